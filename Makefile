@@ -1,0 +1,50 @@
+# Everything is installed into .venv; nothing else of the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= iconoscope-demo
+
+.PHONY: demo test test-slow check format docs weights clean
+
+demo: $(VENV)/.installed  ## question the two networks of cars and write a report
+	$(BIN)/iconoscope demo --out $(OUT)
+
+test: $(VENV)/.installed-dev  ## the tests, without the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed-dev  ## the slow tests alone: retraining, whole data sets
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, import contracts, generated pages, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python docs/make_cli.py --check
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.installed-dev  ## put the sources in form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed-dev  ## write the generated pages anew
+	$(BIN)/python docs/make_cli.py
+
+weights: $(VENV)/.installed  ## train the built-in networks of cars again and put them into the package
+	$(BIN)/iconoscope demo --retrain --out build/demo
+	cp build/demo/weights/*.safetensors src/iconoscope/subject/builtin/weights/
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("iconoscope wants Python 3.11 or later; this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	touch $@

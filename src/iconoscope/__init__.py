@@ -1,0 +1,81 @@
+"""iconoscope: what did a trained image network learn?
+
+>>> import iconoscope as ico
+>>> net = ico.load_network("cars")
+>>> images = ico.demo_images(2, seed=0)
+>>> ico.predict(net, images).shape
+(2, 2)
+
+The public names are resolved when they are first used: importing the package imports neither torch nor anything else that
+takes time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "CONDITIONS": "iconoscope.results",
+    "Exchange": "iconoscope.results",
+    "IconoscopeError": "iconoscope.errors",
+    "IconoscopeWarning": "iconoscope.errors",
+    "Image": "iconoscope.subject.images",
+    "Images": "iconoscope.subject.images",
+    "Layer": "iconoscope.subject.network",
+    "Network": "iconoscope.subject.network",
+    "Occlusion": "iconoscope.results",
+    "Preprocessing": "iconoscope.subject.network",
+    "Question": "iconoscope.results",
+    "Result": "iconoscope.results",
+    "Store": "iconoscope.results",
+    "Unit": "iconoscope.subject.unit",
+    "demo": "iconoscope.demo",
+    "demo_images": "iconoscope.demo",
+    "errors": "iconoscope.errors",
+    "exchange": "iconoscope.occlusion",
+    "layers": "iconoscope.subject.network",
+    "load_images": "iconoscope.subject.images",
+    "load_network": "iconoscope.subject.network",
+    "load_result": "iconoscope.results",
+    "occlude": "iconoscope.occlusion",
+    "parse_unit": "iconoscope.subject.unit",
+    "predict": "iconoscope.subject.predict",
+    "report": "iconoscope.show",
+    "show_progress": "iconoscope.progress",
+}
+
+__all__ = [  # noqa: RUF022 (in the order of use)
+    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "exchange", "report",
+    "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
+    "Result", "Occlusion", "Exchange", "CONDITIONS", "Question", "Store", "load_result",
+    "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
+]  # fmt: skip
+
+if TYPE_CHECKING:
+    from iconoscope import demo, errors
+    from iconoscope.demo import demo_images
+    from iconoscope.errors import IconoscopeError, IconoscopeWarning
+    from iconoscope.occlusion import exchange, occlude
+    from iconoscope.progress import show_progress
+    from iconoscope.results import CONDITIONS, Exchange, Occlusion, Question, Result, Store, load_result
+    from iconoscope.show import report
+    from iconoscope.subject.images import Image, Images, load_images
+    from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network
+    from iconoscope.subject.predict import predict
+    from iconoscope.subject.unit import Unit, parse_unit
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'iconoscope' has no attribute {name!r}")
+    home = importlib.import_module(_HOME[name])
+    value = home if _HOME[name] == f"iconoscope.{name}" else getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,380 @@
+"""The command line: the same functions with the same names, their options read off the same signatures.
+
+Where a function wants a network, the command has the options of `load_network`; where it wants images, those of
+`load_images`. Texts of help are the functions' own docstrings. So there is no second list of options to keep in step.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Group, Parameter, Token
+from docstring_parser import parse
+
+from iconoscope import __version__
+from iconoscope.errors import IconoscopeError, IconoscopeWarning, QuestionError
+from iconoscope.progress import show_progress
+
+if TYPE_CHECKING:
+    from iconoscope.subject.images import Images
+    from iconoscope.subject.network import Network
+
+__all__ = ["COMMANDS", "build_app", "main"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: the function behind it, what it prints, and examples for its help.
+
+    Attributes
+    ----------
+    function
+        Where the function is, as ``module:name``; it is imported when the command is used.
+    about
+        The line in the list of commands, which must be there without an import.
+    show
+        From the function's answer and its arguments to lines for a person and a value for ``--json``.
+    examples
+        Lines as they are typed.
+    defaults
+        Where the command line has another default than Python has.
+    """
+
+    function: str
+    about: str
+    show: Callable[[Any, dict[str, Any]], tuple[list[str], Any]]
+    examples: tuple[str, ...]
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Callable[..., Any]:
+        """Import the function."""
+        return _imported(self.function)
+
+
+def _imported(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _show_page(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    return [f"The report is at {path.resolve()}"], {"report": str(path.resolve())}
+
+
+def _show_layers(found: list[Any], arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    network: Network = arguments["network"]
+    shape = {layer.name: "x".join(map(str, layer.shape)) or "-" for layer in found}
+    wide = max(len(layer.name) for layer in found), max(map(len, shape.values()))
+    rows = [
+        f"{layer.name:<{wide[0]}}  {shape[layer.name]:<{wide[1]}}  {layer.parameters:>10,}  {layer.kind}"
+        for layer in found
+    ]
+    head = f"{'layer':<{wide[0]}}  {'answers':<{wide[1]}}  {'weights':>10}  kind"
+    value = {
+        "network": network.name,
+        "weights": network.digest,
+        "preprocessing": {**network.preprocessing.to_json(), "origin": network.preprocessing.origin},
+        "classes": list(network.classes),
+        "layers": [{"name": x.name, "kind": x.kind, "shape": list(x.shape), "parameters": x.parameters} for x in found],
+    }
+    return [head, *rows], value
+
+
+def _show_predictions(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    import numpy as np
+
+    from iconoscope.subject.labels import match_labels
+
+    network: Network = arguments["network"]
+    images: Images = arguments["images"]
+    with warnings.catch_warnings():  # said once already, when the images were loaded
+        warnings.simplefilter("ignore", IconoscopeWarning)
+        targets = match_labels(network, images.labels)
+    lines: list[str] = []
+    rows: list[dict[str, Any]] = []
+    for identity, target, answer in zip(images.ids, targets.tolist(), found, strict=True):
+        if np.isnan(answer).any():
+            rows.append({"id": identity, "unreadable": images.unreadable.get(identity, "")})
+            continue
+        best = np.argsort(-answer)[:3].tolist()
+        label = network.classes[target] if target >= 0 else None
+        ranked = {network.classes[index]: round(float(answer[index]), 6) for index in best}
+        rows.append({"id": identity, "label": label, "prediction": network.classes[best[0]], "probabilities": ranked})
+        mark = "" if label is None else "  right" if best[0] == target else f"  wrong: {label}"
+        lines.append(f"{identity}  " + ", ".join(f"{name} {share:.3f}" for name, share in ranked.items()) + mark)
+    judged = (targets >= 0) & ~np.isnan(found[:, 0])
+    value: dict[str, Any] = {"network": network.name, "images": rows}
+    if judged.any():
+        value["top1"] = float((found[judged].argmax(1) == targets[judged]).mean())
+        lines.append(f"top-1: {value['top1']:.4f} of {int(judged.sum())} labelled images")
+    return lines, value
+
+
+def _show_results(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    from iconoscope.results import Store
+
+    results = found if isinstance(found, list) else [found]
+    store = Store(arguments["store"])
+    lines = [f"{result.summary()}\n  {store.place(result.question)}/figure.png" for result in results]
+    values = [{**result.to_json(), "folder": str(store.place(result.question))} for result in results]
+    return lines, values if isinstance(found, list) else values[0]
+
+
+_STORE = {"store": "iconoscope-run"}
+_RESNET = "--network examples/resnet20.py:resnet20 --checkpoint resnet20_cifar10.safetensors"
+COMMANDS = {
+    "demo": Command(
+        "iconoscope.demo.journey:demo",
+        "Two networks, both right: which of them learned the car? Start here.",
+        _show_page,
+        ("iconoscope demo", "iconoscope demo --retrain --out cars"),
+    ),
+    "layers": Command(
+        "iconoscope.subject.network:layers",
+        "List the layers of a network and what they answer.",
+        _show_layers,
+        ("iconoscope layers --network cars",),
+    ),
+    "predict": Command(
+        "iconoscope.subject.predict:predict",
+        "The probabilities of the classes for every image.",
+        _show_predictions,
+        (f"iconoscope predict {_RESNET} --images cifar10/test.parquet --limit 100",),
+    ),
+    "occlude": Command(
+        "iconoscope.occlusion:occlude",
+        "Cover one region after another: where does the network look?",
+        _show_results,
+        (
+            "iconoscope occlude --network cars --images photographs/ --patch 12 --stride 4",
+            f"iconoscope occlude {_RESNET} --images cifar10/test.parquet --limit 4 --patch 8 --stride 1",
+        ),
+        _STORE,
+    ),
+    "exchange": Command(
+        "iconoscope.occlusion:exchange",
+        "Hide or exchange the object and the background: which do the answers follow?",
+        _show_results,
+        ("iconoscope exchange --network cars --images photographs/ --masks masks/",),
+        _STORE,
+    ),
+    "report": Command(
+        "iconoscope.show:report",
+        "Write what was found as one HTML page.",
+        _show_page,
+        ("iconoscope report --store iconoscope-run",),
+        _STORE,
+    ),
+}
+
+# A parameter of this name is not an option of its own: it is made by a function, whose options the command takes over.
+MAKERS = {
+    "network": "iconoscope.subject.network:load_network",
+    "images": "iconoscope.subject.images:load_images",
+}
+
+_COMMON = Group("Output", sort_key=9)
+_OPTIONS = {
+    "json": Annotated[
+        bool, Parameter(help="Print one JSON value on stdout, for machines.", negative="", group=_COMMON)
+    ],
+    "quiet": Annotated[bool, Parameter(help="No progress on stderr.", negative="", group=_COMMON)],
+    "debug": Annotated[bool, Parameter(help="Show the traceback of an error.", negative="", group=_COMMON)],
+}
+_SCALARS = {"int": int, "float": float, "bool": bool}
+
+
+@dataclass(frozen=True)
+class _Option:
+    """One option of a command: which function takes it, and under what name."""
+
+    maker: str  # a key of MAKERS, or "" for the command's own function
+    parameter: str
+    declared: inspect.Parameter
+
+
+def _pair(kind: Any, tokens: Iterable[Token]) -> int | tuple[int, int]:
+    """Read 8, 8x12 or 8,12."""
+    text = next(iter(tokens)).value
+    numbers = re.split(r"[x,]", text)
+    if not 1 <= len(numbers) <= 2 or not all(number.strip().isdecimal() for number in numbers):
+        raise ValueError(f"{text!r} is not a number of pixels, nor height and width as 8x12")
+    pair = tuple(int(number) for number in numbers)
+    return pair[0] if len(pair) == 1 else (pair[0], pair[1])
+
+
+def _annotation(text: str, *, help: str, group: Group, required: bool) -> Any:
+    """Read the annotation of a parameter as a shell can give it: a number, a pair, a flag, otherwise text."""
+    members = [member.strip() for member in text.split("|")]
+    settings: dict[str, Any] = {"help": help, "group": group, "required": required}
+    if "tuple[int, int]" in members:
+        return Annotated[str, Parameter(converter=_pair, **settings)]
+    if members[0] == "bool":
+        return Annotated[bool, Parameter(negative="", **settings)]
+    return Annotated[_SCALARS.get(members[0], str), Parameter(**settings)]
+
+
+def _help(function: Callable[..., Any]) -> dict[str, str]:
+    return {
+        found.arg_name: " ".join((found.description or "").split()) for found in parse(function.__doc__ or "").params
+    }
+
+
+def _options(command: Command, function: Callable[..., Any]) -> dict[str, _Option]:
+    """Compose the options of a command from the signatures of its function and of what makes its arguments."""
+    found: dict[str, _Option] = {}
+
+    def add(maker: str, source: Callable[..., Any], defaults: dict[str, Any], title: str) -> None:
+        texts = _help(source)
+        for position, parameter in enumerate(inspect.signature(source).parameters.values()):
+            if not maker and parameter.name in MAKERS:
+                made = _imported(MAKERS[parameter.name])
+                add(parameter.name, made, {}, f"The {parameter.name}")
+                continue
+            # The first parameter of a maker is the thing itself: --network, --images.
+            name = maker if maker and position == 0 else parameter.name
+            default = defaults.get(parameter.name, parameter.default)
+            kind = _annotation(
+                str(parameter.annotation),
+                help=texts.get(parameter.name, ""),
+                group=Group(title, sort_key=1 if maker else 2),
+                required=default is parameter.empty,
+            )
+            declared = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            found[name] = _Option(maker, parameter.name, declared)
+
+    add("", function, command.defaults, "The question")
+    return found
+
+
+def _runner(name: str) -> Callable[..., int]:
+    """Make the function that cyclopts calls: it makes the arguments, asks, and prints."""
+    command = COMMANDS[name]
+    function = command.load()
+    options = _options(command, function)
+
+    def run(**given: Any) -> int:
+        output = {key: given.pop(key, False) for key in _OPTIONS}
+        own = {options[key].parameter: value for key, value in given.items() if not options[key].maker}
+        made: dict[str, dict[str, Any]] = {}
+        for key, value in given.items():
+            if options[key].maker:
+                made.setdefault(options[key].maker, {})[options[key].parameter] = value
+        with nullcontext() if output["quiet"] else show_progress():
+            arguments = {maker: _make(maker, settings) for maker, settings in made.items()}
+            if "network" in arguments:
+                _introduce(arguments["network"])
+            answer = function(**arguments, **own)
+        lines, value = command.show(answer, {**own, **arguments})
+        print(json.dumps(value) if output["json"] else "\n".join(lines))
+        return 0
+
+    parameters = [option.declared for option in options.values()]
+    parameters += [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=False)
+        for key, kind in _OPTIONS.items()
+    ]
+    described = parse(function.__doc__ or "")
+    # A docstring's lines are broken for the source; a terminal breaks them itself.
+    paragraphs = (described.long_description or "").split("\n\n")
+    run.__doc__ = "\n\n".join(" ".join(text.split()) for text in (described.short_description or "", *paragraphs))
+    run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _make(maker: str, settings: dict[str, Any]) -> Any:
+    function = _imported(MAKERS[maker])
+    first = next(iter(inspect.signature(function).parameters))
+    return function(settings.pop(first), **settings)
+
+
+def _introduce(network: Network) -> None:
+    """Say how the network gets its images and who said so: a wrong preprocessing is the commonest silent error."""
+    print(f"{network.name} on {network.device}: {network.preprocessing.describe()}", file=sys.stderr)
+    print(f"{len(network.classes)} classes from {network.classes_origin}", file=sys.stderr)
+
+
+def build_app(names: Iterable[str] = tuple(COMMANDS), *, listing: bool = False) -> App:
+    """Make the command line application with some or all of its commands, or with just the list of them."""
+    app = App(
+        name="iconoscope",
+        version=__version__,
+        help="What did a trained image network learn? Start with: iconoscope demo",
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for name in names:
+        if listing:
+            app.command(lambda: 0, name=name, help=COMMANDS[name].about)
+        else:
+            app.command(_runner(name), name=name, help_epilogue=_examples(COMMANDS[name]))
+    return app
+
+
+def _examples(command: Command) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in command.examples)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; give the exit status: 0, 1 (could not), 2 (usage), 130 (interrupted)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    # Only what is asked for is imported, so that help is there at once.
+    named = bool(arguments) and arguments[0] in COMMANDS
+    warnings.simplefilter("always", IconoscopeWarning)
+    warnings.showwarning = _show_warning
+    try:
+        status = build_app(arguments[:1] if named else COMMANDS, listing=not named)(
+            arguments, exit_on_error=False, print_error=False
+        )
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except CycloptsError as error:
+        return _fail(str(error), _usage_hint(arguments), 2)
+    except QuestionError as error:
+        return _fail(error.message, error.hint, 2, debug=debug)
+    except IconoscopeError as error:
+        return _fail(error.message, error.hint, 1, debug=debug)
+    except KeyboardInterrupt:
+        return _fail(
+            "Interrupted.", "What was already answered is in the store; the same command goes on from there.", 130
+        )
+    except BrokenPipeError:  # the reader, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail(
+            "There is not enough memory.", "Give a smaller --batch, or fewer images with --limit.", 1, debug=debug
+        )
+
+
+def _usage_hint(arguments: list[str]) -> str:
+    command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    return f"iconoscope{command} --help lists what there is."
+
+
+def _fail(message: str, hint: str, status: int, *, debug: bool = False) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return status
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    prefix = "note" if issubclass(category, IconoscopeWarning) else category.__name__
+    print(f"{prefix}: {message}", file=sys.stderr)

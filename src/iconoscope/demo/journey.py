@@ -1,0 +1,71 @@
+"""The demo: two networks that are both right, questioned until it shows which of them learned the car."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from iconoscope.demo.photographs import demo_images
+from iconoscope.errors import QuestionError
+from iconoscope.occlusion import exchange, occlude
+from iconoscope.results import Store
+from iconoscope.show import report
+from iconoscope.subject.network import load_network
+
+__all__ = ["demo"]
+
+NETWORKS = ("cars", "cars-honest")
+# A patch of the size of a wheel, and one of the size of half a car.
+PATCHES = {12: 4, 32: 8}
+_OCCLUDED = 4  # images that are covered patch by patch
+_SEED = 1_000_003  # photographs that no training saw, whatever the seed
+
+
+def demo(
+    *,
+    out: str | Path = "iconoscope-demo",
+    count: int = 200,
+    seed: int = 0,
+    device: str = "auto",
+    retrain: bool = False,
+) -> Path:
+    """Question the two networks of cars and write one report that puts them side by side.
+
+    Both networks tell a lynx from a bison without an error on photographs in which every lynx stands on a dark background
+    and every bison on a light one. One of them was trained on just such photographs.
+
+    Parameters
+    ----------
+    out
+        Folder for the report and for the store of results.
+    count
+        How many new photographs of cars are drawn and exchanged.
+    seed
+        Seed of the photographs.
+    device
+        auto, cpu, cuda or mps.
+    retrain
+        Train the two networks again first (some minutes), keep their weights in the folder, and question those.
+
+    Returns
+    -------
+    Path
+        Of the report.
+    """
+    if count < _OCCLUDED:
+        raise QuestionError(f"count={count} photographs are too few.", hint=f"Draw {_OCCLUDED} or more; 200 is usual.")
+    weights: dict[str, Path | None] = dict.fromkeys(NETWORKS)
+    if retrain:
+        from iconoscope.demo.training import retrain as train  # torch is slow to import, and help must not wait for it
+
+        train(Path(out) / "weights", seed=seed)
+        weights = {name: Path(out) / "weights" / f"{name}.safetensors" for name in NETWORKS}
+    store = Store(Path(out) / "store")
+    photographs = demo_images(count, backgrounds="telling", seed=_SEED + seed)
+    networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
+    for network in networks:
+        exchange(network, photographs, seed=seed, store=store)
+    shown = photographs[:_OCCLUDED]
+    for patch, stride in PATCHES.items():
+        for network in networks:
+            occlude(network, shown, patch=patch, stride=stride, store=store)
+    return report(store, Path(out) / "report.html", title="Two makes of car: what did each network learn?")

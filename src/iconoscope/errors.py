@@ -1,0 +1,137 @@
+"""Everything that iconoscope raises, and the warnings that it gives.
+
+::
+
+    IconoscopeError                 every error of ours; has a message and a hint
+    ├── QuestionError  (ValueError) what was asked makes no sense: a setting, a name, a combination (exit status 2)
+    │   ├── UnitError               not a unit of the grammar, or no such layer, channel, position or class
+    │   └── NetworkNameError        a network's name that no loader understands
+    ├── NetworkError                the network cannot be had, or does not answer
+    │   ├── CheckpointError         the file of weights is missing, broken, unsafe or does not fit
+    │   ├── PreprocessingError      nobody says how this network wants its images
+    │   └── NonFiniteError          the network answered NaN or infinity
+    ├── ImagesError                 a set of images cannot be had
+    │   └── ImageFileError          one image cannot be read
+    ├── StoreError                  the store cannot be read or written
+    │   └── DamagedRecordError      a record is there, but is not what was written
+    └── MissingExtraError (ImportError)  an optional dependency is not installed
+
+    IconoscopeWarning (UserWarning) something was left out or assumed, and the answer is still an answer
+
+Every message says what was given; the hint says what would work.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CheckpointError",
+    "DamagedRecordError",
+    "IconoscopeError",
+    "IconoscopeWarning",
+    "ImageFileError",
+    "ImagesError",
+    "MissingExtraError",
+    "NetworkError",
+    "NetworkNameError",
+    "NonFiniteError",
+    "PreprocessingError",
+    "QuestionError",
+    "StoreError",
+    "UnitError",
+    "nearest",
+    "shortened",
+]
+
+
+class IconoscopeError(Exception):
+    """The root of the tree: a message that says what was given, and a hint that says what would work."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class QuestionError(IconoscopeError, ValueError):
+    """What was asked makes no sense: a setting out of range, an unknown choice, a wrong combination."""
+
+
+class UnitError(QuestionError):
+    """A unit that the grammar or the network does not have."""
+
+
+class NetworkNameError(QuestionError):
+    """A network's name that no loader understands."""
+
+
+class NetworkError(IconoscopeError):
+    """The network cannot be had, or does not answer."""
+
+
+class CheckpointError(NetworkError):
+    """The file of weights is missing, broken, unsafe or does not fit the network."""
+
+
+class PreprocessingError(NetworkError):
+    """Nobody says how this network wants its images, or what is said makes no sense."""
+
+
+class NonFiniteError(NetworkError):
+    """The network answered NaN or infinity."""
+
+
+class ImagesError(IconoscopeError):
+    """A set of images cannot be had."""
+
+
+class ImageFileError(ImagesError):
+    """One image cannot be read; the message names it."""
+
+
+class StoreError(IconoscopeError):
+    """The store cannot be read or written."""
+
+
+class DamagedRecordError(StoreError):
+    """A record is there, but it is not what was written."""
+
+
+class MissingExtraError(IconoscopeError, ImportError):
+    """An optional dependency is not installed; the hint is the line that installs it."""
+
+
+class IconoscopeWarning(UserWarning):
+    """Something was left out or assumed; the answer is still an answer, and this says what it lacks."""
+
+
+def nearest(given: str, known: Iterable[str], *, most: int = 3) -> str:
+    """Say which of the known names come nearest to the one given, or list the first few.
+
+    >>> nearest("trcuk", ["truck", "bird", "ship"])
+    'Did you mean truck?'
+    >>> nearest("x", ["truck", "bird", "ship"])
+    'There are: truck, bird, ship.'
+    """
+    names = list(known)
+    lowered = {name.lower(): name for name in reversed(names)}
+    close = difflib.get_close_matches(given.lower(), list(lowered), n=most, cutoff=0.6)
+    if close:
+        return f"Did you mean {' or '.join(lowered[name] for name in close)}?"
+    return f"There are: {shortened(names, most=12)}." if names else ""
+
+
+def shortened(names: Iterable[str], *, most: int = 5) -> str:
+    """Join names with commas and say how many were left out.
+
+    >>> shortened(["a", "b", "c", "d"], most=2)
+    'a, b and 2 more'
+    """
+    listed = list(names)
+    rest = len(listed) - most
+    return ", ".join(listed[:most]) + (f" and {rest} more" if rest > 0 else "")

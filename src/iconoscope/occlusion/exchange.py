@@ -1,0 +1,225 @@
+"""The object and the background, hidden as a whole and exchanged for those of other images.
+
+A small patch cannot show everything: it cannot move the mean of a background, and hiding a cue whose absence is informative
+reveals nothing. What decides is an exchange with an image of another class, held against the same exchange with an image of
+the same class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope import __version__
+from iconoscope.errors import ImagesError, QuestionError, shortened
+from iconoscope.occlusion.fills import Fill, read_fill
+from iconoscope.occlusion.inpainting import fill_hole
+from iconoscope.progress import track
+from iconoscope.results import CONDITIONS, Exchange, Question, Store
+from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.labels import match_labels
+from iconoscope.subject.network import Network
+
+__all__ = ["exchange"]
+
+
+def exchange(
+    network: Network,
+    images: Images | Any,
+    *,
+    fill: str | Path | NDArray[Any] | Fill = "black",
+    shown: int = 6,
+    batch: int = 64,
+    seed: int = 0,
+    store: Store | str | Path | None = None,
+) -> Exchange:
+    """Hide and exchange the whole object and the whole background, and count the answers that change.
+
+    Every image gets two donors drawn at random: one of another class and one of its own class (the control). A background
+    is exchanged by putting the object into the donor's picture, whose own object is painted over from its surroundings; an
+    object by putting the donor's into this picture, likewise.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        A set of images with labels and with masks or boxes of the object, of at least two classes.
+    fill
+        What covers a hidden region: black, zero (in the network's normalised input), mean, blur, noise, or an image.
+    shown
+        How many images are kept in the result to be looked at.
+    batch
+        How many images go through the network at once.
+    seed
+        Seed of the choice of donors and of the random fill.
+    store
+        Folder where the answer is looked for first, and kept.
+
+    Returns
+    -------
+    Exchange
+        Counts are over the images that the network answers rightly when nothing is touched.
+
+    Raises
+    ------
+    ImagesError
+        If masks or labels are missing, or a class has fewer than two images.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> images = ico.demo_images(24, backgrounds="telling", seed=1)
+    >>> ico.exchange(ico.load_network("cars", device="cpu"), images).follows
+    'background'
+    """
+    if batch < 1 or shown < 1:
+        raise QuestionError(f"batch={batch} and shown={shown} must be at least 1.")
+    filling = read_fill(fill, network.preprocessing)
+    cast = _cast(network, load_images(images))
+    question = Question(
+        technique="exchange",
+        network=network.name,
+        weights=network.digest,
+        subject=f"{len(cast.ids)} images of {Path(cast.source).name or cast.source}",
+        pixels=cast.digest,
+        settings={
+            "preprocessing": network.preprocessing.to_json(),
+            "classes": network.classes_digest,
+            "fill": filling.name,
+            "shown": shown,
+            "seed": seed,
+        },
+        version=__version__,
+    )
+
+    def ask() -> Exchange:
+        return _ask(network, cast, filling, question, shown=shown, batch=batch, seed=seed)
+
+    if store is None:
+        return ask()
+    return (store if isinstance(store, Store) else Store(store)).answer(question, Exchange, ask)
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """The images that take part, at the network's size."""
+
+    source: str
+    ids: tuple[str, ...]
+    target: NDArray[np.int64]
+    pictures: NDArray[np.uint8]  # (images, height, width, 3)
+    masks: NDArray[np.bool_]  # (images, height, width)
+    grounds: NDArray[np.uint8]  # (images, height, width, 3): the pictures with their objects painted over
+
+    @property
+    def digest(self) -> str:
+        digest = hashlib.sha256(self.target.tobytes())
+        digest.update(self.pictures.tobytes())
+        digest.update(np.packbits(self.masks).tobytes())
+        return digest.hexdigest()
+
+
+def _cast(network: Network, images: Images) -> _Cast:
+    labels = dict(zip(images.ids, match_labels(network, images.labels).tolist(), strict=True))
+    taking = [image for image in images.readable() if labels[image.id] >= 0]
+    if not taking:
+        raise ImagesError(
+            f"None of the {len(images)} images has a label that is a class of {network.name}.",
+            hint="Images in folders named after the classes have labels; or give labels=, --labels FILE.",
+        )
+    lacking = [image.id for image in taking if image.mask is None]
+    if lacking:
+        raise ImagesError(
+            f"{len(lacking)} of {len(taking)} images have neither mask nor box: {shortened(lacking)}.",
+            hint="Say where the object is: masks= (a folder parallel to the images) or boxes= (CSV or JSON of pixels).",
+        )
+    target = np.array([labels[image.id] for image in taking], np.int64)
+    few = [network.classes[index] for index, count in enumerate(np.bincount(target)) if count == 1]
+    if few or len(np.unique(target)) < 2:
+        raise ImagesError(
+            "An exchange needs images of two classes or more, and two or more of each; "
+            + (f"there is only one of: {shortened(few)}." if few else f"all are {network.classes[int(target[0])]!r}."),
+            hint="Give more images, or leave those classes out.",
+        )
+    pictures = np.stack([network.preprocessing.fit(image.pixels) for image in taking])
+    masks = np.stack([network.preprocessing.fit_mask(image.mask) for image in taking if image.mask is not None])
+    # One pixel more around the object: the edge of a mask mixes the two, and half a mixed pixel would carry the old part.
+    grounds = np.stack([fill_hole(picture, _grown(mask)) for picture, mask in zip(pictures, masks, strict=True)])
+    return _Cast(images.source, tuple(image.id for image in taking), target, pictures, masks, grounds)
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    grown = mask.copy()
+    grown[1:] |= mask[:-1]
+    grown[:-1] |= mask[1:]
+    sideways = grown.copy()
+    grown[:, 1:] |= sideways[:, :-1]
+    grown[:, :-1] |= sideways[:, 1:]
+    return grown
+
+
+def _donors(target: NDArray[np.int64], generator: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw for every image another one of another class, and another one of its own class."""
+    places = np.arange(len(target))
+    other = np.array([generator.choice(places[target != wanted]) for wanted in target])
+    own = np.array([generator.choice(places[(target == wanted) & (places != me)]) for me, wanted in enumerate(target)])
+    return other, own
+
+
+def _ask(
+    network: Network, cast: _Cast, fill: Fill, question: Question, *, shown: int, batch: int, seed: int
+) -> Exchange:
+    import torch
+
+    other, own = _donors(cast.target, np.random.default_rng(seed))
+    count = len(cast.ids)
+    probabilities = np.empty((len(CONDITIONS), count, len(network.classes)), np.float32)
+    # Spread over the set, so that a set sorted by class shows every class.
+    kept = np.unique(np.linspace(0, count - 1, min(shown, count)).round().astype(np.int64))
+    examples = np.empty((len(CONDITIONS), len(kept), *cast.pictures.shape[1:]), np.uint8)
+    whole = cast.pictures.shape[1:3]
+    with network.questioned(), torch.inference_mode():
+        for first in track(range(0, count, batch), f"exchanging, {network.name}"):
+            some = np.arange(first, min(first + batch, count))
+            plain = network.preprocessing.normalise(cast.pictures[some])
+            fills = torch.from_numpy(
+                np.stack([fill.field(cast.pictures[i], network.preprocessing, whole, seed + int(i)) for i in some])
+            )
+            masks = torch.from_numpy(cast.masks[some])[:, None]
+            inputs = {
+                "clean": plain,
+                "object hidden": torch.where(masks, fills, plain),
+                "object removed": network.preprocessing.normalise(cast.grounds[some]),
+                "background hidden": torch.where(masks, plain, fills),
+            }
+            for whose, donors in (("other", other[some]), ("own", own[some])):
+                for part, things, grounds in (("object", donors, some), ("background", some, donors)):
+                    inputs[f"{part} {whose}"] = network.preprocessing.normalise(_composed(cast, things, grounds))
+            for index, condition in enumerate(CONDITIONS):
+                logits = network.logits(inputs[condition].to(network.device)).float()
+                probabilities[index, some] = logits.softmax(1).cpu().numpy()
+                for place in np.flatnonzero(np.isin(kept, some)):
+                    examples[index, place] = network.preprocessing.restore(inputs[condition][kept[place] - first])
+    return Exchange(
+        question=question,
+        conditions=tuple(CONDITIONS),
+        ids=cast.ids,
+        classes=network.classes,
+        target=cast.target,
+        other=cast.target[other],
+        probabilities=probabilities,
+        examples=examples,
+        shown=kept,
+        fill=fill.name,
+    )
+
+
+def _composed(cast: _Cast, things: NDArray[np.int64], grounds: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Put the objects of some images into the painted-over pictures of others."""
+    return np.where(cast.masks[things][..., None], cast.pictures[things], cast.grounds[grounds])

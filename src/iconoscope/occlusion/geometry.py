@@ -1,0 +1,104 @@
+"""Where the patch is put: the positions of a sliding window that covers every pixel it can reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+
+__all__ = ["Grid", "make_grid"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The positions of a patch on an image.
+
+    Attributes
+    ----------
+    top, left : ndarray of int64
+        First row and first column of the patch at each grid row and column, pixels.
+    patch : tuple of int
+        Height and width of the patch, pixels.
+    size : tuple of int
+        Height and width of the image, pixels.
+    """
+
+    top: NDArray[np.int64]
+    left: NDArray[np.int64]
+    patch: tuple[int, int]
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Grid rows and grid columns."""
+        return len(self.top), len(self.left)
+
+    def __len__(self) -> int:
+        return len(self.top) * len(self.left)
+
+    def window(self, position: int) -> tuple[slice, slice]:
+        """Give the rows and the columns that the patch covers at a position, counted row by row, cut at the border."""
+        row, column = divmod(position, len(self.left))
+        top, left = int(self.top[row]), int(self.left[column])
+        return (
+            slice(top, min(top + self.patch[0], self.size[0])),
+            slice(left, min(left + self.patch[1], self.size[1])),
+        )
+
+
+def make_grid(
+    size: tuple[int, int], *, patch: int | tuple[int, int] | None = None, stride: int | tuple[int, int] | None = None
+) -> Grid:
+    """Lay out the positions of a patch so that the last row and the last column of the image are covered too.
+
+    The patch starts at 0, stride, 2 stride, ... until it reaches the end of the image; the last one is cut at the border
+    where the stride does not divide the way.
+
+    Parameters
+    ----------
+    size
+        Height and width of the image, pixels.
+    patch
+        Side, or height and width, of the patch, pixels; a sixth of the image's short side if not given.
+    stride
+        Step down and across, pixels; a quarter of the patch if not given.
+
+    Raises
+    ------
+    QuestionError
+        If the patch does not fit in the image or the stride is not positive.
+
+    Examples
+    --------
+    >>> make_grid((10, 10), patch=4, stride=4).top
+    array([0, 4, 8])
+    """
+    if patch is None:
+        patch = max(1, round(min(size) / 6))
+    extent = _pair(patch, "patch")
+    if extent[0] > size[0] or extent[1] > size[1]:
+        raise QuestionError(
+            f"A patch of {extent[0]}x{extent[1]} pixels does not fit in the network's input of {size[0]}x{size[1]}.",
+            hint="The patch is measured in pixels of the network's input, after resizing.",
+        )
+    step = _pair(stride, "stride") if stride is not None else (max(1, extent[0] // 4), max(1, extent[1] // 4))
+    top, left = (_starts(length, side, by) for length, side, by in zip(size, extent, step, strict=True))
+    return Grid(top, left, extent, size)
+
+
+def _starts(length: int, side: int, step: int) -> NDArray[np.int64]:
+    last = length - side
+    starts = np.arange(0, last + step, step, dtype=np.int64)
+    return starts[starts < length]  # a stride larger than the patch may step over the end
+
+
+def _pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2 or not all(isinstance(side, int | np.integer) and side > 0 for side in pair):
+        raise QuestionError(
+            f"{name}={value!r} is not a {name}.", hint="Give a number of pixels, or height and width: 8 or (8, 12)."
+        )
+    return int(pair[0]), int(pair[1])

@@ -1,0 +1,106 @@
+"""How far a technique has come, without the technique knowing who listens.
+
+A technique wraps its loop in :func:`track`. Nobody hears it unless somebody asked to: the command line (and a user, with
+``show_progress()``) puts a listener in place for the time of a ``with`` block. So no technique has a ``verbose`` setting.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import Protocol, TypeVar
+
+__all__ = ["Advance", "Listener", "listen", "show_progress", "track"]
+
+T = TypeVar("T")
+
+Advance = Callable[[float], None]
+
+
+class Listener(Protocol):
+    """Somebody who hears of a task: given its name and its total, a context that yields the function to advance it."""
+
+    def __call__(self, description: str, total: float | None) -> AbstractContextManager[Advance]:
+        """Begin to hear of a task."""
+        ...
+
+
+@contextmanager
+def _silent(description: str, total: float | None) -> Iterator[Advance]:
+    yield lambda steps: None
+
+
+_listener: ContextVar[Listener] = ContextVar("listener", default=_silent)
+
+
+@contextmanager
+def listen(listener: Listener) -> Iterator[None]:
+    """Send all progress inside the block to ``listener``."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def track(items: Iterable[T], description: str, *, total: float | None = None) -> Iterator[T]:
+    """Yield the items and tell the listener after each.
+
+    >>> list(track("ab", "letters"))
+    ['a', 'b']
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)  # pyright: ignore[reportArgumentType]
+    with _listener.get()(description, total) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+@contextmanager
+def show_progress() -> Iterator[None]:
+    """Show progress bars on stderr, with the time left, for everything inside the block.
+
+    Where stderr is not a terminal (a log file, a pipe), each outermost task writes one line when it ends.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    depth = 0
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+
+        @contextmanager
+        def bar(description: str, total: float | None) -> Iterator[Advance]:
+            nonlocal depth
+            started = time.monotonic()
+            task = progress.add_task("  " * depth + description, total=total)
+            depth += 1
+            try:
+                yield lambda steps: progress.advance(task, steps)
+            finally:
+                depth -= 1
+                # A task inside another comes back for every step of the outer one: its bar goes when it is done.
+                if depth:
+                    progress.remove_task(task)
+                elif not console.is_terminal:
+                    console.print(f"{description}: {time.monotonic() - started:.1f} s", highlight=False, markup=False)
+
+        with listen(bar):
+            yield

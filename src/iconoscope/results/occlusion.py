@@ -1,0 +1,220 @@
+"""What was found by covering one region after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.results.figure import bare_figure, picture_axes, shown_figure
+from iconoscope.results.pictures import cell_edges, overlay, spread, to_png
+from iconoscope.results.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Occlusion"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Occlusion(Result):
+    """The network's answers with a patch at every position of one image.
+
+    Attributes
+    ----------
+    top, left : ndarray of int64, (grid rows,) and (grid columns,)
+        First row and column of the patch at each grid row and column, pixels of the network's input. A patch that crosses
+        the border is cut there.
+    patch : tuple of int
+        Height and width of the patch, pixels.
+    clean : ndarray of float32, (outputs,)
+        The answers with nothing covered.
+    occluded : ndarray of float32, (grid rows, grid columns, outputs)
+        The answers with the patch at each position.
+    target : int
+        Which output was asked about.
+    target_origin : str
+        Why that one: ``"asked"``, ``"label"`` (the right class) or ``"prediction"`` (there is no label).
+    names : tuple of str
+        The outputs: the classes, or the channels of the layer.
+    measure : str
+        What the numbers are: ``"probability"``, ``"logit"``, ``"mean activation"``, ...
+    picture : ndarray of uint8, (height, width, 3)
+        The photograph as the network saw it.
+    method, plan : str
+        Which engine answered, and what it ran how.
+    """
+
+    kind: ClassVar[str] = "occlusion"
+
+    top: NDArray[np.int64]
+    left: NDArray[np.int64]
+    patch: tuple[int, int]
+    clean: NDArray[np.float32]
+    occluded: NDArray[np.float32]
+    target: int
+    target_origin: str
+    names: tuple[str, ...]
+    measure: str
+    picture: NDArray[np.uint8]
+    method: str
+    plan: str
+
+    @cached_property
+    def map(self) -> NDArray[np.float32]:
+        """The target's answer at each position (grid rows, grid columns): the map of the textbook."""
+        return self.occluded[..., self.target]
+
+    @cached_property
+    def drop(self) -> NDArray[np.float32]:
+        """How much of the target's answer is lost at each position (grid rows, grid columns): clean minus occluded."""
+        return self.clean[self.target] - self.map
+
+    @cached_property
+    def minimum(self) -> tuple[int, int]:
+        """Grid row and grid column where the target's answer is lowest."""
+        row, column = np.unravel_index(int(self.map.argmin()), self.map.shape)
+        return int(row), int(column)
+
+    @cached_property
+    def winner(self) -> NDArray[np.int64]:
+        """The output with the highest answer at each position (grid rows, grid columns)."""
+        return self.occluded.argmax(2)
+
+    def summary(self) -> str:
+        """Say in one sentence where the answer is lowest."""
+        row, column = self.minimum
+        lowest = self.map[row, column]
+        place = f"a {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
+        text = (
+            f"{self.question.subject}: the {self.measure} of {self.names[self.target]} is {self.clean[self.target]:.3f} and, "
+            f"under {place}, {lowest:.3f}"
+        )
+        if self.measure in ("probability", "logit") and self.winner[row, column] != self.clean.argmax():
+            text += f" (the answer becomes {self.names[int(self.winner[row, column])]})"
+        return text + "."
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the question, the clean answer, the lowest, and the map of the target."""
+        row, column = self.minimum
+        return {
+            "kind": self.kind,
+            "key": self.question.key,
+            "question": self.question.to_json(),
+            "target": self.names[self.target],
+            "target_origin": self.target_origin,
+            "measure": self.measure,
+            "clean": float(self.clean[self.target]),
+            "predicted": self.names[int(self.clean.argmax())],
+            "minimum": {
+                "value": float(self.map[row, column]),
+                "top": int(self.top[row]),
+                "left": int(self.left[column]),
+                "answer": self.names[int(self.winner[row, column])],
+            },
+            "patch": list(self.patch),
+            "top": self.top.tolist(),
+            "left": self.left.tolist(),
+            "map": np.round(self.map.astype(float), 6).tolist(),
+            "method": self.method,
+            "plan": self.plan,
+        }
+
+    def drop_by_pixel(self) -> NDArray[np.float64]:
+        """Give every pixel (height, width) the mean drop over the patches that covered it."""
+        height, width = self.picture.shape[:2]
+        return spread(self.drop, self.top, self.left, self.patch, (height, width))
+
+    def overlaid(self) -> NDArray[np.uint8]:
+        """Lay the drop in red over the picture (height, width, 3).
+
+        Full red is the loss of the whole probability, or of the largest drop that was found where the answer is none.
+        """
+        full = float(self.clean[self.target]) if self.measure == "probability" else float(self.drop.max())
+        return overlay(self.picture, self.drop_by_pixel() / max(full, 1e-12))
+
+    def limits(self) -> tuple[float, float]:
+        """Give the range of the colours: 0 to 1 for a probability, otherwise the range of what was found."""
+        if self.measure == "probability":
+            return 0.0, 1.0
+        values = (*self.map.ravel(), self.clean[self.target])
+        return float(min(values)), float(max(values))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the figure of the textbook, or on `ax` only its map.
+
+        Photograph with the worst patch outlined; the answer against the patch's centre, with the clean answer on the
+        colour bar and the minimum marked; the photograph under the drop. Nothing is normalised: a probability's colours
+        go from 0 to 1.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Of the map; ``.figure`` is the whole.
+        """
+        return self._on(shown_figure(10, 3.6)) if ax is None else self._heat_map(ax)
+
+    def _drawn(self) -> Figure:
+        figure = bare_figure(10, 3.6)
+        self._on(figure)
+        return figure
+
+    def _on(self, figure: Figure) -> Axes:
+        photograph, heat, laid = figure.subplots(1, 3)
+        row, column = self.minimum
+        picture_axes(photograph, self.picture, "what the network sees; the patch that hurts most")
+        self._outline(photograph, row, column)
+        self._heat_map(heat)
+        picture_axes(laid, self.overlaid(), f"red: where hiding costs {self.measure}")
+        figure.suptitle(self.question.subject, fontsize=10)
+        return heat
+
+    def _outline(self, axes: Axes, row: int, column: int) -> None:
+        from matplotlib.patches import Rectangle
+
+        height, width = self.picture.shape[:2]
+        top, left = int(self.top[row]), int(self.left[column])
+        size = min(self.patch[1], width - left), min(self.patch[0], height - top)
+        for colour, line in (("white", 2.6), ("black", 1.0)):
+            axes.add_patch(Rectangle((left - 0.5, top - 0.5), *size, fill=False, edgecolor=colour, linewidth=line))
+
+    def _heat_map(self, axes: Axes) -> Axes:
+        low, high = self.limits()
+        height, width = self.picture.shape[:2]
+        rows, columns = cell_edges(self.top, self.patch[0], height), cell_edges(self.left, self.patch[1], width)
+        mesh = axes.pcolormesh(
+            columns, rows, self.map, vmin=low, vmax=high if high > low else low + 1e-6, cmap="viridis"
+        )
+        row, column = self.minimum
+        axes.plot(
+            (columns[column] + columns[column + 1]) / 2,
+            (rows[row] + rows[row + 1]) / 2,
+            "x",
+            color="white",
+            markersize=8,
+            markeredgewidth=2,
+        )
+        axes.set_aspect("equal")
+        axes.set_xlim(-0.5, width - 0.5)
+        axes.set_ylim(height - 0.5, -0.5)
+        axes.set_xlabel("centre of the patch, column", fontsize=8)
+        axes.set_ylabel("row", fontsize=8)
+        axes.tick_params(labelsize=7)
+        clean = float(self.clean[self.target])
+        axes.set_title(
+            f"{self.measure} of {self.names[self.target]}: clean {clean:.3f}, lowest {self.map[row, column]:.3f} (x)",
+            fontsize=9,
+        )
+        bar = axes.figure.colorbar(mesh, ax=axes, fraction=0.046, pad=0.03)
+        bar.ax.axhline(clean, color="red", linewidth=2)
+        bar.ax.tick_params(labelsize=7)
+        bar.set_label("red line: nothing covered", fontsize=7)
+        return axes
+
+    def pictures(self) -> dict[str, bytes]:
+        """Give the photograph as the network saw it, and the figure."""
+        return {"picture.png": to_png(self.picture), **super().pictures()}

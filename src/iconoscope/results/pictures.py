@@ -1,0 +1,117 @@
+"""Arrays as pictures: colour maps, overlays, enlargements, PNG. NumPy and Pillow only (and matplotlib's colour tables)."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["cell_edges", "colour", "data_uri", "lay_out", "overlay", "spread", "to_jpeg", "to_png"]
+
+Picture = NDArray[np.uint8]
+
+
+def colour(values: NDArray[Any], *, low: float, high: float, table: str = "viridis") -> Picture:
+    """Colour a map of numbers (rows, columns): `low` takes the first colour of the table, `high` the last.
+
+    >>> colour(np.array([[0.0, 1.0]]), low=0, high=1).shape
+    (1, 2, 3)
+    """
+    from matplotlib import colormaps
+
+    scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    return (colormaps[table](scaled)[..., :3] * 255).round().astype(np.uint8)
+
+
+def overlay(picture: Picture, weight: NDArray[Any], *, ink: tuple[int, int, int] = (214, 39, 40)) -> Picture:
+    """Lay a colour over the greyed picture (height, width, 3), as strong as `weight` (height, width; 0..1) says."""
+    grey = picture.mean(2, keepdims=True).repeat(3, 2) * 0.75 + 48
+    strength = np.clip(weight, 0, 1)[..., None] * 0.85
+    return (grey * (1 - strength) + np.asarray(ink) * strength).round().astype(np.uint8)
+
+
+def spread(
+    grid: NDArray[Any], top: NDArray[Any], left: NDArray[Any], patch: tuple[int, int], size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Give every pixel the mean over the patches that covered it; pixels that none covered are zero.
+
+    Parameters
+    ----------
+    grid
+        One number per position of the patch (grid rows, grid columns).
+    top, left
+        First row and column of the patch at each grid row and column, pixels.
+    patch, size
+        Height and width of the patch and of the picture, pixels.
+    """
+    rows = np.zeros((size[0], len(top)))
+    columns = np.zeros((size[1], len(left)))
+    for cover, starts, extent in ((rows, top, patch[0]), (columns, left, patch[1])):
+        for position, start in enumerate(starts):
+            cover[max(start, 0) : start + extent, position] = 1
+    total = rows @ grid @ columns.T
+    count = rows.sum(1)[:, None] * columns.sum(1)[None]
+    return np.divide(total, count, out=np.zeros(size), where=count > 0)
+
+
+def cell_edges(starts: NDArray[np.int64], patch: int, size: int) -> NDArray[np.float64]:
+    """Say where the cells around the patches' centres begin and end, pixels: half way from centre to centre.
+
+    >>> cell_edges(np.array([0, 2, 4]), 3, 7).tolist()
+    [0.0, 2.0, 4.0, 6.0]
+    """
+    ends = np.minimum(starts + patch, size)
+    centres = (starts + ends - 1) / 2
+    if len(centres) == 1:
+        return np.array([starts[0] - 0.5, ends[0] - 0.5])
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def lay_out(
+    cells: Picture, top: NDArray[Any], left: NDArray[Any], patch: tuple[int, int], size: tuple[int, int]
+) -> Picture:
+    """Lay coloured cells (grid rows, grid columns, 3) out over the picture, each around the centre of its patch.
+
+    Returns
+    -------
+    ndarray of uint8, (height, width, 4)
+        With an alpha channel: where no centre of a patch comes near, nothing is shown.
+    """
+    picture = np.zeros((*size, 4), np.uint8)
+    chosen, inside = [], []
+    for axis, starts in enumerate((top, left)):
+        edges = cell_edges(starts, patch[axis], size[axis])
+        cell = np.searchsorted(edges, np.arange(size[axis]), side="right") - 1
+        inside.append((cell >= 0) & (cell < len(starts)))
+        chosen.append(cell.clip(0, len(starts) - 1))
+    picture[..., :3] = cells[np.ix_(*chosen)]
+    picture[..., 3] = np.outer(*inside) * 255
+    return picture
+
+
+def to_png(picture: Picture) -> bytes:
+    """Encode a picture (height, width, 3 or 4) as PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def to_jpeg(picture: Picture) -> bytes:
+    """Encode a picture (height, width, 3) as JPEG: a photograph in a page takes a tenth of its size as PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def data_uri(data: bytes) -> str:
+    """Give a PNG or a JPEG as a ``data:`` address for an HTML page."""
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,66 @@
+"""The question that a result answers, and the key that the store files it under."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["Question"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What was asked of which network about which pixels, complete enough to ask it again.
+
+    Attributes
+    ----------
+    technique : str
+        The name of the function that was asked.
+    network : str
+        How the network was named when it was loaded. Not part of the key.
+    weights : str
+        Digest of its architecture and weights.
+    subject : str
+        What it was asked about, for a person: an image's id, or how many images of where. Not part of the key.
+    pixels : str
+        Digest of the pixels that it was asked about.
+    unit : str
+        The unit, resolved, in the grammar of units; empty where the technique asks about none.
+    settings : mapping
+        All else that decides the answer: preprocessing, patch, fill, seed and so on; plain JSON values.
+    version : str
+        The version of iconoscope that asked. Not part of the key.
+    """
+
+    technique: str
+    network: str
+    weights: str
+    subject: str
+    pixels: str
+    unit: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        # As they come back from disk: lists where tuples were given.
+        object.__setattr__(self, "settings", json.loads(json.dumps(dict(self.settings), allow_nan=False)))
+
+    @property
+    def key(self) -> str:
+        """SHA-256, in hexadecimal, of all that decides the answer.
+
+        >>> asked = Question(technique="occlude", network="n", weights="w", subject="a.jpg", pixels="p")
+        >>> asked.key == Question(technique="occlude", network="m", weights="w", subject="b.jpg", pixels="p").key
+        True
+        """
+        decides = {
+            name: value for name, value in self.to_json().items() if name not in ("network", "subject", "version")
+        }
+        return hashlib.sha256(json.dumps(decides, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the question as plain JSON values."""
+        return asdict(self)

@@ -1,0 +1,101 @@
+"""What all results have in common: a question, a sentence, a figure, a record on disk, a face in a notebook."""
+
+from __future__ import annotations
+
+import html
+import io
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from iconoscope.errors import QuestionError
+from iconoscope.results.pictures import data_uri
+from iconoscope.results.question import Question
+from iconoscope.results.record import write_record, writing_to
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["FIGURES", "Result"]
+
+FIGURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Result(ABC):
+    """A frozen set of NumPy arrays and the question that they answer."""
+
+    kind: ClassVar[str]
+    question: Question
+
+    @abstractmethod
+    def summary(self) -> str:
+        """Say in one sentence what was found."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Give the findings as plain JSON values, without the large arrays."""
+
+    @abstractmethod
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the result with matplotlib and return the Axes; nothing is shown.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; without it a new figure is made.
+        """
+
+    def pictures(self) -> dict[str, bytes]:
+        """Give the PNG files that go beside the arrays in a record, by file name."""
+        return {"figure.png": self._figure("png")}
+
+    def save(self, path: str | Path) -> Path:
+        """Save the figure (a name ending in .png, .pdf, .svg, .jpg or .webp), or everything as a folder.
+
+        A folder saved so is read back with `iconoscope.load_result`. A result that is there already is written over.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        QuestionError
+            If the name ends in something else.
+        """
+        path = Path(path)
+        if path.suffix.lower() in FIGURES:
+            with writing_to(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(self._figure(path.suffix.lower()[1:]))
+            return path
+        if path.suffix and not path.is_dir():
+            raise QuestionError(
+                f"A result is not saved as {path.suffix}.",
+                hint=f"A figure is saved as {', '.join(FIGURES)}; a name without an ending makes a folder with everything.",
+            )
+        return write_record(self, path, replace=True)
+
+    def _figure(self, form: str) -> bytes:
+        import matplotlib as mpl
+
+        buffer = io.BytesIO()
+        figure = self._drawn()
+        # SVG and PDF would carry the date of drawing; without it the same result is the same file.
+        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
+        with mpl.rc_context({"svg.hashsalt": "iconoscope"}):
+            figure.savefig(buffer, format=form, dpi=150, metadata=undated)
+        return buffer.getvalue()
+
+    @abstractmethod
+    def _drawn(self) -> Any:
+        """Give a figure of its own, outside pyplot, so that nothing is shown by accident."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<figure><img alt="{html.escape(self.summary())}" style="max-width:100%" src="{data_uri(self._figure("png"))}">'
+            f"<figcaption>{html.escape(self.summary())}</figcaption></figure>"
+        )

@@ -1,0 +1,136 @@
+"""The store: a folder of records that outlives the process, in which the same question is answered only once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
+from iconoscope.results.exchange import Exchange
+from iconoscope.results.occlusion import Occlusion
+from iconoscope.results.question import Question
+from iconoscope.results.record import FORMAT, is_record, read_record, write_record, writing_to
+from iconoscope.results.result import Result
+
+__all__ = ["KINDS", "Store", "load_result"]
+
+R = TypeVar("R", bound=Result)
+
+KINDS: dict[str, type[Result]] = {Occlusion.kind: Occlusion, Exchange.kind: Exchange}
+
+_MARK = "store.json"
+_STALE = 3600.0  # seconds after which a half-written folder belongs to a process that is gone
+
+
+class Store:
+    """Results on disk, filed under the question that they answer.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where; it is made when the first result comes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> len(Store(Path(tempfile.mkdtemp()) / "run"))
+    0
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreError(f"{self.folder} is a file; a store is a folder.")
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not (self.folder / _MARK).is_file():
+            raise StoreError(
+                f"{self.folder} is a folder with something else in it, not a store.",
+                hint=f"Name a new or an empty folder. A store has a {_MARK} in it.",
+            )
+
+    def __repr__(self) -> str:
+        return f"<Store {self.folder}: {len(self)} results>"
+
+    def place(self, question: Question) -> Path:
+        """Give the folder where the answer to a question is, or would be."""
+        return self.folder / question.technique / question.key[:24]
+
+    def get(self, question: Question) -> Result | None:
+        """Give the answer to a question, or None if it is not here.
+
+        Raises
+        ------
+        DamagedRecordError
+            If the answer is here but is not what was written.
+        """
+        place = self.place(question)
+        return read_record(place, KINDS) if is_record(place) else None
+
+    def put(self, result: Result, *, replace: bool = False) -> Path:
+        """File a result under its question; a result that is here already is kept, unless `replace` says otherwise."""
+        with writing_to(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            mark = self.folder / _MARK
+            if not mark.exists():
+                mark.write_text(json.dumps({"format": FORMAT, "what": "results of iconoscope"}), encoding="utf-8")
+        place = self.place(result.question)
+        self._sweep(place.parent)
+        return write_record(result, place, replace=replace)
+
+    def answer(self, question: Question, kind: type[R], ask: Callable[[], R]) -> R:
+        """Give the answer that is here, or ask and keep it.
+
+        A damaged answer is asked again and replaced, with an `IconoscopeWarning`.
+        """
+        replace = False
+        try:
+            known = self.get(question)
+            if isinstance(known, kind):
+                return known
+        except DamagedRecordError as error:
+            replace = True
+            warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=3)
+        result = ask()
+        self.put(result, replace=replace)
+        return result
+
+    def places(self) -> Iterator[Path]:
+        """Give the folders of all results in the order in which they were written."""
+        found = filter(is_record, self.folder.glob("*/*"))
+        yield from sorted(found, key=lambda place: (place.stat().st_mtime_ns, place.name))
+
+    def __iter__(self) -> Iterator[Result]:
+        return (read_record(place, KINDS) for place in self.places())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.places())
+
+    @staticmethod
+    def _sweep(folder: Path) -> None:
+        """Remove what a killed process left half written."""
+        if not folder.is_dir():
+            return
+        for left in folder.glob(".*.*"):
+            # Another process may sweep the same folder.
+            with contextlib.suppress(FileNotFoundError):
+                if left.suffix in (".tmp", ".old") and time.time() - left.stat().st_mtime > _STALE:
+                    shutil.rmtree(left, ignore_errors=True)
+
+
+def load_result(path: str | Path) -> Result:
+    """Read a result back from its folder; no torch is needed.
+
+    Raises
+    ------
+    StoreError
+        If there is no result, or it was written by a later version.
+    DamagedRecordError
+        If a file of it is missing or is not what was written.
+    """
+    return read_record(Path(path), KINDS)

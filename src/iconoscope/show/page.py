@@ -1,0 +1,239 @@
+"""The report: one HTML file, made from the store alone, that opens anywhere."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from iconoscope.errors import DamagedRecordError, StoreError
+from iconoscope.results import CONDITIONS, KINDS, Exchange, Occlusion, Result, Store
+from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
+from iconoscope.results.record import read_record, writing_to
+
+__all__ = ["report"]
+
+
+def report(store: Store | str | Path, path: str | Path = "report.html", *, title: str = "", most: int = 24) -> Path:
+    """Write what a store holds as one self-contained HTML page.
+
+    Networks that were asked the same about the same image stand side by side. The page needs no network connection, fits a
+    phone, and follows the reader's choice of light or dark.
+
+    Parameters
+    ----------
+    store
+        The folder with the results.
+    path
+        Where to write the page.
+    title
+        Its heading; one is made if none is given.
+    most
+        How many images are shown at the most; the page says how many there are.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    StoreError
+        If the store holds nothing, or the page cannot be written.
+    """
+    store = store if isinstance(store, Store) else Store(store)
+    results, damaged = _read(store)
+    if not results:
+        raise StoreError(
+            f"{store.folder} holds no result to report.",
+            hint="Ask something first, for example: iconoscope occlude --network ... --images ... --store DIR",
+        )
+    page = _Page(results, most)
+    html = _template().render(page=page, title=title or page.heading, damaged=damaged, conditions=CONDITIONS)
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_text(html, encoding="utf-8")
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    return path
+
+
+def _read(store: Store) -> tuple[list[Result], list[str]]:
+    """Read what can be read; a damaged result must not take the others with it, but is named on the page."""
+    results: list[Result] = []
+    damaged: list[str] = []
+    for place in store.places():
+        try:
+            results.append(read_record(place, KINDS))
+        except DamagedRecordError as error:
+            damaged.append(error.message)
+    return results, damaged
+
+
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("iconoscope.show"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: "-" if math.isnan(share) else f"{share:.0%}"
+    return environment.get_template("report.html.j2")
+
+
+@dataclass(frozen=True)
+class _Page:
+    results: list[Result]
+    most: int
+
+    @cached_property
+    def networks(self) -> list[tuple[str, str]]:
+        """Name and digest, in the order in which they were first asked."""
+        return list(dict.fromkeys((result.question.network, result.question.weights[:12]) for result in self.results))
+
+    @property
+    def heading(self) -> str:
+        names = [name for name, _ in self.networks]
+        return f"What did {' and '.join(names)} learn?" if len(names) <= 3 else f"What did {len(names)} networks learn?"
+
+    @cached_property
+    def exchanges(self) -> list[_Exchanged]:
+        found = [result for result in self.results if isinstance(result, Exchange)]
+        return [_Exchanged(alike) for alike in _grouped(found, lambda result: (result.question.pixels, result.fill))]
+
+    @cached_property
+    def images(self) -> list[_Occluded]:
+        found = [result for result in self.results if isinstance(result, Occlusion)]
+        return [_Occluded(alike) for alike in _grouped(found, lambda result: result.question.pixels)]
+
+    @property
+    def shown(self) -> list[_Occluded]:
+        return self.images[: self.most]
+
+    @property
+    def questions(self) -> list[Result]:
+        return [result for group in (*self.exchanges, *self.shown) for result in group.results]
+
+
+def _grouped(results: list[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
+    groups: dict[Any, list[Any]] = {}
+    for result in results:
+        groups.setdefault(key(result), []).append(result)
+    return list(groups.values())
+
+
+@dataclass(frozen=True)
+class _Exchanged:
+    """The same images exchanged before several networks."""
+
+    results: list[Exchange]
+
+    WORDS: ClassVar = {
+        "background": "follows the background",
+        "object": "follows the object",
+        "both": "follows the object and the background",
+        "undecided": "follows neither clearly",
+    }
+
+    @property
+    def first(self) -> Exchange:
+        return self.results[0]
+
+    def finding(self, result: Exchange) -> str:
+        return f"{result.question.network} {self.WORDS[result.follows]}."
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """For every image that is shown: its pictures in order of the conditions, and the networks' answers to each."""
+        return [
+            {
+                "id": self.first.ids[image],
+                "right": self.first.classes[int(self.first.target[image])],
+                "cells": [
+                    {
+                        "condition": condition,
+                        "picture": _photograph(self.first.examples[index, place]),
+                        "answers": [self._answer(result, index, int(image)) for result in self.results],
+                    }
+                    for index, condition in enumerate(self.first.conditions)
+                ],
+            }
+            for place, image in enumerate(self.first.shown)
+        ]
+
+    @staticmethod
+    def _answer(result: Exchange, condition: int, image: int) -> dict[str, Any]:
+        answer = int(result.answers[condition, image])
+        return {
+            "network": result.question.network,
+            "class": result.classes[answer],
+            "probability": float(result.probabilities[condition, image, answer]),
+            "right": answer == int(result.target[image]),
+        }
+
+
+@dataclass(frozen=True)
+class _Occluded:
+    """One image, covered patch by patch before several networks."""
+
+    results: list[Occlusion] = field(default_factory=list)
+
+    @property
+    def first(self) -> Occlusion:
+        return self.results[0]
+
+    @cached_property
+    def picture(self) -> str:
+        return _photograph(self.first.picture)
+
+    @property
+    def small(self) -> bool:
+        return min(self.first.picture.shape[:2]) <= 64
+
+    def heat(self, result: Occlusion) -> str:
+        low, high = result.limits()
+        cells = colour(result.map, low=low, high=high)
+        size = (result.picture.shape[0], result.picture.shape[1])
+        return data_uri(to_png(lay_out(cells, result.top, result.left, result.patch, size)))
+
+    def overlay(self, result: Occlusion) -> str:
+        return _photograph(result.overlaid())
+
+    def outline(self, result: Occlusion) -> dict[str, float]:
+        """Place of the worst patch in percent of the picture."""
+        height, width = result.picture.shape[:2]
+        row, column = result.minimum
+        top, left = int(result.top[row]), int(result.left[column])
+        return {
+            "top": 100 * top / height,
+            "left": 100 * left / width,
+            "height": 100 * min(result.patch[0], height - top) / height,
+            "width": 100 * min(result.patch[1], width - left) / width,
+        }
+
+    def finding(self, result: Occlusion) -> str:
+        row, column = result.minimum
+        clean, lowest = float(result.clean[result.target]), float(result.map[row, column])
+        text = f"{result.measure} of {result.names[result.target]} {clean:.3f}, lowest {lowest:.3f}"
+        if result.measure == "probability" and clean - lowest < 0.05:
+            text += ": no single patch matters"
+        elif result.measure == "probability" and result.winner[row, column] != result.clean.argmax():
+            text += f": there the answer becomes {result.names[int(result.winner[row, column])]}"
+        return text
+
+
+def _photograph(picture: np.ndarray) -> str:
+    return data_uri(to_png(picture) if min(picture.shape[:2]) <= 128 else to_jpeg(picture))

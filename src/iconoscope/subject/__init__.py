@@ -1,0 +1,1 @@
+"""What we question: networks, units and images."""

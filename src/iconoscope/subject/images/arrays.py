@@ -1,0 +1,284 @@
+"""Images that are in memory or in ``.npy`` and ``.npz``: arrays, tensors, PIL images. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import ImagesError, shortened
+from iconoscope.subject.images.decoding import upright_pixels
+from iconoscope.subject.images.modes import as_mask
+from iconoscope.subject.images.source import Label, Pixels, Plain
+
+__all__ = [
+    "Arrays",
+    "Pictures",
+    "as_array",
+    "load_npy",
+    "open_array",
+    "open_arrays",
+    "open_npy",
+    "open_npz",
+    "open_pictures",
+    "plain_label",
+]
+
+SHAPES = "Shapes understood: (n, h, w, 3), (n, h, w, 1), (n, 3, h, w), (n, h, w), and (h, w, 3) for one image."
+SAFE = "Write it with numpy.savez(path, images=..., labels=...), arrays of numbers or of strings."
+# How far a float may leave 0..1 by rounding alone (a resize in float32 does).
+ROUNDING = 1e-5
+# Under which names the arrays of an .npz are looked for, in this order.
+IMAGE_KEYS = ("images", "x", "x_test", "arr_0")
+LABEL_KEYS = ("labels", "label", "y", "y_test", "targets", "arr_1")
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays(Plain):
+    """Arrays, each of them (height, width), (height, width, 1 or 3); floats 0..1 or integers 0..255.
+
+    Attributes
+    ----------
+    origin : str
+        What was given.
+    arrays : sequence of ndarray
+        One for each image; one array of all of them will do. Not copied.
+    labels : sequence or None
+        One for each image.
+    masks : sequence of ndarray or None
+        One for each image, as `as_mask` reads them.
+    """
+
+    origin: str
+    arrays: Sequence[NDArray] | NDArray = field(repr=False)
+    labels: Sequence[Label] | None = field(default=None, repr=False)
+    masks: NDArray | None = field(default=None, repr=False)
+    label_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def id(self, row: int) -> str:
+        """Give the index in six digits."""
+        return f"{row:06d}"
+
+    def label(self, row: int) -> Label:
+        """Give the label that came with the arrays."""
+        return None if self.labels is None else self.labels[row]
+
+    def read(self, row: int) -> Pixels:
+        """Scale to 0..255 and repeat grey three times."""
+        values = np.asarray(self.arrays[row])
+        if values.ndim == 2:
+            values = values[..., None]
+        if values.dtype.kind == "f":
+            values = np.rint(np.clip(values, 0, 1).astype(np.float64) * 255)
+        return np.array(np.broadcast_to(values, (*values.shape[:2], 3)), np.uint8, order="C")
+
+    def mask(self, row: int) -> NDArray[np.bool_] | None:
+        """Read the mask that came with the arrays."""
+        if self.masks is None:
+            return None
+        try:
+            return as_mask(self.masks[row])
+        except ValueError as error:
+            raise ImagesError(f"The mask of {self.id(row)} in {self.origin} cannot be read: {error}.") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures(Plain):
+    """PIL images: the id is the file's name where the image has one and no other has the same, else six digits."""
+
+    origin: str
+    pictures: Sequence[Any] = field(repr=False)
+    ids: Sequence[str] = field(repr=False)
+    label_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def id(self, row: int) -> str:
+        """Give the file's name, or six digits."""
+        return self.ids[row]
+
+    def label(self, row: int) -> Label:
+        """Give None."""
+        return None
+
+    def read(self, row: int) -> Pixels:
+        """Turn it upright and convert it."""
+        return upright_pixels(self.pictures[row], self.ids[row])
+
+
+def open_pictures(pictures: Sequence[Any]) -> Pictures:
+    """Take PIL images as they are; they are converted one at a time."""
+    names = [PurePath(str(getattr(picture, "filename", "") or "")).name for picture in pictures]
+    counts = Counter(names)
+    ids = [name if name and counts[name] == 1 else f"{row:06d}" for row, name in enumerate(names)]
+    return Pictures(f"{len(ids)} PIL image" + "s" * (len(ids) != 1), pictures, ids)
+
+
+def as_array(given: Any) -> NDArray | None:
+    """Give an array for an array, or for anything that offers one (a tensor of any library), else None."""
+    if isinstance(given, np.ndarray):
+        return given
+    for step in ("detach", "cpu"):  # a tensor of torch that has a gradient or is on a GPU
+        if callable(method := getattr(given, step, None)):
+            given = method()
+    if callable(method := getattr(given, "numpy", None)):
+        return np.asarray(method())
+    return np.asarray(given) if hasattr(given, "__array__") else None
+
+
+def open_array(array: NDArray, origin: str = "", **columns: Any) -> Arrays:
+    """Take one array of many images, or of one. Raises `ImagesError` where shape, type or range cannot be told."""
+    shape = f"{array.dtype} array {array.shape}"
+    origin = origin or shape
+    _check_range(array, origin)
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] == 3):
+        array = array[None]
+    if array.ndim == 3 and array.shape[0] == 3:
+        raise ImagesError(
+            f"{origin}: shape {array.shape} is three grey images or one with its channels first.",
+            hint="Give array[..., None] for three grey images, array.transpose(1, 2, 0) for one in colour.",
+        )
+    if array.ndim == 4:
+        last, first = array.shape[-1] in (1, 3), array.shape[1] in (1, 3)
+        if array.shape[1] == 3 and last:
+            raise ImagesError(
+                f"{origin}: in shape {array.shape} the channels may be axis 1 or the last axis.",
+                hint="Give a list of arrays (h, w, 3).",
+            )
+        if first and not last:
+            array = np.moveaxis(array, 1, -1)
+    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[-1] not in (1, 3)):
+        raise ImagesError(f"{origin}: images cannot be told from the shape {array.shape}.", hint=SHAPES)
+    if not array.size:
+        raise ImagesError(f"{origin}: shape {array.shape} holds no pixels.", hint=SHAPES)
+    return Arrays(origin, array, **columns)
+
+
+def open_arrays(arrays: Sequence[NDArray]) -> Arrays:
+    """Take a list of arrays, each of one image, in sizes of their own."""
+    single: list[NDArray] = []
+    for row, array in enumerate(arrays):
+        origin = f"array {row} of the list"
+        flat = array[0] if array.ndim == 4 and len(array) == 1 else array
+        if flat.ndim == 3 and flat.shape[-1] not in (1, 3) and flat.shape[0] in (1, 3):
+            flat = np.moveaxis(flat, 0, -1)
+        if flat.ndim not in (2, 3) or (flat.ndim == 3 and flat.shape[-1] not in (1, 3)) or not flat.size:
+            raise ImagesError(
+                f"{origin}: shape {array.shape} is not one image.",
+                hint="In a list, each is (h, w, 3), (h, w, 1) or (h, w).",
+            )
+        _check_range(flat, origin)
+        single.append(flat)
+    return Arrays(f"a list of {len(single)} arrays", single)
+
+
+def load_npy(path: Path) -> NDArray:
+    """Map the array of an ``.npy`` file into memory. Raises `ImagesError`."""
+    return _without_pickle(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def open_npy(path: Path) -> Arrays:
+    """Take the array of an ``.npy`` file."""
+    return open_array(load_npy(path), str(path))
+
+
+def open_npz(path: Path) -> Arrays:
+    """Read an ``.npz``: images, and labels, masks and label_names where it has them."""
+
+    def read() -> dict[str, NDArray]:
+        # Opened here: NumPy leaves a file open that turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            wanted = {*IMAGE_KEYS, *LABEL_KEYS, "masks", "label_names"}
+            listed = list(archive.files)
+            known = [key for key in listed if key in wanted]
+            return {key: archive[key] for key in (known if {*known} & {*IMAGE_KEYS} else listed)}
+
+    arrays = _without_pickle(path, read)
+    key = next((key for key in IMAGE_KEYS if key in arrays), None)
+    if key is None:
+        fitting = [name for name, array in arrays.items() if array.ndim == 4]
+        if len(fitting) != 1:
+            raise ImagesError(
+                f"{path} holds {shortened(f'{name} {array.shape}' for name, array in arrays.items()) or 'nothing'}: "
+                "which array is the images?",
+                hint=f"Name it one of {', '.join(IMAGE_KEYS)}.",
+            )
+        key = fitting[0]
+    images = open_array(arrays[key], f"{path}, array {key}")
+    names = tuple(str(name) for name in arrays.get("label_names", np.array([], str)).tolist())
+    labels = next((arrays[name] for name in LABEL_KEYS if name in arrays and name != key), None)
+    masks = arrays.get("masks")
+    for what, column in (("labels", labels), ("masks", masks)):
+        if column is not None and len(np.atleast_1d(column)) != len(images):
+            raise ImagesError(f"{path} holds {len(images)} images and {len(np.atleast_1d(column))} {what}.")
+    values = None if labels is None else [_named(plain_label(label), names, str(path)) for label in _flat(labels)]
+    return Arrays(str(path), images.arrays, values, masks, names)
+
+
+def plain_label(value: Any) -> Label:
+    """Give a label as str, int or None, whatever library it is from. Raises `ImagesError` on others."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise ImagesError(f"{value!r} is not a label.", hint="A label is a string or an integer.")
+    return value
+
+
+def _named(label: Label, names: tuple[str, ...], origin: str) -> Label:
+    if not names or not isinstance(label, int):
+        return label
+    if not 0 <= label < len(names):
+        raise ImagesError(f"{origin}: the label {label} is outside the {len(names)} label_names.")
+    return names[label]
+
+
+def _flat(labels: NDArray) -> list[Any]:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ImagesError(f"Labels of shape {labels.shape} are not one label per image.", hint="The shape is (n,).")
+    return labels.tolist()
+
+
+def _without_pickle(path: Path, read: Callable[[], Any]) -> Any:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(6)
+        if magic[:1] == b"\x80":
+            raise ImagesError(f"{path} is a pickle, and we do not unpickle: a pickle can run any code.", hint=SAFE)
+        if magic[:2] != b"PK" and magic != b"\x93NUMPY":
+            raise ImagesError(f"{path} is not a file of NumPy; it begins with {magic!r}.", hint=SAFE)
+        return read()
+    except (OSError, EOFError, zipfile.BadZipFile, ValueError, KeyError, NotImplementedError) as error:
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
+            raise ImagesError(
+                f"{path} holds an array of Python objects, and we do not unpickle: a pickle can run any code.",
+                hint=SAFE,
+            ) from error
+        raise ImagesError(f"{path} cannot be read: {error}.", hint=SAFE) from error
+
+
+def _check_range(array: NDArray, origin: str) -> None:
+    if array.dtype == np.uint8 or not array.size:
+        return
+    if array.dtype.kind not in "uif":
+        raise ImagesError(
+            f"{origin}: values of type {array.dtype} are not pixels.", hint="Pixels are uint8 0..255 or floats 0..1."
+        )
+    low, high = array.min(), array.max()
+    most, slack = (1, ROUNDING) if array.dtype.kind == "f" else (255, 0)
+    if not (low >= -slack and high <= most + slack):
+        found = "NaN among them" if np.isnan(low) else f"from {low:g} to {high:g}"
+        raise ImagesError(
+            f"{origin}: {'float' if most == 1 else 'integer'} pixels are 0 to {most}; these are {found}.",
+            hint="Undo the normalisation, or divide floats of 0..255 by 255." if most == 1 else "Scale them to 0..255.",
+        )

@@ -1,0 +1,273 @@
+"""The one place where pixels come from: a file, bytes or a PIL image becomes upright RGB, or is refused by name.
+
+What is refused, and why it is not guessed at: a file with several pictures (which one is meant?), a damaged file
+(Pillow would fill the rest with grey), a number of pixels beyond Pillow's limit, values of unknown range.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import ImageFileError
+from iconoscope.subject.images.modes import mask_of, rgb_of
+from iconoscope.subject.images.source import Pixels
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+    from PIL import ImageFile
+
+__all__ = ["SUFFIXES", "decode_image", "decode_mask", "image_reason", "upright_pixels"]
+
+# What counts as an image in a folder. HEIC is there so that a phone's photographs are named when they cannot be read.
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".heic", ".heif"}
+)
+# Only these are tried: of Pillow's other readers some start programs (EPS runs Ghostscript) and some take any bytes.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000", "HEIF")
+# The decoders that pad a file which ends too early where ImageFile.LOAD_TRUNCATED_IMAGES is set. They never need to
+# read at the end of a file that is whole.
+PADDING_DECODERS = frozenset({"jpeg", "zip", "raw", "gif", "packbits"})
+# EXIF orientation, tag 0x0112: what turns the stored picture upright.
+ORIENTATION_TAG = 0x0112
+ORIENTATIONS: dict[int, Callable[[NDArray], NDArray]] = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
+    7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
+}
+
+Given = bytes | str | os.PathLike[str]
+T = TypeVar("T", bound=np.generic)
+
+
+class _RefusedError(Exception):
+    """A reason of our own not to read an image, with what would help."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+class _File(io.BufferedReader):
+    """A file on disk. (A class in Python, so that `_forbid_padding` can change one object.)"""
+
+
+class _Bytes(io.BytesIO):
+    """A file in memory."""
+
+
+def _forbid_padding(file: _File | _Bytes) -> None:
+    """From now on, answer a read at the end of the file with an error.
+
+    `ImageFile.LOAD_TRUNCATED_IMAGES` belongs to the whole process, and other libraries set it. With it, Pillow makes up
+    the missing part of a picture; so the file itself refuses, whatever the switch says.
+    """
+    read = file.read
+
+    def read_strictly(size: int | None = -1, /) -> bytes:
+        data = read(size)
+        if not data and size != 0:
+            raise OSError("image file is truncated")
+        return data
+
+    setattr(file, "read", read_strictly)  # noqa: B010 -- a method of this one object
+
+
+def decode_image(given: Given, name: str = "") -> Pixels:
+    """Decode a file or bytes to upright RGB.
+
+    EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled so that 65535 becomes 255.
+
+    Parameters
+    ----------
+    given : bytes, str or os.PathLike
+        The encoded image, or the path of its file.
+    name : str
+        What to call it in an error; the path where it is empty.
+
+    Returns
+    -------
+    ndarray
+        (height, width, 3) uint8, a new array.
+
+    Raises
+    ------
+    ImageFileError
+        It cannot be read completely; the message names it and says why.
+
+    Examples
+    --------
+    >>> decode_image(b"P6 1 1 255 " + bytes([255, 128, 0])).tolist()
+    [[[255, 128, 0]]]
+    >>> decode_image(b"hello", "a.png")
+    Traceback (most recent call last):
+    ...
+    iconoscope.errors.ImageFileError: a.png cannot be read: it is no image of a known kind; it begins with b'hello'
+    """
+    return _decode(given, name, rgb_of)
+
+
+def decode_mask(given: Given, name: str = "") -> NDArray[np.bool_]:
+    """Decode a mask file to (height, width) bool, True on the object. Raises `ImageFileError`.
+
+    In a palette everything but black is object; in grey and colour, values are 0 and 1, or else 128 and more is object.
+    """
+    return _decode(given, name, mask_of)
+
+
+def upright_pixels(picture: PillowImage.Image, name: str) -> Pixels:
+    """Turn an open PIL image into upright RGB, (height, width, 3) uint8. Raises `ImageFileError`."""
+    try:
+        with _pillow_quiet():
+            return _upright(picture, rgb_of)
+    except Exception as error:
+        raise _refusal(name, error) from error
+
+
+def image_reason(error: ImageFileError, name: str) -> str:
+    """Give the reason alone, without the name in front of it."""
+    return error.message.removeprefix(f"{name} cannot be read: ")
+
+
+def _decode(given: Given, name: str, convert: Callable[[PillowImage.Image], NDArray[T]]) -> NDArray[T]:
+    name = name or ("the image" if isinstance(given, bytes) else os.fspath(given))
+    try:
+        with _opened(given) as file, _pillow_quiet(), _recognized(file) as picture:
+            _check_single(picture)
+            if picture.tile and all(tile[0] in PADDING_DECODERS for tile in picture.tile):
+                _forbid_padding(file)
+            return _upright(picture, convert)
+    # Pillow answers damaged data with whatever breaks first: OSError, SyntaxError, struct.error, zlib.error, KeyError,
+    # OverflowError, AssertionError, MemoryError ... Here, and nowhere else, they all mean: this image cannot be read.
+    except Exception as error:
+        raise _refusal(name, error, "" if isinstance(given, bytes) else os.fspath(given)) from error
+
+
+@contextmanager
+def _opened(given: Given) -> Iterator[_File | _Bytes]:
+    if isinstance(given, bytes):
+        if not given:
+            raise _RefusedError("it is empty, 0 bytes")
+        with _Bytes(given) as file:
+            yield file
+        return
+    # Asked before opening: to open a pipe would wait for ever.
+    status = os.stat(given)  # noqa: PTH116 -- for bytes of any file system, and quicker
+    if stat.S_ISDIR(status.st_mode):
+        raise _RefusedError("it is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise _RefusedError("it is not a regular file")
+    if not status.st_size:
+        raise _RefusedError("it is empty, 0 bytes")
+    with io.FileIO(given) as raw, _File(raw) as file:
+        yield file
+
+
+@contextmanager
+def _recognized(file: _File | _Bytes) -> Iterator[ImageFile.ImageFile]:
+    """Read the header. The size is decided on here, before a pixel is decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    if "HEIF" not in Image.OPEN:
+        Image.init()
+    start = file.read(24)
+    try:
+        picture = Image.open(file, formats=[kind for kind in FORMATS if kind in Image.OPEN])
+    except UnidentifiedImageError:
+        raise _RefusedError(f"it is no image of a known kind; it begins with {start!r}") from None
+    with picture:
+        if not all(picture.size):
+            raise _RefusedError(f"it has no pixels, its size is {picture.width} x {picture.height}")
+        yield picture
+
+
+def _check_single(picture: ImageFile.ImageFile) -> None:
+    # A phone's JPEG may carry a preview or a depth map behind the photograph (MPO): the photograph comes first.
+    frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+    if frames > 1:
+        raise _RefusedError(
+            f"it holds {frames} pictures (an animation or several pages)",
+            "Save the picture that is meant as its own file.",
+        )
+
+
+def _upright(picture: PillowImage.Image, convert: Callable[[PillowImage.Image], NDArray[T]]) -> NDArray[T]:
+    picture.load()
+    # Asked after loading: some readers (TIFF) turn the picture themselves and take the tag away.
+    return np.ascontiguousarray(ORIENTATIONS[_orientation(picture)](convert(picture)))
+
+
+def _orientation(picture: PillowImage.Image) -> int:
+    try:
+        value = picture.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001 -- EXIF that cannot be parsed says nothing of the rotation; the pixels are whole
+        return 1
+    return value if value in ORIENTATIONS else 1
+
+
+def _refusal(name: str, error: Exception, path: str = "") -> ImageFileError:
+    from PIL import Image
+
+    hint = getattr(error, "hint", "") or (f"The file is {path}." if path and path != name else "")
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        # Pillow warns from the limit on and raises from twice the limit on; to us the limit is the limit.
+        count = re.search(r"\d+", str(error))
+        reason = f"it has {int(count[0]) if count else 0:,} pixels, and the limit is {Image.MAX_IMAGE_PIXELS:,}"
+        hint = "Make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it."
+    elif isinstance(error, FileNotFoundError):
+        reason = "there is no such file"
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror.lower()
+    elif isinstance(error, MemoryError):
+        reason = "there is not enough memory for it"
+    else:
+        reason = str(error) or f"it is damaged ({type(error).__name__})"
+    return ImageFileError(f"{name} cannot be read: {reason}", hint=hint)
+
+
+_quiet_lock = threading.Lock()
+_quiet_depth = 0
+_quiet_filters: warnings.catch_warnings | None = None
+
+
+@contextmanager
+def _pillow_quiet() -> Iterator[None]:
+    """Turn Pillow's warning of a decompression bomb into an error, and let none of its other warnings out.
+
+    `warnings.catch_warnings` is not safe between threads, and images are decoded in several: the first one in sets the
+    filters, the last one out takes them away.
+    """
+    global _quiet_depth, _quiet_filters  # noqa: PLW0603 -- the filters are the process's own, so is the count
+    with _quiet_lock:
+        _quiet_depth += 1
+        if _quiet_depth == 1:
+            from PIL import Image
+
+            _quiet_filters = warnings.catch_warnings()
+            _quiet_filters.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0 and _quiet_filters is not None:
+                _quiet_filters.__exit__(None, None, None)
+                _quiet_filters = None

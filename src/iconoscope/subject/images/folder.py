@@ -1,0 +1,180 @@
+"""Image files: a folder with or without class folders, one file, or a list of files. Nothing is opened to list them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError, nearest, shortened
+from iconoscope.subject.images.decoding import SUFFIXES, decode_image
+from iconoscope.subject.images.source import Label, Pixels, Plain
+
+__all__ = ["SPLITS", "Files", "list_files", "missing_path", "open_files", "open_folder"]
+
+SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
+# What archives and servers leave behind beside the images.
+DEBRIS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
+
+
+@dataclass(frozen=True, eq=False)
+class Files(Plain):
+    """Image files, each known by its path.
+
+    Attributes
+    ----------
+    origin : str
+        What was given.
+    root : Path
+        What the paths are relative to.
+    paths : sequence of str
+        The files.
+    ids : sequence of str
+        Their ids: the paths themselves, in a folder.
+    classes : ndarray
+        (n,) int32: the index in ``label_names``, -1 for no label.
+    label_names : tuple of str
+        The class folders, sorted.
+    """
+
+    origin: str
+    root: Path
+    paths: Sequence[str] = field(repr=False)
+    ids: Sequence[str] = field(repr=False)
+    classes: NDArray[np.int32] = field(repr=False)
+    label_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def id(self, row: int) -> str:
+        """Give the path relative to the folder, with forward slashes."""
+        return self.ids[row]
+
+    def label(self, row: int) -> Label:
+        """Give the name of the class folder."""
+        index = self.classes[row]
+        return None if index < 0 else self.label_names[index]
+
+    def read(self, row: int) -> Pixels:
+        """Decode the file."""
+        return decode_image(self.root / self.paths[row], self.ids[row])
+
+
+def open_folder(folder: Path) -> Files:
+    """List the images below a folder; the first folder level is the label.
+
+    Raises `ImagesError` where there are none, `QuestionError` where it holds several splits.
+    """
+    paths = list_files(folder, SUFFIXES)
+    if not paths:
+        raise ImagesError(
+            f"There are no images in {folder}.",
+            hint=f"Looked at all depths for the suffixes {', '.join(sorted(SUFFIXES))} (hidden files left out), "
+            "and in the folder and its data/ for .parquet.",
+        )
+    tops = {path.partition("/")[0] for path in paths if "/" in path}
+    level = 0
+    if all("/" in path for path in paths) and all(top.lower() in SPLITS for top in tops):
+        if len(tops) > 1:
+            raise QuestionError(
+                f"{folder} holds the splits {', '.join(sorted(tops))}: which one is meant?",
+                hint=f"Give one of them: {', '.join(str(folder / top) for top in sorted(tops))}.",
+            )
+        level = 1
+    labels = [path.split("/", level + 1)[level] if path.count("/") > level else "" for path in paths]
+    names = sorted(set(labels) - {""})
+    index = {name: number for number, name in enumerate(names)} | {"": -1}
+    return Files(
+        origin=str(folder),
+        root=folder,
+        paths=paths,
+        ids=[_printable(path) for path in paths],
+        classes=np.array([index[label] for label in labels], np.int32),
+        label_names=tuple(_printable(name) for name in names),
+    )
+
+
+def open_files(given: Sequence[str | os.PathLike[str]]) -> Files:
+    """Take a list of image files; the id is the file's name, or the path as given where names repeat."""
+    paths = [Path(path).expanduser() for path in given]
+    for path in paths:
+        if not path.exists() and not path.is_symlink():
+            raise missing_path(path)
+    counts = Counter(path.name for path in paths)
+    ids = [_printable(path.name if counts[path.name] == 1 else path.as_posix()) for path in paths]
+    if repeated := [id for id, count in Counter(ids).items() if count > 1]:
+        raise ImagesError(f"Files given more than once: {shortened(repeated)}.", hint="Give every file once.")
+    origin = str(paths[0]) if len(paths) == 1 else f"{len(paths)} files"
+    return Files(origin, Path(), [str(path) for path in paths], ids, np.full(len(paths), -1, np.int32))
+
+
+def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = None) -> list[str]:
+    """List the files below ``root`` with one of the suffixes, sorted, as paths relative to it with forward slashes.
+
+    Hidden files and folders are left out. A link back to a folder above it ends there. ``depth`` is how many levels of
+    folders to go down; None is all.
+    """
+    found: list[str] = []
+    closed: list[str] = []
+    pending: list[tuple[str, int, frozenset[tuple[int, int]]]] = [("", 0, frozenset())]
+    while pending:
+        prefix, level, above = pending.pop()
+        path = os.path.join(root, prefix)  # noqa: PTH118 -- a million Path objects take seconds
+        try:
+            status = os.stat(path)  # noqa: PTH116
+            if (here := (status.st_dev, status.st_ino)) in above:
+                continue
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name[0] == "." or name in DEBRIS:
+                        continue
+                    if _is_folder(entry):
+                        if depth is None or level < depth:
+                            pending.append((f"{prefix}{name}/", level + 1, above | {here}))
+                    elif os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122
+                        found.append(prefix + name)
+        except OSError as error:
+            if not prefix:
+                raise ImagesError(f"{root} cannot be listed: {(error.strerror or str(error)).lower()}.") from error
+            closed.append(prefix.rstrip("/"))
+    if closed:
+        warnings.warn(
+            f"{len(closed)} folders in {root} could not be opened and were left out: {shortened(sorted(closed))}.",
+            IconoscopeWarning,
+            stacklevel=2,
+        )
+    found.sort()
+    return found
+
+
+def missing_path(path: Path) -> ImagesError:
+    """Say that there is no such path, and what comes nearest to the part that is missing."""
+    missing = path
+    while missing.parent != missing and not missing.parent.exists():
+        missing = missing.parent
+    try:
+        siblings = sorted(entry.name for entry in os.scandir(missing.parent) if entry.name[0] != ".")
+    except OSError:
+        siblings = []
+    where = "" if missing == path else f": there is no {missing}"
+    return ImagesError(f"There is no {path}{where}.", hint=nearest(missing.name, siblings))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _printable(path: str) -> str:
+    # A name that is not UTF-8 comes with surrogates in it, which no JSON or HTML could be written with.
+    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

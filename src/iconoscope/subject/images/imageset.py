@@ -1,0 +1,186 @@
+"""A set of images: stable ids, labels, and pixels one image at a time."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, nearest, shortened
+from iconoscope.subject.images.decoding import image_reason
+from iconoscope.subject.images.image import Image
+from iconoscope.subject.images.source import Label, Source
+
+__all__ = ["Images"]
+
+
+class Images(Sequence[Image]):
+    """Images by position; ``[3]`` is an `Image`, ``[:100]``, ``[[3, 5]]`` and a bool array give `Images`.
+
+    Made by `load_images`. It holds a source and row numbers, no pixels: an `Image` decodes when it is asked to.
+
+    Parameters
+    ----------
+    source : Source
+        Where they come from.
+    rows : ndarray, optional
+        (n,) which rows of the source, in which order. All of them by default.
+
+    Attributes
+    ----------
+    unreadable : dict of str to str
+        The ids that `readable` had to leave out so far, and why.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iconoscope.subject.images import load_images
+    >>> images = load_images(np.zeros((4, 8, 8, 3), np.uint8), labels=["car", "bird", "car", "car"])
+    >>> images
+    <4 images from uint8 array (4, 8, 8, 3): car 3, bird 1>
+    >>> images.where(label="car").ids
+    ('000000', '000002', '000003')
+    >>> images[1:].sample(2, seed=0).ids
+    ('000002', '000003')
+    >>> [image.pixels.shape for image in images[:2].readable()]
+    [(8, 8, 3), (8, 8, 3)]
+    """
+
+    def __init__(self, source: Source, rows: NDArray[np.intp] | None = None) -> None:
+        self._source = source
+        self._rows = np.arange(len(source)) if rows is None else rows
+        self.unreadable: dict[str, str] = {}
+
+    @property
+    def rows(self) -> tuple[Source, NDArray[np.intp]]:
+        """The source, and the row of it that each image is."""
+        return self._source, self._rows
+
+    @property
+    def source(self) -> str:
+        """What was given: a path, or a description of the arrays."""
+        return self._source.origin
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the classes in the source's own order (class folders sorted), or ``()``."""
+        return self._source.label_names
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The ids, unique and the same in every run."""
+        return tuple(self._source.id(row) for row in self._rows.tolist())
+
+    @property
+    def labels(self) -> list[Label]:
+        """The labels, None where there is none."""
+        return [self._source.label(row) for row in self._rows.tolist()]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Images: ...
+    def __getitem__(self, index: int | np.integer[Any] | slice | Sequence[int] | NDArray[Any]) -> Image | Images:
+        if isinstance(index, slice):
+            return Images(self._source, self._rows[index])
+        if isinstance(index, int | np.integer) and not isinstance(index, bool):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"There is no image {index}; there are {len(self)}.")
+            row = int(self._rows[index])
+            return Image(self._source.id(row), self._source.label(row), self._source, row)
+        return Images(self._source, self._rows[self._positions(index)])
+
+    def _positions(self, index: Any) -> NDArray[Any]:
+        positions = np.asarray(index)
+        if positions.dtype == np.bool_ and positions.shape == (len(self),):
+            return positions
+        if isinstance(index, list | tuple) and not index:
+            return np.array([], np.intp)
+        if positions.ndim != 1 or positions.dtype.kind not in "iu":
+            raise QuestionError(
+                f"Images are not chosen by {shortened([repr(index)])}.",
+                hint=f"Give a position, a slice, a list of positions, or an array of {len(self)} bools.",
+            )
+        if wrong := [number for number in positions.tolist() if not -len(self) <= number < len(self)]:
+            raise IndexError(f"There are no images {shortened(map(str, wrong))}; there are {len(self)}.")
+        if len(np.unique(positions % len(self))) != len(positions):
+            raise QuestionError("A position is given twice, and ids are unique.", hint="Give every position once.")
+        return positions
+
+    def where(self, *, label: Label) -> Images:
+        """Give the images with the label; a class can be named, or given by its index in `label_names`.
+
+        Raises `QuestionError` for a label that there is not.
+        """
+        labels = self.labels
+        wanted = label
+        known = dict.fromkeys([*self.label_names, *(value for value in labels if value is not None)])
+        if isinstance(label, int) and label not in known and 0 <= label < len(self.label_names):
+            wanted = self.label_names[label]
+        elif isinstance(label, str) and label not in known and label.isdecimal() and int(label) in known:
+            wanted = int(label)  # from a command line, where everything is a string
+        if wanted is not None and wanted not in known:
+            hint = nearest(str(label), map(str, known)) or "These images have no labels; load_images takes labels=."
+            raise QuestionError(f"No image has the label {label!r}.", hint=hint)
+        return self[np.array([value == wanted for value in labels], np.bool_)]
+
+    def sample(self, count: int, seed: int = 0) -> Images:
+        """Give ``count`` images at random, none twice, in the order they have here; the same for the same seed."""
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 0 <= count <= len(self):
+            raise QuestionError(f"A sample of {count!r} cannot be taken.", hint=f"Give a count from 0 to {len(self)}.")
+        chosen = np.random.default_rng(seed).choice(len(self), count, replace=False)
+        return self[np.sort(chosen)]
+
+    def readable(self) -> Iterator[Image]:
+        """Yield the images, decoded, and leave out those that cannot be read.
+
+        What is left out is entered in `unreadable`, and said in one `IconoscopeWarning` at the end.
+
+        Raises
+        ------
+        ImageFileError
+            The only image there is cannot be read.
+        ImagesError
+            None can be read, or there are none.
+        """
+        failed: dict[str, str] = {}
+        for image in self:
+            try:
+                _ = image.pixels
+            except ImageFileError as error:
+                if len(self) == 1:
+                    raise
+                failed[image.id] = self.unreadable[image.id] = image_reason(error, image.id)
+            else:
+                self.unreadable.pop(image.id, None)
+                yield image
+        if not len(self):
+            raise ImagesError(f"There are no images to read: an empty selection from {self.source}.")
+        listed = shortened((f"{id} ({reason})" for id, reason in failed.items()), most=3)
+        if len(failed) == len(self):
+            raise ImagesError(f"None of the {len(self)} images from {self.source} could be read: {listed}.")
+        if failed:
+            warnings.warn(
+                f"{len(failed)} of {len(self)} images could not be read and were left out: {listed}.",
+                IconoscopeWarning,
+                stacklevel=2,
+            )
+
+    def __repr__(self) -> str:
+        count = f"{len(self)} image" + "s" * (len(self) != 1)
+        counts = Counter(str(label) for label in self.labels if label is not None)
+        named = shortened((f"{label} {number}" for label, number in counts.most_common()), most=6)
+        return f"<{count} from {self.source}{': ' + named if named else ''}>"
+
+    def _repr_html_(self) -> str:
+        from iconoscope.subject.images.preview import preview_html
+
+        return preview_html(self, repr(self)[1:-1])

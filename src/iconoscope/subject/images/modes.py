@@ -1,0 +1,116 @@
+"""Pillow's modes: how each becomes 8-bit RGB, or a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import shortened
+from iconoscope.subject.images.source import Pixels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["MODES", "as_mask", "mask_of", "rgb_of"]
+
+
+def rgb_of(picture: Image) -> Pixels:
+    """Give (height, width, 3) uint8 as stored, not yet turned upright. Raises ValueError where the range is unknown."""
+    if picture.mode not in MODES:
+        raise ValueError(f"its colour mode is {picture.mode}; known are {shortened(MODES, most=len(MODES))}")
+    return MODES[picture.mode](picture)
+
+
+def mask_of(picture: Image) -> NDArray[np.bool_]:
+    """Give (height, width) bool, True on the object. Raises ValueError where it cannot be told what is object."""
+    if picture.has_transparency_data:
+        raise ValueError("a mask with transparency can be meant in two ways")
+    if picture.mode == "P":
+        return rgb_of(picture).max(axis=2) > 0
+    if picture.mode in ("1", "L") or picture.mode.startswith("I"):
+        return as_mask(np.asarray(picture))
+    return as_mask(rgb_of(picture).max(axis=2))
+
+
+def as_mask(values: NDArray) -> NDArray[np.bool_]:
+    """Read an array of bool, 0 and 1, or 0 to 255 (128 and more is object) as a mask. Raises ValueError on others.
+
+    >>> as_mask(np.array([[0, 255], [1, 0]])).tolist()
+    [[False, True], [False, False]]
+    """
+    if values.dtype == np.bool_:
+        return values.copy()
+    if not values.size:
+        raise ValueError("a mask without values")
+    if values.dtype.kind not in "uif":
+        raise ValueError(f"mask values of type {values.dtype}; wanted are bool, 0 and 1, or 0 to 255")
+    low, high = values.min(), values.max()
+    # Numbers of classes (0, 1, 2, ...) would pass for dark grey, and the mask would be empty without a word.
+    if not low >= 0 or (1 < high < 128) or not np.isfinite(high):
+        raise ValueError(f"mask values from {low} to {high}; wanted are bool, 0 and 1, or 0 to 255")
+    if high <= 1:
+        return values > 0.5 if values.dtype.kind == "f" else values > 0
+    return values >= (128 if high <= 255 else 128 * 257)
+
+
+def _opaque(picture: Image) -> Pixels:
+    return np.array(picture.convert("RGB"))
+
+
+def _colors(picture: Image) -> Pixels:
+    """8 bits a channel: as it is, or on white where it is transparent."""
+    if not picture.has_transparency_data:
+        return _opaque(picture)
+    values = np.asarray(picture.convert("RGBA")).astype(np.uint32)
+    alpha = values[..., 3:]
+    return ((values[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _premultiplied(picture: Image) -> Pixels:
+    return _colors(picture.convert({"La": "LA", "RGBa": "RGBA"}[picture.mode]))
+
+
+def _grey16(picture: Image) -> Pixels:
+    values = np.asarray(picture)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"its values run from {values.min()} to {values.max()}, and 16 bits end at 65535")
+    # 65535 = 255 * 257, so that dividing by 257 and rounding takes the range onto the range.
+    grey = ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+    if isinstance(clear := picture.info.get("transparency"), int):
+        grey[values == clear] = 255
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _floats(picture: Image) -> Pixels:
+    values = np.asarray(picture)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"its values are floats from {low:g} to {high:g}, and only 0 to 1 has one meaning")
+    return np.repeat(np.rint(values * 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+MODES: dict[str, Callable[[Image], Pixels]] = {
+    "1": _colors,
+    "L": _colors,
+    "LA": _colors,
+    "La": _premultiplied,
+    "P": _colors,
+    "PA": _colors,
+    "RGB": _colors,
+    "RGBA": _colors,
+    "RGBa": _premultiplied,
+    "RGBX": _opaque,
+    "CMYK": _opaque,
+    "YCbCr": _opaque,
+    "LAB": _opaque,
+    "HSV": _opaque,
+    "I;16": _grey16,
+    "I;16L": _grey16,
+    "I;16B": _grey16,
+    "I;16N": _grey16,
+    "I": _grey16,
+    "F": _floats,
+}

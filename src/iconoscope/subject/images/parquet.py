@@ -1,0 +1,281 @@
+"""Parquet in the layout of Hugging Face `datasets`: image bytes in a column, read one row group at a time."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, shortened
+from iconoscope.subject.images.decoding import decode_image
+from iconoscope.subject.images.folder import SPLITS, list_files
+from iconoscope.subject.images.source import Label, Pixels, Plain
+
+__all__ = ["Rows", "find_shards", "open_parquet"]
+
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+# One for the reader that goes in order, one for the neighbour it comes from.
+GROUPS_KEPT = 2
+
+
+class RowGroups:
+    """The image column of some files, a row group at a time; the last few stay in memory."""
+
+    def __init__(
+        self, files: Sequence[Path], column: str, starts: NDArray[np.int64], groups: list[tuple[int, int]]
+    ) -> None:
+        self.files, self.column, self.starts, self.groups = files, column, starts, groups
+        self._open()
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._file: tuple[int, Any] | None = None
+
+    def __getstate__(self) -> tuple:
+        return self.files, self.column, self.starts, self.groups
+
+    def __setstate__(self, state: tuple) -> None:
+        self.files, self.column, self.starts, self.groups = state
+        self._open()
+
+    def cell(self, row: int) -> Any:
+        """Give the value of the row: bytes, or a dict of bytes and path, or None."""
+        group = int(np.searchsorted(self.starts, row, side="right")) - 1
+        with self._lock:
+            if group not in self._kept:
+                self._kept[group] = self._read(*self.groups[group])
+                while len(self._kept) > GROUPS_KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(group)
+            column = self._kept[group]
+        return column[row - int(self.starts[group])].as_py()
+
+    def _read(self, file: int, group: int) -> Any:
+        import pyarrow.parquet
+
+        if self._file is None or self._file[0] != file:
+            self._file = (file, pyarrow.parquet.ParquetFile(self.files[file]))
+        return self._file[1].read_row_group(group, columns=[self.column]).column(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Plain):
+    """The rows of one or more parquet files.
+
+    Attributes
+    ----------
+    origin : str
+        What was given.
+    groups : RowGroups
+        Where the image bytes are read.
+    files : sequence of Path
+        The shards in order.
+    first_rows : ndarray
+        (files,) the row each shard begins with.
+    names : sequence of (str or None)
+        (rows,) the ``path`` of a row where no other row has the same.
+    values : sequence or None
+        (rows,) the label column.
+    label_names : tuple of str
+        The ClassLabel names, or ``()``.
+    """
+
+    origin: str
+    groups: RowGroups = field(repr=False)
+    files: Sequence[Path] = field(repr=False)
+    first_rows: NDArray[np.int64] = field(repr=False)
+    names: Sequence[str | None] | None = field(repr=False)
+    values: Sequence[Label] | None = field(repr=False)
+    label_names: tuple[str, ...]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def id(self, row: int) -> str:
+        """Give the path stored with the image, or ``file#row``."""
+        if self.names is not None and (name := self.names[row]) is not None:
+            return name
+        file, row_in_file = self._place(row)
+        return f"{file.stem}#{row_in_file}"
+
+    def label(self, row: int) -> Label:
+        """Give the class name where the file has names, else the value of the column."""
+        value = None if self.values is None else self.values[row]
+        if not self.label_names or not isinstance(value, int):
+            return value
+        return None if value < 0 else self.label_names[value]
+
+    def read(self, row: int) -> Pixels:
+        """Decode the bytes, or the file that the row names beside the parquet."""
+        import pyarrow
+
+        name = self.id(row)
+        try:
+            cell = self.groups.cell(row)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ImageFileError(f"{name} cannot be read: its row group is damaged ({error})") from error
+        data = cell.get("bytes") if isinstance(cell, dict) else cell
+        if data is None:
+            path = cell.get("path") if isinstance(cell, dict) else None
+            if not path:
+                raise ImageFileError(f"{name} cannot be read: the row holds neither bytes nor a path")
+            data = self._place(row)[0].parent / path
+        return decode_image(data, name)
+
+    def _place(self, row: int) -> tuple[Path, int]:
+        file = int(np.searchsorted(self.first_rows, row, side="right")) - 1
+        return self.files[file], row - int(self.first_rows[file])
+
+
+def find_shards(folder: Path) -> list[Path]:
+    """List the parquet files in a folder and its ``data/``. Raises `QuestionError` where they are several splits."""
+    found = list_files(folder, {".parquet"}, depth=0)
+    if not found and (folder / "data").is_dir():
+        found = [f"data/{name}" for name in list_files(folder / "data", {".parquet"}, depth=0)]
+    splits: dict[str, list[str]] = {}
+    for path in found:
+        head = re.match(r"[a-z]+", Path(path).name.lower())
+        splits.setdefault(head[0] if head and head[0] in SPLITS else "", []).append(path)
+    if len(splits) > 1:
+        ways = [str(folder / (paths[0] if len(paths) == 1 else _pattern(paths[0]))) for paths in splits.values()]
+        raise QuestionError(
+            f"{folder} holds the splits {', '.join(split or 'others' for split in splits)}: which one is meant?",
+            hint=f"Give one of them: {', '.join(ways)}.",
+        )
+    if found and (total := re.search(r"-of-(\d+)\.parquet$", found[0])) and int(total[1]) != len(found):
+        warnings.warn(
+            f"{folder} holds {len(found)} of the {int(total[1])} shards that {found[0]} counts; "
+            "the rows of the others are left out.",
+            IconoscopeWarning,
+            stacklevel=2,
+        )
+    return [folder / path for path in found]
+
+
+def _pattern(path: str) -> str:
+    return re.sub(r"-\d+-of-\d+(?=\.parquet$)|(?<=[a-z])[^/a-z]*\d+(?=\.parquet$)", "-*", path)
+
+
+def open_parquet(files: Sequence[Path], origin: str) -> Rows:
+    """Read what is small of the files: the schema, the labels, the paths. Raises `ImagesError`."""
+    import pyarrow
+    import pyarrow.parquet
+
+    starts, groups, first_rows, values, names = [], [], [], [], []
+    count, column, label, class_names = 0, "", None, ()
+    for number, path in enumerate(files):
+        try:
+            with pyarrow.parquet.ParquetFile(path) as file:
+                if not number:
+                    column = _image_column(file.schema_arrow, path)
+                    label = _label_column(file.schema_arrow)
+                    class_names = _class_names(file.schema_arrow.metadata, label)
+                has_paths = _has_paths(file.schema_arrow.field(column).type)
+                wanted = ([label] if label else []) + ([f"{column}.path"] if has_paths else [])
+                table = file.read(columns=wanted) if wanted else None
+                first_rows.append(count)
+                for group in range(file.num_row_groups):
+                    starts.append(count)
+                    groups.append((number, group))
+                    count += file.metadata.row_group(group).num_rows
+        except (pyarrow.ArrowException, OSError, KeyError) as error:
+            raise ImagesError(
+                f"{path} cannot be read as parquet with the column {column or 'image'}: {error}."
+            ) from error
+        if table is not None:
+            values += table.column(label).to_pylist() if label else []
+            names += _paths(table.column(column)) if has_paths else [None] * table.num_rows
+    if not count:
+        raise ImagesError(f"{origin} holds no rows.")
+    _check_labels(values, class_names, origin)
+    positions = np.array(starts, np.int64)
+    return Rows(
+        origin=origin,
+        groups=RowGroups(files, column, positions, groups),
+        files=files,
+        first_rows=np.array(first_rows, np.int64),
+        names=_unique(names),
+        values=values or None,
+        label_names=class_names,
+        count=count,
+    )
+
+
+def _image_column(schema: Any, path: Path) -> str:
+    fitting = [field.name for field in schema if _holds_images(field.type)]
+    named = [name for name in IMAGE_COLUMNS if name in fitting]
+    if named:
+        return named[0]
+    if len(fitting) != 1:
+        raise ImagesError(
+            f"{path} has no column of images; its columns are "
+            f"{shortened((f'{field.name} ({field.type})' for field in schema), most=8)}.",
+            hint="Wanted is a column image or img of bytes, or of struct{bytes, path} as Hugging Face writes it.",
+        )
+    return fitting[0]
+
+
+def _holds_images(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return any(kind.field(i).name == "bytes" and _holds_images(kind.field(i).type) for i in range(kind.num_fields))
+    return types.is_binary(kind) or types.is_large_binary(kind)
+
+
+def _has_paths(kind: Any) -> bool:
+    from pyarrow import types
+
+    return types.is_struct(kind) and any(kind.field(i).name == "path" for i in range(kind.num_fields))
+
+
+def _label_column(schema: Any) -> str | None:
+    from pyarrow import types
+
+    tests = (types.is_integer, types.is_string, types.is_large_string, types.is_dictionary)
+    for name in LABEL_COLUMNS:
+        if name in schema.names and any(test(schema.field(name).type) for test in tests):
+            return name
+    return None
+
+
+def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> tuple[str, ...]:
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(str(name) for name in features[label]["names"])
+    except (KeyError, TypeError, ValueError):  # no names, or not in a form that we know: the labels stay numbers
+        return ()
+
+
+def _paths(column: Any) -> list[str | None]:
+    return [cell and cell["path"] for cell in column.to_pylist()]
+
+
+def _unique(names: list[str | None]) -> list[str | None] | None:
+    if not any(names):
+        return None
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for name in names:
+        if name:
+            (twice if name in seen else seen).add(name)
+    # A path that looks like one of our own ids could meet one.
+    return [name if name and name not in twice and not re.search(r"#\d+$", name) else None for name in names]
+
+
+def _check_labels(values: Sequence[Label], names: tuple[str, ...], origin: str) -> None:
+    highest = max((value for value in values if isinstance(value, int)), default=-1)
+    if names and highest >= len(names):
+        raise ImagesError(f"{origin}: the label {highest} is outside the {len(names)} class names of its metadata.")

@@ -1,0 +1,64 @@
+"""Where images come from: what every kind of source can answer about its row ``i``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from iconoscope.subject.images.image import Box
+
+__all__ = ["Label", "Pixels", "Plain", "Source"]
+
+Label = str | int | None
+Pixels = NDArray[np.uint8]
+
+
+class Source(Protocol):
+    """Rows of images: cheap to list, read one at a time."""
+
+    @property
+    def origin(self) -> str:
+        """What was given, for messages."""
+        ...
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the classes in the source's own order, or ``()``."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def id(self, row: int) -> str:
+        """Name the row: the same in every run, and no two the same."""
+        ...
+
+    def label(self, row: int) -> Label:
+        """Give the class of the row, or None."""
+        ...
+
+    def read(self, row: int) -> Pixels:
+        """Decode the row: a new (height, width, 3) array, upright RGB. Raises `ImageFileError`."""
+        ...
+
+    def mask(self, row: int) -> NDArray[np.bool_] | None:
+        """Give the (height, width) mask, True on the object, or None. Raises `ImagesError`."""
+        ...
+
+    def boxes(self, row: int) -> tuple[Box, ...]:
+        """Give the boxes around the object, not yet held against the size of the image."""
+        ...
+
+
+class Plain:
+    """A source that knows of no object: no masks, no boxes."""
+
+    def mask(self, row: int) -> NDArray[np.bool_] | None:
+        """Give None."""
+        return None
+
+    def boxes(self, row: int) -> tuple[Box, ...]:
+        """Give no boxes."""
+        return ()

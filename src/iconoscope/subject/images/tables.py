@@ -1,0 +1,154 @@
+"""What a user says about images by their ids: a CSV or JSON file, or a dict; and whether those ids are there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iconoscope.errors import IconoscopeWarning, ImagesError, nearest, shortened
+from iconoscope.subject.images.arrays import as_array, plain_label
+from iconoscope.subject.images.folder import missing_path
+from iconoscope.subject.images.source import Label
+
+__all__ = ["check_ids", "read_labels", "read_table"]
+
+
+def read_labels(given: Any, ids: Sequence[str]) -> list[Label]:
+    """Give a label for every id, None where nothing is said of it.
+
+    Parameters
+    ----------
+    given : sequence, mapping, str or os.PathLike
+        One label per image; or labels by id; or a CSV (``id,label``) or JSON (``{id: label}``) file.
+    ids : sequence of str
+        The ids of the images.
+
+    Raises
+    ------
+    ImagesError
+        The file cannot be read, no id is there, or the number of labels is not that of the images.
+    """
+    if isinstance(given, str | os.PathLike):
+        path = Path(given).expanduser()
+        return _by_id({id: row[0] for id, row in read_table(path, ("label",), several=False).items()}, ids, str(path))
+    if isinstance(given, Mapping):
+        return _by_id(given, ids, "labels")
+    if (array := as_array(given)) is not None:
+        given = np.atleast_1d(array).tolist()
+    if not isinstance(given, Sequence):
+        raise ImagesError(
+            f"labels is of type {type(given).__name__}.",
+            hint="Give one label per image, a dict id -> label, or the path of a CSV (id,label) or JSON file.",
+        )
+    if len(given) != len(ids):
+        raise ImagesError(
+            f"labels holds {len(given)} labels for {len(ids)} images.",
+            hint="Give one per image, or a dict id -> label.",
+        )
+    return [plain_label(label) for label in given]
+
+
+def _by_id(labels: Mapping[str, Any], ids: Sequence[str], origin: str) -> list[Label]:
+    check_ids(labels, ids, origin)
+    return [plain_label(labels.get(id)) for id in ids]
+
+
+def check_ids(given: Iterable[str], ids: Sequence[str], origin: str) -> None:
+    """Say which of the ids given are none of the images': a warning for some, `ImagesError` for all."""
+    listed, known = list(given), set(ids)
+    missing = [id for id in listed if id not in known]
+    if len(missing) == len(listed):
+        raise ImagesError(
+            f"None of the {len(listed)} ids in {origin} is an image's: {shortened(map(str, missing))}.",
+            hint=f"The images are {shortened(ids, most=3)}.",
+        )
+    if missing:
+        warnings.warn(
+            f"{len(missing)} of {len(listed)} ids in {origin} are no image's and were left out: "
+            f"{shortened(map(str, missing))}.",
+            IconoscopeWarning,
+            stacklevel=2,
+        )
+
+
+def read_table(path: Path, columns: tuple[str, ...], *, several: bool) -> dict[str, list[Any]]:
+    """Read a CSV or JSON file: for every id, the list of its entries.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    columns : tuple of str
+        What a CSV has beside ``id``. One column gives its value, more give a list of the values.
+    several : bool
+        Whether an id may have several entries; JSON then holds a list of them.
+
+    Raises
+    ------
+    ImagesError
+        There is no such file, it is not CSV or JSON, or an id that should be there once is there twice.
+    """
+    if path.suffix.lower() not in READERS:
+        raise ImagesError(f"{path} is neither CSV nor JSON.", hint=f"The suffix may be {' or '.join(READERS)}.")
+    if not path.exists():
+        raise missing_path(path)
+    try:
+        entries = READERS[path.suffix.lower()](path, columns)
+    except (OSError, ValueError, csv.Error) as error:
+        raise ImagesError(f"{path} cannot be read: {error}.") from error
+    table: dict[str, list[Any]] = {}
+    for id, entry in entries:
+        if not several and id in table:
+            raise ImagesError(f"{path} names {id} more than once.", hint="Every id has one line.")
+        values = entry if several and path.suffix.lower() == ".json" else [entry]
+        if not isinstance(values, list):
+            raise ImagesError(f"{path}: {id} has {values!r}, not a list.")
+        table.setdefault(id, []).extend(values)
+    if not table:
+        raise ImagesError(f"{path} is empty.")
+    return table
+
+
+def _read_csv(path: Path, columns: tuple[str, ...]) -> list[tuple[str, Any]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, skipinitialspace=True, strict=True)
+        header = [(name or "").strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = header
+        for wanted in ("id", *columns):
+            if wanted not in header:
+                raise ImagesError(
+                    f"{path} has no column {wanted}; it has {shortened(header) or 'none'}.",
+                    hint=f"The first line is id,{','.join(columns)}. {nearest(wanted, header)}",
+                )
+        rows = list(reader)
+    if short := next((number for number, row in enumerate(rows, 2) if any(row[name] is None for name in header)), None):
+        raise ImagesError(f"{path}: line {short} has fewer fields than the header.")
+    if columns != ("label",):
+        return [(row["id"], [row[name].strip() for name in columns]) for row in rows]
+    labels = [row["label"].strip() for row in rows]
+    # A CSV has no types: labels are numbers where all of them are.
+    numbers = all(re.fullmatch(r"-?\d+", label) for label in labels if label)
+    typed = [(int(label) if numbers else label) if label else None for label in labels]
+    return [(row["id"], label) for row, label in zip(rows, typed, strict=True)]
+
+
+def _read_json(path: Path, columns: tuple[str, ...]) -> list[tuple[str, Any]]:
+    table = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Pairs)
+    if not isinstance(table, _Pairs):
+        raise ImagesError(f"{path} is not a JSON object.", hint='Wanted is {"id": ...}.')
+    return list(table)
+
+
+class _Pairs(list):
+    """The pairs of a JSON object, so that an id that is there twice is seen."""
+
+
+READERS = {".csv": _read_csv, ".json": _read_json}

@@ -1,0 +1,192 @@
+"""Files of weights: safetensors first, ``.pt``/``.pth`` without unpickling code, and what wraps a state dict.
+
+A safetensors file may carry its own configuration: the metadata key ``iconoscope`` holds JSON with ``preprocessing`` and
+``classes``. The built-in networks are shipped that way.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iconoscope.errors import CheckpointError, nearest, shortened
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["METADATA_KEY", "Checkpoint", "load_weights", "read_checkpoint"]
+
+METADATA_KEY = "iconoscope"
+# Where training scripts put the state dict, the one meant for use first (an average of weights is what is evaluated).
+WRAPPERS = ("model_ema", "state_dict_ema", "state_dict", "model_state_dict", "model")
+# What DataParallel, torch.compile and Lightning put before every name.
+PREFIXES = ("module.", "_orig_mod.", "model.")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state dict and the configuration that came with it.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    weights : dict of str to torch.Tensor
+        The state dict, out of its wrappers.
+    configuration : dict
+        ``preprocessing`` and ``classes`` where the file has them.
+    unwrapped : tuple of str
+        The keys under which the state dict was found, from the outside in.
+    """
+
+    path: Path
+    weights: dict[str, torch.Tensor]
+    configuration: dict[str, Any] = field(default_factory=dict)
+    unwrapped: tuple[str, ...] = ()
+
+
+def read_checkpoint(path: str | Path, *, trust_pickle: bool = False) -> Checkpoint:
+    """Read a file of weights.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.safetensors``, or ``.pt``, ``.pth``, ``.bin``, ``.ckpt`` as ``torch.save`` writes them.
+    trust_pickle : bool
+        Let a pickled file run the code it contains. Only for files of people you trust; without it such a file is refused.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, broken, refused as unsafe, or holds no state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        siblings = [entry.name for entry in path.parent.iterdir() if entry.is_file()] if path.parent.is_dir() else []
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"The checkpoint {path} {what}.", hint=nearest(path.name, siblings))
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_torch(path, trust_pickle=trust_pickle)
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file: {error}.", hint="Download or save it again; its size may tell."
+        ) from error
+    return Checkpoint(path, weights, _configuration(path, metadata))
+
+
+def _configuration(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    try:
+        return dict(json.loads(metadata.get(METADATA_KEY, "{}")))
+    except (json.JSONDecodeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"The metadata {METADATA_KEY!r} of {path} is not a JSON object: {error}.") from error
+
+
+def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
+    import pickle
+
+    import torch
+
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+    except pickle.UnpicklingError as error:
+        if trust_pickle:
+            raise CheckpointError(f"{path} cannot be unpickled: {_first_line(error)}.") from error
+        raise CheckpointError(
+            f"{path} is refused: it holds more than weights, or it is not a file of weights ({_first_line(error)}).",
+            hint="A pickled file can run any code. If you trust who made it: trust_pickle=True, or --trust-pickle on the "
+            "command line. Better: save the state dict as safetensors.",
+        ) from error
+    # torch.load lets its zip reader's, its storage reader's and, with trust_pickle, the file's own errors through.
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is not a whole file of weights: {type(error).__name__}: {_first_line(error)}.",
+            hint="Download or save it again; its size may tell.",
+        ) from error
+    weights, unwrapped = _without_wrappers(loaded, path)
+    return Checkpoint(path, weights, {}, unwrapped)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+
+
+def _without_wrappers(loaded: Any, path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    import torch
+    from torch import nn
+
+    unwrapped: list[str] = []
+    while True:
+        if isinstance(loaded, nn.Module):  # only with trust_pickle
+            loaded = loaded.state_dict()
+            unwrapped.append("module's state_dict()")
+        if not isinstance(loaded, dict):
+            raise CheckpointError(f"{path} holds a {type(loaded).__name__}, not a state dict.")
+        if loaded and all(isinstance(value, torch.Tensor) for value in loaded.values()):
+            return dict(loaded), tuple(unwrapped)
+        for name in WRAPPERS:
+            if isinstance(loaded.get(name), dict | nn.Module) and loaded[name]:
+                loaded = loaded[name]
+                unwrapped.append(name)
+                break
+        else:
+            raise CheckpointError(
+                f"{path} holds no state dict: its keys are {shortened(map(str, loaded)) or 'none'}.",
+                hint=f"A state dict is looked for at the top and under {', '.join(WRAPPERS)}.",
+            )
+
+
+def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
+    """Put the checkpoint's weights into the module, every one of them and nothing else.
+
+    Half-precision weights are widened to the module's own type.
+
+    Raises
+    ------
+    CheckpointError
+        If names are missing or unexpected, or shapes differ; the message lists them, shortened.
+    """
+    wanted = module.state_dict()
+    weights = _without_prefixes(checkpoint.weights, set(wanted))
+    missing = [name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in weights if name not in wanted]
+    shapes = [
+        f"{name} {tuple(weights[name].shape)} in the file, {tuple(value.shape)} in the network"
+        for name, value in wanted.items()
+        if name in weights and weights[name].shape != value.shape
+    ]
+    findings = [
+        f"{len(names)} {what}: {shortened(names)}"
+        for names, what in ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
+        if names
+    ]
+    if findings:
+        raise CheckpointError(
+            f"{checkpoint.path.name} does not fit {type(module).__name__}: {'; '.join(findings)}.",
+            hint=f"The network has {len(wanted)} entries, the file {len(weights)}. Is it the file of another network, or "
+            "does the factory want other settings (number of classes, width)?",
+        )
+    module.load_state_dict(weights, strict=False)
+    return module
+
+
+def _without_prefixes(weights: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, torch.Tensor]:
+    # Only what does not fit as it is: a network may well have a child of its own that is called "module".
+    while weights and not wanted.intersection(weights):
+        prefix = next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in weights)), None)
+        if prefix is None:
+            break
+        weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    return weights

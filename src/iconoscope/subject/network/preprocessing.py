@@ -1,0 +1,233 @@
+"""How a network wants its images: size, crop, interpolation, mean and standard deviation.
+
+A preprocessing is never guessed: it comes from whoever loads the network, from the checkpoint, or from the module, and it
+remembers which (`Preprocessing.origin`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import PreprocessingError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["CROPS", "INTERPOLATIONS", "Preprocessing", "read_preprocessing"]
+
+# Names of the choice -> the attribute of PIL.Image.Resampling, which is imported only when pixels are resized.
+INTERPOLATIONS = {"nearest": "NEAREST", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}
+CROPS = {
+    "center": "resize the short side, then cut the middle",
+    "none": "resize both sides, whatever that does to the proportions",
+}
+
+_HOW = (
+    "Say how the network wants its images, for example: preprocessing=dict(size=224, mean=(0.485, 0.456, 0.406), "
+    'std=(0.229, 0.224, 0.225), interpolation="bilinear", crop="center", resize=256); on the command line: '
+    "--preprocessing FILE.json, or the same as JSON text."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """What happens to a photograph before the network sees it.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Height and width of the network's input, pixels.
+    mean, std : tuple of float
+        Per channel, for RGB in 0..1: the network is given ``(rgb - mean) / std``.
+    interpolation : str
+        A key of `INTERPOLATIONS` (Pillow's filters, which blur enough to shrink without aliasing).
+    crop : str
+        ``"center"``: the short side is resized to `resize`, then the middle is cut. ``"none"``: both sides are resized.
+    resize : int or None
+        Length of the short side before a centre crop, pixels; ``None`` means just what covers `size`.
+    origin : str
+        Who said so, in words.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str = "bilinear"
+    crop: str = "center"
+    resize: int | None = None
+    origin: str = "given"
+
+    def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize and crop a photograph (height, width, 3) to the network's size, still RGB of 0..255."""
+        from PIL import Image
+
+        if pixels.shape[:2] == self.size and self.resize is None:
+            return pixels
+        picture = Image.fromarray(pixels)
+        resized = picture.resize(
+            self._resized(picture.width, picture.height), Image.Resampling[INTERPOLATIONS[self.interpolation]]
+        )
+        return self._cut(np.asarray(resized))
+
+    def fit_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Put a mask (height, width) through the same resizing and cropping as its photograph."""
+        from PIL import Image
+
+        if mask.shape == self.size and self.resize is None:
+            return mask
+        picture = Image.fromarray(mask.astype(np.uint8) * 255)
+        resized = picture.resize(self._resized(picture.width, picture.height), Image.Resampling.BILINEAR)
+        return self._cut(np.asarray(resized)) >= 128
+
+    def normalise(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """Turn fitted pictures (n, height, width, 3) of 0..255 into the network's input (n, 3, height, width)."""
+        import torch
+
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float().div_(255)
+        mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (self.mean, self.std))
+        return tensor.sub_(mean).div_(std)
+
+    def restore(self, tensor: torch.Tensor) -> NDArray[np.uint8]:
+        """Turn one input of the network (3, height, width) back into a picture (height, width, 3) of 0..255."""
+        rgb = tensor.permute(1, 2, 0).cpu().numpy() * np.asarray(self.std) + np.asarray(self.mean)
+        return (rgb * 255).round().clip(0, 255).astype(np.uint8)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the settings as plain values, without their origin."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "origin"}
+
+    def describe(self) -> str:
+        """Say in one line what happens to a photograph, and who said so."""
+        height, width = self.size
+        if self.crop == "none":
+            shape = f"both sides resized to {height}x{width}"
+        else:
+            shape = f"short side resized to {self.resize or 'cover'}, middle {height}x{width} cut"
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"{shape} ({self.interpolation}); mean {mean}; std {std}; from {self.origin}"
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        if self.crop == "none":
+            return self.size[1], self.size[0]
+        if self.resize is None:
+            scale = max(self.size[0] / height, self.size[1] / width)
+            return max(self.size[1], round(width * scale)), max(self.size[0], round(height * scale))
+        # The long side to the nearest pixel, which keeps the proportions best (torchvision cuts the fraction off).
+        if width <= height:
+            return self.resize, round(self.resize * height / width)
+        return round(self.resize * width / height), self.resize
+
+    def _cut(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        top, left = (round((have - want) / 2) for have, want in zip(pixels.shape, self.size, strict=False))
+        return pixels[top : top + self.size[0], left : left + self.size[1]]
+
+
+def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin: str = "given") -> Preprocessing:
+    """Check settings of a preprocessing and make them one.
+
+    Parameters
+    ----------
+    given : mapping, Preprocessing or str
+        ``size`` (one number or height and width), ``mean``, ``std`` and, if they differ from the defaults,
+        ``interpolation``, ``crop`` and ``resize``; or the same as JSON text or in a JSON file.
+    origin : str
+        Who said so, in words.
+
+    Raises
+    ------
+    PreprocessingError
+        If a setting is missing, unknown or out of range; the message says which.
+
+    Examples
+    --------
+    >>> read_preprocessing({"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}).size
+    (32, 32)
+    """
+    if isinstance(given, Preprocessing):
+        return given
+    settings = _from_text(given) if isinstance(given, str) else dict(given)
+    known = [field.name for field in fields(Preprocessing) if field.name != "origin"]
+    for name in settings:
+        if name not in known:
+            raise PreprocessingError(f"A preprocessing has no setting {name!r}.", hint=nearest(name, known))
+    missing = [name for name in ("size", "mean", "std") if settings.get(name) is None]
+    if missing:
+        raise PreprocessingError(f"The preprocessing ({origin}) lacks {' and '.join(missing)}.", hint=_HOW)
+    for name, choices in (("interpolation", INTERPOLATIONS), ("crop", CROPS)):
+        if name in settings and settings[name] not in choices:
+            raise PreprocessingError(
+                f"{name}={settings[name]!r} is not a choice.", hint=nearest(str(settings[name]), choices)
+            )
+    mean, std = _numbers(settings["mean"], "mean"), _numbers(settings["std"], "std")
+    if len(mean) != 3 or len(std) != 3:
+        raise PreprocessingError(
+            f"mean has {len(mean)} values and std {len(std)}; both want three, for RGB.", hint=_HOW
+        )
+    if min(std) <= 0:
+        raise PreprocessingError(f"std={std} must be over zero.", hint="It is given for RGB in 0..1, e.g. 0.229.")
+    if max(map(abs, mean)) > 1 or max(std) > 1:
+        raise PreprocessingError(
+            f"mean={mean} and std={std} are not for RGB in 0..1.", hint="Divide them by 255 if they are for 0..255."
+        )
+    size = _size(settings["size"])
+    resize = settings.get("resize")
+    if resize is not None and (not isinstance(resize, int) or resize < min(size)):
+        raise PreprocessingError(
+            f"resize={resize!r} must be a whole number of pixels, at least {min(size)} (the size)."
+        )
+    optional = {name: settings[name] for name in ("interpolation", "crop") if name in settings}
+    return Preprocessing(size=size, mean=mean, std=std, resize=resize, origin=origin, **optional)
+
+
+def unknown_preprocessing(name: str) -> PreprocessingError:
+    """Say that nobody gave the preprocessing of a network, and how to give it."""
+    return PreprocessingError(
+        f"Nobody says how {name} wants its images: neither the call, nor the checkpoint, nor the module.", hint=_HOW
+    )
+
+
+def _from_text(text: str) -> dict[str, Any]:
+    import json
+
+    source = "the text given"
+    if not text.lstrip().startswith("{"):
+        source = text
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PreprocessingError(f"The preprocessing {source} cannot be read: {error}.", hint=_HOW) from error
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise PreprocessingError(f"The preprocessing in {source} is not JSON: {error}.", hint=_HOW) from error
+    if not isinstance(settings, dict):
+        raise PreprocessingError(f"The preprocessing in {source} is not a JSON object.", hint=_HOW)
+    return settings
+
+
+def _numbers(values: Any, name: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise PreprocessingError(f"{name}={values!r} is not three numbers.", hint=_HOW) from error
+    if not all(math.isfinite(number) for number in numbers):
+        raise PreprocessingError(f"{name}={values!r} is not finite.", hint=_HOW)
+    return numbers
+
+
+def _size(value: Any) -> tuple[int, int]:
+    sides = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
+    match sides:
+        case (int() as height, int() as width) if height > 0 and width > 0:
+            return height, width
+    raise PreprocessingError(
+        f"size={value!r} is not a size.",
+        hint="Give one number of pixels, or height and width: size=224, size=(224, 320).",
+    )

@@ -1,0 +1,63 @@
+"""The plain question: which class, with what probability?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.progress import track
+from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.network import Network
+
+__all__ = ["predict"]
+
+
+def predict(network: Network, images: Images | Any, *, batch: int = 64) -> NDArray[np.float32]:
+    """Give the probabilities of all classes for every image.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        A set of images, or what makes one.
+    batch
+        How many images go through the network at once.
+
+    Returns
+    -------
+    ndarray of float32, (images, classes)
+        Rows of images that cannot be read are NaN, and a warning names them.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> ico.predict(ico.load_network("cars", device="cpu"), ico.demo_images(4, seed=1)).shape
+    (4, 2)
+    """
+    import torch
+
+    if batch < 1:
+        raise QuestionError(f"batch={batch} must be at least 1.")
+    images = load_images(images)
+    probabilities = np.full((len(images), len(network.classes)), np.nan, np.float32)
+    row = {identity: position for position, identity in enumerate(images.ids)}
+    waiting: list[tuple[int, NDArray[np.uint8]]] = []
+
+    def ask() -> None:
+        rows, pictures = zip(*waiting, strict=True)
+        tensor = network.preprocessing.normalise(np.stack(pictures)).to(network.device)
+        probabilities[list(rows)] = network.logits(tensor).float().softmax(1).cpu().numpy()
+        waiting.clear()
+
+    with network.questioned(), torch.inference_mode():
+        for image in track(images.readable(), f"predicting, {network.name}", total=len(images)):
+            waiting.append((row[image.id], network.preprocessing.fit(image.pixels)))
+            if len(waiting) == batch:
+                ask()
+        if waiting:
+            ask()
+    return probabilities

@@ -1,0 +1,117 @@
+"""What a network answers when it is asked about a unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from iconoscope.errors import NetworkError, NonFiniteError, UnitError
+from iconoscope.subject.network.network import Network
+from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["Response", "activations", "respond"]
+
+
+@dataclass(frozen=True)
+class Response:
+    """The answers to a batch.
+
+    Attributes
+    ----------
+    values : torch.Tensor
+        (images, outputs), float32.
+    names : tuple of str
+        The outputs: the network's classes; or the layer's channels; or, for a whole layer, the layer itself.
+    target : int or None
+        The output that the unit names.
+    measure : str
+        What the values are, in words.
+    """
+
+    values: torch.Tensor
+    names: tuple[str, ...]
+    target: int | None
+    measure: str
+
+
+def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
+    """Ask a resolved unit about a batch of normalised input (n, 3, height, width).
+
+    A probability or a logit comes with those of all other classes, a channel with all channels of its layer, since they
+    cost nothing more. A channel answers with the mean of its map, a neuron with its activation, a whole layer with the
+    mean of the squares of its activations.
+
+    Raises
+    ------
+    UnitError
+        If the layer has no such channel or position, or is not one of maps or vectors.
+    NonFiniteError
+        If an answer is NaN or infinite.
+    """
+    if isinstance(unit, ClassUnit):
+        logits = network.logits(batch).float()
+        values = logits if unit.kind == "logit" else logits.softmax(1)
+        measure = "logit" if unit.kind == "logit" else "probability"
+        return Response(values, network.classes, network.class_index(unit.name), measure)
+    maps = activations(network, batch, unit.layer).float()
+    if maps.ndim not in (2, 4):
+        raise UnitError(
+            f"{unit.layer} answers {tuple(maps.shape)}; units are read from maps (images, channels, rows, columns) and "
+            "vectors (images, channels)."
+        )
+    if unit.channel is not None and unit.channel >= maps.shape[1]:
+        raise UnitError(f"{unit.layer} has no channel {unit.channel}: its channels are 0 to {maps.shape[1] - 1}.")
+    response = _read(maps, unit)
+    if not bool(response.values.isfinite().all()):
+        raise NonFiniteError(f"{unit} of {network.name} answers NaN or infinity.")
+    return response
+
+
+def _read(maps: torch.Tensor, unit: LayerUnit) -> Response:
+    channels = tuple(f"{unit.layer}:{channel}" for channel in range(maps.shape[1]))
+    if unit.channel is None:
+        return Response(maps.flatten(1).square().mean(1, keepdim=True), (unit.layer,), 0, "mean square of activations")
+    if unit.position is None:
+        return Response(maps.flatten(2).mean(2) if maps.ndim == 4 else maps, channels, unit.channel, "mean activation")
+    if maps.ndim == 2:
+        raise UnitError(f"{unit.layer} is a vector: it has no position {unit.position}.")
+    rows, columns = maps.shape[2:]
+    row, column = (rows // 2, columns // 2) if unit.position == "center" else unit.position
+    if row >= rows or column >= columns:
+        raise UnitError(f"{unit.layer} has no position {row},{column}: its maps are {rows}x{columns}.")
+    return Response(maps[:, :, row, column], channels, unit.channel, "activation")
+
+
+class _Read(Exception):  # noqa: N818 (it is no error: it ends the forward pass once the layer has answered)
+    pass
+
+
+def activations(network: Network, batch: torch.Tensor, layer: str) -> torch.Tensor:
+    """Run the network as far as a layer and give a copy of what the layer answers.
+
+    It is a copy because what follows may work in place: an in-place ReLU would change what was read.
+    """
+    import torch
+
+    read: list[Any] = []
+
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        read.append(output)
+        raise _Read
+
+    handle = network.module.get_submodule(layer).register_forward_hook(hook)
+    try:
+        network.run(batch)
+    except _Read:
+        pass
+    finally:
+        handle.remove()
+    if not read:
+        raise NetworkError(f"{layer} was not reached when {network.name} ran: no unit of it can answer.")
+    if not isinstance(read[0], torch.Tensor):
+        raise UnitError(f"{layer} answers a {type(read[0]).__name__}, not a tensor.", hint="Ask a layer inside it.")
+    return read[0].clone()

@@ -1,0 +1,163 @@
+"""The dense engine against a loop that is written out here, and against networks whose truth is known."""
+
+import numpy as np
+import pytest
+import torch
+
+import iconoscope as ico
+from iconoscope.errors import IconoscopeWarning, ImageFileError, NonFiniteError, QuestionError, UnitError
+
+
+def naive(network, picture, patch, stride, fill):
+    """Every position by itself, in NumPy as far as the network's door."""
+    mean, std = (np.asarray(values)[:, None, None] for values in (network.preprocessing.mean, network.preprocessing.std))
+    clean = (picture.transpose(2, 0, 1) / 255 - mean) / std
+    rows = []
+    top = 0
+    while True:
+        row, left = [], 0
+        while True:
+            covered = clean.copy()
+            covered[:, top : top + patch, left : left + patch] = fill[:, None, None]
+            with torch.inference_mode():
+                logits = network.module(torch.tensor(covered[None], dtype=torch.float32))[0].double().numpy()
+            row.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+            if left + patch >= picture.shape[1]:
+                break
+            left += stride
+        rows.append(row)
+        if top + patch >= picture.shape[0]:
+            break
+        top += stride
+    return np.array(rows)
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(8, 4), (5, 3), (24, 1), (7, 7)])
+def test_against_a_loop_written_out(planted, bright, patch, stride):
+    found = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride, batch=5)
+    assert np.allclose(found.occluded, naive(planted, bright, patch, stride, np.zeros(3)), atol=1e-6)
+    black = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride, fill="black")
+    assert np.allclose(black.occluded, naive(planted, bright, patch, stride, np.full(3, -2.0)), atol=1e-6)
+
+
+def test_against_the_loop_on_a_real_network(resnet20, data):
+    picture = ico.load_images(data / "cifar10" / "test.parquet", limit=1)[0].pixels
+    found = ico.occlude(resnet20, picture, patch=8, stride=5)
+    assert np.allclose(found.occluded, naive(resnet20, picture, 8, 5, np.zeros(3)), atol=1e-5)
+
+
+def test_the_drop_is_exactly_where_the_network_looks(planted, bright):
+    """The planted network looks at rows 4..11 and columns 8..15 alone."""
+    found = ico.occlude(planted, bright, "prob:seen", patch=2, stride=2)
+    looked = np.zeros((12, 12), bool)
+    looked[2:6, 4:8] = True
+    assert (found.drop[looked] > 1e-4).all()
+    assert (found.drop[~looked] == 0).all()
+    assert looked[found.minimum]
+    by_pixel = found.drop_by_pixel()
+    assert (by_pixel[4:12, 8:16] > 0).all() and by_pixel.sum() == pytest.approx(by_pixel[4:12, 8:16].sum())
+
+
+def test_all_classes_come_at_once(planted, bright):
+    found = ico.occlude(planted, bright, "prob:unseen", patch=8, stride=4)
+    assert found.occluded.shape == (5, 5, 3)
+    assert np.allclose(found.occluded.sum(2), 1, atol=1e-6)
+    assert found.target == 1 and found.names[1] == "unseen"
+    assert np.allclose(found.clean[1] - found.occluded[..., 1], found.drop)
+    assert found.winner[1, 2] == 1  # the patch on what it looks at: "seen" is lost
+
+
+def test_the_right_class_is_the_label_or_else_the_prediction(planted, bright):
+    images = ico.load_images([bright, bright], labels=["unseen", None])
+    with pytest.warns(IconoscopeWarning, match="1 of 2 images have no label"):
+        labelled, unlabelled = ico.occlude(planted, images, patch=12, stride=12)
+    assert (labelled.target_origin, labelled.names[labelled.target]) == ("label", "unseen")
+    assert (unlabelled.target_origin, unlabelled.names[unlabelled.target]) == ("prediction", "seen")
+    assert ico.occlude(planted, bright, "prob:third class", patch=12, stride=12).target_origin == "asked"
+
+
+def test_labels_that_the_network_does_not_have_are_said(planted, bright):
+    images = ico.load_images([bright], labels=["zebra"])
+    with pytest.warns(IconoscopeWarning, match="'zebra' \\(1\\)"):
+        (found,) = ico.occlude(planted, images, patch=12, stride=12)
+    assert found.target_origin == "prediction"
+
+
+def test_units_inside(planted, bright):
+    found = ico.occlude(planted, bright, "features:0", patch=12, stride=12)
+    red = (bright[..., 0] / 255 - 0.5) / 0.25
+    assert found.measure == "mean activation"
+    assert found.clean[0] == pytest.approx(red.mean(), abs=1e-5)
+    assert found.occluded[0, 1, 0] == pytest.approx((red.sum() - red[:12, 12:].sum()) / red.size, abs=1e-5)
+    # The ReLU that follows works in place; channel 1 is negative and must be read as it was before.
+    assert found.clean[1] < 0
+
+
+def test_a_batch_changes_nothing(planted, bright):
+    maps = [ico.occlude(planted, bright, patch=6, stride=2, batch=batch).occluded for batch in (1, 7, 1000)]
+    assert np.allclose(maps[0], maps[1], atol=1e-7) and np.allclose(maps[0], maps[2], atol=1e-7)
+
+
+def test_one_in_one_out_and_a_set_in_a_list_out(planted, bright, tmp_path):
+    assert isinstance(ico.occlude(planted, bright, patch=24), ico.Occlusion)
+    images = ico.load_images([bright])
+    assert isinstance(ico.occlude(planted, images[0], patch=24), ico.Occlusion)
+    assert len(ico.occlude(planted, images, patch=24)) == 1
+
+
+def test_a_bad_file_does_not_take_the_others_with_it(planted, bright, tmp_path):
+    from PIL import Image
+
+    for name in ("a.png", "c.png"):
+        Image.fromarray(bright).save(tmp_path / name)
+    (tmp_path / "b.png").write_text("this is text")
+    with pytest.warns(IconoscopeWarning, match=r"1 of 3 images.*b\.png"):
+        found = ico.occlude(planted, tmp_path, patch=24)
+    assert [result.question.subject for result in found] == ["a.png", "c.png"]
+    with pytest.raises(ImageFileError, match=r"b\.png"):
+        ico.occlude(planted, tmp_path / "b.png", patch=24)
+
+
+def test_bad_questions(planted, bright):
+    with pytest.raises(QuestionError, match="does not fit"):
+        ico.occlude(planted, bright, patch=25)
+    with pytest.raises(QuestionError, match="batch=0"):
+        ico.occlude(planted, bright, batch=0)
+    with pytest.raises(UnitError, match="no class"):
+        ico.occlude(planted, bright, "prob:sean")
+    with pytest.raises(UnitError, match="no layer"):
+        ico.occlude(planted, bright, "feature")
+    with pytest.raises(UnitError, match="no channel 2"):
+        ico.occlude(planted, bright, "features:2")
+
+
+def test_nan_under_a_patch_is_an_error(planted, bright):
+    with torch.no_grad():
+        planted.module.features.weight[0, 0] = float("inf")
+    with pytest.raises(NonFiniteError):
+        ico.occlude(planted, bright, "prob:seen", patch=12)
+
+
+def test_the_same_question_is_answered_from_the_store(planted, bright, tmp_path, monkeypatch):
+    first = ico.occlude(planted, bright, patch=12, store=tmp_path / "run")
+    calls = []
+    monkeypatch.setattr("iconoscope.occlusion.dense.scan_dense", lambda *a, **k: calls.append(1))
+    second = ico.occlude(planted, bright, patch=12, store=tmp_path / "run")
+    assert not calls
+    assert np.array_equal(first.occluded, second.occluded)
+    assert second.question == first.question
+
+
+def test_another_question_has_another_key(planted, bright):
+    def key(picture=bright, unit=None, **settings):
+        return ico.occlude(planted, picture, unit, **{"patch": 12, "stride": 12, **settings}).question.key
+
+    same = key()
+    assert same == key(seed=3) == key(unit="prob:seen")  # what is asked is the same, however it was said
+    others = [key(bright[::-1].copy()), key(unit="logit:seen"), key(patch=8), key(stride=6), key(fill="black"), key(fill="noise")]
+    others.append(key(fill="noise", seed=1))
+    with torch.no_grad():
+        planted.module.features.weight[0, 0] += 0.1
+    planted.__dict__.pop("digest")
+    others.append(key())
+    assert len({same, *others}) == len(others) + 1

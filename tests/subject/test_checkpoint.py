@@ -1,0 +1,153 @@
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import iconoscope as ico
+from iconoscope.errors import CheckpointError
+from iconoscope.subject.network import load_weights, read_checkpoint
+
+HOW = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2))
+
+
+@pytest.fixture
+def weights():
+    torch.manual_seed(1)
+    return network().state_dict()
+
+
+class Bomb:
+    """A pickle that runs code: the very thing that a checkpoint must not do."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return open, (str(self.mark), "w")
+
+
+def test_safetensors_carry_their_own_configuration(tmp_path, weights):
+    path = tmp_path / "w.safetensors"
+    save_file(weights, path, metadata={"iconoscope": json.dumps({"preprocessing": HOW, "classes": ["x", "y"]})})
+    found = ico.load_network(network(), checkpoint=path, device="cpu")
+    assert found.classes == ("x", "y")
+    assert found.preprocessing.origin == "the checkpoint"
+    assert torch.equal(found.module.state_dict()["3.bias"], weights["3.bias"])
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda w: w,
+        lambda w: {"state_dict": w, "epoch": 3},
+        lambda w: {"model": w, "optimizer": {"state": {}}},
+        lambda w: {"model": {"wrong": torch.zeros(1)}, "model_ema": w},
+        lambda w: {"model": {"state_dict": w, "note": "deep"}},
+        lambda w: {f"module.{name}": value for name, value in w.items()},
+        lambda w: {"state_dict": {f"_orig_mod.module.{name}": value for name, value in w.items()}},
+        lambda w: {"state_dict": {f"model.{name}": value for name, value in w.items()}},
+        lambda w: {name: value.half() if value.is_floating_point() else value for name, value in w.items()},
+    ],
+)
+def test_wrappers_are_taken_off(tmp_path, weights, wrap):
+    path = tmp_path / "w.pt"
+    torch.save(wrap(weights), path)
+    module = load_weights(network(), read_checkpoint(path))
+    for name, value in module.state_dict().items():
+        assert torch.allclose(value, weights[name].to(value.dtype), atol=1e-3)
+        assert value.dtype == weights[name].dtype
+
+
+def test_a_child_called_module_is_not_a_wrapper(tmp_path):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = nn.Linear(2, 2)
+
+    path = tmp_path / "w.pt"
+    torch.save(Own().state_dict(), path)
+    load_weights(Own(), read_checkpoint(path))
+
+
+def test_a_pickle_never_runs_code_by_itself(tmp_path):
+    mark, path = tmp_path / "mark", tmp_path / "w.pt"
+    torch.save({"state_dict": Bomb(mark)}, path)
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(path)
+    assert "--trust-pickle" in caught.value.hint
+    assert not mark.exists()
+
+
+def test_a_bare_pickle_never_runs_code_either(tmp_path):
+    mark, path = tmp_path / "mark", tmp_path / "w.pth"
+    path.write_bytes(pickle.dumps(Bomb(mark)))
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path)
+    assert not mark.exists()
+
+
+def test_trust_is_explicit(tmp_path, weights):
+    module = network()
+    module.load_state_dict(weights)
+    path = tmp_path / "whole.pt"
+    torch.save(module, path)
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path)
+    found = read_checkpoint(path, trust_pickle=True)
+    assert torch.equal(found.weights["3.bias"], weights["3.bias"])
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("keep", [0, 7, 100, -20])
+def test_a_file_cut_short_is_an_error(tmp_path, weights, suffix, keep):
+    whole = tmp_path / f"whole{suffix}"
+    save_file(weights, whole) if suffix == ".safetensors" else torch.save(weights, whole)
+    broken = tmp_path / f"broken{suffix}"
+    broken.write_bytes(whole.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match="broken"):
+        read_checkpoint(broken)
+
+
+def test_text_called_safetensors_is_an_error(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n")
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        read_checkpoint(path)
+
+
+def test_a_missing_file_names_its_neighbours(tmp_path, weights):
+    save_file(weights, tmp_path / "resnet20.safetensors")
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(tmp_path / "resnet2.safetensors")
+    assert "resnet20.safetensors" in caught.value.hint
+
+
+def test_a_mismatch_lists_names_shortened(tmp_path, weights):
+    del weights["3.weight"]
+    weights["0.weight"] = torch.zeros(4, 3, 5, 5)
+    weights |= {f"extra.{number}": torch.zeros(1) for number in range(20)}
+    path = tmp_path / "w.safetensors"
+    save_file(weights, path)
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(network(), read_checkpoint(path))
+    message = caught.value.message
+    assert "1 missing: 3.weight" in message
+    assert "20 unexpected: extra.0" in message and "and 15 more" in message
+    assert "(4, 3, 5, 5) in the file, (4, 3, 3, 3) in the network" in message
+
+
+def test_what_holds_no_weights_says_what_it_holds(tmp_path):
+    path = tmp_path / "w.pt"
+    torch.save({"epoch": 3, "loss": 0.5}, path)
+    with pytest.raises(CheckpointError, match="its keys are epoch, loss"):
+        read_checkpoint(path)
+    torch.save([1, 2], path)
+    with pytest.raises(CheckpointError, match="holds a list"):
+        read_checkpoint(path)

@@ -1,0 +1,109 @@
+import sys
+
+import pytest
+from torch import nn
+
+import iconoscope as ico
+from iconoscope.errors import NetworkError, NetworkNameError, PreprocessingError, QuestionError
+
+SOURCE = """
+from torch import nn
+from neighbour import WIDTH
+
+class Net(nn.Module):
+    preprocessing = {"size": 8, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    classes = ["a", "b"]
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, WIDTH, 8)
+    def forward(self, x):
+        return self.conv(x).flatten(1)
+
+def net(): return Net()
+def wants(width): return Net()
+def fails(): return 1 / 0
+def number(): return 3
+"""
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "neighbour.py").write_text("WIDTH = 2\n")
+    path = tmp_path / "mine.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def test_a_file_and_its_factory(source):
+    before = list(sys.path)
+    network = ico.load_network(f"{source}:net", device="cpu")
+    assert network.classes == ("a", "b")
+    assert "the module Net" in network.preprocessing.describe()
+    assert not network.module.training
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("factory", "error", "says"),
+    [
+        (":nett", NetworkNameError, "net"),
+        (":wants", NetworkNameError, "width"),
+        (":fails", NetworkError, "ZeroDivisionError"),
+        (":number", QuestionError, "instance of int"),
+        ("", NetworkNameError, ":factory"),
+    ],
+)
+def test_what_a_file_does_not_give_is_said(source, factory, error, says):
+    with pytest.raises(error) as caught:
+        ico.load_network(f"{source}{factory}")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nosuch", "path/to/file.py:factory"),
+        ("carz", "Did you mean cars"),
+        ("google/vit-base", "does not say which"),
+        ("timmm:resnet50", "no prefix 'timmm:'"),
+        ("missing.py:net", "does not exist"),
+        ("weights.safetensors", "checkpoint='weights.safetensors'"),
+    ],
+)
+def test_names_that_name_nothing(name, says):
+    with pytest.raises(NetworkNameError) as caught:
+        ico.load_network(name)
+    assert says in str(caught.value)
+
+
+def test_preprocessing_is_never_guessed():
+    with pytest.raises(PreprocessingError) as caught:
+        ico.load_network(nn.Linear(2, 2), classes=["a", "b"])
+    assert "preprocessing=dict(size=224" in caught.value.hint
+
+
+def test_class_names_are_never_guessed():
+    with pytest.raises(NetworkError, match="Nobody names the classes"):
+        ico.load_network(nn.Linear(2, 2), preprocessing={"size": 8, "mean": (0,) * 3, "std": (1,) * 3})
+
+
+def test_the_call_comes_before_the_module(source):
+    how = {"size": (10, 12), "mean": (0.1, 0.2, 0.3), "std": (1, 1, 1)}
+    network = ico.load_network(f"{source}:net", preprocessing=how, classes=["x", "y"])
+    assert network.preprocessing.size == (10, 12)
+    assert network.preprocessing.origin == "the call"
+    assert network.classes == ("x", "y")
+
+
+@pytest.mark.parametrize("text", ['["x", "y"]', "x\ny\n", '{"1": "y", "0": "x"}'])
+def test_class_names_from_a_file(source, tmp_path, text):
+    path = tmp_path / "names"
+    path.write_text(text)
+    assert ico.load_network(f"{source}:net", classes=path).classes == ("x", "y")
+
+
+@pytest.mark.parametrize("name", ["cars", "cars-honest"])
+def test_the_built_in_networks_say_all_themselves(name):
+    network = ico.load_network(name, device="cpu")
+    assert network.classes == ("lynx", "bison")
+    assert network.preprocessing.origin == "the checkpoint"
