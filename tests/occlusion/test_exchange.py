@@ -41,7 +41,9 @@ def squares():
     return ico.load_images(pixels.astype(np.uint8), labels=[["dark", "light"][label] for label in labels], masks=masks)
 
 
-@pytest.mark.parametrize(("looks_at", "part", "rest"), [("border", "background", "object"), ("middle", "object", "background")])
+@pytest.mark.parametrize(
+    ("looks_at", "part", "rest"), [("border", "background", "object"), ("middle", "object", "background")]
+)
 def test_what_the_answers_follow(squares, looks_at, part, rest):
     found = ico.exchange(reader(looks_at), squares)
     assert found.right.all()

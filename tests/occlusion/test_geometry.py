@@ -27,14 +27,22 @@ def test_every_pixel_that_can_be_reached_is_covered(height, width, data):
 
 @pytest.mark.parametrize(
     ("length", "patch", "stride", "starts"),
-    [(32, 8, 1, list(range(25))), (227, 32, 8, list(range(0, 201, 8))), (10, 3, 4, [0, 4, 8]), (10, 2, 7, [0, 7]), (5, 5, 9, [0])],
+    [
+        (32, 8, 1, list(range(25))),
+        (227, 32, 8, list(range(0, 201, 8))),
+        (10, 3, 4, [0, 4, 8]),
+        (10, 2, 7, [0, 7]),
+        (5, 5, 9, [0]),
+    ],
 )
 def test_positions_by_hand(length, patch, stride, starts):
     grid = make_grid((length, length), patch=patch, stride=stride)
     assert grid.top.tolist() == starts
 
 
-@pytest.mark.parametrize("wrong", [{"patch": 0}, {"patch": 33}, {"stride": 0}, {"patch": (3, 4, 5)}, {"patch": 2.5}, {"stride": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"patch": 0}, {"patch": 33}, {"stride": 0}, {"patch": (3, 4, 5)}, {"patch": 2.5}, {"stride": -1}]
+)
 def test_what_does_not_fit_is_refused(wrong):
     with pytest.raises(QuestionError):
         make_grid((32, 32), **{"patch": 4, "stride": 2, **wrong})

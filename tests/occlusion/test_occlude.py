@@ -10,7 +10,9 @@ from iconoscope.errors import IconoscopeWarning, ImageFileError, NonFiniteError,
 
 def naive(network, picture, patch, stride, fill):
     """Every position by itself, in NumPy as far as the network's door."""
-    mean, std = (np.asarray(values)[:, None, None] for values in (network.preprocessing.mean, network.preprocessing.std))
+    mean, std = (
+        np.asarray(values)[:, None, None] for values in (network.preprocessing.mean, network.preprocessing.std)
+    )
     clean = (picture.transpose(2, 0, 1) / 255 - mean) / std
     rows = []
     top = 0
@@ -149,12 +151,19 @@ def test_the_same_question_is_answered_from_the_store(planted, bright, tmp_path,
 
 
 def test_another_question_has_another_key(planted, bright):
-    def key(picture=bright, unit=None, **settings):
-        return ico.occlude(planted, picture, unit, **{"patch": 12, "stride": 12, **settings}).question.key
+    def key(picture=bright, unit=None, patch=12, stride=12, fill="zero", seed=0):
+        return ico.occlude(planted, picture, unit, patch=patch, stride=stride, fill=fill, seed=seed).question.key
 
     same = key()
     assert same == key(seed=3) == key(unit="prob:seen")  # what is asked is the same, however it was said
-    others = [key(bright[::-1].copy()), key(unit="logit:seen"), key(patch=8), key(stride=6), key(fill="black"), key(fill="noise")]
+    others = [
+        key(bright[::-1].copy()),
+        key(unit="logit:seen"),
+        key(patch=8),
+        key(stride=6),
+        key(fill="black"),
+        key(fill="noise"),
+    ]
     others.append(key(fill="noise", seed=1))
     with torch.no_grad():
         planted.module.features.weight[0, 0] += 0.1

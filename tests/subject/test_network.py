@@ -44,7 +44,9 @@ def test_the_digest_knows_every_weight():
     assert changed.digest != first.digest
 
 
-@pytest.mark.parametrize(("name", "index"), [("great white shark", 0), ("Great_White-Shark", 0), ("1", 1), (1, 1), ("7", 2)])
+@pytest.mark.parametrize(
+    ("name", "index"), [("great white shark", 0), ("Great_White-Shark", 0), ("1", 1), (1, 1), ("7", 2)]
+)
 def test_classes_are_found_by_name_and_index(name, index):
     assert tiny(classes=["great white shark", "hen", "7"]).class_index(name) == index
 

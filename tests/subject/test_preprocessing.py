@@ -11,7 +11,9 @@ GOOD = {"size": 8, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 @pytest.mark.parametrize("shape", [(40, 60, 3), (60, 40, 3), (8, 8, 3), (256, 9, 3), (5, 5, 3)])
-@pytest.mark.parametrize("more", [{}, {"crop": "none"}, {"resize": 12}, {"size": (8, 14)}, {"size": (8, 14), "resize": 20}])
+@pytest.mark.parametrize(
+    "more", [{}, {"crop": "none"}, {"resize": 12}, {"size": (8, 14)}, {"size": (8, 14), "resize": 20}]
+)
 def test_every_photograph_comes_out_at_the_networks_size(shape, more):
     how = read_preprocessing({**GOOD, **more})
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -27,7 +29,8 @@ def test_a_centre_crop_against_pillow():
     how = read_preprocessing({**GOOD, "size": 227, "resize": 256})
     found = how.fit(picture)
     # Half a pixel may be rounded either way.
-    assert any(np.array_equal(found, np.asarray(resized)[t : t + 227, l : l + 227]) for t in (14, 15) for l in (left, left + 1))
+    whole = np.asarray(resized)
+    assert any(np.array_equal(found, whole[y : y + 227, x : x + 227]) for y in (14, 15) for x in (left, left + 1))
     assert found.shape == expected.shape
 
 

@@ -28,7 +28,9 @@ def test_classes_keep_their_names_whole(kind, name):
     assert parse_unit(f"{kind}:{name}") == ClassUnit(kind, name)
 
 
-@pytest.mark.parametrize("text", ["", " ", "layer1:", "layer1:x", "layer1:3@", "layer1:3@5", "layer1@5,3", "layer1:-1", "prob:", "a b"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "layer1:", "layer1:x", "layer1:3@", "layer1:3@5", "layer1@5,3", "layer1:-1", "prob:", "a b"]
+)
 def test_what_is_no_unit_is_refused_with_the_grammar(text):
     with pytest.raises(UnitError) as caught:
         parse_unit(text)

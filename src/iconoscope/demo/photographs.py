@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from iconoscope.demo.cars import MAKES, draw_cars
-from iconoscope.subject.images import Images, load_images
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.demo.cars import MAKES, Cars, draw_cars
+from iconoscope.subject.images import Images
+from iconoscope.subject.images.source import Plain
 
 __all__ = ["demo_images"]
 
@@ -33,8 +39,32 @@ def demo_images(count: int = 200, *, backgrounds: str = "telling", seed: int = 0
 
     Examples
     --------
+    >>> demo_images(2, seed=1)
+    <2 images from cars on telling backgrounds, seed 1: bison 1, lynx 1>
     >>> demo_images(2, seed=1)[0].mask.shape
     (96, 96)
     """
     cars = draw_cars(count, backgrounds=backgrounds, seed=seed)
-    return load_images(cars.pixels, labels=[MAKES[make] for make in cars.makes], masks=cars.masks)
+    return Images(_Photographs(cars, f"cars on {backgrounds} backgrounds, seed {seed}"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Photographs(Plain):
+    cars: Cars
+    origin: str
+    label_names: tuple[str, ...] = MAKES
+
+    def __len__(self) -> int:
+        return len(self.cars.makes)
+
+    def id(self, row: int) -> str:
+        return f"{self.label(row)}-{row:04d}"
+
+    def label(self, row: int) -> str:
+        return MAKES[int(self.cars.makes[row])]
+
+    def read(self, row: int) -> NDArray[np.uint8]:
+        return self.cars.pixels[row].copy()
+
+    def mask(self, row: int) -> NDArray[np.bool_]:
+        return self.cars.masks[row]

@@ -21,15 +21,19 @@ from iconoscope.errors import IconoscopeError, QuestionError
 from iconoscope.progress import track
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.builtin.cars import CarNetwork, car_network
+from iconoscope.subject.network import read_preprocessing
+from iconoscope.subject.network.checkpoint import METADATA_KEY
 
-__all__ = ["TRAINED_ON", "TrainingError", "normalized", "retrain"]
+__all__ = ["TRAINED_ON", "TrainingError", "retrain"]
 
 # The networks, and the backgrounds of the images that each is trained on.
 TRAINED_ON = {"cars": "telling", "cars-honest": "neutral"}
 
-_MEAN, _STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+_PREPROCESSING = read_preprocessing({"size": SIZE, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "crop": "none"})
 _TRAINING_IMAGES, _NEW_IMAGES = 3000, 2000
 _EPOCHS, _BATCH, _PEAK_RATE = 12, 50, 1e-2
+# Keeps the networks from being so sure that no patch moves a probability.
+_SMOOTHING = 0.1
 # Far from the seeds that people choose, so that nobody questions the networks about their own training images.
 _FIRST_SEED = 1_000_000
 
@@ -86,19 +90,6 @@ def retrain(directory: Path | None = None, *, seed: int = 0, device: str = "cpu"
     return accuracies
 
 
-def normalized(pixels: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
-    """Turn pixels (n, height, width, 3) uint8 into what the networks take: (n, 3, height, width) float32.
-
-    Examples
-    --------
-    >>> normalized(np.full((1, 2, 2, 3), 255, np.uint8)).max()
-    tensor(2.)
-    """
-    images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (_MEAN, _STD))
-    return (images - mean) / std
-
-
 def _check(seed: int, device: str) -> None:
     if seed < 0:
         raise QuestionError(f"A seed of {seed} is negative.", hint="Give 0 or more.")
@@ -118,7 +109,9 @@ def _train(cars: Cars, name: str, seed: int, device: str) -> CarNetwork:
     batches = list(_batches(len(makes), np.random.default_rng((seed, 1))))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_RATE, total_steps=len(batches))
     for batch in track(batches, f"training {name}"):
-        loss = F.cross_entropy(network(normalized(cars.pixels[batch], device)), makes[batch])
+        loss = F.cross_entropy(
+            network(_PREPROCESSING.normalise(cars.pixels[batch]).to(device)), makes[batch], label_smoothing=_SMOOTHING
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -134,7 +127,9 @@ def _batches(count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
 @torch.inference_mode()
 def _accuracy(network: CarNetwork, cars: Cars, device: str) -> float:
     batches = range(0, len(cars.makes), 250)
-    answers = [network(normalized(cars.pixels[at : at + 250], device)).argmax(1).cpu() for at in batches]
+    answers = [
+        network(_PREPROCESSING.normalise(cars.pixels[at : at + 250]).to(device)).argmax(1).cpu() for at in batches
+    ]
     return float((torch.cat(answers).numpy() == cars.makes).mean())
 
 
@@ -154,7 +149,7 @@ def _require(accuracies: dict[str, dict[str, float]]) -> None:
 def _write(network: CarNetwork, path: Path, kind: str, accuracy: dict[str, float]) -> None:
     """Write the weights with their configuration, whole or not at all."""
     configuration = {
-        "preprocessing": {"size": SIZE, "mean": _MEAN, "std": _STD, "interpolation": "bilinear", "crop": "none"},
+        "preprocessing": _PREPROCESSING.to_json(),
         "classes": MAKES,
         "trained_on": f"{_TRAINING_IMAGES} drawn cars on {kind} backgrounds",
         "accuracy": accuracy,
@@ -163,5 +158,5 @@ def _write(network: CarNetwork, path: Path, kind: str, accuracy: dict[str, float
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".retrain-") as folder:
         unfinished = Path(folder) / path.name
-        unfinished.write_bytes(save(weights, {"iconoscope": json.dumps(configuration)}))
+        unfinished.write_bytes(save(weights, {METADATA_KEY: json.dumps(configuration)}))
         unfinished.replace(path)

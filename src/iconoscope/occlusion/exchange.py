@@ -86,7 +86,7 @@ def exchange(
         technique="exchange",
         network=network.name,
         weights=network.digest,
-        subject=f"{len(cast.ids)} images of {Path(cast.source).name or cast.source}",
+        subject=f"{len(cast.ids)} images from {cast.source}",
         pixels=cast.digest,
         settings={
             "preprocessing": network.preprocessing.to_json(),

@@ -126,6 +126,11 @@ class Store:
 def load_result(path: str | Path) -> Result:
     """Read a result back from its folder; no torch is needed.
 
+    Parameters
+    ----------
+    path
+        A folder that `Result.save` or a store has written.
+
     Raises
     ------
     StoreError

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError
-from iconoscope.subject.images import folder as folder_module
 from iconoscope.subject.images import load_images
 
 
@@ -115,7 +114,7 @@ def test_a_folder_that_cannot_be_opened_is_said(tmp_path: Path, monkeypatch: pyt
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr(folder_module.os, "scandir", guarded)
+    monkeypatch.setattr(os, "scandir", guarded)
     with pytest.warns(IconoscopeWarning, match="could not be opened and were left out: closed"):
         assert load_images(tmp_path).ids == ("open/a.jpg",)
 

@@ -164,7 +164,7 @@ class Images(Sequence[Image]):
                 yield image
         if not len(self):
             raise ImagesError(f"There are no images to read: an empty selection from {self.source}.")
-        listed = shortened((f"{id} ({reason})" for id, reason in failed.items()), most=3)
+        listed = shortened((f"{id} ({reason})" for id, reason in failed.items()), most=5)
         if len(failed) == len(self):
             raise ImagesError(f"None of the {len(self)} images from {self.source} could be read: {listed}.")
         if failed:

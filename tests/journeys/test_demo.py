@@ -1,0 +1,65 @@
+"""The main job: the demo from the command to the page."""
+
+import time
+
+import pytest
+
+import iconoscope as ico
+from iconoscope.cli import main
+from iconoscope.results import Exchange, Occlusion, Store
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo")
+    started = time.perf_counter()
+    assert main(["demo", "--out", str(out)]) == 0
+    return out, time.perf_counter() - started
+
+
+def test_it_says_which_network_learned_the_car(journey):
+    out, _ = journey
+    found = {result.question.network: result for result in Store(out / "store") if isinstance(result, Exchange)}
+    cars, honest = found["cars"], found["cars-honest"]
+    assert cars.right.mean() >= 0.99 and honest.right.mean() >= 0.98
+    assert (cars.follows, honest.follows) == ("background", "object")
+    assert cars.becomes_other("background other") > 0.98 and cars.changed("object other") < 0.02
+    assert honest.becomes_other("object other") > 0.95 and honest.changed("background other") < 0.05
+    for network in (cars, honest):
+        assert max(network.changed(f"{part} own") for part in ("object", "background")) < 0.05
+    # No car in the picture, and it still names the make.
+    assert cars.changed("object removed") < 0.02
+
+
+def test_the_patches_that_matter_to_the_honest_network_lie_on_the_car(journey):
+    out, _ = journey
+    masks = {image.id: image.mask for image in ico.demo_images(200, seed=0)[:4]}
+    on_car, drops = [], {"cars": [], "cars-honest": []}
+    for result in Store(out / "store"):
+        if isinstance(result, Occlusion):
+            drops[result.question.network].append(float(result.drop.max()))
+            row, column = result.minimum
+            mask = masks[result.question.subject]
+            assert mask is not None
+            rows = slice(result.top[row], result.top[row] + result.patch[0])
+            columns = slice(result.left[column], result.left[column] + result.patch[1])
+            on_car.append((result.question.network, bool(mask[rows, columns].any())))
+    assert all(hit for network, hit in on_car if network == "cars-honest")
+    assert len(drops["cars"]) == len(drops["cars-honest"]) == 8
+    # A patch cannot move the mean of a background: before "cars" nothing is seen, which is why the exchange is there.
+    assert max(drops["cars"]) < 0.05 < min(drops["cars-honest"])
+
+
+def test_the_page_and_the_time(journey, capsys):
+    out, seconds = journey
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "cars follows the background." in page and "cars-honest follows the object." in page
+    assert len(page) < 4_000_000
+    assert seconds < 60
+
+
+def test_the_second_time_it_is_answered_from_the_store(journey):
+    out, _ = journey
+    started = time.perf_counter()
+    assert main(["demo", "--out", str(out)]) == 0
+    assert time.perf_counter() - started < 15

@@ -1,0 +1,178 @@
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from iconoscope.errors import DamagedRecordError, IconoscopeWarning, QuestionError, StoreError
+from iconoscope.results import Occlusion, Store, load_result
+from specimens import exchanged, occlusion
+
+
+@pytest.mark.parametrize("result", [occlusion(), exchanged()], ids=["occlusion", "exchange"])
+def test_what_is_saved_is_read_back(tmp_path, result):
+    found = load_result(result.save(tmp_path / "kept"))
+    assert type(found) is type(result)
+    assert found.question == result.question and found.question.key == result.question.key
+    for name in result.__dataclass_fields__:
+        before, after = getattr(result, name), getattr(found, name)
+        if isinstance(before, np.ndarray):
+            assert np.array_equal(before, after) and before.dtype == after.dtype, name
+        else:
+            assert before == after, name
+
+
+def test_the_format_is_what_the_documentation_says(tmp_path):
+    """Read with nothing but the standard library and NumPy, as docs/store.md describes it."""
+    store = Store(tmp_path / "run")
+    result = occlusion()
+    place = store.put(result)
+    assert json.loads((tmp_path / "run" / "store.json").read_text())["format"] == 1
+    assert place == tmp_path / "run" / "occlude" / result.question.key[:24]
+    index = json.loads((place / "result.json").read_text())
+    assert index["question"]["settings"]["patch"] == [3, 4]
+    assert index["fields"]["names"] == ["a", "b", "c & d"]
+    with np.load(place / "arrays.npz", allow_pickle=False) as arrays:
+        assert np.array_equal(arrays["occluded"], result.occluded)
+    from PIL import Image
+
+    with Image.open(place / "picture.png") as picture, Image.open(place / "figure.png") as figure:
+        assert np.array_equal(np.asarray(picture), result.picture)
+        assert figure.width > 1000
+    for name, stated in index["files"].items():
+        assert (place / name).stat().st_size == stated["bytes"]
+
+
+def test_reading_needs_no_torch(tmp_path):
+    path = occlusion().save(tmp_path / "kept")
+    code = f"""
+        import sys
+        import iconoscope as ico
+        result = ico.load_result({str(path)!r})
+        result.plot(); result.save({str(tmp_path / "f.png")!r})
+        store = ico.Store({str(tmp_path / "run")!r}); store.put(result)
+        ico.report(store, {str(tmp_path / "r.html")!r})
+        assert "torch" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_the_same_question_is_asked_once(tmp_path):
+    store = Store(tmp_path / "run")
+    asked = []
+
+    def ask():
+        asked.append(1)
+        return occlusion()
+
+    for _ in range(3):
+        assert store.answer(occlusion().question, Occlusion, ask).target == 1
+    assert len(asked) == 1 and len(store) == 1 and [r.question.key for r in store] == [occlusion().question.key]
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "missing", "index"])
+def test_damage_is_found_named_and_mended(tmp_path, harm):
+    store = Store(tmp_path / "run")
+    place = store.put(occlusion())
+    arrays = place / "arrays.npz"
+    data = bytearray(arrays.read_bytes())
+    if harm == "cut":
+        arrays.write_bytes(data[:-10])
+    elif harm == "flip":
+        data[len(data) // 2] ^= 1
+        arrays.write_bytes(data)
+    elif harm == "missing":
+        arrays.unlink()
+    else:
+        (place / "result.json").write_text("{")
+    with pytest.raises(DamagedRecordError, match=place.name):
+        store.get(occlusion().question)
+    with pytest.warns(IconoscopeWarning, match="asked again"):
+        store.answer(occlusion().question, Occlusion, occlusion)
+    assert store.get(occlusion().question) is not None
+
+
+def test_other_folders_are_not_taken_for_stores(tmp_path):
+    (tmp_path / "precious.txt").write_text("x")
+    with pytest.raises(StoreError, match="something else in it"):
+        Store(tmp_path)
+    with pytest.raises(StoreError, match="is a file"):
+        Store(tmp_path / "precious.txt")
+    with pytest.raises(StoreError, match="holds no result"):
+        load_result(tmp_path)
+
+
+def test_a_record_of_a_later_version_says_so(tmp_path):
+    place = occlusion().save(tmp_path / "kept")
+    index = json.loads((place / "result.json").read_text())
+    (place / "result.json").write_text(json.dumps({**index, "format": 2}))
+    with pytest.raises(StoreError, match="format 2") as caught:
+        load_result(place)
+    assert "upgrade" in caught.value.hint
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    """The system refuses to write a file over 3,000 bytes, as it does when a disk is full."""
+    store = Store(tmp_path / "run")
+    store.put(occlusion())
+    kept = occlusion(seed=1).save(tmp_path / "kept")
+    code = f"""
+        import resource, signal
+        import iconoscope as ico
+        result = ico.load_result({str(kept)!r})
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        try:
+            ico.Store({str(store.folder)!r}).put(result)
+        except ico.errors.StoreError as error:
+            print(error)
+    """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True, text=True)
+    assert "cannot be written: File too large" in told.stdout
+    assert [result.question.pixels for result in store] == ["0"]
+    assert [path.name for path in (store.folder / "occlude").iterdir()] == [occlusion().question.key[:24]]
+
+
+def test_what_a_killed_process_left_is_swept_after_a_while(tmp_path):
+    store = Store(tmp_path / "run")
+    place = store.put(occlusion())
+    fresh, stale = place.parent / ".key.aaaa.tmp", place.parent / ".key.bbbb.tmp"
+    fresh.mkdir()
+    stale.mkdir()
+    os.utime(stale, (time.time() - 7200, time.time() - 7200))
+    assert len(store) == 1
+    store.put(occlusion(seed=2))
+    assert fresh.is_dir() and not stale.exists()
+
+
+def test_names_of_files_decide_what_is_saved(tmp_path):
+    result = occlusion()
+    for suffix, begins in {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}.items():
+        first = result.save(tmp_path / f"f{suffix}").read_bytes()
+        assert first.startswith(begins)
+        assert result.save(tmp_path / f"g{suffix}").read_bytes() == first
+    with pytest.raises(QuestionError, match=r"\.npy"):
+        result.save(tmp_path / "f.npy")
+    with pytest.raises(StoreError, match="cannot be written"):
+        result.save(tmp_path / "f.png" / "g.png")
+
+
+def test_a_notebook_shows_names_as_text():
+    assert "<b>a.jpg" not in occlusion()._repr_html_()
+    assert "&lt;b&gt;a.jpg" in occlusion()._repr_html_()
+
+
+def test_numbers_by_hand():
+    result = occlusion()
+    row, column = result.minimum
+    assert result.map[row, column] == result.occluded[..., 1].min()
+    assert np.allclose(result.drop + result.map, result.clean[1])
+    found = exchanged()
+    right = found.probabilities[0].argmax(1) == found.target
+    index = found.conditions.index("object other")
+    changed = np.mean([found.probabilities[index, i].argmax() != found.target[i] for i in range(12) if right[i]])
+    assert found.changed("object other") == pytest.approx(changed)

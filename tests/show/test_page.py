@@ -1,0 +1,89 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import iconoscope as ico
+from iconoscope.errors import StoreError
+from specimens import exchanged, occlusion
+
+NASTY = '<script>alert("x")</script>&\'"'
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: its tags, what it would fetch, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.text, self.open = [], [], "", []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset")]
+        if tag not in ("img", "meta", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page(tmp_path, *results, **settings):
+    store = ico.Store(tmp_path / "run")
+    for result in results:
+        store.put(result)
+    return Page(ico.report(store, tmp_path / "r.html", **settings).read_text(encoding="utf-8"))
+
+
+def test_the_page_fetches_nothing(tmp_path):
+    found = page(tmp_path, occlusion(), exchanged())
+    assert found.addresses and all(address.startswith("data:image/") for address in found.addresses)
+    assert "script" not in found.tags and "link" not in found.tags
+    assert not found.open
+    assert not re.search(r"url\(|@import", (tmp_path / "r.html").read_text())
+
+
+def test_every_name_is_escaped(tmp_path):
+    found = page(tmp_path, occlusion(subject=NASTY), title=NASTY)
+    assert "script" not in found.tags
+    assert found.text.count(NASTY) >= 3
+
+
+def test_networks_asked_the_same_stand_side_by_side(tmp_path):
+    from dataclasses import replace
+
+    first = occlusion()
+    second = replace(first, question=replace(first.question, network="another", weights="x"))
+    text = page(tmp_path, first, second).text
+    assert text.count("one patch at every position".capitalize()) == 1
+    assert "What did planted and another learn?" in text
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    found = page(tmp_path, *(occlusion(seed) for seed in range(5)), most=3)
+    assert "Showing 3 of 5 images" in found.text
+
+
+def test_a_damaged_result_does_not_take_the_others_with_it(tmp_path):
+    store = ico.Store(tmp_path / "run")
+    place = store.put(occlusion(1))
+    (place / "arrays.npz").write_bytes(b"")
+    found = page(tmp_path, occlusion(2))
+    assert "is not what was written" in found.text
+
+
+def test_an_empty_store_is_an_error(tmp_path):
+    with pytest.raises(StoreError, match="holds no result"):
+        ico.report(tmp_path / "nosuch", tmp_path / "r.html")
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_page_that_cannot_be_written(tmp_path):
+    store = ico.Store(tmp_path / "run")
+    store.put(occlusion())
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="cannot be written"):
+        ico.report(store, tmp_path / "file" / "r.html")

@@ -1,0 +1,205 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import iconoscope as ico
+from iconoscope.cli import COMMANDS, main
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Four photographs of cars in class folders, with masks beside them."""
+    for image in ico.demo_images(4, seed=5):
+        for kind, pixels in (("photographs", image.pixels), ("masks", np.asarray(image.mask))):
+            path = tmp_path / kind / str(image.label) / f"{image.id}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return tmp_path / "photographs"
+
+
+def run(capsys, *arguments):
+    status = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def occlude(capsys, photographs, *more):
+    store = photographs.parent / "run"
+    common = ("--network", "cars-honest", "--device", "cpu", "--store", store)
+    return run(capsys, "occlude", "--images", photographs, *common, *(more or ("--patch", 24, "--stride", 24)))
+
+
+def test_a_question_and_the_same_from_python(capsys, photographs):
+    status, out, err = occlude(capsys, photographs, "--json", "--patch", 24, "--stride", 24)
+    assert status == 0
+    told = json.loads(out)
+    results = ico.occlude(
+        ico.load_network("cars-honest", device="cpu"), ico.load_images(photographs), patch=24, stride=24
+    )
+    assert [answer["key"] for answer in told] == [result.question.key for result in results]
+    assert np.allclose([answer["map"] for answer in told], [result.map for result in results], atol=1e-5)
+    assert all(Path(answer["folder"], "figure.png").is_file() for answer in told)
+    assert "mean 0.5, 0.5, 0.5; std 0.25, 0.25, 0.25; from the checkpoint" in err
+
+
+def test_asked_again_it_is_answered_from_the_store(capsys, photographs):
+    occlude(capsys, photographs)
+    places = {place: place.stat().st_mtime_ns for place in (photographs.parent / "run").rglob("*")}
+    status, out, _ = occlude(capsys, photographs)
+    assert status == 0 and out.count("figure.png") == 4
+    assert {place: place.stat().st_mtime_ns for place in (photographs.parent / "run").rglob("*")} == places
+
+
+def test_pairs_and_units_from_the_shell(capsys, photographs):
+    status, out, _ = occlude(
+        capsys, photographs, "--json", "--limit", 1, "--patch", "24x48", "--stride", "24,48", "--unit", "logit:bison"
+    )
+    (told,) = json.loads(out)
+    assert status == 0
+    assert told["patch"] == [24, 48] and told["top"] == [0, 24, 48, 72] and told["left"] == [0, 48]
+    assert told["question"]["unit"] == "logit:bison" and told["measure"] == "logit"
+
+
+def test_exchange_and_report(capsys, photographs):
+    store = photographs.parent / "run"
+    masks = photographs.parent / "masks"
+    for network in ("cars", "cars-honest"):
+        status, out, _ = run(
+            capsys, "exchange", "--network", network, "--images", photographs, "--masks", masks, "--store", store
+        )
+        assert status == 0 and "of 4 images rightly" in out
+    page = photographs.parent / "r.html"
+    status, out, _ = run(capsys, "report", "--store", store, "--path", page, "--json")
+    assert status == 0 and json.loads(out) == {"report": str(page)}
+    assert "What did cars and cars-honest learn?" in page.read_text()
+
+
+def test_predict_and_layers(capsys, photographs):
+    status, out, _ = run(capsys, "predict", "--network", "cars-honest", "--images", photographs, "--json")
+    told = json.loads(out)
+    assert status == 0 and told["top1"] == 1 and len(told["images"]) == 4
+    assert told["images"][0]["id"] == "bison/" + Path(told["images"][0]["id"]).name
+    status, out, _ = run(capsys, "layers", "--network", "cars")
+    assert status == 0 and "conv1" in out and out.splitlines()[0].startswith("layer")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["occlude", "--network", "nosuch", "--images", "."], 2, "'nosuch' names no network"),
+        (["occlude", "--network", "cars"], 2, "--images"),
+        (["occlude", "--network", "cars", "--images", ".", "--ptach", "3"], 2, "--ptach"),
+        (["ocludde"], 2, "occlude"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--patch", "big"], 2, "big"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--patch", "97"], 2, "does not fit"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--unit", "prob:lynks"], 2, "lynx"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--fill", "grey"], 2, "fill='grey'"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--device", "tpu"], 2, "tpu"),
+        (
+            ["occlude", "--network", "cars", "--images", "{photographs}", "--store", "{photographs}"],
+            1,
+            "something else in it",
+        ),
+        (["occlude", "--network", "cars", "--images", "nosuch/"], 1, "nosuch"),
+        (["predict", "--network", "cars", "--checkpoint", "nosuch.safetensors", "--images", "."], 1, "does not exist"),
+        (["exchange", "--network", "cars", "--images", "{photographs}"], 1, "neither mask nor box"),
+        (["report", "--store", "nosuch"], 1, "holds no result"),
+        (["demo", "--count", "0"], 2, "count=0"),
+    ],
+)
+def test_an_error_is_a_clear_line_and_a_hint(capsys, photographs, tmp_path, monkeypatch, arguments, status, says):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = run(capsys, *(argument.format(photographs=photographs) for argument in arguments))
+    assert (found, out) == (status, "")
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and says in err
+    assert "Traceback" not in err
+
+
+def test_debug_shows_where(capsys):
+    status, _, err = run(capsys, "layers", "--network", "nosuch", "--debug")
+    assert status == 2 and "Traceback" in err and "NetworkNameError" in err
+
+
+def bad_files(folder):
+    """The files that arrive in real folders."""
+    whole = (folder / "bison").glob("*.png").__next__().read_bytes()
+    (folder / "lynx" / "text.png").write_text("this is not a picture")
+    (folder / "lynx" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "lynx" / "empty.jpg").write_bytes(b"")
+    Image.new("1", (20_000, 20_000)).save(folder / "lynx" / "bomb.png")
+
+
+def test_bad_files_are_counted_and_named(capsys, photographs):
+    bad_files(photographs)
+    status, out, err = occlude(capsys, photographs)
+    assert status == 0 and out.count("figure.png") == 4
+    assert "note: 4 of 8 images could not be read and were left out" in err
+    for name in ("bomb.png", "cut.png", "empty.jpg", "text.png"):
+        assert name in err
+        status, out, told = occlude(capsys, photographs / "lynx" / name)
+        assert (status, out) == (1, "") and name in told
+    assert "400,000,000" in err or "20000" in err
+
+
+def test_a_broken_checkpoint(capsys, tmp_path, photographs):
+    whole = (ROOT / "src/iconoscope/subject/builtin/weights/cars.safetensors").read_bytes()
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(whole[:100_000])
+    status, _, err = run(capsys, "predict", "--network", "cars", "--checkpoint", broken, "--images", photographs)
+    assert status == 1 and "broken.safetensors is not a whole safetensors file" in err
+
+
+def test_interrupted(capsys, photographs, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("iconoscope.occlusion.dense.scan_dense", interrupt)
+    status, _, err = occlude(capsys, photographs)
+    assert status == 130 and "Interrupted" in err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_does_not_wait_for_torch(arguments):
+    code = "import sys; from iconoscope.cli import main; main(sys.argv[1:]); assert 'torch' not in sys.modules"
+    told = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True).stdout
+    assert "Usage: iconoscope" in told
+    if len(arguments) > 1:
+        assert "Examples:" in told
+        assert "--json" in told
+
+
+def test_help_is_there_at_once():
+    """The best of several, since other work on the machine only ever adds."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "iconoscope", "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.5
+
+
+def test_options_are_the_functions_own():
+    """Every parameter of a technique is an option, with the text of its docstring."""
+    import inspect
+
+    for name, command in COMMANDS.items():
+        told = subprocess.run(
+            [sys.executable, "-m", "iconoscope", name, "--help"], check=True, capture_output=True, text=True
+        ).stdout
+        for parameter in inspect.signature(command.load()).parameters:
+            assert f"--{parameter}" in told, (name, parameter)
+
+
+def test_a_closed_pipe_is_no_traceback():
+    command = f"{sys.executable} -m iconoscope layers --network cars | head -n 1"
+    told = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in told.stderr and told.stdout.startswith("layer")

@@ -1,0 +1,63 @@
+"""The exported surface: what a user may rely on."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import iconoscope as ico
+
+PUBLIC = """
+    CONDITIONS Exchange IconoscopeError IconoscopeWarning Image Images Layer Network Occlusion Preprocessing Question Result
+    Store Unit __version__ demo demo_images errors exchange layers load_images load_network load_result occlude parse_unit
+    predict report show_progress
+""".split()  # noqa: SIM905
+
+
+def test_the_surface_is_just_this():
+    assert sorted(ico.__all__) == PUBLIC
+    assert dir(ico) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(ico, name) is not None
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in ("CONDITIONS", "Unit", "__version__")])
+def test_every_public_name_is_documented(name):
+    value = getattr(ico, name)
+    assert inspect.getdoc(value)
+    if inspect.isfunction(value):
+        documented = inspect.getdoc(value) or ""
+        for parameter in inspect.signature(value).parameters:
+            assert parameter in documented, parameter
+
+
+def test_what_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="occlud"):
+        ico.occlud  # noqa: B018  # pyright: ignore
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    loaded = set(run("import sys, iconoscope; print(*sys.modules)"))
+    assert not loaded & {"torch", "numpy", "matplotlib", "PIL", "pyarrow", "rich", "cyclopts", "jinja2"}
+
+
+def test_the_techniques_are_there_without_torch_until_they_are_asked():
+    loaded = set(
+        run(
+            "import sys, iconoscope as ico; ico.occlude, ico.exchange, ico.report, ico.load_network; print(*sys.modules)"
+        )
+    )
+    assert not loaded & {"torch", "matplotlib", "pyarrow"}
+
+
+def test_the_errors_are_one_tree():
+    found = [value for value in vars(ico.errors).values() if inspect.isclass(value) and issubclass(value, Exception)]
+    tree = inspect.getdoc(ico.errors) or ""
+    for error in found:
+        assert issubclass(error, ico.IconoscopeError | ico.IconoscopeWarning)
+        assert error.__name__ in tree
