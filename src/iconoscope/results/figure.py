@@ -15,14 +15,14 @@ def bare_figure(width: float, height: float) -> Figure:
     """Make a figure (inches) that pyplot does not know of, for saving."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="compressed")
 
 
 def shown_figure(width: float, height: float) -> Figure:
     """Make a figure (inches) that pyplot knows of, so that a notebook or ``plt.show()`` shows it."""
     import matplotlib.pyplot as plt
 
-    return plt.figure(figsize=(width, height), layout="constrained")
+    return plt.figure(figsize=(width, height), layout="compressed")
 
 
 def picture_axes(axes: Axes, picture: Any, title: str) -> Axes:

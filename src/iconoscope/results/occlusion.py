@@ -156,20 +156,20 @@ class Occlusion(Result):
         matplotlib.axes.Axes
             Of the map; ``.figure`` is the whole.
         """
-        return self._on(shown_figure(10, 3.6)) if ax is None else self._heat_map(ax)
+        return self._on(shown_figure(10.5, 3.7)) if ax is None else self._heat_map(ax)
 
     def _drawn(self) -> Figure:
-        figure = bare_figure(10, 3.6)
+        figure = bare_figure(10.5, 3.7)
         self._on(figure)
         return figure
 
     def _on(self, figure: Figure) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)
         row, column = self.minimum
-        picture_axes(photograph, self.picture, "what the network sees; the patch that hurts most")
+        picture_axes(photograph, self.picture, "the patch that costs most")
         self._outline(photograph, row, column)
         self._heat_map(heat)
-        picture_axes(laid, self.overlaid(), f"red: where hiding costs {self.measure}")
+        picture_axes(laid, self.overlaid(), "in red: what hiding costs")
         figure.suptitle(self.question.subject, fontsize=10)
         return heat
 
@@ -206,7 +206,7 @@ class Occlusion(Result):
         axes.tick_params(labelsize=7)
         clean = float(self.clean[self.target])
         axes.set_title(
-            f"{self.measure} of {self.names[self.target]}: clean {clean:.3f}, lowest {self.map[row, column]:.3f} (x)",
+            f"{self.measure} of {self.names[self.target]}\nclean {clean:.3f}, lowest {self.map[row, column]:.3f} (x)",
             fontsize=9,
         )
         bar = axes.figure.colorbar(mesh, ax=axes, fraction=0.046, pad=0.03)

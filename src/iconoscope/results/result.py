@@ -84,7 +84,7 @@ class Result(ABC):
         # SVG and PDF would carry the date of drawing; without it the same result is the same file.
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
         with mpl.rc_context({"svg.hashsalt": "iconoscope"}):
-            figure.savefig(buffer, format=form, dpi=150, metadata=undated)
+            figure.savefig(buffer, format=form, dpi=150, metadata=undated, bbox_inches="tight", pad_inches=0.1)
         return buffer.getvalue()
 
     @abstractmethod

@@ -124,6 +124,11 @@ class _Page:
         return self.images[: self.most]
 
     @property
+    def alone(self) -> bool:
+        """Whether every image was asked about once only, so that there is nothing to put side by side."""
+        return all(len(occluded.results) == 1 for occluded in self.shown)
+
+    @property
     def questions(self) -> list[Result]:
         return [result for group in (*self.exchanges, *self.shown) for result in group.results]
 
@@ -227,7 +232,8 @@ class _Occluded:
     def finding(self, result: Occlusion) -> str:
         row, column = result.minimum
         clean, lowest = float(result.clean[result.target]), float(result.map[row, column])
-        text = f"{result.measure} of {result.names[result.target]} {clean:.3f}, lowest {lowest:.3f}"
+        guessed = " (predicted: the image has no label)" if result.target_origin == "prediction" else ""
+        text = f"{result.measure} of {result.names[result.target]}{guessed} {clean:.3f}, lowest {lowest:.3f}"
         if result.measure == "probability" and clean - lowest < 0.05:
             text += ": no single patch matters"
         elif result.measure == "probability" and result.winner[row, column] != result.clean.argmax():

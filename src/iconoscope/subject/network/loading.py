@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -90,7 +91,7 @@ def load_network(
         return network
     given_module = not isinstance(network, str)
     found = Loaded(network) if given_module else _loader(network).load(network)
-    name = type(network).__name__ if given_module else network
+    name = type(network).__name__ if given_module else re.sub(r".*[/\\](?=[^/\\]+\.py:)", "", network)
     _check_module(found.module, name)
     file = found.checkpoint
     if checkpoint is not None:
