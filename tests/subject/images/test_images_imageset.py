@@ -99,7 +99,8 @@ def folder(tmp_path: Path, write: Callable) -> Path:
     (tmp_path / "b.png").write_text("text")
     PillowImage.fromarray(ARRAY[0]).resize((64, 64)).save(tmp_path / "c.jpg")
     (tmp_path / "c.jpg").write_bytes((tmp_path / "c.jpg").read_bytes()[:-300])
-    (tmp_path / "d.png").touch()
+    for name in ("d.png", "e.png", "f.png"):
+        (tmp_path / name).touch()
     return tmp_path
 
 
@@ -111,9 +112,9 @@ def test_readable_leaves_out_and_says_so(folder: Path) -> None:
     assert all(image.decoded for image in read)
     assert len(said) == 1
     message = str(said[0].message)
-    assert message.startswith("4 of 10 images could not be read and were left out: a.png (")
+    assert message.startswith("6 of 12 images could not be read and were left out: a.png (")
     assert message.endswith(" and 1 more.") and "c.jpg (image file is truncated" in message
-    assert list(images.unreadable) == ["a.png", "b.png", "c.jpg", "d.png"]
+    assert list(images.unreadable) == ["a.png", "b.png", "c.jpg", "d.png", "e.png", "f.png"]
     assert images.unreadable["d.png"] == "it is empty, 0 bytes"
     assert said[0].filename == __file__
 
@@ -127,7 +128,7 @@ def test_readable_without_losses_says_nothing(images: Images) -> None:
 
 def test_none_readable(folder: Path) -> None:
     images = load_images(folder)
-    with pytest.raises(ImagesError, match=r"None of the 4 images from .* could be read: a\.png \("):
+    with pytest.raises(ImagesError, match=r"None of the 6 images from .* could be read: a\.png \("):
         list(images[6:].readable())
     with pytest.raises(ImageFileError, match=r"b\.png cannot be read: it is no image"):
         list(images[7:8].readable())
