@@ -83,7 +83,7 @@ def _show_layers(found: list[Any], arguments: dict[str, Any]) -> tuple[list[str]
     head = f"{'layer':<{wide[0]}}  {'answers':<{wide[1]}}  {'weights':>10}  kind"
     value = {
         "network": network.name,
-        "weights": network.digest,
+        "weights": network.digest(),
         "preprocessing": {**network.preprocessing.to_json(), "origin": network.preprocessing.origin},
         "classes": list(network.classes),
         "layers": [{"name": x.name, "kind": x.kind, "shape": list(x.shape), "parameters": x.parameters} for x in found],

@@ -167,6 +167,25 @@ def test_another_question_has_another_key(planted, bright):
     others.append(key(fill="noise", seed=1))
     with torch.no_grad():
         planted.module.features.weight[0, 0] += 0.1
-    planted.__dict__.pop("digest")
     others.append(key())
     assert len({same, *others}) == len(others) + 1
+
+
+def test_a_network_that_was_trained_on_meanwhile_is_asked_again(planted, bright, tmp_path):
+    first = ico.occlude(planted, bright, "prob:seen", patch=12, store=tmp_path / "run")
+    with torch.no_grad():
+        planted.module.features.weight[0, 0] *= 0.5
+    second = ico.occlude(planted, bright, "prob:seen", patch=12, store=tmp_path / "run")
+    assert second.clean[0] < first.clean[0]
+
+
+def test_the_same_pixels_under_another_name_keep_that_name(planted, bright, tmp_path):
+    from PIL import Image
+
+    for name in ("a.png", "b.png"):
+        Image.fromarray(bright).save(tmp_path / name)
+        (found,) = ico.occlude(planted, tmp_path / name, "prob:seen", patch=12, store=tmp_path / "run")
+        assert found.question.subject == name
+    labelled = ico.load_images([bright], labels=["seen"])
+    assert ico.occlude(planted, labelled, patch=12, store=tmp_path / "run")[0].target_origin == "label"
+    assert len(ico.Store(tmp_path / "run")) == 1

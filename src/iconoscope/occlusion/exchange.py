@@ -85,7 +85,7 @@ def exchange(
     question = Question(
         technique="exchange",
         network=network.name,
-        weights=network.digest,
+        weights=network.digest(),
         subject=f"{len(cast.ids)} images from {cast.source}",
         pixels=cast.digest,
         settings={
@@ -119,7 +119,8 @@ class _Cast:
 
     @property
     def digest(self) -> str:
-        digest = hashlib.sha256(self.target.tobytes())
+        digest = hashlib.sha256("\n".join(self.ids).encode())
+        digest.update(self.target.tobytes())
         digest.update(self.pictures.tobytes())
         digest.update(np.packbits(self.masks).tobytes())
         return digest.hexdigest()

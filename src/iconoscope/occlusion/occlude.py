@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
@@ -118,6 +118,7 @@ def occlude(
     pictures = load_images(images)
     scan = _Scan(
         network=network,
+        weights=network.digest(),
         grid=make_grid(network.preprocessing.size, patch=patch, stride=stride),
         fill=read_fill(fill, network.preprocessing),
         unit=None if unit is None else network.resolve(unit),
@@ -150,6 +151,7 @@ class _Scan:
     """All that is asked of every image alike."""
 
     network: Network
+    weights: str  # their digest
     grid: Grid
     fill: Fill
     unit: Unit | None
@@ -167,7 +169,11 @@ class _Scan:
             question = self._question(image, unit)
             if self.store is None:
                 return self._answer(question, picture, tensor, unit, origin)
-            return self.store.answer(question, Occlusion, lambda: self._answer(question, picture, tensor, unit, origin))
+            known = self.store.answer(
+                question, Occlusion, lambda: self._answer(question, picture, tensor, unit, origin)
+            )
+            # The same pixels may have been asked about before under another name, or with another reason for the unit.
+            return replace(known, question=question, target_origin=origin)
 
     def _unit(self, tensor: torch.Tensor, label: int) -> tuple[Unit, str]:
         if self.unit is not None:
@@ -182,7 +188,7 @@ class _Scan:
         return Question(
             technique="occlude",
             network=network.name,
-            weights=network.digest,
+            weights=self.weights,
             subject=image.id,
             pixels=image.digest,
             unit=str(unit),

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import NetworkError, NonFiniteError, QuestionError, UnitError, nearest
@@ -65,9 +64,11 @@ class Network:
         tensors = (*self.module.parameters(), *self.module.buffers())
         return tensors[0].device if tensors else torch.device("cpu")
 
-    @cached_property
     def digest(self) -> str:
-        """SHA-256 of the architecture's printed form and of all weights, in hexadecimal."""
+        """Give the SHA-256 of the architecture's printed form and of all weights, in hexadecimal.
+
+        It is taken anew at every call: the module is the user's, who may train it between two questions.
+        """
         import torch
 
         digest = hashlib.sha256(repr(self.module).encode())
