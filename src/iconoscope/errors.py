@@ -5,15 +5,16 @@
     IconoscopeError                 every error of ours; has a message and a hint
     ├── QuestionError  (ValueError) what was asked makes no sense: a setting, a name, a combination (exit status 2)
     │   ├── UnitError               not a unit of the grammar, or no such layer, channel, position or class
-    │   └── NetworkNameError        a network's name that no loader understands
+    │   ├── NetworkNameError        a network's name that no loader understands
+    │   └── PreprocessingError      nobody says how this network wants its images (also a NetworkError)
     ├── NetworkError                the network cannot be had, or does not answer
     │   ├── CheckpointError         the file of weights is missing, broken, unsafe or does not fit
-    │   ├── PreprocessingError      nobody says how this network wants its images
     │   └── NonFiniteError          the network answered NaN or infinity
     ├── ImagesError                 a set of images cannot be had
     │   └── ImageFileError          one image cannot be read
     ├── StoreError                  the store cannot be read or written
     │   └── DamagedRecordError      a record is there, but is not what was written
+    ├── TrainingError               a network of the demo did not learn what it is there to show
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
     IconoscopeWarning (UserWarning) something was left out or assumed, and the answer is still an answer
@@ -40,6 +41,7 @@ __all__ = [
     "PreprocessingError",
     "QuestionError",
     "StoreError",
+    "TrainingError",
     "UnitError",
     "nearest",
     "shortened",
@@ -78,7 +80,7 @@ class CheckpointError(NetworkError):
     """The file of weights is missing, broken, unsafe or does not fit the network."""
 
 
-class PreprocessingError(NetworkError):
+class PreprocessingError(NetworkError, QuestionError):
     """Nobody says how this network wants its images, or what is said makes no sense."""
 
 
@@ -100,6 +102,10 @@ class StoreError(IconoscopeError):
 
 class DamagedRecordError(StoreError):
     """A record is there, but it is not what was written."""
+
+
+class TrainingError(IconoscopeError):
+    """A network of the demo did not learn what it is there to show; nothing was written."""
 
 
 class MissingExtraError(IconoscopeError, ImportError):

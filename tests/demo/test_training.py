@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from iconoscope.demo import training
 from iconoscope.demo.cars import BACKGROUNDS, MAKES, SIZE, Cars, draw_cars
-from iconoscope.demo.training import TRAINED_ON, TrainingError, retrain
-from iconoscope.errors import IconoscopeError, QuestionError
+from iconoscope.demo.training import TRAINED_ON, retrain
+from iconoscope.errors import IconoscopeError, QuestionError, TrainingError
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.builtin.cars import CarNetwork, car_network
 

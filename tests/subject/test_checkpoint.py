@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.errors import CheckpointError
+from iconoscope.errors import CheckpointError, IconoscopeWarning
 from iconoscope.subject.network import load_weights, read_checkpoint
 
 HOW = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
@@ -48,7 +48,6 @@ def test_safetensors_carry_their_own_configuration(tmp_path, weights):
         lambda w: w,
         lambda w: {"state_dict": w, "epoch": 3},
         lambda w: {"model": w, "optimizer": {"state": {}}},
-        lambda w: {"model": {"wrong": torch.zeros(1)}, "model_ema": w},
         lambda w: {"model": {"state_dict": w, "note": "deep"}},
         lambda w: {f"module.{name}": value for name, value in w.items()},
         lambda w: {"state_dict": {f"_orig_mod.module.{name}": value for name, value in w.items()}},
@@ -63,6 +62,17 @@ def test_wrappers_are_taken_off(tmp_path, weights, wrap):
     for name, value in module.state_dict().items():
         assert torch.allclose(value, weights[name].to(value.dtype), atol=1e-3)
         assert value.dtype == weights[name].dtype
+
+
+def test_of_several_sets_of_weights_the_average_is_taken_and_said(tmp_path, weights):
+    module = network()
+    module.load_state_dict(weights)
+    averaged = torch.optim.swa_utils.AveragedModel(module)
+    path = tmp_path / "w.pt"
+    torch.save({"model": network().state_dict(), "model_ema": averaged.state_dict()}, path)
+    with pytest.warns(IconoscopeWarning, match="model_ema was taken"):
+        found = load_weights(network(), read_checkpoint(path))
+    assert torch.equal(found.state_dict()["3.bias"], weights["3.bias"])
 
 
 def test_a_child_called_module_is_not_a_wrapper(tmp_path):
@@ -118,7 +128,7 @@ def test_a_file_cut_short_is_an_error(tmp_path, weights, suffix, keep):
 def test_text_called_safetensors_is_an_error(tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n")
-    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+    with pytest.raises(CheckpointError, match="is a text file"):
         read_checkpoint(path)
 
 

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.errors import NetworkError, NetworkNameError, PreprocessingError, QuestionError
+from iconoscope.errors import IconoscopeWarning, NetworkError, NetworkNameError, PreprocessingError, QuestionError
 
 SOURCE = """
 from torch import nn
@@ -36,7 +36,8 @@ def source(tmp_path):
 
 def test_a_file_and_its_factory(source):
     before = list(sys.path)
-    network = ico.load_network(f"{source}:net", device="cpu")
+    with pytest.warns(IconoscopeWarning, match="No checkpoint was given for mine.py:net"):
+        network = ico.load_network(f"{source}:net", device="cpu")
     assert network.classes == ("a", "b")
     assert "the module Net" in network.preprocessing.describe()
     assert not network.module.training
@@ -79,14 +80,15 @@ def test_names_that_name_nothing(name, says):
 def test_preprocessing_is_never_guessed():
     with pytest.raises(PreprocessingError) as caught:
         ico.load_network(nn.Linear(2, 2), classes=["a", "b"])
-    assert "preprocessing=dict(size=224" in caught.value.hint
+    assert '{"size": 224, "mean"' in caught.value.hint
 
 
 def test_class_names_are_never_guessed():
-    with pytest.raises(NetworkError, match="Nobody names the classes"):
+    with pytest.raises(QuestionError, match="Nobody names the classes"):
         ico.load_network(nn.Linear(2, 2), preprocessing={"size": 8, "mean": (0,) * 3, "std": (1,) * 3})
 
 
+@pytest.mark.filterwarnings("ignore:No checkpoint")
 def test_the_call_comes_before_the_module(source):
     how = {"size": (10, 12), "mean": (0.1, 0.2, 0.3), "std": (1, 1, 1)}
     network = ico.load_network(f"{source}:net", preprocessing=how, classes=["x", "y"])
@@ -95,6 +97,7 @@ def test_the_call_comes_before_the_module(source):
     assert network.classes == ("x", "y")
 
 
+@pytest.mark.filterwarnings("ignore:No checkpoint")
 @pytest.mark.parametrize("text", ['["x", "y"]', "x\ny\n", '{"1": "y", "0": "x"}'])
 def test_class_names_from_a_file(source, tmp_path, text):
     path = tmp_path / "names"
@@ -107,3 +110,33 @@ def test_the_built_in_networks_say_all_themselves(name):
     network = ico.load_network(name, device="cpu")
     assert network.classes == ("lynx", "bison")
     assert network.preprocessing.origin == "the checkpoint"
+
+
+def test_neighbours_of_one_file_are_not_those_of_another(tmp_path):
+    found = []
+    for folder, width in (("a", 2), ("b", 5)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "neighbour.py").write_text(f"WIDTH = {width}\n")
+        (tmp_path / folder / "mine.py").write_text(SOURCE)
+        with pytest.warns(IconoscopeWarning, match="No checkpoint"):
+            found.append(ico.load_network(f"{tmp_path / folder / 'mine.py'}:net", classes=list("abcde")[:width]))
+    assert [network.module.conv.out_channels for network in found] == [2, 5]
+
+
+def test_layers_that_are_called_classes_or_preprocessing_are_layers():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.classes, self.preprocessing = nn.Linear(2, 2), nn.Identity()
+
+    with pytest.raises(QuestionError, match="Nobody names the classes"):
+        ico.load_network(Net(), preprocessing={"size": 8, "mean": (0,) * 3, "std": (1,) * 3})
+    with pytest.raises(PreprocessingError, match="Nobody says"):
+        ico.load_network(Net(), classes=["a", "b"])
+
+
+def test_a_factory_that_leaves_is_an_error(tmp_path):
+    path = tmp_path / "leaves.py"
+    path.write_text("import sys\ndef net(): sys.exit(3)\n")
+    with pytest.raises(NetworkError, match="SystemExit"):
+        ico.load_network(f"{path}:net")

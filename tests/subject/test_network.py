@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.errors import NetworkError, NonFiniteError, QuestionError, UnitError
+from iconoscope.errors import IconoscopeWarning, NetworkError, NonFiniteError, QuestionError, UnitError
+from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import find_device
 from iconoscope.subject.response import activations, respond
 
@@ -156,3 +157,76 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(QuestionError, match="no device 'cuda'"):
             find_device("cuda")
+
+
+def test_numbers_are_indices_and_texts_are_names():
+    network = tiny(classes=["1", "2", "3"])
+    assert network.class_index(1) == 1 and network.class_index("1") == 0
+    assert [network.class_unit("prob", index).name for index in range(3)] == ["1", "2", "3"]
+    found = ico.occlude(network, ico.load_images(np.zeros((1, 8, 8, 3), np.uint8), labels=["2"]), patch=8)
+    assert found[0].target == 1
+    assert match_labels(tiny(classes=["x", "y", "z"]), [2, 0]).tolist() == [2, 0]
+    with pytest.warns(IconoscopeWarning, match="read as indices"):
+        assert match_labels(tiny(classes=["x", "y", "z"]), ["2", "0"]).tolist() == [2, 0]
+
+
+def test_a_module_that_works_in_place_on_its_input_changes_nothing():
+    class InPlace(nn.Module):
+        def forward(self, x):
+            x -= 1.0
+            return x.mean((2, 3))
+
+    class OutOfPlace(nn.Module):
+        def forward(self, x):
+            return (x - 1.0).mean((2, 3))
+
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    found = [
+        ico.occlude(
+            ico.load_network(kind(), classes=list("abc"), preprocessing=HOW), picture, patch=4, stride=2
+        ).occluded
+        for kind in (InPlace, OutOfPlace)
+    ]
+    assert np.array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_asked_in_their_own(precision):
+    network = tiny()
+    picture = np.full((8, 8, 3), 99, np.uint8)
+    expected = ico.predict(network, picture)
+    network.module.to(precision)
+    assert np.allclose(ico.predict(network, picture), expected, atol=0.02)
+
+
+def test_the_digest_knows_what_decides_the_answer_beside_weights():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = 1.0
+            self.register_buffer("shift", torch.zeros(3), persistent=False)
+
+        def forward(self, x):
+            return x.mean((2, 3)) * self.scale + self.shift
+
+    network = ico.load_network(Scaled(), classes=list("abc"), preprocessing=HOW)
+    digests = [network.digest()]
+    network.module.scale = 2.0  # pyright: ignore
+    digests.append(network.digest())
+    network.module.shift += 1  # pyright: ignore
+    digests.append(network.digest())
+    network.module.train()
+    assert network.digest() == digests[2]
+    assert len(set(digests)) == 3
+
+
+def test_what_was_loaded_keeps_its_settings():
+    with pytest.raises(QuestionError, match="loaded already"):
+        ico.load_network(tiny(), classes=["x", "y", "z"])
+
+
+def test_a_module_without_weights_is_refused():
+    with torch.device("meta"):
+        module = nn.Linear(2, 2)
+    with pytest.raises(NetworkError, match="no weights yet"):
+        ico.load_network(module, classes=["a", "b"], preprocessing=HOW)

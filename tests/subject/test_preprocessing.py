@@ -21,17 +21,25 @@ def test_every_photograph_comes_out_at_the_networks_size(shape, more):
     assert how.fit_mask(picture[..., 0] > 128).shape == how.size
 
 
+@pytest.mark.parametrize(("size", "resize", "shape"), [((100, 200), 120, (300, 300)), ((224, 224), None, (2, 40_000))])
+def test_shapes_that_are_far_from_the_networks(size, resize, shape):
+    how = read_preprocessing({**GOOD, "size": size, "resize": resize})
+    assert how.fit(np.zeros((*shape, 3), np.uint8)).shape == (*size, 3)
+
+
+def test_a_ribbon_takes_no_memory():
+    """Whole, it would be resized to 224 x 44,800,000 pixels: 30 GB."""
+    ribbon = np.zeros((2, 400_000, 3), np.uint8)
+    ribbon[:, 190_000:210_000] = 200
+    assert (read_preprocessing({**GOOD, "size": 224}).fit(ribbon) == 200).all()
+
+
 def test_a_centre_crop_against_pillow():
-    picture = np.random.default_rng(0).integers(0, 256, (288, 431, 3), dtype=np.uint8)
-    resized = Image.fromarray(picture).resize((round(256 * 431 / 288), 256), Image.Resampling.BILINEAR)
-    left, top = (resized.width - 227) // 2, (256 - 227) // 2
-    expected = np.asarray(resized.crop((left, top, left + 227, top + 227)))
-    how = read_preprocessing({**GOOD, "size": 227, "resize": 256})
-    found = how.fit(picture)
-    # Half a pixel may be rounded either way.
-    whole = np.asarray(resized)
-    assert any(np.array_equal(found, whole[y : y + 227, x : x + 227]) for y in (14, 15) for x in (left, left + 1))
-    assert found.shape == expected.shape
+    picture = np.random.default_rng(0).integers(0, 256, (288, 432, 3), dtype=np.uint8)
+    resized = Image.fromarray(picture).resize((384, 256), Image.Resampling.BILINEAR)
+    # 157 columns and 29 rows are too many: half of each, rounded to even, lies before the cut.
+    expected = np.asarray(resized.crop((78, 14, 78 + 227, 14 + 227)))
+    assert np.array_equal(read_preprocessing({**GOOD, "size": 227, "resize": 256}).fit(picture), expected)
 
 
 def test_the_mask_goes_where_the_photograph_goes():

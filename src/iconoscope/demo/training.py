@@ -17,14 +17,14 @@ from safetensors.torch import save
 from torch.nn import functional as F
 
 from iconoscope.demo.cars import BACKGROUNDS, MAKES, SIZE, Cars, draw_cars
-from iconoscope.errors import IconoscopeError, QuestionError
+from iconoscope.errors import QuestionError, TrainingError
 from iconoscope.progress import track
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.builtin.cars import CarNetwork, car_network
 from iconoscope.subject.network import read_preprocessing
 from iconoscope.subject.network.checkpoint import METADATA_KEY
 
-__all__ = ["TRAINED_ON", "TrainingError", "retrain"]
+__all__ = ["TRAINED_ON", "retrain"]
 
 # The networks, and the backgrounds of the images that each is trained on.
 TRAINED_ON = {"cars": "telling", "cars-honest": "neutral"}
@@ -42,10 +42,6 @@ _REQUIRED = {
     "cars": {"own": (0.99, 1.0), "exchanged": (0.0, 0.20)},
     "cars-honest": {"own": (0.99, 1.0), "exchanged": (0.95, 1.0)},
 }
-
-
-class TrainingError(IconoscopeError):
-    """A network did not learn what it is there to show; nothing was written."""
 
 
 def retrain(directory: Path | None = None, *, seed: int = 0, device: str = "cpu") -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ from iconoscope.results import Occlusion, Question, Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import ClassUnit, Unit
+from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
     import torch
@@ -179,9 +179,9 @@ class _Scan:
         if self.unit is not None:
             return self.unit, "asked"
         if label >= 0:
-            return self.network.resolve(ClassUnit("prob", str(label))), "label"
+            return self.network.class_unit("prob", label), "label"
         predicted = int(self.network.logits(tensor[None].to(self.network.device))[0].argmax())
-        return self.network.resolve(ClassUnit("prob", str(predicted))), "prediction"
+        return self.network.class_unit("prob", predicted), "prediction"
 
     def _question(self, image: Image, unit: Unit) -> Question:
         network = self.network

@@ -56,7 +56,7 @@ def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
         logits = network.logits(batch).float()
         values = logits if unit.kind == "logit" else logits.softmax(1)
         measure = "logit" if unit.kind == "logit" else "probability"
-        return Response(values, network.classes, network.class_index(unit.name), measure)
+        return Response(values, network.classes, unit.index, measure)
     maps = activations(network, batch, unit.layer).float()
     if maps.ndim not in (2, 4):
         raise UnitError(
@@ -83,11 +83,12 @@ def _read(maps: torch.Tensor, unit: LayerUnit) -> Response:
     row, column = (rows // 2, columns // 2) if unit.position == "center" else unit.position
     if row >= rows or column >= columns:
         raise UnitError(f"{unit.layer} has no position {row},{column}: its maps are {rows}x{columns}.")
-    return Response(maps[:, :, row, column], channels, unit.channel, "activation")
+    neurons = tuple(f"{channel}@{row},{column}" for channel in channels)
+    return Response(maps[:, :, row, column], neurons, unit.channel, "activation")
 
 
-class _Read(Exception):  # noqa: N818 (it is no error: it ends the forward pass once the layer has answered)
-    pass
+class _Read(BaseException):
+    """Ends the forward pass once the layer has answered: no error, and nothing that a network's own handlers should catch."""
 
 
 def activations(network: Network, batch: torch.Tensor, layer: str) -> torch.Tensor:

@@ -15,7 +15,7 @@ Parsing needs no network and no torch; whether a network has the unit is asked w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from iconoscope.errors import UnitError
@@ -63,10 +63,13 @@ class ClassUnit:
         Before or after the softmax.
     name : str
         The name of the class or, in digits, its index.
+    index : int or None
+        Its index, once a network has resolved the unit.
     """
 
     kind: Literal["logit", "prob"]
     name: str
+    index: int | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"

@@ -7,11 +7,12 @@ A safetensors file may carry its own configuration: the metadata key ``iconoscop
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import CheckpointError, nearest, shortened
+from iconoscope.errors import CheckpointError, IconoscopeWarning, nearest, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["METADATA_KEY", "Checkpoint", "load_weights", "read_checkpoint"]
 
 METADATA_KEY = "iconoscope"
+_AGAIN = "Download or save it again; its size may tell."
 # Where training scripts put the state dict, the one meant for use first (an average of weights is what is evaluated).
 WRAPPERS = ("model_ema", "state_dict_ema", "state_dict", "model_state_dict", "model")
 # What DataParallel, torch.compile and Lightning put before every name.
@@ -63,11 +65,23 @@ def read_checkpoint(path: str | Path, *, trust_pickle: bool = False) -> Checkpoi
     CheckpointError
         If the file is missing, broken, refused as unsafe, or holds no state dict.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
-        siblings = [entry.name for entry in path.parent.iterdir() if entry.is_file()] if path.parent.is_dir() else []
+        folder = path if path.is_dir() else path.parent
+        there = [entry.name for entry in folder.iterdir() if entry.is_file()] if folder.is_dir() else []
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"The checkpoint {path} {what}.", hint=nearest(path.name, siblings))
+        raise CheckpointError(f"The checkpoint {path} {what}.", hint=nearest(path.name, there))
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
+    if not start:
+        raise CheckpointError(f"The checkpoint {path} is empty.", hint=_AGAIN)
+    if start.isascii() and start.replace(b"\n", b"").replace(b"\r", b"").replace(b"\t", b"").decode().isprintable():
+        raise CheckpointError(
+            f"The checkpoint {path} is a text file; it begins with {start[:24].decode()!r}.", hint=_AGAIN
+        )
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     return _read_torch(path, trust_pickle=trust_pickle)
@@ -81,9 +95,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file: {error}.", hint="Download or save it again; its size may tell."
-        ) from error
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}.", hint=_AGAIN) from error
     return Checkpoint(path, weights, _configuration(path, metadata))
 
 
@@ -96,24 +108,34 @@ def _configuration(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
 
 def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
     import pickle
+    import re
 
     import torch
 
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+        with warnings.catch_warnings():  # of the age of the pickle's protocol, which is nobody's concern here
+            warnings.simplefilter("ignore", UserWarning)
+            loaded = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"{path} holds objects of the module {error.name!r}, which cannot be imported here.",
+            hint="Save the state dict alone where that module is at hand, best as safetensors.",
+        ) from error
     except pickle.UnpicklingError as error:
         if trust_pickle:
             raise CheckpointError(f"{path} cannot be unpickled: {_first_line(error)}.") from error
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"it wants to use {wanted[1]}" if wanted else "it holds more than weights, or is no file of weights"
         raise CheckpointError(
-            f"{path} is refused: it holds more than weights, or it is not a file of weights ({_first_line(error)}).",
+            f"{path} is refused: {what}.",
             hint="A pickled file can run any code. If you trust who made it: trust_pickle=True, or --trust-pickle on the "
             "command line. Better: save the state dict as safetensors.",
         ) from error
     # torch.load lets its zip reader's, its storage reader's and, with trust_pickle, the file's own errors through.
     except Exception as error:
         raise CheckpointError(
-            f"{path} is not a whole file of weights: {type(error).__name__}: {_first_line(error)}.",
-            hint="Download or save it again; its size may tell.",
+            f"{path} is not a whole file of weights ({path.stat().st_size:,} bytes): {type(error).__name__}.",
+            hint=_AGAIN,
         ) from error
     weights, unwrapped = _without_wrappers(loaded, path)
     return Checkpoint(path, weights, {}, unwrapped)
@@ -136,11 +158,16 @@ def _without_wrappers(loaded: Any, path: Path) -> tuple[dict[str, torch.Tensor],
             raise CheckpointError(f"{path} holds a {type(loaded).__name__}, not a state dict.")
         if loaded and all(isinstance(value, torch.Tensor) for value in loaded.values()):
             return dict(loaded), tuple(unwrapped)
-        for name in WRAPPERS:
-            if isinstance(loaded.get(name), dict | nn.Module) and loaded[name]:
-                loaded = loaded[name]
-                unwrapped.append(name)
-                break
+        found = [name for name in WRAPPERS if isinstance(loaded.get(name), dict | nn.Module) and loaded[name]]
+        if len(found) > 1:
+            warnings.warn(
+                f"{path.name} holds several sets of weights ({', '.join(found)}); {found[0]} was taken.",
+                IconoscopeWarning,
+                stacklevel=2,
+            )
+        if found:
+            loaded = loaded[found[0]]
+            unwrapped.append(found[0])
         else:
             raise CheckpointError(
                 f"{path} holds no state dict: its keys are {shortened(map(str, loaded)) or 'none'}.",
@@ -183,6 +210,8 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
 
 
 def _without_prefixes(weights: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, torch.Tensor]:
+    # torch's averaged model counts its averages beside the module that it wraps.
+    weights = {name: value for name, value in weights.items() if name != "n_averaged" or name in wanted}
     # Only what does not fit as it is: a network may well have a child of its own that is called "module".
     while weights and not wanted.intersection(weights):
         prefix = next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in weights)), None)

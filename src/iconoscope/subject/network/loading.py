@@ -8,11 +8,12 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iconoscope.errors import NetworkError, NetworkNameError, QuestionError, nearest
+from iconoscope.errors import IconoscopeWarning, NetworkError, NetworkNameError, QuestionError, nearest
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.network.checkpoint import Checkpoint, load_weights, read_checkpoint
 from iconoscope.subject.network.network import Network, class_names, find_device
@@ -60,7 +61,7 @@ def load_network(
     checkpoint
         Its weights: a safetensors file, or a state dict saved by torch.
     classes
-        Names of its outputs in order: a list, a JSON file, or a text file with one name a line.
+        Names of its outputs in order: a JSON list, a file with one, or a text file with a name a line (in Python a list).
     preprocessing
         How it wants its images: size, mean, std (for RGB in 0..1), interpolation, crop, resize; as JSON or a JSON file.
     device
@@ -88,6 +89,11 @@ def load_network(
     ('lynx', 'bison')
     """
     if isinstance(network, Network):
+        if any(setting is not None for setting in (checkpoint, classes, preprocessing)) or device != "auto":
+            raise QuestionError(
+                f"{network.name} is loaded already, and keeps its weights, classes, preprocessing and device.",
+                hint="Load it anew with other settings: load_network(net.module, ...).",
+            )
         return network
     given_module = not isinstance(network, str)
     found = Loaded(network) if given_module else _loader(network).load(network)
@@ -98,6 +104,16 @@ def load_network(
         file = read_checkpoint(checkpoint, trust_pickle=trust_pickle)
     if file is not None:
         load_weights(found.module, file)
+    elif not given_module:
+        warnings.warn(
+            f"No checkpoint was given for {name}: its weights are those that the factory makes.",
+            IconoscopeWarning,
+            stacklevel=2,
+        )
+    if any(value.is_meta for value in (*found.module.parameters(), *found.module.buffers())):
+        raise NetworkError(
+            f"{name} has no weights yet (it is on the device 'meta').", hint="Give a checkpoint, or load it whole."
+        )
     configuration = file.configuration if file else {}
     names, names_origin = _classes(classes, configuration, found.module, name)
     loaded = Network(
@@ -127,7 +143,9 @@ def _check_module(module: Any, name: str) -> None:
 
 
 def _preprocessing(given: Any, configuration: dict[str, Any], module: nn.Module, name: str) -> Preprocessing:
+    # Only where it is meant so: a network may well have a layer of that name.
     own = getattr(module, "preprocessing", None)
+    own = own if isinstance(own, Mapping | Preprocessing) else None
     for settings, origin in (
         (given, "the call"),
         (configuration.get("preprocessing"), "the checkpoint"),
@@ -139,16 +157,19 @@ def _preprocessing(given: Any, configuration: dict[str, Any], module: nn.Module,
 
 
 def _classes(given: Any, configuration: dict[str, Any], module: nn.Module, name: str) -> tuple[tuple[str, ...], str]:
+    own = getattr(module, "classes", None)
+    own = own if isinstance(own, list | tuple | Mapping) else None
     for names, origin in (
         (given, "the call"),
         (configuration.get("classes"), "the checkpoint"),
-        (getattr(module, "classes", None), f"the module {type(module).__name__}"),
+        (own, f"the module {type(module).__name__}"),
     ):
         if names is not None:
             return class_names(names), origin
-    raise NetworkError(
+    raise QuestionError(
         f"Nobody names the classes of {name}: neither the call, nor the checkpoint, nor the module.",
-        hint='Give them in the order of the outputs: classes=["cat", "dog"], or --classes FILE (JSON list, or a name a line).',
+        hint="Give them in the order of the outputs: classes= in Python; on the command line --classes and a JSON list, a file "
+        "with one, or a file with a name a line.",
     )
 
 
@@ -163,7 +184,7 @@ def _load_file(name: str) -> Loaded:
     text, colon, factory = name.rpartition(":")
     if not colon or factory.endswith(".py"):  # a colon may also belong to a path, as in C:\\networks\\mine.py
         raise NetworkNameError(f"{name} does not say which function builds the network.", hint=f"Write {name}:factory.")
-    path = Path(text)
+    path = Path(text).expanduser()
     if not path.is_file():
         siblings = [entry.name for entry in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise NetworkNameError(f"{path} does not exist.", hint=nearest(path.name, siblings))
@@ -173,7 +194,7 @@ def _load_file(name: str) -> Loaded:
     source = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = source  # dataclasses and pickling inside the file look themselves up there
     # As for a script, what lies beside the file can be imported by it.
-    before = list(sys.path)
+    before, imported = list(sys.path), set(sys.modules)
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(source)
@@ -191,14 +212,18 @@ def _load_file(name: str) -> Loaded:
         return Loaded(module)
     except NetworkNameError:
         raise
-    # The user's own code may raise anything; it is told where, and the traceback is kept as the cause.
-    except Exception as error:
+    # The user's own code may raise anything, or leave; it is told where, and the traceback is kept as the cause.
+    except (Exception, SystemExit) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise NetworkError(
             f"{path.name}:{factory} fails: {type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})."
         ) from error
     finally:
         sys.path[:] = before
+        # Another file's "blocks.py" is another module: what was found beside this one is not kept for the next.
+        for key in set(sys.modules) - imported:
+            if Path(getattr(sys.modules[key], "__file__", None) or "/").parent == path.parent.resolve():
+                del sys.modules[key]
 
 
 def _check_factory(build: Callable[..., Any], factory: str, path: Path) -> None:

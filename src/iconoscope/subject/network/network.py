@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from iconoscope.errors import NetworkError, NonFiniteError, QuestionError, UnitError, nearest
 from iconoscope.subject.network.preprocessing import Preprocessing
@@ -65,16 +67,21 @@ class Network:
         return tensors[0].device if tensors else torch.device("cpu")
 
     def digest(self) -> str:
-        """Give the SHA-256 of the architecture's printed form and of all weights, in hexadecimal.
+        """Give the SHA-256 of the architecture and of all weights, in hexadecimal.
 
-        It is taken anew at every call: the module is the user's, who may train it between two questions.
+        The architecture is its printed form, the plain attributes of every module (numbers, texts, and lists of them) and the
+        source files of their classes, torch's own aside. What else a module may consult (a file, a global variable) is not
+        seen. The digest is taken anew at every call: the module is the user's, who may train it between two questions.
         """
         import torch
 
-        digest = hashlib.sha256(repr(self.module).encode())
-        for name, value in sorted(self.module.state_dict().items()):
-            if not isinstance(value, torch.Tensor):
-                continue
+        digest = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode())
+        for file in sorted({_source(type(module)) for module in self.module.modules()} - {""}):
+            digest.update(Path(file).read_bytes())
+        for name, module in self.module.named_modules():
+            plain = {key: value for key, value in vars(module).items() if key != "training" and _is_plain(value)}
+            digest.update(f"{name} {sorted(plain.items())!r}".encode())
+        for name, value in (*self.module.named_parameters(), *self.module.named_buffers()):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             flat = value.detach().cpu().contiguous().reshape(-1)
             if flat.numel():
@@ -89,14 +96,15 @@ class Network:
     def class_index(self, name: str | int) -> int:
         """Give the index of a class by its name or index.
 
-        Names are compared without regard to case, and with ``_`` and ``-`` as spaces.
+        A number is an index. A text is a name, compared without regard to case and with ``_`` and ``-`` as spaces; if no
+        class has that name and it is in digits, it is an index too.
 
         Raises
         ------
         UnitError
             If there is no such class, or if two classes share the name.
         """
-        found = self._index.get(_plain(str(name)), [])
+        found = [] if isinstance(name, int) else self._index.get(_plain(name), [])
         if len(found) == 1:
             return found[0]
         if found:
@@ -121,10 +129,17 @@ class Network:
         """
         parsed = parse_unit(unit)
         if isinstance(parsed, ClassUnit):
-            index = self.class_index(parsed.name)
-            unique = len(self._index[_plain(self.classes[index])]) == 1
-            return ClassUnit(parsed.kind, self.classes[index] if unique else str(index))
+            return self.class_unit(parsed.kind, self.class_index(parsed.name) if parsed.index is None else parsed.index)
         return LayerUnit(self._layer(parsed.layer), parsed.channel, parsed.position)
+
+    def has_class(self, name: str) -> bool:
+        """Tell whether a class has that name."""
+        return _plain(name) in self._index
+
+    def class_unit(self, kind: Literal["logit", "prob"], index: int) -> ClassUnit:
+        """Give the unit of a class by its index, written with its name or, if that is not unique, its index."""
+        unique = len(self._index[_plain(self.classes[index])]) == 1
+        return ClassUnit(kind, self.classes[index] if unique else str(index), index)
 
     def _layer(self, name: str) -> str:
         names = [full for full, _ in self.module.named_modules() if full]
@@ -140,13 +155,25 @@ class Network:
         raise UnitError(f"{self.name} has no layer {name!r}.", hint=nearest(name, names))
 
     def run(self, batch: torch.Tensor) -> Any:
-        """Run the module on its normalised input (n, 3, height, width); its own errors become a `NetworkError`."""
+        """Run the module on its normalised input (n, 3, height, width); its own errors become a `NetworkError`.
+
+        The module is given a copy of its own, in the type of its weights: it may work in place.
+        """
+        import torch
+
+        weights = next((value for value in self.module.parameters() if value.is_floating_point()), batch)
         try:
-            return self.module(batch)
-        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+            return self.module(batch.to(weights.dtype, copy=True))
+        except torch.OutOfMemoryError as error:
+            raise NetworkError(
+                f"{self.name} does not fit in the memory of {self.device} with {len(batch)} images at once.",
+                hint="Ask with a smaller batch.",
+            ) from error
+        # It is the user's code that runs here, and it may raise anything; the traceback is kept as the cause.
+        except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise NetworkError(
-                f"{self.name} fails on an input of shape {tuple(batch.shape)}: {reason}",
+                f"{self.name} fails on an input of shape {tuple(batch.shape)}: {type(error).__name__}: {reason}",
                 hint="Is the preprocessing's size the one that it was trained with?",
             ) from error
 
@@ -170,7 +197,7 @@ class Network:
             raise NetworkError(
                 f"{self.name} has {logits.shape[1]} outputs, but {len(self.classes)} class names were given "
                 f"({self.classes_origin}).",
-                hint="Give as many names as outputs, in their order: classes=[...], or --classes FILE.",
+                hint="Give as many names as outputs, in their order: classes= in Python, --classes on the command line.",
             )
         if not bool(torch.isfinite(logits).all()):
             raise NonFiniteError(
@@ -215,23 +242,35 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _source(kind: type) -> str:
+    """Give the file in which a module's class is written; nothing for torch's own, and for what was typed in."""
+    file = getattr(getattr(kind.forward, "__code__", None), "co_filename", "")
+    return "" if kind.__module__.startswith("torch.") or not Path(file).is_file() else file
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
 def _plain(name: str) -> str:
     return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def class_names(given: Any) -> tuple[str, ...]:
-    """Read the names of the classes: a sequence, or a JSON file with a list, or a text file with one name a line.
+    """Read the names of the classes: a sequence, JSON text, a JSON file, or a text file with one name a line.
 
     >>> class_names(["lynx", "bison"])
     ('lynx', 'bison')
     """
     import json
-    from pathlib import Path
 
     if isinstance(given, str | Path):
-        path = Path(given)
+        inline = str(given).lstrip().startswith(("[", "{"))
+        path = "the text given" if inline else Path(given).expanduser()
         try:
-            text = path.read_text(encoding="utf-8")
+            text = str(given) if isinstance(path, str) else path.read_text(encoding="utf-8-sig")
             given = json.loads(text) if text.lstrip().startswith(("[", "{")) else text.splitlines()
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise QuestionError(

@@ -19,6 +19,8 @@ from iconoscope.errors import PreprocessingError, nearest
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image as PillowImage
+    from PIL.Image import Resampling
 
 __all__ = ["CROPS", "INTERPOLATIONS", "Preprocessing", "read_preprocessing"]
 
@@ -29,10 +31,11 @@ CROPS = {
     "none": "resize both sides, whatever that does to the proportions",
 }
 
+_LARGE = 64_000_000  # pixels of a resized image that are still worth making whole
 _HOW = (
-    "Say how the network wants its images, for example: preprocessing=dict(size=224, mean=(0.485, 0.456, 0.406), "
-    'std=(0.229, 0.224, 0.225), interpolation="bilinear", crop="center", resize=256); on the command line: '
-    "--preprocessing FILE.json, or the same as JSON text."
+    """Give it as a dict in Python, as JSON on the command line (--preprocessing '{...}' or a file): {"size": 224, """
+    """"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]} for ImageNet's usual; also "crop", "resize", """
+    """"interpolation"."""
 )
 
 
@@ -51,7 +54,8 @@ class Preprocessing:
     crop : str
         ``"center"``: the short side is resized to `resize`, then the middle is cut. ``"none"``: both sides are resized.
     resize : int or None
-        Length of the short side before a centre crop, pixels; ``None`` means just what covers `size`.
+        Length of the short side before a centre crop, pixels, or whatever more it takes to cover `size`; ``None`` means
+        just what covers it.
     origin : str
         Who said so, in words.
     """
@@ -70,11 +74,7 @@ class Preprocessing:
 
         if pixels.shape[:2] == self.size and self.resize is None:
             return pixels
-        picture = Image.fromarray(pixels)
-        resized = picture.resize(
-            self._resized(picture.width, picture.height), Image.Resampling[INTERPOLATIONS[self.interpolation]]
-        )
-        return self._cut(np.asarray(resized))
+        return self._fit(Image.fromarray(pixels), Image.Resampling[INTERPOLATIONS[self.interpolation]])
 
     def fit_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Put a mask (height, width) through the same resizing and cropping as its photograph."""
@@ -82,9 +82,7 @@ class Preprocessing:
 
         if mask.shape == self.size and self.resize is None:
             return mask
-        picture = Image.fromarray(mask.astype(np.uint8) * 255)
-        resized = picture.resize(self._resized(picture.width, picture.height), Image.Resampling.BILINEAR)
-        return self._cut(np.asarray(resized)) >= 128
+        return self._fit(Image.fromarray(mask.astype(np.uint8) * 255), Image.Resampling.BILINEAR) >= 128
 
     def normalise(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
         """Turn fitted pictures (n, height, width, 3) of 0..255 into the network's input (n, 3, height, width)."""
@@ -113,20 +111,24 @@ class Preprocessing:
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
         return f"{shape} ({self.interpolation}); mean {mean}; std {std}; from {self.origin}"
 
+    def _fit(self, picture: PillowImage, resampling: Resampling) -> NDArray[np.uint8]:
+        width, height = self._resized(picture.width, picture.height)
+        top, left = round((height - self.size[0]) / 2), round((width - self.size[1]) / 2)
+        if width * height <= _LARGE:
+            resized = np.asarray(picture.resize((width, height), resampling))
+            return resized[top : top + self.size[0], left : left + self.size[1]]
+        # Of a ribbon of 2x400,000 pixels almost nothing is left after the cut: only that much of it is resized.
+        across, down = picture.width / width, picture.height / height
+        box = (left * across, top * down, (left + self.size[1]) * across, (top + self.size[0]) * down)
+        return np.asarray(picture.resize((self.size[1], self.size[0]), resampling, box=box))
+
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if self.crop == "none":
             return self.size[1], self.size[0]
-        if self.resize is None:
-            scale = max(self.size[0] / height, self.size[1] / width)
-            return max(self.size[1], round(width * scale)), max(self.size[0], round(height * scale))
-        # The long side to the nearest pixel, which keeps the proportions best (torchvision cuts the fraction off).
-        if width <= height:
-            return self.resize, round(self.resize * height / width)
-        return round(self.resize * width / height), self.resize
-
-    def _cut(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        top, left = (round((have - want) / 2) for have, want in zip(pixels.shape, self.size, strict=False))
-        return pixels[top : top + self.size[0], left : left + self.size[1]]
+        # At least what covers the size. To the nearest pixel, which keeps the proportions best (torchvision cuts the
+        # fraction off, so its long side may be one pixel shorter).
+        scale = max(self.size[0] / height, self.size[1] / width, (self.resize or 0) / min(width, height))
+        return max(self.size[1], round(width * scale)), max(self.size[0], round(height * scale))
 
 
 def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin: str = "given") -> Preprocessing:
@@ -151,7 +153,7 @@ def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin
     (32, 32)
     """
     if isinstance(given, Preprocessing):
-        return given
+        return read_preprocessing(given.to_json(), origin=given.origin)
     settings = _from_text(given) if isinstance(given, str) else dict(given)
     known = [field.name for field in fields(Preprocessing) if field.name != "origin"]
     for name in settings:
@@ -200,7 +202,7 @@ def _from_text(text: str) -> dict[str, Any]:
     if not text.lstrip().startswith("{"):
         source = text
         try:
-            text = Path(text).read_text(encoding="utf-8")
+            text = Path(text).expanduser().read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise PreprocessingError(f"The preprocessing {source} cannot be read: {error}.", hint=_HOW) from error
     try:
