@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.errors import ImagesError
+from iconoscope.errors import IconoscopeWarning, ImagesError
 from iconoscope.occlusion.inpainting import fill_hole
 
 HOW = {"size": 16, "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop": "none"}
@@ -55,7 +55,7 @@ def test_what_the_answers_follow(squares, looks_at, part, rest):
 
 def test_what_the_network_saw(squares):
     found = ico.exchange(reader("border"), squares, shown=24, fill="black")
-    images = squares.pixels if hasattr(squares, "pixels") else np.stack([image.pixels for image in squares])
+    images = np.stack([image.pixels for image in squares])
     middle = np.zeros((16, 16), bool)
     middle[4:12, 4:12] = True
     pictures = dict(zip(found.conditions, found.examples, strict=True))
@@ -84,7 +84,7 @@ def test_what_is_lacking_is_said(squares):
     bare = ico.load_images(np.stack([image.pixels for image in squares]))
     with pytest.raises(ImagesError, match="None of the 24"):
         ico.exchange(reader("border"), bare)
-    with pytest.raises(ImagesError, match="24 of 24 images have neither mask nor box"):
+    with pytest.raises(ImagesError, match=r"24 of 24 images cannot take part.*neither mask nor box"):
         ico.exchange(reader("border"), ico.load_images(bare, labels=squares.labels))
     with pytest.raises(ImagesError, match="all are 'dark'"):
         ico.exchange(reader("border"), squares.where(label="dark"))
@@ -115,3 +115,24 @@ def test_a_hole_is_filled_from_around_it():
     assert error.mean() < 12 and error.max() < 45
     assert (fill_hole(picture, np.ones((40, 33), bool)) == 128).all()
     assert np.array_equal(fill_hole(picture, np.zeros((40, 33), bool)), picture)
+
+
+def test_masks_that_leave_nothing_to_exchange_are_left_out(squares):
+    masks = np.stack([image.mask for image in squares])
+    masks[3], masks[4] = True, False
+    found_images = ico.load_images(squares, masks=masks)
+    with pytest.warns(
+        IconoscopeWarning, match=r"2 of 24 images cannot take part.*100.0% of what the network sees.*0.0%"
+    ):
+        found = ico.exchange(reader("border"), found_images)
+    assert len(found.ids) == 22
+    with pytest.raises(ImagesError, match="24 of 24"):
+        ico.exchange(reader("border"), ico.load_images(squares, masks=np.ones_like(masks)))
+
+
+def test_the_same_network_under_another_name_answers_under_that_name(squares, tmp_path):
+    for name in ("first", "second"):
+        network = ico.load_network(Reader("border"), classes=["dark", "light"], preprocessing=HOW, device="cpu")
+        object.__setattr__(network, "name", name)
+        assert ico.exchange(network, squares, store=tmp_path / "run").summary().startswith(f"{name} answers 24 of 24")
+    assert len(ico.Store(tmp_path / "run")) == 1

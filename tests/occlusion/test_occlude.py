@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import iconoscope as ico
-from iconoscope.errors import IconoscopeWarning, ImageFileError, NonFiniteError, QuestionError, UnitError
+from iconoscope.errors import IconoscopeWarning, ImageFileError, NonFiniteError, QuestionError, StoreError, UnitError
 
 
 def naive(network, picture, patch, stride, fill):
@@ -189,3 +189,26 @@ def test_the_same_pixels_under_another_name_keep_that_name(planted, bright, tmp_
     labelled = ico.load_images([bright], labels=["seen"])
     assert ico.occlude(planted, labelled, patch=12, store=tmp_path / "run")[0].target_origin == "label"
     assert len(ico.Store(tmp_path / "run")) == 1
+
+
+def test_a_batch_of_arrays_is_a_set(planted, bright):
+    batch = np.stack([bright, bright[::-1]])
+    found = ico.occlude(planted, batch, patch=24)
+    assert len(found) == 2 and not np.array_equal(found[0].clean, found[1].clean)
+    assert len(ico.occlude(planted, torch.from_numpy(batch), patch=24)) == 2
+
+
+def test_a_store_that_cannot_be_written_is_said_before_the_work(planted, bright, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr("iconoscope.occlusion.dense.scan_dense", lambda *_, **__: pytest.fail("asked"))
+    with pytest.raises(StoreError, match="cannot be written"):
+        ico.occlude(planted, bright, patch=12, store=tmp_path / "file" / "run")
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(planted, bright, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise StoreError("the disk is full.")
+
+    monkeypatch.setattr("iconoscope.results.store.write_record", full)
+    with pytest.warns(IconoscopeWarning, match=r"the disk is full\. The answer is not kept"):
+        assert ico.occlude(planted, bright, patch=24, store=tmp_path / "run").map.shape == (1, 1)

@@ -176,3 +176,25 @@ def test_numbers_by_hand():
     index = found.conditions.index("object other")
     changed = np.mean([found.probabilities[index, i].argmax() != found.target[i] for i in range(12) if right[i]])
     assert found.changed("object other") == pytest.approx(changed)
+
+
+def test_saving_touches_nothing_but_a_result(tmp_path):
+    """A folder of photographs, a store, a file: none of them may go because a result is saved under its name."""
+    result = occlusion()
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "precious.jpg").write_text("x")
+    (tmp_path / "notes").write_text("x")
+    Store(tmp_path / "run").put(result)
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("photographs", "notes", "run"):
+        with pytest.raises(StoreError, match="something else is there"):
+            result.save(tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):
+        assert load_result(result.save(tmp_path / "empty")).question == result.question
+
+
+@pytest.mark.parametrize("name", ["cost_$_$.png", "a\nb", "$x$ $", "犬.png"])
+def test_names_that_matplotlib_would_read_as_formulas(tmp_path, name):
+    assert occlusion(subject=name).save(tmp_path / "f.png").stat().st_size > 1000

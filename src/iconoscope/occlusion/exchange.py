@@ -8,7 +8,9 @@ the same class.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope import __version__
-from iconoscope.errors import ImagesError, QuestionError, shortened
+from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError, shortened
 from iconoscope.occlusion.fills import Fill, read_fill
 from iconoscope.occlusion.inpainting import fill_hole
 from iconoscope.progress import track
 from iconoscope.results import CONDITIONS, Exchange, Question, Store
-from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
 
@@ -32,7 +34,7 @@ def exchange(
     network: Network,
     images: Images | Any,
     *,
-    fill: str | Path | NDArray[Any] | Fill = "black",
+    fill: str | Path | NDArray[Any] = "black",
     shown: int = 6,
     batch: int = 64,
     seed: int = 0,
@@ -78,8 +80,8 @@ def exchange(
     >>> ico.exchange(ico.load_network("cars", device="cpu"), images).follows
     'background'
     """
-    if batch < 1 or shown < 1:
-        raise QuestionError(f"batch={batch} and shown={shown} must be at least 1.")
+    if batch < 1 or shown < 1 or seed < 0:
+        raise QuestionError(f"batch={batch} and shown={shown} must be at least 1, and seed={seed} at least 0.")
     filling = read_fill(fill, network.preprocessing)
     cast = _cast(network, load_images(images))
     question = Question(
@@ -101,9 +103,7 @@ def exchange(
     def ask() -> Exchange:
         return _ask(network, cast, filling, question, shown=shown, batch=batch, seed=seed)
 
-    if store is None:
-        return ask()
-    return (store if isinstance(store, Store) else Store(store)).answer(question, Exchange, ask)
+    return ask() if store is None else Store.at(store).answer(question, Exchange, ask)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,13 @@ class _Cast:
     target: NDArray[np.int64]
     pictures: NDArray[np.uint8]  # (images, height, width, 3)
     masks: NDArray[np.bool_]  # (images, height, width)
-    grounds: NDArray[np.uint8]  # (images, height, width, 3): the pictures with their objects painted over
+
+    @cached_property
+    def grounds(self) -> NDArray[np.uint8]:
+        """The pictures with their objects painted over (images, height, width, 3)."""
+        # One pixel more around the object: the edge of a mask mixes the two, and half a mixed pixel would carry the old part.
+        pairs = zip(self.pictures, self.masks, strict=True)
+        return np.stack([fill_hole(picture, _grown(mask)) for picture, mask in pairs])
 
     @property
     def digest(self) -> str:
@@ -128,19 +134,31 @@ class _Cast:
 
 def _cast(network: Network, images: Images) -> _Cast:
     labels = dict(zip(images.ids, match_labels(network, images.labels).tolist(), strict=True))
-    taking = [image for image in images.readable() if labels[image.id] >= 0]
-    if not taking:
+    if max(labels.values(), default=-1) < 0:
         raise ImagesError(
             f"None of the {len(images)} images has a label that is a class of {network.name}.",
-            hint="Images in folders named after the classes have labels; or give labels=, --labels FILE.",
+            hint="Images in folders named after the classes have labels; or give labels (id,label as CSV, or JSON).",
         )
-    lacking = [image.id for image in taking if image.mask is None]
-    if lacking:
-        raise ImagesError(
-            f"{len(lacking)} of {len(taking)} images have neither mask nor box: {shortened(lacking)}.",
-            hint="Say where the object is: masks= (a folder parallel to the images) or boxes= (CSV or JSON of pixels).",
-        )
-    target = np.array([labels[image.id] for image in taking], np.int64)
+    taken: list[tuple[str, int, NDArray[np.uint8], NDArray[np.bool_]]] = []
+    left_out: dict[str, str] = {}
+    for image in images.readable():
+        if labels[image.id] < 0:
+            continue  # match_labels has said so
+        mask, reason = _mask(network, image)
+        if mask is None:
+            left_out[image.id] = reason
+        else:
+            taken.append((image.id, labels[image.id], network.preprocessing.fit(image.pixels), mask))
+    if left_out:
+        named = shortened(f"{name} ({reason})" for name, reason in left_out.items())
+        message = f"{len(left_out)} of {len(images)} images cannot take part in an exchange: {named}."
+        if not taken:
+            raise ImagesError(
+                message,
+                hint="Say where the object is: masks (a folder parallel to the images) or boxes (CSV or JSON, in pixels).",
+            )
+        warnings.warn(message, IconoscopeWarning, stacklevel=3)
+    target = np.array([label for _, label, _, _ in taken], np.int64)
     few = [network.classes[index] for index, count in enumerate(np.bincount(target)) if count == 1]
     if few or len(np.unique(target)) < 2:
         raise ImagesError(
@@ -148,11 +166,23 @@ def _cast(network: Network, images: Images) -> _Cast:
             + (f"there is only one of: {shortened(few)}." if few else f"all are {network.classes[int(target[0])]!r}."),
             hint="Give more images, or leave those classes out.",
         )
-    pictures = np.stack([network.preprocessing.fit(image.pixels) for image in taking])
-    masks = np.stack([network.preprocessing.fit_mask(image.mask) for image in taking if image.mask is not None])
-    # One pixel more around the object: the edge of a mask mixes the two, and half a mixed pixel would carry the old part.
-    grounds = np.stack([fill_hole(picture, _grown(mask)) for picture, mask in zip(pictures, masks, strict=True)])
-    return _Cast(images.source, tuple(image.id for image in taking), target, pictures, masks, grounds)
+    ids, _, pictures, masks = zip(*taken, strict=True)
+    return _Cast(images.source, ids, target, np.stack(pictures), np.stack(masks))
+
+
+def _mask(network: Network, image: Image) -> tuple[NDArray[np.bool_] | None, str]:
+    """Give the mask at the network's size, or the reason why there is none that an exchange could use."""
+    try:
+        mask = image.mask
+    except ImagesError as error:
+        return None, error.message
+    if mask is None:
+        return None, "neither mask nor box"
+    fitted = network.preprocessing.fit_mask(mask)
+    share = float(fitted.mean())
+    if not 0.002 <= share <= 0.998:
+        return None, f"{share:.1%} of what the network sees is object: nothing to exchange"
+    return fitted, ""
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -34,10 +34,13 @@ class Fill(NamedTuple):
     draw
         From a picture (height, width, 3) of 0..255, the size of the patch (pixels) and a generator of random numbers, to
         RGB (height, width, 3) in 0..1; None means zero after normalisation.
+    random
+        Whether it depends on the seed, which is then part of the question.
     """
 
     name: str
     draw: Callable[[Picture, tuple[int, int], np.random.Generator], NDArray[Any]] | None
+    random: bool = False
 
     def field(self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int) -> Field:
         """Give the fill for one picture in the network's input space (channels, height, width)."""
@@ -74,11 +77,11 @@ FILLS = {
     "black": Fill("black", _black),  # before normalisation: black paint
     "mean": Fill("mean", _mean),  # the mean colour of the photograph itself
     "blur": Fill("blur", _blur),  # the photograph itself, out of focus
-    "noise": Fill("noise", _noise),  # every pixel and channel uniform from 0 to 1
+    "noise": Fill("noise", _noise, random=True),  # every pixel and channel uniform from 0 to 1
 }
 
 
-def read_fill(fill: str | Path | NDArray[Any] | Fill, preprocessing: Preprocessing) -> Fill:
+def read_fill(fill: str | Path | NDArray[Any], preprocessing: Preprocessing) -> Fill:
     """Give the fill of that name, or make one of an image.
 
     Parameters
@@ -93,8 +96,6 @@ def read_fill(fill: str | Path | NDArray[Any] | Fill, preprocessing: Preprocessi
     QuestionError
         If it is neither.
     """
-    if isinstance(fill, Fill):
-        return fill
     if isinstance(fill, str) and fill in FILLS:
         return FILLS[fill]
     if isinstance(fill, str | Path) and not Path(fill).is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
@@ -23,6 +24,7 @@ from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image as PillowImage
 
 __all__ = ["occlude"]
 
@@ -32,7 +34,7 @@ class Settings(TypedDict, total=False):
 
     patch: int | tuple[int, int] | None
     stride: int | tuple[int, int] | None
-    fill: str | Path | NDArray[Any] | Fill
+    fill: str | Path | NDArray[Any]
     batch: int | None
     seed: int
     store: Store | str | Path | None
@@ -40,23 +42,25 @@ class Settings(TypedDict, total=False):
 
 @overload
 def occlude(
-    network: Network, images: Image | NDArray[Any], unit: str | Unit | None = None, **settings: Unpack[Settings]
+    network: Network, images: Image | PillowImage, unit: str | Unit | None = None, **settings: Unpack[Settings]
 ) -> Occlusion: ...
 @overload
 def occlude(
     network: Network,
-    images: Images | list[Any] | str | Path,
+    images: Images | Sequence[Any] | Path,
     unit: str | Unit | None = None,
     **settings: Unpack[Settings],
 ) -> list[Occlusion]: ...
+@overload
+def occlude(network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[Settings]) -> Any: ...
 def occlude(
     network: Network,
-    images: Image | Images | NDArray[Any] | list[Any] | str | Path,
+    images: Any,
     unit: str | Unit | None = None,
     *,
     patch: int | tuple[int, int] | None = None,
     stride: int | tuple[int, int] | None = None,
-    fill: str | Path | NDArray[Any] | Fill = "zero",
+    fill: str | Path | NDArray[Any] = "zero",
     batch: int | None = None,
     seed: int = 0,
     store: Store | str | Path | None = None,
@@ -94,7 +98,8 @@ def occlude(
     Returns
     -------
     Occlusion or list of Occlusion
-        One for one image, a list for a set. Images that cannot be read are left out with a warning.
+        One for one image (an `Image`, a PIL image, an array of at most three axes), a list for a set, also of one. Images
+        that cannot be read are left out with a warning.
 
     Raises
     ------
@@ -124,10 +129,10 @@ def occlude(
         unit=None if unit is None else network.resolve(unit),
         batch=batch,
         seed=seed,
-        store=None if store is None else store if isinstance(store, Store) else Store(store),
+        store=None if store is None else Store.at(store),
     )
-    if batch is not None and batch < 1:
-        raise QuestionError(f"batch={batch} must be at least 1.")
+    if (batch is not None and batch < 1) or seed < 0:
+        raise QuestionError(f"batch={batch} must be at least 1, and seed={seed} at least 0.")
     labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
     one_by_one = (
         track(pictures.readable(), f"occluding, {network.name}", total=len(pictures))
@@ -143,7 +148,12 @@ def occlude(
             IconoscopeWarning,
             stacklevel=2,
         )
-    return found if isinstance(images, Images | list | tuple | str | Path) else found[0]
+    return found[0] if _is_one(images) else found
+
+
+def _is_one(images: Any) -> bool:
+    """Tell one image from a set of one, by what was given: an `Image`, a PIL image, or pixels without an axis for images."""
+    return isinstance(images, Image) or hasattr(images, "getexif") or getattr(images, "ndim", 4) <= 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +182,8 @@ class _Scan:
             known = self.store.answer(
                 question, Occlusion, lambda: self._answer(question, picture, tensor, unit, origin)
             )
-            # The same pixels may have been asked about before under another name, or with another reason for the unit.
-            return replace(known, question=question, target_origin=origin)
+            # The same unit may have been asked for another reason before.
+            return replace(known, target_origin=origin)
 
     def _unit(self, tensor: torch.Tensor, label: int) -> tuple[Unit, str]:
         if self.unit is not None:
@@ -199,7 +209,7 @@ class _Scan:
                 "top": self.grid.top.tolist(),
                 "left": self.grid.left.tolist(),
                 "fill": self.fill.name,
-                "seed": self.seed if self.fill.name == "noise" else None,
+                "seed": self.seed if self.fill.random else None,
                 "method": "dense",
             },
             version=__version__,

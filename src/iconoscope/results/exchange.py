@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import bare_figure, shown_figure
+from iconoscope.results.figure import as_text, bare_figure, shown_figure
 from iconoscope.results.pictures import to_png
 from iconoscope.results.result import Result
 
@@ -51,7 +51,7 @@ class Exchange(Result):
     probabilities : ndarray of float32, (conditions, images, classes)
         The answers.
     examples : ndarray of uint8, (conditions, shown, height, width, 3)
-        What the network saw, for the first few images.
+        What the network saw, for a few images spread over the set.
     shown : ndarray of int64, (shown,)
         Which images those are.
     fill : str
@@ -167,7 +167,7 @@ class Exchange(Result):
         axes.set_xlabel(
             f"share of the {int(self.right.sum())} rightly answered images whose answer changes", fontsize=8
         )
-        axes.set_title(f"{self.question.network}: {self.question.subject}", fontsize=9)
+        axes.set_title(as_text(f"{self.question.network}: {self.question.subject}"), fontsize=9)
         return axes
 
     def pictures(self) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["bare_figure", "picture_axes", "shown_figure"]
+__all__ = ["as_text", "bare_figure", "picture_axes", "shown_figure"]
 
 
 def bare_figure(width: float, height: float) -> Figure:
@@ -23,6 +23,11 @@ def shown_figure(width: float, height: float) -> Figure:
     import matplotlib.pyplot as plt
 
     return plt.figure(figsize=(width, height), layout="compressed")
+
+
+def as_text(name: str) -> str:
+    """Keep matplotlib from reading a name as a formula."""
+    return name.replace("$", r"\$")
 
 
 def picture_axes(axes: Axes, picture: Any, title: str) -> Axes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import bare_figure, picture_axes, shown_figure
+from iconoscope.results.figure import as_text, bare_figure, picture_axes, shown_figure
 from iconoscope.results.pictures import cell_edges, overlay, spread, to_png
 from iconoscope.results.result import Result
 
@@ -85,18 +85,23 @@ class Occlusion(Result):
         """The output with the highest answer at each position (grid rows, grid columns)."""
         return self.occluded.argmax(2)
 
+    @property
+    def indifferent(self) -> bool:
+        """Whether no patch costs more than 0.05 of a probability; never for other measures, which have no such scale."""
+        return self.measure == "probability" and float(self.drop.max()) < 0.05
+
     def summary(self) -> str:
         """Say in one sentence where the answer is lowest."""
         row, column = self.minimum
         lowest = self.map[row, column]
-        place = f"a {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
+        place = f"the {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
         text = (
             f"{self.question.subject}: the {self.measure} of {self.names[self.target]} is {self.clean[self.target]:.3f} and, "
             f"under {place}, {lowest:.3f}"
         )
         if self.measure in ("probability", "logit") and self.winner[row, column] != self.clean.argmax():
             text += f" (the answer becomes {self.names[int(self.winner[row, column])]})"
-        return text + "."
+        return text + (": no single patch matters." if self.indifferent else ".")
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the clean answer, the lowest, and the map of the target."""
@@ -130,12 +135,13 @@ class Occlusion(Result):
         return spread(self.drop, self.top, self.left, self.patch, (height, width))
 
     def overlaid(self) -> NDArray[np.uint8]:
-        """Lay the drop in red over the picture (height, width, 3).
+        """Lay the drop in red over the picture (height, width, 3); the strongest red is a drop of `full_red`."""
+        return overlay(self.picture, self.drop_by_pixel() / max(self.full_red, 1e-12))
 
-        Full red is the loss of the whole probability, or of the largest drop that was found where the answer is none.
-        """
-        full = float(self.clean[self.target]) if self.measure == "probability" else float(self.drop.max())
-        return overlay(self.picture, self.drop_by_pixel() / max(full, 1e-12))
+    @cached_property
+    def full_red(self) -> float:
+        """The drop that is laid over the picture in the strongest red: the whole of a probability, else the largest found."""
+        return float(self.clean[self.target]) if self.measure == "probability" else float(self.drop.max())
 
     def limits(self) -> tuple[float, float]:
         """Give the range of the colours: 0 to 1 for a probability, otherwise the range of what was found."""
@@ -169,8 +175,8 @@ class Occlusion(Result):
         picture_axes(photograph, self.picture, "the patch that costs most")
         self._outline(photograph, row, column)
         self._heat_map(heat)
-        picture_axes(laid, self.overlaid(), "in red: what hiding costs")
-        figure.suptitle(self.question.subject, fontsize=10)
+        picture_axes(laid, self.overlaid(), f"what hiding costs (full red: {self.full_red:.3g})")
+        figure.suptitle(as_text(self.question.subject), fontsize=10)
         return heat
 
     def _outline(self, axes: Axes, row: int, column: int) -> None:
@@ -206,7 +212,7 @@ class Occlusion(Result):
         axes.tick_params(labelsize=7)
         clean = float(self.clean[self.target])
         axes.set_title(
-            f"{self.measure} of {self.names[self.target]}\nclean {clean:.3f}, lowest {self.map[row, column]:.3f} (x)",
+            f"{self.measure} of {as_text(self.names[self.target])}\nclean {clean:.3f}, lowest {self.map[row, column]:.3f} (x)",
             fontsize=9,
         )
         bar = axes.figure.colorbar(mesh, ax=axes, fraction=0.046, pad=0.03)

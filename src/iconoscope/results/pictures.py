@@ -27,9 +27,12 @@ def colour(values: NDArray[Any], *, low: float, high: float, table: str = "virid
 
 
 def overlay(picture: Picture, weight: NDArray[Any], *, ink: tuple[int, int, int] = (214, 39, 40)) -> Picture:
-    """Lay a colour over the greyed picture (height, width, 3), as strong as `weight` (height, width; 0..1) says."""
+    """Lay a colour over the greyed picture (height, width, 3), as strong as `weight` (height, width; 0..1) says.
+
+    The strength is the root of the weight, so that a tenth is still seen.
+    """
     grey = picture.mean(2, keepdims=True).repeat(3, 2) * 0.75 + 48
-    strength = np.clip(weight, 0, 1)[..., None] * 0.85
+    strength = np.sqrt(np.clip(weight, 0, 1))[..., None] * 0.85
     return (grey * (1 - strength) + np.asarray(ink) * strength).round().astype(np.uint8)
 
 

@@ -6,6 +6,7 @@ digest of every file, so that damage is found.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -44,7 +45,7 @@ def write_record(result: Result, folder: Path, *, replace: bool = False) -> Path
     folder
         Where; its parents are made.
     replace
-        Write over what is there. Otherwise a record that is there already is kept.
+        Write over a record that is there. Otherwise it is kept. Anything else that is there is never touched.
 
     Raises
     ------
@@ -97,8 +98,12 @@ def read_record(folder: Path, kinds: Mapping[str, type[Result]]) -> Result:
         kind, found = index["kind"], index["format"]
     except FileNotFoundError as error:
         raise StoreError(f"{folder} holds no result.", hint=f"A result is a folder with a {_INDEX} in it.") from error
+    except PermissionError as error:
+        raise StoreError(f"{folder / _INDEX} cannot be read: {error.strerror}.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedRecordError(f"{folder / _INDEX} is damaged: {error}.", hint=_AGAIN) from error
+    if not isinstance(kind, str):
+        raise DamagedRecordError(f"{folder / _INDEX} is damaged: its kind is {kind!r}.", hint=_AGAIN)
     if found != FORMAT or kind not in kinds:
         raise StoreError(
             f"{folder} is a {kind!r} in format {found!r}; this version reads format {FORMAT} of {', '.join(kinds)}.",
@@ -113,7 +118,7 @@ def read_record(folder: Path, kinds: Mapping[str, type[Result]]) -> Result:
             arrays = {name: stored[name] for name in stored.files}
         plain = {name: _frozen(value) for name, value in index["fields"].items()}
         return kinds[kind](question=Question(**index["question"]), **plain, **arrays)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise DamagedRecordError(f"{folder} is damaged: {type(error).__name__}: {error}.", hint=_AGAIN) from error
 
 
@@ -151,11 +156,12 @@ def _write_through(path: Path, data: bytes) -> None:
 
 
 def _move(aside: Path, folder: Path, *, replace: bool) -> None:
-    if folder.exists() and not replace:
-        if is_record(folder):
-            return
-        raise FileExistsError(f"{folder} is there already and is no result")
-    if folder.exists():
+    taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+    if taken and not is_record(folder):
+        raise FileExistsError(errno.EEXIST, "something else is there already")
+    if taken and not replace:
+        return
+    if taken:
         old = aside.with_suffix(".old")
         folder.rename(old)
         aside.rename(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,8 @@ class Result(ABC):
     def save(self, path: str | Path) -> Path:
         """Save the figure (a name ending in .png, .pdf, .svg, .jpg or .webp), or everything as a folder.
 
-        A folder saved so is read back with `iconoscope.load_result`. A result that is there already is written over.
+        A folder saved so is read back with `iconoscope.load_result`. A result that is there already is written over; a
+        folder with anything else in it is refused.
 
         Raises
         ------
@@ -83,7 +85,9 @@ class Result(ABC):
         figure = self._drawn()
         # SVG and PDF would carry the date of drawing; without it the same result is the same file.
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
-        with mpl.rc_context({"svg.hashsalt": "iconoscope"}):
+        with mpl.rc_context({"svg.hashsalt": "iconoscope"}), warnings.catch_warnings():
+            # A character that the font lacks is drawn as a box: no reason to warn of every figure.
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)
             figure.savefig(buffer, format=form, dpi=150, metadata=undated, bbox_inches="tight", pad_inches=0.1)
         return buffer.getvalue()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +47,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).expanduser()
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; a store is a folder.")
         if self.folder.is_dir() and any(self.folder.iterdir()) and not (self.folder / _MARK).is_file():
@@ -53,6 +55,11 @@ class Store:
                 f"{self.folder} is a folder with something else in it, not a store.",
                 hint=f"Name a new or an empty folder. A store has a {_MARK} in it.",
             )
+
+    @classmethod
+    def at(cls, place: Store | str | Path) -> Store:
+        """Give the store at a place; a store already made is given back."""
+        return place if isinstance(place, Store) else cls(place)
 
     def __repr__(self) -> str:
         return f"<Store {self.folder}: {len(self)} results>"
@@ -72,32 +79,55 @@ class Store:
         place = self.place(question)
         return read_record(place, KINDS) if is_record(place) else None
 
-    def put(self, result: Result, *, replace: bool = False) -> Path:
-        """File a result under its question; a result that is here already is kept, unless `replace` says otherwise."""
+    def put(self, result: Result, *, again: bool = False) -> Path:
+        """File a result under its question; a result that is here already is kept, unless `again` says otherwise."""
+        self.prepare()
+        place = self.place(result.question)
+        self._sweep(place.parent)
+        return write_record(result, place, replace=again)
+
+    def prepare(self) -> None:
+        """Make the folder, if it is not there, and see that it can be written to.
+
+        Raises
+        ------
+        StoreError
+            If it cannot.
+        """
         with writing_to(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
             mark = self.folder / _MARK
             if not mark.exists():
                 mark.write_text(json.dumps({"format": FORMAT, "what": "results of iconoscope"}), encoding="utf-8")
-        place = self.place(result.question)
-        self._sweep(place.parent)
-        return write_record(result, place, replace=replace)
 
     def answer(self, question: Question, kind: type[R], ask: Callable[[], R]) -> R:
         """Give the answer that is here, or ask and keep it.
 
-        A damaged answer is asked again and replaced, with an `IconoscopeWarning`.
+        The answer carries the question as it was asked now: the same may have been asked before under other names. A damaged
+        answer is asked again and replaced, and an answer that cannot be kept is given all the same; both with an
+        `IconoscopeWarning`.
+
+        Raises
+        ------
+        StoreError
+            Before anything is asked, if the store could not keep the answer.
         """
-        replace = False
+        damaged = False
         try:
             known = self.get(question)
             if isinstance(known, kind):
-                return known
+                return replace(known, question=question)
         except DamagedRecordError as error:
-            replace = True
+            damaged = True
             warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=3)
+        self.prepare()
         result = ask()
-        self.put(result, replace=replace)
+        try:
+            self.put(result, again=damaged)
+        except StoreError as error:
+            warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=3)
         return result
 
     def places(self) -> Iterator[Path]:
