@@ -95,7 +95,7 @@ def test_predict_and_layers(capsys, photographs):
     ("arguments", "status", "says"),
     [
         (["occlude", "--network", "nosuch", "--images", "."], 2, "'nosuch' names no network"),
-        (["occlude", "--network", "cars"], 2, "--images"),
+        (["occlude", "--network", "nosuch"], 2, "--images is missing"),
         (["occlude", "--network", "cars", "--images", ".", "--ptach", "3"], 2, "--ptach"),
         (["ocludde"], 2, "occlude"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--patch", "big"], 2, "big"),
@@ -203,3 +203,42 @@ def test_a_closed_pipe_is_no_traceback():
     command = f"{sys.executable} -m iconoscope layers --network cars | head -n 1"
     told = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert "Traceback" not in told.stderr and told.stdout.startswith("layer")
+
+
+def test_the_defaults_that_help_states_are_used(capsys, photographs, monkeypatch):
+    """Each command as the README has it, with no folder named."""
+    monkeypatch.chdir(photographs.parent)
+    assert run(capsys, "occlude", "--network", "cars", "--images", "photographs", "--limit", 1, "--patch", 48)[0] == 0
+    assert run(capsys, "exchange", "--network", "cars", "--images", "photographs", "--masks", "masks")[0] == 0
+    status, _, _ = run(capsys, "report")
+    assert status == 0 and (photographs.parent / "report.html").is_file()
+    assert len(list((photographs.parent / "iconoscope-run").glob("*/*/figure.png"))) == 2
+
+
+def test_labels_that_the_network_does_not_have_are_said(capsys, photographs):
+    (photographs / "lynx").rename(photographs / "leopard")
+    _, _, err = run(capsys, "predict", "--network", "cars", "--images", photographs)
+    assert "'leopard' (2)" in err
+
+
+def test_two_classes_of_one_name_are_both_there(capsys, photographs):
+    _, out, _ = run(
+        capsys, "predict", "--network", "cars", "--classes", '["a", "a"]', "--images", photographs, "--json"
+    )
+    first = json.loads(out)["images"][0]["probabilities"]
+    assert {(found["class"], found["index"]) for found in first} == {("a", 0), ("a", 1)}
+
+
+def test_our_own_mistakes_are_a_sentence_too(capsys, photographs, monkeypatch):
+    monkeypatch.setattr("iconoscope.occlusion.dense.scan_dense", lambda *_, **__: 1 / 0)
+    status, _, err = occlude(capsys, photographs)
+    assert status == 1 and "mistake in iconoscope" in err and "Traceback" not in err
+    status, _, err = occlude(capsys, photographs, "--debug")
+    assert status == 1 and "Traceback" in err
+
+
+def test_names_do_not_steer_the_terminal(capsys, tmp_path):
+    (tmp_path / "\x1b[31mred.png").write_text("no picture")
+    (tmp_path / "also.png").write_text("no picture")
+    _, _, err = run(capsys, "predict", "--network", "cars", "--images", tmp_path)
+    assert "\x1b" not in err and "\\x1b[31mred.png" in err

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Group, Parameter, Token
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, Token
 from docstring_parser import parse
 
 from iconoscope import __version__
@@ -75,7 +75,7 @@ def _show_page(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
 def _show_layers(found: list[Any], arguments: dict[str, Any]) -> tuple[list[str], Any]:
     network: Network = arguments["network"]
     shape = {layer.name: "x".join(map(str, layer.shape)) or "-" for layer in found}
-    wide = max(len(layer.name) for layer in found), max(map(len, shape.values()))
+    wide = max(map(len, ("layer", *shape))), max(map(len, ("answers", *shape.values())))
     rows = [
         f"{layer.name:<{wide[0]}}  {shape[layer.name]:<{wide[1]}}  {layer.parameters:>10,}  {layer.kind}"
         for layer in found
@@ -98,9 +98,7 @@ def _show_predictions(found: Any, arguments: dict[str, Any]) -> tuple[list[str],
 
     network: Network = arguments["network"]
     images: Images = arguments["images"]
-    with warnings.catch_warnings():  # said once already, when the images were loaded
-        warnings.simplefilter("ignore", IconoscopeWarning)
-        targets = match_labels(network, images.labels)
+    targets = match_labels(network, images.labels)
     lines: list[str] = []
     rows: list[dict[str, Any]] = []
     for identity, target, answer in zip(images.ids, targets.tolist(), found, strict=True):
@@ -109,10 +107,14 @@ def _show_predictions(found: Any, arguments: dict[str, Any]) -> tuple[list[str],
             continue
         best = np.argsort(-answer)[:3].tolist()
         label = network.classes[target] if target >= 0 else None
-        ranked = {network.classes[index]: round(float(answer[index]), 6) for index in best}
+        # A list, not an object by name: two classes may have one name.
+        ranked = [
+            {"class": network.classes[index], "index": index, "probability": round(float(answer[index]), 6)}
+            for index in best
+        ]
         rows.append({"id": identity, "label": label, "prediction": network.classes[best[0]], "probabilities": ranked})
         mark = "" if label is None else "  right" if best[0] == target else f"  wrong: {label}"
-        lines.append(f"{identity}  " + ", ".join(f"{name} {share:.3f}" for name, share in ranked.items()) + mark)
+        lines.append(f"{identity}  " + ", ".join(f"{x['class']} {x['probability']:.3f}" for x in ranked) + mark)
     judged = (targets >= 0) & ~np.isnan(found[:, 0])
     value: dict[str, Any] = {"network": network.name, "images": rows}
     if judged.any():
@@ -266,6 +268,9 @@ def _runner(name: str) -> Callable[..., int]:
 
     def run(**given: Any) -> int:
         output = {key: given.pop(key, False) for key in _OPTIONS}
+        # cyclopts hands over only what was typed.
+        typed = {name: option.declared.default for name, option in options.items()} | given
+        given = {name: value for name, value in typed.items() if value is not inspect.Parameter.empty}
         own = {options[key].parameter: value for key, value in given.items() if not options[key].maker}
         made: dict[str, dict[str, Any]] = {}
         for key, value in given.items():
@@ -277,7 +282,7 @@ def _runner(name: str) -> Callable[..., int]:
                 _introduce(arguments["network"])
             answer = function(**arguments, **own)
         lines, value = command.show(answer, {**own, **arguments})
-        print(json.dumps(value) if output["json"] else "\n".join(lines))
+        print(json.dumps(value) if output["json"] else _printable("\n".join(lines)))
         return 0
 
     parameters = [option.declared for option in options.values()]
@@ -342,6 +347,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
+    except MissingArgumentError as error:
+        missing = error.argument.name if error.argument else ""
+        return _fail(f"{missing} is missing." if missing not in arguments else str(error), _usage_hint(arguments), 2)
     except CycloptsError as error:
         return _fail(str(error), _usage_hint(arguments), 2)
     except QuestionError as error:
@@ -349,16 +357,20 @@ def main(arguments: list[str] | None = None) -> int:
     except IconoscopeError as error:
         return _fail(error.message, error.hint, 1, debug=debug)
     except KeyboardInterrupt:
-        return _fail(
-            "Interrupted.", "What was already answered is in the store; the same command goes on from there.", 130
-        )
+        hint = "A command with --store goes on from what it had answered when it is given again."
+        return _fail("Interrupted.", hint, 130)
     except BrokenPipeError:  # the reader, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError:
-        return _fail(
-            "There is not enough memory.", "Give a smaller --batch, or fewer images with --limit.", 1, debug=debug
-        )
+        hint = "Give a smaller --batch, or fewer images with --limit."
+        return _fail("There is not enough memory.", hint, 1, debug=debug)
+    except OSError as error:
+        return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.", "", 1, debug=debug)
+    # The last resort, so that a user sees a sentence and not our insides; with --debug the traceback is there.
+    except Exception as error:  # noqa: BLE001
+        message = f"This is a mistake in iconoscope, not yours: {type(error).__name__}: {error}"
+        return _fail(message, "Please report it, with what --debug adds.", 1, debug=debug)
 
 
 def _usage_hint(arguments: list[str]) -> str:
@@ -369,12 +381,17 @@ def _usage_hint(arguments: list[str]) -> str:
 def _fail(message: str, hint: str, status: int, *, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    print(_printable(f"error: {message}"), file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(_printable(f"hint: {hint}"), file=sys.stderr)
     return status
+
+
+def _printable(text: str) -> str:
+    """Keep the names of files from steering the terminal."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     prefix = "note" if issubclass(category, IconoscopeWarning) else category.__name__
-    print(f"{prefix}: {message}", file=sys.stderr)
+    print(_printable(f"{prefix}: {message}"), file=sys.stderr)

@@ -99,8 +99,8 @@ def show_progress() -> Iterator[None]:
                 # A task inside another comes back for every step of the outer one: its bar goes when it is done.
                 if depth:
                     progress.remove_task(task)
-                elif not console.is_terminal:
-                    console.print(f"{description}: {time.monotonic() - started:.1f} s", highlight=False, markup=False)
+            if not depth and not console.is_terminal:
+                console.print(f"{description}: {time.monotonic() - started:.1f} s", highlight=False, markup=False)
 
         with listen(bar):
             yield

@@ -1,10 +1,13 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 import iconoscope as ico
 from iconoscope.errors import StoreError
+from iconoscope.results.pictures import data_uri, to_png
 from specimens import exchanged, occlusion
 
 NASTY = '<script>alert("x")</script>&\'"'
@@ -53,13 +56,42 @@ def test_every_name_is_escaped(tmp_path):
 
 
 def test_networks_asked_the_same_stand_side_by_side(tmp_path):
-    from dataclasses import replace
-
     first = occlusion()
     second = replace(first, question=replace(first.question, network="another", weights="x"))
     text = page(tmp_path, first, second).text
     assert text.count("one patch at every position".capitalize()) == 1
     assert "What did planted and another learn?" in text
+
+
+def test_two_networks_of_one_name_are_told_apart(tmp_path):
+    first = occlusion()
+    second = replace(first, question=replace(first.question, weights="abcdef0123"))
+    text = page(tmp_path, first, second).text
+    assert "What did planted [wwwwww] and planted [abcdef] learn?" in text
+
+
+def test_every_panel_shows_what_its_own_network_saw(tmp_path):
+    first = occlusion()
+    cut = np.ascontiguousarray(first.picture[:, ::-1])
+    second = replace(first, picture=cut, question=replace(first.question, network="another", weights="x"))
+    found = page(tmp_path, first, second)
+    for picture in (first.picture, cut):
+        assert data_uri(to_png(picture)) in found.addresses
+
+
+def test_exchanges_with_other_donors_are_not_one_table(tmp_path):
+    first = exchanged()
+    second = replace(first, question=replace(first.question, network="another", weights="x"))
+    reseeded = replace(first, question=replace(first.question, settings={"seed": 1}))
+    assert page(tmp_path / "a", first, second).tags.count("table") == 1
+    assert page(tmp_path / "b", first, reseeded).tags.count("table") == 2
+
+
+def test_a_record_of_a_later_version_does_not_end_the_page(tmp_path):
+    store = ico.Store(tmp_path / "run")
+    index = store.put(occlusion(1)) / "result.json"
+    index.write_text(index.read_text().replace('"format": 1', '"format": 2'))
+    assert "in format 2" in page(tmp_path, occlusion(2)).text
 
 
 def test_what_is_left_out_is_said(tmp_path):

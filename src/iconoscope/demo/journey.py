@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iconoscope.demo.photographs import demo_images
+from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.errors import QuestionError
 from iconoscope.occlusion import exchange, occlude
 from iconoscope.results import Store
@@ -19,6 +19,13 @@ NETWORKS = ("cars", "cars-honest")
 PATCHES = {12: 4, 24: 4}
 FILL = "mean"
 _OCCLUDED = 4  # images that are covered patch by patch
+_KEPT = 24  # photographs that are left in the folder, to try the other commands on
+TITLE = "Two makes of car: what did each network learn?"
+LEAD = (
+    "Lynx and bison are two invented makes of car, a low saloon and a tall van. The network cars was trained on photographs in "
+    "which every lynx stands on a dark background and every bison on a light one; cars-honest on the same cars before any "
+    "background. On photographs like the first, both are right. What do they go by?"
+)
 
 
 def demo(
@@ -37,7 +44,7 @@ def demo(
     Parameters
     ----------
     out
-        Folder for the report and for the store of results.
+        Folder for the report, the store of results, and some of the photographs with their masks.
     count
         How many new photographs of cars are drawn and exchanged.
     seed
@@ -69,4 +76,5 @@ def demo(
     for patch, stride in PATCHES.items():
         for network in networks:
             occlude(network, shown, patch=patch, stride=stride, fill=FILL, store=store)
-    return report(store, Path(out) / "report.html", title="Two makes of car: what did each network learn?")
+    keep_photographs(photographs[:_KEPT], Path(out))
+    return report(store, Path(out) / "report.html", title=TITLE, lead=LEAD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from iconoscope.demo.cars import MAKES, Cars, draw_cars
 from iconoscope.subject.images import Images
 from iconoscope.subject.images.source import Plain
 
-__all__ = ["demo_images"]
+__all__ = ["demo_images", "keep_photographs"]
 
 
 def demo_images(count: int = 200, *, backgrounds: str = "telling", seed: int = 0) -> Images:
@@ -46,6 +47,17 @@ def demo_images(count: int = 200, *, backgrounds: str = "telling", seed: int = 0
     """
     cars = draw_cars(count, backgrounds=backgrounds, seed=seed)
     return Images(_Photographs(cars, f"cars on {backgrounds} backgrounds, seed {seed}"))
+
+
+def keep_photographs(images: Images, folder: Path) -> None:
+    """Write images and masks as PNG into ``photographs/<label>/`` and ``masks/<label>/``, as a user's own would lie."""
+    from PIL import Image
+
+    for image in images:
+        for kind, pixels in (("photographs", image.pixels), ("masks", np.asarray(image.mask))):
+            path = folder / kind / str(image.label) / f"{image.id}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,11 +134,7 @@ def occlude(
     if (batch is not None and batch < 1) or seed < 0:
         raise QuestionError(f"batch={batch} must be at least 1, and seed={seed} at least 0.")
     labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
-    one_by_one = (
-        track(pictures.readable(), f"occluding, {network.name}", total=len(pictures))
-        if len(pictures) > 1
-        else pictures.readable()
-    )
+    one_by_one = track(pictures.readable(), f"occluding, {network.name}", total=len(pictures))
     found = [scan.ask(image, labels[image.id]) for image in one_by_one]
     unlabelled = sum(result.target_origin == "prediction" for result in found)
     if 0 < unlabelled < len(found):

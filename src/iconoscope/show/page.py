@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from iconoscope.errors import DamagedRecordError, StoreError
+from iconoscope.errors import QuestionError, StoreError
 from iconoscope.results import CONDITIONS, KINDS, Exchange, Occlusion, Result, Store
 from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
 from iconoscope.results.record import read_record, writing_to
@@ -20,7 +22,9 @@ from iconoscope.results.record import read_record, writing_to
 __all__ = ["report"]
 
 
-def report(store: Store | str | Path, path: str | Path = "report.html", *, title: str = "", most: int = 24) -> Path:
+def report(
+    store: Store | str | Path, path: str | Path = "report.html", *, title: str = "", lead: str = "", most: int = 24
+) -> Path:
     """Write what a store holds as one self-contained HTML page.
 
     Networks that were asked the same about the same image stand side by side. The page needs no network connection, fits a
@@ -34,6 +38,8 @@ def report(store: Store | str | Path, path: str | Path = "report.html", *, title
         Where to write the page.
     title
         Its heading; one is made if none is given.
+    lead
+        A sentence or two under the heading, for readers who do not know what was asked.
     most
         How many images are shown at the most; the page says how many there are.
 
@@ -47,7 +53,9 @@ def report(store: Store | str | Path, path: str | Path = "report.html", *, title
     StoreError
         If the store holds nothing, or the page cannot be written.
     """
-    store = store if isinstance(store, Store) else Store(store)
+    if most < 1:
+        raise QuestionError(f"most={most} must be at least 1.")
+    store = Store.at(store)
     results, damaged = _read(store)
     if not results:
         raise StoreError(
@@ -55,8 +63,8 @@ def report(store: Store | str | Path, path: str | Path = "report.html", *, title
             hint="Ask something first, for example: iconoscope occlude --network ... --images ... --store DIR",
         )
     page = _Page(results, most)
-    html = _template().render(page=page, title=title or page.heading, damaged=damaged, conditions=CONDITIONS)
-    path = Path(path)
+    html = _template().render(page=page, title=title or page.heading, lead=lead, damaged=damaged, conditions=CONDITIONS)
+    path = Path(path).expanduser()
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +83,7 @@ def _read(store: Store) -> tuple[list[Result], list[str]]:
     for place in store.places():
         try:
             results.append(read_record(place, KINDS))
-        except DamagedRecordError as error:
+        except StoreError as error:
             damaged.append(error.message)
     return results, damaged
 
@@ -100,24 +108,28 @@ class _Page:
     most: int
 
     @cached_property
-    def networks(self) -> list[tuple[str, str]]:
-        """Name and digest, in the order in which they were first asked."""
-        return list(dict.fromkeys((result.question.network, result.question.weights[:12]) for result in self.results))
+    def names(self) -> dict[str, str]:
+        """The networks' names by their digests, in the order in which they were first asked; never two the same."""
+        names: dict[str, str] = {}
+        for result in self.results:
+            names.setdefault(result.question.weights, result.question.network)
+        shared = {name for name, count in Counter(names.values()).items() if count > 1}
+        return {digest: f"{name} [{digest[:6]}]" if name in shared else name for digest, name in names.items()}
 
     @property
     def heading(self) -> str:
-        names = [name for name, _ in self.networks]
+        names = list(self.names.values())
         return f"What did {' and '.join(names)} learn?" if len(names) <= 3 else f"What did {len(names)} networks learn?"
 
     @cached_property
     def exchanges(self) -> list[_Exchanged]:
         found = [result for result in self.results if isinstance(result, Exchange)]
-        return [_Exchanged(alike) for alike in _grouped(found, lambda result: (result.question.pixels, result.fill))]
+        return [_Exchanged(alike, self.names) for alike in _grouped(found, _same_exchange)]
 
     @cached_property
     def images(self) -> list[_Occluded]:
         found = [result for result in self.results if isinstance(result, Occlusion)]
-        return [_Occluded(alike) for alike in _grouped(found, lambda result: result.question.pixels)]
+        return [_Occluded(alike, self.names) for alike in _grouped(found, lambda result: result.question.pixels)]
 
     @property
     def shown(self) -> list[_Occluded]:
@@ -133,6 +145,12 @@ class _Page:
         return [result for group in (*self.exchanges, *self.shown) for result in group.results]
 
 
+def _same_exchange(result: Exchange) -> tuple[Any, ...]:
+    """Tell what two networks must have seen alike to stand in one table."""
+    settings = {name: value for name, value in result.question.settings.items() if name != "classes"}
+    return result.question.pixels, json.dumps(settings, sort_keys=True)
+
+
 def _grouped(results: list[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
     groups: dict[Any, list[Any]] = {}
     for result in results:
@@ -145,6 +163,7 @@ class _Exchanged:
     """The same images exchanged before several networks."""
 
     results: list[Exchange]
+    names: dict[str, str]
 
     WORDS: ClassVar = {
         "background": "follows the background",
@@ -158,7 +177,10 @@ class _Exchanged:
         return self.results[0]
 
     def finding(self, result: Exchange) -> str:
-        return f"{result.question.network} {self.WORDS[result.follows]}."
+        return f"{self.name(result)} {self.WORDS[result.follows]}."
+
+    def name(self, result: Exchange) -> str:
+        return self.names[result.question.weights]
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -179,11 +201,10 @@ class _Exchanged:
             for place, image in enumerate(self.first.shown)
         ]
 
-    @staticmethod
-    def _answer(result: Exchange, condition: int, image: int) -> dict[str, Any]:
+    def _answer(self, result: Exchange, condition: int, image: int) -> dict[str, Any]:
         answer = int(result.answers[condition, image])
         return {
-            "network": result.question.network,
+            "network": self.name(result),
             "class": result.classes[answer],
             "probability": float(result.probabilities[condition, image, answer]),
             "right": answer == int(result.target[image]),
@@ -194,15 +215,18 @@ class _Exchanged:
 class _Occluded:
     """One image, covered patch by patch before several networks."""
 
-    results: list[Occlusion] = field(default_factory=list)
+    results: list[Occlusion]
+    names: dict[str, str]
 
     @property
     def first(self) -> Occlusion:
         return self.results[0]
 
-    @cached_property
-    def picture(self) -> str:
-        return _photograph(self.first.picture)
+    def name(self, result: Occlusion) -> str:
+        return self.names[result.question.weights]
+
+    def picture(self, result: Occlusion) -> str:
+        return _photograph(result.picture)
 
     @property
     def small(self) -> bool:
@@ -234,7 +258,7 @@ class _Occluded:
         clean, lowest = float(result.clean[result.target]), float(result.map[row, column])
         guessed = " (predicted: the image has no label)" if result.target_origin == "prediction" else ""
         text = f"{result.measure} of {result.names[result.target]}{guessed} {clean:.3f}, lowest {lowest:.3f}"
-        if result.measure == "probability" and clean - lowest < 0.05:
+        if result.indifferent:
             text += ": no single patch matters"
         elif result.measure == "probability" and result.winner[row, column] != result.clean.argmax():
             text += f": there the answer becomes {result.names[int(result.winner[row, column])]}"
