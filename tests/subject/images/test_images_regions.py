@@ -140,3 +140,16 @@ def test_a_mask_goes_before_boxes() -> None:
     image = load_images(TWO, masks=MASKS, boxes={"000000": [[0, 0, 1, 1]]})[0]
     np.testing.assert_array_equal(image.mask, MASKS[0])
     assert image.boxes == (Box(0, 0, 1, 1),)
+
+
+def test_a_photograph_is_no_mask(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for kind, pixels in (
+        ("images", generator.integers(0, 256, (40, 40, 3))),
+        ("masks", generator.integers(0, 256, (40, 40, 3))),
+    ):
+        (tmp_path / kind).mkdir()
+        PillowImage.fromarray(pixels.astype(np.uint8)).save(tmp_path / kind / "a.png")
+    image = load_images(tmp_path / "images", masks=tmp_path / "masks")[0]
+    with pytest.raises(ImagesError, match="a photograph, not a mask"):
+        _ = image.mask

@@ -32,6 +32,8 @@ def mask_of(picture: Image) -> NDArray[np.bool_]:
         return rgb_of(picture).max(axis=2) > 0
     if picture.mode in ("1", "L") or picture.mode.startswith("I"):
         return as_mask(np.asarray(picture))
+    if picture.convert("RGB").getcolors(256) is None:  # a soft edge in one colour has no more
+        raise ValueError("it has more than 256 colours: a photograph, not a mask")
     return as_mask(rgb_of(picture).max(axis=2))
 
 
