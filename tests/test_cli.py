@@ -162,7 +162,7 @@ def test_interrupted(capsys, photographs, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iconoscope.occlusion.dense.scan_dense", interrupt)
+    monkeypatch.setattr("iconoscope.occlusion.incremental.scan_exact", interrupt)
     status, _, err = occlude(capsys, photographs)
     assert status == 130 and "Interrupted" in err
 

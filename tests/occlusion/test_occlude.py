@@ -143,7 +143,7 @@ def test_nan_under_a_patch_is_an_error(planted, bright):
 def test_the_same_question_is_answered_from_the_store(planted, bright, tmp_path, monkeypatch):
     first = ico.occlude(planted, bright, patch=12, store=tmp_path / "run")
     calls = []
-    monkeypatch.setattr("iconoscope.occlusion.dense.scan_dense", lambda *a, **k: calls.append(1))
+    monkeypatch.setattr("iconoscope.occlusion.incremental.scan_exact", lambda *a, **k: calls.append(1))
     second = ico.occlude(planted, bright, patch=12, store=tmp_path / "run")
     assert not calls
     assert np.array_equal(first.occluded, second.occluded)

@@ -36,6 +36,12 @@ WORKING_SET = 6 << 20
 STEP_OVERHEAD = 1_000_000
 """Multiplications that could be done in the time that it takes to start a step."""
 
+SHAPE_OVERHEAD = 20_000_000
+"""Multiplications that could be done while oneDNN prepares a convolution for a new size of window or of chunk."""
+
+SHAPES_KEPT = 1000
+"""So many convolutions oneDNN keeps ready; beyond that it prepares them again and again."""
+
 GROUPS = (1, 2, 3, 4, 6)
 """Into how many groups rows and columns of the grid may be put."""
 
@@ -201,12 +207,20 @@ def make_plan(graph: Graph, grid: Grid, *, batch: int | None, memory: int) -> Pl
             for group in _groups(graph, changed, grid, groups)
             for chunk in _split(group, _chunk_length(group, batch, room))
         )
-        overhead = len(chunks) * len(graph.steps) * STEP_OVERHEAD
-        cost = sum(chunk.group.cost * len(chunk.rows) for chunk in chunks) + overhead
+        cost = sum(chunk.group.cost * len(chunk.rows) for chunk in chunks) + _overhead(graph, chunks)
         if best is None or cost < best[0]:
             best = cost, chunks
     assert best is not None
     return Plan(graph, grid, changed, best[1], kept, {})
+
+
+def _overhead(graph: Graph, chunks: tuple[Chunk, ...]) -> int:
+    """Give what it costs, in multiplications, to start every step for every chunk."""
+    convolutions = [step.name for step in graph.steps if step.cost]
+    kinds = {(id(chunk.group), len(chunk.rows)): chunk for chunk in chunks}.values()
+    shapes = {(name, chunk.group.sizes.get(name), len(chunk.rows)) for chunk in kinds for name in convolutions}
+    prepared = len(shapes) if len(shapes) <= SHAPES_KEPT else len(chunks) * len(convolutions)
+    return len(chunks) * len(graph.steps) * STEP_OVERHEAD + prepared * SHAPE_OVERHEAD
 
 
 def _chunk_length(group: Group, batch: int | None, room: int) -> int:

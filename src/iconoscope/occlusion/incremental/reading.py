@@ -98,16 +98,21 @@ class Reading:
         return Step(node.name, "window", inputs, made, map, size=bytes_of(node), layer=layer_of(node), **properties)
 
     def _cost(self, node: fx.Node) -> int:
-        opname = getattr(node.target, "_opname", "")
-        if not (opname.startswith("conv") or opname == "linear"):
+        """Give the multiplications of a convolution or of linear layers for one image, none for anything else."""
+        opname, shape = getattr(node.target, "_opname", ""), node.meta.get("val")
+        if not isinstance(shape, torch.Tensor):
             return 0
-        weight, shape = self.constant(node.args[1]), node.meta["val"].shape
-        if weight is None:
-            return 0
-        if opname == "linear":
-            return weight.numel() * _product(shape[1:-1])
-        pixels = shape if "transpose" not in opname else node.args[0].meta["val"].shape  # pyright: ignore
-        return weight.numel() * _product(pixels[2:])
+        shape = shape.shape
+        weights = [self.constant(source) for source in node.all_input_nodes]
+        numbers = sum(weight.numel() for weight in weights if isinstance(weight, torch.Tensor) and weight.ndim > 1)
+        if opname == "linear" or "multi_head_attention" in opname or "transformer_encoder" in opname:
+            return numbers * _product(shape[1:-1])
+        if opname.startswith("conv"):
+            source = node.args[0]
+            if "transpose" in opname and isinstance(source, fx.Node):
+                shape = source.meta["val"].shape
+            return numbers * _product(shape[2:])
+        return 0
 
 
 def layer_of(node: fx.Node) -> str:

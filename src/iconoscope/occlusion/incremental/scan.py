@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from iconoscope.occlusion.dense import Scan, scan_dense
 from iconoscope.occlusion.geometry import Grid
@@ -25,6 +26,9 @@ MEMORY = 1 << 30
 LEAST_GAIN = 1.15
 """How many times fewer multiplications it must be, to be worth the moving of pixels."""
 
+LEAST_WORK = 2e10
+"""Multiplications of a plain scan of all images, well under a second; below, it is over before a plan is made."""
+
 TOLERANCE = 1e-4
 """Of a probability, or of the largest logit: what the answers may differ by from naive ones."""
 
@@ -36,6 +40,7 @@ class Plans:
     It holds for one network with one set of weights, one grid, one batch and one bound of memory.
     """
 
+    images: int = 1  # how many will be asked about
     plan: Plan | None = None
     refusal: str = ""  # why there is none
     checked: bool = False
@@ -107,6 +112,9 @@ def describe(plan: Plan) -> str:
 def _plan(
     plans: Plans, network: Network, image: torch.Tensor, grid: Grid, batch: int | None, memory: int | None
 ) -> None:
+    if _work(network, image) * len(grid) * plans.images < LEAST_WORK:
+        plans.refusal = "too little work for a plan to pay"
+        return
     try:
         graph = capture(network.module, image)
     except CaptureError as error:
@@ -118,6 +126,13 @@ def _plan(
         plans.refusal = f"{where}every position changes nearly everything, so there is nothing to gain"
         return
     plans.plan = plan
+
+
+def _work(network: Network, image: torch.Tensor) -> float:
+    """Give the multiplications of one pass of the network, as torch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        network.run(image[None])
+    return counter.get_total_flops() / 2
 
 
 def _dense(
