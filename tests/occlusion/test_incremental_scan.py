@@ -261,7 +261,7 @@ class Attention(nn.Module):
     def __init__(self):
         super().__init__()
         self.patches = nn.Conv2d(3, 32, 4, 4)
-        self.blocks = nn.TransformerEncoderLayer(32, 2, 64, dropout=0.0, batch_first=True)
+        self.blocks = nn.Sequential(*(nn.TransformerEncoderLayer(32, 2, 64, batch_first=True) for _ in range(4)))
         self.head = nn.Linear(32, 4)
 
     def forward(self, x):

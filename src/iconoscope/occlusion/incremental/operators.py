@@ -142,7 +142,7 @@ class Convolution:
         if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
             return None
         try:
-            packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
+            packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # pyright: ignore[reportAttributeAccessIssue]
                 self.weight.to_mkldnn(), (0, 0), self.stride, self.dilation, self.groups, list(x.shape)
             )
             fused, plain = self._fused(x[:1], packed, (0, 0)), self._plain(x[:1], (0, 0))

@@ -156,18 +156,17 @@ class Plan:
     def whole_from(self) -> str:
         """The layer from which on everything is computed whole for every position; empty if there is none."""
         groups = {id(chunk.group): chunk.group for chunk in self.chunks}.values()
-        layer = ""
+        layer = named = ""
         for step in reversed(self.graph.steps):
-            if step.kind in ("number", "mean") or (step.map is None and step.cost == 0 and not layer):
-                continue
             if step.map is not None and not all(is_whole(step, group.sizes) for group in groups):
                 break
-            if step.map is not None or self._reads_map(step):
-                layer = step.layer or layer
+            if step.map is not None or step.cost:
+                named = step.layer or named
+            # What follows a mean or a flattened whole map has no rows and columns to speak of.
+            reads_map = any(self.graph.by_name[name].map is not None for name in step.inputs)
+            if step.map is not None or (step.kind == "whole" and reads_map):
+                layer = named
         return layer
-
-    def _reads_map(self, step: Step) -> bool:
-        return any(self.graph.by_name[name].map is not None for name in step.inputs)
 
     def actions(self, number: int, device: torch.device) -> tuple[Action, ...]:
         """Give what every step does for a chunk; kept for the next image as long as the room for it lasts."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.fx.node import map_arg
 
 from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, Kind, Map, Step
 from iconoscope.occlusion.incremental.operators import Call, Operator, Slot
@@ -74,8 +75,8 @@ class Reading:
                 names.append(name)
             return Slot(names.index(name))
 
-        args = _plain(fx.node.map_arg(node.args, place))
-        kwargs = _plain(fx.node.map_arg(node.kwargs, place))
+        args = _plain(map_arg(node.args, place))
+        kwargs = _plain(map_arg(node.kwargs, place))
         target: Callable[..., Any] = node.target  # pyright: ignore[reportAssignmentType]
         if getattr(target, "_opname", "") in ("view", "_unsafe_view"):
             target = (

@@ -201,7 +201,7 @@ def _over_channels(reading: Reading, node: fx.Node, named: Named) -> Translated:
     like, dim = reading.map(source), named.get("dim")
     value = node.meta["val"]
     dims = list(dim) if isinstance(dim, list | tuple) else [dim]
-    if like is None or dim is None or [each % 4 for each in dims] != [_channels(like)]:
+    if like is None or dim is None or len(dims) != 1 or int(dims[0] or 0) % 4 != _channels(like):
         return None
     call, inputs = reading.call(node)
     if len(inputs) != 1:
@@ -312,7 +312,7 @@ def _view(reading: Reading, node: fx.Node, named: Named) -> Translated:
         _opname(source) == "permute" and tuple(source.args[1]) == (0, 2, 1, 3, 4)
     )
     grouped = source.args[0] if swaps else None
-    if _opname(grouped) not in ("view", "reshape", "_unsafe_view"):
+    if grouped is None or _opname(grouped) not in ("view", "reshape", "_unsafe_view"):
         return None
     like, groups = reading.map(grouped.args[0]), tuple(grouped.meta["val"].shape[1:])
     if like is None or like.axes != CHANNELS_FIRST or len(groups) != 4:
