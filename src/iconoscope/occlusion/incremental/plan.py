@@ -30,8 +30,8 @@ from iconoscope.occlusion.incremental.windows import (
 
 __all__ = ["Action", "Chunk", "Group", "Plan", "make_plan"]
 
-WORKING_SET = 6 << 20
-"""Bytes that the largest step of a chunk may read and write, so that it stays in the cache of a processor's core."""
+WORKING_SET = 16 << 20
+"""Bytes that the largest step of a chunk may read and write, so that it stays in the cache of a processor."""
 
 STEP_OVERHEAD = 1_000_000
 """Multiplications that could be done in the time that it takes to start a step."""
