@@ -1,0 +1,76 @@
+"""What a change reaches: interval arithmetic of windows that slide over rows or columns.
+
+Rows and columns are reckoned apart, one axis at a time; a rectangle is an interval on each. Intervals are half open, their
+ends arrays with one entry per position of the patch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Interval", "Reach"]
+
+Ends = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The rows (or columns) from `start` to before `stop`, for every position of the patch; never empty."""
+
+    start: Ends
+    stop: Ends
+
+    def union(self, other: Interval) -> Interval:
+        """Give the smallest interval around both."""
+        return Interval(np.minimum(self.start, other.start), np.maximum(self.stop, other.stop))
+
+    @property
+    def length(self) -> Ends:
+        """How many rows (or columns)."""
+        return self.stop - self.start
+
+    def __getitem__(self, positions: Ends) -> Interval:
+        return Interval(self.start[positions], self.stop[positions])
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How a sliding window reads along one axis: output i reads inputs i * stride - before, ... for `extent` inputs.
+
+    Attributes
+    ----------
+    extent : int
+        Inputs from the first to the last that one output reads, gaps of a dilation included.
+    stride : int
+        Inputs from one output to the next.
+    before : int
+        Padding before the first input; negative where inputs are skipped.
+    """
+
+    extent: int = 1
+    stride: int = 1
+    before: int = 0
+
+    def changed(self, changed: Interval, size: int) -> Interval:
+        """Give the outputs, of `size`, that read a changed input.
+
+        Where none does, it is one output all the same, since a window has to be somewhere.
+
+        >>> Reach(extent=3, stride=2, before=1).changed(Interval(np.array([4]), np.array([6])), 8)
+        Interval(start=array([2]), stop=array([4]))
+        """
+        first = -((self.extent - 1 - self.before - changed.start) // self.stride)
+        last = (changed.stop - 1 + self.before) // self.stride
+        start = np.clip(first, 0, size - 1)
+        return Interval(start, np.clip(last + 1, start + 1, size))
+
+    def first_input(self, output: Ends) -> Ends:
+        """Give the first input that an output reads; it may lie in the padding, before 0."""
+        return output * self.stride - self.before
+
+    def inputs(self, outputs: int) -> int:
+        """Give how many inputs so many neighbouring outputs read."""
+        return (outputs - 1) * self.stride + self.extent
