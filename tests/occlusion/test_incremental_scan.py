@@ -13,7 +13,7 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.incremental import Plans, scan, scan_exact
+from iconoscope.occlusion.incremental import Plans, engine, scan, scan_exact
 
 
 class ChannelsLast(nn.Module):
@@ -306,7 +306,7 @@ def test_what_cannot_be_traced_is_answered_plainly(always):
 
 def test_an_engine_that_errs_is_not_trusted(always, monkeypatch):
     network, image = awake(nn.Sequential(nn.Conv2d(3, 6, 3), HEADS["mean"](6)), (24, 24), 0)
-    wrong = scan.run_plan
+    wrong = engine.run_plan
     monkeypatch.setattr(scan, "run_plan", lambda *given: wrong(*given) + np.array([0.01, 0, 0, 0], np.float32))
     plans, grid = Plans(), make_grid((24, 24), patch=8, stride=8)
     found, oracle = both(network, image, grid, plans=plans)
