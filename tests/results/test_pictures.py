@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -83,3 +84,11 @@ def test_the_heat_map_marks_the_minimum_and_the_clean_answer():
     bar = figure.axes[1]
     assert any(np.allclose(line.get_ydata(), result.clean[1]) for line in bar.lines)
     plt.close(figure)
+
+
+def test_rounding_is_not_painted_red():
+    result = occlusion()
+    flat = np.broadcast_to(result.clean, result.occluded.shape) + np.float32(1e-8)
+    quiet = replace(result, occluded=flat.astype(np.float32), measure="mean activation")
+    laid = quiet.overlaid().astype(int)
+    assert (laid == laid[..., :1]).all()

@@ -136,7 +136,9 @@ class Occlusion(Result):
 
     def overlaid(self) -> NDArray[np.uint8]:
         """Lay the drop in red over the picture (height, width, 3); the strongest red is a drop of `full_red`."""
-        return overlay(self.picture, self.drop_by_pixel() / max(self.full_red, 1e-12))
+        rounding = 1e-6 * max(1.0, abs(float(self.clean[self.target])))
+        share = self.drop_by_pixel() / self.full_red if self.full_red > rounding else np.zeros(self.picture.shape[:2])
+        return overlay(self.picture, share)
 
     @cached_property
     def full_red(self) -> float:
