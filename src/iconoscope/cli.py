@@ -269,8 +269,7 @@ def _runner(name: str) -> Callable[..., int]:
     def run(**given: Any) -> int:
         output = {key: given.pop(key, False) for key in _OPTIONS}
         # cyclopts hands over only what was typed.
-        typed = {name: option.declared.default for name, option in options.items()} | given
-        given = {name: value for name, value in typed.items() if value is not inspect.Parameter.empty}
+        given = {name: option.declared.default for name, option in options.items()} | given
         own = {options[key].parameter: value for key, value in given.items() if not options[key].maker}
         made: dict[str, dict[str, Any]] = {}
         for key, value in given.items():

@@ -156,17 +156,16 @@ def _write_through(path: Path, data: bytes) -> None:
 
 
 def _move(aside: Path, folder: Path, *, replace: bool) -> None:
-    taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
-    if taken and not is_record(folder):
+    if is_record(folder):
+        if replace:
+            old = aside.with_suffix(".old")
+            folder.rename(old)
+            aside.rename(folder)
+            shutil.rmtree(old)
+        return
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty:
         raise FileExistsError(errno.EEXIST, "something else is there already")
-    if taken and not replace:
-        return
-    if taken:
-        old = aside.with_suffix(".old")
-        folder.rename(old)
-        aside.rename(folder)
-        shutil.rmtree(old)
-        return
     try:
         aside.rename(folder)
     except OSError:

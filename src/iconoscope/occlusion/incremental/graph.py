@@ -101,11 +101,6 @@ class Step:
         """Multiplications for one whole image."""
         return self.cost * (self.map.area if self.map else 1)
 
-    @property
-    def pointwise(self) -> bool:
-        """Whether each pixel is made of nothing but the same pixel of the inputs."""
-        return self.reach == (Reach(), Reach())
-
 
 @dataclass(frozen=True)
 class Graph:

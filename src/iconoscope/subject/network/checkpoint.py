@@ -40,14 +40,11 @@ class Checkpoint:
         The state dict, out of its wrappers.
     configuration : dict
         ``preprocessing`` and ``classes`` where the file has them.
-    unwrapped : tuple of str
-        The keys under which the state dict was found, from the outside in.
     """
 
     path: Path
     weights: dict[str, torch.Tensor]
     configuration: dict[str, Any] = field(default_factory=dict)
-    unwrapped: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: str | Path, *, trust_pickle: bool = False) -> Checkpoint:
@@ -137,27 +134,24 @@ def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
             f"{path} is not a whole file of weights ({path.stat().st_size:,} bytes): {type(error).__name__}.",
             hint=_AGAIN,
         ) from error
-    weights, unwrapped = _without_wrappers(loaded, path)
-    return Checkpoint(path, weights, {}, unwrapped)
+    return Checkpoint(path, _without_wrappers(loaded, path))
 
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
 
 
-def _without_wrappers(loaded: Any, path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+def _without_wrappers(loaded: Any, path: Path) -> dict[str, torch.Tensor]:
     import torch
     from torch import nn
 
-    unwrapped: list[str] = []
     while True:
         if isinstance(loaded, nn.Module):  # only with trust_pickle
             loaded = loaded.state_dict()
-            unwrapped.append("module's state_dict()")
         if not isinstance(loaded, dict):
             raise CheckpointError(f"{path} holds a {type(loaded).__name__}, not a state dict.")
         if loaded and all(isinstance(value, torch.Tensor) for value in loaded.values()):
-            return dict(loaded), tuple(unwrapped)
+            return dict(loaded)
         found = [name for name in WRAPPERS if isinstance(loaded.get(name), dict | nn.Module) and loaded[name]]
         if len(found) > 1:
             warnings.warn(
@@ -167,7 +161,6 @@ def _without_wrappers(loaded: Any, path: Path) -> tuple[dict[str, torch.Tensor],
             )
         if found:
             loaded = loaded[found[0]]
-            unwrapped.append(found[0])
         else:
             raise CheckpointError(
                 f"{path} holds no state dict: its keys are {shortened(map(str, loaded)) or 'none'}.",
