@@ -10,6 +10,7 @@ from PIL import Image
 
 import iconoscope as ico
 from iconoscope.cli import COMMANDS, main
+from iconoscope.demo.photographs import keep_photographs
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,11 +18,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def photographs(tmp_path):
     """Four photographs of cars in class folders, with masks beside them."""
-    for image in ico.demo_images(4, seed=5):
-        for kind, pixels in (("photographs", image.pixels), ("masks", np.asarray(image.mask))):
-            path = tmp_path / kind / str(image.label) / f"{image.id}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
+    keep_photographs(ico.demo_images(4, seed=5), tmp_path)
     return tmp_path / "photographs"
 
 

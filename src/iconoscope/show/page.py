@@ -116,6 +116,9 @@ class _Page:
         shared = {name for name, count in Counter(names.values()).items() if count > 1}
         return {digest: f"{name} [{digest[:6]}]" if name in shared else name for digest, name in names.items()}
 
+    def name(self, result: Result) -> str:
+        return self.names[result.question.weights]
+
     @property
     def heading(self) -> str:
         names = list(self.names.values())
@@ -124,12 +127,12 @@ class _Page:
     @cached_property
     def exchanges(self) -> list[_Exchanged]:
         found = [result for result in self.results if isinstance(result, Exchange)]
-        return [_Exchanged(alike, self.names) for alike in _grouped(found, _same_exchange)]
+        return [_Exchanged(alike, self.name) for alike in _grouped(found, _same_exchange)]
 
     @cached_property
     def images(self) -> list[_Occluded]:
         found = [result for result in self.results if isinstance(result, Occlusion)]
-        return [_Occluded(alike, self.names) for alike in _grouped(found, lambda result: result.question.pixels)]
+        return [_Occluded(alike) for alike in _grouped(found, lambda result: result.question.pixels)]
 
     @property
     def shown(self) -> list[_Occluded]:
@@ -163,7 +166,7 @@ class _Exchanged:
     """The same images exchanged before several networks."""
 
     results: list[Exchange]
-    names: dict[str, str]
+    name: Callable[[Result], str]  # of the network that answered, as the whole page calls it
 
     WORDS: ClassVar = {
         "background": "follows the background",
@@ -178,9 +181,6 @@ class _Exchanged:
 
     def finding(self, result: Exchange) -> str:
         return f"{self.name(result)} {self.WORDS[result.follows]}."
-
-    def name(self, result: Exchange) -> str:
-        return self.names[result.question.weights]
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -216,14 +216,10 @@ class _Occluded:
     """One image, covered patch by patch before several networks."""
 
     results: list[Occlusion]
-    names: dict[str, str]
 
     @property
     def first(self) -> Occlusion:
         return self.results[0]
-
-    def name(self, result: Occlusion) -> str:
-        return self.names[result.question.weights]
 
     def picture(self, result: Occlusion) -> str:
         return _photograph(result.picture)
