@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import iconoscope as ico
+from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.incremental import Plans, engine, scan, scan_exact
@@ -158,10 +159,11 @@ def awake(module, size, seed):
 def both(network, image, grid, unit="prob:a", plans=None, fill=None, **settings):
     if fill is None:
         fill = torch.randn(image.shape, generator=torch.Generator().manual_seed(1)).to(image.dtype)
+    cover = Cover(fill)
     with network.questioned(), torch.inference_mode():
         unit = network.resolve(unit)
-        return scan_exact(network, image, fill, grid, unit, plans=plans, **settings), scan_dense(
-            network, image, fill, grid, unit
+        return scan_exact(network, image, cover, grid, unit, plans=plans, **settings), scan_dense(
+            network, image, cover, grid, unit
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.progress import track
 from iconoscope.subject.network import Network
@@ -51,7 +52,7 @@ def best_batch(size: tuple[int, int]) -> int:
 
 
 def scan_dense(
-    network: Network, image: torch.Tensor, fill: torch.Tensor, grid: Grid, unit: Unit, *, batch: int | None = None
+    network: Network, image: torch.Tensor, cover: Cover, grid: Grid, unit: Unit, *, batch: int | None = None
 ) -> Scan:
     """Put the patch at every position of the grid and ask.
 
@@ -59,8 +60,10 @@ def scan_dense(
     ----------
     network
         In evaluation mode.
-    image, fill
-        The image and what covers it, both (channels, height, width) in the network's input space.
+    image
+        (channels, height, width), in the network's input space.
+    cover
+        What covers it.
     grid
         The positions.
     unit
@@ -69,15 +72,13 @@ def scan_dense(
         How many positions go through the network at once.
     """
     batch = batch or best_batch(grid.size)
-    image, fill = image.to(network.device), fill.to(network.device)
+    image = image.to(network.device)
+    cover = cover.to(image)
     starts = range(0, len(grid), batch)
     answers: list[NDArray[np.float32]] = []
     for first in track(starts, "positions"):
         positions = range(first, min(first + batch, len(grid)))
-        covered = image.repeat(len(positions), 1, 1, 1)
-        for place, position in enumerate(positions):
-            rows, columns = grid.window(position)
-            covered[place, :, rows, columns] = fill[:, rows, columns]
+        covered = torch.stack([cover.over(image, grid, position) for position in positions])
         answers.append(respond(network, covered, unit).values.cpu().numpy())
     occluded = np.concatenate(answers).reshape(*grid.shape, -1)
     return Scan(occluded, f"dense: {len(grid)} positions, the whole network on each, {batch} at a time")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning, QuestionError, nearest
+from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.fills import Fill, read_fill
 from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.progress import track
@@ -250,7 +251,7 @@ class _Scan:
 
         clean, names, target, measure = clean_response(self.network, tensor, unit)
         fill = self.fill.field(picture, self.network.preprocessing, self.grid.patch, self.seed)
-        scan = self.answer(self.network, tensor, torch.from_numpy(fill), self.grid, unit, batch=self.batch)
+        scan = self.answer(self.network, tensor, Cover(torch.from_numpy(fill)), self.grid, unit, batch=self.batch)
         return Occlusion(
             question=question,
             top=self.grid.top,

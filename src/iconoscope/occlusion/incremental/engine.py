@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.incremental.graph import Graph, Map, Step
 from iconoscope.occlusion.incremental.plan import Action, Plan
 from iconoscope.progress import track
@@ -47,21 +48,24 @@ class Clean:
         return self._rows[name]
 
 
-def run_plan(plan: Plan, image: torch.Tensor, fill: torch.Tensor) -> NDArray[np.float32]:
+def run_plan(plan: Plan, image: torch.Tensor, cover: Cover) -> NDArray[np.float32]:
     """Give the network's answers with the patch at every position, (grid rows, grid columns, outputs).
 
     Parameters
     ----------
     plan
         For this network and these positions.
-    image, fill
-        The image and what covers it, both (channels, height, width).
+    image
+        (channels, height, width).
+    cover
+        What covers it.
     """
     clean = Clean(plan.graph, image)
+    paint = _paint(cover)
     answers: NDArray[np.float32] | None = None
     for number in track(range(len(plan.chunks)), "positions"):
         chunk = plan.chunks[number]
-        found = _run(plan.graph, plan.actions(number, image.device), clean, fill).float().cpu().numpy()
+        found = _run(plan.graph, plan.actions(number, image.device), clean, paint).float().cpu().numpy()
         if answers is None:
             answers = np.empty((*plan.grid.shape, found.shape[1]), np.float32)
         answers[chunk.rows[: chunk.count], chunk.columns[: chunk.count]] = found[: chunk.count]
@@ -69,14 +73,14 @@ def run_plan(plan: Plan, image: torch.Tensor, fill: torch.Tensor) -> NDArray[np.
     return answers
 
 
-def _run(graph: Graph, actions: tuple[Action, ...], clean: Clean, fill: torch.Tensor) -> torch.Tensor:
+def _run(graph: Graph, actions: tuple[Action, ...], clean: Clean, paint: torch.Tensor) -> torch.Tensor:
     """Give the answers for one chunk, (positions, outputs)."""
     values: dict[str, Any] = {}
     joined: dict[str, torch.Tensor] = {}  # clean pixels, padding and windows of a step, one after another
     for action in actions:
         step = action.step
         if step.operator is None:
-            values[step.name] = _covered(step, action, clean, fill)
+            values[step.name] = _covered(step, action, clean, paint)
         elif step.kind == "mean" and not action.whole:
             values[step.name] = _mean(graph.by_name[step.inputs[0]], action, clean, values)
         else:
@@ -101,9 +105,17 @@ def _run(graph: Graph, actions: tuple[Action, ...], clean: Clean, fill: torch.Te
     return values[graph.output]
 
 
-def _covered(step: Step, action: Action, clean: Clean, fill: torch.Tensor) -> torch.Tensor:
+def _paint(cover: Cover) -> torch.Tensor:
+    """Give the pixels of the cover one below another, (pixels, channels)."""
+    if cover.picture is not None:
+        return cover.picture.flatten(1).T
+    assert cover.colours is not None
+    return cover.colours.flatten(0, 1)
+
+
+def _covered(step: Step, action: Action, clean: Clean, paint: torch.Tensor) -> torch.Tensor:
     assert step.map is not None and action.own is not None
-    both = torch.cat([clean.rows(step.name)[: step.map.area], step.map.as_rows(fill[None])])
+    both = torch.cat([clean.rows(step.name)[: step.map.area], paint])
     return step.map.from_rows(both.index_select(0, action.own), action.size)
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
+from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import Scan, scan_dense
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.capture import CaptureError, capture
@@ -49,7 +50,7 @@ class Plans:
 def scan_exact(
     network: Network,
     image: torch.Tensor,
-    fill: torch.Tensor,
+    cover: Cover,
     grid: Grid,
     unit: Unit,
     *,
@@ -66,8 +67,10 @@ def scan_exact(
     ----------
     network
         In evaluation mode.
-    image, fill
-        The image and what covers it, both (channels, height, width) in the network's input space.
+    image
+        (channels, height, width), in the network's input space.
+    cover
+        What covers it.
     grid
         The positions.
     unit
@@ -80,25 +83,26 @@ def scan_exact(
         Bytes that maps, indices and one chunk of positions may take together, the weights not counted.
     """
     plans = Plans() if plans is None else plans
-    image, fill = image.to(network.device), fill.to(network.device)
+    image = image.to(network.device)
+    cover = cover.to(image)
     if not isinstance(unit, ClassUnit):
         return _dense(
-            network, image, fill, grid, unit, batch, "units inside the network are asked one position at a time"
+            network, image, cover, grid, unit, batch, "units inside the network are asked one position at a time"
         )
     if plans.plan is None and not plans.refusal:
         _plan(plans, network, image, grid, batch, memory)
     if plans.plan is None:
-        return _dense(network, image, fill, grid, unit, batch, plans.refusal)
-    logits = run_plan(plans.plan, image, fill)
+        return _dense(network, image, cover, grid, unit, batch, plans.refusal)
+    logits = run_plan(plans.plan, image, cover)
     answers = torch.from_numpy(logits)
     occluded = (answers if unit.kind == "logit" else answers.softmax(2)).numpy()
     if not np.isfinite(occluded).all():
-        return _dense(network, image, fill, grid, unit, batch, "the incremental engine answered NaN or infinity")
+        return _dense(network, image, cover, grid, unit, batch, "the incremental engine answered NaN or infinity")
     if not plans.checked:
-        error = _error(network, image, fill, grid, unit, occluded)
+        error = _error(network, image, cover, grid, unit, occluded)
         if error > TOLERANCE:
             plans.plan, plans.refusal = None, f"the incremental engine differed by {error:.1g} and was not trusted"
-            return _dense(network, image, fill, grid, unit, batch, plans.refusal)
+            return _dense(network, image, cover, grid, unit, batch, plans.refusal)
         plans.checked = True
     return Scan(occluded, describe(plans.plan))
 
@@ -136,14 +140,14 @@ def _work(network: Network, image: torch.Tensor) -> float:
 
 
 def _dense(
-    network: Network, image: torch.Tensor, fill: torch.Tensor, grid: Grid, unit: Unit, batch: int | None, why: str
+    network: Network, image: torch.Tensor, cover: Cover, grid: Grid, unit: Unit, batch: int | None, why: str
 ) -> Scan:
-    scan = scan_dense(network, image, fill, grid, unit, batch=batch)
+    scan = scan_dense(network, image, cover, grid, unit, batch=batch)
     return Scan(scan.occluded, f"{scan.plan}; {why}")
 
 
 def _error(
-    network: Network, image: torch.Tensor, fill: torch.Tensor, grid: Grid, unit: Unit, occluded: NDArray[np.float32]
+    network: Network, image: torch.Tensor, cover: Cover, grid: Grid, unit: Unit, occluded: NDArray[np.float32]
 ) -> float:
     """Give the largest difference from naive answers: at the corners, in the centre and at two places drawn at random."""
     rows, columns = grid.shape
@@ -151,10 +155,7 @@ def _error(
     drawn = np.random.default_rng(0).integers(len(grid), size=2).tolist()
     error = 0.0
     for position in dict.fromkeys([*corners, (rows // 2) * columns + columns // 2, *drawn]):
-        covered = image.clone()
-        down, across = grid.window(position)
-        covered[:, down, across] = fill[:, down, across]
-        naive = respond(network, covered[None], unit).values[0].cpu().numpy()
+        naive = respond(network, cover.over(image, grid, position)[None], unit).values[0].cpu().numpy()
         difference = float(np.abs(naive - occluded[divmod(position, columns)]).max())
         error = max(error, difference / max(1.0, float(np.abs(naive).max())))
     return error
