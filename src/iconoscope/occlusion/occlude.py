@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
@@ -36,7 +35,7 @@ __all__ = ["METHODS", "occlude"]
 def _exact(images: int) -> Callable[..., Scan]:
     from iconoscope.occlusion.incremental import Plans, scan_exact
 
-    return partial(scan_exact, plans=Plans(images))
+    return lambda *question, batch, **settings: scan_exact(*question, plans=Plans(images), **settings)
 
 
 def _dense(images: int) -> Callable[..., Scan]:

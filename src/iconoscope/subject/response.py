@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Response", "activations", "respond"]
+__all__ = ["Response", "activations", "respond", "responding"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,21 @@ def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
     if not bool(response.values.isfinite().all()):
         raise NonFiniteError(f"{unit} of {network.name} answers NaN or infinity.")
     return response
+
+
+def responding(network: Network, unit: LayerUnit) -> nn.Module:
+    """Give a module that answers as `respond` does, (images, outputs), for tracing; it shares the network's weights."""
+    from torch import nn
+
+    class Responding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network.module
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return _read(activations(network, batch, unit.layer), unit).values
+
+    return Responding().eval()
 
 
 def _read(maps: torch.Tensor, unit: LayerUnit) -> Response:

@@ -1,7 +1,6 @@
 """From a module to steps: torch.export traces it, and every operation is asked how a change passes through it.
 
-What is not known here becomes a step of kind `whole`, which runs the captured operator as it is: unknown costs speed, never
-correctness.
+What is not known here becomes a step that runs the captured operator on whole maps: unknown costs speed, never correctness.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch.export import Dim, ExportedProgram, export
 
 from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, Graph, Map, Step
 from iconoscope.occlusion.incremental.operators import Call, Part
-from iconoscope.occlusion.incremental.reading import Reading, bytes_of
+from iconoscope.occlusion.incremental.reading import TRACED, Reading, bytes_of
 from iconoscope.occlusion.incremental.translation import translate
 
 __all__ = ["CaptureError", "capture"]
@@ -40,14 +39,55 @@ def capture(module: nn.Module, image: torch.Tensor) -> Graph:
     try:
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.export warns about torch's own code
-            batch = torch.zeros(2, *image.shape, dtype=image.dtype, device=image.device)
+            batch = torch.zeros(TRACED, *image.shape, dtype=image.dtype, device=image.device)
             open_batch = ({0: Dim("batch", min=1, max=LARGEST_BATCH)},)
-            program = export(module, (batch,), dynamic_shapes=open_batch, strict=False).run_decompositions({})
+            program = export(module, (batch,), dynamic_shapes=open_batch, strict=False)
+            if not _can_be_followed(program):
+                # Writes into views of other tensors: torch takes them apart itself, which takes several times as long.
+                program = program.run_decompositions({})
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CaptureError(f"torch.export cannot trace the network ({lines[0][:120].strip()})") from error
     with torch.no_grad():
         return _graph(program)
+
+
+def _can_be_followed(program: ExportedProgram) -> bool:
+    """Whether all that is written in place is a tensor's own memory, and there is an operator that does it elsewhere."""
+    seen: set[fx.Node] = set()
+    for node in program.graph.nodes:
+        seen.add(node)
+        if node.op != "call_function" or not _writes(node):
+            continue
+        written = node.args[0]
+        views = [user for user in written.users if user in seen and _may_be_view(user)]
+        if _elsewhere(node) is None or written.op == "placeholder" or _may_be_view(written) or views:
+            return False
+    return True
+
+
+def _writes(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _elsewhere(node: fx.Node) -> torch._ops.OpOverload | None:
+    """Give the operator that does the same without writing into its input."""
+    assert isinstance(node.target, torch._ops.OpOverload)
+    name = node.target._schema.name.removeprefix("aten::")
+    packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
+    return getattr(packet, node.target._overloadname, None)
+
+
+def _may_be_view(node: fx.Node) -> bool:
+    """Whether what a node answers may lie in the memory of what it reads."""
+    if node.target is operator.getitem:
+        source = node.args[0]
+        return isinstance(source, fx.Node) and _may_be_view(source)
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return False
+    if node.target._opname in ("dropout", "feature_dropout", "contiguous", "to", "reshape"):
+        return True
+    return any(value.alias_info is not None and not value.alias_info.is_write for value in node.target._schema.returns)
 
 
 def _graph(program: ExportedProgram) -> Graph:
@@ -56,7 +96,13 @@ def _graph(program: ExportedProgram) -> Graph:
     _read_inputs(reading, program)
     for node in program.graph.nodes:
         if node.op == "call_function":
+            written = node.args[0] if _writes(node) else None
+            if written is not None:
+                node.target = _elsewhere(node)
             _read(reading, node)
+            if isinstance(written, fx.Node):
+                # Whoever reads the tensor from here on reads what was written.
+                reading.names[written] = reading.names[node]
     (result,) = next(node for node in program.graph.nodes if node.op == "output").args
     if len(result) != 1 or result[0] not in reading.names:
         raise CaptureError("the network does not answer one tensor")
@@ -85,6 +131,7 @@ def _read_inputs(reading: Reading, program: ExportedProgram) -> None:
             reading.constants[node] = value.detach() if isinstance(value, torch.Tensor) else value
         elif not reading.steps:
             shape = node.meta["val"].shape
+            reading.batch = shape[0]
             picture = Map((int(shape[2]), int(shape[3])), CHANNELS_FIRST, int(shape[1]))
             reading.keep(node, Step(node.name, "input", (), None, picture, size=bytes_of(node)))
         else:

@@ -2,107 +2,159 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from iconoscope.occlusion.cover import Cover
+from iconoscope.occlusion.incremental.action import Action, make_actions
 from iconoscope.occlusion.incremental.graph import Graph, Map, Step
-from iconoscope.occlusion.incremental.plan import Action, Plan
+from iconoscope.occlusion.incremental.layout import PADS, Layout
+from iconoscope.occlusion.incremental.operators import Operator
+from iconoscope.occlusion.incremental.plan import Chunk, Plan
 from iconoscope.progress import track
 
-__all__ = ["Clean", "run_plan"]
+__all__ = ["Clean", "Runner", "run_graph"]
+
+TAIL = 256
+"""Positions that are waited for before the steps after the last map run for all of them: their weights are read once."""
+
+
+def run_graph(graph: Graph, batch: torch.Tensor, keep: set[str] | None = None) -> dict[str, Any]:
+    """Run all steps on whole images (n, channels, height, width); give the answers of those to keep (the last alone)."""
+    keep = {graph.output} if keep is None else keep
+    kept: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for step in graph.steps:
+        if step.kind == "batch":
+            value: Any = len(batch)
+        elif step.operator is None:
+            value = batch.contiguous(memory_format=torch.channels_last)
+        else:
+            value = step.operator.whole([values[name] for name in step.inputs])
+        values[step.name] = value
+        if step.name in keep:
+            kept[step.name] = value
+        for name in graph.last_reads.get(step.name, ()):
+            del values[name]
+    return kept
 
 
 class Clean:
     """What every step answers to the image with nothing covered."""
 
     def __init__(self, graph: Graph, image: torch.Tensor) -> None:
-        self.means: dict[str, torch.Tensor] = {}
-        self._maps: dict[str, tuple[Map, torch.Tensor]] = {}
-        self._rows: dict[str, torch.Tensor] = {}
-        values: dict[str, Any] = {}
-        for step in graph.steps:
-            if step.operator is None:
-                value = image[None].contiguous(memory_format=torch.channels_last)
-            else:
-                value = step.operator.whole([values[name] for name in step.inputs])
-            values[step.name] = value
-            if step.map is not None:
-                self._maps[step.name] = (step.map, value)
-            elif step.kind == "mean":
-                self.means[step.name] = value
-            for name in graph.last_reads.get(step.name, ()):
-                del values[name]
+        self.image = image
+        needed = {step.name for step in graph.steps if step.map is not None or step.kind == "mean"}
+        self._graph = graph
+        self._values = run_graph(graph, image[None], needed)
+        self._sums: dict[str, torch.Tensor] = {}
+        self._pads: dict[tuple[int, torch.dtype], torch.Tensor] = {}
 
     def rows(self, name: str) -> torch.Tensor:
-        """Give a map as (pixels, channels), with the two rows of padding after it."""
-        if name not in self._rows:
-            map, value = self._maps.pop(name)
-            rows = map.as_rows(value)
+        """Give a map as (pixels, channels)."""
+        value = self._values[name]
+        if value.ndim != 2:
+            map = self._graph.by_name[name].map
+            assert map is not None
+            value = self._values[name] = map.as_rows(value)
+        return value
+
+    def mean(self, name: str) -> torch.Tensor:
+        """Give the answer of a step that takes the mean."""
+        return self._values[name]
+
+    def pads(self, name: str) -> torch.Tensor:
+        """Give the rows of padding for a map, (`PADS`, channels)."""
+        rows = self.rows(name)
+        key = (rows.shape[1], rows.dtype)
+        if key not in self._pads:
             lowest = float("-inf") if rows.is_floating_point() else 0
-            pads = [rows.new_zeros(1, map.channels), rows.new_full((1, map.channels), lowest)]
-            self._rows[name] = torch.cat([rows, *pads])
-        return self._rows[name]
+            self._pads[key] = torch.cat([rows.new_zeros(1, key[0]), rows.new_full((1, key[0]), lowest)])
+            assert len(self._pads[key]) == PADS
+        return self._pads[key]
+
+    def sum(self, name: str, layout: Layout) -> torch.Tensor:
+        """Give the sums over the windows of a map, (positions, channels), from a table of sums (Crow 1984)."""
+        map = self._graph.by_name[name].map
+        assert map is not None
+        if name not in self._sums:
+            rows = self.rows(name).view(*map.size, map.channels)
+            exact = rows if rows.device.type == "mps" else rows.double()  # there is no double precision on mps
+            self._sums[name] = torch.nn.functional.pad(exact.cumsum(0).cumsum(1), (0, 0, 1, 0, 1, 0))
+        table = self._sums[name]
+        top, left = (torch.from_numpy(each).to(table.device) for each in (layout.top, layout.left))
+        bottom, right = top + torch.from_numpy(layout.height).to(top), left + torch.from_numpy(layout.width).to(left)
+        return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
 
 
-def run_plan(plan: Plan, image: torch.Tensor, cover: Cover) -> NDArray[np.float32]:
-    """Give the network's answers with the patch at every position, (grid rows, grid columns, outputs).
+class Runner:
+    """Runs the chunks of a plan on one image after another.
 
-    Parameters
-    ----------
-    plan
-        For this network and these positions.
-    image
-        (channels, height, width).
-    cover
-        What covers it.
+    Indices are kept from one image to the next as long as there is room for them.
     """
-    clean = Clean(plan.graph, image)
-    paint = _paint(cover)
-    answers: NDArray[np.float32] | None = None
-    for number in track(range(len(plan.chunks)), "positions"):
-        chunk = plan.chunks[number]
-        found = _run(plan.graph, plan.actions(number, image.device), clean, paint).float().cpu().numpy()
-        if answers is None:
-            answers = np.empty((*plan.grid.shape, found.shape[1]), np.float32)
-        answers[chunk.rows[: chunk.count], chunk.columns[: chunk.count]] = found[: chunk.count]
-    assert answers is not None
-    return answers
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._kept: dict[tuple[int, bool], tuple[Action, ...]] = {}
+        self._tail, self._crossing = _tail(plan.graph)
+
+    def run(self, clean: Clean, cover: Cover) -> Iterator[tuple[list[Chunk], torch.Tensor]]:
+        """Give some chunks and the network's answers at their positions (positions, outputs), until all are done."""
+        paint = _paint(cover)
+        picture = torch.cat([clean.rows(self.plan.graph.steps[0].name), paint])
+        waiting: list[dict[str, Any]] = []
+        chunks: list[Chunk] = []
+        for number, chunk in enumerate(track(self.plan.chunks, "positions")):
+            actions = self._actions(number, chunk, colours=cover.picture is None, device=paint.device)
+            values = _run(self.plan.graph, actions[: self._tail], clean, picture, len(chunk))
+            waiting.append({step.name: values[step.name] for step in self._crossing})
+            chunks.append(chunk)
+            if sum(map(len, chunks)) >= TAIL or number == len(self.plan.chunks) - 1:
+                yield chunks, self._finish(waiting, sum(map(len, chunks)))
+                waiting, chunks = [], []
+
+    def _finish(self, waiting: list[dict[str, Any]], count: int) -> torch.Tensor:
+        """Run the steps after the last map for all positions that wait."""
+        graph = self.plan.graph
+        values: dict[str, Any] = {
+            step.name: torch.cat([each[step.name] for each in waiting]) if step.kind != "batch" else count
+            for step in self._crossing
+        }
+        for step in graph.steps[self._tail :]:
+            assert step.operator is not None or step.kind == "batch"
+            inputs = [values[name] for name in step.inputs]
+            values[step.name] = count if step.operator is None else step.operator.whole(inputs)
+        return values[graph.output]
+
+    def _actions(self, number: int, chunk: Chunk, *, colours: bool, device: torch.device) -> tuple[Action, ...]:
+        key = (number, colours)
+        if key in self._kept:
+            return self._kept[key]
+        actions = make_actions(self.plan, chunk, colours=colours, device=device)
+        held = sum(action.bytes for kept in self._kept.values() for action in kept)
+        if held + sum(action.bytes for action in actions) <= self.plan.kept_bytes:
+            self._kept[key] = actions
+        return actions
 
 
-def _run(graph: Graph, actions: tuple[Action, ...], clean: Clean, paint: torch.Tensor) -> torch.Tensor:
-    """Give the answers for one chunk, (positions, outputs)."""
-    values: dict[str, Any] = {}
-    joined: dict[str, torch.Tensor] = {}  # clean pixels, padding and windows of a step, one after another
-    for action in actions:
-        step = action.step
-        if step.operator is None:
-            values[step.name] = _covered(step, action, clean, paint)
-        elif step.kind == "mean" and not action.whole:
-            values[step.name] = _mean(graph.by_name[step.inputs[0]], action, clean, values)
-        else:
-            inputs = []
-            for name, take in zip(step.inputs, action.takes, strict=True):
-                value = values[name]
-                if take is not None:
-                    index, size = take
-                    map = graph.by_name[name].map
-                    assert map is not None
-                    if name not in joined:
-                        joined[name] = torch.cat([clean.rows(name), map.as_rows(value)])
-                    value = map.from_rows(joined[name].index_select(0, index), size)
-                inputs.append(value)
-            value = step.operator.whole(inputs) if action.whole else step.operator.window(inputs)
-            if action.own is not None and step.factor is not None:
-                value = value * step.factor[action.own].view(-1, 1, *value.shape[2:])
-            values[step.name] = value
-        for name in graph.last_reads.get(step.name, ()):
-            del values[name]
-            joined.pop(name, None)
-    return values[graph.output]
+def _tail(graph: Graph) -> tuple[int, list[Step]]:
+    """Give the number of the first step after which nothing is a map or reads one, and the steps before it that are read.
+
+    Their answers for several chunks must be one behind another along the first axis.
+    """
+    found = len(graph.steps)
+    for number in range(len(graph.steps) - 1, -1, -1):
+        step = graph.steps[number]
+        if step.map is not None or any(graph.by_name[name].map is not None for name in step.inputs):
+            break
+        found = number
+    read = {name for step in graph.steps[found:] for name in step.inputs} | {graph.output}
+    crossing = [step for step in graph.steps[:found] if step.name in read]
+    if all(step.by_image and step.kind != "number" for step in crossing):
+        return found, crossing
+    return len(graph.steps), [graph.by_name[graph.output]]
 
 
 def _paint(cover: Cover) -> torch.Tensor:
@@ -113,16 +165,95 @@ def _paint(cover: Cover) -> torch.Tensor:
     return cover.colours.flatten(0, 1)
 
 
-def _covered(step: Step, action: Action, clean: Clean, paint: torch.Tensor) -> torch.Tensor:
-    assert step.map is not None and action.own is not None
-    both = torch.cat([clean.rows(step.name)[: step.map.area], paint])
-    return step.map.from_rows(both.index_select(0, action.own), action.size)
+def _run(graph: Graph, actions: Sequence[Action], clean: Clean, picture: torch.Tensor, count: int) -> dict[str, Any]:
+    """Run steps for one chunk; maps are (pixels of all windows, channels)."""
+    values: dict[str, Any] = {}
+    joined: dict[str, torch.Tensor] = {}  # clean pixels, padding and windows of a step, one after another
+    for action in actions:
+        step = action.step
+        if action.mode == "batch":
+            values[step.name] = count
+        elif action.mode == "mean":
+            values[step.name] = _mean(graph.by_name[step.inputs[0]], action, clean, values)
+        else:
+            parts = _answer(graph, action, picture, values, joined)
+            if action.layout is None:
+                values[step.name] = parts[0]
+            else:
+                if action.band is not None:
+                    assert step.map is not None
+                    first, last = (row * step.map.size[1] for row in action.band)
+                    joined[step.name] = torch.cat([clean.rows(step.name)[first:last], clean.pads(step.name), *parts])
+                    parts = [joined[step.name][last - first + PADS :]]
+                values[step.name] = parts[0] if len(parts) == 1 else torch.cat(parts)
+        for name in graph.last_reads.get(step.name, ()):
+            values.pop(name, None)
+            joined.pop(name, None)
+    return values
+
+
+def _answer(
+    graph: Graph, action: Action, picture: torch.Tensor, values: dict[str, Any], joined: dict[str, torch.Tensor]
+) -> list[Any]:
+    """Give what a step answers: the pixels of its windows, class by class or all in one; or one value that is no map."""
+    step, layout = action.step, action.layout
+    if action.mode == "paint":
+        assert action.own is not None
+        return [picture.index_select(0, action.own)]
+    assert step.operator is not None
+    inputs = []
+    for name, take in zip(step.inputs, action.takes, strict=True):
+        inputs.append(values[name] if take is None else joined[name].index_select(0, take.index))
+    maps = [graph.by_name[name].map for name in step.inputs]
+    if action.mode == "whole":
+        answer = step.operator.whole(
+            [x if map is None else map.from_rows(x, map.size) for map, x in zip(maps, inputs, strict=True)]
+        )
+        return [answer if step.map is None else step.map.as_rows(answer)]
+    assert step.map is not None and layout is not None
+    if action.mode == "pixels":
+        answer = step.operator.window([map.in_one(x) for map, x in zip(maps, inputs, strict=True) if map is not None])
+        parts = [step.map.as_rows(answer)]
+    else:
+        parts = _by_class(action, step.operator, step.map, maps, inputs)
+    if step.factor is not None and action.own is not None:
+        parts = [torch.cat(parts) * step.factor[action.own][:, None]]
+    return parts
+
+
+def _by_class(
+    action: Action, operator: Operator, map: Map, maps: list[Map | None], inputs: list[torch.Tensor]
+) -> list[torch.Tensor]:
+    step, layout = action.step, action.layout
+    assert layout is not None
+    take = next(take for take in action.takes if take is not None)
+    parts, first = [], 0
+    for own_size, size, members in zip(layout.sizes, take.region.sizes, take.region.members, strict=True):
+        last = first + len(members) * size[0] * size[1]
+        windows = [own.from_rows(x[first:last], size) for own, x in zip(maps, inputs, strict=True) if own is not None]
+        answer = operator.window(windows)
+        if step.crop is not None:
+            row, column = step.crop
+            answer = answer[:, :, row : row + own_size[0], column : column + own_size[1]]
+        parts.append(map.as_rows(answer))
+        first = last
+    return parts
 
 
 def _mean(before: Step, action: Action, clean: Clean, values: dict[str, Any]) -> torch.Tensor:
     """Give the clean mean and what the windows add to it."""
-    assert before.map is not None and action.own is not None and action.step.operator is not None
-    windows = values[before.name]
-    then = clean.rows(before.name).index_select(0, action.own).view(len(windows), -1, before.map.channels).sum(1)
-    now = action.step.operator.window([windows])
-    return clean.means[action.step.name] + (now - then.view(now.shape)) / before.map.area
+    assert before.map is not None
+    layout, rows = action.read, values[before.name]
+    assert layout is not None
+    sums, first = [], 0
+    for (tall, wide), members in zip(layout.sizes, layout.members, strict=True):
+        last = first + len(members) * tall * wide
+        sums.append(rows[first:last].view(len(members), tall * wide, -1).sum(1))
+        first = last
+    now = sums[0] if len(sums) == 1 else torch.cat(sums)
+    if layout.order is not None:
+        order = torch.from_numpy(layout.order).to(now.device)
+        now = torch.empty_like(now).index_copy_(0, order, now)
+    then = clean.sum(before.name, layout)
+    mean = clean.mean(action.step.name)
+    return mean + ((now - then) / before.map.area).to(now.dtype).view(-1, *mean.shape[1:])

@@ -9,14 +9,15 @@ from typing import Literal
 import torch
 
 from iconoscope.occlusion.incremental.operators import Operator
-from iconoscope.occlusion.incremental.reach import Reach
+from iconoscope.occlusion.incremental.reach import Reach, Rise
 
-__all__ = ["CHANNELS_FIRST", "CHANNELS_LAST", "Graph", "Kind", "Map", "Step"]
+__all__ = ["CHANNELS_FIRST", "CHANNELS_LAST", "EDGE", "LOWEST", "ZEROS", "Graph", "Kind", "Map", "Step"]
 
 CHANNELS_FIRST = (2, 3)
 CHANNELS_LAST = (1, 2)
+ZEROS, LOWEST, EDGE = 0, 1, 2
 
-Kind = Literal["input", "window", "mean", "whole", "number"]
+Kind = Literal["input", "window", "everywhere", "mean", "whole", "batch", "number"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Map:
         last = rows.view(-1, *size, self.channels)
         return last if self.axes == CHANNELS_LAST else last.permute(0, 3, 1, 2)
 
+    def in_one(self, rows: torch.Tensor) -> torch.Tensor:
+        """Give (pixels, channels) as one map with all pixels in one column."""
+        return self.from_rows(rows, (len(rows), 1))
+
 
 @dataclass(frozen=True)
 class Step:
@@ -62,8 +67,9 @@ class Step:
     name : str
         Its name in the graph.
     kind : str
-        input; window: each pixel is made of some pixels of its inputs, which are all maps; mean: over all rows and
-        columns; whole: of anything else nothing is known, it reads whole inputs; number: an integer such as the batch.
+        input; window: each pixel is made of some pixels of its inputs, which are all maps; everywhere: a map of which
+        every pixel changes with any pixel of its inputs; mean: over all rows and columns; whole: of anything else nothing
+        is known, it reads whole inputs; batch: how many images there are; number: an integer made of it.
     inputs : tuple of str
         The steps whose answers it reads.
     operator : Operator or None
@@ -73,7 +79,9 @@ class Step:
     reach : tuple of Reach
         Down and across: which pixels of its inputs a pixel is made of.
     padding : int
-        What is read beyond the border: 0 zeros, 1 minus infinity.
+        What is read beyond the border: `ZEROS`, `LOWEST` (minus infinity) or `EDGE` (the pixel at the border).
+    crop : tuple of int or None
+        Which row and column of what the operator makes of a region is the first of the window; None: it makes just that.
     factor : torch.Tensor or None
         (pixels,) what a window must be multiplied with.
     cost : int
@@ -82,6 +90,8 @@ class Step:
         Bytes of the answer for one image.
     layer : str
         The layer of the network that it belongs to.
+    by_image : bool
+        Whether the first axis of its answer is that of the images.
     """
 
     name: str
@@ -89,17 +99,24 @@ class Step:
     inputs: tuple[str, ...]
     operator: Operator | None
     map: Map | None
-    reach: tuple[Reach, Reach] = (Reach(), Reach())
+    reach: tuple[Reach | Rise, Reach | Rise] = (Reach(), Reach())
     padding: int = 0
+    crop: tuple[int, int] | None = None
     factor: torch.Tensor | None = None
     cost: int = 0
     size: int = 0
     layer: str = ""
+    by_image: bool = True
 
     @property
     def total(self) -> int:
         """Multiplications for one whole image."""
         return self.cost * (self.map.area if self.map else 1)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether a pixel is made of the pixels in the same place of its inputs, and of no others."""
+        return self.kind == "window" and self.reach == (Reach(), Reach())
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,23 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 
-__all__ = ["AveragePool", "Call", "Convolution", "Cut", "MaxPool", "Mean", "Operator", "Part", "Slot"]
+__all__ = [
+    "AveragePool",
+    "Call",
+    "Convolution",
+    "Cut",
+    "Enlarged",
+    "MaxPool",
+    "Mean",
+    "Operator",
+    "Part",
+    "Slot",
+    "Transposed",
+]
 
 Pair = tuple[int, int]
+Packed = dict[tuple[Any, ...] | bytes, torch.Tensor | None]
+"""A convolution's weights as oneDNN wants them: by the size of the input and, so that they are kept once, by their order."""
 
 
 class Operator(Protocol):
@@ -92,16 +106,16 @@ class Convolution:
     dilation: Pair
     groups: int
     relu: bool = False
-    _packed: list[torch.Tensor | None] = field(default_factory=list)
+    _packed: Packed = field(default_factory=dict)
 
     def scaled(self, scale: torch.Tensor, shift: torch.Tensor) -> Convolution:
         """Give the convolution followed by scale and shift of every channel."""
         bias = shift if self.bias is None else self.bias * scale + shift
-        return replace(self, weight=self.weight * scale[:, None, None, None], bias=bias, _packed=[])
+        return replace(self, weight=self.weight * scale[:, None, None, None], bias=bias, _packed={})
 
     def rectified(self) -> Convolution:
         """Give the convolution followed by a ReLU."""
-        return replace(self, relu=True, _packed=[])
+        return replace(self, relu=True, _packed={})
 
     def whole(self, values: Sequence[Any]) -> torch.Tensor:
         """Compute on whole inputs."""
@@ -112,9 +126,10 @@ class Convolution:
         return self._run(values[0], (0, 0))
 
     def _run(self, x: torch.Tensor, padding: Pair | str) -> torch.Tensor:
-        if not self._packed:
-            self._packed.append(self._pack(x))
-        packed = self._packed[0]
+        key = (*x.shape, *padding)
+        if key not in self._packed:
+            self._packed[key] = self._pack(x, padding)
+        packed = self._packed[key]
         if packed is None or isinstance(padding, str):
             return self._plain(x, padding)
         return self._fused(x, packed, padding)
@@ -137,18 +152,71 @@ class Convolution:
             "",
         )
 
-    def _pack(self, x: torch.Tensor) -> torch.Tensor | None:
-        """Give the weights in oneDNN's own order, if it is there and answers as the plain convolution does."""
-        if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+    def _pack(self, x: torch.Tensor, padding: Pair | str) -> torch.Tensor | None:
+        """Give the weights in the order that oneDNN wants for this size of input, if it is there.
+
+        The order differs from size to size, and to bring weights from one into another takes longer than the convolution.
+        Sizes of one order share the weights.
+        """
+        if isinstance(padding, str) or x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16):
+            return None
+        if not torch.backends.mkldnn.is_available():
             return None
         try:
             packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # pyright: ignore[reportAttributeAccessIssue]
-                self.weight.to_mkldnn(), (0, 0), self.stride, self.dilation, self.groups, list(x.shape)
+                self.weight.to_mkldnn(), padding, self.stride, self.dilation, self.groups, list(x.shape)
             )
-            fused, plain = self._fused(x[:1], packed, (0, 0)), self._plain(x[:1], (0, 0))
+            order = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(packed).numpy())
+            if order in self._packed:
+                return self._packed[order]
+            fused, plain = self._fused(x[:1], packed, padding), self._plain(x[:1], padding)
         except (AttributeError, RuntimeError):  # an older or a newer torch, or one without oneDNN
             return None
-        return packed if torch.allclose(fused, plain, rtol=1e-4, atol=1e-4 * float(plain.abs().max())) else None
+        scale = float(plain.abs().max())
+        agrees = torch.allclose(fused, plain, rtol=1e-4, atol=(1e-4 if x.dtype == torch.float32 else 3e-2) * scale)
+        self._packed[order] = packed if agrees else None
+        return self._packed[order]
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """A transposed convolution; over a window nothing is cut off, the step's `crop` does it."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    stride: Pair
+    padding: Pair
+    more: Pair  # output padding
+    dilation: Pair
+    groups: int
+
+    def whole(self, values: Sequence[Any]) -> torch.Tensor:
+        """Compute on whole inputs."""
+        return F.conv_transpose2d(
+            values[0], self.weight, self.bias, self.stride, self.padding, self.more, self.groups, self.dilation
+        )
+
+    def window(self, values: Sequence[Any]) -> torch.Tensor:
+        """Compute on windows."""
+        return F.conv_transpose2d(values[0], self.weight, self.bias, self.stride, 0, 0, self.groups, self.dilation)
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """Enlargement by whole numbers, nearest or bilinear."""
+
+    call: Call
+    by: Pair
+    mode: str
+
+    def whole(self, values: Sequence[Any]) -> torch.Tensor:
+        """Compute on whole inputs."""
+        return self.call.whole(values)
+
+    def window(self, values: Sequence[Any]) -> torch.Tensor:
+        """Compute on windows."""
+        size = [length * by for length, by in zip(values[0].shape[2:], self.by, strict=True)]
+        return F.interpolate(values[0], size, mode=self.mode)
 
 
 @dataclass(frozen=True)

@@ -1,122 +1,69 @@
-"""The plan for one geometry: which positions run together, what each step does for them, what it costs.
+"""The plan for one geometry: which positions run together, how the windows of each step lie, what it costs.
 
 It depends on the network and on where the patch is put, not on the image: it is made once and serves every image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.reach import Ends
-from iconoscope.occlusion.incremental.windows import (
-    Changes,
-    Sizes,
-    Window,
-    changes,
-    covered_pixels,
-    is_whole,
-    pixels,
-    sizes,
-    sources,
-    windows,
-)
+from iconoscope.occlusion.incremental.layout import CALL, PIXEL, Layout, arrange, regions, whole
+from iconoscope.occlusion.incremental.reach import Ends, Interval
 
-__all__ = ["Action", "Chunk", "Group", "Plan", "make_plan"]
+__all__ = ["Changes", "Chunk", "Plan", "changes", "make_plan"]
 
-WORKING_SET = 16 << 20
-"""Bytes that the largest step of a chunk may read and write, so that it stays in the cache of a processor."""
+WORKING_SET = 3.5 * (1 << 20)
+"""Bytes that a step of a chunk should read and write on average, for a network that does nothing but move numbers."""
 
-STEP_OVERHEAD = 1_000_000
-"""Multiplications that could be done in the time that it takes to start a step."""
+INTENSITY = 20.0
+"""Multiplications for a byte that take as long as moving it; a network that has more to do may have more in work at once."""
 
-SHAPE_OVERHEAD = 20_000_000
-"""Multiplications that could be done while oneDNN prepares a convolution for a new size of window or of chunk."""
+LARGEST_TENSOR = 30 << 20
+"""Bytes of one tensor: beyond 32 MiB the C library gets memory from the system anew each time, page by page."""
 
 SHAPES_KEPT = 1000
 """So many convolutions oneDNN keeps ready; beyond that it prepares them again and again."""
 
-GROUPS = (1, 2, 3, 4, 6)
-"""Into how many groups rows and columns of the grid may be put."""
+PREPARING = 10_000_000
+"""Multiplications that could be done while oneDNN prepares a convolution for a size that it has not seen."""
+
+Changes = dict[str, tuple[Interval, Interval]]
+Layouts = dict[str, Layout]
 
 
-@dataclass(frozen=True)
-class Group:
-    """Positions whose changes are of about the same size, so that they share windows of one size.
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Positions that run together: every pair of some grid rows and some grid columns.
 
     Attributes
     ----------
     rows, columns : ndarray of int64
-        The grid rows and the grid columns: every pair is a position.
-    sizes : dict
-        Of the windows of every step.
+        The grid rows and the grid columns.
+    layouts : dict
+        Of every step with a map.
     cost : int
-        Multiplications for one position.
-    live, busiest : int
-        Bytes for one position: all that is held at the same time, and what the largest step reads and writes.
+        Multiplications.
+    calls : int
+        Of operators.
+    live : int
+        Bytes held at the same time, at most.
     """
 
     rows: Ends
     columns: Ends
-    sizes: Sizes
+    layouts: Layouts
     cost: int
+    calls: int
     live: int
-    busiest: int
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Positions that run together.
-
-    Attributes
-    ----------
-    group : Group
-        Whose they are.
-    rows, columns : ndarray of int64
-        The grid row and grid column of each. The last may be repeated, so that all chunks of a group are of one size.
-    count : int
-        How many they are without the repetitions.
-    """
-
-    group: Group
-    rows: Ends
-    columns: Ends
-    count: int
-
-
-@dataclass(frozen=True)
-class Action:
-    """What one step does for a chunk.
-
-    Attributes
-    ----------
-    step : Step
-        The step.
-    whole : bool
-        Whether it computes whole maps, from whole inputs.
-    takes : tuple of Take
-        For every input: None if it is read as it is, or where its pixels are found and the size of a region.
-    own : torch.Tensor or None
-        Where the windows lie in the map that they belong to, if that is asked for; for the input, where their pixels are
-        found.
-    size : tuple of int
-        Of its windows.
-    """
-
-    step: Step
-    whole: bool
-    takes: tuple[tuple[torch.Tensor, tuple[int, int]] | None, ...]
-    own: torch.Tensor | None = None
-    size: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,19 +80,20 @@ class Plan:
         What changes in every step.
     chunks : tuple of Chunk
         In the order in which they run.
+    kept_bytes : int
+        Bytes that indices may take from one image to the next.
     """
 
     graph: Graph
     grid: Grid
     changed: Changes
     chunks: tuple[Chunk, ...]
-    kept_bytes: int  # for indices, from one image to the next
-    _actions: dict[int, tuple[Action, ...]]
+    kept_bytes: int
 
     @property
     def cost(self) -> int:
         """Multiplications for all positions."""
-        return sum(chunk.group.cost * len(chunk.rows) for chunk in self.chunks)
+        return sum(chunk.cost for chunk in self.chunks)
 
     @property
     def gain(self) -> float:
@@ -155,10 +103,9 @@ class Plan:
     @property
     def whole_from(self) -> str:
         """The layer from which on everything is computed whole for every position; empty if there is none."""
-        groups = {id(chunk.group): chunk.group for chunk in self.chunks}.values()
         layer = named = ""
         for step in reversed(self.graph.steps):
-            if step.map is not None and not all(is_whole(step, group.sizes) for group in groups):
+            if step.map is not None and not all(chunk.layouts[step.name].whole for chunk in self.chunks):
                 break
             if step.map is not None or step.cost:
                 named = step.layer or named
@@ -168,19 +115,35 @@ class Plan:
                 layer = named
         return layer
 
-    def actions(self, number: int, device: torch.device) -> tuple[Action, ...]:
-        """Give what every step does for a chunk; kept for the next image as long as the room for it lasts."""
-        if number in self._actions:
-            return self._actions[number]
-        actions = tuple(_actions(self, self.chunks[number], device))
-        held = sum(_index_bytes(action) for kept in self._actions.values() for action in kept)
-        if held + sum(map(_index_bytes, actions)) <= self.kept_bytes:
-            self._actions[number] = actions
-        return actions
+
+def changes(graph: Graph, grid: Grid) -> Changes:
+    """Give for every map the rows that change for each grid row, and the columns for each grid column."""
+    found: Changes = {}
+    ends = [(grid.top, grid.patch[0], grid.size[0]), (grid.left, grid.patch[1], grid.size[1])]
+    for step in graph.steps:
+        if step.map is None:
+            continue
+        if step.kind == "input":
+            down, across = (Interval(first, np.minimum(first + side, size)) for first, side, size in ends)
+        elif step.kind == "everywhere":
+            down, across = (
+                Interval(np.zeros_like(first), np.full_like(first, length))
+                for first, length in zip((grid.top, grid.left), step.map.size, strict=True)
+            )
+        else:
+            down, across = found[step.inputs[0]]
+            for name in step.inputs[1:]:
+                down, across = down.union(found[name][0]), across.union(found[name][1])
+            down, across = (
+                reach.changed(change, length)
+                for reach, change, length in zip(step.reach, (down, across), step.map.size, strict=True)
+            )
+        found[step.name] = (down, across)
+    return found
 
 
-def make_plan(graph: Graph, grid: Grid, *, batch: int | None, memory: int) -> Plan:
-    """Put the positions into groups and chunks.
+def make_plan(graph: Graph, grid: Grid, *, memory: int, changed: Changes | None = None) -> Plan:
+    """Put the positions into chunks and lay their windows out.
 
     Parameters
     ----------
@@ -188,158 +151,153 @@ def make_plan(graph: Graph, grid: Grid, *, batch: int | None, memory: int) -> Pl
         The network.
     grid
         The positions.
-    batch
-        The most positions in a chunk; as many as suit the processor if not given.
     memory
         Bytes that clean maps, indices and one chunk may take together.
+    changed
+        What is to be computed anew; all that changes if not given.
     """
-    changed = changes(graph, grid)
+    changed = changes(graph, grid) if changed is None else changed
     clean = 2 * sum(step.size for step in graph.steps)
     kept = max(0, memory - clean) // 8
     room = max(0, memory - clean - kept)
+    rows, columns = _neighbours(graph, changed, 0), _neighbours(graph, changed, 1)
     best: tuple[float, tuple[Chunk, ...]] | None = None
-    for groups in GROUPS:
-        if groups > 1 and groups > min(grid.shape):
-            break
+    for shape in _shapes(_most(graph, changed, grid, room), grid.shape):
         chunks = tuple(
-            chunk
-            for group in _groups(graph, changed, grid, groups)
-            for chunk in _split(group, _chunk_length(group, batch, room))
+            _chunk(graph, changed, some, others)
+            for some in _split(rows, shape[0])
+            for others in _split(columns, shape[1])
         )
-        cost = sum(chunk.group.cost * len(chunk.rows) for chunk in chunks) + _overhead(graph, chunks)
+        cost = _seconds(graph, chunks)
         if best is None or cost < best[0]:
             best = cost, chunks
     assert best is not None
-    return Plan(graph, grid, changed, best[1], kept, {})
+    return Plan(graph, grid, changed, best[1], kept)
 
 
-def _overhead(graph: Graph, chunks: tuple[Chunk, ...]) -> int:
-    """Give what it costs, in multiplications, to start every step for every chunk."""
-    convolutions = [step.name for step in graph.steps if step.cost]
-    kinds = {(id(chunk.group), len(chunk.rows)): chunk for chunk in chunks}.values()
-    shapes = {(name, chunk.group.sizes.get(name), len(chunk.rows)) for chunk in kinds for name in convolutions}
-    prepared = len(shapes) if len(shapes) <= SHAPES_KEPT else len(chunks) * len(convolutions)
-    return len(chunks) * len(graph.steps) * STEP_OVERHEAD + prepared * SHAPE_OVERHEAD
+def _most(graph: Graph, changed: Changes, grid: Grid, room: int) -> int:
+    """Give how many positions should run together at most, by the bytes that one of them takes on average."""
+    alone = _chunk(graph, changed, np.arange(grid.shape[0]), np.arange(grid.shape[1]))
+    traffic, largest = _traffic(graph, alone.layouts, len(grid))
+    suits = WORKING_SET * (1 + alone.cost / max(1, sum(traffic)) / INTENSITY) / max(1.0, float(np.mean(traffic)))
+    return max(1, int(len(grid) * min(suits, LARGEST_TENSOR / max(1, largest), room / max(1, alone.live))))
 
 
-def _chunk_length(group: Group, batch: int | None, room: int) -> int:
-    affordable = max(1, room // max(1, group.live))
-    return min(affordable, batch or max(4, min(256, WORKING_SET // max(1, group.busiest))))
+def _shapes(most: int, grid: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Give ways to share out so many positions among grid rows and grid columns."""
+    seen = set()
+    for parts in (1, 2, 3, 4, 6, 8):
+        across = ceil(grid[1] / parts)
+        across = min(across, most)
+        shape = max(1, min(grid[0], most // across)), across
+        if shape not in seen:
+            seen.add(shape)
+            yield shape
 
 
-def _split(group: Group, most: int) -> list[Chunk]:
-    rows, columns = (each.reshape(-1) for each in np.meshgrid(group.rows, group.columns, indexing="ij"))
-    length = ceil(len(rows) / ceil(len(rows) / most))
-    chunks = []
-    for first in range(0, len(rows), length):
-        # oneDNN prepares itself for every size of batch: a smaller one at the end would cost more than repetitions.
-        take = np.minimum(np.arange(first, first + length), len(rows) - 1)
-        chunks.append(Chunk(group, rows[take], columns[take], min(length, len(rows) - first)))
-    return chunks
+def _split(some: Ends, most: int) -> list[Ends]:
+    """Split into parts of the same length, the last may be shorter."""
+    length = ceil(len(some) / ceil(len(some) / most))
+    return [some[first : first + length] for first in range(0, len(some), length)]
 
 
-def _groups(graph: Graph, changed: Changes, grid: Grid, count: int) -> list[Group]:
-    """Cluster grid rows and grid columns by the sizes of their changes, each apart."""
-    maps = [step for step in graph.steps if step.map is not None]
-    down = np.stack([changed[step.name][0].length for step in maps], 1)
-    across = np.stack([changed[step.name][1].length for step in maps], 1)
-    # Every pixel is also moved about, which is worth some multiplications.
-    weight = np.array([step.cost + 8 * step.map.channels for step in maps if step.map], float)
-    row_groups = _cluster(down, weight * across.mean(0), count)
-    column_groups = _cluster(across, weight * down.mean(0), count)
-    return [_group(graph, changed, rows, columns) for rows in row_groups for columns in column_groups]
+def _neighbours(graph: Graph, changed: Changes, axis: int) -> Ends:
+    """Put grid rows (or columns) in an order in which those whose windows are of the same sizes are neighbours."""
+    steps = [step for step in graph.steps if step.map is not None and step.cost and not step.in_place]
+    if not steps:
+        return np.arange(len(next(iter(changed.values()))[axis].start))
+    lengths = np.stack([changed[step.name][axis].length for step in steps], 1)
+    order, left = [0], list(range(1, len(lengths)))
+    while left:
+        # Of those that are as near, the first: chunks then read as narrow a band of the clean maps as they can.
+        differences = (lengths[left] != lengths[order[-1]]).sum(1)
+        order.append(left.pop(int(differences.argmin())))
+    return np.array(order)
 
 
-def _cluster(lengths: NDArray[np.int64], weight: NDArray[np.float64], count: int) -> list[Ends]:
-    """Merge rows of a table of lengths, always the two groups that cost least together, until there are `count`."""
-    profiles, which = np.unique(lengths, axis=0, return_inverse=True)
-    members = [np.flatnonzero(which.reshape(-1) == number) for number in range(len(profiles))]
-    largest = profiles.astype(float)
-    while len(members) > count:
-        many = np.array([len(group) for group in members], float)
-        alone = largest @ weight * many
-        together = np.maximum(largest[:, None], largest[None]) @ weight * (many[:, None] + many[None])
-        added = together - alone[:, None] - alone[None]
-        np.fill_diagonal(added, np.inf)
-        one, other = sorted(divmod(int(added.argmin()), len(members)))
-        members[one] = np.sort(np.concatenate([members[one], members.pop(other)]))
-        largest[one] = np.maximum(largest[one], largest[other])
-        largest = np.delete(largest, other, 0)
-    return members
-
-
-def _group(graph: Graph, changed: Changes, rows: Ends, columns: Ends) -> Group:
-    found = sizes(graph, changed, rows, columns)
-    cost, live, busiest, held = 0, 0, 0, {}
+def _chunk(graph: Graph, changed: Changes, rows: Ends, columns: Ends) -> Chunk:
+    layouts: Layouts = {}
+    cost, calls, live = 0, 0, 0
+    count = len(rows) * len(columns)
+    held: dict[str, int] = {}
     for step in graph.steps:
-        height, width = found.get(step.name, (1, 1))
-        cost += step.cost * height * width
-        held[step.name] = _bytes(step, height * width)
-        moved = 0
-        if step.kind in ("window", "whole"):
-            for name in step.inputs:
-                before = graph.by_name[name]
-                if before.map is not None and not is_whole(before, found):
-                    read = before.map.area if step.map is None else _read(step, (height, width))
-                    # The regions, and the windows once more beside the clean pixels.
-                    moved += _bytes(before, read) + held.get(name, 0)
-        busiest = max(busiest, held[step.name] + sum(held.get(name, 0) for name in step.inputs) + moved)
+        if step.map is not None:
+            layouts[step.name] = _layout(graph, changed, layouts, step, rows, columns)
+        pixels = layouts[step.name].total if step.map is not None else count
+        cost += step.cost * pixels
+        calls += len(layouts[step.name].sizes) if step.map is not None and not step.in_place else 1
+        moved = _moved(graph, layouts, step)
+        held[step.name] = _bytes(step, pixels)
         live = max(live, sum(held.values()) + moved)
         for name in graph.last_reads.get(step.name, ()):
-            held.pop(name)
-    return Group(rows, columns, found, cost, live, busiest)
+            held.pop(name, None)
+    return Chunk(rows, columns, layouts, cost, calls, live)
 
 
-def _read(step: Step, size: tuple[int, int]) -> int:
-    return step.reach[0].inputs(size[0]) * step.reach[1].inputs(size[1])
+def _layout(graph: Graph, changed: Changes, layouts: Layouts, step: Step, rows: Ends, columns: Ends) -> Layout:
+    assert step.map is not None
+    down, across = changed[step.name][0][rows], changed[step.name][1][columns]
+    if step.kind == "everywhere":
+        return whole(step.map, len(rows) * len(columns))
+    inputs = [graph.by_name[name] for name in step.inputs]
+    if inputs and all(layouts[before.name].whole for before in inputs):
+        return whole(step.map, len(rows) * len(columns))
+    if step.in_place and all(before.map is not None and before.map.size == step.map.size for before in inputs):
+        # The windows of an input serve, if they hold all that changes.
+        if any(layouts[before.name].whole for before in inputs):
+            return whole(step.map, len(rows) * len(columns))
+        for before in inputs:
+            theirs = changed[before.name]
+            if theirs[0][rows].covers(down) and theirs[1][columns].covers(across):
+                return layouts[before.name]
+    return arrange(step.map, down, across, step.cost, (step.reach[0].grain, step.reach[1].grain))
 
 
-def _bytes(step: Step, area: int) -> int:
-    return step.size if step.map is None else step.size * area // step.map.area
+def _moved(graph: Graph, layouts: Layouts, step: Step) -> int:
+    """Give the bytes of what is gathered for a step: the regions, and the windows once more beside the clean pixels."""
+    moved = 0
+    for name in step.inputs:
+        before = graph.by_name[name]
+        if before.map is None or layouts[name].whole:
+            continue
+        if step.map is None or step.kind == "everywhere":
+            moved += before.size * len(layouts[name].top)
+        elif layouts[step.name] is not layouts[name]:
+            moved += _bytes(before, regions(layouts[step.name], step.reach).total) + _bytes(before, layouts[name].total)
+    return moved
 
 
-def _index_bytes(action: Action) -> int:
-    indices = [take[0] for take in action.takes if take is not None] + ([] if action.own is None else [action.own])
-    return sum(index.numel() * index.element_size() for index in indices)
-
-
-def _actions(plan: Plan, chunk: Chunk, device: torch.device) -> list[Action]:
-    graph, found = plan.graph, chunk.group.sizes
-    placed = windows(graph, plan.changed, found, chunk.rows, chunk.columns)
-    actions = []
+def _traffic(graph: Graph, layouts: Layouts, count: int) -> tuple[list[int], int]:
+    """Give the bytes that every step reads and writes, and those of the largest tensor."""
+    traffic, largest = [], 0
     for step in graph.steps:
-        whole = all(is_whole(graph.by_name[name], found) for name in step.inputs)
-        own = None
-        takes: list[tuple[torch.Tensor, tuple[int, int]] | None] = [None] * len(step.inputs)
-        if step.kind == "input" and step.map is not None:
-            down, across = plan.changed[step.name]
-            own = covered_pixels(placed[step.name], step.map, down[chunk.rows], across[chunk.columns])
-            whole = False
-        elif step.kind in ("window", "whole") and not whole:
-            takes = [_take(graph.by_name[name], step, placed, device) for name in step.inputs]
-            if step.factor is not None and step.map is not None:
-                own = pixels(placed[step.name], step.map)
-        elif step.kind == "mean" and not whole:
-            before = graph.by_name[step.inputs[0]]
-            assert before.map is not None
-            own = pixels(placed[before.name], before.map)
-        own = None if own is None else own.to(device)
-        actions.append(Action(step, whole, tuple(takes), own, found.get(step.name, (1, 1))))
-    return actions
+        own = _bytes(step, layouts[step.name].total if step.map is not None else count)
+        read = [_bytes(graph.by_name[name], layouts[name].total if name in layouts else count) for name in step.inputs]
+        moved = _moved(graph, layouts, step)
+        traffic.append(own + sum(read) + moved)
+        largest = max(largest, own, moved)
+    return traffic, largest
 
 
-def _take(
-    before: Step, step: Step, placed: dict[str, Window], device: torch.device
-) -> tuple[torch.Tensor, tuple[int, int]] | None:
-    if before.map is None:
-        return None
-    have = placed[before.name]
-    if step.map is None:  # it reads the whole map
-        size, nowhere = before.map.size, np.zeros(len(have.top), np.int64)
-        index = sources(have, before.map, nowhere, nowhere, size, step.padding)
-    else:
-        want = placed[step.name]
-        size = (step.reach[0].inputs(want.size[0]), step.reach[1].inputs(want.size[1]))
-        top, left = step.reach[0].first_input(want.top), step.reach[1].first_input(want.left)
-        index = sources(have, before.map, top, left, size, step.padding)
-    return None if index is None else (index.to(device), size)
+def _bytes(step: Step, pixels: int) -> int:
+    return step.size * pixels // (step.map.area if step.map is not None else 1)
+
+
+def _seconds(graph: Graph, chunks: tuple[Chunk, ...]) -> float:
+    """Give what a plan costs, all told, in multiplications."""
+    shapes: set[tuple[str, int, tuple[int, int]]] = set()
+    calls = work = 0
+    for chunk in chunks:
+        work += chunk.cost
+        calls += chunk.calls
+        for step in graph.steps:
+            if step.map is None or not step.cost:
+                continue
+            layout = chunk.layouts[step.name]
+            work += PIXEL * step.map.channels * layout.total
+            sizes = (
+                [(1, (layout.total, 1))] if step.in_place else zip(map(len, layout.members), layout.sizes, strict=True)
+            )
+            shapes.update((step.name, many, size) for many, size in sizes)
+    preparations = len(shapes) if len(shapes) <= SHAPES_KEPT else calls
+    return work + calls * CALL + preparations * PREPARING / (1 if len(shapes) > SHAPES_KEPT else 4)

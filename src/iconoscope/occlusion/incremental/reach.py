@@ -7,11 +7,12 @@ ends arrays with one entry per position of the patch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "Reach"]
+__all__ = ["Interval", "Reach", "Rise"]
 
 Ends = NDArray[np.int64]
 
@@ -26,6 +27,10 @@ class Interval:
     def union(self, other: Interval) -> Interval:
         """Give the smallest interval around both."""
         return Interval(np.minimum(self.start, other.start), np.maximum(self.stop, other.stop))
+
+    def covers(self, other: Interval) -> bool:
+        """Whether each interval holds the other's."""
+        return bool(((self.start <= other.start) & (self.stop >= other.stop)).all())
 
     @property
     def length(self) -> Ends:
@@ -53,6 +58,7 @@ class Reach:
     extent: int = 1
     stride: int = 1
     before: int = 0
+    grain: ClassVar[int] = 1
 
     def changed(self, changed: Interval, size: int) -> Interval:
         """Give the outputs, of `size`, that read a changed input.
@@ -74,3 +80,45 @@ class Reach:
     def inputs(self, outputs: int) -> int:
         """Give how many inputs so many neighbouring outputs read."""
         return (outputs - 1) * self.stride + self.extent
+
+
+@dataclass(frozen=True)
+class Rise:
+    """How a map is enlarged along one axis: input i reaches outputs i * grain - ahead, ..., up to before i * grain + behind.
+
+    A window of outputs begins at a multiple of `grain`, so that all windows read their inputs alike.
+
+    Attributes
+    ----------
+    grain : int
+        Outputs for an input.
+    ahead, behind : int
+        How far an input reaches.
+    lead : int
+        Inputs from that of the same place to the first that a window reads, zero or negative.
+    trail : int
+        Outputs beyond the last of a window that decide up to which input it reads.
+    """
+
+    grain: int
+    ahead: int
+    behind: int
+    lead: int
+    trail: int
+
+    def changed(self, changed: Interval, size: int) -> Interval:
+        """Give the outputs, of `size`, that read a changed input, from a multiple of `grain` on.
+
+        >>> Rise(grain=2, ahead=0, behind=2, lead=0, trail=0).changed(Interval(np.array([1]), np.array([3])), 8)
+        Interval(start=array([2]), stop=array([6]))
+        """
+        start = np.clip(changed.start * self.grain - self.ahead, 0, size - 1) // self.grain * self.grain
+        return Interval(start, np.clip((changed.stop - 1) * self.grain + self.behind, start + 1, size))
+
+    def first_input(self, output: Ends) -> Ends:
+        """Give the first input that is read for a window that begins at an output; it may lie before 0."""
+        return output // self.grain + self.lead
+
+    def inputs(self, outputs: int) -> int:
+        """Give how many inputs are read for so many neighbouring outputs."""
+        return (outputs - 1 + self.trail) // self.grain - self.lead + 1

@@ -12,7 +12,10 @@ from torch.fx.node import map_arg
 from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, Kind, Map, Step
 from iconoscope.occlusion.incremental.operators import Call, Operator, Slot
 
-__all__ = ["Reading", "bytes_of", "layer_of"]
+__all__ = ["TRACED", "Reading", "bytes_of", "layer_of"]
+
+TRACED = 2
+"""Images with which a network is traced; any other number may follow."""
 
 
 class Reading:
@@ -30,6 +33,8 @@ class Reading:
         Splits of channels: a step for each part, once it is known which are read.
     repeats : set
         Nodes that only pick the first of several answers.
+    batch : torch.SymInt
+        How many images there are.
     """
 
     def __init__(self) -> None:
@@ -38,6 +43,7 @@ class Reading:
         self.steps: dict[str, Step] = {}
         self.parts: dict[fx.Node, Step] = {}
         self.repeats: set[fx.Node] = set()
+        self.batch: Any = None
 
     def keep(self, node: fx.Node, step: Step) -> None:
         """Note the step that has the answer of a node."""
@@ -85,12 +91,30 @@ class Reading:
         return Call(target, args, kwargs), tuple(names)
 
     def whole(self, node: fx.Node) -> Step:
-        """Make the step that reads whole inputs and runs the operator as it is."""
+        """Make the step that reads whole inputs and runs the operator as it is.
+
+        What answers a map for every image leaves it to what follows to be more than that.
+        """
+        value = node.meta.get("val")
+        if getattr(node.target, "_opname", "") == "sym_size" and node.args[1:] == (0,):
+            return Step(node.name, "batch", (), None, None)
         call, inputs = self.call(node)
-        number = isinstance(node.meta.get("val"), int | torch.SymInt)
-        kind: Kind = "number" if number else "whole"
-        return Step(
-            node.name, kind, inputs, call, None, cost=self._cost(node), size=bytes_of(node), layer=layer_of(node)
+        kind: Kind = "number" if isinstance(value, int | torch.SymInt) else "whole"
+        map = None
+        if isinstance(value, torch.Tensor) and value.ndim == 4 and self._for_each_image(value):
+            like = next((each for each in (self.steps[name].map for name in inputs) if each is not None), None)
+            map = self.map_of(node, like)
+            kind = "everywhere"
+        cost = self._cost(node) // (map.area if map else 1)
+        by_image = isinstance(value, torch.Tensor) and value.ndim > 0 and self._for_each_image(value)
+        size, layer = bytes_of(node), layer_of(node)
+        return Step(node.name, kind, inputs, call, map, cost=cost, size=size, layer=layer, by_image=by_image)
+
+    def _for_each_image(self, value: torch.Tensor) -> bool:
+        """Whether the first axis of a tensor is that of the images."""
+        first, batch = value.shape[0], self.batch
+        return (
+            isinstance(first, torch.SymInt) and isinstance(batch, torch.SymInt) and first.node.expr == batch.node.expr
         )
 
     def local(self, node: fx.Node, source: fx.Node, made: Operator, map: Map | None, **properties: Any) -> Step:
@@ -126,9 +150,17 @@ def bytes_of(node: fx.Node) -> int:
     """Give the bytes of what a node answers for one image."""
     value = node.meta.get("val")
     tensors = value if isinstance(value, tuple | list) else [value]
-    return sum(
-        _product(tensor.shape[1:]) * tensor.element_size() for tensor in tensors if isinstance(tensor, torch.Tensor)
-    )
+    return sum(_numbers(tensor) * tensor.element_size() for tensor in tensors if isinstance(tensor, torch.Tensor))
+
+
+def _numbers(tensor: torch.Tensor) -> int:
+    """Give the numbers of a tensor for one image, whether or not the images are an axis of their own."""
+    return _product(tensor.shape) * _product(_traced(length) for length in tensor.shape) // TRACED
+
+
+def _traced(length: Any) -> int:
+    """Give what a length that depends on the number of images was when the network was traced."""
+    return 1 if isinstance(length, int) else int(length.node.hint)
 
 
 def _product(lengths: Any) -> int:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import Scan, scan_dense
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.capture import CaptureError, capture
-from iconoscope.occlusion.incremental.engine import run_plan
+from iconoscope.occlusion.incremental.engine import Clean, Runner
+from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.plan import Plan, make_plan
 from iconoscope.subject.network import Network
-from iconoscope.subject.response import respond
+from iconoscope.subject.response import respond, responding
 from iconoscope.subject.unit import ClassUnit, Unit
 
 __all__ = ["Plans", "scan_exact"]
@@ -27,24 +30,97 @@ MEMORY = 1 << 30
 LEAST_GAIN = 1.15
 """How many times fewer multiplications it must be, to be worth the moving of pixels."""
 
-LEAST_WORK = 2e10
-"""Multiplications of a plain scan of all images, well under a second; below, it is over before a plan is made."""
+LEAST_WORK = 5e10
+"""Multiplications of a plain scan of all images, about a second; below, it is over before a plan is made."""
 
 TOLERANCE = 1e-4
 """Of a probability, or of the largest logit: what the answers may differ by from naive ones."""
 
+GRAPHS_KEPT = 2
+_graphs: OrderedDict[tuple[str, ...], Graph | str] = OrderedDict()
+
 
 @dataclass
 class Plans:
-    """What was found out about a network and a geometry, kept from one image to the next.
+    """What was found out about a network, kept from one image to the next.
 
-    It holds for one network with one set of weights, one grid, one batch and one bound of memory.
+    It holds for one network with one set of weights, and one bound of memory.
+
+    Attributes
+    ----------
+    images : int
+        How many will be asked about.
+    weights : str
+        Digest of the network. If it is given, the captured network is kept for the next call too.
     """
 
-    images: int = 1  # how many will be asked about
-    plan: Plan | None = None
-    refusal: str = ""  # why there is none
-    checked: bool = False
+    images: int = 1
+    weights: str = ""
+    checked: set[tuple[object, ...]] = field(default_factory=set)
+    _runners: dict[tuple[object, ...], Runner | str] = field(default_factory=dict)
+    _graphs: dict[str, Graph | str] = field(default_factory=dict)
+    _cleans: dict[str, Clean] = field(default_factory=dict)
+
+    def runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
+        """Give what answers for a grid, or in words why there is nothing."""
+        key = self.key(grid, unit)
+        if key not in self._runners:
+            self._runners[key] = self._plan(network, image, grid, unit, memory)
+        return self._runners[key]
+
+    def clean(self, graph: Graph, image: torch.Tensor, unit: Unit) -> Clean:
+        """Give the clean maps of an image; kept for the next patch size on the same image."""
+        known = self._cleans.get(_reading(unit))
+        if known is None or not torch.equal(known.image, image):
+            known = self._cleans[_reading(unit)] = Clean(graph, image)
+        return known
+
+    def refuse(self, grid: Grid, unit: Unit, reason: str) -> None:
+        """Answer no more for a grid."""
+        self._runners[self.key(grid, unit)] = reason
+
+    def key(self, grid: Grid, unit: Unit) -> tuple[object, ...]:
+        """Give what a plan is made for."""
+        return _reading(unit), grid.patch, grid.size, grid.top.tobytes(), grid.left.tobytes()
+
+    def _plan(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
+        if _work(network, image) * len(grid) * self.images < LEAST_WORK:
+            return "too little work for a plan to pay"
+        graph = self._graph(network, image, unit)
+        if isinstance(graph, str):
+            return graph
+        plan = make_plan(graph, grid, memory=memory)
+        if plan.gain < LEAST_GAIN:
+            where = f"from {plan.whole_from} on " if plan.whole_from else ""
+            return f"{where}every position changes nearly everything, so there is nothing to gain"
+        return Runner(plan)
+
+    def _graph(self, network: Network, image: torch.Tensor, unit: Unit) -> Graph | str:
+        reading = _reading(unit)
+        if reading not in self._graphs:
+            key = (self.weights, reading, str(tuple(image.shape)), str(image.dtype), str(image.device))
+            if self.weights and key in _graphs:
+                _graphs.move_to_end(key)
+                self._graphs[reading] = _graphs[key]
+            else:
+                try:
+                    self._graphs[reading] = capture(_asked(network, unit), image)
+                except CaptureError as error:
+                    self._graphs[reading] = str(error)
+                if self.weights:
+                    _graphs[key] = self._graphs[reading]
+                    while len(_graphs) > GRAPHS_KEPT:
+                        _graphs.popitem(last=False)
+        return self._graphs[reading]
+
+
+def _reading(unit: Unit) -> str:
+    """Name what is read of the network: all classes, or all channels of a layer in one way."""
+    return "classes" if isinstance(unit, ClassUnit) else f"{unit.layer} {unit.channel is None} {unit.position}"
+
+
+def _asked(network: Network, unit: Unit) -> nn.Module:
+    return network.module if isinstance(unit, ClassUnit) else responding(network, unit)
 
 
 def scan_exact(
@@ -55,7 +131,6 @@ def scan_exact(
     unit: Unit,
     *,
     plans: Plans | None = None,
-    batch: int | None = None,
     memory: int | None = None,
 ) -> Scan:
     """Put the patch at every position of the grid and ask, computing anew only what the patch changes.
@@ -77,59 +152,58 @@ def scan_exact(
         Resolved.
     plans
         Where the plan is kept for the next image.
-    batch
-        The most positions that go through the network at once.
     memory
         Bytes that maps, indices and one chunk of positions may take together, the weights not counted.
     """
     plans = Plans() if plans is None else plans
-    image = image.to(network.device)
+    image = network.fitted(image)
     cover = cover.to(image)
-    if not isinstance(unit, ClassUnit):
-        return _dense(
-            network, image, cover, grid, unit, batch, "units inside the network are asked one position at a time"
-        )
-    if plans.plan is None and not plans.refusal:
-        _plan(plans, network, image, grid, batch, memory)
-    if plans.plan is None:
-        return _dense(network, image, cover, grid, unit, batch, plans.refusal)
-    logits = run_plan(plans.plan, image, cover)
-    answers = torch.from_numpy(logits)
-    occluded = (answers if unit.kind == "logit" else answers.softmax(2)).numpy()
+
+    def plainly(why: str) -> Scan:
+        scan = scan_dense(network, image, cover, grid, unit)
+        return Scan(scan.occluded, f"{scan.plan}; {why}")
+
+    runner = plans.runner(network, image, grid, unit, memory or MEMORY)
+    if isinstance(runner, str):
+        return plainly(runner)
+    occluded = _scan(runner, plans.clean(runner.plan.graph, image, unit), cover, unit)
     if not np.isfinite(occluded).all():
-        return _dense(network, image, cover, grid, unit, batch, "the incremental engine answered NaN or infinity")
-    if not plans.checked:
+        return plainly("the incremental engine answered NaN or infinity")
+    if plans.key(grid, unit) not in plans.checked:
         error = _error(network, image, cover, grid, unit, occluded)
         if error > TOLERANCE:
-            plans.plan, plans.refusal = None, f"the incremental engine differed by {error:.1g} and was not trusted"
-            return _dense(network, image, cover, grid, unit, batch, plans.refusal)
-        plans.checked = True
-    return Scan(occluded, describe(plans.plan))
+            reason = f"the incremental engine differed by {error:.1g} and was not trusted"
+            plans.refuse(grid, unit, reason)
+            return plainly(reason)
+        plans.checked.add(plans.key(grid, unit))
+    return Scan(occluded, describe(runner.plan))
+
+
+def _scan(runner: Runner, clean: Clean, cover: Cover, unit: Unit) -> NDArray[np.float32]:
+    grid = runner.plan.grid
+    found: NDArray[np.float32] | None = None
+    for chunks, answers in runner.run(clean, cover):
+        values = _values(answers, unit).cpu().numpy()
+        if found is None:
+            found = np.empty((*grid.shape, values.shape[1]), np.float32)
+        first = 0
+        for chunk in chunks:
+            some = values[first : first + len(chunk)]
+            found[np.ix_(chunk.rows, chunk.columns)] = some.reshape(len(chunk.rows), len(chunk.columns), -1)
+            first += len(chunk)
+    assert found is not None
+    return found
+
+
+def _values(answers: torch.Tensor, unit: Unit) -> torch.Tensor:
+    answers = answers.float()
+    return answers.softmax(1) if isinstance(unit, ClassUnit) and unit.kind == "prob" else answers
 
 
 def describe(plan: Plan) -> str:
     """Say in one line what ran how."""
     text = f"exact: {len(plan.grid)} positions, {plan.gain:.1f}x fewer operations than dense"
-    return f"{text}; whole from {plan.whole_from} on" if plan.whole_from else text
-
-
-def _plan(
-    plans: Plans, network: Network, image: torch.Tensor, grid: Grid, batch: int | None, memory: int | None
-) -> None:
-    if _work(network, image) * len(grid) * plans.images < LEAST_WORK:
-        plans.refusal = "too little work for a plan to pay"
-        return
-    try:
-        graph = capture(network.module, image)
-    except CaptureError as error:
-        plans.refusal = str(error)
-        return
-    plan = make_plan(graph, grid, batch=batch, memory=memory or MEMORY)
-    if plan.gain < LEAST_GAIN:
-        where = f"from {plan.whole_from} on " if plan.whole_from else ""
-        plans.refusal = f"{where}every position changes nearly everything, so there is nothing to gain"
-        return
-    plans.plan = plan
+    return f"{text}; dense from {plan.whole_from} on" if plan.whole_from else text
 
 
 def _work(network: Network, image: torch.Tensor) -> float:
@@ -137,13 +211,6 @@ def _work(network: Network, image: torch.Tensor) -> float:
     with FlopCounterMode(display=False) as counter:
         network.run(image[None])
     return counter.get_total_flops() / 2
-
-
-def _dense(
-    network: Network, image: torch.Tensor, cover: Cover, grid: Grid, unit: Unit, batch: int | None, why: str
-) -> Scan:
-    scan = scan_dense(network, image, cover, grid, unit, batch=batch)
-    return Scan(scan.occluded, f"{scan.plan}; {why}")
 
 
 def _error(

@@ -13,14 +13,27 @@ from typing import Any
 import torch
 from torch import fx
 
-from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, CHANNELS_LAST, Map, Step
-from iconoscope.occlusion.incremental.operators import AveragePool, Call, Convolution, Cut, MaxPool, Mean, Slot
-from iconoscope.occlusion.incremental.reach import Reach
+from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, CHANNELS_LAST, EDGE, LOWEST, Map, Step
+from iconoscope.occlusion.incremental.operators import (
+    AveragePool,
+    Call,
+    Convolution,
+    Cut,
+    Enlarged,
+    MaxPool,
+    Mean,
+    Slot,
+    Transposed,
+)
+from iconoscope.occlusion.incremental.reach import Reach, Rise
 from iconoscope.occlusion.incremental.reading import Reading, bytes_of, layer_of
 
 __all__ = ["TRANSLATORS", "translate"]
 
 Named = dict[str, Any]
+POINTWISE = ("hardswish",)
+"""Operators that work number by number, though torch does not say so of them."""
+
 Translated = Step | fx.Node | None
 
 
@@ -43,18 +56,24 @@ def translate(reading: Reading, node: fx.Node) -> Translated:
 
 
 def _pointwise(reading: Reading, node: fx.Node, named: Named) -> Translated:
-    """Turn an operator that torch itself calls pointwise into a step.
+    """Turn an operator that makes every number of the numbers in the same place into a step.
 
-    Its tensors must be maps of one size, or constants that are the same for every pixel.
+    Its tensors must be maps of one size, or constants that are the same for every pixel. If one is no map but a gate, one
+    number for each channel of an image, then every pixel changes with it.
     """
     call, inputs = reading.call(node)
-    like, value = reading.steps[inputs[0]].map, node.meta["val"]
+    maps = [reading.steps[name].map for name in inputs]
+    like, value = next((map for map in maps if map is not None), None), node.meta["val"]
     if like is None or not isinstance(value, torch.Tensor) or value.ndim != 4:
         return None
-    for name in inputs:
-        other = reading.steps[name].map
-        if other is None or (other.size, other.axes) != (like.size, like.axes):
+    if any(map is not None and (map.size, map.axes) != (like.size, like.axes) for map in maps):
+        # A map of one pixel, as the mean over a map keeps it, is a gate too; torch broadcasts it.
+        return None
+    if any(map is None for map in maps):
+        answer = reading.map_of(node, like)
+        if answer is None or answer.size != like.size:
             return None
+        return Step(node.name, "everywhere", inputs, call, answer, size=bytes_of(node), layer=layer_of(node))
     for source in node.all_input_nodes:
         constant = reading.constant(source)
         if isinstance(constant, torch.Tensor) and not _same_everywhere(constant, value.ndim, like.axes):
@@ -101,11 +120,55 @@ def _convolution(reading: Reading, node: fx.Node, named: Named) -> Translated:
     return reading.local(node, source, made, reading.map_of(node, like), reach=reach, cost=weight.numel())
 
 
+def _transposed(reading: Reading, node: fx.Node, named: Named) -> Translated:
+    source, like = named["input"], reading.map(named["input"])
+    weight, bias = reading.constant(named["weight"]), reading.constant(named["bias"])
+    if like is None or like.axes != CHANNELS_FIRST or weight is None or (named["bias"] is not None and bias is None):
+        return None
+    stride, padding, more = _pair(named["stride"]), _pair(named["padding"]), _pair(named["output_padding"])
+    dilation = _pair(named["dilation"])
+    extents = tuple(by * (side - 1) + 1 for by, side in zip(dilation, weight.shape[2:], strict=True))
+    if any(extent < by for extent, by in zip(extents, stride, strict=True)):
+        return None  # there are outputs that read no input
+    made = Transposed(weight, bias, stride, padding, more, dilation, int(named["groups"]))
+    reach = tuple(
+        Rise(by, ahead=before, behind=extent - before, lead=(before - extent + 1) // by, trail=before)
+        for by, extent, before in zip(stride, extents, padding, strict=True)
+    )
+    crop = tuple(before - by * each.lead for by, before, each in zip(stride, padding, reach, strict=True))
+    answer = reading.map_of(node, like)
+    assert answer is not None
+    cost = weight.numel() * like.area // answer.area
+    return reading.local(node, source, made, answer, reach=reach, crop=crop, cost=cost)
+
+
+def _upsample(reading: Reading, node: fx.Node, named: Named) -> Translated:
+    source = named["input"] if "input" in named else named["self"]
+    like = reading.map(source)
+    if like is None or like.axes != CHANNELS_FIRST or named.get("align_corners"):
+        return None
+    answer = reading.map_of(node, like)
+    assert answer is not None
+    if any(after % before for before, after in zip(like.size, answer.size, strict=True)):
+        return None
+    by = (answer.size[0] // like.size[0], answer.size[1] // like.size[1])
+    call, _ = reading.call(node)
+    if "bilinear" in str(node.target):
+        reach = tuple(Rise(each, ahead=each, behind=2 * each, lead=-1, trail=each) for each in by)
+        made = Enlarged(call, by, "bilinear")
+        return reading.local(node, source, made, answer, reach=reach, crop=by, padding=EDGE)
+    reach = tuple(Rise(each, ahead=0, behind=each, lead=0, trail=0) for each in by)
+    return reading.local(node, source, Enlarged(call, by, "nearest"), answer, reach=reach, crop=(0, 0))
+
+
 def _batch_norm(reading: Reading, node: fx.Node, named: Named) -> Translated:
     source, like = named["input"], reading.map(named["input"])
     mean, variance = reading.constant(named["running_mean"]), reading.constant(named["running_var"])
-    others = [user for user in node.users if user.args[1:] != (0,)]
+    parts = named.get("training") is None  # it answers three values, of which the first is asked for
+    others = parts and [user for user in node.users if user.args[1:] != (0,)]
     if like is None or like.axes != CHANNELS_FIRST or mean is None or variance is None or others:
+        return None
+    if named.get("training"):
         return None
     scale = (variance.double() + named["eps"]).rsqrt()
     weight, bias = reading.constant(named["weight"]), reading.constant(named["bias"])
@@ -119,9 +182,8 @@ def _batch_norm(reading: Reading, node: fx.Node, named: Named) -> Translated:
         made = Call(torch.addcmul, (shift[:, None, None], Slot(0), scale[:, None, None]), fresh=True)
         folded = reading.local(node, source, made, like)
         folded = replace(folded, size=step.size)
-    # Of its three answers only the first is ever read: reading it changes nothing.
-    for user in node.users:
-        reading.repeats.add(user)
+    if parts:
+        reading.repeats.update(node.users)
     return folded
 
 
@@ -134,7 +196,7 @@ def _max_pool(reading: Reading, node: fx.Node, named: Named) -> Translated:
     made = MaxPool(kernel, stride, padding, dilation, bool(named["ceil_mode"]))
     extents = (by * (side - 1) + 1 for by, side in zip(dilation, kernel, strict=True))
     reach = tuple(map(Reach, extents, stride, padding))
-    return reading.local(node, source, made, reading.map_of(node, like), reach=reach, padding=1)
+    return reading.local(node, source, made, reading.map_of(node, like), reach=reach, padding=LOWEST)
 
 
 def _average_pool(reading: Reading, node: fx.Node, named: Named) -> Translated:
@@ -301,6 +363,13 @@ def _pad(reading: Reading, node: fx.Node, named: Named) -> Translated:
     return reading.local(node, source, Cut(call), reading.map_of(node, like), reach=reach)
 
 
+def _shuffle(reading: Reading, node: fx.Node, named: Named) -> Translated:
+    source, like = named["self"], reading.map(named["self"])
+    if like is None or like.axes != CHANNELS_FIRST:
+        return None
+    return reading.local(node, source, Call(torch.channel_shuffle, (Slot(0), int(named["groups"]))), like)
+
+
 def _view(reading: Reading, node: fx.Node, named: Named) -> Translated:
     """Recognise the shuffle of channels: (n, groups, channels / groups, rows, columns), transposed, and back."""
     source = named["self"]
@@ -343,6 +412,12 @@ def _pair(value: Any) -> tuple[int, int]:
 
 TRANSLATORS: dict[str, Callable[[Reading, fx.Node, Named], Translated]] = {
     "conv2d": _convolution,
+    "conv_transpose2d": _transposed,
+    "channel_shuffle": _shuffle,
+    "upsample_nearest2d": _upsample,
+    "upsample_bilinear2d": _upsample,
+    "batch_norm": _batch_norm,
+    **dict.fromkeys(POINTWISE, _pointwise),
     "_native_batch_norm_legit_no_training": _batch_norm,
     "relu": _relu,
     "max_pool2d": _max_pool,

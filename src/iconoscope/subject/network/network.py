@@ -154,6 +154,11 @@ class Network:
             )
         raise UnitError(f"{self.name} has no layer {name!r}.", hint=nearest(name, names))
 
+    def fitted(self, batch: torch.Tensor) -> torch.Tensor:
+        """Give input of any shape on the device and in the type of the weights."""
+        weights = next((value for value in self.module.parameters() if value.is_floating_point()), batch)
+        return batch.to(self.device, weights.dtype)
+
     def run(self, batch: torch.Tensor) -> Any:
         """Run the module on its normalised input (n, 3, height, width); its own errors become a `NetworkError`.
 
