@@ -53,6 +53,18 @@ def data():
 
 
 @pytest.fixture(scope="session")
+def torchvision_models():
+    """torchvision's networks. Beside a torch for CPUs alone it can be imported only where two of its operators are declared."""
+    declared = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    from torchvision import models
+
+    yield models
+    del declared
+
+
+@pytest.fixture(scope="session")
 def resnet20(data):
     return ico.load_network(
         f"{ROOT / 'examples' / 'resnet20.py'}:resnet20",
