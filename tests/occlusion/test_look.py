@@ -4,6 +4,7 @@ import gc
 import sys
 import weakref
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -266,7 +267,7 @@ def test_what_does_not_fit_is_refused(images):
         ),
         "two maps of 000000": lambda: ico.looks_at_object([results[0], results[0]], some),
         "not of a class's probability": lambda: ico.looks_at_object(maps("middle", some, unit="logit:dark"), some),
-        "is no map": lambda: ico.looks_at_object([exchanged], some),
+        "is no map": lambda: ico.looks_at_object([exchanged], some),  # pyright: ignore[reportArgumentType]
         "no map among": lambda: ico.looks_at_object([], some),
         "only 2 masks or boxes": lambda: ico.looks_at_object(results, MASK[None].repeat(2, 0)),
         "4 masks or boxes for 3": lambda: ico.looks_at_object(results, MASK[None].repeat(4, 0)),
@@ -343,18 +344,19 @@ def test_classes_that_contradict_each_other_are_not_averaged_away(images):
 
 
 def test_asked_again_it_is_answered_from_the_store(images, tmp_path, monkeypatch):
-    asked = {"patch": 4, "stride": 4, "method": "dense", "store": tmp_path / "run"}
+    asked: dict[str, Any] = {"patch": 4, "stride": 4, "method": "dense", "store": tmp_path / "run"}
     first = ico.look(spots("middle"), images, **asked)
     assert sorted(result.kind for result in Store(tmp_path / "run")) == ["exchange", "look"]
     monkeypatch.setattr(sys.modules["iconoscope.occlusion.look"], "occlude", lambda *_, **__: pytest.fail("asked"))
     again = ico.look(spots("middle"), images, **asked)
     assert again.question.key == first.question.key and again.to_json() == first.to_json()
     with pytest.raises(pytest.fail.Exception):
-        ico.look(spots("middle"), images, **asked | {"confidence": 0.6})
+        ico.look(spots("middle"), images, confidence=0.6, **asked)
 
 
 def test_settings_that_are_none(images):
-    for setting in ({"confidence": -1}, {"method": "nosuch"}, {"fill": "nosuch"}, {"patch": 17}):
+    wrong: list[dict[str, Any]] = [{"confidence": -1}, {"method": "nosuch"}, {"fill": "nosuch"}, {"patch": 17}]
+    for setting in wrong:
         with pytest.raises(QuestionError):
             ico.look(spots("middle"), images, **setting)
 

@@ -183,12 +183,12 @@ class Look(Result):
     @cached_property
     def matters(self) -> NDArray[np.bool_]:
         """Before which images a single patch costs at least `MATTERS` of the probability (images,)."""
-        return self.largest >= MATTERS  # NaN does not
+        return np.greater_equal(self.largest, MATTERS)  # NaN is not
 
     @cached_property
     def exchanged(self) -> NDArray[np.bool_]:
         """Which images took part in the exchange (images,)."""
-        return (self.answers >= 0).all(1) if self.conditions else np.zeros(len(self.ids), np.bool_)
+        return np.asarray((self.answers >= 0).all(1) & bool(self.conditions))
 
     @cached_property
     def findings(self) -> dict[str, Finding]:

@@ -141,8 +141,8 @@ def by_exchange(thing: Estimate, ground: Estimate) -> Verdict:
         Share of the answers that another class's object, or background, changes minus the share that its own class's does.
     """
     told = (
-        f"Another class's object changes {thing} of the answers more than its own class's does, another class's background "
-        f"{ground}"
+        f"Of the answers, another class's object changes {thing} and another class's background {ground}, beyond what those of "
+        "its own class change"
     )
     if thing.low > EXCESS and ground.high < EXCESS:
         return Verdict("object", f"{told}.")
