@@ -178,6 +178,14 @@ def test_maps_that_know_nothing_of_the_object_are_seldom_taken_for_something():
     assert words.count("spread") >= 97
 
 
+def test_where_every_patch_touches_the_object_the_maps_say_nothing(images):
+    results = ico.occlude(spots("middle"), images[:40], patch=10, stride=2, fill="zero", method="dense")
+    found = ico.looks_at_object(results, images)
+    assert found.overall.mattering == 40 and found.beside_positions.max() == 0
+    assert found.verdict == "undecided" and "smaller patch" in found.reason
+    assert {verdict.word for verdict in found.verdicts} == {"undecided"}
+
+
 def test_images_that_are_wrong_unsure_or_without_a_label_do_not_count(images):
     four = images[:4]
     labels = ["dark", "dark", None, "light"]  # right, wrong, unknown, right

@@ -94,8 +94,11 @@ def test_the_bound_and_the_number_of_images_fit_together():
 
 
 def test_maps_judge_only_where_patches_matter():
-    told = {"share": Estimate(0.6, 0.5, 0.7), "area": Estimate(0.2, 0.2, 0.2), "beside": Estimate(0.1, 0.05, 0.2)}
+    half = Estimate(0.5, 0.5, 0.5)
+    told = {"share": half, "area": Estimate(0.2, 0.2, 0.2), "beside": Estimate(0.1, 0.05, 0.2), "room": half}
     assert by_maps(images=100, matter=90, **told, p_object=1e-6, p_context=1).word == "object"
+    crowded = by_maps(images=100, matter=90, **told | {"room": Estimate(0.05, 0.0, 0.2)}, p_object=1e-6, p_context=1)
+    assert crowded.word == "undecided" and "smaller patch" in crowded.reason
     few = by_maps(images=100, matter=50, **told, p_object=1e-6, p_context=1)
     assert few.word == "undecided" and "only an exchange" in few.reason
     assert by_maps(images=100, matter=90, **told, p_object=0.02, p_context=0.98).word == "spread"

@@ -247,6 +247,7 @@ class Look(Result):
             share=float(self.share[place]),
             area=float(self.area[place]),
             beside=float(self.beside[place]),
+            room=float(self.beside_positions[place]),
             p_object=float(self.p_object[place]),
             p_context=float(self.p_context[place]),
         )
@@ -279,6 +280,7 @@ class Look(Result):
             share=evidence["share"],
             area=evidence["area"],
             beside=evidence["beside"],
+            room=evidence["beside positions"],
             p_object=p_object,
             p_context=p_context,
         )

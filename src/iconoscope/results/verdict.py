@@ -52,6 +52,8 @@ ALPHA_IMAGE = 0.05
 # object. A network that needs a spot on the object as much as one beside it has about half; the demo's honest one 1%.
 MOST = 0.5
 LITTLE = 0.25
+# Share of the patches beside the object below which that says nothing: then nearly every patch touches the object.
+ROOM = 0.1
 LEVEL = 0.95  # of the intervals
 
 
@@ -160,7 +162,15 @@ def by_exchange(thing: Estimate, ground: Estimate) -> Verdict:
 
 
 def by_maps(
-    *, images: int, matter: int, share: Estimate, area: Estimate, beside: Estimate, p_object: float, p_context: float
+    *,
+    images: int,
+    matter: int,
+    share: Estimate,
+    area: Estimate,
+    beside: Estimate,
+    room: Estimate,
+    p_object: float,
+    p_context: float,
 ) -> Verdict:
     """Judge by where patches cost the network its answer.
 
@@ -172,6 +182,8 @@ def by_maps(
         The object's share of the drop, and of the picture.
     beside
         Share of the drop under patches that do not touch the object.
+    room
+        The share of all patches that these are.
     p_object, p_context
         Pooled p-values: that random positions of the object would have as much, or as little, of the drop.
     """
@@ -180,6 +192,10 @@ def by_maps(
             "undecided",
             f"A single patch matters before {matter} of {images} images only: what such a network looks at, only an "
             "exchange of object and background can tell.",
+        )
+    if room.value < ROOM:
+        return Verdict(
+            "undecided", f"Of the patches {room.value:.0%} do not touch the object: ask with a smaller patch."
         )
     told = (
         f"The object, {area.value:.0%} of the picture, has {share} of the drop ({_p(min(p_object, p_context))} at random "
@@ -202,11 +218,13 @@ def image_by_exchange(changed: Sequence[bool]) -> Verdict:
 
 
 def image_by_maps(
-    *, largest: float, share: float, area: float, beside: float, p_object: float, p_context: float
+    *, largest: float, share: float, area: float, beside: float, room: float, p_object: float, p_context: float
 ) -> Verdict:
     """Judge one image by where patches cost the network its answer; the parameters are those of `by_maps`."""
     if largest < MATTERS:
         return Verdict("undecided", f"No patch costs more than {largest:.3f}: only an exchange can tell.")
+    if room < ROOM:
+        return Verdict("undecided", f"Of the patches {room:.0%} do not touch the object: ask with a smaller patch.")
     told = (
         f"The object, {area:.0%} of the picture, has {share:.0%} of the drop ({_p(min(p_object, p_context))} at random "
         f"positions), and patches beside it {beside:.0%}."
