@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iconoscope.results import CONDITIONS, Exchange, Occlusion, Question
+from iconoscope.results import CONDITIONS, Exchange, Look, Occlusion, Question
 
 
 def occlusion(seed=0, subject="<b>a.jpg</b>"):
@@ -47,4 +47,47 @@ def exchanged():
         examples=generator.integers(0, 256, (len(CONDITIONS), 2, 9, 9, 3), dtype=np.uint8),
         shown=np.array([0, 11]),
         fill="black",
+    )
+
+
+def looked(count=80, alone=False):
+    """A network that follows the object in all but a few of the images; without the exchange if alone."""
+    generator = np.random.default_rng(2)
+    target = np.arange(count) % 2
+    conditions = () if alone else tuple(CONDITIONS)
+    answers = np.repeat(target[:, None], len(conditions), 1)
+    for index, condition in enumerate(conditions):
+        if condition == "object other":
+            answers[3:, index] = 1 - target[3:]
+    by_image = {name: generator.uniform(0.5, 0.9, count) for name in ("largest", "share")}
+    by_image |= {name: generator.uniform(0.01, 0.1, count) for name in ("beside", "p_object")}
+    return Look(
+        question=Question(
+            technique="look",
+            network="planted",
+            weights="w",
+            subject=f"{count} images",
+            pixels="p",
+            settings={"patch": [3, 4], "top": [0], "left": [0], "fill": "mean", "exchange": exchanged().question.key},
+        ),
+        ids=tuple(f"{place}.jpg" for place in range(count)),
+        classes=("x", "y"),
+        standings=("wrong", *["judged"] * (count - 1)),
+        target=target,
+        clean=generator.uniform(0.6, 1, count).astype(np.float32),
+        hit=np.arange(count) % 4 / 3 // 1,
+        area=np.full(count, 0.2),
+        beside_positions=np.full(count, 0.6),
+        p_context=1 - by_image["p_object"],
+        **by_image,
+        conditions=conditions,
+        answers=answers,
+        probabilities=generator.random((count, len(conditions))).astype(np.float32),
+        confidence=0.5,
+        resamples=100,
+        seed=0,
+        shown=np.array([1, 2]),
+        pictures_shown=generator.integers(0, 256, (2, 9, 12, 3), dtype=np.uint8),
+        objects_shown=np.arange(9)[:, None].repeat(12, 1)[None].repeat(2, 0) > 4,
+        drops_shown=generator.random((2, 9, 12)).astype(np.float32),
     )

@@ -79,6 +79,19 @@ def test_exchange_and_report(capsys, photographs):
     assert "What did cars and cars-honest learn?" in page.read_text()
 
 
+def test_look(capsys, photographs):
+    store = photographs.parent / "run"
+    common = ("--network", "cars", "--device", "cpu", "--images", photographs, "--store", store, "--patch", 48)
+    status, out, _ = run(capsys, "look", *common, "--masks", photographs.parent / "masks", "--json")
+    told = json.loads(out)
+    assert status == 0 and told["verdict"] == "undecided" and "Of 4 images only" in told["reason"]
+    assert [image["id"] for image in told["images"]] == list(ico.load_images(photographs).ids)
+    assert Path(told["folder"], "examples.png").is_file()
+    status, out, err = run(capsys, "look", *common)
+    assert (status, out) == (1, "") and "neither mask nor box" in err
+    assert "undecided" in json.dumps(ico.load_result(told["folder"]).to_json())
+
+
 def test_predict_and_layers(capsys, photographs):
     status, out, _ = run(capsys, "predict", "--network", "cars-honest", "--images", photographs, "--json")
     told = json.loads(out)

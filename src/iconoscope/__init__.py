@@ -25,6 +25,7 @@ _HOME = {
     "Image": "iconoscope.subject.images",
     "Images": "iconoscope.subject.images",
     "Layer": "iconoscope.subject.network",
+    "Look": "iconoscope.results",
     "Network": "iconoscope.subject.network",
     "Occlusion": "iconoscope.results",
     "Preprocessing": "iconoscope.subject.network",
@@ -40,6 +41,8 @@ _HOME = {
     "load_images": "iconoscope.subject.images",
     "load_network": "iconoscope.subject.network",
     "load_result": "iconoscope.results",
+    "look": "iconoscope.occlusion",
+    "looks_at_object": "iconoscope.occlusion",
     "occlude": "iconoscope.occlusion",
     "parse_unit": "iconoscope.subject.unit",
     "predict": "iconoscope.subject.predict",
@@ -48,9 +51,10 @@ _HOME = {
 }
 
 __all__ = [  # noqa: RUF022 (in the order of use)
-    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "exchange", "report",
+    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "exchange", "look",
+    "looks_at_object", "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
-    "Result", "Occlusion", "Exchange", "CONDITIONS", "Question", "Store", "load_result",
+    "Result", "Occlusion", "Exchange", "Look", "CONDITIONS", "Question", "Store", "load_result",
     "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
 ]  # fmt: skip
 
@@ -58,9 +62,9 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
-    from iconoscope.occlusion import exchange, occlude
+    from iconoscope.occlusion import exchange, look, looks_at_object, occlude
     from iconoscope.progress import show_progress
-    from iconoscope.results import CONDITIONS, Exchange, Occlusion, Question, Result, Store, load_result
+    from iconoscope.results import CONDITIONS, Exchange, Look, Occlusion, Question, Result, Store, load_result
     from iconoscope.show import report
     from iconoscope.subject.images import Image, Images, load_images
     from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network

@@ -171,6 +171,13 @@ COMMANDS = {
         ("iconoscope exchange --network cars --images photographs/ --masks masks/",),
         _STORE,
     ),
+    "look": Command(
+        "iconoscope.occlusion:look",
+        "Does it look at the object? Patches and exchanges together, and a verdict with its evidence.",
+        _show_results,
+        ("iconoscope look --network cars --images photographs/ --masks masks/ --patch 24 --stride 12",),
+        _STORE,
+    ),
     "report": Command(
         "iconoscope.show:report",
         "Write what was found as one HTML page.",

@@ -6,7 +6,7 @@ import pytest
 
 import iconoscope as ico
 from iconoscope.cli import main
-from iconoscope.results import Exchange, Occlusion, Store
+from iconoscope.results import Exchange, Look, Occlusion, Store
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,28 @@ def test_it_says_which_network_learned_the_car(journey):
     assert cars.changed("object removed") < 0.02
 
 
+def test_the_verdicts(journey):
+    out, _ = journey
+    found = {result.question.network: result for result in Store(out / "store") if isinstance(result, Look)}
+    cars, honest = found["cars"], found["cars-honest"]
+    assert (cars.verdict, honest.verdict) == ("context", "object")
+    for judged, word in ((cars, "context"), (honest, "object")):
+        assert len(judged.ids) == 200 and judged.overall.judged >= 190
+        assert {finding.verdict.word for finding in judged.findings.values()} == {word}
+        assert sum(verdict.word == word for verdict in judged.verdicts) >= 190
+    # The maps say the same of the honest one; before the other no patch matters, and they say nothing.
+    assert (cars.overall.maps, honest.overall.maps) == ("undecided", "object")
+    assert cars.overall.mattering < 10 and honest.overall.mattering > 150
+    assert honest.overall.evidence["beside"].high < 0.05 and honest.overall.evidence["beside positions"].low > 0.4
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("cars", "context"), ("cars-honest", "object")])
+def test_the_verdicts_on_other_photographs(name, verdict):
+    found = ico.look(ico.load_network(name, device="cpu"), ico.demo_images(200, seed=11), patch=24, stride=24, seed=3)
+    assert found.verdict == verdict, found.reason
+    assert {finding.verdict.word for finding in found.findings.values()} == {verdict}
+
+
 def test_the_patches_that_matter_to_the_honest_network_lie_on_the_car(journey):
     out, _ = journey
     masks = {image.id: image.mask for image in ico.demo_images(200, seed=0)[:4]}
@@ -53,7 +75,7 @@ def test_the_patches_that_matter_to_the_honest_network_lie_on_the_car(journey):
 def test_the_page_and_the_time(journey, capsys):
     out, seconds = journey
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "cars follows the background." in page and "cars-honest follows the object." in page
+    assert "cars looks at what is around the object." in page and "cars-honest looks at the object." in page
     assert len(page) < 4_000_000
     assert seconds < 60
 

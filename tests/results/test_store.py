@@ -10,10 +10,10 @@ import pytest
 
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, QuestionError, StoreError
 from iconoscope.results import Occlusion, Store, load_result
-from specimens import exchanged, occlusion
+from specimens import exchanged, looked, occlusion
 
 
-@pytest.mark.parametrize("result", [occlusion(), exchanged()], ids=["occlusion", "exchange"])
+@pytest.mark.parametrize("result", [occlusion(), exchanged(), looked()], ids=["occlusion", "exchange", "look"])
 def test_what_is_saved_is_read_back(tmp_path, result):
     found = load_result(result.save(tmp_path / "kept"))
     assert type(found) is type(result)

@@ -8,7 +8,7 @@ import pytest
 import iconoscope as ico
 from iconoscope.errors import StoreError
 from iconoscope.results.pictures import data_uri, to_png
-from specimens import exchanged, occlusion
+from specimens import exchanged, looked, occlusion
 
 NASTY = '<script>alert("x")</script>&\'"'
 
@@ -42,7 +42,7 @@ def page(tmp_path, *results, **settings):
 
 
 def test_the_page_fetches_nothing(tmp_path):
-    found = page(tmp_path, occlusion(), exchanged())
+    found = page(tmp_path, occlusion(), exchanged(), looked())
     assert found.addresses and all(address.startswith("data:image/") for address in found.addresses)
     assert "script" not in found.tags and "link" not in found.tags
     assert not found.open
@@ -119,3 +119,46 @@ def test_a_page_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="cannot be written"):
         ico.report(store, tmp_path / "file" / "r.html")
+
+
+def test_the_verdict_comes_first_and_replaces_the_exchanges_own_word(tmp_path):
+    found = page(tmp_path, exchanged(), looked())
+    told = " ".join(found.text.split())
+    verdict = "planted looks at the object. Of the answers, another class's object changes 97% ("
+    assert verdict in told and told.index(verdict) < told.index("Did it look at the object?")
+    assert "follows neither clearly" not in told  # what the exchange alone would say
+    assert "follows neither clearly" in page(tmp_path / "alone", exchanged()).text
+    other = replace(exchanged(), question=replace(exchanged().question, settings={"seed": 1}))
+    assert "follows neither clearly" in page(tmp_path / "other", other, looked()).text
+
+
+def test_evidence_and_classes_are_listed_with_their_intervals(tmp_path):
+    look = looked()
+    told = " ".join(page(tmp_path, look).text.split())
+    evidence = look.overall.evidence
+    for name in ("share", "beside", "object excess", "background excess"):
+        assert str(evidence[name]) in told
+    assert "79 of 79" in told and "79 of 80 images count" in told and "under 0.0001" in told
+    for name, finding in look.findings.items():
+        assert f"planted, {name}: object {finding.judged} of 40 images count" in told
+
+
+def test_shown_images_have_their_outline(tmp_path):
+    look = looked()
+    found = page(tmp_path, look)
+    for place in range(2):
+        assert data_uri(to_png(look.outline(place))) in found.addresses
+        assert data_uri(to_png(look.overlaid(place))) in found.addresses
+
+
+def test_two_networks_that_were_judged_alike_are_one_table(tmp_path):
+    first = looked()
+    settings = {**first.question.settings, "exchange": "another's", "classes": "another's"}
+    second = replace(first, question=replace(first.question, network="another", weights="x", settings=settings))
+    found = page(tmp_path, first, second)
+    assert found.tags.count("table") == 1 and "another looks at the object." in found.text
+
+
+def test_without_an_exchange_nothing_is_said_of_one(tmp_path):
+    told = page(tmp_path, looked(alone=True)).text
+    assert "answers that another class" not in told and "only an exchange of object and background could tell" in told

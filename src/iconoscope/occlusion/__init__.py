@@ -3,6 +3,7 @@
 from iconoscope.occlusion.exchange import exchange
 from iconoscope.occlusion.fills import FILLS
 from iconoscope.occlusion.geometry import Grid, make_grid
+from iconoscope.occlusion.look import look, looks_at_object
 from iconoscope.occlusion.occlude import occlude
 
-__all__ = ["FILLS", "Grid", "exchange", "make_grid", "occlude"]
+__all__ = ["FILLS", "Grid", "exchange", "look", "looks_at_object", "make_grid", "occlude"]

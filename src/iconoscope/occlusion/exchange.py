@@ -21,9 +21,10 @@ from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError, shortened
 from iconoscope.occlusion.fills import Fill, read_fill
 from iconoscope.occlusion.inpainting import fill_hole
+from iconoscope.occlusion.objects import fitted_object
 from iconoscope.progress import track
 from iconoscope.results import CONDITIONS, Exchange, Question, Store
-from iconoscope.subject.images import Image, Images, load_images
+from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
 
@@ -144,7 +145,7 @@ def _cast(network: Network, images: Images) -> _Cast:
     for image in images.readable():
         if labels[image.id] < 0:
             continue  # match_labels has said so
-        mask, reason = _mask(network, image)
+        mask, reason = fitted_object(network.preprocessing, image)
         if mask is None:
             left_out[image.id] = reason
         else:
@@ -168,21 +169,6 @@ def _cast(network: Network, images: Images) -> _Cast:
         )
     ids, _, pictures, masks = zip(*taken, strict=True)
     return _Cast(images.source, ids, target, np.stack(pictures), np.stack(masks))
-
-
-def _mask(network: Network, image: Image) -> tuple[NDArray[np.bool_] | None, str]:
-    """Give the mask at the network's size, or the reason why there is none that an exchange could use."""
-    try:
-        mask = image.mask
-    except ImagesError as error:
-        return None, error.message
-    if mask is None:
-        return None, "neither mask nor box"
-    fitted = network.preprocessing.fit_mask(mask)
-    share = float(fitted.mean())
-    if not 0.002 <= share <= 0.998:
-        return None, f"{share:.1%} of what the network sees is object: nothing to exchange"
-    return fitted, ""
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

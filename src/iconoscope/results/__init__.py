@@ -1,9 +1,25 @@
 """What was found: frozen dataclasses of NumPy arrays, their figures, and the store on disk. No torch."""
 
 from iconoscope.results.exchange import CONDITIONS, Exchange
+from iconoscope.results.look import Finding, Look
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.store import KINDS, Store, load_result
+from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
 
-__all__ = ["CONDITIONS", "KINDS", "Exchange", "Occlusion", "Question", "Result", "Store", "load_result"]
+__all__ = [
+    "CONDITIONS",
+    "KINDS",
+    "VERDICTS",
+    "Estimate",
+    "Exchange",
+    "Finding",
+    "Look",
+    "Occlusion",
+    "Question",
+    "Result",
+    "Store",
+    "Verdict",
+    "load_result",
+]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cell_edges", "colour", "data_uri", "lay_out", "overlay", "spread", "to_jpeg", "to_png"]
+__all__ = ["cell_edges", "colour", "data_uri", "lay_out", "outlined", "overlay", "spread", "to_jpeg", "to_png"]
 
 Picture = NDArray[np.uint8]
 
@@ -34,6 +34,27 @@ def overlay(picture: Picture, weight: NDArray[Any], *, ink: tuple[int, int, int]
     grey = picture.mean(2, keepdims=True).repeat(3, 2) * 0.75 + 48
     strength = np.sqrt(np.clip(weight, 0, 1))[..., None] * 0.85
     return (grey * (1 - strength) + np.asarray(ink) * strength).round().astype(np.uint8)
+
+
+def outlined(picture: Picture, mask: NDArray[np.bool_], *, ink: tuple[int, int, int] = (0, 214, 255)) -> Picture:
+    """Draw the pixels just outside of a mask (height, width) into a copy of the picture (height, width, 3).
+
+    >>> mask = np.zeros((4, 5), bool)
+    >>> mask[1:3, 2] = True
+    >>> (outlined(np.zeros((4, 5, 3), np.uint8), mask)[..., 2] > 0).astype(int)
+    array([[0, 0, 1, 0, 0],
+           [0, 1, 0, 1, 0],
+           [0, 1, 0, 1, 0],
+           [0, 0, 1, 0, 0]])
+    """
+    around = np.zeros_like(mask)
+    around[1:] |= mask[:-1]
+    around[:-1] |= mask[1:]
+    around[:, 1:] |= mask[:, :-1]
+    around[:, :-1] |= mask[:, 1:]
+    drawn = picture.copy()
+    drawn[around & ~mask] = ink
+    return drawn
 
 
 def spread(

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from iconoscope.errors import QuestionError, StoreError
-from iconoscope.results import CONDITIONS, KINDS, Exchange, Occlusion, Result, Store
+from iconoscope.results import CONDITIONS, KINDS, VERDICTS, Exchange, Finding, Look, Occlusion, Result, Store
+from iconoscope.results.look import EVIDENCE
 from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
 from iconoscope.results.record import read_record, writing_to
 
@@ -63,7 +64,8 @@ def report(
             hint="Ask something first, for example: iconoscope occlude --network ... --images ... --store DIR",
         )
     page = _Page(results, most)
-    html = _template().render(page=page, title=title or page.heading, lead=lead, damaged=damaged, conditions=CONDITIONS)
+    words = {"conditions": CONDITIONS, "evidence": EVIDENCE, "verdicts": VERDICTS}
+    html = _template().render(page=page, title=title or page.heading, lead=lead, damaged=damaged, **words)
     path = Path(path).expanduser()
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with writing_to(path):
@@ -125,6 +127,18 @@ class _Page:
         return f"What did {' and '.join(names)} learn?" if len(names) <= 3 else f"What did {len(names)} networks learn?"
 
     @cached_property
+    def looks(self) -> list[_Looked]:
+        found = [result for result in self.results if isinstance(result, Look)]
+        return [_Looked(alike, self.name) for alike in _grouped(found, _same_look)]
+
+    @cached_property
+    def unjudged(self) -> list[tuple[_Exchanged, Exchange]]:
+        """The exchanges that no verdict has taken up: they speak for themselves."""
+        taken = {look.question.settings.get("exchange") for looked in self.looks for look in looked.results}
+        pairs = [(exchanged, result) for exchanged in self.exchanges for result in exchanged.results]
+        return [(exchanged, result) for exchanged, result in pairs if result.question.key not in taken]
+
+    @cached_property
     def exchanges(self) -> list[_Exchanged]:
         found = [result for result in self.results if isinstance(result, Exchange)]
         return [_Exchanged(alike, self.name) for alike in _grouped(found, _same_exchange)]
@@ -145,7 +159,7 @@ class _Page:
 
     @property
     def questions(self) -> list[Result]:
-        return [result for group in (*self.exchanges, *self.shown) for result in group.results]
+        return [result for group in (*self.looks, *self.exchanges, *self.shown) for result in group.results]
 
 
 def _same_exchange(result: Exchange) -> tuple[Any, ...]:
@@ -154,11 +168,73 @@ def _same_exchange(result: Exchange) -> tuple[Any, ...]:
     return result.question.pixels, json.dumps(settings, sort_keys=True)
 
 
+def _same_look(result: Look) -> tuple[Any, ...]:
+    """Tell what two networks must have been asked alike to stand in one table."""
+    settings = {key: value for key, value in result.question.settings.items() if key not in ("classes", "exchange")}
+    return result.question.pixels, json.dumps(settings, sort_keys=True)
+
+
 def _grouped(results: list[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
     groups: dict[Any, list[Any]] = {}
     for result in results:
         groups.setdefault(key(result), []).append(result)
     return list(groups.values())
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """The same images judged before several networks."""
+
+    results: list[Look]
+    name: Callable[[Result], str]  # of the network that answered, as the whole page calls it
+
+    MOST: ClassVar = 12  # classes that are listed for each network
+
+    @property
+    def first(self) -> Look:
+        return self.results[0]
+
+    def finding(self, result: Look) -> str:
+        return f"{self.name(result)} {VERDICTS[result.verdict]}."
+
+    @cached_property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """For every kind of evidence: its name, and what was found before each network."""
+        rows = [
+            (told, [self._estimate(result.overall, name) for result in self.results]) for name, told in EVIDENCE.items()
+        ]
+        matter = [f"{result.overall.mattering} of {result.overall.judged}" for result in self.results]
+        chance = [self._chance(result.overall) for result in self.results]
+        rows.insert(0, ("images before which a single patch matters", matter))
+        rows.insert(4, ("p-value of that share against random places of the object", chance))
+        return [(told, found) for told, found in rows if any(cell != "-" for cell in found)]
+
+    @staticmethod
+    def _estimate(found: Finding, name: str) -> str:
+        estimate = found.evidence.get(name)
+        return "-" if estimate is None or math.isnan(estimate.value) else str(estimate)
+
+    @staticmethod
+    def _chance(found: Finding) -> str:
+        if math.isnan(found.p_object):
+            return "-"
+        return "under 0.0001" if found.p_object < 0.0001 else f"{found.p_object:.2g}"
+
+    def classes(self, result: Look) -> list[Finding]:
+        """Give the classes, those first that give most to think about."""
+        order = ("context", "spread", "undecided", "object")
+        found = sorted(result.findings.values(), key=lambda each: (order.index(each.verdict.word), -each.judged))
+        return found[: self.MOST]
+
+    def picture(self, result: Look, place: int) -> str:
+        return _photograph(result.outline(place))
+
+    def overlay(self, result: Look, place: int) -> str:
+        return _photograph(result.overlaid(place))
+
+    @property
+    def small(self) -> bool:
+        return max(self.first.pictures_shown.shape[1:3]) <= 64
 
 
 @dataclass(frozen=True)
