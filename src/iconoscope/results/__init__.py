@@ -1,9 +1,10 @@
 """What was found: frozen dataclasses of NumPy arrays, their figures, and the store on disk. No torch."""
 
+from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import CONDITIONS, Exchange
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.store import KINDS, Store, load_result
 
-__all__ = ["CONDITIONS", "KINDS", "Exchange", "Occlusion", "Question", "Result", "Store", "load_result"]
+__all__ = ["CONDITIONS", "KINDS", "Curves", "Exchange", "Occlusion", "Question", "Result", "Store", "load_result"]
