@@ -107,7 +107,7 @@ def test_what_is_no_map_is_refused(images, three):
     with pytest.raises(QuestionError, match="1 maps were given for 3 images"):
         read_maps(three[0], images, SIZE)
     for wrong in (object(), "nosuch.npy", [three[0], three[1, :3]], three.astype(complex), np.array("map")):
-        with pytest.raises(QuestionError, match="maps|Maps"):
+        with pytest.raises(QuestionError, match=r"maps|Maps"):
             read_maps(wrong, images, SIZE)
 
 
