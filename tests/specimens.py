@@ -58,6 +58,7 @@ def curved(seed=0, subject="<b>a.jpg</b>"):
         names=("a", "b", "c & d"),
         measure="probability",
         attribution=generator.normal(size=(9, 12)).astype(np.float32),
+        full_red=2.0,
         ranked_by="a map from $x$.npy",
         picture=generator.integers(0, 256, (9, 12, 3), dtype=np.uint8),
         fill="mean",

@@ -1,6 +1,7 @@
 """Deletion and insertion against a loop that is written out, and against a network whose best order is known."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,9 +207,9 @@ def test_a_bad_file_does_not_take_the_others_with_it(planted, bright, tmp_path):
 
 def test_bad_questions(planted, bright):
     values = np.random.default_rng(11).random((24, 24))
-    for settings in ({"steps": 0}, {"batch": 0}, {"seed": -1}):
+    for steps, batch, seed in ((0, None, 0), (2, 0, 0), (2, None, -1)):
         with pytest.raises(QuestionError, match="must be at least"):
-            ico.curves(planted, bright, values, **settings)
+            ico.curves(planted, bright, values, steps=steps, batch=batch, seed=seed)
     with pytest.raises(QuestionError, match="stride=4 is a setting of the occlusion map"):
         ico.curves(planted, bright, values, stride=4)
     with pytest.raises(QuestionError, match="fill='blurr'"):
@@ -228,14 +229,14 @@ def test_the_same_question_is_answered_from_the_store(planted, bright, tmp_path,
 def test_another_question_has_another_key(planted, bright):
     values = np.random.default_rng(12).random((24, 24))
 
-    def key(picture=bright, values=values, unit=None, **settings):
-        return ico.curves(planted, picture, values, unit, **{"steps": 2, **settings}).question.key
+    def key(picture=bright, maps: Any = values, unit=None, steps=2, **settings: Any):
+        return ico.curves(planted, picture, maps, unit, steps=steps, **settings).question.key
 
     same = key()
-    assert same == key(unit="prob:seen") == key(batch=3) == key(values=torch.tensor(values))
+    assert same == key(unit="prob:seen") == key(batch=3) == key(maps=torch.tensor(values))
     others = [
         key(bright[::-1].copy()),
-        key(values=values.T),
+        key(maps=values.T),
         key(unit="logit:seen"),
         key(steps=3),
         key(fill="zero"),

@@ -303,6 +303,7 @@ class _Asked:
             names=names,
             measure=measure,
             attribution=attribution.values,
+            full_red=attribution.full,
             ranked_by=attribution.name,
             picture=picture,
             fill=self.fill.name,

@@ -32,6 +32,8 @@ class Map:
         Where it comes from, for people.
     key : str
         The same for the key of a question.
+    full : float
+        The value that is drawn in the strongest red.
     unit, origin : str
         What the map itself was asked about, and why; empty where it does not say.
     """
@@ -39,6 +41,7 @@ class Map:
     values: NDArray[np.float32]
     name: str
     key: str
+    full: float
     unit: str = ""
     origin: str = ""
 
@@ -115,7 +118,12 @@ def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Ima
         name, maps = f"a map from {Path(maps).name}", _loaded(Path(maps).expanduser())
     values = _stacked(maps, len(images), size)
     places = {identity: place for place, identity in enumerate(images.ids)}
-    return lambda image: _map(values[places[image.id]], image, name)
+
+    def find(image: Image) -> Map:
+        found = _ranking(values[places[image.id]], image)
+        return Map(found, name, f"array {hashlib.sha256(found.tobytes()).hexdigest()}", float(found.max()))
+
+    return find
 
 
 _HINT = "A map is an Occlusion, or an array (height, width), or (images, height, width) for a set of images."
@@ -129,22 +137,23 @@ def _occlusion_of(known: Mapping[str, Occlusion], size: tuple[int, int], image: 
             f"There is no map of {image.id}; there are maps of {about}.",
             hint="To score the map of another image, give its numbers: result.drop_by_pixel().",
         )
-    values = found.drop_by_pixel()
-    _fits(values.shape, size)
+    _fits(found.picture.shape[:2], size)
+    values = _ranking(found.drop_by_pixel().astype(np.float32), image)
     name = f"occlusion with a patch of {found.patch[0]}x{found.patch[1]}"
     if fill := found.question.settings.get("fill"):
         name += f", filled with {fill}"
     asked = found.question
-    return _map(values.astype(np.float32), image, name, f"occlude {asked.key}", asked.unit, found.target_origin)
+    return Map(values, name, f"occlude {asked.key}", found.full_red, asked.unit, found.target_origin)
 
 
-def _map(values: NDArray[np.float32], image: Image, name: str, key: str = "", unit: str = "", origin: str = "") -> Map:
+def _ranking(values: NDArray[np.float32], image: Image) -> NDArray[np.float32]:
+    """Give the map back if it ranks any pixel before another."""
     if values.min() == values.max():
         raise QuestionError(
             f"The map of {image.id} is {values.flat[0]:g} everywhere: it ranks no pixel before another.",
             hint="Leave that image out. An occlusion map is constant where no patch changes the answer.",
         )
-    return Map(values, name, key or hashlib.sha256(values.tobytes()).hexdigest(), unit, origin)
+    return values
 
 
 def _loaded(path: Path) -> NDArray[Any]:

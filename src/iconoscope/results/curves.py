@@ -47,6 +47,8 @@ class Curves(Result):
         What the numbers are: ``"probability"``, ``"logit"``, ``"mean activation"``, ...
     attribution : ndarray of float32, (height, width)
         The map.
+    full_red : float
+        The value of the map that is laid over the picture in the strongest red: an occlusion map's own, else its highest.
     ranked_by : str
         Where the map comes from.
     picture : ndarray of uint8, (height, width, 3)
@@ -67,6 +69,7 @@ class Curves(Result):
     names: tuple[str, ...]
     measure: str
     attribution: NDArray[np.float32]
+    full_red: float
     ranked_by: str
     picture: NDArray[np.uint8]
     fill: str
@@ -140,12 +143,12 @@ class Curves(Result):
         return float(min(values.min() for values in curves)), float(max(values.max() for values in curves))
 
     def overlaid(self) -> NDArray[np.uint8]:
-        """Lay the map in red over the picture (height, width, 3), the highest value in full red, nothing below zero.
+        """Lay the map in red over the picture (height, width, 3); the strongest red is `full_red`, nothing is below zero.
 
         A map that nowhere rises above zero is laid over it from its lowest value to its highest.
         """
-        low = 0.0 if self.attribution.max() > 0 else float(self.attribution.min())
-        return overlay(self.picture, (self.attribution - low) / (float(self.attribution.max()) - low))
+        low, high = (0.0, self.full_red) if self.full_red > 0 else (self.attribution.min(), self.attribution.max())
+        return overlay(self.picture, (self.attribution - low) / (high - low))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the photograph under the map and both curves, or on `ax` only the curves.

@@ -145,7 +145,7 @@ class _Page:
 
     @property
     def questions(self) -> list[Result]:
-        return [result for group in (*self.exchanges, *self.shown) for result in group.results] + list(self.scored)
+        return [*(result for group in (*self.exchanges, *self.shown) for result in group.results), *self.scored]
 
     @cached_property
     def curves(self) -> list[Curves]:
