@@ -149,7 +149,7 @@ def curves(
     >>> found = ico.curves(net, image, patch=24, stride=12, steps=8)
     >>> found.share.shape, found.deletion.shape, found.null_deletion.shape
     ((9,), (9, 2), (5, 9))
-    >>> found.deletion_area < found.null_deletion_areas.mean()
+    >>> bool(found.deletion_area < found.null_deletion_areas.mean())
     True
     """
     if steps < 1 or (batch is not None and batch < 1) or seed < 0:
