@@ -90,7 +90,7 @@ def curves(
 
     Deletion covers the photograph pixel by pixel, the most important first: the better the map, the sooner the probability
     falls and the smaller is the area under the curve. Insertion puts the photograph's pixels into a blurred one in the same
-    order: the better the map, the larger the area (Petsiuk, Das and Saenko 2018, "RISE", section 4.2). The null is the same
+    order: the better the map, the larger the area (Petsiuk, Das and Saenko 2018, "RISE"). The null is the same
     map moved to other places, around the border of the image: an order as coarse or as fine, which knows nothing of the image.
 
     Parameters
