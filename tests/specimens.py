@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iconoscope.results import CONDITIONS, Exchange, Look, Occlusion, Question
+from iconoscope.results import CONDITIONS, Curves, Exchange, Look, Occlusion, Question
 
 
 def occlusion(seed=0, subject="<b>a.jpg</b>"):
@@ -31,6 +31,38 @@ def occlusion(seed=0, subject="<b>a.jpg</b>"):
         picture=generator.integers(0, 256, (9, 12, 3), dtype=np.uint8),
         method="dense",
         plan="dense",
+    )
+
+
+def curved(seed=0, subject="<b>a.jpg</b>"):
+    generator = np.random.default_rng(seed)
+    share = np.array([0, 0.2, 0.5, 1])
+    return Curves(
+        question=Question(
+            technique="curves",
+            network="planted",
+            weights="w" * 64,
+            subject=subject,
+            pixels=str(seed),
+            unit="prob:b",
+            settings={"map": "m", "fill": "mean", "start": "blur", "steps": 5, "seed": 0},
+            version="0.1.0",
+        ),
+        share=share,
+        deletion=generator.dirichlet((1, 2, 3), 4).astype(np.float32),
+        insertion=generator.dirichlet((1, 2, 3), 4).astype(np.float32),
+        null_deletion=generator.random((5, 4), np.float32),
+        null_insertion=generator.random((5, 4), np.float32),
+        target=1,
+        target_origin="label",
+        names=("a", "b", "c & d"),
+        measure="probability",
+        attribution=generator.normal(size=(9, 12)).astype(np.float32),
+        full_red=2.0,
+        ranked_by="a map from $x$.npy",
+        picture=generator.integers(0, 256, (9, 12, 3), dtype=np.uint8),
+        fill="mean",
+        start="blur",
     )
 
 

@@ -92,6 +92,30 @@ def test_look(capsys, photographs):
     assert "undecided" in json.dumps(ico.load_result(told["folder"]).to_json())
 
 
+def test_curves_of_the_occlusion_map_and_of_a_file(capsys, photographs):
+    store = photographs.parent / "run"
+    common = ("curves", "--network", "cars-honest", "--device", "cpu", "--images", photographs, "--store", store)
+    status, out, _ = run(capsys, *common, "--patch", 24, "--stride", 12, "--steps", 6, "--json")
+    told = json.loads(out)
+    assert status == 0 and len(told) == 4
+    images = ico.load_images(photographs)
+    network = ico.load_network("cars-honest", device="cpu")
+    results = ico.curves(network, images, patch=24, stride=12, steps=6)
+    assert [answer["key"] for answer in told] == [result.question.key for result in results]
+    assert np.allclose([x["deletion"]["area"] for x in told], [x.deletion_area for x in results], atol=1e-5)
+    maps = photographs.parent / "maps.npy"
+    np.save(maps, np.stack([result.attribution for result in results]))
+    status, out, _ = run(capsys, *common, "--patch", 24, "--maps", maps, "--steps", 6, "--json")
+    given = json.loads(out)
+    assert status == 0 and given[0]["ranked_by"] == "a map from maps.npy"
+    assert np.allclose([x["insertion"]["area"] for x in given], [x["insertion"]["area"] for x in told], atol=1e-5)
+    status, out, err = run(capsys, *common, "--maps", maps, "--limit", 3)
+    assert (status, out) == (2, "") and "4 maps were given for 3 images" in err
+    page = photographs.parent / "r.html"
+    assert run(capsys, "report", "--store", store, "--path", page)[0] == 0
+    assert "How good are the maps?" in page.read_text()
+
+
 def test_predict_and_layers(capsys, photographs):
     status, out, _ = run(capsys, "predict", "--network", "cars-honest", "--images", photographs, "--json")
     told = json.loads(out)

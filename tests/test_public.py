@@ -9,9 +9,9 @@ import pytest
 import iconoscope as ico
 
 PUBLIC = """
-    CONDITIONS Exchange IconoscopeError IconoscopeWarning Image Images Layer Look Network Occlusion Preprocessing Question
-    Result Store Unit __version__ demo demo_images errors exchange layers load_images load_network load_result look
-    looks_at_object occlude parse_unit predict report show_progress
+    CONDITIONS Curves Exchange IconoscopeError IconoscopeWarning Image Images Layer Look Network Occlusion Preprocessing
+    Question Result Store Unit __version__ curves demo demo_images errors exchange layers load_images load_network
+    load_result look looks_at_object occlude parse_unit predict report show_progress
 """.split()  # noqa: SIM905
 
 
@@ -49,7 +49,8 @@ def test_importing_the_package_imports_nothing_heavy():
 def test_the_techniques_are_there_without_torch_until_they_are_asked():
     loaded = set(
         run(
-            "import sys, iconoscope as ico; ico.occlude, ico.exchange, ico.looks_at_object, ico.report, ico.load_network;"
+            "import sys, iconoscope as ico; ico.occlude, ico.curves, ico.exchange, ico.looks_at_object, ico.report; "
+            "ico.load_network; "
             "print(*sys.modules)"
         )
     )

@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "CONDITIONS": "iconoscope.results",
+    "Curves": "iconoscope.results",
     "Exchange": "iconoscope.results",
     "IconoscopeError": "iconoscope.errors",
     "IconoscopeWarning": "iconoscope.errors",
@@ -33,6 +34,7 @@ _HOME = {
     "Result": "iconoscope.results",
     "Store": "iconoscope.results",
     "Unit": "iconoscope.subject.unit",
+    "curves": "iconoscope.occlusion",
     "demo": "iconoscope.demo",
     "demo_images": "iconoscope.demo",
     "errors": "iconoscope.errors",
@@ -51,10 +53,10 @@ _HOME = {
 }
 
 __all__ = [  # noqa: RUF022 (in the order of use)
-    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "exchange", "look",
+    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "curves", "exchange", "look",
     "looks_at_object", "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
-    "Result", "Occlusion", "Exchange", "Look", "CONDITIONS", "Question", "Store", "load_result",
+    "Result", "Occlusion", "Curves", "Exchange", "Look", "CONDITIONS", "Question", "Store", "load_result",
     "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
 ]  # fmt: skip
 
@@ -62,9 +64,9 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
-    from iconoscope.occlusion import exchange, look, looks_at_object, occlude
+    from iconoscope.occlusion import curves, exchange, look, looks_at_object, occlude
     from iconoscope.progress import show_progress
-    from iconoscope.results import CONDITIONS, Exchange, Look, Occlusion, Question, Result, Store, load_result
+    from iconoscope.results import CONDITIONS, Curves, Exchange, Look, Occlusion, Question, Result, Store, load_result
     from iconoscope.show import report
     from iconoscope.subject.images import Image, Images, load_images
     from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network

@@ -164,6 +164,16 @@ COMMANDS = {
         ),
         _STORE,
     ),
+    "curves": Command(
+        "iconoscope.occlusion:curves",
+        "Delete and insert the pixels that a map ranks first: how good is the map?",
+        _show_results,
+        (
+            "iconoscope curves --network cars-honest --images photographs/ --patch 24",
+            f"iconoscope curves {_RESNET} --images cifar10/test.parquet --limit 4 --maps saliency.npy",
+        ),
+        _STORE,
+    ),
     "exchange": Command(
         "iconoscope.occlusion:exchange",
         "Hide or exchange the object and the background: which do the answers follow?",

@@ -10,10 +10,12 @@ import pytest
 
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, QuestionError, StoreError
 from iconoscope.results import Occlusion, Store, load_result
-from specimens import exchanged, looked, occlusion
+from specimens import curved, exchanged, looked, occlusion
+
+SPECIMENS = {"occlusion": occlusion, "curves": curved, "exchange": exchanged, "look": looked}
 
 
-@pytest.mark.parametrize("result", [occlusion(), exchanged(), looked()], ids=["occlusion", "exchange", "look"])
+@pytest.mark.parametrize("result", [make() for make in SPECIMENS.values()], ids=list(SPECIMENS))
 def test_what_is_saved_is_read_back(tmp_path, result):
     found = load_result(result.save(tmp_path / "kept"))
     assert type(found) is type(result)
@@ -48,13 +50,14 @@ def test_the_format_is_what_the_documentation_says(tmp_path):
 
 
 def test_reading_needs_no_torch(tmp_path):
-    path = occlusion().save(tmp_path / "kept")
+    path, curves = occlusion().save(tmp_path / "kept"), curved().save(tmp_path / "curves")
     code = f"""
         import sys
         import iconoscope as ico
         result = ico.load_result({str(path)!r})
         result.plot(); result.save({str(tmp_path / "f.png")!r})
         store = ico.Store({str(tmp_path / "run")!r}); store.put(result)
+        curves = ico.load_result({str(curves)!r}); curves.plot(); store.put(curves)
         ico.report(store, {str(tmp_path / "r.html")!r})
         assert "torch" not in sys.modules
     """
@@ -171,6 +174,10 @@ def test_numbers_by_hand():
     row, column = result.minimum
     assert result.map[row, column] == result.occluded[..., 1].min()
     assert np.allclose(result.drop + result.map, result.clean[1])
+    curves = curved()
+    by_hand = [0.1, 0.25, 0.4, 0.25] @ curves.deletion[:, 1].astype(float)  # half of the way to each neighbour
+    assert curves.deletion_area == pytest.approx(by_hand) == curves.to_json()["deletion"]["area"]
+    assert np.allclose(curves.null_insertion_areas, curves.null_insertion @ [0.1, 0.25, 0.4, 0.25])
     found = exchanged()
     right = found.probabilities[0].argmax(1) == found.target
     index = found.conditions.index("object other")
@@ -197,4 +204,5 @@ def test_saving_touches_nothing_but_a_result(tmp_path):
 
 @pytest.mark.parametrize("name", ["cost_$_$.png", "a\nb", "$x$ $", "犬.png"])
 def test_names_that_matplotlib_would_read_as_formulas(tmp_path, name):
-    assert occlusion(subject=name).save(tmp_path / "f.png").stat().st_size > 1000
+    for result in (occlusion(subject=name), curved(subject=name)):
+        assert result.save(tmp_path / "f.png").stat().st_size > 1000

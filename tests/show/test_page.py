@@ -8,7 +8,7 @@ import pytest
 import iconoscope as ico
 from iconoscope.errors import StoreError
 from iconoscope.results.pictures import data_uri, to_png
-from specimens import exchanged, looked, occlusion
+from specimens import curved, exchanged, looked, occlusion
 
 NASTY = '<script>alert("x")</script>&\'"'
 
@@ -42,7 +42,7 @@ def page(tmp_path, *results, **settings):
 
 
 def test_the_page_fetches_nothing(tmp_path):
-    found = page(tmp_path, occlusion(), exchanged(), looked())
+    found = page(tmp_path, occlusion(), curved(), exchanged(), looked())
     assert found.addresses and all(address.startswith("data:image/") for address in found.addresses)
     assert "script" not in found.tags and "link" not in found.tags
     assert not found.open
@@ -50,7 +50,7 @@ def test_the_page_fetches_nothing(tmp_path):
 
 
 def test_every_name_is_escaped(tmp_path):
-    found = page(tmp_path, occlusion(subject=NASTY), title=NASTY)
+    found = page(tmp_path, occlusion(subject=NASTY), curved(subject=NASTY), title=NASTY)
     assert "script" not in found.tags
     assert found.text.count(NASTY) >= 3
 
@@ -85,6 +85,25 @@ def test_exchanges_with_other_donors_are_not_one_table(tmp_path):
     reseeded = replace(first, question=replace(first.question, settings={"seed": 1}))
     assert page(tmp_path / "a", first, second).tags.count("table") == 1
     assert page(tmp_path / "b", first, reseeded).tags.count("table") == 2
+
+
+def test_scored_maps_are_drawn_and_compared(tmp_path):
+    first, second = curved(0), curved(1)
+    found = page(tmp_path, first, second)
+    assert found.tags.count("svg") == 2 and found.tags.count("polyline") == 2 * 2 * 6
+    for one in ("deletion", "insertion"):
+        mean = (getattr(first, f"{one}_area") + getattr(second, f"{one}_area")) / 2
+        null = np.concatenate([getattr(curves, f"null_{one}_areas") for curves in (first, second)]).mean()
+        assert f"{mean:.3f} ({null:.3f})" in found.text
+    # The deletion curve begins at the left, as high as the answer to the untouched photograph.
+    height = 110 - 106 * float(first.deletion[0, 1])
+    assert f'"26.0,{height:.1f} ' in (tmp_path / "r.html").read_text()
+    # Another fill is another question: no mean over both.
+    other = replace(second, fill="zero")
+    assert (
+        f"{first.deletion_area:.3f} ({first.null_deletion_areas.mean():.3f})" in page(tmp_path / "b", first, other).text
+    )
+    assert "1 of 2 images" in page(tmp_path / "c", first, second, most=1).text
 
 
 def test_a_record_of_a_later_version_does_not_end_the_page(tmp_path):

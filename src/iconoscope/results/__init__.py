@@ -1,5 +1,6 @@
 """What was found: frozen dataclasses of NumPy arrays, their figures, and the store on disk. No torch."""
 
+from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import CONDITIONS, Exchange
 from iconoscope.results.look import Finding, Look
 from iconoscope.results.occlusion import Occlusion
@@ -12,6 +13,7 @@ __all__ = [
     "CONDITIONS",
     "KINDS",
     "VERDICTS",
+    "Curves",
     "Estimate",
     "Exchange",
     "Finding",

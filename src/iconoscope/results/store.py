@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
+from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import Exchange
 from iconoscope.results.look import Look
 from iconoscope.results.occlusion import Occlusion
@@ -25,7 +26,7 @@ __all__ = ["KINDS", "Store", "load_result"]
 
 R = TypeVar("R", bound=Result)
 
-KINDS: dict[str, type[Result]] = {Occlusion.kind: Occlusion, Exchange.kind: Exchange, Look.kind: Look}
+KINDS: dict[str, type[Result]] = {kind.kind: kind for kind in (Occlusion, Curves, Exchange, Look)}
 
 _MARK = "store.json"
 _STALE = 3600.0  # seconds after which a half-written folder belongs to a process that is gone

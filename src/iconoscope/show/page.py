@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from iconoscope.errors import QuestionError, StoreError
-from iconoscope.results import CONDITIONS, KINDS, VERDICTS, Exchange, Finding, Look, Occlusion, Result, Store
+from iconoscope.results import CONDITIONS, KINDS, VERDICTS, Curves, Exchange, Finding, Look, Occlusion, Result, Store
 from iconoscope.results.look import EVIDENCE
 from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
 from iconoscope.results.record import read_record, writing_to
@@ -159,7 +159,61 @@ class _Page:
 
     @property
     def questions(self) -> list[Result]:
-        return [result for group in (*self.looks, *self.exchanges, *self.shown) for result in group.results]
+        groups = (*self.looks, *self.exchanges, *self.shown)
+        return [*(result for group in groups for result in group.results), *self.scored]
+
+    @cached_property
+    def curves(self) -> list[Curves]:
+        """The scored maps; those of one image follow one another."""
+        found = [result for result in self.results if isinstance(result, Curves)]
+        return [result for alike in _grouped(found, lambda result: result.question.pixels) for result in alike]
+
+    @property
+    def scored(self) -> list[Curves]:
+        return self.curves[: self.most]
+
+    @cached_property
+    def means(self) -> list[dict[str, Any]]:
+        """The mean areas of every kind of map, where there is more than one to compare."""
+        found = [result for result in self.curves if result.measure == "probability"]
+        alike = _grouped(found, lambda result: (result.question.weights, result.ranked_by, result.fill, result.start))
+        return [
+            {
+                "network": self.name(group[0]),
+                "ranked_by": group[0].ranked_by,
+                "fill": group[0].fill,
+                "start": group[0].start,
+                "images": len({result.question.pixels for result in group}),
+                "areas": [
+                    (
+                        float(np.mean([getattr(x, f"{one}_area") for x in group])),
+                        float(np.mean([getattr(x, f"null_{one}_areas") for x in group])),
+                    )
+                    for one in ("deletion", "insertion")
+                ],
+            }
+            for group in alike
+            if len(found) > 1
+        ]
+
+    def drawn(self, result: Curves) -> dict[str, Any]:
+        """Give the overlay of a scored map, and its curves in the template's coordinates: the map's own comes last."""
+        low, high = result.limits()
+        scale = 106 / max(high - low, 1e-12)
+
+        def line(values: np.ndarray) -> str:
+            places = zip(result.share.tolist(), values.tolist(), strict=True)
+            return " ".join(f"{26 + 170 * share:.1f},{110 - scale * (value - low):.1f}" for share, value in places)
+
+        return {
+            "small": min(result.picture.shape[:2]) <= 64,
+            "overlay": _photograph(result.overlaid()),
+            "ticks": [(f"{low:.3g}", 112), (f"{high:.3g}", 11)],
+            "lines": [
+                ("deletion", [*map(line, result.null_deletion), line(result.deletion[:, result.target])]),
+                ("insertion", [*map(line, result.null_insertion), line(result.insertion[:, result.target])]),
+            ],
+        }
 
 
 def _same_exchange(result: Exchange) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from iconoscope.occlusion.incremental.engine import Clean, Runner, run_graph
 from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
 from iconoscope.occlusion.incremental.precision import half_of, lowered
-from iconoscope.occlusion.incremental.scan import MEMORY, Plans, run, scan_exact, values_of
+from iconoscope.occlusion.incremental.scan import MEMORY, Plans, run, scan_exact
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import Unit
 
@@ -116,7 +116,8 @@ def _way(graph: Graph, image: torch.Tensor, grid: Grid, share: float, memory: in
     plan = make_plan(used, grid, memory=memory, changed=changed if share == 1 else cut(used, grid, changed, share))
     draw = np.random.default_rng(0)
     rows, columns = (
-        np.sort(draw.choice(count, max(1, min(count, round(count * SAMPLE**0.5))), replace=False)) for count in grid.shape
+        np.sort(draw.choice(count, max(1, min(count, round(count * SAMPLE**0.5))), replace=False))
+        for count in grid.shape
     )
     some = Grid(grid.top[rows], grid.left[columns], grid.patch, grid.size)
     return _Way(Runner(plan), Runner(make_plan(graph, some, memory=memory)), rows, columns, dtype)

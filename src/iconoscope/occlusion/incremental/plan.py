@@ -177,7 +177,9 @@ def _drawn_in(
 ) -> Interval:
     most = max(1, round(share * length))
     middle = (first + np.minimum(first + patch, image)) / 2 * (length / image)
-    start = np.clip(np.round(middle - most / 2).astype(np.int64), interval.start, np.maximum(interval.start, interval.stop - most))
+    start = np.clip(
+        np.round(middle - most / 2).astype(np.int64), interval.start, np.maximum(interval.start, interval.stop - most)
+    )
     start = start // reach.grain * reach.grain
     return Interval(start, np.minimum(interval.stop, start + most))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from iconoscope.occlusion.incremental.graph import Graph, Step
+from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.operators import Convolution, Operator
 
 __all__ = ["half_of", "lowered"]
