@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -50,6 +50,8 @@ class Figures:
         The range of the target's probability over these.
     said : str
         How the engine itself describes what ran.
+    others : float
+        Cores that other processes took meanwhile, on average; where it is much, the figures are not worth much.
     when : str
         Date.
     """
@@ -70,7 +72,8 @@ class Figures:
     compared: int
     variation: float
     said: str
-    when: str = field(default="")
+    others: float
+    when: str
 
     def times(self, faster: str, slower: str) -> float:
         """Give how many times as fast one is as the other, by their medians."""
@@ -177,6 +180,7 @@ ONCE: tuple[Column, ...] = (
     ("dense loop", lambda one: f"{one.map_s('dense'):.1f}"),
     ("exact", lambda one: f"{one.map_s('exact'):.1f}"),
     ("Captum by exact", lambda one: f"{one.map_s('captum') / one.map_s('exact'):.2f}"),
+    ("cores taken by others", lambda one: f"{one.others:.1f}"),
 )
 
 

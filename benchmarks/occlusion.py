@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TypeVar
 
 import numpy as np
@@ -43,8 +43,11 @@ SAMPLE_S = 2.0
 ROUNDS = 2
 """How often every way is tried before the fastest is chosen."""
 
-WITHIN = 1.1
-"""Sizes of batch that are so near the fastest are tried by the compiler too."""
+COMPILED = 2
+"""So many sizes of batch, the fastest without it, are tried by the compiler too."""
+
+DEAF = 0.1
+"""The range of the probability up to which an agreement proves nothing."""
 
 COMPARED = 40
 """Positions drawn for the comparison with the network itself, beside the corners; small scans are compared as a whole."""
@@ -114,9 +117,9 @@ def _pictures(network: Network, paths: Sequence[Path]) -> torch.Tensor:
 
 CASES = {
     "resnet20": Case("ResNet-20", _resnet20, 8, 1, (2, 1.4, 0.90), (32, 64, 128)),
-    "squeezenet": Case("SqueezeNet 1.1", _squeezenet, 32, 8, (8, 3, 0.95), (2, 4, 8, 16)),
-    "resnet18": Case("ResNet-18", lambda data: _random(ResNet18, data), 32, 8, (3.5, 2.4, 0.95), (4, 8, 16, 32)),
-    "vgg16": Case("VGG16", lambda data: _random(VGG16, data), 32, 16, (8, 6, 0.90), (4, 8, 16)),
+    "squeezenet": Case("SqueezeNet 1.1", _squeezenet, 32, 8, (8, 3, 0.95), (1, 2, 4, 8, 16)),
+    "resnet18": Case("ResNet-18", lambda data: _random(ResNet18, data), 32, 8, (3.5, 2.4, 0.95), (1, 2, 4, 8, 16)),
+    "vgg16": Case("VGG16", lambda data: _random(VGG16, data), 32, 16, (8, 6, 0.90), (1, 2, 4, 8)),
 }
 
 
@@ -151,7 +154,7 @@ def _measure(case: Case, network: Network, images: torch.Tensor, threads: int, r
     fast = _fast(network, image, grid, target)
 
     times: dict[str, list[float]] = {"captum": [], "dense": [], "exact": []} | ({"fast": []} if fast else {})
-    clean_s = []
+    clean_s, others = [], _Others()
     for repetition in range(repeats):
         times["captum"].append(rivals.captum_ms())
         times["dense"].append(rivals.dense_ms(seed=repetition))
@@ -159,9 +162,15 @@ def _measure(case: Case, network: Network, images: torch.Tensor, threads: int, r
         if fast is not None:
             times["fast"].append(_timed(fast)[0] * 1e3 / len(grid))
         clean_s.append(exact.clean_s())
+    taken = others.cores()
     positions = _compared(grid)
     naive = torch.stack([_ask(network, image, grid, position) for position in positions]).numpy()
     found = exact.occluded.reshape(len(grid), -1)[positions]
+    variation = float(np.ptp(naive[:, target]))
+    if variation <= DEAF:
+        raise ValueError(
+            f"{case.name} is deaf: its probability varies by {variation:.2g} over {len(positions)} positions."
+        )
     size = network.preprocessing.size[0]
     return Figures(
         network=case.name,
@@ -178,8 +187,9 @@ def _measure(case: Case, network: Network, images: torch.Tensor, threads: int, r
         limit=operation_limit(exact.graph, grid),
         difference=float(np.abs(found - naive).max()),
         compared=len(positions),
-        variation=float(np.ptp(naive[:, target])),
+        variation=variation,
         said=exact.said,
+        others=taken,
         when=date.today().isoformat(),
     )
 
@@ -199,7 +209,8 @@ class _Rivals:
         self._add("packed", batches)
         self._try(batches, list(self._loops))
         packed = dict(self.tuning["dense"])
-        self._add("compiled", [n for n in batches if packed[f"packed, {n}"] <= WITHIN * min(packed.values())])
+        torch.compiler.reset()  # of one network it keeps eight compilations at most
+        self._add("compiled", sorted(batches, key=lambda batch: packed[f"packed, {batch}"])[:COMPILED])
         self._try([], [way for way in self._loops if way not in packed])
         self.ways = {name: min(tried, key=tried.__getitem__) for name, tried in self.tuning.items()}
 
@@ -280,6 +291,29 @@ def _fast(network: Network, image: torch.Tensor, grid: Grid, target: int) -> Cal
 
     ask()
     return ask
+
+
+class _Others:
+    """What other processes take of the machine from now on."""
+
+    def __init__(self) -> None:
+        self._start = perf_counter(), process_time(), _busy_s()
+
+    def cores(self) -> float:
+        """Give it in cores, on average."""
+        wall, own, busy = (
+            now - then for now, then in zip((perf_counter(), process_time(), _busy_s()), self._start, strict=True)
+        )
+        return max(0.0, (busy - own) / wall)
+
+
+def _busy_s() -> float:
+    """Give the seconds that all cores have worked since the machine was started; 0 where there is no Linux to say so."""
+    try:
+        user, nice, system, *_ = map(int, Path("/proc/stat").read_text(encoding="utf-8").split()[1:4])
+    except OSError:
+        return 0.0
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
 def _timed(call: Callable[[], Answer]) -> tuple[float, Answer]:

@@ -6,6 +6,7 @@ import copy
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -16,17 +17,21 @@ from torch import nn
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.capture import capture
 from iconoscope.occlusion.incremental.engine import run_graph
+from iconoscope.occlusion.incremental.graph import Graph
 
-__all__ = ["FORWARDS", "DenseLoop", "Forward", "attribute", "captum_ms"]
+__all__ = ["FORWARDS", "DenseLoop", "Forward", "Function", "attribute", "captum_ms"]
 
-Forward = Callable[[torch.Tensor], torch.Tensor]
+HEADS = 256
+"""Positions whose last layers are computed together."""
+
+Function = Callable[[torch.Tensor], torch.Tensor]
 
 
 class _EnoughError(Exception):
     """Captum has run as many batches as were to be timed."""
 
 
-def attribute(forward: Forward, image: torch.Tensor, target: int, grid: Grid, *, batch: int) -> NDArray[np.float32]:
+def attribute(forward: Function, image: torch.Tensor, target: int, grid: Grid, *, batch: int) -> NDArray[np.float32]:
     """Give Captum's attributions, (3, height, width): zeros as the baseline, all channels covered at once.
 
     Parameters
@@ -88,22 +93,50 @@ def captum_ms(
     return 1e3 * (starts[-1] - starts[2]) / (batches * batch)
 
 
+@dataclass(frozen=True)
+class Forward:
+    """A network in two parts, so that large linear layers need not read their weights anew for every small batch.
+
+    Attributes
+    ----------
+    body : callable
+        From a batch (n, 3, height, width) to what the head reads, (n, ...).
+    head : callable
+        From that, of several batches one behind another, to logits.
+    """
+
+    body: Function
+    head: Function
+
+
 def _packed(module: nn.Module, image: torch.Tensor) -> Forward:
     """Run the captured graph whole: batch norm folded, ReLU fused, weights in the order that oneDNN wants."""
     graph = capture(module, image)
-    return lambda batch: run_graph(graph, batch)[graph.output]
+    # The head: the last steps, as long as each reads nothing but the one before.
+    first = len(graph.steps)
+    while graph.steps[first - 1].inputs == (graph.steps[first - 2].name,) and graph.steps[first - 2].map is None:
+        first -= 1
+    body, head = Graph(graph.steps[:first], graph.steps[first - 1].name), graph.steps[first:]
+
+    def finish(value: torch.Tensor) -> torch.Tensor:
+        for step in head:
+            assert step.operator is not None
+            value = step.operator.whole([value])
+        return value
+
+    return Forward(lambda batch: run_graph(body, batch)[body.output], finish)
 
 
 def _compiled(module: nn.Module, image: torch.Tensor) -> Forward:
     """Let PyTorch's own compiler do it, with the weights frozen in; it needs a compiler of C++."""
-    # Code for another number of threads, or for another size of batch, must not be taken for this one.
-    torch.compiler.reset()
     held = copy.deepcopy(module).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return torch.compile(held, dynamic=False, options={"freezing": True})
+    # The number of threads goes into the code; said here, code for another is not taken from PyTorch's cache.
+    options: dict[str, str | int | bool] = {"freezing": True, "cpp.threads": torch.get_num_threads()}
+    return Forward(torch.compile(held, dynamic=False, options=options), lambda logits: logits)
 
 
 FORWARDS: dict[str, Callable[[nn.Module, torch.Tensor], Forward]] = {"packed": _packed, "compiled": _compiled}
-"""Ways to run a whole network on a batch: from the module and an image to what is called."""
+"""Ways to run a whole network: from the module and an image."""
 
 
 class DenseLoop:
@@ -111,8 +144,8 @@ class DenseLoop:
 
     Attributes
     ----------
-    forward : callable
-        One of `FORWARDS`.
+    forward : Forward
+        Made by one of `FORWARDS`.
     image : torch.Tensor
         (3, height, width); covered by zeros.
     grid : Grid
@@ -127,19 +160,33 @@ class DenseLoop:
 
     def probabilities(self, positions: Sequence[int]) -> torch.Tensor:
         """Give the probabilities at some positions, (positions, classes)."""
-        answers = []
+        parts = (positions[first : first + HEADS] for first in range(0, len(positions), HEADS))
+        return torch.cat([self.forward.head(self._features(part)).softmax(1) for part in parts])
+
+    def ms(self, positions: Sequence[int]) -> float:
+        """Give the milliseconds for a position of a whole scan, timed at some; a batch before warms up.
+
+        The head is timed for as many positions as a whole scan gives it at a time.
+        """
+        self._features(positions[: self.batch])
+        start = perf_counter()
+        features = self._features(positions)
+        body = perf_counter() - start
+        many = min(HEADS, len(self.grid))
+        features = features.repeat(-(-many // len(features)), *[1] * (features.ndim - 1))[:many]
+        self.forward.head(features)
+        start = perf_counter()
+        self.forward.head(features).softmax(1)
+        return 1e3 * (body / len(positions) + (perf_counter() - start) / many)
+
+    def _features(self, positions: Sequence[int]) -> torch.Tensor:
+        """Give what the head reads, (positions, ...)."""
+        found = []
         for first in range(0, len(positions), self.batch):
             windows = [self.grid.window(position) for position in positions[first : first + self.batch]]
             for place, (rows, columns) in enumerate(windows):
                 self._buffer[place, :, rows, columns] = 0
-            answers.append(self.forward(self._buffer).softmax(1)[: len(windows)])
+            found.append(self.forward.body(self._buffer)[: len(windows)])
             for place, (rows, columns) in enumerate(windows):
                 self._buffer[place, :, rows, columns] = self.image[:, rows, columns]
-        return torch.cat(answers)
-
-    def ms(self, positions: Sequence[int]) -> float:
-        """Give the milliseconds for a position; a batch before warms up."""
-        self.probabilities(positions[: self.batch])
-        start = perf_counter()
-        self.probabilities(positions)
-        return 1e3 * (perf_counter() - start) / len(positions)
+        return torch.cat(found)

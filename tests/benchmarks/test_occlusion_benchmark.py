@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from benchmarks import occlusion
+from benchmarks import occlusion, peers
 from benchmarks.figures import BEGIN, END, Figures, read, tables, write, write_page
 from benchmarks.limit import operation_limit
 from benchmarks.networks import VGG16, ResNet18, awaken
@@ -24,8 +24,9 @@ MACHINE = {"processor": "slow", "cores": 1, "system": "none", "python": "3", "to
 def figures(network="ResNet-20", **other):
     return Figures(
         network=network, question="32, 8, 1", threads=1, positions=1000, goals=(2, 1.4, 0.9),
-        ms={"captum": [9.0, 3.0, 4.0], "dense": [3.0, 2.0, 30.0], "exact": [1.0, 2.0, 1.5]}, ways={}, tuning={}, plan_s=0.5,
-        first_s=2, clean_s=0.5, limit=2.5, difference=3e-6, compared=4, variation=0.5, said="exact", when="2026-01-02", **other,
+        ms={"captum": [9.0, 3.0, 4.0], "dense": [3.0, 2.0, 30.0], "exact": [1.0, 2.0, 1.5]}, ways={}, tuning={},
+        plan_s=0.5, first_s=2, clean_s=0.5, limit=2.5, difference=3e-6, compared=4, variation=0.5, said="exact",
+        others=0, when="2026-01-02", **other,
     )  # fmt: skip
 
 
@@ -121,16 +122,21 @@ def test_a_network_is_woken_up_so_that_a_patch_moves_its_answer(drawn):
     assert all(torch.equal(one, other) for one, other in zip(module.parameters(), again.parameters(), strict=True))
 
 
-def test_without_batch_norm_every_layer_comes_out_with_mean_0_and_variance_1(drawn):
+def test_without_batch_norm_every_layer_gives_the_variance_1(drawn):
     module = nn.Sequential(
-        nn.Conv2d(3, 6, 5), nn.ReLU(), nn.Conv2d(6, 8, 3, bias=True), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
-        nn.Linear(32, 10),
-    )  # fmt: skip
+        nn.Conv2d(3, 6, 5),
+        nn.ReLU(),
+        nn.Conv2d(6, 8, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 9),
+    )
     awaken(module, drawn, patch=16)
     with torch.no_grad():
-        inner = module[:3](drawn)
-    assert inner.mean((0, 2, 3)).abs().max() < 1e-4
-    assert (inner.std((0, 2, 3)) - 1).abs().max() < 1e-4
+        for layer in (1, 3):
+            assert float(module[:layer](drawn).std()) == pytest.approx(1, abs=1e-4)
+        assert module(drawn).mean(0).abs().max() < 1e-4
 
 
 def test_a_network_that_stays_deaf_is_refused(drawn):
@@ -144,10 +150,11 @@ def dog(resnet20, data):
     return occlusion.CASES["resnet20"].make(data)[1][0]
 
 
-def test_the_dense_loop_answers_as_the_plain_network(resnet20, dog):
-    """Positions in any order, the last batch not full, the buffer whole again for the next."""
+def test_the_dense_loop_answers_as_the_plain_network(resnet20, dog, monkeypatch):
+    """Positions in any order, the last batch not full, the buffer whole again for the next, the head for 4 at a time."""
     grid = make_grid((32, 32), patch=9, stride=5)
     positions = [7, 0, 35, 5, 30, 11, 2]
+    monkeypatch.setattr(peers, "HEADS", 4)
     with torch.inference_mode():
         loop = DenseLoop(FORWARDS["packed"](resnet20.module, dog), dog, grid, batch=3)
         found = [loop.probabilities(positions) for _ in range(2)]
@@ -157,6 +164,26 @@ def test_the_dense_loop_answers_as_the_plain_network(resnet20, dog):
                 covered[:, grid.window(position)[0], grid.window(position)[1]] = 0
                 torch.testing.assert_close(answer, resnet20.module(covered[None])[0].softmax(0), rtol=0, atol=1e-5)
     assert len(found[0]) == 7
+
+
+def test_the_head_of_the_dense_loop_is_all_linear_layers():
+    """On a network as VGG16 is, so that the convolutions may run in small batches."""
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(36, 8),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(8, 5),
+    ).eval()
+    image = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        forward = FORWARDS["packed"](module, image)
+        features = forward.body(image[None])
+        torch.testing.assert_close(features, module[:4](image[None]), rtol=0, atol=1e-5)
+        torch.testing.assert_close(forward.head(features), module(image[None]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
