@@ -376,8 +376,8 @@ def test_what_cannot_be_traced_is_answered_plainly(always):
 
 def test_an_engine_that_errs_is_not_trusted(always, monkeypatch):
     network, image = awake(nn.Sequential(nn.Conv2d(3, 6, 3), HEADS["mean"](6)), (24, 24), 0)
-    right = scan._values
-    monkeypatch.setattr(scan, "_values", lambda *given: right(*given) + torch.tensor([0.01, 0, 0, 0]))
+    right = scan.values_of
+    monkeypatch.setattr(scan, "values_of", lambda *given: right(*given) + torch.tensor([0.01, 0, 0, 0]))
     plans, grid = Plans(), make_grid((24, 24), patch=8, stride=8)
     found, oracle = both(network, image, grid, plans=plans)
     assert np.array_equal(found.occluded, oracle.occluded)

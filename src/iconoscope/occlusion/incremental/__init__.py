@@ -1,5 +1,6 @@
-"""The exact incremental engine: each position computes anew only what its patch changes."""
+"""The incremental engines: each position computes anew only what its patch changes, exactly or nearly."""
 
+from iconoscope.occlusion.incremental.fast import Shortcuts, scan_fast
 from iconoscope.occlusion.incremental.scan import Plans, scan_exact
 
-__all__ = ["Plans", "scan_exact"]
+__all__ = ["Plans", "Shortcuts", "scan_exact", "scan_fast"]

@@ -248,7 +248,7 @@ def _mean(before: Step, action: Action, clean: Clean, values: dict[str, Any]) ->
     sums, first = [], 0
     for (tall, wide), members in zip(layout.sizes, layout.members, strict=True):
         last = first + len(members) * tall * wide
-        sums.append(rows[first:last].view(len(members), tall * wide, -1).sum(1))
+        sums.append(rows[first:last].view(len(members), tall * wide, -1).sum(1, dtype=clean.mean(action.step.name).dtype))
         first = last
     now = sums[0] if len(sums) == 1 else torch.cat(sums)
     if layout.order is not None:

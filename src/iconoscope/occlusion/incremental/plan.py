@@ -14,9 +14,10 @@ import numpy as np
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
 from iconoscope.occlusion.incremental.layout import CALL, PIXEL, Layout, arrange, regions, whole
-from iconoscope.occlusion.incremental.reach import Ends, Interval
+from iconoscope.occlusion.incremental.operators import Convolution, Operator
+from iconoscope.occlusion.incremental.reach import Ends, Interval, Reach, Rise
 
-__all__ = ["Changes", "Chunk", "Plan", "changes", "make_plan"]
+__all__ = ["Changes", "Chunk", "Plan", "changes", "cut", "make_plan"]
 
 WORKING_SET = 3.5 * (1 << 20)
 """Bytes that a step of a chunk should read and write on average, for a network that does nothing but move numbers."""
@@ -26,6 +27,9 @@ INTENSITY = 20.0
 
 LARGEST_TENSOR = 30 << 20
 """Bytes of one tensor: beyond 32 MiB the C library gets memory from the system anew each time, page by page."""
+
+PREPARED = 64 << 20
+"""Bytes that oneDNN takes for the convolutions that it has prepared, and the C library for what it has given and got back."""
 
 SHAPES_KEPT = 1000
 """So many convolutions oneDNN keeps ready; beyond that it prepares them again and again."""
@@ -80,6 +84,8 @@ class Plan:
         What changes in every step.
     chunks : tuple of Chunk
         In the order in which they run.
+    clean_bytes : int
+        Bytes of the clean maps of one image, and of what is prepared once.
     kept_bytes : int
         Bytes that indices may take from one image to the next.
     """
@@ -88,7 +94,13 @@ class Plan:
     grid: Grid
     changed: Changes
     chunks: tuple[Chunk, ...]
+    clean_bytes: int
     kept_bytes: int
+
+    @property
+    def peak(self) -> int:
+        """Bytes held at the same time, at most, beside the network itself."""
+        return self.clean_bytes + self.kept_bytes + max(chunk.live for chunk in self.chunks)
 
     @property
     def cost(self) -> int:
@@ -142,6 +154,34 @@ def changes(graph: Graph, grid: Grid) -> Changes:
     return found
 
 
+def cut(graph: Graph, grid: Grid, changed: Changes, share: float) -> Changes:
+    """Cut windows that are longer than a share of their map, around the middle of the patch; shorter ones stay as they are.
+
+    What lies beyond is taken to be as it was, which is nearly so: the effect of a pixel falls off from the middle of what it
+    reaches (projective field thresholding: Nakandala, Kumar and Papakonstantinou 2019).
+    """
+    found: Changes = {}
+    for step in graph.steps:
+        if step.map is None:
+            continue
+        intervals = changed[step.name]
+        if step.kind not in ("input", "everywhere"):
+            ends = zip((grid.top, grid.left), grid.patch, grid.size, step.map.size, step.reach, intervals, strict=True)
+            intervals = tuple(_drawn_in(*each, share=share) for each in ends)
+        found[step.name] = (intervals[0], intervals[1])
+    return found
+
+
+def _drawn_in(
+    first: Ends, patch: int, image: int, length: int, reach: Reach | Rise, interval: Interval, *, share: float
+) -> Interval:
+    most = max(1, round(share * length))
+    middle = (first + np.minimum(first + patch, image)) / 2 * (length / image)
+    start = np.clip(np.round(middle - most / 2).astype(np.int64), interval.start, np.maximum(interval.start, interval.stop - most))
+    start = start // reach.grain * reach.grain
+    return Interval(start, np.minimum(interval.stop, start + most))
+
+
 def make_plan(graph: Graph, grid: Grid, *, memory: int, changed: Changes | None = None) -> Plan:
     """Put the positions into chunks and lay their windows out.
 
@@ -157,7 +197,11 @@ def make_plan(graph: Graph, grid: Grid, *, memory: int, changed: Changes | None 
         What is to be computed anew; all that changes if not given.
     """
     changed = changes(graph, grid) if changed is None else changed
-    clean = 2 * sum(step.size for step in graph.steps)
+    # Tables of sums are in double precision, and have their map beside them.
+    clean = sum(step.size for step in graph.steps) + max(
+        (3 * graph.by_name[step.inputs[0]].size for step in graph.steps if step.kind == "mean"), default=0
+    )
+    clean += PREPARED + sum(_weights(step.operator) for step in graph.steps)
     kept = max(0, memory - clean) // 8
     room = max(0, memory - clean - kept)
     rows, columns = _neighbours(graph, changed, 0), _neighbours(graph, changed, 1)
@@ -172,7 +216,12 @@ def make_plan(graph: Graph, grid: Grid, *, memory: int, changed: Changes | None 
         if best is None or cost < best[0]:
             best = cost, chunks
     assert best is not None
-    return Plan(graph, grid, changed, best[1], kept)
+    return Plan(graph, grid, changed, best[1], clean, kept)
+
+
+def _weights(operator: Operator | None) -> int:
+    """Give the bytes of weights that are kept again in other orders; between three and four were counted."""
+    return 7 * operator.weight.numel() * operator.weight.element_size() // 2 if isinstance(operator, Convolution) else 0
 
 
 def _most(graph: Graph, changed: Changes, grid: Grid, room: int) -> int:

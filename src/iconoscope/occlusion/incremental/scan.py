@@ -22,7 +22,7 @@ from iconoscope.subject.network import Network
 from iconoscope.subject.response import respond, responding
 from iconoscope.subject.unit import ClassUnit, Unit
 
-__all__ = ["Plans", "scan_exact"]
+__all__ = ["MEMORY", "Plans", "run", "scan_exact", "values_of"]
 
 MEMORY = 1 << 30
 """Bytes that the engine may take if nothing else is said."""
@@ -84,22 +84,30 @@ class Plans:
         return _reading(unit), grid.patch, grid.size, grid.top.tobytes(), grid.left.tobytes()
 
     def _plan(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
-        if _work(network, image) * len(grid) * self.images < LEAST_WORK:
+        if not self._known(image, unit) and _work(network, image) * len(grid) * self.images < LEAST_WORK:
             return "too little work for a plan to pay"
         graph = self._graph(network, image, unit)
         if isinstance(graph, str):
             return graph
         plan = make_plan(graph, grid, memory=memory)
+        if plan.peak > memory:
+            return f"the incremental engine would need {plan.peak / 1e6:.0f} MB"
         if plan.gain < LEAST_GAIN:
             where = f"from {plan.whole_from} on " if plan.whole_from else ""
             return f"{where}every position changes nearly everything, so there is nothing to gain"
         return Runner(plan)
 
+    def _known(self, image: torch.Tensor, unit: Unit) -> bool:
+        return _reading(unit) in self._graphs or self._graph_key(image, unit) in _graphs
+
+    def _graph_key(self, image: torch.Tensor, unit: Unit) -> tuple[str, ...]:
+        return self.weights, _reading(unit), str(tuple(image.shape)), str(image.dtype), str(image.device)
+
     def _graph(self, network: Network, image: torch.Tensor, unit: Unit) -> Graph | str:
         reading = _reading(unit)
         if reading not in self._graphs:
-            key = (self.weights, reading, str(tuple(image.shape)), str(image.dtype), str(image.device))
-            if self.weights and key in _graphs:
+            key = self._graph_key(image, unit)
+            if key in _graphs:
                 _graphs.move_to_end(key)
                 self._graphs[reading] = _graphs[key]
             else:
@@ -166,7 +174,7 @@ def scan_exact(
     runner = plans.runner(network, image, grid, unit, memory or MEMORY)
     if isinstance(runner, str):
         return plainly(runner)
-    occluded = _scan(runner, plans.clean(runner.plan.graph, image, unit), cover, unit)
+    occluded = run(runner, plans.clean(runner.plan.graph, image, unit), cover, unit)
     if not np.isfinite(occluded).all():
         return plainly("the incremental engine answered NaN or infinity")
     if plans.key(grid, unit) not in plans.checked:
@@ -179,11 +187,23 @@ def scan_exact(
     return Scan(occluded, describe(runner.plan))
 
 
-def _scan(runner: Runner, clean: Clean, cover: Cover, unit: Unit) -> NDArray[np.float32]:
+def run(
+    runner: Runner, clean: Clean, cover: Cover, unit: Unit, *, correction: torch.Tensor | None = None
+) -> NDArray[np.float32]:
+    """Give the answers to a unit at every position, (grid rows, grid columns, outputs).
+
+    Parameters
+    ----------
+    runner, clean, cover, unit
+        The question.
+    correction
+        (1, outputs) what is added to the network's own answers.
+    """
     grid = runner.plan.grid
     found: NDArray[np.float32] | None = None
     for chunks, answers in runner.run(clean, cover):
-        values = _values(answers, unit).cpu().numpy()
+        answers = answers.float() if correction is None else answers.float() + correction
+        values = values_of(answers, unit).cpu().numpy()
         if found is None:
             found = np.empty((*grid.shape, values.shape[1]), np.float32)
         first = 0
@@ -195,8 +215,8 @@ def _scan(runner: Runner, clean: Clean, cover: Cover, unit: Unit) -> NDArray[np.
     return found
 
 
-def _values(answers: torch.Tensor, unit: Unit) -> torch.Tensor:
-    answers = answers.float()
+def values_of(answers: torch.Tensor, unit: Unit) -> torch.Tensor:
+    """Turn the network's own answers into what is asked for."""
     return answers.softmax(1) if isinstance(unit, ClassUnit) and unit.kind == "prob" else answers
 
 
