@@ -157,7 +157,7 @@ def tables(figures: Sequence[Figures], measured_on: dict[str, Any]) -> str:
             "",
             *_table(figures, _speed(figures)),
             "",
-            "What is done once, and a whole map with it, in seconds:",
+            "What is done once, and then the whole map of a further image, its clean maps included, in seconds:",
             "",
             *_table(figures, ONCE),
         ]
@@ -176,9 +176,9 @@ ONCE: tuple[Column, ...] = (
     ("capture and plan", lambda one: f"{one.plan_s:.2f}"),
     ("first image", lambda one: f"{one.first_s:.2f}"),
     ("clean maps", lambda one: f"{one.clean_s:.3f}"),
-    ("a further map: Captum", lambda one: f"{one.map_s('captum'):.1f}"),
-    ("dense loop", lambda one: f"{one.map_s('dense'):.1f}"),
-    ("exact", lambda one: f"{one.map_s('exact'):.1f}"),
+    ("map by Captum", lambda one: f"{one.map_s('captum'):.1f}"),
+    ("map by dense loop", lambda one: f"{one.map_s('dense'):.1f}"),
+    ("map by exact", lambda one: f"{one.map_s('exact'):.1f}"),
     ("Captum by exact", lambda one: f"{one.map_s('captum') / one.map_s('exact'):.2f}"),
     ("cores taken by others", lambda one: f"{one.others:.1f}"),
 )
@@ -187,9 +187,9 @@ ONCE: tuple[Column, ...] = (
 def _speed(figures: Sequence[Figures]) -> tuple[Column, ...]:
     columns: tuple[Column, ...] = (
         *NAMES,
-        ("Captum", lambda one: _ms(one, "captum")),
-        ("dense loop", lambda one: _ms(one, "dense")),
-        ("exact", lambda one: _ms(one, "exact")),
+        ("Captum, ms", lambda one: _ms(one, "captum")),
+        ("dense loop, ms", lambda one: _ms(one, "dense")),
+        ("exact, ms", lambda one: _ms(one, "exact")),
         ("Captum by exact (goal)", lambda one: f"{one.times('exact', 'captum'):.2f} ({one.goals[0]:g})"),
         ("dense by exact (goal)", lambda one: f"{one.times('exact', 'dense'):.2f} ({one.goals[1]:g})"),
         ("its limit", lambda one: f"{one.limit:.2f}"),
@@ -198,12 +198,15 @@ def _speed(figures: Sequence[Figures]) -> tuple[Column, ...]:
         ("range of the map", lambda one: f"{one.variation:.2f}"),
     )
     if any("fast" in each.ms for each in figures):
-        columns += (("fast", lambda one: _ms(one, "fast")), ("Captum by fast", _fast))
+        columns += (("fast, ms", lambda one: _ms(one, "fast")), ("Captum by fast", _fast))
     return columns
 
 
 def _ms(one: Figures, name: str) -> str:
-    return f"{median(one.ms[name]):.3g}" if name in one.ms else ""
+    if name not in one.ms:
+        return ""
+    ms = median(one.ms[name])
+    return f"{ms:.{2 if ms < 10 else 1 if ms < 100 else 0}f}"
 
 
 def _fast(one: Figures) -> str:
