@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,7 +132,7 @@ def _compiled(module: nn.Module, image: torch.Tensor) -> Forward:
     """Let PyTorch's own compiler do it, with the weights frozen in; it needs a compiler of C++."""
     held = copy.deepcopy(module).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     # The number of threads goes into the code; said here, code for another is not taken from PyTorch's cache.
-    options: dict[str, str | int | bool] = {"freezing": True, "cpp.threads": torch.get_num_threads()}
+    options: dict[str, Any] = {"freezing": True, "cpp.threads": torch.get_num_threads()}
     return Forward(torch.compile(held, dynamic=False, options=options), lambda logits: logits)
 
 
