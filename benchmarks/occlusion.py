@@ -40,8 +40,8 @@ Answer = TypeVar("Answer")
 SAMPLE_S = 2.0
 """Seconds that Captum and the dense loop are timed for in a repetition, in whole batches: all positions cost them the same."""
 
-ROUNDS = 2
-"""How often every way is tried before the fastest is chosen."""
+ROUNDS, TRIAL_S = 3, 1.0
+"""How often every way is tried before the fastest is chosen by its median, and for how many seconds each time."""
 
 COMPILED = 2
 """So many sizes of batch, the fastest without it, are tried by the compiler too."""
@@ -148,10 +148,11 @@ def _measure(case: Case, network: Network, images: torch.Tensor, threads: int, r
     image, other = images
     grid = make_grid(network.preprocessing.size, patch=case.patch, stride=case.stride)
     target = int(network.module(image[None]).argmax())
-    rivals = _Rivals(network, image, target, grid)
-    rivals.tune(case.batches)
     exact = _Exact(network, image, other, grid, target)
     fast = _fast(network, image, grid, target)
+    # After the engine, as later too: which sizes are fast depends on how memory is cut up by then.
+    rivals = _Rivals(network, image, target, grid)
+    rivals.tune(case.batches)
 
     times: dict[str, list[float]] = {"captum": [], "dense": [], "exact": []} | ({"fast": []} if fast else {})
     clean_s, others = [], _Others()
@@ -205,13 +206,12 @@ class _Rivals:
 
     def tune(self, batches: Sequence[int]) -> None:
         """Try all sizes of batch, and the compiler on those that are fast without it."""
-        self.tuning = {"captum": {}, "dense": {}}
         self._add("packed", batches)
-        self._try(batches, list(self._loops))
-        packed = dict(self.tuning["dense"])
+        captum, packed = self._trials(batches, list(self._loops))
         torch.compiler.reset()  # of one network it keeps eight compilations at most
         self._add("compiled", sorted(batches, key=lambda batch: packed[f"packed, {batch}"])[:COMPILED])
-        self._try([], [way for way in self._loops if way not in packed])
+        _, compiled = self._trials([], [way for way in self._loops if way not in packed])
+        self.tuning = {"captum": captum, "dense": packed | compiled}
         self.ways = {name: min(tried, key=tried.__getitem__) for name, tried in self.tuning.items()}
 
     def _add(self, name: str, batches: Sequence[int]) -> None:
@@ -224,32 +224,40 @@ class _Rivals:
         except RuntimeError as error:  # there may be no compiler of C++ on this machine
             print(f"left out of the dense loops: {name}: {str(error).splitlines()[0]}", file=sys.stderr)
 
-    def _try(self, batches: Sequence[int], ways: Sequence[str]) -> None:
-        for _ in range(ROUNDS):
-            for batch in batches:
-                self._note("captum", str(batch), self._captum(batch, 1))
-            for way in ways:
-                self._note("dense", way, self._loops[way].ms(range(self._loops[way].batch)))
-
-    def _note(self, name: str, way: str, ms: float) -> None:
-        self.tuning[name][way] = min(ms, self.tuning[name].get(way, ms))
+    def _trials(self, batches: Sequence[int], ways: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+        """Give the milliseconds of Captum with these sizes of batch, and of these dense loops."""
+        captum = {str(batch): [self._captum(batch, 1)] for batch in batches}
+        dense = {way: [self._dense(way, 1)] for way in ways}
+        for round_ in range(ROUNDS):
+            for batch, ms in captum.items():
+                ms.append(self._captum(int(batch), _batches(TRIAL_S, int(batch), ms[0])))
+            for way, ms in dense.items():
+                ms.append(self._dense(way, _batches(TRIAL_S, self._loops[way].batch, ms[0]), round_))
+        captum_ms, dense_ms = ({way: median(ms[1:]) for way, ms in tried.items()} for tried in (captum, dense))
+        return captum_ms, dense_ms
 
     def _captum(self, batch: int, batches: int) -> float:
         return captum_ms(self._network.module, self._image, self._target, self._grid, batch=batch, batches=batches)
 
-    def _batches(self, name: str, batch: int) -> int:
-        return max(1, round(1e3 * SAMPLE_S / (batch * self.tuning[name][self.ways[name]])))
+    def _dense(self, way: str, batches: int, seed: int = 0) -> float:
+        loop = self._loops[way]
+        count = loop.batch * min(batches, len(self._grid) // loop.batch)
+        return loop.ms(np.random.default_rng(seed).permutation(len(self._grid))[:count].tolist())
 
     def captum_ms(self) -> float:
         """Give Captum's milliseconds for a position."""
-        batch = int(self.ways["captum"])
-        return self._captum(batch, self._batches("captum", batch))
+        batch, ms = int(self.ways["captum"]), self.tuning["captum"][self.ways["captum"]]
+        return self._captum(batch, _batches(SAMPLE_S, batch, ms))
 
     def dense_ms(self, seed: int) -> float:
         """Give the dense loop's milliseconds for a position, at positions drawn at random."""
-        loop = self._loops[self.ways["dense"]]
-        count = loop.batch * min(self._batches("dense", loop.batch), len(self._grid) // loop.batch)
-        return loop.ms(np.random.default_rng(seed).permutation(len(self._grid))[:count].tolist())
+        way = self.ways["dense"]
+        return self._dense(way, _batches(SAMPLE_S, self._loops[way].batch, self.tuning["dense"][way]), seed)
+
+
+def _batches(seconds: float, batch: int, ms: float) -> int:
+    """Give how many batches that take so many milliseconds for a position fill so many seconds; at least one."""
+    return max(1, round(1e3 * seconds / (batch * ms)))
 
 
 class _Exact:
