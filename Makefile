@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
+ARGS ?=
 
-.PHONY: demo test test-slow check format docs weights clean
+.PHONY: demo test test-slow check format docs weights bench-occlusion clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -34,6 +35,9 @@ weights: $(VENV)/.installed  ## train the built-in networks of cars again and pu
 	$(BIN)/iconoscope demo --retrain --out build/demo
 	cp build/demo/weights/*.safetensors src/iconoscope/subject/builtin/weights/
 
+bench-occlusion: $(VENV)/.installed-bench  ## exact occlusion against Captum and a dense loop; ARGS="--networks resnet20 --threads 1"
+	$(BIN)/python -m benchmarks.occlusion $(ARGS)
+
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache
 
@@ -47,4 +51,8 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(BIN)/python -m pip install -c constraints.txt -e '.[bench]'
 	touch $@

@@ -1,0 +1,77 @@
+"""How much faster exact occlusion could be at best, by counting multiplications. Knows nothing of the engine's plan."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.occlusion.geometry import Grid
+from iconoscope.occlusion.incremental.graph import Graph, Step
+from iconoscope.occlusion.incremental.reach import Reach
+
+__all__ = ["operation_limit"]
+
+Marks = NDArray[np.bool_]
+"""(grid rows, rows of a map): which rows change for each row of the grid; the same for columns."""
+
+
+def operation_limit(graph: Graph, grid: Grid) -> float:
+    """Give the multiplications of a dense scan over those of an exact one to which nothing else costs anything.
+
+    For every position every layer computes just the rectangle of its map that the patch reaches, the whole map where that is
+    the whole map, and whole answers where they are no maps. Moving pixels, starting operators and the clean maps are free.
+
+    Parameters
+    ----------
+    graph
+        The network; its maps must be made by windows that slide.
+    grid
+        The positions.
+
+    Raises
+    ------
+    ValueError
+        If a map is enlarged, which is not reckoned with here.
+
+    Examples
+    --------
+    A patch of 2x2 at nine positions on 10x10 pixels: a convolution of 3x3 sees it in 4 rows, at the border in 3, and in as
+    many columns. So 3 + 4 + 3 rows times 3 + 4 + 3 columns are computed instead of 9 times 100 pixels.
+
+    >>> import torch
+    >>> from iconoscope.occlusion.geometry import make_grid
+    >>> from iconoscope.occlusion.incremental.capture import capture
+    >>> graph = capture(torch.nn.Conv2d(3, 1, 3, padding=1), torch.zeros(3, 10, 10))
+    >>> operation_limit(graph, make_grid((10, 10), patch=2, stride=4))
+    9.0
+    """
+    down: dict[str, Marks] = {}
+    across: dict[str, Marks] = {}
+    dense = exact = 0
+    for step in graph.steps:
+        dense += step.total * len(grid)
+        if step.map is None:
+            exact += step.total * len(grid)
+            continue
+        down[step.name] = _marks(step, down, 0, grid)
+        across[step.name] = _marks(step, across, 1, grid)
+        exact += step.cost * int(down[step.name].sum()) * int(across[step.name].sum())
+    return dense / exact
+
+
+def _marks(step: Step, found: dict[str, Marks], axis: int, grid: Grid) -> Marks:
+    """Mark the rows (or columns) of a step's map that the patch reaches."""
+    assert step.map is not None
+    starts, length = (grid.top, grid.left)[axis], step.map.size[axis]
+    if step.kind == "input":
+        places = np.arange(length)
+        return (places >= starts[:, None]) & (places < starts[:, None] + grid.patch[axis])
+    if step.kind == "everywhere":
+        return np.ones((len(starts), length), np.bool_)
+    reach = step.reach[axis]
+    if not isinstance(reach, Reach):
+        raise ValueError(f"{step.name} enlarges a map, which this count does not know.")
+    marks = np.logical_or.reduce([found[name] for name in step.inputs])
+    read = np.arange(length)[:, None] * reach.stride - reach.before + np.arange(reach.extent)
+    inside = (read >= 0) & (read < marks.shape[1])
+    return (marks[:, read.clip(0, marks.shape[1] - 1)] & inside).any(2)
