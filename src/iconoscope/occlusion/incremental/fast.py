@@ -141,8 +141,9 @@ def _describe(way: _Way, grid: Grid, share: float, difference: NDArray[np.float3
     plan = way.runner.plan
     cuts = f"windows up to {share:.0%} of a map, " if share < 1 else ""
     lowly = "bfloat16, " if way.dtype == torch.bfloat16 else ""
+    many = difference.shape[0] * difference.shape[1]
     return (
         f"fast: {len(grid)} positions, {plan.gain:.1f}x fewer operations than dense, {cuts}{lowly}"
-        f"off by {difference.mean():.2g} on average and {difference.max():.2g} at most on {difference.shape[0] * difference.shape[1]} "
-        "positions answered exactly as well"
+        f"off by {difference.mean():.2g} on average and {difference.max():.2g} at most on {many} positions that were answered "
+        "exactly as well"
     )

@@ -202,8 +202,8 @@ def run(
     grid = runner.plan.grid
     found: NDArray[np.float32] | None = None
     for chunks, answers in runner.run(clean, cover):
-        answers = answers.float() if correction is None else answers.float() + correction
-        values = values_of(answers, unit).cpu().numpy()
+        corrected = answers.float() if correction is None else answers.float() + correction
+        values = values_of(corrected, unit).cpu().numpy()
         if found is None:
             found = np.empty((*grid.shape, values.shape[1]), np.float32)
         first = 0
