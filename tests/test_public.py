@@ -10,8 +10,8 @@ import iconoscope as ico
 
 PUBLIC = """
     CONDITIONS Exchange IconoscopeError IconoscopeWarning Image Images Layer Network Occlusion Preprocessing Question Result
-    Store Unit __version__ demo demo_images errors exchange layers load_images load_network load_result occlude parse_unit
-    predict report show_progress
+    Store Unit __version__ demo demo_images errors exchange layers load_images load_network load_result occlude occlude_each
+    parse_unit predict report show_progress
 """.split()  # noqa: SIM905
 
 

@@ -41,6 +41,7 @@ _HOME = {
     "load_network": "iconoscope.subject.network",
     "load_result": "iconoscope.results",
     "occlude": "iconoscope.occlusion",
+    "occlude_each": "iconoscope.occlusion",
     "parse_unit": "iconoscope.subject.unit",
     "predict": "iconoscope.subject.predict",
     "report": "iconoscope.show",
@@ -48,7 +49,7 @@ _HOME = {
 }
 
 __all__ = [  # noqa: RUF022 (in the order of use)
-    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "exchange", "report",
+    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "occlude_each", "exchange", "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
     "Result", "Occlusion", "Exchange", "CONDITIONS", "Question", "Store", "load_result",
     "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
-    from iconoscope.occlusion import exchange, occlude
+    from iconoscope.occlusion import exchange, occlude, occlude_each
     from iconoscope.progress import show_progress
     from iconoscope.results import CONDITIONS, Exchange, Occlusion, Question, Result, Store, load_result
     from iconoscope.show import report

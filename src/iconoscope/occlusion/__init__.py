@@ -3,6 +3,6 @@
 from iconoscope.occlusion.exchange import exchange
 from iconoscope.occlusion.fills import FILLS
 from iconoscope.occlusion.geometry import Grid, make_grid
-from iconoscope.occlusion.occlude import occlude
+from iconoscope.occlusion.occlude import occlude, occlude_each
 
-__all__ = ["FILLS", "Grid", "exchange", "make_grid", "occlude"]
+__all__ = ["FILLS", "Grid", "exchange", "make_grid", "occlude", "occlude_each"]

@@ -38,7 +38,7 @@ TOLERANCE = 1e-4
 class Plans:
     """What was found out about a network and a geometry, kept from one image to the next.
 
-    It holds for one network with one set of weights, one grid, one batch and one bound of memory.
+    It holds for one network with one set of weights, one grid and one bound of memory.
     """
 
     images: int = 1  # how many will be asked about
@@ -55,7 +55,6 @@ def scan_exact(
     unit: Unit,
     *,
     plans: Plans | None = None,
-    batch: int | None = None,
     memory: int | None = None,
 ) -> Scan:
     """Put the patch at every position of the grid and ask, computing anew only what the patch changes.
@@ -77,8 +76,6 @@ def scan_exact(
         Resolved.
     plans
         Where the plan is kept for the next image.
-    batch
-        The most positions that go through the network at once.
     memory
         Bytes that maps, indices and one chunk of positions may take together, the weights not counted.
     """
@@ -87,22 +84,22 @@ def scan_exact(
     cover = cover.to(image)
     if not isinstance(unit, ClassUnit):
         return _dense(
-            network, image, cover, grid, unit, batch, "units inside the network are asked one position at a time"
+            network, image, cover, grid, unit, memory, "units inside the network are asked one position at a time"
         )
     if plans.plan is None and not plans.refusal:
-        _plan(plans, network, image, grid, batch, memory)
+        _plan(plans, network, image, grid, memory)
     if plans.plan is None:
-        return _dense(network, image, cover, grid, unit, batch, plans.refusal)
+        return _dense(network, image, cover, grid, unit, memory, plans.refusal)
     logits = run_plan(plans.plan, image, cover)
     answers = torch.from_numpy(logits)
     occluded = (answers if unit.kind == "logit" else answers.softmax(2)).numpy()
     if not np.isfinite(occluded).all():
-        return _dense(network, image, cover, grid, unit, batch, "the incremental engine answered NaN or infinity")
+        return _dense(network, image, cover, grid, unit, memory, "the incremental engine answered NaN or infinity")
     if not plans.checked:
         error = _error(network, image, cover, grid, unit, occluded)
         if error > TOLERANCE:
             plans.plan, plans.refusal = None, f"the incremental engine differed by {error:.1g} and was not trusted"
-            return _dense(network, image, cover, grid, unit, batch, plans.refusal)
+            return _dense(network, image, cover, grid, unit, memory, plans.refusal)
         plans.checked = True
     return Scan(occluded, describe(plans.plan))
 
@@ -113,9 +110,7 @@ def describe(plan: Plan) -> str:
     return f"{text}; whole from {plan.whole_from} on" if plan.whole_from else text
 
 
-def _plan(
-    plans: Plans, network: Network, image: torch.Tensor, grid: Grid, batch: int | None, memory: int | None
-) -> None:
+def _plan(plans: Plans, network: Network, image: torch.Tensor, grid: Grid, memory: int | None) -> None:
     if _work(network, image) * len(grid) * plans.images < LEAST_WORK:
         plans.refusal = "too little work for a plan to pay"
         return
@@ -124,7 +119,7 @@ def _plan(
     except CaptureError as error:
         plans.refusal = str(error)
         return
-    plan = make_plan(graph, grid, batch=batch, memory=memory or MEMORY)
+    plan = make_plan(graph, grid, batch=None, memory=memory or MEMORY)
     if plan.gain < LEAST_GAIN:
         where = f"from {plan.whole_from} on " if plan.whole_from else ""
         plans.refusal = f"{where}every position changes nearly everything, so there is nothing to gain"
@@ -140,9 +135,9 @@ def _work(network: Network, image: torch.Tensor) -> float:
 
 
 def _dense(
-    network: Network, image: torch.Tensor, cover: Cover, grid: Grid, unit: Unit, batch: int | None, why: str
+    network: Network, image: torch.Tensor, cover: Cover, grid: Grid, unit: Unit, memory: int | None, why: str
 ) -> Scan:
-    scan = scan_dense(network, image, cover, grid, unit, batch=batch)
+    scan = scan_dense(network, image, cover, grid, unit, memory=memory)
     return Scan(scan.occluded, f"{scan.plan}; {why}")
 
 
