@@ -44,8 +44,8 @@ def test_an_image_fills(tmp_path, bright):
     path = tmp_path / "wall.png"
     Image.fromarray(bright).save(path)
     expected = HOW.normalise(bright[None])[0].numpy()
-    for given in (bright, str(path), path):
-        assert np.allclose(field(given, 0 * bright), expected, atol=1e-5)
+    for fill in (bright, str(path), path):
+        assert np.allclose(field(fill, 0 * bright), expected, atol=1e-5)
     assert read_fill(bright, HOW).name == read_fill(path, HOW).name != read_fill(bright[::-1], HOW).name
 
 
