@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "CONDITIONS": "iconoscope.results",
+    "Agreement": "iconoscope.results",
     "Exchange": "iconoscope.results",
     "IconoscopeError": "iconoscope.errors",
     "IconoscopeWarning": "iconoscope.errors",
@@ -30,8 +31,10 @@ _HOME = {
     "Preprocessing": "iconoscope.subject.network",
     "Question": "iconoscope.results",
     "Result": "iconoscope.results",
+    "Scales": "iconoscope.results",
     "Store": "iconoscope.results",
     "Unit": "iconoscope.subject.unit",
+    "agree": "iconoscope.occlusion",
     "demo": "iconoscope.demo",
     "demo_images": "iconoscope.demo",
     "errors": "iconoscope.errors",
@@ -42,6 +45,7 @@ _HOME = {
     "load_result": "iconoscope.results",
     "occlude": "iconoscope.occlusion",
     "occlude_each": "iconoscope.occlusion",
+    "occlude_scales": "iconoscope.occlusion",
     "parse_unit": "iconoscope.subject.unit",
     "predict": "iconoscope.subject.predict",
     "report": "iconoscope.show",
@@ -49,9 +53,10 @@ _HOME = {
 }
 
 __all__ = [  # noqa: RUF022 (in the order of use)
-    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "occlude_each", "exchange", "report",
+    "load_network", "load_images", "demo_images", "predict", "layers",
+    "occlude", "occlude_each", "occlude_scales", "agree", "exchange", "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
-    "Result", "Occlusion", "Exchange", "CONDITIONS", "Question", "Store", "load_result",
+    "Result", "Occlusion", "Scales", "Agreement", "Exchange", "CONDITIONS", "Question", "Store", "load_result",
     "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
 ]  # fmt: skip
 
@@ -59,9 +64,19 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
-    from iconoscope.occlusion import exchange, occlude, occlude_each
+    from iconoscope.occlusion import agree, exchange, occlude, occlude_each, occlude_scales
     from iconoscope.progress import show_progress
-    from iconoscope.results import CONDITIONS, Exchange, Occlusion, Question, Result, Store, load_result
+    from iconoscope.results import (
+        CONDITIONS,
+        Agreement,
+        Exchange,
+        Occlusion,
+        Question,
+        Result,
+        Scales,
+        Store,
+        load_result,
+    )
     from iconoscope.show import report
     from iconoscope.subject.images import Image, Images, load_images
     from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network
