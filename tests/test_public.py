@@ -9,9 +9,9 @@ import pytest
 import iconoscope as ico
 
 PUBLIC = """
-    CONDITIONS Exchange IconoscopeError IconoscopeWarning Image Images Layer Network Occlusion Preprocessing Question Result
-    Store Unit __version__ demo demo_images errors exchange layers load_images load_network load_result occlude occlude_each
-    parse_unit predict report show_progress
+    Agreement CONDITIONS Exchange IconoscopeError IconoscopeWarning Image Images Layer MeanMap Network Occlusion
+    Preprocessing Question Result Scales Store Unit __version__ agree demo demo_images errors exchange layers load_images
+    load_network load_result mean_map occlude occlude_each occlude_scales parse_unit predict report show_progress
 """.split()  # noqa: SIM905
 
 

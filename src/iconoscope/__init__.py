@@ -26,6 +26,7 @@ _HOME = {
     "Image": "iconoscope.subject.images",
     "Images": "iconoscope.subject.images",
     "Layer": "iconoscope.subject.network",
+    "MeanMap": "iconoscope.results",
     "Network": "iconoscope.subject.network",
     "Occlusion": "iconoscope.results",
     "Preprocessing": "iconoscope.subject.network",
@@ -43,6 +44,7 @@ _HOME = {
     "load_images": "iconoscope.subject.images",
     "load_network": "iconoscope.subject.network",
     "load_result": "iconoscope.results",
+    "mean_map": "iconoscope.occlusion",
     "occlude": "iconoscope.occlusion",
     "occlude_each": "iconoscope.occlusion",
     "occlude_scales": "iconoscope.occlusion",
@@ -54,9 +56,9 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022 (in the order of use)
     "load_network", "load_images", "demo_images", "predict", "layers",
-    "occlude", "occlude_each", "occlude_scales", "agree", "exchange", "report",
+    "occlude", "occlude_each", "occlude_scales", "agree", "mean_map", "exchange", "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
-    "Result", "Occlusion", "Scales", "Agreement", "Exchange", "CONDITIONS", "Question", "Store", "load_result",
+    "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Exchange", "CONDITIONS", "Question", "Store", "load_result",
     "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
 ]  # fmt: skip
 
@@ -64,12 +66,13 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
-    from iconoscope.occlusion import agree, exchange, occlude, occlude_each, occlude_scales
+    from iconoscope.occlusion import agree, exchange, mean_map, occlude, occlude_each, occlude_scales
     from iconoscope.progress import show_progress
     from iconoscope.results import (
         CONDITIONS,
         Agreement,
         Exchange,
+        MeanMap,
         Occlusion,
         Question,
         Result,

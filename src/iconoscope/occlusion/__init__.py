@@ -4,7 +4,8 @@ from iconoscope.occlusion.agree import agree
 from iconoscope.occlusion.exchange import exchange
 from iconoscope.occlusion.fills import FILLS
 from iconoscope.occlusion.geometry import Grid, make_grid
+from iconoscope.occlusion.mean_map import mean_map
 from iconoscope.occlusion.occlude import occlude, occlude_each
 from iconoscope.occlusion.scales import occlude_scales
 
-__all__ = ["FILLS", "Grid", "agree", "exchange", "make_grid", "occlude", "occlude_each", "occlude_scales"]
+__all__ = ["FILLS", "Grid", "agree", "exchange", "make_grid", "mean_map", "occlude", "occlude_each", "occlude_scales"]

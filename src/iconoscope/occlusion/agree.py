@@ -72,8 +72,8 @@ def agree(
     --------
     >>> import iconoscope as ico
     >>> net = ico.load_network("cars-honest", device="cpu")
-    >>> ico.agree(net, ico.demo_images(2, seed=1)[0], fills=("mean", "patch-mean"), patch=24, stride=12).robust
-    True
+    >>> ico.agree(net, ico.demo_images(2, seed=1)[0], fills=("zero", "mean"), patch=24, stride=12).robust
+    False
     """
     if isinstance(fills, str) or len(fills) != 2:
         raise QuestionError(f"fills={fills!r} must be two fills.", hint="Give zero,mean; in Python ('zero', 'mean').")

@@ -24,7 +24,7 @@ class Scales(Comparison):
     --------
     >>> import iconoscope as ico
     >>> net = ico.load_network("cars-honest", device="cpu")
-    >>> found = ico.occlude_scales(net, ico.demo_images(2, seed=1)[0], patches=(12, 24), stride=12, fill="mean")
+    >>> found = ico.occlude_scales(net, ico.demo_images(2, seed=1)[1], patches=(12, 24), stride=12, fill="mean")
     >>> found.largest.patch
     (24, 24)
     """

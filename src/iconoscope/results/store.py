@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
 from iconoscope.results.exchange import Exchange
+from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.record import FORMAT, is_record, read_record, write_record, writing_to
@@ -24,7 +25,7 @@ __all__ = ["KINDS", "Store", "load_result"]
 
 R = TypeVar("R", bound=Result)
 
-KINDS: dict[str, type[Result]] = {Occlusion.kind: Occlusion, Exchange.kind: Exchange}
+KINDS: dict[str, type[Result]] = {kind.kind: kind for kind in (Occlusion, MeanMap, Exchange)}
 
 _MARK = "store.json"
 _STALE = 3600.0  # seconds after which a half-written folder belongs to a process that is gone
