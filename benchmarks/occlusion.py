@@ -291,11 +291,11 @@ def _fast(network: Network, image: torch.Tensor, grid: Grid, target: int) -> Cal
     """Give the call of the approximate engine, if there is one; it has run once."""
     if "fast" not in METHODS:
         return None
-    engine, cover = METHODS["fast"](100), Cover(torch.zeros_like(image))
+    engine, cover = METHODS["fast"](100, ""), Cover(torch.zeros_like(image))
     unit: ClassUnit = network.class_unit("prob", target)
 
     def ask() -> object:
-        return engine(network, image, cover, grid, unit, batch=None)
+        return engine(network, image, cover, grid, unit, memory=None)
 
     ask()
     return ask

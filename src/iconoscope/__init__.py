@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "CONDITIONS": "iconoscope.results",
+    "Agreement": "iconoscope.results",
     "Curves": "iconoscope.results",
     "Exchange": "iconoscope.results",
     "IconoscopeError": "iconoscope.errors",
@@ -27,13 +28,16 @@ _HOME = {
     "Images": "iconoscope.subject.images",
     "Layer": "iconoscope.subject.network",
     "Look": "iconoscope.results",
+    "MeanMap": "iconoscope.results",
     "Network": "iconoscope.subject.network",
     "Occlusion": "iconoscope.results",
     "Preprocessing": "iconoscope.subject.network",
     "Question": "iconoscope.results",
     "Result": "iconoscope.results",
+    "Scales": "iconoscope.results",
     "Store": "iconoscope.results",
     "Unit": "iconoscope.subject.unit",
+    "agree": "iconoscope.occlusion",
     "curves": "iconoscope.occlusion",
     "demo": "iconoscope.demo",
     "demo_images": "iconoscope.demo",
@@ -45,7 +49,10 @@ _HOME = {
     "load_result": "iconoscope.results",
     "look": "iconoscope.occlusion",
     "looks_at_object": "iconoscope.occlusion",
+    "mean_map": "iconoscope.occlusion",
     "occlude": "iconoscope.occlusion",
+    "occlude_each": "iconoscope.occlusion",
+    "occlude_scales": "iconoscope.occlusion",
     "parse_unit": "iconoscope.subject.unit",
     "predict": "iconoscope.subject.predict",
     "report": "iconoscope.show",
@@ -53,10 +60,12 @@ _HOME = {
 }
 
 __all__ = [  # noqa: RUF022 (in the order of use)
-    "load_network", "load_images", "demo_images", "predict", "layers", "occlude", "curves", "exchange", "look",
-    "looks_at_object", "report",
+    "load_network", "load_images", "demo_images", "predict", "layers",
+    "occlude", "occlude_each", "occlude_scales", "agree", "mean_map", "curves", "exchange", "look", "looks_at_object",
+    "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
-    "Result", "Occlusion", "Curves", "Exchange", "Look", "CONDITIONS", "Question", "Store", "load_result",
+    "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "CONDITIONS", "Question",
+    "Store", "load_result",
     "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
 ]  # fmt: skip
 
@@ -64,9 +73,32 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
-    from iconoscope.occlusion import curves, exchange, look, looks_at_object, occlude
+    from iconoscope.occlusion import (
+        agree,
+        curves,
+        exchange,
+        look,
+        looks_at_object,
+        mean_map,
+        occlude,
+        occlude_each,
+        occlude_scales,
+    )
     from iconoscope.progress import show_progress
-    from iconoscope.results import CONDITIONS, Curves, Exchange, Look, Occlusion, Question, Result, Store, load_result
+    from iconoscope.results import (
+        CONDITIONS,
+        Agreement,
+        Curves,
+        Exchange,
+        Look,
+        MeanMap,
+        Occlusion,
+        Question,
+        Result,
+        Scales,
+        Store,
+        load_result,
+    )
     from iconoscope.show import report
     from iconoscope.subject.images import Image, Images, load_images
     from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network

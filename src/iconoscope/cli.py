@@ -124,13 +124,25 @@ def _show_predictions(found: Any, arguments: dict[str, Any]) -> tuple[list[str],
 
 
 def _show_results(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    from iconoscope.results import Store
+    """Say what was found and where it is kept; of what compares several results, where each of them is."""
+    from iconoscope.results import Result, Store
 
-    results = found if isinstance(found, list) else [found]
     store = Store(arguments["store"])
-    lines = [f"{result.summary()}\n  {store.place(result.question)}/figure.png" for result in results]
-    values = [{**result.to_json(), "folder": str(store.place(result.question))} for result in results]
+    lines: list[str] = []
+    values: list[dict[str, Any]] = []
+    for each in found if isinstance(found, list) else [found]:
+        results: tuple[Result, ...] = (each,) if isinstance(each, Result) else each.results
+        folders = [str(store.place(result.question)) for result in results]
+        lines += [each.summary(), *(f"  {folder}" for folder in folders)]
+        values.append({**each.to_json(), **({"folder": folders[0]} if each is results[0] else {"folders": folders})})
     return lines, values if isinstance(found, list) else values[0]
+
+
+def _show_agreements(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    lines, value = _show_results(found, arguments)
+    if isinstance(found, list):
+        lines.append(f"robust: {sum(agreement.robust for agreement in found)} of {len(found)} images")
+    return lines, value
 
 
 _STORE = {"store": "iconoscope-run"}
@@ -162,6 +174,27 @@ COMMANDS = {
             "iconoscope occlude --network cars --images photographs/ --patch 12 --stride 4",
             f"iconoscope occlude {_RESNET} --images cifar10/test.parquet --limit 4 --patch 8 --stride 1",
         ),
+        _STORE,
+    ),
+    "scales": Command(
+        "iconoscope.occlusion:occlude_scales",
+        "Cover regions with patches of several sizes: how large is what matters?",
+        _show_results,
+        ("iconoscope scales --network cars-honest --images photographs/ --patches 12,24,48 --fill mean",),
+        _STORE,
+    ),
+    "agree": Command(
+        "iconoscope.occlusion:agree",
+        "Cover regions with two fills: do both tell the same?",
+        _show_agreements,
+        ("iconoscope agree --network cars-honest --images photographs/ --fills zero,mean --patch 24",),
+        _STORE,
+    ),
+    "mean": Command(
+        "iconoscope.occlusion:mean_map",
+        "Cover regions of a whole set of images: where does the network look as a rule?",
+        _show_results,
+        (f"iconoscope mean {_RESNET} --images cifar10/test.parquet --patch 8 --stride 4",),
         _STORE,
     ),
     "curves": Command(
@@ -233,10 +266,26 @@ def _pair(kind: Any, tokens: Iterable[Token]) -> int | tuple[int, int]:
     return pair[0] if len(pair) == 1 else (pair[0], pair[1])
 
 
+def _sizes(kind: Any, tokens: Iterable[Token]) -> tuple[int | tuple[int, int], ...]:
+    """Read 16,32,64 or 8x12,16x24."""
+    text = next(iter(tokens)).value
+    sizes = [size.split("x") for size in text.split(",")]
+    if not all(1 <= len(size) <= 2 and all(side.strip().isdecimal() for side in size) for size in sizes):
+        raise ValueError(f"{text!r} is not sizes in pixels, as 16,32,64 or 8x12,16x24")
+    return tuple(int(size[0]) if len(size) == 1 else (int(size[0]), int(size[1])) for size in sizes)
+
+
+def _texts(kind: Any, tokens: Iterable[Token]) -> tuple[str, ...]:
+    """Read zero,mean."""
+    return tuple(part.strip() for part in next(iter(tokens)).value.split(","))
+
+
 def _annotation(text: str, *, help: str, group: Group, required: bool) -> Any:
-    """Read the annotation of a parameter as a shell can give it: a number, a pair, a flag, otherwise text."""
+    """Read the annotation of a parameter as a shell can give it: a number, a pair, a list, a flag, otherwise text."""
     members = [member.strip() for member in text.split("|")]
     settings: dict[str, Any] = {"help": help, "group": group, "required": required}
+    if text.startswith("Sequence["):
+        return Annotated[str, Parameter(converter=_sizes if "int" in text else _texts, **settings)]
     if "tuple[int, int]" in members:
         return Annotated[str, Parameter(converter=_pair, **settings)]
     if members[0] == "bool":
@@ -379,7 +428,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError:
-        hint = "Give a smaller --batch, or fewer images with --limit."
+        hint = "Give a bound, --memory 1GB (predict, exchange: a smaller --batch), or fewer images with --limit."
         return _fail("There is not enough memory.", hint, 1, debug=debug)
     except OSError as error:
         return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.", "", 1, debug=debug)

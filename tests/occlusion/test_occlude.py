@@ -1,5 +1,7 @@
 """The dense engine against a loop that is written out here, and against networks whose truth is known."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,7 @@ def naive(network, picture, patch, stride, fill):
 
 @pytest.mark.parametrize(("patch", "stride"), [(8, 4), (5, 3), (24, 1), (7, 7)])
 def test_against_a_loop_written_out(planted, bright, patch, stride):
-    found = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride, batch=5)
+    found = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride)
     assert np.allclose(found.occluded, naive(planted, bright, patch, stride, np.zeros(3)), atol=1e-6)
     black = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride, fill="black")
     assert np.allclose(black.occluded, naive(planted, bright, patch, stride, np.full(3, -2.0)), atol=1e-6)
@@ -95,9 +97,12 @@ def test_units_inside(planted, bright):
     assert found.clean[1] < 0
 
 
-def test_a_batch_changes_nothing(planted, bright):
-    maps = [ico.occlude(planted, bright, patch=6, stride=2, batch=batch).occluded for batch in (1, 7, 1000)]
-    assert np.allclose(maps[0], maps[1], atol=1e-7) and np.allclose(maps[0], maps[2], atol=1e-7)
+def test_a_bound_on_memory_changes_nothing_but_the_batch(planted, bright):
+    found = [ico.occlude(planted, bright, patch=6, stride=2, memory=memory) for memory in ("50kB", 300_000, "1GB")]
+    batches = [int(re.findall(r"(\d+) at a time", each.plan)[0]) for each in found]
+    assert batches[0] < batches[1] < batches[2] == len(found[2].map.ravel())
+    for each in found[:2]:
+        assert np.allclose(each.occluded, found[2].occluded, atol=1e-7)
 
 
 def test_one_in_one_out_and_a_set_in_a_list_out(planted, bright, tmp_path):
@@ -123,8 +128,12 @@ def test_a_bad_file_does_not_take_the_others_with_it(planted, bright, tmp_path):
 def test_bad_questions(planted, bright):
     with pytest.raises(QuestionError, match="does not fit"):
         ico.occlude(planted, bright, patch=25)
-    with pytest.raises(QuestionError, match="batch=0"):
-        ico.occlude(planted, bright, batch=0)
+    with pytest.raises(QuestionError, match="memory='lots'"):
+        ico.occlude(planted, bright, memory="lots")
+    with pytest.raises(QuestionError, match=r"memory=1\.0KB is too little: one position .* takes"):
+        ico.occlude(planted, bright, memory="1kB")
+    with pytest.raises(QuestionError, match="seed=-1"):
+        ico.occlude(planted, bright, seed=-1)
     with pytest.raises(UnitError, match="no class"):
         ico.occlude(planted, bright, "prob:sean")
     with pytest.raises(UnitError, match="no layer"):

@@ -1,10 +1,26 @@
 """Region occlusion: cover a region of the photograph and ask again."""
 
+from iconoscope.occlusion.agree import agree
 from iconoscope.occlusion.curves import curves
 from iconoscope.occlusion.exchange import exchange
 from iconoscope.occlusion.fills import FILLS
 from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.occlusion.look import look, looks_at_object
-from iconoscope.occlusion.occlude import occlude
+from iconoscope.occlusion.mean_map import mean_map
+from iconoscope.occlusion.occlude import occlude, occlude_each
+from iconoscope.occlusion.scales import occlude_scales
 
-__all__ = ["FILLS", "Grid", "curves", "exchange", "look", "looks_at_object", "make_grid", "occlude"]
+__all__ = [
+    "FILLS",
+    "Grid",
+    "agree",
+    "curves",
+    "exchange",
+    "look",
+    "looks_at_object",
+    "make_grid",
+    "mean_map",
+    "occlude",
+    "occlude_each",
+    "occlude_scales",
+]

@@ -17,7 +17,7 @@ from iconoscope.occlusion.asking import is_one, say_unlabelled, unit_of
 from iconoscope.occlusion.fills import Fill, read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.maps import Map, rank_pixels, read_maps
-from iconoscope.occlusion.occlude import occlude
+from iconoscope.occlusion.occlude import occlude_each
 from iconoscope.progress import track
 from iconoscope.results import Curves, Occlusion, Question, Store
 from iconoscope.subject.images import Image, Images, load_images
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 __all__ = ["DRAWS", "curves"]
+
+PIXELS = 1_500_000
+"""Of all pictures that go through the network at once."""
 
 DRAWS = 5
 """To how many other places the map is moved, for the null."""
@@ -164,8 +167,8 @@ def curves(
     asked = _Asked(
         network=network,
         weights=network.digest(),
-        fill=read_fill(fill, network.preprocessing),
-        start=read_fill(start, network.preprocessing),
+        fill=read_fill(fill, network.preprocessing).for_regions(),
+        start=read_fill(start, network.preprocessing).for_regions(),
         patch=make_grid(size, patch=patch).patch,
         unit=None if unit is None else network.resolve(unit),
         steps=steps,
@@ -174,8 +177,8 @@ def curves(
         store=None if store is None else Store.at(store),
     )
     if maps is None:
-        maps = occlude(
-            network, pictures, unit, patch=patch, stride=stride, fill=fill, batch=batch, seed=seed, store=store
+        maps = list(
+            occlude_each(network, pictures, unit, patch=patch, stride=stride, fill=fill, seed=seed, store=store)
         )
         occluded = {one.question.subject for one in maps}
         pictures = pictures[[place for place, name in enumerate(pictures.ids) if name in occluded]]
@@ -316,12 +319,12 @@ class _Asked:
         """Change one picture (channels, height, width) into another in several orders: (orders, points, outputs)."""
         import torch
 
-        from iconoscope.occlusion.dense import best_batch
         from iconoscope.subject.response import respond
 
         device = self.network.device
         before, after, orders = before.to(device), after.to(device), orders.to(device)
-        batch = self.batch or best_batch(self.network.preprocessing.size)
+        height, width = self.network.preprocessing.size
+        batch = self.batch or max(8, min(256, PIXELS // (height * width)))
         count = len(orders) * points
         answers: list[NDArray[np.float32]] = []
         for first in track(range(0, count, batch), doing):

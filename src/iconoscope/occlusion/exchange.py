@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError, shortened
-from iconoscope.occlusion.fills import Fill, read_fill
+from iconoscope.occlusion.fills import Fill, FillLike, name_fills, read_fill
 from iconoscope.occlusion.inpainting import fill_hole
 from iconoscope.occlusion.objects import fitted_object
 from iconoscope.progress import track
@@ -35,7 +35,7 @@ def exchange(
     network: Network,
     images: Images | Any,
     *,
-    fill: str | Path | NDArray[Any] = "black",
+    fill: FillLike = "black",
     shown: int = 6,
     batch: int = 64,
     seed: int = 0,
@@ -54,7 +54,8 @@ def exchange(
     images
         A set of images with labels and with masks or boxes of the object, of at least two classes.
     fill
-        What covers a hidden region: black, zero (in the network's normalised input), mean, blur, noise, or an image.
+        What covers a hidden region: black, zero (in the network's normalised input), mean, blur, noise, or an image (in
+        Python also a function from picture to picture).
     shown
         How many images are kept in the result to be looked at.
     batch
@@ -73,6 +74,8 @@ def exchange(
     ------
     ImagesError
         If masks or labels are missing, or a class has fewer than two images.
+    QuestionError
+        If a setting is no choice.
 
     Examples
     --------
@@ -83,8 +86,9 @@ def exchange(
     """
     if batch < 1 or shown < 1 or seed < 0:
         raise QuestionError(f"batch={batch} and shown={shown} must be at least 1, and seed={seed} at least 0.")
-    filling = read_fill(fill, network.preprocessing)
+    filling = read_fill(fill, network.preprocessing).for_regions()
     cast = _cast(network, load_images(images))
+    fills = [filling.of(picture) for picture in cast.pictures]
     question = Question(
         technique="exchange",
         network=network.name,
@@ -94,7 +98,7 @@ def exchange(
         settings={
             "preprocessing": network.preprocessing.to_json(),
             "classes": network.classes_digest,
-            "fill": filling.name,
+            "fill": name_fills(filling, fills),
             "shown": shown,
             "seed": seed,
         },
@@ -102,7 +106,7 @@ def exchange(
     )
 
     def ask() -> Exchange:
-        return _ask(network, cast, filling, question, shown=shown, batch=batch, seed=seed)
+        return _ask(network, cast, fills, question, shown=shown, batch=batch, seed=seed)
 
     return ask() if store is None else Store.at(store).answer(question, Exchange, ask)
 
@@ -190,7 +194,7 @@ def _donors(target: NDArray[np.int64], generator: np.random.Generator) -> tuple[
 
 
 def _ask(
-    network: Network, cast: _Cast, fill: Fill, question: Question, *, shown: int, batch: int, seed: int
+    network: Network, cast: _Cast, fills: list[Fill], question: Question, *, shown: int, batch: int, seed: int
 ) -> Exchange:
     import torch
 
@@ -205,15 +209,14 @@ def _ask(
         for first in track(range(0, count, batch), f"exchanging, {network.name}"):
             some = np.arange(first, min(first + batch, count))
             plain = network.preprocessing.normalise(cast.pictures[some])
-            fills = torch.from_numpy(
-                np.stack([fill.field(cast.pictures[i], network.preprocessing, whole, seed + int(i)) for i in some])
-            )
+            fields = [fills[i].field(cast.pictures[i], network.preprocessing, whole, seed + int(i)) for i in some]
+            filled = torch.from_numpy(np.stack(fields))
             masks = torch.from_numpy(cast.masks[some])[:, None]
             inputs = {
                 "clean": plain,
-                "object hidden": torch.where(masks, fills, plain),
+                "object hidden": torch.where(masks, filled, plain),
                 "object removed": network.preprocessing.normalise(cast.grounds[some]),
-                "background hidden": torch.where(masks, plain, fills),
+                "background hidden": torch.where(masks, plain, filled),
             }
             for whose, donors in (("other", other[some]), ("own", own[some])):
                 for part, things, grounds in (("object", donors, some), ("background", some, donors)):
@@ -233,7 +236,7 @@ def _ask(
         probabilities=probabilities,
         examples=examples,
         shown=kept,
-        fill=fill.name,
+        fill=str(question.settings["fill"]),
     )
 
 

@@ -1,30 +1,36 @@
 """What a covered region is filled with.
 
-Every fill is a whole picture in the network's input space, (channels, height, width) after normalisation, from which the
-covered region is taken; so the border of a patch is where the two pictures meet, and nothing is blended.
+A fill is a whole picture in the network's input space, (channels, height, width) after normalisation, from which the
+covered region is taken; so the border of a patch is where the two pictures meet, and nothing is blended. One fill,
+patch-mean, is a colour for every position instead.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, nearest
+from iconoscope.occlusion.cover import Cover
+from iconoscope.occlusion.geometry import Grid
 from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Preprocessing
 
-__all__ = ["FILLS", "Fill", "read_fill"]
+__all__ = ["FILLS", "Fill", "FillLike", "name_fills", "patch_means", "read_fill"]
 
 Picture = NDArray[np.uint8]
 Field = NDArray[np.float32]
+FillLike = str | Path | NDArray[Any] | Callable[[Picture], NDArray[Any]]
 
 
-class Fill(NamedTuple):
+@dataclass(frozen=True)
+class Fill:
     """A way to fill a region.
 
     Attributes
@@ -39,17 +45,112 @@ class Fill(NamedTuple):
     """
 
     name: str
-    draw: Callable[[Picture, tuple[int, int], np.random.Generator], NDArray[Any]] | None
+    draw: Callable[[Picture, tuple[int, int], np.random.Generator], NDArray[Any]] | None = None
     random: bool = False
+
+    def of(self, picture: Picture) -> Fill:
+        """Give the fill of one picture, whose name says all that decides what is drawn."""
+        return self
+
+    def for_regions(self) -> Fill:
+        """Give a fill for regions that are no patch.
+
+        Raises
+        ------
+        QuestionError
+            If it is a colour for every position of a patch.
+        """
+        return self
 
     def field(self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int) -> Field:
         """Give the fill for one picture in the network's input space (channels, height, width)."""
         shape = (len(preprocessing.mean), *picture.shape[:2])
         if self.draw is None:
             return np.zeros(shape, np.float32)
-        rgb = np.asarray(self.draw(picture, patch, np.random.default_rng(seed)), np.float32)
-        normalised = (rgb - np.asarray(preprocessing.mean, np.float32)) / np.asarray(preprocessing.std, np.float32)
-        return np.ascontiguousarray(np.broadcast_to(normalised, (*shape[1:], shape[0])).transpose(2, 0, 1), np.float32)
+        rgb = np.asarray(self.draw(picture, patch, np.random.default_rng(seed)))
+        normalised = np.broadcast_to(_normalised(rgb, preprocessing), (*shape[1:], shape[0]))
+        return np.ascontiguousarray(normalised.transpose(2, 0, 1), np.float32)
+
+    def cover(self, picture: Picture, preprocessing: Preprocessing, grid: Grid, seed: int) -> Cover:
+        """Give what covers one picture (height, width, 3) where the patch is."""
+        import torch
+
+        return Cover(torch.from_numpy(self.field(picture, preprocessing, grid.patch, seed)))
+
+
+@dataclass(frozen=True)
+class _PatchMean(Fill):
+    """The mean colour of the pixels that the patch covers."""
+
+    def for_regions(self) -> Fill:
+        raise QuestionError(
+            f"fill={self.name!r} has a colour for every position of a patch, and here there is no patch.",
+            hint="Take mean: the mean colour of the whole image.",
+        )
+
+    def field(self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int) -> Field:
+        return self.for_regions().field(picture, preprocessing, patch, seed)
+
+    def cover(self, picture: Picture, preprocessing: Preprocessing, grid: Grid, seed: int) -> Cover:
+        import torch
+
+        return Cover(colours=torch.from_numpy(_normalised(patch_means(picture, grid), preprocessing)))
+
+
+@dataclass(frozen=True)
+class _Called(Fill):
+    """What a function of the user's draws. It is called once for a picture, and what it drew is part of the name."""
+
+    function: Callable[[Picture], Any] = np.asarray
+
+    def of(self, picture: Picture) -> Fill:
+        drawn = self._drawn(picture)
+        digest = hashlib.sha256(drawn.tobytes()).hexdigest()[:16]
+        return Fill(f"{self.name} {digest}", lambda picture, patch, generator: drawn)
+
+    def _drawn(self, picture: Picture) -> NDArray[np.float32]:
+        try:
+            drawn = np.asarray(self.function(picture.copy()))
+        # It is the user's code that runs here, and it may raise anything; the traceback is kept as the cause.
+        except Exception as error:
+            raise QuestionError(
+                f"The fill {self.name} fails on a picture of shape {picture.shape}: {type(error).__name__}: {error}"
+            ) from error
+        told = f"The fill {self.name} drew {drawn.dtype} {drawn.shape} for a picture of shape {picture.shape}"
+        hint = f"It should give {picture.shape}, RGB: uint8 of 0..255, or floats of 0..1."
+        if drawn.shape != picture.shape or not (drawn.dtype == np.uint8 or drawn.dtype.kind == "f"):
+            raise QuestionError(f"{told}.", hint=hint)
+        rgb = drawn.astype(np.float32) / (255 if drawn.dtype == np.uint8 else 1)
+        if not (rgb.min() >= 0 and rgb.max() <= 1):  # NaN is neither
+            raise QuestionError(f"{told}, of {rgb.min():.3g} to {rgb.max():.3g}.", hint=hint)
+        return np.asarray(rgb, np.float32)
+
+
+def _normalised(rgb: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Put colours (..., 3) of 0..1 into the network's input space."""
+    mean, std = (np.asarray(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
+    return (rgb.astype(np.float32) - mean) / std
+
+
+def patch_means(picture: Picture, grid: Grid) -> NDArray[np.float64]:
+    """Give the mean colour, in 0..1, of what the patch covers at every position (grid rows, grid columns, 3).
+
+    From sums over all pixels above and to the left of every corner (Crow 1984, "Summed-area tables"), which are whole
+    numbers: nothing is rounded before the division.
+    """
+    sums = np.zeros((picture.shape[0] + 1, picture.shape[1] + 1, 3), np.int64)
+    sums[1:, 1:] = picture.cumsum(0, dtype=np.int64).cumsum(1)
+    bottom, right = (
+        np.minimum(starts + side, length)
+        for starts, side, length in zip((grid.top, grid.left), grid.patch, grid.size, strict=True)
+    )
+    total = (
+        sums[np.ix_(bottom, right)]
+        - sums[np.ix_(grid.top, right)]
+        - sums[np.ix_(bottom, grid.left)]
+        + sums[np.ix_(grid.top, grid.left)]
+    )
+    return total / (255.0 * np.outer(bottom - grid.top, right - grid.left)[..., None])
 
 
 def _blur(picture: Picture, patch: tuple[int, int], generator: np.random.Generator) -> NDArray[Any]:
@@ -76,28 +177,33 @@ FILLS = {
     "zero": Fill("zero", None),  # after normalisation: the mean colour of the training images, a grey
     "black": Fill("black", _black),  # before normalisation: black paint
     "mean": Fill("mean", _mean),  # the mean colour of the photograph itself
+    "patch-mean": _PatchMean("patch-mean"),  # the mean colour of what the patch covers, another at every position
     "blur": Fill("blur", _blur),  # the photograph itself, out of focus
     "noise": Fill("noise", _noise, random=True),  # every pixel and channel uniform from 0 to 1
 }
 
 
-def read_fill(fill: str | Path | NDArray[Any], preprocessing: Preprocessing) -> Fill:
-    """Give the fill of that name, or make one of an image.
+def read_fill(fill: FillLike, preprocessing: Preprocessing) -> Fill:
+    """Give the fill of that name, or make one of an image or a function.
 
     Parameters
     ----------
     fill
-        A key of `FILLS`; or an image that fills the region: an array (height, width, 3) or a file.
+        A key of `FILLS`; or an image that fills the region: an array (height, width, 3) or a file; or a function from the
+        picture as the network sees it, (height, width, 3) uint8, to another of that shape, uint8 or floats of 0..1.
     preprocessing
         Fits the image to the network's input.
 
     Raises
     ------
     QuestionError
-        If it is neither.
+        If it is none of these. If it is a function, when it draws something else.
     """
     if isinstance(fill, str) and fill in FILLS:
         return FILLS[fill]
+    if callable(fill):
+        named = fill if hasattr(fill, "__qualname__") else type(fill)
+        return _Called(f"{named.__module__}.{named.__qualname__}", function=fill)
     if isinstance(fill, str | Path) and not Path(fill).is_file():
         raise QuestionError(
             f"fill={str(fill)!r} is not a choice, and no image file.",
@@ -109,3 +215,11 @@ def read_fill(fill: str | Path | NDArray[Any], preprocessing: Preprocessing) -> 
     fitted = preprocessing.fit(images[0].pixels)
     digest = hashlib.sha256(fitted.tobytes()).hexdigest()[:16]
     return Fill(f"image {digest}", lambda picture, patch, generator: fitted / 255)
+
+
+def name_fills(fill: Fill, each: list[Fill]) -> str:
+    """Name the fills of several pictures: as all of them are named or, if a function drew them, with a digest of all."""
+    names = [one.name for one in each]
+    if len(set(names)) == 1:
+        return names[0]
+    return f"{fill.name} {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}"

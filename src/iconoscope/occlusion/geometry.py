@@ -12,9 +12,9 @@ from iconoscope.errors import QuestionError
 __all__ = ["Grid", "make_grid"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
-    """The positions of a patch on an image.
+    """The positions of a patch on an image. One equals only itself, so that an engine can keep a plan for each.
 
     Attributes
     ----------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope import __version__
-from iconoscope.errors import IconoscopeWarning, QuestionError, nearest
-from iconoscope.occlusion.cover import Cover
-from iconoscope.occlusion.fills import Fill, read_fill
+from iconoscope.errors import QuestionError, nearest
+from iconoscope.occlusion.asking import is_one, say_unlabelled, unit_of
+from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, make_grid
+from iconoscope.occlusion.memory import read_memory
 from iconoscope.progress import track
 from iconoscope.results import Occlusion, Question, Store
 from iconoscope.subject.images import Image, Images, load_images
@@ -29,33 +31,44 @@ if TYPE_CHECKING:
 
     from iconoscope.occlusion.dense import Scan
 
-__all__ = ["METHODS", "occlude"]
+__all__ = ["METHOD", "METHODS", "Settings", "ask_each", "occlude", "occlude_each"]
 
 
-def _exact(images: int) -> Callable[..., Scan]:
+def _exact(images: int, weights: str) -> Callable[..., Scan]:
     from iconoscope.occlusion.incremental import Plans, scan_exact
 
-    return lambda *question, batch, **settings: scan_exact(*question, plans=Plans(images), **settings)
+    return partial(scan_exact, plans=Plans(images, weights))
 
 
-def _dense(images: int) -> Callable[..., Scan]:
+def _fast(images: int, weights: str) -> Callable[..., Scan]:
+    from iconoscope.occlusion.incremental import Plans, Shortcuts, scan_fast
+
+    return partial(scan_fast, shortcuts=Shortcuts(Plans(images, weights)))
+
+
+def _dense(images: int, weights: str) -> Callable[..., Scan]:
     from iconoscope.occlusion.dense import scan_dense
 
     return scan_dense
 
 
-METHODS: dict[str, Callable[[int], Callable[..., Scan]]] = {"exact": _exact, "dense": _dense}
-"""From the number of images to the engine that answers for each of them."""
+METHODS: dict[str, Callable[[int, str], Callable[..., Scan]]] = {"exact": _exact, "fast": _fast, "dense": _dense}
+"""From the number of images and the digest of the network to the engine that answers for each of them: called as
+``scan(network, image, cover, grid, unit, memory=bytes or None)``, with one image after another, in several grids or covers
+before the next."""
+
+METHOD = "exact"
+"""The one that is taken if nothing is said."""
 
 
 class Settings(TypedDict, total=False):
-    """The settings of `occlude`, for its two forms below: one image in, one result out; a set in, a list out."""
+    """The settings of `occlude`."""
 
     patch: int | tuple[int, int] | None
     stride: int | tuple[int, int] | None
-    fill: str | Path | NDArray[Any]
+    fill: FillLike
     method: str
-    batch: int | None
+    memory: str | int | None
     seed: int
     store: Store | str | Path | None
 
@@ -80,9 +93,9 @@ def occlude(
     *,
     patch: int | tuple[int, int] | None = None,
     stride: int | tuple[int, int] | None = None,
-    fill: str | Path | NDArray[Any] = "zero",
-    method: str = "dense",
-    batch: int | None = None,
+    fill: FillLike = "zero",
+    method: str = METHOD,
+    memory: str | int | None = None,
     seed: int = 0,
     store: Store | str | Path | None = None,
 ) -> Occlusion | list[Occlusion]:
@@ -107,13 +120,16 @@ def occlude(
         Step from one position to the next, in pixels, likewise. If not given, a quarter of the patch.
     fill
         What covers the region. zero: zeros in the network's normalised input, a grey that is the mean colour of its
-        training images. black: black paint. mean: the mean colour of this image. blur: this image out of focus. noise:
-        random colours. Or an image file (in Python also an array).
+        training images. black: black paint. mean: the mean colour of this image. patch-mean: the mean colour of what the patch
+        covers. blur: this image out of focus. noise: random colours. Or an image file (in Python also an array, or a function
+        from the picture, (height, width, 3) uint8, to another).
     method
-        dense: the whole network at every position. exact: compute anew only what the patch changes, and put it into the maps
-        of the untouched image; the same answers up to rounding, faster on many convolutional networks, and on trial.
-    batch
-        How many positions go through the network at once, at most; chosen by the size of its maps if not given.
+        exact: compute anew only what the patch changes, and put it into the maps of the untouched image; the answers of the
+        plain way up to rounding, which is taken where there is nothing to gain. fast: approximate and faster still, with its
+        own error measured. dense: the plain way, the whole network at every position. result.plan says what ran how.
+    memory
+        Bound on the memory that the network's inputs and maps take, its weights and the answers not counted: 500MB, 2GB,
+        1.5GiB, or bytes. If not given, what was measured to be fast, under 2GB.
     seed
         Seed of the random fill.
     store
@@ -144,40 +160,106 @@ def occlude(
     >>> found.map.shape
     (4, 4)
     """
+    settings: Settings = {"patch": patch, "stride": stride, "fill": fill, "method": method, "memory": memory}
+    settings |= {"seed": seed, "store": store}
+    found = list(occlude_each(network, images, unit, **settings))
+    return found[0] if is_one(images) else found
+
+
+def occlude_each(
+    network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[Settings]
+) -> Iterator[Occlusion]:
+    """Give one result of `occlude` after another, and keep none: for sets that would not fit into memory.
+
+    Parameters
+    ----------
+    network
+        The network; it must stay as it is until the last result.
+    images
+        A set of images, or one.
+    unit
+        As in `occlude`.
+    **settings
+        The settings of `occlude`: patch, stride, fill, method, memory, seed, store.
+
+    Returns
+    -------
+    iterator of Occlusion
+        In the order of the images; those that cannot be read are left out, and a warning at the end names them.
+
+    Raises
+    ------
+    QuestionError, UnitError
+        At once, as `occlude` raises them; what an image raises comes when its turn comes.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> net = ico.load_network("cars-honest", device="cpu")
+    >>> for found in ico.occlude_each(net, ico.demo_images(2, seed=1), patch=48, stride=48, fill="mean"):
+    ...     print(found.map.shape)
+    (2, 2)
+    (2, 2)
+    """
+    return (found for (found,) in ask_each(network, images, unit, [settings]))
+
+
+def ask_each(
+    network: Network, images: Any, unit: str | Unit | None, variants: Sequence[Settings]
+) -> Iterator[tuple[Occlusion, ...]]:
+    """Ask about one image after another, each in all variants of the settings, which have one engine between them.
+
+    What makes no sense is raised at once. All variants have the method of the first.
+    """
+    complete = [_complete(settings) for settings in variants]
+    method = complete[0]["method"]
     if method not in METHODS:
         raise QuestionError(f"method={method!r} is not a choice.", hint=nearest(method, METHODS))
     pictures = load_images(images)
-    scan = _Scan(
+    weights, resolved = network.digest(), None if unit is None else network.resolve(unit)
+    answer = METHODS[method](len(pictures), weights)
+    scans = [_scan(network, weights, resolved, answer, variant) for variant in complete]
+    labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
+    return _each(scans, pictures, labels)
+
+
+def _complete(settings: Settings) -> dict[str, Any]:
+    """Add what `occlude` takes where nothing is said."""
+    declared = inspect.signature(occlude).parameters.values()
+    complete = {each.name: each.default for each in declared if each.kind is each.KEYWORD_ONLY}
+    for name in settings:
+        if name not in complete:
+            raise QuestionError(f"occlude has no setting {name!r}.", hint=nearest(name, complete))
+    return {**complete, **settings}
+
+
+def _each(scans: Sequence[_Scan], pictures: Images, labels: dict[str, int]) -> Iterator[tuple[Occlusion, ...]]:
+    origins: list[str] = []
+    for image in track(pictures.readable(), f"occluding, {scans[0].network.name}", total=len(pictures)):
+        found = tuple(scan.ask(image, labels[image.id]) for scan in scans)
+        origins.append(found[0].target_origin)
+        yield found
+    say_unlabelled(origins)
+
+
+def _scan(
+    network: Network, weights: str, unit: Unit | None, answer: Callable[..., Scan], settings: dict[str, Any]
+) -> _Scan:
+    seed, store = settings["seed"], settings["store"]
+    if seed < 0:
+        raise QuestionError(f"seed={seed} must be at least 0.")
+    return _Scan(
         network=network,
-        weights=network.digest(),
-        grid=make_grid(network.preprocessing.size, patch=patch, stride=stride),
-        fill=read_fill(fill, network.preprocessing),
-        unit=None if unit is None else network.resolve(unit),
-        method=method,
-        answer=METHODS[method](len(pictures)),
-        batch=batch,
+        weights=weights,
+        grid=make_grid(network.preprocessing.size, patch=settings["patch"], stride=settings["stride"]),
+        fill=read_fill(settings["fill"], network.preprocessing),
+        unit=unit,
+        method=settings["method"],
+        answer=answer,
+        memory=read_memory(settings["memory"]),
         seed=seed,
         store=None if store is None else Store.at(store),
     )
-    if (batch is not None and batch < 1) or seed < 0:
-        raise QuestionError(f"batch={batch} must be at least 1, and seed={seed} at least 0.")
-    labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
-    one_by_one = track(pictures.readable(), f"occluding, {network.name}", total=len(pictures))
-    found = [scan.ask(image, labels[image.id]) for image in one_by_one]
-    unlabelled = sum(result.target_origin == "prediction" for result in found)
-    if 0 < unlabelled < len(found):
-        warnings.warn(
-            f"{unlabelled} of {len(found)} images have no label that the network knows: they were asked about the class "
-            "that it predicts.",
-            IconoscopeWarning,
-            stacklevel=2,
-        )
-    return found[0] if _is_one(images) else found
-
-
-def _is_one(images: Any) -> bool:
-    """Tell one image from a set of one, by what was given: an `Image`, a PIL image, or pixels without an axis for images."""
-    return isinstance(images, Image) or hasattr(images, "getexif") or getattr(images, "ndim", 4) <= 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +273,7 @@ class _Scan:
     unit: Unit | None
     method: str
     answer: Callable[..., Scan]
-    batch: int | None
+    memory: int | None
     seed: int
     store: Store | None
 
@@ -202,24 +284,23 @@ class _Scan:
             picture = self.network.preprocessing.fit(image.pixels)
             tensor = self.network.preprocessing.normalise(picture[None])[0]
             unit, origin = self._unit(tensor, label)
-            question = self._question(image, unit)
+            fill = self.fill.of(picture)
+            question = self._question(image, unit, fill)
+
+            def answer() -> Occlusion:
+                return self._answer(question, picture, tensor, unit, origin, fill)
+
             if self.store is None:
-                return self._answer(question, picture, tensor, unit, origin)
-            known = self.store.answer(
-                question, Occlusion, lambda: self._answer(question, picture, tensor, unit, origin)
-            )
+                return answer()
             # The same unit may have been asked for another reason before.
-            return replace(known, target_origin=origin)
+            return replace(self.store.answer(question, Occlusion, answer), target_origin=origin)
 
     def _unit(self, tensor: torch.Tensor, label: int) -> tuple[Unit, str]:
         if self.unit is not None:
             return self.unit, "asked"
-        if label >= 0:
-            return self.network.class_unit("prob", label), "label"
-        predicted = int(self.network.logits(tensor[None].to(self.network.device))[0].argmax())
-        return self.network.class_unit("prob", predicted), "prediction"
+        return unit_of(self.network, tensor, label)
 
-    def _question(self, image: Image, unit: Unit) -> Question:
+    def _question(self, image: Image, unit: Unit, fill: Fill) -> Question:
         network = self.network
         return Question(
             technique="occlude",
@@ -234,23 +315,27 @@ class _Scan:
                 "patch": self.grid.patch,
                 "top": self.grid.top.tolist(),
                 "left": self.grid.left.tolist(),
-                "fill": self.fill.name,
-                "seed": self.seed if self.fill.random else None,
+                "fill": fill.name,
+                "seed": self.seed if fill.random else None,
                 "method": self.method,
             },
             version=__version__,
         )
 
     def _answer(
-        self, question: Question, picture: NDArray[np.uint8], tensor: torch.Tensor, unit: Unit, origin: str
+        self,
+        question: Question,
+        picture: NDArray[np.uint8],
+        tensor: torch.Tensor,
+        unit: Unit,
+        origin: str,
+        fill: Fill,
     ) -> Occlusion:
-        import torch
-
         from iconoscope.occlusion.dense import clean_response
 
         clean, names, target, measure = clean_response(self.network, tensor, unit)
-        fill = self.fill.field(picture, self.network.preprocessing, self.grid.patch, self.seed)
-        scan = self.answer(self.network, tensor, Cover(torch.from_numpy(fill)), self.grid, unit, batch=self.batch)
+        cover = fill.cover(picture, self.network.preprocessing, self.grid, self.seed)
+        scan = self.answer(self.network, tensor, cover, self.grid, unit, memory=self.memory)
         return Occlusion(
             question=question,
             top=self.grid.top,

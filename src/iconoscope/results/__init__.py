@@ -1,11 +1,14 @@
 """What was found: frozen dataclasses of NumPy arrays, their figures, and the store on disk. No torch."""
 
+from iconoscope.results.agreement import Agreement
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import CONDITIONS, Exchange
 from iconoscope.results.look import Finding, Look
+from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
+from iconoscope.results.scales import Scales
 from iconoscope.results.store import KINDS, Store, load_result
 from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
 
@@ -13,14 +16,17 @@ __all__ = [
     "CONDITIONS",
     "KINDS",
     "VERDICTS",
+    "Agreement",
     "Curves",
     "Estimate",
     "Exchange",
     "Finding",
     "Look",
+    "MeanMap",
     "Occlusion",
     "Question",
     "Result",
+    "Scales",
     "Store",
     "Verdict",
     "load_result",

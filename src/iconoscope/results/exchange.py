@@ -171,9 +171,9 @@ class Exchange(Result):
         return axes
 
     def pictures(self) -> dict[str, bytes]:
-        """Give the shown images as one sheet (a row per condition), and the figure."""
+        """Give the shown images as one sheet, a row per condition."""
         rows = [np.concatenate(list(row), axis=1) for row in self.examples]
-        return {"examples.png": to_png(np.concatenate(rows)), **super().pictures()}
+        return {"examples.png": to_png(np.concatenate(rows))}
 
 
 def _finite(value: float) -> float | None:

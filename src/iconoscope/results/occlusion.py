@@ -15,7 +15,10 @@ from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
+
+    from iconoscope.results.agreement import Agreement
 
 __all__ = ["Occlusion"]
 
@@ -129,6 +132,23 @@ class Occlusion(Result):
             "plan": self.plan,
         }
 
+    def agreement(self, other: Occlusion) -> Agreement:
+        """Hold this map against one of the same question with another fill: does what is seen depend on the fill?
+
+        Parameters
+        ----------
+        other
+            A result of the same network, pixels, positions and unit.
+
+        Raises
+        ------
+        QuestionError
+            If the two differ in more than the fill and the method.
+        """
+        from iconoscope.results.agreement import Agreement
+
+        return Agreement((self, other))
+
     def drop_by_pixel(self) -> NDArray[np.float64]:
         """Give every pixel (height, width) the mean drop over the patches that covered it."""
         height, width = self.picture.shape[:2]
@@ -173,50 +193,48 @@ class Occlusion(Result):
 
     def _on(self, figure: Figure) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)
-        row, column = self.minimum
-        picture_axes(photograph, self.picture, "the patch that costs most")
-        self._outline(photograph, row, column)
+        self.draw_photograph(photograph, "the patch that costs most")
         self._heat_map(heat)
         picture_axes(laid, self.overlaid(), f"what hiding costs (full red: {self.full_red:.3g})")
         figure.suptitle(as_text(self.question.subject), fontsize=10)
         return heat
 
-    def _outline(self, axes: Axes, row: int, column: int) -> None:
+    def draw_photograph(self, axes: Axes, title: str) -> None:
+        """Draw the photograph with the patch outlined that costs most."""
         from matplotlib.patches import Rectangle
 
+        picture_axes(axes, self.picture, title)
+        row, column = self.minimum
         height, width = self.picture.shape[:2]
         top, left = int(self.top[row]), int(self.left[column])
         size = min(self.patch[1], width - left), min(self.patch[0], height - top)
         for colour, line in (("white", 2.6), ("black", 1.0)):
             axes.add_patch(Rectangle((left - 0.5, top - 0.5), *size, fill=False, edgecolor=colour, linewidth=line))
 
-    def _heat_map(self, axes: Axes) -> Axes:
-        low, high = self.limits()
+    def draw_map(self, axes: Axes, title: str, limits: tuple[float, float]) -> QuadMesh:
+        """Draw the map with its minimum marked, in colours that go from one limit to the other."""
+        low, high = limits
         height, width = self.picture.shape[:2]
         rows, columns = cell_edges(self.top, self.patch[0], height), cell_edges(self.left, self.patch[1], width)
         mesh = axes.pcolormesh(
             columns, rows, self.map, vmin=low, vmax=high if high > low else low + 1e-6, cmap="viridis"
         )
         row, column = self.minimum
-        axes.plot(
-            (columns[column] + columns[column + 1]) / 2,
-            (rows[row] + rows[row + 1]) / 2,
-            "x",
-            color="white",
-            markersize=8,
-            markeredgewidth=2,
-        )
+        middle = (columns[column] + columns[column + 1]) / 2, (rows[row] + rows[row + 1]) / 2
+        axes.plot(*middle, "x", color="white", markersize=8, markeredgewidth=2)
         axes.set_aspect("equal")
         axes.set_xlim(-0.5, width - 0.5)
         axes.set_ylim(height - 0.5, -0.5)
         axes.set_xlabel("centre of the patch, column", fontsize=8)
         axes.set_ylabel("row", fontsize=8)
         axes.tick_params(labelsize=7)
-        clean = float(self.clean[self.target])
-        axes.set_title(
-            f"{self.measure} of {as_text(self.names[self.target])}\nclean {clean:.3f}, lowest {self.map[row, column]:.3f} (x)",
-            fontsize=9,
-        )
+        axes.set_title(title, fontsize=9)
+        return mesh
+
+    def _heat_map(self, axes: Axes) -> Axes:
+        clean, lowest = float(self.clean[self.target]), float(self.map[self.minimum])
+        title = f"{self.measure} of {as_text(self.names[self.target])}\nclean {clean:.3f}, lowest {lowest:.3f} (x)"
+        mesh = self.draw_map(axes, title, self.limits())
         bar = axes.figure.colorbar(mesh, ax=axes, fraction=0.046, pad=0.03)
         bar.ax.axhline(clean, color="red", linewidth=2)
         bar.ax.tick_params(labelsize=7)
@@ -224,5 +242,5 @@ class Occlusion(Result):
         return axes
 
     def pictures(self) -> dict[str, bytes]:
-        """Give the photograph as the network saw it, and the figure."""
-        return {"picture.png": to_png(self.picture), **super().pictures()}
+        """Give the photograph as the network saw it."""
+        return {"picture.png": to_png(self.picture)}

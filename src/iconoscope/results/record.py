@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -28,11 +28,14 @@ from iconoscope.results.question import Question
 if TYPE_CHECKING:
     from iconoscope.results.result import Result
 
-__all__ = ["FORMAT", "is_record", "read_record", "write_record", "writing_to"]
+__all__ = [
+    "FORMAT", "is_record", "read_question", "read_record", "read_records", "write_record", "write_records", "writing_to",
+]  # fmt: skip
 
 FORMAT = 1
 _INDEX = "result.json"
 _ARRAYS = "arrays.npz"
+_LIST = "records.json"
 
 
 def write_record(result: Result, folder: Path, *, replace: bool = False) -> Path:
@@ -65,17 +68,52 @@ def write_record(result: Result, folder: Path, *, replace: bool = False) -> Path
         },
     }
     files[_INDEX] = json.dumps(index, indent=1, allow_nan=False).encode()
-    with writing_to(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
-        try:
-            aside.mkdir()
-            for name, data in files.items():
-                _write_through(aside / name, data)
-            _move(aside, folder, replace=replace)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    with _beside(folder) as aside:
+        for name, data in files.items():
+            _write_through(aside / name, data)
+        _move(aside, folder, is_record, replace=replace)
     return folder
+
+
+def write_records(kind: str, results: Mapping[str, Result], folder: Path) -> Path:
+    """Write several results as one folder with a record for each, by name, and a list of them.
+
+    Several results that are there already are written over. Anything else that is there is never touched.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written. Nothing half written is left.
+    """
+    with _beside(folder) as aside:
+        for name, result in results.items():
+            write_record(result, aside / name)
+        listed = {"format": FORMAT, "kind": kind, "records": list(results)}
+        _write_through(aside / _LIST, json.dumps(listed, indent=1).encode())
+        _move(aside, folder, lambda place: (place / _LIST).is_file(), replace=True)
+    return folder
+
+
+def read_records(kind: str, folder: Path, kinds: Mapping[str, type[Result]]) -> list[Result]:
+    """Read several results back, in the order in which they were given to `write_records`.
+
+    Raises
+    ------
+    StoreError
+        If there are none of that kind, or one of them cannot be read.
+    """
+    try:
+        listed = json.loads((folder / _LIST).read_bytes())
+        found, names = listed["kind"], [str(name) for name in listed["records"]]
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{folder} does not hold several results.", hint=f"They have a {_LIST} beside them."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedRecordError(f"{folder / _LIST} is damaged: {error}.", hint=_AGAIN) from error
+    if found != kind or listed.get("format") != FORMAT:
+        raise StoreError(f"{folder} holds {found!r} in format {listed.get('format')!r}, not {kind!r} in {FORMAT}.")
+    return [read_record(folder / name, kinds) for name in names]
 
 
 def is_record(folder: Path) -> bool:
@@ -93,22 +131,7 @@ def read_record(folder: Path, kinds: Mapping[str, type[Result]]) -> Result:
     DamagedRecordError
         If a file of it is missing or is not what was written.
     """
-    try:
-        index = json.loads((folder / _INDEX).read_bytes())
-        kind, found = index["kind"], index["format"]
-    except FileNotFoundError as error:
-        raise StoreError(f"{folder} holds no result.", hint=f"A result is a folder with a {_INDEX} in it.") from error
-    except PermissionError as error:
-        raise StoreError(f"{folder / _INDEX} cannot be read: {error.strerror}.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedRecordError(f"{folder / _INDEX} is damaged: {error}.", hint=_AGAIN) from error
-    if not isinstance(kind, str):
-        raise DamagedRecordError(f"{folder / _INDEX} is damaged: its kind is {kind!r}.", hint=_AGAIN)
-    if found != FORMAT or kind not in kinds:
-        raise StoreError(
-            f"{folder} is a {kind!r} in format {found!r}; this version reads format {FORMAT} of {', '.join(kinds)}.",
-            hint="Was it written by a later version of iconoscope? pip install --upgrade iconoscope",
-        )
+    index, kind = _index(folder, kinds)
     try:
         for name, stated in index["files"].items():
             data = (folder / name).read_bytes()
@@ -120,6 +143,44 @@ def read_record(folder: Path, kinds: Mapping[str, type[Result]]) -> Result:
         return kinds[kind](question=Question(**index["question"]), **plain, **arrays)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise DamagedRecordError(f"{folder} is damaged: {type(error).__name__}: {error}.", hint=_AGAIN) from error
+
+
+def read_question(folder: Path, kinds: Mapping[str, type[Result]]) -> tuple[str, Question]:
+    """Read the kind of a result and the question that it answers, and nothing else.
+
+    Raises
+    ------
+    StoreError, DamagedRecordError
+        As `read_record` does; but files beside the question are not looked at.
+    """
+    index, kind = _index(folder, kinds)
+    try:
+        return kind, Question(**index["question"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedRecordError(f"{folder} is damaged: {type(error).__name__}: {error}.", hint=_AGAIN) from error
+
+
+def _index(folder: Path, kinds: Mapping[str, type[Result]]) -> tuple[dict[str, Any], str]:
+    try:
+        index = json.loads((folder / _INDEX).read_bytes())
+        kind, found = index["kind"], index["format"]
+    except FileNotFoundError as error:
+        several = "It holds several: Scales.load or Agreement.load reads them. " if (folder / _LIST).is_file() else ""
+        raise StoreError(
+            f"{folder} holds no result.", hint=f"{several}A result is a folder with a {_INDEX} in it."
+        ) from error
+    except PermissionError as error:
+        raise StoreError(f"{folder / _INDEX} cannot be read: {error.strerror}.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedRecordError(f"{folder / _INDEX} is damaged: {error}.", hint=_AGAIN) from error
+    if not isinstance(kind, str):
+        raise DamagedRecordError(f"{folder / _INDEX} is damaged: its kind is {kind!r}.", hint=_AGAIN)
+    if found != FORMAT or kind not in kinds:
+        raise StoreError(
+            f"{folder} is a {kind!r} in format {found!r}; this version reads format {FORMAT} of {', '.join(kinds)}.",
+            hint="Was it written by a later version of iconoscope? pip install --upgrade iconoscope",
+        )
+    return index, kind
 
 
 _AGAIN = "Delete the folder and ask again."
@@ -155,8 +216,21 @@ def _write_through(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _move(aside: Path, folder: Path, *, replace: bool) -> None:
-    if is_record(folder):
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder beside a place, to be written and moved there; whatever is left of it goes."""
+    with writing_to(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
+        try:
+            aside.mkdir()
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _move(aside: Path, folder: Path, is_ours: Callable[[Path], bool], *, replace: bool) -> None:
+    if is_ours(folder):
         if replace:
             old = aside.with_suffix(".old")
             folder.rename(old)
@@ -169,7 +243,7 @@ def _move(aside: Path, folder: Path, *, replace: bool) -> None:
     try:
         aside.rename(folder)
     except OSError:
-        if not is_record(folder):  # another process may have answered the same question meanwhile
+        if not is_ours(folder):  # another process may have answered the same question meanwhile
             raise
 
 

@@ -18,17 +18,13 @@ from iconoscope.results.record import write_record, writing_to
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["FIGURES", "Result"]
+__all__ = ["FIGURES", "Finding", "Result"]
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Result(ABC):
-    """A frozen set of NumPy arrays and the question that they answer."""
-
-    kind: ClassVar[str]
-    question: Question
+class Finding(ABC):
+    """Something that was found: a sentence, plain values, a figure, a face in a notebook."""
 
     @abstractmethod
     def summary(self) -> str:
@@ -38,25 +34,11 @@ class Result(ABC):
     def to_json(self) -> dict[str, Any]:
         """Give the findings as plain JSON values, without the large arrays."""
 
-    @abstractmethod
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the result with matplotlib and return the Axes; nothing is shown.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; without it a new figure is made.
-        """
-
-    def pictures(self) -> dict[str, bytes]:
-        """Give the PNG files that go beside the arrays in a record, by file name."""
-        return {"figure.png": self._figure("png")}
-
     def save(self, path: str | Path) -> Path:
         """Save the figure (a name ending in .png, .pdf, .svg, .jpg or .webp), or everything as a folder.
 
-        A folder saved so is read back with `iconoscope.load_result`. A result that is there already is written over; a
-        folder with anything else in it is refused.
+        A folder saved so is read back with `iconoscope.load_result`, one of several results with ``load`` of its class. What
+        was saved there before is written over; a folder with anything else in it is refused.
 
         Raises
         ------
@@ -76,7 +58,11 @@ class Result(ABC):
                 f"A result is not saved as {path.suffix}.",
                 hint=f"A figure is saved as {', '.join(FIGURES)}; a name without an ending makes a folder with everything.",
             )
-        return write_record(self, path, replace=True)
+        return self._keep(path)
+
+    @abstractmethod
+    def _keep(self, folder: Path) -> Path:
+        """Write everything as a folder."""
 
     def _figure(self, form: str) -> bytes:
         import matplotlib as mpl
@@ -103,3 +89,28 @@ class Result(ABC):
             f'<figure><img alt="{html.escape(self.summary())}" style="max-width:100%" src="{data_uri(self._figure("png"))}">'
             f"<figcaption>{html.escape(self.summary())}</figcaption></figure>"
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Result(Finding):
+    """A frozen set of NumPy arrays and the question that they answer."""
+
+    kind: ClassVar[str]
+    question: Question
+
+    @abstractmethod
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the result with matplotlib and return the Axes; nothing is shown.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; without it a new figure is made.
+        """
+
+    def pictures(self) -> dict[str, bytes]:
+        """Give the PNG files that go beside the arrays in a record, by file name."""
+        return {}
+
+    def _keep(self, folder: Path) -> Path:
+        return write_record(self, folder, replace=True)

@@ -17,6 +17,7 @@ from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import Exchange
 from iconoscope.results.look import Look
+from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.record import FORMAT, is_record, read_record, write_record, writing_to
@@ -26,7 +27,7 @@ __all__ = ["KINDS", "Store", "load_result"]
 
 R = TypeVar("R", bound=Result)
 
-KINDS: dict[str, type[Result]] = {kind.kind: kind for kind in (Occlusion, Curves, Exchange, Look)}
+KINDS: dict[str, type[Result]] = {kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look)}
 
 _MARK = "store.json"
 _STALE = 3600.0  # seconds after which a half-written folder belongs to a process that is gone

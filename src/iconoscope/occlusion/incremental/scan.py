@@ -168,7 +168,7 @@ def scan_exact(
     cover = cover.to(image)
 
     def plainly(why: str) -> Scan:
-        scan = scan_dense(network, image, cover, grid, unit)
+        scan = scan_dense(network, image, cover, grid, unit, memory=memory)
         return Scan(scan.occluded, f"{scan.plan}; {why}")
 
     runner = plans.runner(network, image, grid, unit, memory or MEMORY)

@@ -172,7 +172,7 @@ class Network:
         except torch.OutOfMemoryError as error:
             raise NetworkError(
                 f"{self.name} does not fit in the memory of {self.device} with {len(batch)} images at once.",
-                hint="Ask with a smaller batch.",
+                hint="Ask with a smaller batch, or a smaller memory.",
             ) from error
         # It is the user's code that runs here, and it may raise anything; the traceback is kept as the cause.
         except Exception as error:

@@ -1,0 +1,216 @@
+"""What was found by covering one region after another of a whole set of images: the mean map of every class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.results.figure import as_text, bare_figure, shown_figure
+from iconoscope.results.pictures import cell_edges
+from iconoscope.results.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
+
+__all__ = ["TABLE", "MeanMap"]
+
+TABLE = "RdBu_r"
+"""The colours of a mean drop: red where the answer falls, white where nothing happens, blue where it rises."""
+
+LEAST_RANGE = 0.05
+"""The colours reach at least this drop, so that rounding is not painted."""
+
+_SHOWN = 16  # panels of a figure, at most
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MeanMap(Result):
+    """The drop of the right class's probability at every position of the patch, over all images and over those of each class.
+
+    Groups are all images together and then the classes: the first axis of every array has 1 + classes entries.
+
+    Attributes
+    ----------
+    top, left : ndarray of int64, (grid rows,) and (grid columns,)
+        First row and column of the patch at each grid row and column, pixels of the network's input.
+    patch, size : tuple of int
+        Height and width of the patch and of the network's input, pixels.
+    classes : tuple of str
+        The classes that were asked about, in the network's order: an image's label or, if it has none, what is predicted.
+    count : ndarray of int64, (groups,)
+        Images.
+    unlabelled : int
+        How many of them were asked about the predicted class.
+    clean : ndarray of float64, (groups,)
+        Mean probability with nothing covered.
+    changed : ndarray of float64, (groups,)
+        Share of the images whose answer, the most probable class, is another one with the patch at some position.
+    mean, deviation : ndarray of float64, (groups, grid rows, grid columns)
+        Mean and standard deviation, over the images, of the drop: clean minus occluded probability.
+    minima : ndarray of int64, (groups, grid rows, grid columns)
+        For how many images the probability is lowest there.
+    """
+
+    kind: ClassVar[str] = "mean-map"
+
+    top: NDArray[np.int64]
+    left: NDArray[np.int64]
+    patch: tuple[int, int]
+    size: tuple[int, int]
+    classes: tuple[str, ...]
+    count: NDArray[np.int64]
+    unlabelled: int
+    clean: NDArray[np.float64]
+    changed: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    minima: NDArray[np.int64]
+
+    def group(self, name: str | None = None) -> int:
+        """Give the place of a class on the first axis; without a name, of all images together.
+
+        Raises
+        ------
+        QuestionError
+            If no image was asked about that class.
+        """
+        if name is None:
+            return 0
+        if name not in self.classes:
+            raise QuestionError(f"No image was asked about {name!r}.", hint=f"There are: {', '.join(self.classes)}.")
+        return 1 + self.classes.index(name)
+
+    @cached_property
+    def limit(self) -> float:
+        """The mean drop of the strongest red, its negative of the strongest blue: the same for all groups."""
+        return max(LEAST_RANGE, float(np.abs(self.mean).max()))
+
+    def worst(self, group: int = 0) -> tuple[int, int]:
+        """Give the grid row and grid column where the mean drop of a group is largest."""
+        row, column = np.unravel_index(int(self.mean[group].argmax()), self.mean[group].shape)
+        return int(row), int(column)
+
+    def shown(self, most: int = _SHOWN) -> list[int]:
+        """Give the groups in order of their images, all images first; a single class is the same as all images."""
+        order = 1 + np.argsort(-self.count[1:], kind="stable")
+        return [0, *order.tolist()][1 if len(self.classes) == 1 else 0 :][:most]
+
+    def name(self, group: int) -> str:
+        """Name a group for a person."""
+        return "all images" if group == 0 else self.classes[group - 1]
+
+    def summary(self) -> str:
+        """Say in one sentence what a patch costs on average, and where."""
+        row, column = self.worst()
+        return (
+            f"{self.question.subject}: the probability of the right class is {self.clean[0]:.3f} on average; a "
+            f"{self.patch[0]}x{self.patch[1]} patch costs most, {self.mean[0, row, column]:.3f}, at row {self.top[row]}, "
+            f"column {self.left[column]}, and somewhere changes the answer of {self.changed[0]:.0%} of {self.count[0]} images."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the findings of every group, with its mean map."""
+        return {
+            "kind": self.kind,
+            "key": self.question.key,
+            "question": self.question.to_json(),
+            "images": int(self.count[0]),
+            "unlabelled": self.unlabelled,
+            "patch": list(self.patch),
+            "top": self.top.tolist(),
+            "left": self.left.tolist(),
+            "all": self._values(0),
+            "classes": [{"class": name, **self._values(1 + place)} for place, name in enumerate(self.classes)],
+        }
+
+    def _values(self, group: int) -> dict[str, Any]:
+        row, column = self.worst(group)
+        return {
+            "images": int(self.count[group]),
+            "clean": float(self.clean[group]),
+            "changed": float(self.changed[group]),
+            "worst": {
+                "top": int(self.top[row]),
+                "left": int(self.left[column]),
+                "mean": float(self.mean[group, row, column]),
+                "deviation": float(self.deviation[group, row, column]),
+            },
+            "mean": np.round(self.mean[group], 6).tolist(),
+        }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the mean drop of all images and of each class in one scale of colours, or on `ax` only that of all images.
+
+        At most sixteen groups are drawn, those with the most images first; the title says if there are more.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Of the first map; ``.figure`` is the whole.
+        """
+        if ax is None:
+            return self._on(shown_figure(*self._extent))
+        self._panel(ax, 0)
+        return ax
+
+    def _drawn(self) -> Figure:
+        figure = bare_figure(*self._extent)
+        self._on(figure)
+        return figure
+
+    @property
+    def _layout(self) -> tuple[int, int]:
+        count = len(self.shown())
+        columns = min(4, count)
+        return -(-count // columns), columns
+
+    @property
+    def _extent(self) -> tuple[float, float]:
+        rows, columns = self._layout
+        return 1.2 + 2.3 * max(2, columns), 0.7 + 2.75 * rows
+
+    def _on(self, figure: Figure) -> Axes:
+        panels = figure.subplots(*self._layout, squeeze=False).ravel()
+        shown = self.shown()
+        mesh: Any = None
+        for axes, group in zip(panels, shown, strict=False):
+            mesh = self._panel(axes, group)
+        for axes in panels[len(shown) :]:
+            axes.set_axis_off()
+        bar = figure.colorbar(mesh, ax=list(panels), fraction=0.046, pad=0.03, aspect=30)
+        bar.ax.tick_params(labelsize=7)
+        bar.set_label("mean drop of the probability of the right class\n(red: it falls; blue: it rises)", fontsize=8)
+        left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(shown)
+        rest = f" ({left_out} classes with fewer images are not drawn)" if left_out else ""
+        title = f"{self.question.network}, {self.question.subject}, patch {self.patch[0]}x{self.patch[1]}{rest}"
+        figure.suptitle(f"{as_text(title)}\nx: where it falls most on average", fontsize=9)
+        return panels[0]
+
+    def _panel(self, axes: Axes, group: int) -> QuadMesh:
+        rows = cell_edges(self.top, self.patch[0], self.size[0])
+        columns = cell_edges(self.left, self.patch[1], self.size[1])
+        mesh = axes.pcolormesh(
+            columns, rows, self.mean[group], vmin=-self.limit, vmax=self.limit, cmap=TABLE, edgecolors="none"
+        )
+        row, column = self.worst(group)
+        if self.mean[group, row, column] >= LEAST_RANGE:
+            middle = (columns[column] + columns[column + 1]) / 2, (rows[row] + rows[row + 1]) / 2
+            axes.plot(*middle, "x", color="black", markersize=7, markeredgewidth=1.5)
+        axes.set_aspect("equal")
+        axes.set_xlim(-0.5, self.size[1] - 0.5)
+        axes.set_ylim(self.size[0] - 0.5, -0.5)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(
+            f"{as_text(self.name(group))} ({self.count[group]})\nclean {self.clean[group]:.2f}, largest "
+            f"{self.mean[group, row, column]:.2f}, changed {self.changed[group]:.0%}",
+            fontsize=8,
+        )
+        return mesh

@@ -1,0 +1,90 @@
+"""The bound on memory: what is counted, against what the operating system says that a process took."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from torch import nn
+
+from iconoscope.errors import QuestionError
+from iconoscope.occlusion.ledger import Ledger
+from iconoscope.occlusion.memory import read_memory
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [("2GB", 2e9), ("500MB", 5e8), ("1.5GiB", 1.5 * 2**30), ("64 kib", 2**16), ("12", 12), (7, 7), (" 3 b ", 3)],
+)
+def test_amounts(given, count):
+    assert read_memory(given) == count
+    assert read_memory(None) is None
+
+
+@pytest.mark.parametrize("given", ["", "GB", "2 G", "-1GB", "0", 0, "1e9", "2GB3", True, -5, "nan", 1.5, "0.1B"])
+def test_what_is_no_amount_lists_the_choices(given):
+    if given == 1.5:  # one and a half bytes are one
+        assert read_memory(given) == 1
+        return
+    with pytest.raises(QuestionError, match="not an amount") as caught:
+        read_memory(given)
+    assert "KiB, MiB, GiB" in caught.value.hint
+
+
+def test_a_ledger_by_hand():
+    before = torch.zeros(1000)
+    with Ledger() as ledger:
+        view = before[:500]  # what was there is not counted, nor a view of it
+        assert ledger.held == 0
+        first = view + 1  # 2,000 bytes, twice while they are made
+        assert (ledger.held, ledger.peak) == (2000, 4000)
+        second = first.view(2, 250).t()
+        first.add_(1)
+        del first  # the view holds the storage
+        assert (ledger.held, ledger.peak) == (2000, 4000)
+        third = torch.cat([second.flatten(), before])
+        assert ledger.held == 2000 + 6000
+        del second, third
+        assert ledger.held == 0
+    torch.zeros(10_000)
+    assert ledger.peak >= 2000 + 2 * 6000
+
+
+def test_a_ledger_of_a_network():
+    """The largest moment: what goes into the second convolution, and twice what comes out of it."""
+    module = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 1), nn.Conv2d(16, 1, 1))
+    with Ledger() as ledger, torch.inference_mode():
+        module(torch.zeros(1, 3, 10, 10))
+    assert ledger.peak == (3 + 8 + 2 * 16) * 400
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plain", "in place", "depthwise", "transposed"])
+def test_the_resident_set_stays_under_the_bound(kind):
+    memory = 200_000_000
+    code = f"""
+        import resource
+        import numpy as np
+        from torch import nn
+        import iconoscope as ico
+
+        kinds = {{
+            "plain": [nn.Conv2d(3, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1)],
+            "in place": [nn.Conv2d(3, 64, 3, 2), nn.ReLU(True), nn.MaxPool2d(3, 2), nn.Conv2d(64, 64, 3), nn.ReLU(True)],
+            "depthwise": [nn.Conv2d(3, 96, 1), nn.BatchNorm2d(96), nn.ReLU6(True), nn.Conv2d(96, 96, 3, groups=96)],
+            "transposed": [nn.Conv2d(3, 32, 3, dilation=2), nn.ConvTranspose2d(32, 32, 2, 2), nn.Hardswish()],
+        }}
+        module = nn.Sequential(*kinds["{kind}"], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        classes = [str(index) for index in range(module[0].out_channels)]
+        how = dict(size=128, mean=(0.5,) * 3, std=(0.5,) * 3)
+        network = ico.load_network(module, preprocessing=how, classes=classes, device="cpu")
+        picture = np.zeros((128, 128, 3), np.uint8)
+        ico.occlude(network, picture, patch=64, stride=64, memory=40_000_000)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found = ico.occlude(network, picture, patch=16, stride=10, memory={memory})
+        print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+    """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True, text=True)
+    # What was taken before, in the first question, may be taken again without growing.
+    assert 0.3 * memory < int(told.stdout) < memory
