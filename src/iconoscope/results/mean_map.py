@@ -201,7 +201,8 @@ class MeanMap(Result):
         row, column = self.worst(group)
         if self.mean[group, row, column] >= LEAST_RANGE:
             middle = (columns[column] + columns[column + 1]) / 2, (rows[row] + rows[row + 1]) / 2
-            axes.plot(*middle, "x", color="black", markersize=7, markeredgewidth=1.5)
+            for ink, wide in (("white", 3.5), ("black", 1.5)):
+                axes.plot(*middle, "x", color=ink, markersize=7, markeredgewidth=wide)
         axes.set_aspect("equal")
         axes.set_xlim(-0.5, self.size[1] - 0.5)
         axes.set_ylim(self.size[0] - 0.5, -0.5)
