@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iconoscope.results import CONDITIONS, Exchange, Occlusion, Question
+from iconoscope.results import CONDITIONS, Exchange, MeanMap, Occlusion, Question
 
 
 def occlusion(seed=0, subject="<b>a.jpg</b>"):
@@ -47,4 +47,33 @@ def exchanged():
         examples=generator.integers(0, 256, (len(CONDITIONS), 2, 9, 9, 3), dtype=np.uint8),
         shown=np.array([0, 11]),
         fill="black",
+    )
+
+
+def averaged(classes=("x", "<b>y</b>")):
+    generator = np.random.default_rng(2)
+    groups = 1 + len(classes)
+    count = np.arange(2, 2 + groups)
+    count[0] = count[1:].sum()
+    return MeanMap(
+        question=Question(
+            technique="mean_map",
+            network="planted",
+            weights="w" * 64,
+            subject="7 images from photographs/",
+            pixels="p",
+            settings={"patch": (3, 4), "fill": "zero"},
+        ),
+        top=np.arange(0, 8, 2),
+        left=np.arange(0, 10, 2),
+        patch=(3, 4),
+        size=(9, 12),
+        classes=tuple(classes),
+        count=count,
+        unlabelled=2,
+        clean=generator.random(groups),
+        changed=generator.random(groups),
+        mean=generator.normal(0, 0.2, (groups, 4, 5)),
+        deviation=generator.random((groups, 4, 5)),
+        minima=generator.integers(0, 3, (groups, 4, 5)),
     )

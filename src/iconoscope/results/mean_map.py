@@ -179,11 +179,10 @@ class MeanMap(Result):
     def _on(self, figure: Figure) -> Axes:
         panels = figure.subplots(*self._layout, squeeze=False).ravel()
         shown = self.shown()
-        for axes, group in zip(panels, shown, strict=False):
-            mesh = self._panel(axes, group)
+        meshes = [self._panel(axes, group) for axes, group in zip(panels, shown, strict=False)]
         for axes in panels[len(shown) :]:
             axes.set_axis_off()
-        bar = figure.colorbar(mesh, ax=list(panels), fraction=0.046, pad=0.03, aspect=30)
+        bar = figure.colorbar(meshes[0], ax=list(panels), fraction=0.046, pad=0.03, aspect=30)
         bar.ax.tick_params(labelsize=7)
         bar.set_label("mean drop of the probability of the right class\n(red: it falls; blue: it rises)", fontsize=8)
         left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(shown)
