@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iconoscope.results import CONDITIONS, Curves, Exchange, Look, Occlusion, Question
+from iconoscope.results import CONDITIONS, Curves, Exchange, Look, MeanMap, Occlusion, Question
 
 
 def occlusion(seed=0, subject="<b>a.jpg</b>"):
@@ -122,4 +122,33 @@ def looked(count=80, alone=False):
         pictures_shown=generator.integers(0, 256, (2, 9, 12, 3), dtype=np.uint8),
         objects_shown=np.arange(9)[:, None].repeat(12, 1)[None].repeat(2, 0) > 4,
         drops_shown=generator.random((2, 9, 12)).astype(np.float32),
+    )
+
+
+def averaged(classes=("x", "<b>y</b>")):
+    generator = np.random.default_rng(2)
+    groups = 1 + len(classes)
+    count = np.arange(2, 2 + groups)
+    count[0] = count[1:].sum()
+    return MeanMap(
+        question=Question(
+            technique="mean_map",
+            network="planted",
+            weights="w" * 64,
+            subject="7 images from photographs/",
+            pixels="p",
+            settings={"patch": (3, 4), "fill": "zero"},
+        ),
+        top=np.arange(0, 8, 2),
+        left=np.arange(0, 10, 2),
+        patch=(3, 4),
+        size=(9, 12),
+        classes=tuple(classes),
+        count=count,
+        unlabelled=2,
+        clean=generator.random(groups),
+        changed=generator.random(groups),
+        mean=generator.normal(0, 0.2, (groups, 4, 5)),
+        deviation=generator.random((groups, 4, 5)),
+        minima=generator.integers(0, 3, (groups, 4, 5)),
     )

@@ -43,7 +43,7 @@ def test_a_question_and_the_same_from_python(capsys, photographs):
     )
     assert [answer["key"] for answer in told] == [result.question.key for result in results]
     assert np.allclose([answer["map"] for answer in told], [result.map for result in results], atol=1e-5)
-    assert all(Path(answer["folder"], "figure.png").is_file() for answer in told)
+    assert all(Path(answer["folder"], "picture.png").is_file() for answer in told)
     assert "mean 0.5, 0.5, 0.5; std 0.25, 0.25, 0.25; from the checkpoint" in err
 
 
@@ -51,7 +51,7 @@ def test_asked_again_it_is_answered_from_the_store(capsys, photographs):
     occlude(capsys, photographs)
     places = {place: place.stat().st_mtime_ns for place in (photographs.parent / "run").rglob("*")}
     status, out, _ = occlude(capsys, photographs)
-    assert status == 0 and out.count("figure.png") == 4
+    assert status == 0 and out.count("/run/occlude/") == 4
     assert {place: place.stat().st_mtime_ns for place in (photographs.parent / "run").rglob("*")} == places
 
 
@@ -116,6 +116,24 @@ def test_curves_of_the_occlusion_map_and_of_a_file(capsys, photographs):
     assert "How good are the maps?" in page.read_text()
 
 
+def test_scales_agree_and_mean(capsys, photographs):
+    store = photographs.parent / "run"
+    common = ("--network", "cars-honest", "--images", photographs, "--store", store, "--stride", 24, "--limit", 3)
+    status, out, _ = run(capsys, "scales", *common, "--patches", "24,24x48", "--fill", "mean", "--json")
+    told = json.loads(out)
+    assert status == 0 and [result["patch"] for result in told[0]["results"]] == [[24, 24], [24, 48]]
+    assert all(Path(folder, "result.json").is_file() for each in told for folder in each["folders"])
+    status, out, _ = run(capsys, "agree", *common, "--patch", 24, "--fills", "zero,mean")
+    assert status == 0 and out.count("/run/occlude/") == 6
+    assert out.splitlines()[-1] == f"robust: {out.count(': robust.')} of 3 images"
+    status, out, _ = run(capsys, "mean", *common, "--patch", 24, "--fill", "mean", "--memory", "500MB", "--json")
+    told = json.loads(out)
+    assert status == 0 and told["images"] == 3 and Path(told["folder"], "result.json").is_file()
+    assert len(ico.Store(store)) == 3 * 3 + 1  # mean and zero with 24, mean with 24x48; the same question is kept once
+    status, out, _ = run(capsys, "report", "--store", store, "--path", photographs.parent / "r.html")
+    assert status == 0 and "The mean over 3 images" in (photographs.parent / "r.html").read_text()
+
+
 def test_predict_and_layers(capsys, photographs):
     status, out, _ = run(capsys, "predict", "--network", "cars-honest", "--images", photographs, "--json")
     told = json.loads(out)
@@ -147,6 +165,12 @@ def test_predict_and_layers(capsys, photographs):
         (["exchange", "--network", "cars", "--images", "{photographs}"], 1, "neither mask nor box"),
         (["report", "--store", "nosuch"], 1, "holds no result"),
         (["demo", "--count", "0"], 2, "count=0"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--memory", "plenty"], 2, "500MB, 2GB"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--memory", "1kB"], 2, "too little"),
+        (["scales", "--network", "cars", "--images", "{photographs}", "--patches", "16,big"], 2, "16,big"),
+        (["scales", "--network", "cars", "--images", "{photographs}", "--patches", "16,97"], 2, "does not fit"),
+        (["agree", "--network", "cars", "--images", "{photographs}", "--fills", "zero"], 2, "two fills"),
+        (["mean", "--network", "cars", "--images", "{photographs}", "--fill", "grey"], 2, "fill='grey'"),
     ],
 )
 def test_an_error_is_a_clear_line_and_a_hint(capsys, photographs, tmp_path, monkeypatch, arguments, status, says):
@@ -175,7 +199,7 @@ def bad_files(folder):
 def test_bad_files_are_counted_and_named(capsys, photographs):
     bad_files(photographs)
     status, out, err = occlude(capsys, photographs)
-    assert status == 0 and out.count("figure.png") == 4
+    assert status == 0 and out.count("/run/occlude/") == 4
     assert "note: 4 of 8 images could not be read and were left out" in err
     for name in ("bomb.png", "cut.png", "empty.jpg", "text.png"):
         assert name in err
@@ -196,7 +220,7 @@ def test_interrupted(capsys, photographs, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iconoscope.occlusion.dense.scan_dense", interrupt)
+    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.scan_dense", interrupt)
     status, _, err = occlude(capsys, photographs)
     assert status == 130 and "Interrupted" in err
 
@@ -246,7 +270,7 @@ def test_the_defaults_that_help_states_are_used(capsys, photographs, monkeypatch
     assert run(capsys, "exchange", "--network", "cars", "--images", "photographs", "--masks", "masks")[0] == 0
     status, _, _ = run(capsys, "report")
     assert status == 0 and (photographs.parent / "report.html").is_file()
-    assert len(list((photographs.parent / "iconoscope-run").glob("*/*/figure.png"))) == 2
+    assert len(list((photographs.parent / "iconoscope-run").glob("*/*/result.json"))) == 2
 
 
 def test_labels_that_the_network_does_not_have_are_said(capsys, photographs):
@@ -264,7 +288,7 @@ def test_two_classes_of_one_name_are_both_there(capsys, photographs):
 
 
 def test_our_own_mistakes_are_a_sentence_too(capsys, photographs, monkeypatch):
-    monkeypatch.setattr("iconoscope.occlusion.dense.scan_dense", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.scan_dense", lambda *_, **__: 1 / 0)
     status, _, err = occlude(capsys, photographs)
     assert status == 1 and "mistake in iconoscope" in err and "Traceback" not in err
     status, _, err = occlude(capsys, photographs, "--debug")

@@ -284,7 +284,7 @@ def _annotation(text: str, *, help: str, group: Group, required: bool) -> Any:
     """Read the annotation of a parameter as a shell can give it: a number, a pair, a list, a flag, otherwise text."""
     members = [member.strip() for member in text.split("|")]
     settings: dict[str, Any] = {"help": help, "group": group, "required": required}
-    if text.startswith("Sequence["):
+    if text.startswith("Sequence[") and text.endswith("]"):
         return Annotated[str, Parameter(converter=_sizes if "int" in text else _texts, **settings)]
     if "tuple[int, int]" in members:
         return Annotated[str, Parameter(converter=_pair, **settings)]

@@ -1,6 +1,7 @@
 """The dense engine against a loop that is written out here, and against networks whose truth is known."""
 
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -221,3 +222,42 @@ def test_an_answer_that_cannot_be_kept_is_given_all_the_same(planted, bright, tm
     monkeypatch.setattr("iconoscope.results.store.write_record", full)
     with pytest.warns(IconoscopeWarning, match=r"the disk is full\. The answer is not kept"):
         assert ico.occlude(planted, bright, patch=24, store=tmp_path / "run").map.shape == (1, 1)
+
+
+def test_one_after_another_and_none_kept(planted, bright, monkeypatch):
+    """Each result is there before the next image is read, and gone when it is let go."""
+    pictures = np.stack([np.roll(bright, shift, 1) for shift in range(3)])
+    images, read = ico.load_images(pictures, labels=["seen"] * 3), []
+    source = type(images._source)
+    original = source.read
+
+    def reading(self, row):
+        read.append(row)
+        return original(self, row)
+
+    monkeypatch.setattr(source, "read", reading)
+    each = ico.occlude_each(planted, images, patch=12, stride=12)
+    assert read == []
+    first = next(each)
+    assert read == [0]
+    watched = weakref.ref(first)
+    del first
+    second = next(each)
+    assert watched() is None and read == [0, 1]
+    whole = ico.occlude(planted, images, patch=12, stride=12)
+    assert np.array_equal(second.occluded, whole[1].occluded) and len(whole) == 3
+
+
+def test_what_makes_no_sense_is_raised_before_the_first_result(planted, bright):
+    with pytest.raises(QuestionError, match="no setting 'ptach'") as caught:
+        ico.occlude_each(planted, bright, ptach=3)  # pyright: ignore
+    assert "patch" in caught.value.hint
+    with pytest.raises(QuestionError, match="does not fit"):
+        ico.occlude_each(planted, bright, patch=25)
+    with pytest.raises(UnitError, match="no class"):
+        ico.occlude_each(planted, bright, "prob:sean")
+
+
+def test_an_iterator_takes_what_occlude_takes_where_nothing_is_said(planted, bright):
+    (found,) = ico.occlude_each(planted, bright)
+    assert found.question == ico.occlude(planted, bright).question

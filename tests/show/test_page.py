@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
+import iconoscope.show.page
 from iconoscope.errors import StoreError
 from iconoscope.results.pictures import data_uri, to_png
-from specimens import curved, exchanged, looked, occlusion
+from iconoscope.results.record import read_record
+from specimens import averaged, curved, exchanged, looked, occlusion
 
 NASTY = '<script>alert("x")</script>&\'"'
 
@@ -116,6 +118,51 @@ def test_a_record_of_a_later_version_does_not_end_the_page(tmp_path):
 def test_what_is_left_out_is_said(tmp_path):
     found = page(tmp_path, *(occlusion(seed) for seed in range(5)), most=3)
     assert "Showing 3 of 5 images" in found.text
+
+
+def test_what_is_not_shown_is_not_read(tmp_path, monkeypatch):
+    """A whole data set would not fit into memory; only its questions are read."""
+    read = []
+    original = read_record
+    monkeypatch.setattr(
+        "iconoscope.show.page.read_record", lambda place, kinds: read.append(1) or original(place, kinds)
+    )
+    found = page(tmp_path, *(occlusion(seed) for seed in range(6)), averaged(), exchanged(), most=2)
+    assert len(read) == 4 and "Showing 2 of 6 images" in found.text
+    assert "The mean over" in found.text and "The whole object, the whole background" in found.text
+
+
+def test_the_mean_map_of_every_class(tmp_path):
+    found = page(tmp_path, averaged())
+    assert "The mean over 7 images" in found.text and "<b>y</b>" in found.text
+    assert "2 images have no label" in found.text
+    assert len([address for address in found.addresses if address.startswith("data:image/png")]) == 3
+    many = page(tmp_path / "many", averaged([f"class {number}" for number in range(9)]), most=4)
+    assert "6 classes with fewer images are not shown" in many.text
+
+
+def test_the_class_that_wins_is_shown_where_more_than_one_does(tmp_path):
+    first = occlusion()
+    occluded = np.zeros_like(first.occluded)
+    occluded[..., 1] = 1
+    one = replace(first, occluded=occluded.copy(), clean=np.array([0, 1, 0], np.float32))
+    occluded[1, 2] = 1, 0, 0
+    two = replace(one, occluded=occluded)
+    logit = replace(two, measure="mean activation")
+    assert "most probable class" not in page(tmp_path / "one", one).text
+    assert "most probable class" not in page(tmp_path / "other", logit).text
+    text = page(tmp_path / "two", two).text
+    assert re.search(r"most probable class.*b\s+95% of the positions.*a\s+5% of the positions", text, re.DOTALL)
+
+
+def test_more_winners_than_colours_are_counted(tmp_path):
+    first = occlusion()
+    occluded = np.zeros((4, 5, 12), np.float32)
+    occluded.reshape(20, 12)[np.arange(20), np.arange(20) % 12] = 1
+    names = tuple(f"class {number}" for number in range(12))
+    found = page(tmp_path, replace(first, occluded=occluded, names=names, clean=np.eye(12, dtype=np.float32)[3]))
+    assert re.search(r"class 3\s+10% of the positions", found.text)
+    assert re.search(r"6 other classes\s+\d+% of the positions", found.text)
 
 
 def test_a_damaged_result_does_not_take_the_others_with_it(tmp_path):

@@ -120,7 +120,7 @@ class _Called(Fill):
         hint = f"It should give {picture.shape}, RGB: uint8 of 0..255, or floats of 0..1."
         if drawn.shape != picture.shape or not (drawn.dtype == np.uint8 or drawn.dtype.kind == "f"):
             raise QuestionError(f"{told}.", hint=hint)
-        rgb = drawn.astype(np.float32) / (255 if drawn.dtype == np.uint8 else 1)
+        rgb = drawn.astype(np.float32) / np.float32(255 if drawn.dtype == np.uint8 else 1)
         if not (rgb.min() >= 0 and rgb.max() <= 1):  # NaN is neither
             raise QuestionError(f"{told}, of {rgb.min():.3g} to {rgb.max():.3g}.", hint=hint)
         return np.asarray(rgb, np.float32)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from iconoscope.occlusion.dense import Scan
 
-__all__ = ["METHOD", "METHODS", "Settings", "ask_each", "occlude", "occlude_each"]
+__all__ = ["METHOD", "METHODS", "Common", "Settings", "ask_each", "occlude", "occlude_each"]
 
 
 def _exact(images: int, weights: str) -> Callable[..., Scan]:
@@ -61,16 +61,21 @@ METHOD = "exact"
 """The one that is taken if nothing is said."""
 
 
-class Settings(TypedDict, total=False):
-    """The settings of `occlude`."""
+class Common(TypedDict, total=False):
+    """The settings of all that slides a patch over an image."""
 
-    patch: int | tuple[int, int] | None
     stride: int | tuple[int, int] | None
-    fill: FillLike
     method: str
     memory: str | int | None
     seed: int
     store: Store | str | Path | None
+
+
+class Settings(Common, total=False):
+    """The settings of `occlude`."""
+
+    patch: int | tuple[int, int] | None
+    fill: FillLike
 
 
 @overload
@@ -160,9 +165,19 @@ def occlude(
     >>> found.map.shape
     (4, 4)
     """
-    settings: Settings = {"patch": patch, "stride": stride, "fill": fill, "method": method, "memory": memory}
-    settings |= {"seed": seed, "store": store}
-    found = list(occlude_each(network, images, unit, **settings))
+    each = occlude_each(
+        network,
+        images,
+        unit,
+        patch=patch,
+        stride=stride,
+        fill=fill,
+        method=method,
+        memory=memory,
+        seed=seed,
+        store=store,
+    )
+    found = list(each)
     return found[0] if is_one(images) else found
 
 
@@ -218,7 +233,7 @@ def ask_each(
     pictures = load_images(images)
     weights, resolved = network.digest(), None if unit is None else network.resolve(unit)
     answer = METHODS[method](len(pictures), weights)
-    scans = [_scan(network, weights, resolved, answer, variant) for variant in complete]
+    scans = [_scan(network, weights, resolved, answer, settings) for settings in complete]
     labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
     return _each(scans, pictures, labels)
 

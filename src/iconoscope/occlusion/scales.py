@@ -4,20 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from iconoscope.errors import QuestionError
 from iconoscope.occlusion.asking import is_one
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.occlude import METHOD, Settings, ask_each
+from iconoscope.occlusion.occlude import METHOD, Common, Settings, ask_each
 from iconoscope.results import Scales, Store
+from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import Unit
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 __all__ = ["occlude_scales"]
 
 
+class _Settings(Common, total=False):
+    patches: Sequence[int | tuple[int, int]]
+    fill: FillLike
+
+
+@overload
+def occlude_scales(
+    network: Network, images: Image | PillowImage, unit: str | Unit | None = None, **settings: Unpack[_Settings]
+) -> Scales: ...
+@overload
+def occlude_scales(
+    network: Network,
+    images: Images | Sequence[Any] | Path,
+    unit: str | Unit | None = None,
+    **settings: Unpack[_Settings],
+) -> list[Scales]: ...
+@overload
+def occlude_scales(
+    network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[_Settings]
+) -> Any: ...
 def occlude_scales(
     network: Network,
     images: Any,

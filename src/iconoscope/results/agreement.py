@@ -55,7 +55,7 @@ class Agreement(Comparison):
     def _alike(self, first: Occlusion, other: Occlusion) -> dict[str, tuple[Any, Any]]:
         return {
             "the patch": (first.patch, other.patch),
-            "the positions": tuple((each.top.tolist(), each.left.tolist()) for each in (first, other)),
+            "the positions": ([first.top.tolist(), first.left.tolist()], [other.top.tolist(), other.left.tolist()]),
         }
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, bare_figure, shown_figure
@@ -89,13 +89,15 @@ class Comparison(Finding):
         limits = [result.limits() for result in self.results]
         low, high = min(low for low, _ in limits), max(high for _, high in limits)
         panels = figure.subplots(2, len(self.results), squeeze=False)
-        mesh: Any = None
-        for above, below, result in zip(*panels, self.results, strict=True):
-            result.draw_photograph(above, f"{self._label(result)}\nlargest drop {result.drop.max():.3f}")
-            mesh = result.draw_map(below, f"lowest {result.map[result.minimum]:.3f} (x)", (low, high))
+        for axes, result in zip(panels[0], self.results, strict=True):
+            result.draw_photograph(axes, f"{self._label(result)}\nlargest drop {result.drop.max():.3f}")
+        meshes = [
+            result.draw_map(axes, f"lowest {result.map[result.minimum]:.3f} (x)", (low, high))
+            for axes, result in zip(panels[1], self.results, strict=True)
+        ]
         first = self.results[0]
         clean = float(first.clean[first.target])
-        bar = figure.colorbar(mesh, ax=list(panels[1]), fraction=0.046, pad=0.03)
+        bar = figure.colorbar(meshes[0], ax=list(panels[1]), fraction=0.046, pad=0.03)
         bar.ax.axhline(clean, color="red", linewidth=2)
         bar.ax.tick_params(labelsize=7)
         bar.set_label(f"red line: nothing covered ({clean:.3f})", fontsize=7)

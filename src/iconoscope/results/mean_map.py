@@ -179,12 +179,10 @@ class MeanMap(Result):
     def _on(self, figure: Figure) -> Axes:
         panels = figure.subplots(*self._layout, squeeze=False).ravel()
         shown = self.shown()
-        mesh: Any = None
-        for axes, group in zip(panels, shown, strict=False):
-            mesh = self._panel(axes, group)
+        meshes = [self._panel(axes, group) for axes, group in zip(panels, shown, strict=False)]
         for axes in panels[len(shown) :]:
             axes.set_axis_off()
-        bar = figure.colorbar(mesh, ax=list(panels), fraction=0.046, pad=0.03, aspect=30)
+        bar = figure.colorbar(meshes[0], ax=list(panels), fraction=0.046, pad=0.03, aspect=30)
         bar.ax.tick_params(labelsize=7)
         bar.set_label("mean drop of the probability of the right class\n(red: it falls; blue: it rises)", fontsize=8)
         left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(shown)
@@ -202,7 +200,8 @@ class MeanMap(Result):
         row, column = self.worst(group)
         if self.mean[group, row, column] >= LEAST_RANGE:
             middle = (columns[column] + columns[column + 1]) / 2, (rows[row] + rows[row + 1]) / 2
-            axes.plot(*middle, "x", color="black", markersize=7, markeredgewidth=1.5)
+            for ink, wide in (("white", 3.5), ("black", 1.5)):
+                axes.plot(*middle, "x", color=ink, markersize=7, markeredgewidth=wide)
         axes.set_aspect("equal")
         axes.set_xlim(-0.5, self.size[1] - 0.5)
         axes.set_ylim(self.size[0] - 0.5, -0.5)

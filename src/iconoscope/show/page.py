@@ -15,10 +15,24 @@ from typing import Any, ClassVar
 import numpy as np
 
 from iconoscope.errors import QuestionError, StoreError
-from iconoscope.results import CONDITIONS, KINDS, VERDICTS, Curves, Exchange, Finding, Look, Occlusion, Result, Store
+from iconoscope.results import (
+    CONDITIONS,
+    KINDS,
+    VERDICTS,
+    Curves,
+    Exchange,
+    Finding,
+    Look,
+    MeanMap,
+    Occlusion,
+    Question,
+    Result,
+    Store,
+)
 from iconoscope.results.look import EVIDENCE
 from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
-from iconoscope.results.record import read_record, writing_to
+from iconoscope.results.record import read_question, read_record, writing_to
+from iconoscope.show.mean import Averaged
 
 __all__ = ["report"]
 
@@ -57,13 +71,13 @@ def report(
     if most < 1:
         raise QuestionError(f"most={most} must be at least 1.")
     store = Store.at(store)
-    results, damaged = _read(store)
+    results, asked, damaged = _read(store, most)
     if not results:
         raise StoreError(
             f"{store.folder} holds no result to report.",
             hint="Ask something first, for example: iconoscope occlude --network ... --images ... --store DIR",
         )
-    page = _Page(results, most)
+    page = _Page(results, asked, most)
     words = {"conditions": CONDITIONS, "evidence": EVIDENCE, "verdicts": VERDICTS}
     html = _template().render(page=page, title=title or page.heading, lead=lead, damaged=damaged, **words)
     path = Path(path).expanduser()
@@ -78,16 +92,27 @@ def report(
     return path
 
 
-def _read(store: Store) -> tuple[list[Result], list[str]]:
-    """Read what can be read; a damaged result must not take the others with it, but is named on the page."""
+def _read(store: Store, most: int) -> tuple[list[Result], list[tuple[str, Question]], list[str]]:
+    """Read what is shown, and of the rest only what was asked: a whole data set would not fit into memory.
+
+    A damaged result must not take the others with it, but is named on the page.
+    """
     results: list[Result] = []
+    asked: list[tuple[str, Question]] = []
     damaged: list[str] = []
+    images: set[str] = set()  # the pixels of those that are shown
     for place in store.places():
         try:
+            kind, question = read_question(place, KINDS)
+            asked.append((kind, question))
+            if kind == Occlusion.kind and question.pixels not in images:
+                if len(images) >= most:
+                    continue
+                images.add(question.pixels)
             results.append(read_record(place, KINDS))
         except StoreError as error:
             damaged.append(error.message)
-    return results, damaged
+    return results, asked, damaged
 
 
 def _template() -> Any:
@@ -107,14 +132,15 @@ def _template() -> Any:
 @dataclass(frozen=True)
 class _Page:
     results: list[Result]
+    asked: list[tuple[str, Question]]  # the kind and the question of all that the store holds
     most: int
 
     @cached_property
     def names(self) -> dict[str, str]:
         """The networks' names by their digests, in the order in which they were first asked; never two the same."""
         names: dict[str, str] = {}
-        for result in self.results:
-            names.setdefault(result.question.weights, result.question.network)
+        for _, question in self.asked:
+            names.setdefault(question.weights, question.network)
         shared = {name for name, count in Counter(names.values()).items() if count > 1}
         return {digest: f"{name} [{digest[:6]}]" if name in shared else name for digest, name in names.items()}
 
@@ -144,13 +170,19 @@ class _Page:
         return [_Exchanged(alike, self.name) for alike in _grouped(found, _same_exchange)]
 
     @cached_property
-    def images(self) -> list[_Occluded]:
+    def means(self) -> list[Averaged]:
+        found = [result for result in self.results if isinstance(result, MeanMap)]
+        return [Averaged(result, self.name(result), self.most) for result in found]
+
+    @cached_property
+    def shown(self) -> list[_Occluded]:
         found = [result for result in self.results if isinstance(result, Occlusion)]
         return [_Occluded(alike) for alike in _grouped(found, lambda result: result.question.pixels)]
 
     @property
-    def shown(self) -> list[_Occluded]:
-        return self.images[: self.most]
+    def images(self) -> int:
+        """How many images were asked about, shown or not."""
+        return len({question.pixels for kind, question in self.asked if kind == Occlusion.kind})
 
     @property
     def alone(self) -> bool:
@@ -160,7 +192,8 @@ class _Page:
     @property
     def questions(self) -> list[Result]:
         groups = (*self.looks, *self.exchanges, *self.shown)
-        return [*(result for group in groups for result in group.results), *self.scored]
+        asked = [result for group in groups for result in group.results]
+        return [*(averaged.result for averaged in self.means), *asked, *self.scored]
 
     @cached_property
     def curves(self) -> list[Curves]:
@@ -173,7 +206,7 @@ class _Page:
         return self.curves[: self.most]
 
     @cached_property
-    def means(self) -> list[dict[str, Any]]:
+    def mean_areas(self) -> list[dict[str, Any]]:
         """The mean areas of every kind of map, where there is more than one to compare."""
         found = [result for result in self.curves if result.measure == "probability"]
         alike = _grouped(found, lambda result: (result.question.weights, result.ranked_by, result.fill, result.start))
@@ -367,6 +400,26 @@ class _Occluded:
     def overlay(self, result: Occlusion) -> str:
         return _photograph(result.overlaid())
 
+    def winners(self, result: Occlusion) -> dict[str, Any] | None:
+        """Map the class that wins with the patch at each position, and list the classes; None where it is always one."""
+        order = [int(place) for place, _ in Counter(result.winner.ravel().tolist()).most_common()]
+        if len(order) == 1 or result.measure not in ("probability", "logit"):
+            return None
+        clean = int(result.clean.argmax())
+        others = [place for place in order if place != clean]
+        inks = {clean: _STAYS, **dict(zip(others, _WINNERS, strict=False))}
+        cells = np.array([inks.get(place, _REST) for place in result.winner.ravel().tolist()], np.uint8)
+        cells = cells.reshape(*result.winner.shape, 3)
+        size = (result.picture.shape[0], result.picture.shape[1])
+        share = {place: float((result.winner == place).mean()) for place in order}
+        legend = [(inks[place], result.names[place], share[place]) for place in inks if place in share]
+        if rest := others[len(_WINNERS) :]:
+            legend.append((_REST, f"{len(rest)} other classes", sum(share[place] for place in rest)))
+        return {
+            "map": data_uri(to_png(lay_out(cells, result.top, result.left, result.patch, size))),
+            "legend": [{"ink": "#" + bytes(ink).hex(), "class": name, "share": part} for ink, name, part in legend],
+        }
+
     def outline(self, result: Occlusion) -> dict[str, float]:
         """Place of the worst patch in percent of the picture."""
         height, width = result.picture.shape[:2]
@@ -389,6 +442,12 @@ class _Occluded:
         elif result.measure == "probability" and result.winner[row, column] != result.clean.argmax():
             text += f": there the answer becomes {result.names[int(result.winner[row, column])]}"
         return text
+
+
+# The answer that stays, and the classes that win elsewhere, the most frequent first (colours of Okabe and Ito 2008).
+_STAYS = (246, 245, 241)
+_WINNERS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (230, 159, 0))
+_REST = (90, 90, 90)
 
 
 def _photograph(picture: np.ndarray) -> str:

@@ -1,0 +1,80 @@
+"""Several sizes and two fills, against the questions asked one by one."""
+
+import numpy as np
+import pytest
+
+import iconoscope as ico
+from iconoscope.errors import QuestionError
+from iconoscope.occlusion.occlude import METHODS
+
+
+@pytest.mark.parametrize("method", ["dense", "exact"])
+def test_every_size_is_what_occlude_answers(resnet20, data, method, monkeypatch):
+    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.LEAST_WORK", 0.0)
+    images = ico.load_images(data / "cifar10" / "test.parquet", limit=2)
+    found = ico.occlude_scales(resnet20, images, patches=(6, (4, 12), 16), stride=9, method=method)
+    assert [[result.patch for result in each.results] for each in found] == [[(6, 6), (4, 12), (16, 16)]] * 2
+    for each, image in zip(found, images, strict=True):
+        for result in each.results:
+            alone = ico.occlude(resnet20, image, patch=result.patch, stride=9, method=method)
+            assert np.allclose(result.occluded, alone.occluded, atol=1e-5)
+            assert result.question == alone.question
+        assert each.largest.drop.max() == max(result.drop.max() for result in each.results)
+
+
+def test_all_sizes_of_an_image_before_the_next_with_one_engine(planted, bright, monkeypatch):
+    from iconoscope.occlusion.dense import scan_dense
+
+    asked, made = [], []
+
+    def make(images):
+        made.append(images)
+
+        def scan(network, image, cover, grid, unit, *, memory):
+            asked.append((float(image.sum()), grid.patch, memory))
+            return scan_dense(network, image, cover, grid, unit, memory=memory)
+
+        return scan
+
+    monkeypatch.setitem(METHODS, "dense", make)
+    pictures = np.stack([bright, bright // 2])
+    ico.occlude_scales(planted, pictures, "prob:seen", patches=(6, 12), memory="1GB")
+    assert made == [2]
+    assert [patch for _, patch, _ in asked] == [(6, 6), (12, 12)] * 2 and {memory for *_, memory in asked} == {10**9}
+    assert asked[0][0] == asked[1][0] != asked[2][0] == asked[3][0]
+
+
+def test_both_fills_are_what_occlude_answers(planted, bright, tmp_path):
+    found = ico.agree(planted, bright, fills=("zero", "black"), patch=8, store=tmp_path / "run")
+    for result, fill in zip(found.results, ("zero", "black"), strict=True):
+        alone = ico.occlude(planted, bright, patch=8, fill=fill)
+        assert np.array_equal(result.occluded, alone.occluded) and result.question == alone.question
+    assert len(ico.Store(tmp_path / "run")) == 2
+    assert len(ico.agree(planted, np.stack([bright, bright]), fills=("zero", "black"), patch=24)) == 2
+
+
+def test_what_is_seen_with_one_fill_only_depends_on_it(planted, bright):
+    """The planted network reads red: black takes it away, white adds to it; where it looks, both tell."""
+    white = np.full_like(bright, 255)
+    dark = bright // 3 + 128
+    robust = ico.agree(planted, bright, "prob:seen", fills=("zero", "black"), patch=4, stride=2)
+    assert robust.robust and robust.distance == 0 and "robust" in robust.summary()
+    fill = ico.agree(planted, dark, "prob:seen", fills=("black", white), patch=4, stride=2)
+    assert not fill.robust and "depends on the fill" in fill.summary()
+    assert fill.correlation < 0
+
+
+def test_no_patch_matters_with_either(planted, bright):
+    found = ico.agree(planted, bright, "prob:third class", fills=("patch-mean", bright), patch=4)
+    assert found.robust and "no single patch matters" in found.summary()
+
+
+def test_questions_that_make_no_sense(planted, bright):
+    for patches in ((), (8, 8), (8, (8, 8))):
+        with pytest.raises(QuestionError, match="each given once"):
+            ico.occlude_scales(planted, bright, patches=patches)
+    with pytest.raises(QuestionError, match="does not fit"):
+        ico.occlude_scales(planted, bright)
+    for fills in (("zero",), ("zero", "mean", "blur"), "zero,mean"):
+        with pytest.raises(QuestionError, match="two fills"):
+            ico.agree(planted, bright, fills=fills)
