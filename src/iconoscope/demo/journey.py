@@ -73,14 +73,12 @@ def demo(
     photographs = demo_images(count, backgrounds="telling", seed=seed)
     networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
     for network in networks:
-        # dense: a network so small has nothing to plan.
         look(
             network,
             photographs,
             patch=LOOK_PATCH,
             stride=LOOK_STRIDE,
             fill=FILL,
-            method="dense",
             seed=seed,
             store=store,
         )

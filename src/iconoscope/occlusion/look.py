@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,7 @@ from iconoscope.occlusion.exchange import exchange
 from iconoscope.occlusion.fills import read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.objects import Objects
-from iconoscope.occlusion.occlude import METHODS, occlude
-from iconoscope.progress import track
+from iconoscope.occlusion.occlude import METHOD, METHODS, occlude_each
 from iconoscope.results import Exchange, Look, Occlusion, Question, Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
@@ -28,7 +27,6 @@ from iconoscope.subject.network import Network
 __all__ = ["look", "looks_at_object"]
 
 _SHOWN = 6  # images that are kept in the result to be looked at
-_AT_ONCE = 16  # maps that are in memory together
 
 
 def looks_at_object(
@@ -109,7 +107,7 @@ def look(
     patch: int | tuple[int, int] | None = None,
     stride: int | tuple[int, int] | None = None,
     fill: str | Path | NDArray[Any] = "mean",
-    method: str = "exact",
+    method: str = METHOD,
     confidence: float = 0.5,
     seed: int = 0,
     store: Store | str | Path | None = None,
@@ -195,17 +193,11 @@ def look(
         place = {id: place for place, id in enumerate(images.ids)}
         # Labelled by the index of the class, so that nobody matches names, and warns, again.
         cast = load_images(images[[place[id] for id in exchanged.ids]], labels=exchanged.target.tolist())
-        maps = _maps(network, cast, patch=patch, stride=stride, fill=fill, method=method, seed=seed)
+        maps = occlude_each(network, cast, patch=patch, stride=stride, fill=fill, method=method, seed=seed)
         found = looks_at_object(maps, cast, exchanged=exchanged, confidence=confidence, seed=seed)
         return replace(found, question=question)
 
     return ask() if store is None else Store.at(store).answer(question, Look, ask)
-
-
-def _maps(network: Network, images: Images, **settings: Any) -> Iterator[Occlusion]:
-    """Occlude the images, a few at a time, and give one map after another."""
-    for first in track(range(0, len(images), _AT_ONCE), f"looking, {network.name}"):
-        yield from occlude(network, images[first : first + _AT_ONCE], **settings)
 
 
 @dataclass
