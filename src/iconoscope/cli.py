@@ -285,7 +285,8 @@ def _annotation(text: str, *, help: str, group: Group, required: bool) -> Any:
     members = [member.strip() for member in text.split("|")]
     settings: dict[str, Any] = {"help": help, "group": group, "required": required}
     if text.startswith("Sequence[") and text.endswith("]"):
-        return Annotated[str, Parameter(converter=_sizes if "int" in text else _texts, **settings)]
+        shown = {"show_default": lambda default: ",".join(map(str, default))}  # as it is typed
+        return Annotated[str, Parameter(converter=_sizes if "int" in text else _texts, **shown, **settings)]
     if "tuple[int, int]" in members:
         return Annotated[str, Parameter(converter=_pair, **settings)]
     if members[0] == "bool":

@@ -355,7 +355,7 @@ def test_asked_again_it_is_answered_from_the_store(images, tmp_path, monkeypatch
     asked: dict[str, Any] = {"patch": 4, "stride": 4, "method": "dense", "store": tmp_path / "run"}
     first = ico.look(spots("middle"), images, **asked)
     assert sorted(result.kind for result in Store(tmp_path / "run")) == ["exchange", "look"]
-    monkeypatch.setattr(sys.modules["iconoscope.occlusion.look"], "occlude", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(sys.modules["iconoscope.occlusion.look"], "occlude_each", lambda *_, **__: pytest.fail("asked"))
     again = ico.look(spots("middle"), images, **asked)
     assert again.question.key == first.question.key and again.to_json() == first.to_json()
     with pytest.raises(pytest.fail.Exception):
