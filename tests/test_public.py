@@ -12,7 +12,7 @@ PUBLIC = """
     Agreement CONDITIONS Curves Exchange IconoscopeError IconoscopeWarning Image Images Layer Look MeanMap Network Occlusion
     Preprocessing Question Result Scales Store Unit __version__ agree curves demo demo_images errors exchange layers
     load_images load_network load_result look looks_at_object mean_map occlude occlude_each occlude_scales parse_unit predict
-    report show_progress
+    refine report show_progress
 """.split()  # noqa: SIM905
 
 

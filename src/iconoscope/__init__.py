@@ -53,6 +53,7 @@ _HOME = {
     "occlude": "iconoscope.occlusion",
     "occlude_each": "iconoscope.occlusion",
     "occlude_scales": "iconoscope.occlusion",
+    "refine": "iconoscope.occlusion",
     "parse_unit": "iconoscope.subject.unit",
     "predict": "iconoscope.subject.predict",
     "report": "iconoscope.show",
@@ -61,7 +62,7 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022 (in the order of use)
     "load_network", "load_images", "demo_images", "predict", "layers",
-    "occlude", "occlude_each", "occlude_scales", "agree", "mean_map", "curves", "exchange", "look", "looks_at_object",
+    "occlude", "occlude_each", "occlude_scales", "refine", "agree", "mean_map", "curves", "exchange", "look", "looks_at_object",
     "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
     "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "CONDITIONS", "Question",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
         occlude,
         occlude_each,
         occlude_scales,
+        refine,
     )
     from iconoscope.progress import show_progress
     from iconoscope.results import (

@@ -261,3 +261,44 @@ def test_what_makes_no_sense_is_raised_before_the_first_result(planted, bright):
 def test_an_iterator_takes_what_occlude_takes_where_nothing_is_said(planted, bright):
     (found,) = ico.occlude_each(planted, bright)
     assert found.question == ico.occlude(planted, bright).question
+
+
+def test_a_map_is_refined_until_it_is_what_was_asked_for(planted, bright, tmp_path):
+    last = ico.occlude(planted, bright, patch=6, stride=2)
+    found = list(ico.refine(planted, bright, patch=6, stride=2, store=tmp_path / "run"))
+    assert [each.map.shape for each in found] == [(3, 3), (6, 6), (10, 10)]
+    assert np.array_equal(found[-1].occluded, last.occluded) and found[-1].question.key == last.question.key
+    for coarse in found[:-1]:
+        at = np.isin(last.top, coarse.top), np.isin(last.left, coarse.left)
+        common = np.isin(coarse.top, last.top), np.isin(coarse.left, last.left)
+        assert np.allclose(coarse.occluded[np.ix_(*common)], last.occluded[np.ix_(*at)], atol=1e-6)
+    assert len(ico.Store(tmp_path / "run")) == 1
+    with pytest.raises(ico.errors.QuestionError, match="one image"):
+        ico.refine(planted, np.stack([bright, bright]))
+
+
+@pytest.mark.parametrize("method", ["exact", "fast"])
+def test_every_fill_before_every_engine(resnet20, data, method, monkeypatch):
+    """Also a colour of its own for every position, and a function."""
+    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.LEAST_WORK", 0)
+    picture = ico.load_images(data / "cifar10" / "test.parquet", limit=1)[0].pixels
+    for fill in ("zero", "mean", "patch-mean", "blur", "noise", np.flipud):
+        found = ico.occlude(resnet20, picture, patch=(8, 5), stride=3, fill=fill, method=method)
+        plain = ico.occlude(resnet20, picture, patch=(8, 5), stride=3, fill=fill, method="dense")
+        assert found.plan.startswith(method), found.plan
+        off = np.abs(found.occluded - plain.occluded)[..., plain.target]
+        if method == "exact":
+            assert off.max() < 1e-5
+        else:
+            told = [float(each) for each in re.findall(r"off by (\S+) on average and (\S+) at most", found.plan)[0]]
+            assert off.mean() < max(3 * told[0], 0.01) and told[1] <= off.max() + 1e-6
+
+
+def test_units_inside_by_every_engine(resnet20, data, monkeypatch):
+    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.LEAST_WORK", 0)
+    picture = ico.load_images(data / "cifar10" / "test.parquet", limit=1)[0].pixels
+    for unit in ("layer1.1.conv2:3", "layer2.0.conv1:5@2,3", "layer1.0.conv1"):
+        exact = ico.occlude(resnet20, picture, unit, patch=8, stride=4)
+        dense = ico.occlude(resnet20, picture, unit, patch=8, stride=4, method="dense")
+        assert exact.plan.startswith("exact"), exact.plan
+        assert np.abs(exact.occluded - dense.occluded).max() < 1e-4 * np.abs(dense.occluded).max()

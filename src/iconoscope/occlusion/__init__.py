@@ -7,7 +7,7 @@ from iconoscope.occlusion.fills import FILLS
 from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.occlusion.look import look, looks_at_object
 from iconoscope.occlusion.mean_map import mean_map
-from iconoscope.occlusion.occlude import occlude, occlude_each
+from iconoscope.occlusion.occlude import occlude, occlude_each, refine
 from iconoscope.occlusion.scales import occlude_scales
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "occlude",
     "occlude_each",
     "occlude_scales",
+    "refine",
 ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from iconoscope.occlusion.dense import Scan
 
-__all__ = ["METHOD", "METHODS", "Common", "Settings", "ask_each", "occlude", "occlude_each"]
+__all__ = ["METHOD", "METHODS", "Common", "Settings", "ask_each", "occlude", "occlude_each", "refine"]
 
 
 def _exact(images: int, weights: str) -> Callable[..., Scan]:
@@ -226,6 +226,63 @@ def ask_each(
 
     What makes no sense is raised at once. All variants have the method of the first.
     """
+    return _each(*_prepared(network, images, unit, variants))
+
+
+def refine(
+    network: Network, image: Any, unit: str | Unit | None = None, **settings: Unpack[Settings]
+) -> Iterator[Occlusion]:
+    """Give results of `occlude` for one image that become finer: with a stride four times as large, twice, and as asked for.
+
+    For a viewer that draws what there is while the rest is computed. The first is there in about a sixteenth of the time,
+    and all three together take a third longer than the last alone, which is what `occlude` gives.
+
+    Parameters
+    ----------
+    network, image, unit
+        As in `occlude`; one image.
+    **settings
+        The settings of `occlude`; the store keeps the last result alone.
+
+    Returns
+    -------
+    iterator of Occlusion
+        Three, or fewer where the coarse grids are no coarser.
+
+    Raises
+    ------
+    QuestionError, UnitError
+        At once, as `occlude` raises them, and if there is more than one image.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> net = ico.load_network("cars-honest", device="cpu")
+    >>> for found in ico.refine(net, ico.demo_images(2, seed=1)[0], patch=24, stride=12):
+    ...     print(found.map.shape)
+    (2, 2)
+    (4, 4)
+    (7, 7)
+    """
+    complete = _complete(settings)
+    if len(load_images(image)) != 1:
+        raise QuestionError("refine asks about one image.", hint="Ask about a set with occlude or occlude_each.")
+    size = network.preprocessing.size
+    fine = make_grid(size, patch=complete["patch"], stride=complete["stride"])
+    step = tuple(int(starts[1] - starts[0]) if len(starts) > 1 else 1 for starts in (fine.top, fine.left))
+    variants: list[Settings] = [settings]
+    for times in (2, 4):
+        stride = (step[0] * times, step[1] * times)
+        coarser = make_grid(size, patch=complete["patch"], stride=stride)
+        if len(coarser) < len(make_grid(size, patch=complete["patch"], stride=variants[0].get("stride"))):
+            variants.insert(0, {**settings, "stride": stride, "store": None})
+    scans, pictures, labels = _prepared(network, image, unit, variants)
+    return (scan.ask(picture, labels[picture.id]) for picture in pictures for scan in scans)
+
+
+def _prepared(
+    network: Network, images: Any, unit: str | Unit | None, variants: Sequence[Settings]
+) -> tuple[list[_Scan], Images, dict[str, int]]:
     complete = [_complete(settings) for settings in variants]
     method = complete[0]["method"]
     if method not in METHODS:
@@ -235,7 +292,7 @@ def ask_each(
     answer = METHODS[method](len(pictures), weights)
     scans = [_scan(network, weights, resolved, answer, settings) for settings in complete]
     labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
-    return _each(scans, pictures, labels)
+    return scans, pictures, labels
 
 
 def _complete(settings: Settings) -> dict[str, Any]:

@@ -81,7 +81,15 @@ def responding(network: Network, unit: LayerUnit) -> nn.Module:
             self.network = network.module
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
-            return _read(activations(network, batch, unit.layer), unit).values
+            # To the end: a trace cannot be left half way, and what nobody reads is dropped from it.
+            read: list[torch.Tensor] = []
+            layer = self.network.get_submodule(unit.layer)
+            handle = layer.register_forward_hook(lambda module, inputs, output: read.append(output.clone()))
+            try:
+                self.network(batch)
+            finally:
+                handle.remove()
+            return _read(read[0], unit).values
 
     return Responding().eval()
 
@@ -91,7 +99,7 @@ def _read(maps: torch.Tensor, unit: LayerUnit) -> Response:
     if unit.channel is None:
         return Response(maps.flatten(1).square().mean(1, keepdim=True), (unit.layer,), 0, "mean square of activations")
     if unit.position is None:
-        return Response(maps.flatten(2).mean(2) if maps.ndim == 4 else maps, channels, unit.channel, "mean activation")
+        return Response(maps.mean((2, 3)) if maps.ndim == 4 else maps, channels, unit.channel, "mean activation")
     if maps.ndim == 2:
         raise UnitError(f"{unit.layer} is a vector: it has no position {unit.position}.")
     rows, columns = maps.shape[2:]
