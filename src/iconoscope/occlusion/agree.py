@@ -73,7 +73,7 @@ def agree(
     stride
         Step from one position to the next, in pixels, likewise. If not given, a quarter of the patch.
     method
-        dense or exact, as for `occlude`.
+        exact, fast or dense, as for `occlude`.
     memory
         Bound on the memory that the network's inputs and maps take: 500MB, 2GB, 1.5GiB, or bytes.
     seed

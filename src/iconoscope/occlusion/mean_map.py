@@ -52,7 +52,7 @@ def mean_map(
     fill
         What covers the region: zero, black, mean, patch-mean, blur, noise, or an image, as for `occlude`.
     method
-        dense or exact, as for `occlude`.
+        exact, fast or dense, as for `occlude`.
     memory
         Bound on the memory that the network's inputs and maps take: 500MB, 2GB, 1.5GiB, or bytes.
     seed

@@ -77,7 +77,7 @@ def occlude_scales(
     fill
         What covers the region: zero, black, mean, patch-mean, blur, noise, or an image, as for `occlude`.
     method
-        dense or exact, as for `occlude`.
+        exact, fast or dense, as for `occlude`.
     memory
         Bound on the memory that the network's inputs and maps take: 500MB, 2GB, 1.5GiB, or bytes.
     seed
