@@ -27,7 +27,7 @@ def test_all_sizes_of_an_image_before_the_next_with_one_engine(planted, bright, 
 
     asked, made = [], []
 
-    def make(images):
+    def make(images, weights):
         made.append(images)
 
         def scan(network, image, cover, grid, unit, *, memory):
@@ -38,7 +38,7 @@ def test_all_sizes_of_an_image_before_the_next_with_one_engine(planted, bright, 
 
     monkeypatch.setitem(METHODS, "dense", make)
     pictures = np.stack([bright, bright // 2])
-    ico.occlude_scales(planted, pictures, "prob:seen", patches=(6, 12), memory="1GB")
+    ico.occlude_scales(planted, pictures, "prob:seen", patches=(6, 12), method="dense", memory="1GB")
     assert made == [2]
     assert [patch for _, patch, _ in asked] == [(6, 6), (12, 12)] * 2 and {memory for *_, memory in asked} == {10**9}
     assert asked[0][0] == asked[1][0] != asked[2][0] == asked[3][0]
