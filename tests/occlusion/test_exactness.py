@@ -39,7 +39,7 @@ DENSE = ("efficientnet_b0", "regnet_y", "vit_tiny")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_position_as_the_plain_network_answers_it(name, photographs, torchvision_models, record_property):
+def test_every_position_as_the_plain_network_answers_it(name, photographs, torchvision_models):
     torch.manual_seed(0)
     size = (299, 299) if name == "inception_v3" else (224, 224)
     network = as_network(NETWORKS[name](torchvision_models), size)
@@ -62,10 +62,8 @@ def test_every_position_as_the_plain_network_answers_it(name, photographs, torch
     difference = np.abs(answers - naive).max()
     error, rounding = np.abs(answers - true).max(), np.abs(naive - true).max()
     told = f"{name}: {difference:.1e} from naive; from double precision {error:.1e}, naive {rounding:.1e}; {found.plan}"
-    record_property("told", told)
     assert np.ptp(naive, axis=0).max() > 0.1
-    # With random weights some deep networks make the rounding of single precision larger than the bound by themselves.
-    assert difference < 1e-5 or error < 1.5 * rounding, told
+    assert difference < 1e-5, told
     assert found.plan.startswith("dense" if name in DENSE else "exact"), found.plan
     assert name not in DENSE or "nothing to gain" in found.plan
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -24,21 +24,26 @@ TAIL = 256
 def run_graph(graph: Graph, batch: torch.Tensor, keep: set[str] | None = None) -> dict[str, Any]:
     """Run all steps on whole images (n, channels, height, width); give the answers of those to keep (the last alone)."""
     keep = {graph.output} if keep is None else keep
-    kept: dict[str, Any] = {}
-    values: dict[str, Any] = {}
-    for step in graph.steps:
-        if step.kind == "batch":
-            value: Any = len(batch)
-        elif step.operator is None:
-            value = batch.contiguous(memory_format=torch.channels_last)
-        else:
-            value = step.operator.whole([values[name] for name in step.inputs])
-        values[step.name] = value
+    first = graph.steps[0]
+    values: dict[str, Any] = {first.name: batch.contiguous(memory_format=torch.channels_last)}
+    kept = {first.name: values[first.name]} if first.name in keep else {}
+    for step in _follow(graph, graph.steps[1:], values, len(batch)):
         if step.name in keep:
-            kept[step.name] = value
+            kept[step.name] = values[step.name]
+    return kept
+
+
+def _follow(graph: Graph, steps: Iterable[Step], values: dict[str, Any], count: int) -> Iterator[Step]:
+    """Do steps on whole answers, and say when each is done; answers that nobody reads any more are dropped after that."""
+    for step in steps:
+        if step.operator is None:
+            assert step.kind == "batch"
+            values[step.name] = count
+        else:
+            values[step.name] = step.operator.whole([values[name] for name in step.inputs])
+        yield step
         for name in graph.last_reads.get(step.name, ()):
             del values[name]
-    return kept
 
 
 class Clean:
@@ -46,11 +51,16 @@ class Clean:
 
     def __init__(self, graph: Graph, image: torch.Tensor) -> None:
         self.image = image
-        needed = {step.name for step in graph.steps if step.map is not None or step.kind == "mean"}
+        needed = {step.name for step in graph.steps if step.map is not None or step.kind == "mean"} | {graph.output}
         self._graph = graph
         self._values = run_graph(graph, image[None], needed)
         self._sums: dict[str, torch.Tensor] = {}
         self._pads: dict[tuple[int, torch.dtype], torch.Tensor] = {}
+
+    @property
+    def answer(self) -> torch.Tensor:
+        """The network's own answer, (1, outputs)."""
+        return self._values[self._graph.output]
 
     def rows(self, name: str) -> torch.Tensor:
         """Give a map as (pixels, channels)."""
@@ -98,16 +108,16 @@ class Runner:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._kept: dict[tuple[int, bool], tuple[Action, ...]] = {}
+        self._held = 0
         self._tail, self._crossing = _tail(plan.graph)
 
     def run(self, clean: Clean, cover: Cover) -> Iterator[tuple[list[Chunk], torch.Tensor]]:
         """Give some chunks and the network's answers at their positions (positions, outputs), until all are done."""
-        paint = _paint(cover)
-        picture = torch.cat([clean.rows(self.plan.graph.steps[0].name), paint])
+        picture = torch.cat([clean.rows(self.plan.graph.steps[0].name), _paint(cover)])
         waiting: list[dict[str, Any]] = []
         chunks: list[Chunk] = []
         for number, chunk in enumerate(track(self.plan.chunks, "positions")):
-            actions = self._actions(number, chunk, colours=cover.picture is None, device=paint.device)
+            actions = self._actions(number, chunk, colours=cover.picture is None, device=picture.device)
             values = _run(self.plan.graph, actions[: self._tail], clean, picture, len(chunk))
             waiting.append({step.name: values[step.name] for step in self._crossing})
             chunks.append(chunk)
@@ -122,10 +132,8 @@ class Runner:
             step.name: torch.cat([each[step.name] for each in waiting]) if step.kind != "batch" else count
             for step in self._crossing
         }
-        for step in graph.steps[self._tail :]:
-            assert step.operator is not None or step.kind == "batch"
-            inputs = [values[name] for name in step.inputs]
-            values[step.name] = count if step.operator is None else step.operator.whole(inputs)
+        for _ in _follow(graph, graph.steps[self._tail :], values, count):
+            pass
         return values[graph.output]
 
     def _actions(self, number: int, chunk: Chunk, *, colours: bool, device: torch.device) -> tuple[Action, ...]:
@@ -133,9 +141,10 @@ class Runner:
         if key in self._kept:
             return self._kept[key]
         actions = make_actions(self.plan, chunk, colours=colours, device=device)
-        held = sum(action.bytes for kept in self._kept.values() for action in kept)
-        if held + sum(action.bytes for action in actions) <= self.plan.kept_bytes:
+        size = sum(action.bytes for action in actions)
+        if self._held + size <= self.plan.kept_bytes:
             self._kept[key] = actions
+            self._held += size
         return actions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,18 +37,21 @@ class Shortcuts:
     """What was found out about a network, kept from one image to the next."""
 
     plans: Plans = field(default_factory=Plans)
-    _runners: dict[tuple[object, ...], _Way] = field(default_factory=dict)
+    _ways: dict[tuple[object, ...], _Way] = field(default_factory=dict)
 
-    def way(self, graph: Graph, image: torch.Tensor, grid: Grid, unit: Unit, share: float, memory: int) -> _Way:
-        """Give the way to go about a grid with windows cut at a share."""
-        key = (*self.plans.key(grid, unit), share)
-        if key not in self._runners:
-            self._runners[key] = _way(graph, image, grid, share, memory)
-        return self._runners[key]
+    def ways(self, graph: Graph, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Iterator[_Way]:
+        """Give ways to go about a grid, with longer and longer windows, from the one that was taken last."""
+        key = self.plans.key(grid, unit)
+        first = SHARES.index(self._ways[key].share) if key in self._ways else 0
+        for share in SHARES[first:]:
+            if key not in self._ways or self._ways[key].share != share:
+                self._ways[key] = _way(graph, image, grid, share, memory)
+            yield self._ways[key]
 
 
 @dataclass(frozen=True)
 class _Way:
+    share: float
     runner: Runner
     sample: Runner  # exact, for some grid rows and columns
     rows: NDArray[np.int64]
@@ -69,8 +73,8 @@ def scan_fast(
 
     Windows longer than a share of their map are cut around the patch, and maps are in bfloat16 where the processor
     multiplies it faster. What 16 bits change of the clean answers is taken off all of them. A random 3% of the positions is
-    answered exactly as well; the plan says how far the two differ. With the first image the share is raised until the mean
-    error is small against the range of the map. What `scan_exact` would answer plainly, this answers plainly too.
+    answered exactly as well; the plan says how far the two differ. The share is raised, for further images too, when the mean
+    error is not small against the range of the map. What `scan_exact` would answer plainly, this answers plainly too.
 
     The parameters are those of `scan_exact`.
     """
@@ -78,23 +82,19 @@ def scan_fast(
     memory = memory or MEMORY
     image = network.fitted(image)
     cover = cover.to(image)
-    graph = shortcuts.plans.runner(network, image, grid, unit, memory)
-    if isinstance(graph, str):
+    exactly = shortcuts.plans.runner(network, image, grid, unit, memory)
+    if isinstance(exactly, str):
         return scan_exact(network, image, cover, grid, unit, plans=shortcuts.plans, memory=memory)
-    clean = shortcuts.plans.clean(graph.plan.graph, image, unit)
-    for share in SHARES:
-        way = shortcuts.way(graph.plan.graph, image, grid, unit, share, memory)
-        occluded = _approximate(way, graph.plan.graph, image, cover, unit)
+    graph = exactly.plan.graph
+    clean = shortcuts.plans.clean(graph, image, unit)
+    for way in shortcuts.ways(graph, image, grid, unit, memory):
+        occluded = _approximate(way, clean, cover, unit)
         exact = run(way.sample, clean, _for(cover, way), unit)
         difference = np.abs(occluded[np.ix_(way.rows, way.columns)] - exact)[..., _asked(unit)]
-        answers = exact[..., _asked(unit)]
-        if not np.isfinite(occluded).all():
-            continue
-        if share == SHARES[-1] or difference.mean() <= TOLERABLE * max(float(np.ptp(answers)), 1e-3):
-            break
-    else:
-        return scan_exact(network, image, cover, grid, unit, plans=shortcuts.plans, memory=memory)
-    return Scan(occluded, _describe(way, grid, share, difference))
+        tolerable = TOLERABLE * max(float(np.ptp(exact[..., _asked(unit)])), 1e-3)
+        if np.isfinite(occluded).all() and (way.share == SHARES[-1] or difference.mean() <= tolerable):
+            return Scan(occluded, _describe(way, grid, difference))
+    return scan_exact(network, image, cover, grid, unit, plans=shortcuts.plans, memory=memory)
 
 
 def _asked(unit: Unit) -> int | slice:
@@ -120,14 +120,13 @@ def _way(graph: Graph, image: torch.Tensor, grid: Grid, share: float, memory: in
         for count in grid.shape
     )
     some = Grid(grid.top[rows], grid.left[columns], grid.patch, grid.size)
-    return _Way(Runner(plan), Runner(make_plan(graph, some, memory=memory)), rows, columns, dtype)
+    return _Way(share, Runner(plan), Runner(make_plan(graph, some, memory=memory)), rows, columns, dtype)
 
 
-def _approximate(way: _Way, graph: Graph, image: torch.Tensor, cover: Cover, unit: Unit) -> NDArray[np.float32]:
-    used = way.runner.plan.graph
-    lowly = image.to(way.dtype)
-    right, found = (run_graph(each, x[None])[each.output].float() for each, x in ((graph, image), (used, lowly)))
-    return run(way.runner, Clean(used, lowly), cover.to(lowly), unit, correction=right - found)
+def _approximate(way: _Way, exact: Clean, cover: Cover, unit: Unit) -> NDArray[np.float32]:
+    lowly = Clean(way.runner.plan.graph, exact.image.to(way.dtype))
+    correction = exact.answer.float() - lowly.answer.float()
+    return run(way.runner, lowly, cover.to(lowly.image), unit, correction=correction)
 
 
 def _for(cover: Cover, way: _Way) -> Cover:
@@ -137,9 +136,9 @@ def _for(cover: Cover, way: _Way) -> Cover:
     return Cover(colours=cover.colours[torch.from_numpy(way.rows)][:, torch.from_numpy(way.columns)])
 
 
-def _describe(way: _Way, grid: Grid, share: float, difference: NDArray[np.float32]) -> str:
+def _describe(way: _Way, grid: Grid, difference: NDArray[np.float32]) -> str:
     plan = way.runner.plan
-    cuts = f"windows up to {share:.0%} of a map, " if share < 1 else ""
+    cuts = f"windows up to {way.share:.0%} of a map, " if way.share < 1 else ""
     lowly = "bfloat16, " if way.dtype == torch.bfloat16 else ""
     many = difference.shape[0] * difference.shape[1]
     return (
