@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning
+from iconoscope.results import Question, Result, Store
 from iconoscope.subject.images import Image
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import Unit
@@ -14,7 +17,9 @@ from iconoscope.subject.unit import Unit
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["is_one", "say_unlabelled", "unit_of"]
+__all__ = ["answered", "is_one", "question_of", "say_unlabelled", "unit_of"]
+
+Found = TypeVar("Found", bound=Result)
 
 
 def is_one(images: Any) -> bool:
@@ -31,6 +36,36 @@ def unit_of(network: Network, image: torch.Tensor, label: int) -> tuple[Unit, st
         return network.class_unit("prob", label), "label"
     predicted = int(network.logits(image[None].to(network.device))[0].argmax())
     return network.class_unit("prob", predicted), "prediction"
+
+
+def question_of(
+    technique: str, network: Network, weights: str, image: Image, unit: Unit, settings: dict[str, Any]
+) -> Question:
+    """Give the question that a technique puts to a network (`weights` is their digest) about an image."""
+    return Question(
+        technique=technique,
+        network=network.name,
+        weights=weights,
+        subject=image.id,
+        pixels=image.digest,
+        unit=str(unit),
+        settings={
+            "preprocessing": network.preprocessing.to_json(),
+            "classes": network.classes_digest,
+            **settings,
+        },
+        version=__version__,
+    )
+
+
+def answered(
+    question: Question, kind: type[Found], answer: Callable[[], Found], store: Store | None, **now: Any
+) -> Found:
+    """Give what the store knows already, or else the answer, which it then keeps.
+
+    The fields `now` are as they were asked for this time: the same question may have been asked for another reason before.
+    """
+    return answer() if store is None else replace(store.answer(question, kind, answer), **now)
 
 
 def say_unlabelled(origins: Sequence[str]) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning, QuestionError, shortened
-from iconoscope.occlusion.asking import is_one, say_unlabelled, unit_of
+from iconoscope.occlusion.asking import answered, is_one, question_of, say_unlabelled, unit_of
 from iconoscope.occlusion.fills import Fill, read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.maps import Map, rank_pixels, read_maps
@@ -234,13 +233,12 @@ class _Asked:
             tensor = self.network.preprocessing.normalise(picture[None])[0]
             unit, origin = self._unit(tensor, attribution, label)
             question = self._question(image, attribution, unit)
-            if self.store is None:
+
+            def answer() -> Curves:
                 return self._answer(question, picture, tensor, attribution, unit, origin)
-            known = self.store.answer(
-                question, Curves, lambda: self._answer(question, picture, tensor, attribution, unit, origin)
-            )
-            # The same unit may have been asked for another reason before, and the same map given from elsewhere.
-            return replace(known, target_origin=origin, ranked_by=attribution.name)
+
+            now = {"target_origin": origin, "ranked_by": attribution.name}
+            return answered(question, Curves, answer, self.store, **now)
 
     def _unit(self, tensor: torch.Tensor, attribution: Map, label: int) -> tuple[Unit, str]:
         if self.unit is not None:
@@ -250,27 +248,16 @@ class _Asked:
         return unit_of(self.network, tensor, label)
 
     def _question(self, image: Image, attribution: Map, unit: Unit) -> Question:
-        network = self.network
-        return Question(
-            technique="curves",
-            network=network.name,
-            weights=self.weights,
-            subject=image.id,
-            pixels=image.digest,
-            unit=str(unit),
-            settings={
-                "preprocessing": network.preprocessing.to_json(),
-                "classes": network.classes_digest,
-                "map": attribution.key,
-                "fill": self.fill.name,
-                "start": self.start.name,
-                "patch": self.patch if "blur" in (self.fill.name, self.start.name) else None,
-                "steps": self.steps,
-                "draws": DRAWS,
-                "seed": self.seed,
-            },
-            version=__version__,
-        )
+        settings = {
+            "map": attribution.key,
+            "fill": self.fill.name,
+            "start": self.start.name,
+            "patch": self.patch if "blur" in (self.fill.name, self.start.name) else None,
+            "steps": self.steps,
+            "draws": DRAWS,
+            "seed": self.seed,
+        }
+        return question_of("curves", self.network, self.weights, image, unit, settings)
 
     def _answer(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope import __version__
 from iconoscope.errors import QuestionError, nearest
-from iconoscope.occlusion.asking import is_one, say_unlabelled, unit_of
+from iconoscope.occlusion.asking import answered, is_one, question_of, say_unlabelled, unit_of
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.occlusion.memory import read_memory
@@ -269,13 +268,15 @@ def refine(
         raise QuestionError("refine asks about one image.", hint="Ask about a set with occlude or occlude_each.")
     size = network.preprocessing.size
     fine = make_grid(size, patch=complete["patch"], stride=complete["stride"])
-    step = tuple(int(starts[1] - starts[0]) if len(starts) > 1 else 1 for starts in (fine.top, fine.left))
+    down, across = (int(starts[1] - starts[0]) if len(starts) > 1 else 1 for starts in (fine.top, fine.left))
     variants: list[Settings] = [settings]
+    fewest = len(fine)
     for times in (2, 4):
-        stride = (step[0] * times, step[1] * times)
-        coarser = make_grid(size, patch=complete["patch"], stride=stride)
-        if len(coarser) < len(make_grid(size, patch=complete["patch"], stride=variants[0].get("stride"))):
+        stride = down * times, across * times
+        count = len(make_grid(size, patch=fine.patch, stride=stride))
+        if count < fewest:
             variants.insert(0, {**settings, "stride": stride, "store": None})
+            fewest = count
     scans, pictures, labels = _prepared(network, image, unit, variants)
     return (scan.ask(picture, labels[picture.id]) for picture in pictures for scan in scans)
 
@@ -362,10 +363,7 @@ class _Scan:
             def answer() -> Occlusion:
                 return self._answer(question, picture, tensor, unit, origin, fill)
 
-            if self.store is None:
-                return answer()
-            # The same unit may have been asked for another reason before.
-            return replace(self.store.answer(question, Occlusion, answer), target_origin=origin)
+            return answered(question, Occlusion, answer, self.store, target_origin=origin)
 
     def _unit(self, tensor: torch.Tensor, label: int) -> tuple[Unit, str]:
         if self.unit is not None:
@@ -373,26 +371,15 @@ class _Scan:
         return unit_of(self.network, tensor, label)
 
     def _question(self, image: Image, unit: Unit, fill: Fill) -> Question:
-        network = self.network
-        return Question(
-            technique="occlude",
-            network=network.name,
-            weights=self.weights,
-            subject=image.id,
-            pixels=image.digest,
-            unit=str(unit),
-            settings={
-                "preprocessing": network.preprocessing.to_json(),
-                "classes": network.classes_digest,
-                "patch": self.grid.patch,
-                "top": self.grid.top.tolist(),
-                "left": self.grid.left.tolist(),
-                "fill": fill.name,
-                "seed": self.seed if fill.random else None,
-                "method": self.method,
-            },
-            version=__version__,
-        )
+        settings = {
+            "patch": self.grid.patch,
+            "top": self.grid.top.tolist(),
+            "left": self.grid.left.tolist(),
+            "fill": fill.name,
+            "seed": self.seed if fill.random else None,
+            "method": self.method,
+        }
+        return question_of("occlude", self.network, self.weights, image, unit, settings)
 
     def _answer(
         self,

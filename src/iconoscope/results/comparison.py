@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from iconoscope.errors import QuestionError
-from iconoscope.results.figure import as_text, bare_figure, shown_figure
+from iconoscope.results.figure import as_text
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.record import read_records, write_records
 from iconoscope.results.result import Finding
@@ -74,15 +74,10 @@ class Comparison(Finding):
         list of matplotlib.axes.Axes
             Of the maps; ``.figure`` is the whole.
         """
-        return self._on(shown_figure(*self._size))
-
-    def _drawn(self) -> Figure:
-        figure = bare_figure(*self._size)
-        self._on(figure)
-        return figure
+        return self._shown()
 
     @property
-    def _size(self) -> tuple[float, float]:
+    def _extent(self) -> tuple[float, float]:
         return 0.8 + 2.9 * max(2, len(self.results)), 6.0
 
     def _on(self, figure: Figure) -> list[Axes]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, bare_figure, picture_axes, shown_figure
+from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.pictures import overlay, to_png
 from iconoscope.results.result import Result
 
@@ -160,12 +160,11 @@ class Curves(Result):
         matplotlib.axes.Axes
             Of the curves; ``.figure`` is the whole.
         """
-        return self._on(shown_figure(9, 3.9)) if ax is None else self._lines(ax)
+        return self._shown() if ax is None else self._lines(ax)
 
-    def _drawn(self) -> Figure:
-        figure = bare_figure(9, 3.9)
-        self._on(figure)
-        return figure
+    @property
+    def _extent(self) -> tuple[float, float]:
+        return 9, 3.9
 
     def _on(self, figure: Figure) -> Axes:
         laid, axes = figure.subplots(1, 2, width_ratios=(1, 1.5))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, bare_figure, shown_figure
+from iconoscope.results.figure import as_text
 from iconoscope.results.pictures import to_png
 from iconoscope.results.result import Result
 
@@ -146,12 +146,14 @@ class Exchange(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw, for every condition, the share of the answers that change."""
-        return self._bars(shown_figure(7, 3.4).subplots() if ax is None else ax)
+        return self._shown() if ax is None else self._bars(ax)
 
-    def _drawn(self) -> Figure:
-        figure = bare_figure(7, 3.4)
-        self._bars(figure.subplots())
-        return figure
+    @property
+    def _extent(self) -> tuple[float, float]:
+        return 7, 3.4
+
+    def _on(self, figure: Figure) -> Axes:
+        return self._bars(figure.subplots())
 
     def _bars(self, axes: Axes) -> Axes:
         conditions = self.conditions[1:]

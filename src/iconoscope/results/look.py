@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import shortened
-from iconoscope.results.figure import as_text, bare_figure, shown_figure
+from iconoscope.results.figure import as_text
 from iconoscope.results.pictures import outlined, overlay, to_png
 from iconoscope.results.result import Result
 from iconoscope.results.verdict import (
@@ -361,12 +361,7 @@ class Look(Result):
         With an exchange: the answers that another class's object and background change, beyond the control. Without one: the
         object's share of the drop beside its share of the picture, and the drop beside the object.
         """
-        return self._intervals(shown_figure(7, self._tall).subplots() if ax is None else ax)
-
-    def _drawn(self) -> Figure:
-        figure = bare_figure(7, self._tall)
-        self._intervals(figure.subplots())
-        return figure
+        return self._shown() if ax is None else self._intervals(ax)
 
     @cached_property
     def _rows(self) -> list[Finding]:
@@ -375,8 +370,11 @@ class Look(Result):
         return [self.overall, *most[:11]]
 
     @property
-    def _tall(self) -> float:
-        return 1.6 + 0.5 * len(self._rows)
+    def _extent(self) -> tuple[float, float]:
+        return 7, 1.6 + 0.5 * len(self._rows)
+
+    def _on(self, figure: Figure) -> Axes:
+        return self._intervals(figure.subplots())
 
     def _intervals(self, axes: Axes) -> Axes:
         drawn = {"object excess": ("another class's object", "#1d6f56", "o"),
@@ -400,7 +398,9 @@ class Look(Result):
         axes.set_axisbelow(True)
         axes.set_xlabel(f"{label} (95% intervals)", fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
-        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.55 / self._tall), ncols=3, frameon=False)
+        axes.legend(
+            fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.55 / self._extent[1]), ncols=3, frameon=False
+        )
         axes.set_title(as_text(f"{self.question.network} {VERDICTS[self.verdict]}"), fontsize=9)
         return axes
 

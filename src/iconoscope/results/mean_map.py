@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.results.figure import as_text, bare_figure, shown_figure
+from iconoscope.results.figure import as_text
 from iconoscope.results.pictures import cell_edges
 from iconoscope.results.result import Result
 
@@ -156,14 +156,9 @@ class MeanMap(Result):
             Of the first map; ``.figure`` is the whole.
         """
         if ax is None:
-            return self._on(shown_figure(*self._extent))
+            return self._shown()
         self._panel(ax, 0)
         return ax
-
-    def _drawn(self) -> Figure:
-        figure = bare_figure(*self._extent)
-        self._on(figure)
-        return figure
 
     @property
     def _layout(self) -> tuple[int, int]:

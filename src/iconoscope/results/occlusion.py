@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, bare_figure, picture_axes, shown_figure
+from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.pictures import cell_edges, overlay, spread, to_png
 from iconoscope.results.result import Result
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from iconoscope.results.agreement import Agreement
 
-__all__ = ["Occlusion"]
+__all__ = ["INDIFFERENT", "Occlusion"]
+
+INDIFFERENT = 0.05
+"""The drop of a probability below which a patch does not matter."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -90,8 +93,8 @@ class Occlusion(Result):
 
     @property
     def indifferent(self) -> bool:
-        """Whether no patch costs more than 0.05 of a probability; never for other measures, which have no such scale."""
-        return self.measure == "probability" and float(self.drop.max()) < 0.05
+        """Whether no patch costs more than `INDIFFERENT`; never for other measures, which have no such scale."""
+        return self.measure == "probability" and float(self.drop.max()) < INDIFFERENT
 
     def summary(self) -> str:
         """Say in one sentence where the answer is lowest."""
@@ -162,8 +165,13 @@ class Occlusion(Result):
 
     @cached_property
     def full_red(self) -> float:
-        """The drop that is laid over the picture in the strongest red: the whole of a probability, else the largest found."""
-        return float(self.clean[self.target]) if self.measure == "probability" else float(self.drop.max())
+        """The drop that is laid over the picture in the strongest red: the whole of a probability, else the largest found.
+
+        Of a probability that is next to nothing even the whole is no reason for red: there it is `INDIFFERENT`.
+        """
+        if self.measure == "probability":
+            return max(float(self.clean[self.target]), INDIFFERENT)
+        return float(self.drop.max())
 
     def limits(self) -> tuple[float, float]:
         """Give the range of the colours: 0 to 1 for a probability, otherwise the range of what was found."""
@@ -184,12 +192,11 @@ class Occlusion(Result):
         matplotlib.axes.Axes
             Of the map; ``.figure`` is the whole.
         """
-        return self._on(shown_figure(10.5, 3.7)) if ax is None else self._heat_map(ax)
+        return self._shown() if ax is None else self._heat_map(ax)
 
-    def _drawn(self) -> Figure:
-        figure = bare_figure(10.5, 3.7)
-        self._on(figure)
-        return figure
+    @property
+    def _extent(self) -> tuple[float, float]:
+        return 10.5, 3.7
 
     def _on(self, figure: Figure) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)

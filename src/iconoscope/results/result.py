@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from iconoscope.errors import QuestionError
+from iconoscope.results.figure import bare_figure, shown_figure
 from iconoscope.results.pictures import data_uri
 from iconoscope.results.question import Question
 from iconoscope.results.record import write_record, writing_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["FIGURES", "Finding", "Result"]
 
@@ -77,9 +79,24 @@ class Finding(ABC):
             figure.savefig(buffer, format=form, dpi=150, metadata=undated, bbox_inches="tight", pad_inches=0.1)
         return buffer.getvalue()
 
+    @property
     @abstractmethod
-    def _drawn(self) -> Any:
+    def _extent(self) -> tuple[float, float]:
+        """Width and height of the whole figure, inches."""
+
+    @abstractmethod
+    def _on(self, figure: Figure) -> Any:
+        """Draw the whole on an empty figure and give the axes of what matters most."""
+
+    def _drawn(self) -> Figure:
         """Give a figure of its own, outside pyplot, so that nothing is shown by accident."""
+        figure = bare_figure(*self._extent)
+        self._on(figure)
+        return figure
+
+    def _shown(self) -> Any:
+        """Draw the whole on a figure that pyplot knows of."""
+        return self._on(shown_figure(*self._extent))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.summary()}>"
