@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 
-.PHONY: demo test test-slow check format docs weights bench-occlusion clean
+.PHONY: demo test test-slow check format docs weights gallery bench-occlusion clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -34,6 +34,9 @@ docs: $(VENV)/.installed-dev  ## write the generated pages anew
 weights: $(VENV)/.installed  ## train the built-in networks of cars again and put them into the package
 	$(BIN)/iconoscope demo --retrain --out build/demo
 	cp build/demo/weights/*.safetensors src/iconoscope/subject/builtin/weights/
+
+gallery: $(VENV)/.installed  ## the pictures of docs/gallery.md, in some minutes
+	$(BIN)/python docs/make_gallery.py $(ARGS)
 
 bench-occlusion: $(VENV)/.installed-bench  ## exact occlusion against Captum and a dense loop; ARGS="--networks resnet20 --threads 1"
 	$(BIN)/python -m benchmarks.occlusion $(ARGS)

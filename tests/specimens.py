@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iconoscope.results import CONDITIONS, Curves, Exchange, Look, MeanMap, Occlusion, Question
+from iconoscope.results import CONDITIONS, Curves, Exchange, Look, MeanMap, Occlusion, Question, Visualization
 
 
 def occlusion(seed=0, subject="<b>a.jpg</b>"):
@@ -151,4 +151,31 @@ def averaged(classes=("x", "<b>y</b>")):
         mean=generator.normal(0, 0.2, (groups, 4, 5)),
         deviation=generator.random((groups, 4, 5)),
         minima=generator.integers(0, 3, (groups, 4, 5)),
+    )
+
+
+def visualized(seed=0, count=2, size=(9, 12), channels=3, frames=4):
+    generator = np.random.default_rng(seed)
+    return Visualization(
+        question=Question(
+            technique="optimize",
+            network="planted",
+            weights="w" * 64,
+            subject="noise",
+            pixels="",
+            unit="; ".join(f"conv:{channel}" for channel in range(count)),
+            settings={"style": {"limits": "sigmoid"}, "seed": seed},
+            version="0.1.0",
+        ),
+        images=generator.random((count, *size, channels), np.float32),
+        units=tuple(f"conv:{channel}" for channel in range(count)),
+        objective=generator.normal(size=(count, 6)).astype(np.float32),
+        last_gradient=generator.normal(size=(count, *size, channels)).astype(np.float32),
+        frames=generator.integers(0, 256, (count, frames, *size, channels), dtype=np.uint8),
+        activation=generator.random(count, np.float32),
+        moved_activation=generator.random(count, np.float32),
+        natural_activation=np.full(count, np.nan, np.float32),
+        dead=np.arange(count) == 1,
+        start="noise",
+        style="Fourier; not moved; 6 steps",
     )

@@ -300,3 +300,18 @@ def test_names_do_not_steer_the_terminal(capsys, tmp_path):
     (tmp_path / "also.png").write_text("no picture")
     _, _, err = run(capsys, "predict", "--network", "cars", "--images", tmp_path)
     assert "\x1b" not in err and "\\x1b[31mred.png" in err
+
+
+def test_a_picture_of_a_unit_from_the_shell(capsys, tmp_path):
+    common = ("--network", "cars", "--device", "cpu", "--store", tmp_path / "run", "--steps", 2)
+    status, out, _ = run(capsys, "optimize", "2*logit:lynx - conv4:3", *common, "--json")
+    told = json.loads(out)
+    assert status == 0 and told["pictures"][0]["unit"] == "2*logit:lynx - conv4:3" and told["steps"] == 2
+    assert Path(told["folders"][0], "picture.png").is_file()
+    status, out, _ = run(capsys, "optimize", "conv4:0-2", *common)
+    assert status == 0 and out.count("picture.png") == 3
+    assert len(ico.Store(tmp_path / "run")) == 4
+    status, _, err = run(capsys, "optimize", "conv5:0", *common)
+    assert status != 0 and "no layer 'conv5'" in err and "conv4" in err
+    status, _, err = run(capsys, "optimize", *common)
+    assert status == 2 and "unit" in err.lower()

@@ -9,10 +9,10 @@ import pytest
 import iconoscope as ico
 
 PUBLIC = """
-    Agreement CONDITIONS Curves Exchange IconoscopeError IconoscopeWarning Image Images Layer Look MeanMap Network Occlusion
-    Preprocessing Question Result Scales Store Unit __version__ agree curves demo demo_images errors exchange layers
-    load_images load_network load_result look looks_at_object mean_map occlude occlude_each occlude_scales parse_unit predict
-    refine report show_progress
+    Agreement CONDITIONS Curves Exchange IconoscopeError IconoscopeWarning Image Images Layer Look MeanMap Network Objective
+    Occlusion Preprocessing Question Result Scales Store Unit Visualization __version__ agree compare_styles curves demo
+    demo_images direction dream errors exchange interpolate layers load_images load_network load_result look looks_at_object
+    mean_map occlude occlude_each occlude_scales optimize parse_unit predict refine region report show_progress unit
 """.split()  # noqa: SIM905
 
 

@@ -30,6 +30,7 @@ _HOME = {
     "Look": "iconoscope.results",
     "MeanMap": "iconoscope.results",
     "Network": "iconoscope.subject.network",
+    "Objective": "iconoscope.optimization",
     "Occlusion": "iconoscope.results",
     "Preprocessing": "iconoscope.subject.network",
     "Question": "iconoscope.results",
@@ -37,12 +38,17 @@ _HOME = {
     "Scales": "iconoscope.results",
     "Store": "iconoscope.results",
     "Unit": "iconoscope.subject.unit",
+    "Visualization": "iconoscope.results",
     "agree": "iconoscope.occlusion",
+    "compare_styles": "iconoscope.optimization",
     "curves": "iconoscope.occlusion",
     "demo": "iconoscope.demo",
     "demo_images": "iconoscope.demo",
+    "direction": "iconoscope.optimization",
+    "dream": "iconoscope.optimization",
     "errors": "iconoscope.errors",
     "exchange": "iconoscope.occlusion",
+    "interpolate": "iconoscope.optimization",
     "layers": "iconoscope.subject.network",
     "load_images": "iconoscope.subject.images",
     "load_network": "iconoscope.subject.network",
@@ -53,19 +59,24 @@ _HOME = {
     "occlude": "iconoscope.occlusion",
     "occlude_each": "iconoscope.occlusion",
     "occlude_scales": "iconoscope.occlusion",
+    "optimize": "iconoscope.optimization",
     "refine": "iconoscope.occlusion",
+    "region": "iconoscope.optimization",
     "parse_unit": "iconoscope.subject.unit",
     "predict": "iconoscope.subject.predict",
     "report": "iconoscope.show",
     "show_progress": "iconoscope.progress",
+    "unit": "iconoscope.optimization",
 }
 
 __all__ = [  # noqa: RUF022 (in the order of use)
     "load_network", "load_images", "demo_images", "predict", "layers",
     "occlude", "occlude_each", "occlude_scales", "refine", "agree", "mean_map", "curves", "exchange", "look", "looks_at_object",
+    "optimize", "compare_styles", "dream", "unit", "direction", "region", "interpolate", "Objective",
     "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
-    "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "CONDITIONS", "Question",
+    "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "Visualization", "CONDITIONS",
+    "Question",
     "Store", "load_result",
     "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
 ]  # fmt: skip
@@ -86,6 +97,7 @@ if TYPE_CHECKING:
         occlude_scales,
         refine,
     )
+    from iconoscope.optimization import Objective, compare_styles, direction, dream, interpolate, optimize, region, unit
     from iconoscope.progress import show_progress
     from iconoscope.results import (
         CONDITIONS,
@@ -99,6 +111,7 @@ if TYPE_CHECKING:
         Result,
         Scales,
         Store,
+        Visualization,
         load_result,
     )
     from iconoscope.show import report

@@ -50,6 +50,8 @@ class Command:
         Lines as they are typed.
     defaults
         Where the command line has another default than Python has.
+    bare
+        Parameters that may be typed without their names, first.
     """
 
     function: str
@@ -57,6 +59,7 @@ class Command:
     show: Callable[[Any, dict[str, Any]], tuple[list[str], Any]]
     examples: tuple[str, ...]
     defaults: dict[str, Any] = field(default_factory=dict)
+    bare: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """Import the function."""
@@ -145,6 +148,21 @@ def _show_agreements(found: Any, arguments: dict[str, Any]) -> tuple[list[str], 
     return lines, value
 
 
+def _show_visualization(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Say what was found, and where the pictures of every unit are kept."""
+    from dataclasses import replace
+
+    from iconoscope.results import Store
+
+    store = Store(arguments["store"])
+    questions = [replace(found.question, unit=unit) for unit in dict.fromkeys(found.units)]
+    folders = [str(store.place(question)) for question in questions if store.place(question).is_dir()]
+    folders = folders or [str(store.place(found.question))]
+    pictures = [f"  {folder}/picture.png" for folder in folders[:16]]
+    more = [f"  and {len(folders) - 16} more"] if len(folders) > 16 else []
+    return [found.summary(), *pictures, *more], {**found.to_json(), "folders": folders}
+
+
 _STORE = {"store": "iconoscope-run"}
 _RESNET = "--network examples/resnet20.py:resnet20 --checkpoint resnet20_cifar10.safetensors"
 COMMANDS = {
@@ -220,6 +238,18 @@ COMMANDS = {
         _show_results,
         ("iconoscope look --network cars --images photographs/ --masks masks/ --patch 24 --stride 12",),
         _STORE,
+    ),
+    "optimize": Command(
+        "iconoscope.optimization:optimize",
+        "Make the picture that a unit answers most: what does it look for?",
+        _show_visualization,
+        (
+            "iconoscope optimize logit:bird --network cifar10",
+            f'iconoscope optimize "2*logit:bird - logit:truck" {_RESNET} --count 6 --diversity 10',
+            f"iconoscope optimize layer3.2.conv2:* {_RESNET}",
+        ),
+        _STORE,
+        ("unit",),
     ),
     "report": Command(
         "iconoscope.show:report",
@@ -320,11 +350,12 @@ def _options(command: Command, function: Callable[..., Any]) -> dict[str, _Optio
                 group=Group(title, sort_key=1 if maker else 2),
                 required=default is parameter.empty,
             )
-            declared = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            place = inspect.Parameter.POSITIONAL_OR_KEYWORD if name in command.bare else inspect.Parameter.KEYWORD_ONLY
+            declared = inspect.Parameter(name, place, annotation=kind, default=default)
             found[name] = _Option(maker, parameter.name, declared)
 
     add("", function, command.defaults, "The question")
-    return found
+    return {name: found[name] for name in (*command.bare, *(name for name in found if name not in command.bare))}
 
 
 def _runner(name: str) -> Callable[..., int]:
@@ -333,7 +364,8 @@ def _runner(name: str) -> Callable[..., int]:
     function = command.load()
     options = _options(command, function)
 
-    def run(**given: Any) -> int:
+    def run(*typed: Any, **given: Any) -> int:
+        given |= dict(zip(command.bare, typed, strict=False))
         output = {key: given.pop(key, False) for key in _OPTIONS}
         # cyclopts hands over only what was typed.
         given = {name: option.declared.default for name, option in options.items()} | given

@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
-__all__ = ["Advance", "Listener", "listen", "show_progress", "track"]
+__all__ = ["Advance", "Listener", "listen", "quietly", "show_progress", "track"]
 
 T = TypeVar("T")
 
-Advance = Callable[[float], None]
+Advance = Callable[..., None]
+"""Called with how many steps were done and, where the loop has something to tell, a few words."""
 
 
 class Listener(Protocol):
@@ -29,7 +30,7 @@ class Listener(Protocol):
 
 @contextmanager
 def _silent(description: str, total: float | None) -> Iterator[Advance]:
-    yield lambda steps: None
+    yield lambda steps, told="": None
 
 
 _listener: ContextVar[Listener] = ContextVar("listener", default=_silent)
@@ -45,8 +46,15 @@ def listen(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def track(items: Iterable[T], description: str, *, total: float | None = None) -> Iterator[T]:
-    """Yield the items and tell the listener after each.
+def quietly() -> AbstractContextManager[None]:
+    """Tell nobody of what happens inside the block."""
+    return listen(_silent)
+
+
+def track(
+    items: Iterable[T], description: str, *, total: float | None = None, told: Callable[[], str] | None = None
+) -> Iterator[T]:
+    """Yield the items and tell the listener after each, with the words of `told` if it is given.
 
     >>> list(track("ab", "letters"))
     ['a', 'b']
@@ -56,7 +64,10 @@ def track(items: Iterable[T], description: str, *, total: float | None = None) -
     with _listener.get()(description, total) as advance:
         for item in items:
             yield item
-            advance(1)
+            if told is None:
+                advance(1)
+            else:
+                advance(1, told())
 
 
 @contextmanager
@@ -89,11 +100,15 @@ def show_progress() -> Iterator[None]:
         @contextmanager
         def bar(description: str, total: float | None) -> Iterator[Advance]:
             nonlocal depth
-            started = time.monotonic()
+            started, level = time.monotonic(), depth
             task = progress.add_task("  " * depth + description, total=total)
             depth += 1
+
+            def advance(steps: float, told: str = "") -> None:
+                progress.update(task, advance=steps, description="  " * level + f"{description} {told}".rstrip())
+
             try:
-                yield lambda steps: progress.advance(task, steps)
+                yield advance
             finally:
                 depth -= 1
                 # A task inside another comes back for every step of the outer one: its bar goes when it is done.

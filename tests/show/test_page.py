@@ -10,7 +10,7 @@ import iconoscope.show.page
 from iconoscope.errors import StoreError
 from iconoscope.results.pictures import data_uri, to_png
 from iconoscope.results.record import read_record
-from specimens import averaged, curved, exchanged, looked, occlusion
+from specimens import averaged, curved, exchanged, looked, occlusion, visualized
 
 NASTY = '<script>alert("x")</script>&\'"'
 
@@ -228,3 +228,12 @@ def test_two_networks_that_were_judged_alike_are_one_table(tmp_path):
 def test_without_an_exchange_nothing_is_said_of_one(tmp_path):
     told = page(tmp_path, looked(alone=True)).text
     assert "answers that another class" not in told and "only an exchange of object and background could tell" in told
+
+
+def test_pictures_of_units_are_on_the_page(tmp_path):
+    store = ico.Store(tmp_path / "run")
+    for seed in range(2):
+        store.put(visualized(seed=seed, count=2))
+    page = ico.report(store, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count('alt="picture of conv:') == 4 and "dead: it answered nothing" in page
+    assert "What units look for" in page

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.geometry import Grid
-from iconoscope.occlusion.ledger import Ledger
-from iconoscope.occlusion.memory import written_memory
 from iconoscope.progress import track
+from iconoscope.subject.ledger import Ledger
+from iconoscope.subject.memory import written_memory
 from iconoscope.subject.network import Network
 from iconoscope.subject.response import respond
 from iconoscope.subject.unit import Unit

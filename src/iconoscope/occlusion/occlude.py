@@ -16,11 +16,11 @@ from iconoscope.errors import QuestionError, nearest
 from iconoscope.occlusion.asking import answered, is_one, question_of, say_unlabelled, unit_of
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, make_grid
-from iconoscope.occlusion.memory import read_memory
 from iconoscope.progress import track
 from iconoscope.results import Occlusion, Question, Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
+from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import Unit
 

@@ -11,6 +11,7 @@ from iconoscope.results.result import Result
 from iconoscope.results.scales import Scales
 from iconoscope.results.store import KINDS, Store, load_result
 from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
+from iconoscope.results.visualization import Visualization
 
 __all__ = [
     "CONDITIONS",
@@ -29,5 +30,6 @@ __all__ = [
     "Scales",
     "Store",
     "Verdict",
+    "Visualization",
     "load_result",
 ]

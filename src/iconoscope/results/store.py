@@ -22,12 +22,15 @@ from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.record import FORMAT, is_record, read_record, write_record, writing_to
 from iconoscope.results.result import Result
+from iconoscope.results.visualization import Visualization
 
 __all__ = ["KINDS", "Store", "load_result"]
 
 R = TypeVar("R", bound=Result)
 
-KINDS: dict[str, type[Result]] = {kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look)}
+KINDS: dict[str, type[Result]] = {
+    kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look, Visualization)
+}
 
 _MARK = "store.json"
 _STALE = 3600.0  # seconds after which a half-written folder belongs to a process that is gone
@@ -117,21 +120,31 @@ class Store:
         StoreError
             Before anything is asked, if the store could not keep the answer.
         """
-        damaged = False
-        try:
-            known = self.get(question)
-            if isinstance(known, kind):
-                return replace(known, question=question)
-        except DamagedRecordError as error:
-            damaged = True
-            warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=3)
+        known = self.known(question, kind)
+        if known is not None:
+            return known
         self.prepare()
         result = ask()
-        try:
-            self.put(result, again=damaged)
-        except StoreError as error:
-            warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=3)
+        self.keep(result)
         return result
+
+    def known(self, question: Question, kind: type[R]) -> R | None:
+        """Give the answer that is here, with the question as it is asked now, or None; one that is damaged is thrown away."""
+        try:
+            known = self.get(question)
+        except DamagedRecordError as error:
+            warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=4)
+            with writing_to(self.place(question)):
+                shutil.rmtree(self.place(question))
+            return None
+        return replace(known, question=question) if isinstance(known, kind) else None
+
+    def keep(self, result: Result) -> None:
+        """File a result; if that fails, say so and go on."""
+        try:
+            self.put(result)
+        except StoreError as error:
+            warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=4)
 
     def places(self) -> Iterator[Path]:
         """Give the folders of all results in the order in which they were written."""

@@ -28,11 +28,13 @@ from iconoscope.results import (
     Question,
     Result,
     Store,
+    Visualization,
 )
 from iconoscope.results.look import EVIDENCE
 from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
 from iconoscope.results.record import read_question, read_record, writing_to
 from iconoscope.show.mean import Averaged
+from iconoscope.show.units import Pictured
 
 __all__ = ["report"]
 
@@ -179,6 +181,11 @@ class _Page:
         found = [result for result in self.results if isinstance(result, Occlusion)]
         return [_Occluded(alike) for alike in _grouped(found, lambda result: result.question.pixels)]
 
+    @cached_property
+    def pictured(self) -> list[Pictured]:
+        found = [result for result in self.results if isinstance(result, Visualization)]
+        return [Pictured(alike, self.name) for alike in _grouped(found, Pictured.alike)]
+
     @property
     def images(self) -> int:
         """How many images were asked about, shown or not."""
@@ -193,7 +200,8 @@ class _Page:
     def questions(self) -> list[Result]:
         groups = (*self.looks, *self.exchanges, *self.shown)
         asked = [result for group in groups for result in group.results]
-        return [*(averaged.result for averaged in self.means), *asked, *self.scored]
+        made = [result for pictured in self.pictured for result in pictured.results[: Pictured.MOST]]
+        return [*(averaged.result for averaged in self.means), *asked, *self.scored, *made]
 
     @cached_property
     def curves(self) -> list[Curves]:

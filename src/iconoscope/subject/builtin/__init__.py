@@ -43,4 +43,9 @@ BUILTIN = {
         "the same two makes of car on backgrounds that tell nothing: it learned the car",
         _HERE / "weights" / "cars-honest.safetensors",
     ),
+    "cifar10": Builtin(
+        "iconoscope.subject.builtin.cifar10:cifar_network",
+        "the ten classes of CIFAR-10, of 32x32 pixels",
+        _HERE / "weights" / "cifar10.safetensors",
+    ),
 }

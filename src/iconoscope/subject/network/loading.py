@@ -57,7 +57,7 @@ def load_network(
     Parameters
     ----------
     network
-        A built-in network (cars, cars-honest), path/to/file.py:factory, or in Python a torch.nn.Module.
+        A built-in network (cars, cars-honest, cifar10), path/to/file.py:factory, or in Python a torch.nn.Module.
     checkpoint
         Its weights: a safetensors file, or a state dict saved by torch.
     classes

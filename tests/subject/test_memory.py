@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from iconoscope.errors import QuestionError
-from iconoscope.occlusion.ledger import Ledger
-from iconoscope.occlusion.memory import read_memory
+from iconoscope.subject.ledger import Ledger
+from iconoscope.subject.memory import read_memory
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Technique 2: input optimisation. Pictures of what a unit looks for.
+
+Objective x parameterization x transforms x regularizers x loop, one file each, as in lucid.
+"""
+
+from iconoscope.optimization.colour import square_root
+from iconoscope.optimization.dream import dream
+from iconoscope.optimization.objective import Objective, direction, interpolate, region, unit
+from iconoscope.optimization.optimize import compare_styles, optimize
+from iconoscope.optimization.parameterization import Fourier, Network2D, Phase, Pixels, Pyramid, natural_magnitude
+from iconoscope.optimization.regularizers import L1, L2, Alignment, Frequency, OutOfRange, TotalVariation
+from iconoscope.optimization.style import STYLES, Style
+from iconoscope.optimization.transforms import Transforms
+
+__all__ = [
+    "L1",
+    "L2",
+    "STYLES",
+    "Alignment",
+    "Fourier",
+    "Frequency",
+    "Network2D",
+    "Objective",
+    "OutOfRange",
+    "Phase",
+    "Pixels",
+    "Pyramid",
+    "Style",
+    "TotalVariation",
+    "Transforms",
+    "compare_styles",
+    "direction",
+    "dream",
+    "interpolate",
+    "natural_magnitude",
+    "optimize",
+    "region",
+    "square_root",
+    "unit",
+]

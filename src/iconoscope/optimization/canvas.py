@@ -1,0 +1,97 @@
+"""From what is optimised to a picture of 0..1: colours are put together, and limits kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.optimization.parameterization import Draws, Field, Parameterization, Shape
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LIMITS", "Canvas", "paint_on"]
+
+NEAREST = 1e-3
+"""A picture to begin at is kept so far from 0 and 1, where the sigmoid ends; a quarter of a grey level of 8 bits."""
+
+
+def _within_sigmoid(raw: torch.Tensor) -> torch.Tensor:
+    return raw.sigmoid()
+
+
+def _within_penalty(raw: torch.Tensor) -> torch.Tensor:
+    return raw + 0.5
+
+
+def _from_sigmoid(picture: torch.Tensor) -> torch.Tensor:
+    return picture.clamp(NEAREST, 1 - NEAREST).logit()
+
+
+def _from_penalty(picture: torch.Tensor) -> torch.Tensor:
+    return picture - 0.5
+
+
+LIMITS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]] = {
+    "sigmoid": (_within_sigmoid, _from_sigmoid),
+    "penalty": (_within_penalty, _from_penalty),
+}
+"""How colours are kept in 0..1, and the way back: by a sigmoid; or not at all, and what lies outside costs something."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Pictures while they are being made."""
+
+    field: Field
+    root: torch.Tensor
+    limits: str
+
+    def picture(self) -> torch.Tensor:
+        """Give the pictures (n, channels, height, width); with the limits `penalty` they may leave 0..1."""
+        import torch
+
+        coloured = torch.einsum("ij,njhw->nihw", self.root, self.field.raw())
+        return LIMITS[self.limits][0](coloured)
+
+
+def paint_on(
+    parameterization: Parameterization,
+    shape: Shape,
+    draws: Draws,
+    start: torch.Tensor | None,
+    *,
+    root: NDArray[np.float64],
+    limits: str,
+) -> Canvas:
+    """Begin pictures at noise, or at pictures of 0..1.
+
+    Parameters
+    ----------
+    parameterization
+        How they are written down.
+    shape
+        Pictures, channels, height, width.
+    draws
+        A source of random numbers for each.
+    start
+        (pictures, channels, height, width), 0..1, or None.
+    root
+        (channels, channels) root of the colours' covariance. It is scaled so that its longest column is one.
+    limits
+        A key of `LIMITS`.
+    """
+    import torch
+
+    if root.shape != (shape[1], shape[1]):
+        raise QuestionError(f"The root of the colours' covariance is {root.shape}, and there are {shape[1]} channels.")
+    scaled = torch.from_numpy(root / np.linalg.norm(root, axis=0).max()).float()
+    raw = None
+    if start is not None:
+        raw = torch.einsum("ij,njhw->nihw", torch.linalg.inv(scaled.double()).float(), LIMITS[limits][1](start))
+    return Canvas(parameterization.begin(shape, draws, raw), scaled, limits)

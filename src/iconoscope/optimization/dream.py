@@ -1,0 +1,183 @@
+"""DeepDream: a photograph in which a layer sees more of whatever it sees, from coarse to fine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iconoscope import __version__
+from iconoscope.errors import QuestionError
+from iconoscope.optimization.objective import Objective, objectives
+from iconoscope.results import Question, Visualization
+from iconoscope.subject.network import Network
+from iconoscope.subject.unit import Unit
+
+if TYPE_CHECKING:
+    from iconoscope.optimization.start import StartLike
+
+__all__ = ["dream"]
+
+LEAST = 48
+"""Pixels of the short side of the coarsest octave."""
+
+
+def dream(
+    network: Network,
+    image: StartLike,
+    unit: str | Unit | Objective,
+    *,
+    octaves: int = 4,
+    ratio: float = 1.4,
+    steps: int = 20,
+    rate: float = 0.01,
+    jitter: float = 8.0,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Visualization:
+    """Let a layer see more of what it sees in a photograph (DeepDream: Mordvintsev, Olah and Tyka 2015).
+
+    The pixels follow the gradient of the mean of the squares of the layer's activations, in steps of one length. First the
+    photograph is small, so that what grows in it is large; then larger and larger, with what has grown put into it.
+
+    Parameters
+    ----------
+    network
+        The network, which must take images of other sizes than its own.
+    image
+        A photograph, or several.
+    unit
+        A layer, or what else `optimize` can be asked for.
+    octaves
+        How many sizes; fewer if the smallest were under 48 pixels.
+    ratio
+        How much larger each is than the one before it.
+    steps
+        In each size.
+    rate
+        Length of a step: the mean change of a pixel of 0..1.
+    jitter
+        Pixels that the picture is shifted by at most, anew in every step.
+    size
+        Side of the picture, or height and width; that of the network's input if not given.
+    seed
+        Of the shifts.
+
+    Returns
+    -------
+    Visualization
+        One picture for each photograph; `objective` holds the steps of all octaves, one after another.
+
+    Raises
+    ------
+    QuestionError
+        If a setting makes no sense, or no photograph is given.
+    NetworkError
+        If the network does not take images of these sizes.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> net = ico.load_network("cars-honest", device="cpu")
+    >>> found = ico.dream(net, ico.demo_images(2, seed=1)[0], "conv3", octaves=2, steps=2)
+    >>> found.images.shape, found.objective.shape
+    ((1, 96, 96, 3), (1, 4))
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    from iconoscope.optimization.canvas import paint_on
+    from iconoscope.optimization.loop import ascend, normalised, score
+    from iconoscope.optimization.parameterization import Pixels
+    from iconoscope.optimization.scores import Scores
+    from iconoscope.optimization.start import read_start
+    from iconoscope.optimization.transforms import Transforms
+
+    if octaves < 1 or steps < 1 or ratio <= 1 or rate <= 0 or seed < 0:
+        raise QuestionError(
+            f"octaves={octaves} and steps={steps} must be at least 1, ratio={ratio} over 1, rate={rate} over 0 and "
+            f"seed={seed} at least 0."
+        )
+    pair = (size, size) if isinstance(size, int) else size
+    start, sides = read_start(image, network.preprocessing, pair)
+    if start.pictures is None:
+        raise QuestionError("A dream begins with a photograph, and none was given.")
+    objective, *others = objectives(network, unit)
+    if others:
+        raise QuestionError(f"{unit!r} is {1 + len(others)} units; a dream is of one.")
+    original = start.pictures
+    count, channels = original.shape[:2]
+    moves = Transforms(jitter=jitter, rotation=0, scale=(1, 1))
+    draws = [torch.Generator().manual_seed(seed + place) for place in range(count)]
+    grown = torch.zeros_like(original)
+    reached = []
+    with network.questioned():
+        scores = Scores([objective] * count, network.device)
+        for octave in _octaves(sides, octaves, ratio):
+            base = interpolate(original, octave, mode="bilinear", antialias=True)
+            begun = (base + interpolate(grown, octave, mode="bilinear")).clamp(0, 1)
+            canvas = paint_on(
+                Pixels(), (count, channels, *octave), draws, begun, root=np.eye(channels), limits="penalty"
+            )
+            found = ascend(
+                network,
+                scores,
+                canvas,
+                transforms=moves,
+                numbers=moves.draw(steps, draws),
+                regularizers=(),
+                stepper=normalised(rate),
+                steps=steps,
+                frames=3,
+                size=octave,
+            )
+            grown = found.pictures - base
+            reached.append(found)
+            if not found.ended:
+                break
+        last = interpolate(reached[-1].pictures, sides, mode="bilinear").clamp(0, 1)
+        shown = interpolate(last, network.preprocessing.size, mode="bilinear", antialias=True)
+        activation = score(network, scores, shown)
+    frames = torch.stack([interpolate(each.frames[:, -1], sides, mode="bilinear").clamp(0, 1) for each in reached], 1)
+
+    def as_array(pictures: torch.Tensor) -> np.ndarray:
+        return np.ascontiguousarray(pictures.movedim(-3, -1).cpu().numpy())
+
+    return Visualization(
+        question=Question(
+            technique="dream",
+            network=network.name,
+            weights=network.digest(),
+            subject=start.name,
+            pixels=start.digest,
+            unit=str(objective),
+            settings={
+                "preprocessing": network.preprocessing.to_json(),
+                "size": sides,
+                "octaves": octaves,
+                "ratio": ratio,
+                "steps": steps,
+                "rate": rate,
+                "jitter": jitter,
+                "seed": seed,
+            },
+            version=__version__,
+        ),
+        images=as_array(last),
+        units=(str(objective),) * count,
+        objective=torch.cat([each.scores for each in reached], 1).cpu().numpy(),
+        last_gradient=as_array(interpolate(reached[-1].gradient, sides, mode="bilinear")),
+        frames=(as_array(torch.cat([original[:, None], frames], 1)) * 255).round().astype(np.uint8),
+        activation=activation.cpu().numpy(),
+        moved_activation=np.full(count, np.nan, np.float32),
+        natural_activation=np.full(count, np.nan, np.float32),
+        dead=np.zeros(count, bool),
+        start=start.name,
+        style=f"DeepDream: {len(reached)} octaves of {steps} steps",
+    )
+
+
+def _octaves(size: tuple[int, int], octaves: int, ratio: float) -> list[tuple[int, int]]:
+    """Give the sizes, the smallest first."""
+    found = [(round(size[0] / ratio**power), round(size[1] / ratio**power)) for power in range(octaves)]
+    return [each for each in reversed(found) if min(each) >= LEAST or each == size]

@@ -1,0 +1,181 @@
+"""The loop: look at the pictures through the network, and change what they are made of so that it answers more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from iconoscope.errors import NonFiniteError
+from iconoscope.optimization.canvas import Canvas
+from iconoscope.optimization.regularizers import Regularizer, charged
+from iconoscope.optimization.scores import Scores
+from iconoscope.optimization.transforms import Transforms
+from iconoscope.progress import track
+from iconoscope.subject.network.network import Network
+from iconoscope.subject.reading import frozen, reading
+
+__all__ = ["Reached", "Stepper", "ascend", "score"]
+
+Stepper = Callable[[Sequence[torch.Tensor]], Callable[[], None]]
+"""From the tensors that are optimised to a function that goes one step along their gradients."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What the loop has come to.
+
+    Attributes
+    ----------
+    pictures : torch.Tensor
+        (pictures, channels, height, width), 0..1.
+    scores : torch.Tensor
+        (pictures, steps) the objective at every step that was done, before a ReLU if one follows.
+    gradient : torch.Tensor
+        Of the scores with respect to the pictures, at the last step, like them.
+    frames : torch.Tensor
+        (pictures, frames, channels, height, width) what the pictures were like on the way, the first and the last included.
+    ended : bool
+        Whether all steps were done; else somebody pressed Ctrl-C.
+    """
+
+    pictures: torch.Tensor
+    scores: torch.Tensor
+    gradient: torch.Tensor
+    frames: torch.Tensor
+    ended: bool
+
+
+def ascend(
+    network: Network,
+    scores: Scores,
+    canvas: Canvas,
+    *,
+    transforms: Transforms | None,
+    numbers: torch.Tensor | None,
+    regularizers: Sequence[Regularizer],
+    stepper: Stepper,
+    steps: int,
+    frames: int,
+    diversity: float = 0.0,
+    cap: float | None = None,
+    size: tuple[int, int] | None = None,
+) -> Reached:
+    """Change the pictures on a canvas, step by step, so that their scores rise.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode; no gradients are asked of its weights.
+    scores
+        What each picture is asked for.
+    canvas
+        The pictures, which are changed.
+    transforms, numbers
+        What happens to the pictures before the network sees them, and the random numbers for it, (steps, pictures, ...).
+    regularizers
+        What they are charged for.
+    stepper
+        How a step is made of a gradient.
+    steps, frames
+        How many steps, and how many pictures on the way are kept.
+    diversity
+        What it costs, in scores, that pictures of one objective are alike at its layer.
+    cap
+        The score beyond which nothing more is asked for.
+    size
+        Height and width of what the network is shown; that of its preprocessing if not given.
+
+    Raises
+    ------
+    NonFiniteError
+        If the network answers NaN or infinity; it says at which step.
+    """
+    mean, std = (
+        torch.tensor(values, device=network.device)[:, None, None]
+        for values in (network.preprocessing.mean, network.preprocessing.std)
+    )
+    step = stepper(canvas.field.tensors)
+    at = set(torch.linspace(0, steps, max(2, frames)).round().int().tolist())
+    kept: list[torch.Tensor] = []
+    found: list[torch.Tensor] = []
+    picture = canvas.picture()
+    gradient = torch.zeros_like(picture)
+    ended = False
+    try:
+        with frozen(network.module), reading(network, scores.layers, rectified=False) as read, torch.enable_grad():
+            for number in track(range(steps), "optimizing", told=lambda: f"{float(found[-1].mean()):.3g}"):
+                picture = canvas.picture()
+                if number in at:
+                    kept.append(picture.detach().clamp(0, 1))
+                shown = picture.to(network.device)
+                if number == steps - 1:
+                    shown.retain_grad()
+                if transforms is not None and numbers is not None:
+                    moved = transforms(shown, size or network.preprocessing.size, numbers[number])
+                else:
+                    moved = shown
+                answers = read(((moved - mean) / std).contiguous(memory_format=torch.channels_last))
+                values = scores(answers)
+                found.append(values.detach())
+                if not bool(values.isfinite().all()):
+                    raise NonFiniteError(f"{network.name} answers NaN or infinity at step {number + 1} of {steps}.")
+                asked = values if cap is None else values.clamp(max=cap)
+                loss = charged(regularizers, shown).sum() - asked.sum()
+                if diversity:
+                    loss = loss + diversity * scores.likeness(answers).sum()
+                loss.backward()
+                if number == steps - 1:
+                    assert shown.grad is not None
+                    gradient = -shown.grad
+                step()
+        ended = True
+    except KeyboardInterrupt:
+        if not found:
+            raise
+    last = canvas.picture().detach().clamp(0, 1)
+    kept.append(last)
+    return Reached(last, torch.stack(found, 1), gradient.detach(), torch.stack(kept, 1), ended)
+
+
+def adam(rate: float) -> Stepper:
+    """Adam (Kingma and Ba 2015)."""
+
+    def begin(tensors: Sequence[torch.Tensor]) -> Callable[[], None]:
+        optimizer = torch.optim.Adam(list(tensors), lr=rate, fused=all(each.is_floating_point() for each in tensors))
+
+        def step() -> None:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+        return step
+
+    return begin
+
+
+def normalised(size: float) -> Stepper:
+    """Go steps whose mean size does not depend on the gradient's (DeepDream: Mordvintsev, Olah and Tyka 2015)."""
+
+    def begin(tensors: Sequence[torch.Tensor]) -> Callable[[], None]:
+        def step() -> None:
+            for each in tensors:
+                assert each.grad is not None
+                scale = each.grad.flatten(1).abs().mean(1).clamp_min(1e-12)
+                with torch.no_grad():
+                    each.sub_(size * each.grad / scale.view(-1, *[1] * (each.ndim - 1)))
+                each.grad = None
+
+        return step
+
+    return begin
+
+
+@torch.inference_mode()
+def score(network: Network, scores: Scores, pictures: torch.Tensor) -> torch.Tensor:
+    """Give the scores (n,) of pictures (n, channels, height, width) of 0..1 as they are, behind the ReLU if one follows."""
+    mean, std = (
+        torch.tensor(values)[:, None, None] for values in (network.preprocessing.mean, network.preprocessing.std)
+    )
+    with reading(network, scores.layers) as read:
+        return scores(read(((pictures - mean) / std).to(network.device)))

@@ -1,0 +1,305 @@
+"""What a picture is asked for: units, directions and regions, added, subtracted and scaled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError, UnitError
+from iconoscope.subject.network.network import Network
+from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit, parse_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["Objective", "ObjectiveLike", "Target", "Term", "direction", "interpolate", "objectives", "region", "unit"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one term of an objective reads.
+
+    Attributes
+    ----------
+    unit : LayerUnit or ClassUnit
+        A unit; with a direction, its layer.
+    rows, columns : tuple of int or None
+        The first and the last row and column of a channel's map, if only a part of it is asked.
+    vector : tuple of float or None
+        A direction in the space of the layer's channels.
+    cosine : float
+        The power of the cosine with the direction that the dot product is weighted with.
+    """
+
+    unit: Unit
+    rows: tuple[int, int] | None = None
+    columns: tuple[int, int] | None = None
+    vector: tuple[float, ...] | None = None
+    cosine: float = 0.0
+
+    def __str__(self) -> str:
+        text = str(self.unit)
+        if self.rows is not None and self.columns is not None:
+            text += f"[{self.rows[0]}-{self.rows[1]},{self.columns[0]}-{self.columns[1]}]"
+        if self.vector is not None:
+            digest = hash_of(self.vector)
+            text += f" along {digest}" + (f" (cosine^{self.cosine:g})" if self.cosine else "")
+        return text
+
+
+def hash_of(values: Sequence[float]) -> str:
+    """Give a short digest of numbers."""
+    import hashlib
+
+    return hashlib.sha256(np.asarray(values, np.float64).tobytes()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A target with its weight."""
+
+    weight: float
+    target: Target
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A sum of targets with weights, to be made as large as possible.
+
+    Examples
+    --------
+    >>> str(2 * unit("logit:bird") - unit("logit:truck"))
+    '2*logit:bird - logit:truck'
+    >>> str(-unit("layer1:3"))
+    '-layer1:3'
+    """
+
+    terms: tuple[Term, ...]
+
+    def __add__(self, other: ObjectiveLike) -> Objective:
+        return Objective((*self.terms, *read_objective(other).terms))
+
+    def __radd__(self, other: ObjectiveLike | int) -> Objective:
+        # `sum` begins with 0.
+        return self if isinstance(other, int) else read_objective(other) + self
+
+    def __sub__(self, other: ObjectiveLike) -> Objective:
+        return self + -read_objective(other)
+
+    def __neg__(self) -> Objective:
+        return -1.0 * self
+
+    def __mul__(self, factor: float) -> Objective:
+        return Objective(tuple(replace(term, weight=term.weight * factor) for term in self.terms))
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        text = ""
+        for term in self.terms:
+            sign = ("-" if term.weight < 0 else "") if not text else (" - " if term.weight < 0 else " + ")
+            size = abs(term.weight)
+            text += sign + ("" if size == 1 else f"{size:g}*") + str(term.target)
+        return text
+
+    def resolved(self, network: Network) -> Objective:
+        """Give the objective with full names of layers and classes.
+
+        Raises
+        ------
+        UnitError
+            If the network has no such layer or class.
+        """
+        return Objective(
+            tuple(
+                replace(term, target=replace(term.target, unit=network.resolve(term.target.unit)))
+                for term in self.terms
+            )
+        )
+
+
+ObjectiveLike = Objective | Unit | str
+"""An objective, a unit, or either as it is written: ``"2*logit:bird - logit:truck"``."""
+
+
+def unit(name: str | Unit) -> Objective:
+    """Give the objective that asks for one unit: the mean of a channel, a neuron, a logit, a probability, a whole layer.
+
+    A whole layer is asked for the mean of the squares of its activations (DeepDream: Mordvintsev, Olah and Tyka 2015). A
+    probability is asked for by its logarithm, which has the same maximum and does not go flat on the way there.
+
+    Parameters
+    ----------
+    name
+        The unit: ``logit:bird``, ``layer2.0.conv1:17``.
+
+    Examples
+    --------
+    >>> str(unit("logit:bird") + 0.5 * unit("layer1:3"))
+    'logit:bird + 0.5*layer1:3'
+    """
+    return Objective((Term(1.0, Target(parse_unit(name))),))
+
+
+def region(name: str | Unit, rows: tuple[int, int], columns: tuple[int, int]) -> Objective:
+    """Ask for the mean of a channel over a part of its map.
+
+    Parameters
+    ----------
+    name
+        A channel: ``layer2.0.conv1:17``.
+    rows, columns
+        The first and the last, from 0.
+
+    Examples
+    --------
+    >>> str(region("layer2.0.conv1:17", (0, 3), (4, 7)))
+    'layer2.0.conv1:17[0-3,4-7]'
+    """
+    parsed = parse_unit(name)
+    if not isinstance(parsed, LayerUnit) or parsed.channel is None or parsed.position is not None:
+        raise QuestionError(f"{name} is not a channel; a region is a part of a channel's map.")
+    if not (0 <= rows[0] <= rows[1] and 0 <= columns[0] <= columns[1]):
+        raise QuestionError(f"rows={rows} and columns={columns} must be a first and a last, from 0.")
+    return Objective((Term(1.0, Target(parsed, rows, columns)),))
+
+
+def direction(layer: str, vector: ArrayLike, *, cosine: float = 0.0) -> Objective:
+    """Ask for a direction in the space of a layer's channels: the dot product with it, in the mean over all places.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    vector
+        (channels,).
+    cosine
+        Weigh the dot product with this power of the cosine between the two, so that the picture is about the direction and
+        little else (Carter et al. 2019, "Activation Atlas"); 0 does not.
+
+    Examples
+    --------
+    >>> str(direction("layer1", [0.0, 1.0], cosine=2)).startswith("layer1 along ")
+    True
+    """
+    values = np.asarray(vector, np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all() or not values.any():
+        raise QuestionError(f"A direction is a vector of finite numbers that are not all zero; {vector!r} is not.")
+    if cosine < 0:
+        raise QuestionError(f"cosine={cosine} must be at least 0.")
+    parsed = parse_unit(layer)
+    if not isinstance(parsed, LayerUnit) or parsed.channel is not None:
+        raise QuestionError(f"{layer} is not a layer; a direction lies in the space of a layer's channels.")
+    return Objective((Term(1.0, Target(parsed, vector=tuple(values.tolist()), cosine=cosine)),))
+
+
+def interpolate(first: ObjectiveLike, last: ObjectiveLike, steps: int) -> list[Objective]:
+    """Go from one objective to another in a number of steps, both ends included.
+
+    Parameters
+    ----------
+    first, last
+        The ends: objectives, units, or texts.
+    steps
+        How many objectives there are, at least 2.
+
+    Returns
+    -------
+    list of Objective
+        For `optimize`; with an `Alignment` among the regularizers neighbouring pictures stay alike.
+
+    Examples
+    --------
+    >>> [str(each) for each in interpolate("logit:0", "logit:1", 3)]
+    ['logit:0', '0.5*logit:0 + 0.5*logit:1', 'logit:1']
+    """
+    if steps < 2:
+        raise QuestionError(f"steps={steps} must be at least 2.")
+    start, end = read_objective(first), read_objective(last)
+    shares = [place / (steps - 1) for place in range(steps)]
+    return [start, *((1 - share) * start + share * end for share in shares[1:-1]), end]
+
+
+_TERM = re.compile(r"\s*(?P<sign>[+-])?\s*(?:(?P<factor>\d+(?:\.\d+)?)\s*\*\s*)?(?P<unit>.+?)\s*(?=$|\s[+-]\s)")
+
+
+def read_objective(given: ObjectiveLike) -> Objective:
+    """Read an objective as it is written.
+
+    Raises
+    ------
+    UnitError
+        If a part of it is not a unit.
+
+    Examples
+    --------
+    >>> str(read_objective("2*logit:bird - logit:truck + 0.5*layer2.0.conv1:17"))
+    '2*logit:bird - logit:truck + 0.5*layer2.0.conv1:17'
+    """
+    if isinstance(given, Objective):
+        return given
+    if not isinstance(given, str):
+        return unit(given)
+    terms: list[Term] = []
+    place = 0
+    while place < len(given.rstrip()):
+        found = _TERM.match(given, place)
+        if found is None or (terms and not found["sign"]):
+            raise UnitError(f"{given!r} is not an objective.", hint='Write "2*logit:bird - logit:truck".')
+        weight = float(found["factor"] or 1) * (-1 if found["sign"] == "-" else 1)
+        terms.append(Term(weight, Target(parse_unit(found["unit"]))))
+        place = found.end()
+    if not terms:
+        raise UnitError("An empty text names no unit.", hint='Write "logit:bird", or "2*logit:bird - logit:truck".')
+    return Objective(tuple(terms))
+
+
+_RANGE = re.compile(r"(?P<layer>[\w.\-]+):(?:(?P<first>\d+)-(?P<last>\d+)|(?P<all>\*))")
+
+
+def objectives(network: Network, asked: Any) -> list[Objective]:
+    """Read one objective or many, and resolve them: ``layer3.2.conv2:0-63`` and ``layer3.2.conv2:*`` are many.
+
+    Raises
+    ------
+    UnitError
+        If the network has no such unit.
+    """
+    found: list[Objective] = []
+    for each in [asked] if isinstance(asked, str | Objective | LayerUnit | ClassUnit) else list(asked):
+        match = _RANGE.fullmatch(each.strip()) if isinstance(each, str) else None
+        if match is None:
+            found.append(read_objective(each).resolved(network))
+            continue
+        layer = network.resolve(match["layer"])
+        assert isinstance(layer, LayerUnit)
+        channels = _channels(network, layer.layer)
+        first, last = (0, channels - 1) if match["all"] else (int(match["first"]), int(match["last"]))
+        if not first <= last < channels:
+            raise UnitError(f"{layer.layer} has no channels {first} to {last}: its channels are 0 to {channels - 1}.")
+        found += [unit(LayerUnit(layer.layer, channel)) for channel in range(first, last + 1)]
+    if not found:
+        raise UnitError("No unit was asked for.")
+    return found
+
+
+def _channels(network: Network, layer: str) -> int:
+    """Give how many channels a layer answers."""
+    import torch
+
+    from iconoscope.subject.response import activations
+
+    height, width = network.preprocessing.size
+    blank = torch.zeros(1, len(network.preprocessing.mean), height, width, device=network.device)
+    with network.questioned(), torch.inference_mode():
+        return activations(network, blank, layer).shape[1]
+
+
+def vectors(targets: Sequence[Target]) -> NDArray[np.float32]:
+    """Give the directions of targets (targets, channels)."""
+    return np.array([target.vector for target in targets], np.float32)

@@ -1,0 +1,186 @@
+"""How well each picture of a batch answers its own objective, all in one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from iconoscope.errors import UnitError
+from iconoscope.optimization.objective import Objective, Target, vectors
+from iconoscope.subject.reading import LOGITS
+from iconoscope.subject.unit import ClassUnit, LayerUnit
+
+__all__ = ["Scores"]
+
+LEAST_COSINE = 0.1
+"""The cosine counts as at least this, or a picture that points nowhere near the direction would get no gradient."""
+
+BELOW_ZERO = 0.1
+"""What a place of a channel's map counts where it is below zero. Filters of edges and textures sum up to nothing, so the plain
+mean of what comes out of a convolution knows only of brightness and of the border; and where a ReLU follows, what is below zero
+is as good as nothing, but must still say in what direction up is."""
+
+Read = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From a layer's answer and the pictures asked about to one value for each of them."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Terms that are read in the same way, of several pictures."""
+
+    layer: str
+    pictures: torch.Tensor
+    weights: torch.Tensor
+    read: Read
+
+
+class Scores:
+    """The objectives of the pictures of a batch, sorted by what is read of the network.
+
+    Parameters
+    ----------
+    objectives
+        Resolved, one for each picture.
+    device
+        Where the network is.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], device: torch.device) -> None:
+        self.count = len(objectives)
+        found: dict[tuple[object, ...], list[tuple[int, float, Target]]] = {}
+        for picture, objective in enumerate(objectives):
+            for term in objective.terms:
+                found.setdefault(_way(term.target), []).append((picture, term.weight, term.target))
+        self._groups = [
+            _Group(
+                str(way[0]),
+                torch.tensor([picture for picture, _, _ in terms], device=device),
+                torch.tensor([weight for _, weight, _ in terms], device=device),
+                _reader([target for _, _, target in terms], device),
+            )
+            for way, terms in found.items()
+        ]
+        self._same = torch.tensor(
+            [
+                [here != there and one == other for there, other in enumerate(objectives)]
+                for here, one in enumerate(objectives)
+            ],
+            device=device,
+        )
+        self.layers = tuple(dict.fromkeys(group.layer for group in self._groups))
+        """The layers that must be read."""
+
+    def __call__(self, answers: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Give the scores (pictures,) from what the layers answer to all pictures.
+
+        Raises
+        ------
+        UnitError
+            If a layer has no such channel or place, or is not one of maps or vectors.
+        """
+        scores = torch.zeros(self.count, device=self._groups[0].weights.device)
+        for group in self._groups:
+            answer = answers[group.layer].float()
+            if answer.ndim not in (2, 4):
+                raise UnitError(
+                    f"{group.layer or 'the network'} answers {tuple(answer.shape)}; units are read from maps (images, "
+                    "channels, rows, columns) and vectors (images, channels)."
+                )
+            values = group.read(answer, group.pictures)
+            scores = scores.index_add(0, group.pictures, values * group.weights)
+        return scores
+
+    def likeness(self, answers: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Say how alike pictures of one objective are (pictures,): the mean cosine of the Gram matrices of what layers answer.
+
+        Gram matrices hold what is there and forget where (Gatys, Ecker and Bethge 2015), so a picture that is moved is the
+        same picture.
+        """
+        total = torch.zeros(self.count, device=self._same.device)
+        for layer in self.layers:
+            flat = answers[layer].float().flatten(2) if answers[layer].ndim == 4 else answers[layer].float()[:, :, None]
+            gram = torch.nn.functional.normalize(torch.bmm(flat, flat.transpose(1, 2)).flatten(1), dim=1)
+            total = total + ((gram @ gram.T) * self._same).sum(1) / self._same.sum(1).clamp_min(1)
+        return total / len(self.layers)
+
+
+def _way(target: Target) -> tuple[object, ...]:
+    """Give what terms must have in common to be read together."""
+    if isinstance(target.unit, ClassUnit):
+        return LOGITS, target.unit.kind
+    whole = target.unit.channel is None
+    return (
+        target.unit.layer,
+        whole,
+        target.unit.position,
+        target.rows,
+        target.columns,
+        target.cosine,
+        target.vector is None,
+    )
+
+
+def _reader(targets: Sequence[Target], device: torch.device) -> Read:
+    first = targets[0]
+    if isinstance(first.unit, ClassUnit):
+        classes = torch.tensor([t.unit.index for t in targets if isinstance(t.unit, ClassUnit)], device=device)
+        return _logit(classes) if first.unit.kind == "logit" else _probability(classes)
+    if first.vector is not None:
+        return _along(torch.from_numpy(vectors(targets)).to(device), first.cosine, first.unit)
+    if first.unit.channel is None:
+        return lambda answer, pictures: answer[pictures].flatten(1).square().mean(1)
+    channels = [target.unit.channel for target in targets if isinstance(target.unit, LayerUnit)]
+    return _channel(torch.tensor(channels, device=device), first)
+
+
+def _logit(classes: torch.Tensor) -> Read:
+    return lambda answer, pictures: answer[pictures, classes]
+
+
+def _probability(classes: torch.Tensor) -> Read:
+    return lambda answer, pictures: answer.log_softmax(1)[pictures, classes]
+
+
+def _channel(channels: torch.Tensor, target: Target) -> Read:
+    assert isinstance(target.unit, LayerUnit)
+    layer, position, most = target.unit.layer, target.unit.position, int(channels.max())
+
+    def read(answer: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+        if most >= answer.shape[1]:
+            raise UnitError(f"{layer} has no channel {most}: its channels are 0 to {answer.shape[1] - 1}.")
+        chosen = answer[pictures, channels]
+        if chosen.ndim == 1:
+            if position is not None or target.rows is not None:
+                raise UnitError(f"{layer} is a vector: it has no positions.")
+            return chosen
+        rows, columns = chosen.shape[1:]
+        if position is not None:
+            row, column = (rows // 2, columns // 2) if position == "center" else position
+            if row >= rows or column >= columns:
+                raise UnitError(f"{layer} has no position {row},{column}: its maps are {rows}x{columns}.")
+            return chosen[:, row, column]
+        if target.rows is not None and target.columns is not None:
+            if target.rows[1] >= rows or target.columns[1] >= columns:
+                raise UnitError(f"{target} lies outside of the maps of {layer}, which are {rows}x{columns}.")
+            chosen = chosen[:, target.rows[0] : target.rows[1] + 1, target.columns[0] : target.columns[1] + 1]
+        return torch.nn.functional.leaky_relu(chosen, BELOW_ZERO).mean((1, 2))
+
+    return read
+
+
+def _along(directions: torch.Tensor, cosine: float, unit: LayerUnit) -> Read:
+    def read(answer: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+        if answer.shape[1] != directions.shape[1]:
+            raise UnitError(
+                f"{unit.layer} has {answer.shape[1]} channels, and the direction {directions.shape[1]} numbers."
+            )
+        chosen = answer[pictures].flatten(2) if answer.ndim == 4 else answer[pictures][:, :, None]
+        dot = torch.einsum("ncp,nc->np", chosen, directions)
+        if cosine:
+            lengths = chosen.norm(dim=1) * directions.norm(dim=1)[:, None]
+            dot = dot * (dot / lengths.clamp_min(1e-6)).clamp_min(LEAST_COSINE) ** cosine
+        return dot.mean(1)
+
+    return read

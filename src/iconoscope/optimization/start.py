@@ -1,0 +1,108 @@
+"""What pictures begin as: noise, a colour, or pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.subject.images import Image, Images, load_images
+from iconoscope.subject.network.preprocessing import Preprocessing
+
+__all__ = ["Start", "StartLike", "read_start"]
+
+StartLike = str | Path | Image | Images | NDArray[Any] | Sequence[Any]
+"""``noise``, a colour (``grey``, ``#ff8800``), or images: a file, a folder, arrays, PIL images."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What pictures begin as.
+
+    Attributes
+    ----------
+    name : str
+        In words.
+    pictures : torch.Tensor or None
+        (pictures, channels, height, width) of 0..1, or None for noise.
+    names : tuple of str
+        Of the pictures, if they are images.
+    """
+
+    name: str
+    pictures: torch.Tensor | None = None
+    names: tuple[str, ...] = ("",)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the pictures; empty for noise."""
+        return "" if self.pictures is None else hashlib.sha256(self.pictures.numpy().tobytes()).hexdigest()
+
+
+def read_start(
+    given: StartLike, preprocessing: Preprocessing, size: tuple[int, int] | None
+) -> tuple[Start, tuple[int, int]]:
+    """Read what pictures begin as, and how large they are.
+
+    Parameters
+    ----------
+    given
+        See `StartLike`.
+    preprocessing
+        Fits images to the network, if no size is given.
+    size
+        Height and width, or None.
+
+    Raises
+    ------
+    QuestionError
+        If it is none of them.
+    ImagesError
+        If no image can be read.
+    """
+    side = size or preprocessing.size
+    channels = len(preprocessing.mean)
+    if isinstance(given, str) and given == "noise":
+        return Start("noise"), side
+    colour = _colour(given) if isinstance(given, str) else None
+    if colour is not None:
+        if channels != 3:
+            raise QuestionError(
+                f"start={given!r} is a colour, and the network has {channels} channels.", hint="Give noise."
+            )
+        picture = torch.tensor(colour)[None, :, None, None].expand(1, 3, *side).contiguous()
+        return Start(str(given), picture), side
+    if isinstance(given, str) and not Path(given).expanduser().exists():
+        raise QuestionError(
+            f"start={given!r} is neither noise, a colour, nor a file.", hint="Give noise, grey, #ff8800 or an image."
+        )
+    images = load_images(given)
+    fitted = (
+        preprocessing
+        if size is None
+        else Preprocessing(
+            size=size, mean=preprocessing.mean, std=preprocessing.std, interpolation=preprocessing.interpolation
+        )
+    )
+    readable = list(images.readable())
+    pixels = np.stack([fitted.fit(image.pixels) for image in readable])
+    pictures = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
+    names = tuple(image.id for image in readable)
+    return Start(names[0] if len(names) == 1 else f"{len(names)} images", pictures, names), side
+
+
+def _colour(text: str) -> tuple[float, float, float] | None:
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        return None
+    return red / 255, green / 255, blue / 255

@@ -1,0 +1,137 @@
+"""How pictures are made: a parameterization, transforms, regularizers, colours, limits and an optimiser, put together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError, nearest
+from iconoscope.optimization.canvas import LIMITS
+from iconoscope.optimization.colour import IMAGENET, plain
+from iconoscope.optimization.parameterization import Fourier, Parameterization, Pixels
+from iconoscope.optimization.regularizers import Frequency, OutOfRange, Regularizer, TotalVariation
+from iconoscope.optimization.transforms import Transforms
+
+__all__ = ["STYLES", "Style", "read_style"]
+
+LARGE = 100
+"""Pixels of the short side from which on pictures are moved further, as what is seen in them is larger."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Style:
+    """All that decides what a picture will look like, but what it is asked for.
+
+    Attributes
+    ----------
+    parameterization : Parameterization
+        How pictures are written down.
+    transforms : Transforms, "auto" or None
+        How they are moved before the network sees them; "auto" is what suits their size; None leaves them as they are.
+    regularizers : tuple of Regularizer
+        What they are charged for.
+    colours : ndarray or None
+        (channels, channels) a root of the covariance of colours, as `square_root` gives it; None: that of ImageNet for three
+        channels, else plain ones.
+    limits : str
+        A key of `LIMITS`: how colours are kept in 0..1.
+    rate : float or None
+        Step size of Adam; None: what suits the parameterization.
+    """
+
+    parameterization: Parameterization = field(default_factory=Fourier)
+    transforms: Transforms | str | None = "auto"
+    regularizers: tuple[Regularizer, ...] = ()
+    colours: NDArray[np.float64] | None = None
+    limits: str = "sigmoid"
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.limits not in LIMITS:
+            raise QuestionError(f"limits={self.limits!r} is not a choice.", hint=nearest(self.limits, LIMITS))
+        if isinstance(self.transforms, str) and self.transforms != "auto":
+            raise QuestionError(
+                f"transforms={self.transforms!r} is not a choice.", hint="Give Transforms(), auto or None."
+            )
+        if self.rate is not None and not 0 < self.rate < float("inf"):
+            raise QuestionError(f"rate={self.rate} must be over 0.")
+
+    def fitted(self, size: tuple[int, int], channels: int) -> Style:
+        """Give the style with nothing left open, for pictures of a size."""
+        large = min(size) >= LARGE
+        transforms = self.transforms
+        if isinstance(transforms, str):
+            transforms = Transforms(jitter=8 if large else 4)
+        colours = self.colours if self.colours is not None else IMAGENET if channels == 3 else plain(channels)
+        charges = self.regularizers
+        if self.limits == "penalty" and not any(isinstance(each, OutOfRange) for each in charges):
+            charges = (*charges, OutOfRange())
+        rate = self.parameterization.rate if self.rate is None else self.rate
+        return replace(self, transforms=transforms, colours=colours, regularizers=charges, rate=rate)
+
+    @property
+    def joint(self) -> bool:
+        """Whether a picture is charged for what its neighbours are like."""
+        return any(getattr(each, "joint", False) for each in self.regularizers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the settings as plain values; of arrays a digest."""
+        return {each.name: _plainly(getattr(self, each.name)) for each in fields(self)}
+
+    def describe(self) -> str:
+        """Say in a line what pictures are made with."""
+        parts = [type(self.parameterization).__name__]
+        if isinstance(self.transforms, Transforms):
+            moved = self.transforms
+            parts.append(
+                f"moved by {moved.jitter:g} px, {moved.rotation:g} degrees and x{moved.scale[0]:g} to {moved.scale[1]:g}"
+                + (", flipped" if moved.flip else "")
+                + (f", noise {moved.noise:g}" if moved.noise else "")
+            )
+        else:
+            parts.append("not moved")
+        parts += [f"{type(each).__name__} {getattr(each, 'weight', 1):g}" for each in self.regularizers]
+        return "; ".join(parts)
+
+
+def _plainly(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return f"{value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:16]}"
+    if is_dataclass(value) and not isinstance(value, type):
+        settings = {each.name: _plainly(getattr(value, each.name)) for each in fields(value)}
+        return {"kind": type(value).__name__, **settings}
+    if isinstance(value, list | tuple):
+        return [_plainly(each) for each in value]
+    if callable(value):
+        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return value
+
+
+STYLES: dict[str, Style] = {
+    "default": Style(),
+    "none": Style(parameterization=Pixels(), transforms=None, colours=np.eye(3)),
+    "frequency": Style(
+        parameterization=Pixels(),
+        transforms=None,
+        colours=np.eye(3),
+        regularizers=(TotalVariation(5.0), Frequency(50.0)),
+    ),
+    "robust": Style(parameterization=Pixels(), colours=np.eye(3)),
+    "preconditioned": Style(transforms=None),
+    "all": Style(regularizers=(TotalVariation(1.0),)),
+}
+"""Styles by name. ``none`` to ``all`` are the field's comparison: no regularisation, a frequency penalty, transformation
+robustness, preconditioning, and all of them (Olah, Mordvintsev and Schubert 2017)."""
+
+
+def read_style(given: Style | str) -> Style:
+    """Read a style, or the name of one."""
+    if isinstance(given, Style):
+        return given
+    if given not in STYLES:
+        raise QuestionError(f"style={given!r} is not a choice.", hint=nearest(str(given), STYLES))
+    return STYLES[given]

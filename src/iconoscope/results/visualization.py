@@ -1,0 +1,254 @@
+"""What was found by optimising pictures: what units look for."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.pictures import to_png
+from iconoscope.results.record import writing_to
+from iconoscope.results.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Visualization"]
+
+_ANIMATED = {".gif": "GIF", ".webp": "WEBP"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Visualization(Result):
+    """Pictures that were changed until units answered as strongly as could be.
+
+    Attributes
+    ----------
+    images : ndarray of float32, (n, height, width, channels)
+        The pictures, 0..1.
+    units : tuple of str
+        What each was asked for, (n,).
+    objective : ndarray of float32, (n, steps)
+        The answer at every step, to the picture as it was moved there; before the ReLU, if one follows.
+    last_gradient : ndarray of float32, (n, height, width, channels)
+        The gradient of the objective at the last step.
+    frames : ndarray of uint8, (n, frames, height, width, channels)
+        What the pictures were like on the way, from the first to the last.
+    activation : ndarray of float32, (n,)
+        The answer to the picture as it is, behind the ReLU, if one follows.
+    moved_activation : ndarray of float32, (n,)
+        The mean answer to the picture moved, turned and scaled in ways that it was not optimised for; NaN if not tried.
+    natural_activation : ndarray of float32, (n,)
+        The strongest answer to any of the images that were given to compare with; NaN if none were.
+    dead : ndarray of bool, (n,)
+        Units that answered nothing to any picture that was tried.
+    start : str
+        What the pictures began as.
+    style : str
+        How they were made, in words.
+    """
+
+    kind: ClassVar[str] = "visualization"
+
+    images: NDArray[np.float32]
+    units: tuple[str, ...]
+    objective: NDArray[np.float32]
+    last_gradient: NDArray[np.float32]
+    frames: NDArray[np.uint8]
+    activation: NDArray[np.float32]
+    moved_activation: NDArray[np.float32]
+    natural_activation: NDArray[np.float32]
+    dead: NDArray[np.bool_]
+    start: str
+    style: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def summary(self) -> str:
+        """Say in a sentence or two how strongly the units answer, and which of them answer nothing."""
+        names = list(dict.fromkeys(self.units))
+        if len(self) == 1:
+            text = f"{self.units[0]}: the picture answers {self.activation[0]:.3g}"
+            if np.isfinite(self.moved_activation[0]):
+                text += f", moved about {self.moved_activation[0]:.3g}"
+            if np.isfinite(self.natural_activation[0]):
+                text += f"; the best of the images given {self.natural_activation[0]:.3g}"
+        else:
+            least, most = float(self.activation.min()), float(self.activation.max())
+            what = names[0] if len(names) == 1 else f"{len(names)} units from {names[0]} to {names[-1]}"
+            text = f"{what}: {len(self)} pictures that answer {least:.3g} to {most:.3g}"
+        gone = list(dict.fromkeys(name for name, dead in zip(self.units, self.dead, strict=True) if dead))
+        if gone:
+            shown = ", ".join(gone[:8]) + (" and more" if len(gone) > 8 else "")
+            text += f". {len(gone)} of {len(names)} dead, which answered nothing to any picture that was tried: {shown}"
+        return f"{text}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the question, and for every picture its unit, its answers and whether the unit is dead."""
+        return {
+            "kind": self.kind,
+            "key": self.question.key,
+            "question": self.question.to_json(),
+            "start": self.start,
+            "style": self.style,
+            "steps": self.objective.shape[1],
+            "pictures": [
+                {
+                    "unit": self.units[place],
+                    "activation": float(self.activation[place]),
+                    "moved_activation": _finite(self.moved_activation[place]),
+                    "natural_activation": _finite(self.natural_activation[place]),
+                    "first_objective": float(self.objective[place, 0]),
+                    "last_objective": float(self.objective[place, -1]),
+                    "dead": bool(self.dead[place]),
+                }
+                for place in range(len(self))
+            ],
+        }
+
+    def bytes_of(self, place: int) -> NDArray[np.uint8]:
+        """Give a picture as 0..255, (height, width, 3)."""
+        return _as_rgb(self.images[place])
+
+    def gradient_picture(self, place: int) -> NDArray[np.uint8]:
+        """Give the last gradient as a picture, (height, width, 3): grey is zero, the strongest is at the end of the scale."""
+        gradient = self.last_gradient[place]
+        largest = float(np.abs(gradient).max())
+        return _as_rgb(0.5 + gradient / (2 * largest) if largest > 0 else np.full_like(gradient, 0.5))
+
+    @property
+    def _layout(self) -> tuple[int, int]:
+        columns = min(len(self), max(1, math.ceil(math.sqrt(1.6 * len(self)))))
+        return math.ceil(len(self) / columns), columns
+
+    @property
+    def _extent(self) -> tuple[float, float]:
+        if len(self) == 1:
+            return 8.4, 2.9
+        rows, columns = self._layout
+        side = 1.15 if len(self) > 12 else 2.1
+        return max(3.2, columns * side), rows * (side + 0.22) + 0.35
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw one picture with its last gradient and the course of its objective, or many as a sheet; on `ax` the first alone.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Of the first picture; ``.figure`` is the whole.
+        """
+        return self._shown() if ax is None else self._picture(ax, 0)
+
+    def _on(self, figure: Figure) -> Axes:
+        if len(self) == 1:
+            shown, gradient, course = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
+            picture_axes(gradient, self.gradient_picture(0), "last gradient")
+            course.plot(np.arange(1, self.objective.shape[1] + 1), self.objective[0], color="#2a78a5", linewidth=1)
+            course.set_xlabel("step", fontsize=8)
+            course.set_title("what it answers while it is moved", fontsize=9)
+            course.tick_params(labelsize=7)
+            return self._picture(shown, 0)
+        panels = figure.subplots(*self._layout, squeeze=False).ravel()
+        for place, axes in enumerate(panels):
+            if place < len(self):
+                self._picture(axes, place)
+            else:
+                axes.set_axis_off()
+        figure.suptitle(as_text(self._title()), fontsize=9)
+        return panels[0]
+
+    def _title(self) -> str:
+        layers = {name.partition(":")[0] for name in self.units}
+        layer = next(iter(layers))
+        if len(layers) == 1 and len(set(self.units)) > 1:
+            what = {"logit": "the logits of its classes", "prob": "the probabilities of its classes"}
+            return f"{self.question.network}: {what.get(layer, f'channels of {layer}')}"
+        return f"{self.question.network}, from {self.start}"
+
+    def _picture(self, axes: Axes, place: int) -> Axes:
+        many = len(self) > 12
+        name = self.units[place]
+        if many:
+            name = name.partition(":")[2] or name
+        title = textwrap.fill(f"{as_text(name)}{' (dead)' if self.dead[place] else ''}", 14 if many else 24)
+        picture_axes(axes, self.bytes_of(place), title)
+        axes.title.set_fontsize(7 if many else 8)
+        return axes
+
+    def strip(self, place: int = 0) -> NDArray[np.uint8]:
+        """Give the frames of a picture side by side, (height, frames * width, 3)."""
+        return np.concatenate([_as_rgb(frame) for frame in self.frames[place]], 1)
+
+    def animate(self, path: str | Path, *, place: int = 0, duration: float = 2.0) -> Path:
+        """Write the frames of a picture as a moving one.
+
+        Parameters
+        ----------
+        path
+            A name that ends in .gif or .webp.
+        place
+            Which picture.
+        duration
+            Seconds from the first frame to the last; the last stays a second longer.
+
+        Raises
+        ------
+        QuestionError
+            If the name ends in something else, or there is no such picture.
+        StoreError
+            If it cannot be written.
+        """
+        from PIL import Image
+
+        path = Path(path)
+        if path.suffix.lower() not in _ANIMATED:
+            raise QuestionError(
+                f"A moving picture is not written as {path.suffix!r}.", hint=f"{', '.join(_ANIMATED)} are."
+            )
+        if not -len(self) <= place < len(self):
+            raise QuestionError(f"There is no picture {place}: they are 0 to {len(self) - 1}.")
+        frames = [Image.fromarray(_as_rgb(frame)) for frame in self.frames[place]]
+        each = max(20, round(1000 * duration / len(frames)))
+        buffer = io.BytesIO()
+        frames[0].save(
+            buffer,
+            format=_ANIMATED[path.suffix.lower()],
+            save_all=True,
+            append_images=frames[1:],
+            duration=[each] * (len(frames) - 1) + [each + 1000],
+            loop=0,
+        )
+        with writing_to(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(buffer.getvalue())
+        return path
+
+    def pictures(self) -> dict[str, bytes]:
+        """Give every picture, the first as ``picture.png``."""
+        named = {f"picture-{place}.png": to_png(self.bytes_of(place)) for place in range(1, len(self))}
+        return {"picture.png": to_png(self.bytes_of(0)), **named}
+
+
+def _as_rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """Give a picture (height, width, channels) of 0..1 or 0..255 as (height, width, 3) of 0..255.
+
+    One channel is grey; of more than three the first three are shown.
+    """
+    pixels = picture if picture.dtype == np.uint8 else (picture * 255).round().clip(0, 255).astype(np.uint8)
+    if pixels.shape[2] < 3:
+        return pixels[:, :, :1].repeat(3, 2)
+    return pixels[:, :, :3]
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

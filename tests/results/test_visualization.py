@@ -1,0 +1,69 @@
+"""Pictures of units: kept, read back, drawn, set in motion."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import iconoscope as ico
+from specimens import visualized
+
+
+def test_what_is_kept_is_read_back(tmp_path):
+    found = visualized(count=3)
+    again = ico.load_result(found.save(tmp_path / "kept"))
+    assert isinstance(again, ico.Visualization)
+    for field in dataclasses.fields(found):
+        one, other = getattr(found, field.name), getattr(again, field.name)
+        assert np.array_equal(one, other, equal_nan=True) if isinstance(one, np.ndarray) else one == other
+    kept = [
+        np.asarray(Image.open(tmp_path / "kept" / name)) for name in ("picture.png", "picture-1.png", "picture-2.png")
+    ]
+    assert all(np.array_equal(pixels, found.bytes_of(place)) for place, pixels in enumerate(kept))
+
+
+def test_the_dead_are_named_and_nan_is_null():
+    found = visualized(count=2)
+    assert "1 of 2 dead" in found.summary() and "conv:1" in found.summary().partition("dead")[2]
+    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert [each["dead"] for each in told["pictures"]] == [False, True]
+    assert told["pictures"][0]["natural_activation"] is None
+    alone = dataclasses.replace(visualized(count=1), natural_activation=np.array([2.5], np.float32))
+    assert "the best of the images given 2.5" in alone.summary()
+
+
+@pytest.mark.parametrize("count", [1, 5, 20])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_number_of_pictures_is_drawn(count, channels, tmp_path):
+    found = visualized(count=count, channels=channels)
+    with Image.open(found.save(tmp_path / "sheet.png")) as sheet:
+        assert min(sheet.size) > 100
+    assert found.bytes_of(0).shape == (9, 12, 3)
+    axes = found.plot()
+    assert sum(bool(each.get_images()) for each in axes.figure.axes) == (2 if count == 1 else count)
+
+
+def test_the_gradient_is_drawn_about_grey():
+    found = visualized()
+    drawn = found.gradient_picture(0)
+    place = np.unravel_index(np.abs(found.last_gradient[0]).argmax(), drawn.shape)
+    assert drawn[place] == (255 if found.last_gradient[0][place] > 0 else 0)
+    still = dataclasses.replace(found, last_gradient=np.zeros_like(found.last_gradient))
+    assert np.ptp(still.gradient_picture(0)) == 0
+
+
+@pytest.mark.parametrize("name", ["moving.gif", "moving.webp"])
+def test_frames_move(name, tmp_path):
+    found = visualized(frames=4)
+    with Image.open(found.animate(tmp_path / "in" / name, place=1)) as moving:
+        assert getattr(moving, "n_frames", 1) == 4 and moving.size == (12, 9)
+    assert found.strip(1).shape == (9, 4 * 12, 3)
+
+
+def test_what_does_not_move_is_said(tmp_path):
+    with pytest.raises(ico.errors.QuestionError, match="not written as"):
+        visualized().animate(tmp_path / "moving.png")
+    with pytest.raises(ico.errors.QuestionError, match="no picture 2"):
+        visualized().animate(tmp_path / "moving.gif", place=2)
