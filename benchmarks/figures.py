@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-__all__ = ["Figures", "machine", "read", "tables", "write", "write_page"]
+__all__ = ["Figures", "machine", "put", "read", "tables", "where", "write", "write_page"]
 
-BEGIN, END = "<!-- made by make bench-occlusion: begin -->", "<!-- made by make bench-occlusion: end -->"
+COMMAND = "make bench-occlusion"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,15 +89,15 @@ class Figures:
         return self.positions * median(self.ms[name]) / 1e3 + (self.clean_s if name == "exact" else 0)
 
 
-def machine() -> dict[str, Any]:
-    """Say what measures: processor, cores, versions."""
+def machine(*peers: str) -> dict[str, Any]:
+    """Say what measures: processor, cores, versions, those of the peers too."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": version("torch"),
-        "captum": version("captum"),
+        **{name: version(name) for name in peers},
     }
 
 
@@ -130,30 +130,43 @@ def write(path: Path, figures: Sequence[Figures], measured_on: dict[str, Any]) -
 
 
 def write_page(path: Path, figures: Sequence[Figures], measured_on: dict[str, Any]) -> None:
-    """Put the tables between the two marks of a page; what is around them stays.
+    """Put the tables between the two marks of a page, as `put` does."""
+    put(path, COMMAND, tables(figures, measured_on))
+
+
+def put(path: Path, command: str, text: str) -> None:
+    """Put text between the two marks of a command on a page; what is around them stays.
 
     Raises
     ------
     ValueError
         If the page does not have the marks, one behind the other.
     """
+    first, last = (f"<!-- made by {command}: {where} -->" for where in ("begin", "end"))
     page = path.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{path} has no place for the tables: it lies between {BEGIN} and {END}.")
-    path.write_text(f"{before}{BEGIN}\n{tables(figures, measured_on)}\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{path} has no place for the tables: it lies between {first} and {last}.")
+    path.write_text(f"{before}{first}\n{text}\n{last}{after}", encoding="utf-8")
+
+
+def where(measured_on: dict[str, Any], dates: Sequence[str]) -> str:
+    """Say in a sentence what measured, and when."""
+    of = f"{measured_on['processor']}, {measured_on['cores']} cores, {measured_on['system']}"
+    others = {
+        name: value for name, value in measured_on.items() if name not in ("processor", "cores", "system", "python")
+    }
+    about = ", ".join([*(f"{name} {value}" for name, value in others.items()), f"Python {measured_on['python']}"])
+    when = " to ".join(dict.fromkeys([*sorted(dates)[:1], *sorted(dates)[-1:]]))
+    return f"Measured on {of}; {about}; {when}."
 
 
 def tables(figures: Sequence[Figures], measured_on: dict[str, Any]) -> str:
     """Give the figures as text in Markdown."""
-    dates = sorted({each.when for each in figures})
-    of = f"{measured_on['processor']}, {measured_on['cores']} cores, {measured_on['system']}"
-    about = f"torch {measured_on['torch']}, captum {measured_on['captum']}, Python {measured_on['python']}"
-    when = " to ".join(dict.fromkeys([*dates[:1], *dates[-1:]]))
     return "\n".join(
         [
-            f"Measured on {of}; {about}; {when}.",
+            where(measured_on, [each.when for each in figures]),
             "",
             *_table(figures, _speed(figures)),
             "",

@@ -376,7 +376,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = asked.networks.split(",")
     if unknown := [name for name in names if name not in CASES]:
         parser.error(f"there is no network {', '.join(unknown)}; there are: {', '.join(CASES)}")
-    data, measured_on = find_data(), machine()
+    data, measured_on = find_data(), machine("captum")
     figures = {(each.network, each.threads): each for each in read(asked.out, measured_on)}
     failed = 0
     for name in names:

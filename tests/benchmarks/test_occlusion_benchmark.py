@@ -10,7 +10,7 @@ from torch import nn
 
 import iconoscope as ico
 from benchmarks import occlusion, peers
-from benchmarks.figures import BEGIN, END, Figures, read, tables, write, write_page
+from benchmarks.figures import COMMAND, Figures, read, tables, write, write_page
 from benchmarks.limit import operation_limit
 from benchmarks.networks import VGG16, ResNet18, awaken
 from benchmarks.peers import FORWARDS, DenseLoop, attribute, captum_ms
@@ -19,6 +19,8 @@ from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.incremental.capture import capture
 
 MACHINE = {"processor": "slow", "cores": 1, "system": "none", "python": "3", "torch": "2", "captum": "0"}
+
+BEGIN, END = (f"<!-- made by {COMMAND}: {where} -->" for where in ("begin", "end"))
 
 
 def figures(network="ResNet-20", **other):

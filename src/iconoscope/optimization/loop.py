@@ -9,12 +9,13 @@ import torch
 
 from iconoscope.errors import NonFiniteError
 from iconoscope.optimization.canvas import Canvas
+from iconoscope.optimization.frozen import frozen
 from iconoscope.optimization.regularizers import Regularizer, charged
 from iconoscope.optimization.scores import Scores
 from iconoscope.optimization.transforms import Transforms
 from iconoscope.progress import track
 from iconoscope.subject.network.network import Network
-from iconoscope.subject.reading import frozen, reading
+from iconoscope.subject.reading import reading
 
 __all__ = ["Reached", "Stepper", "ascend", "score"]
 

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from iconoscope.errors import NetworkError, UnitError
 from iconoscope.subject.network.network import Network
 
-__all__ = ["Reading", "frozen", "reading"]
+__all__ = ["LOGITS", "Reading", "reading"]
 
 Reading = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 """From normalised input (n, channels, height, width) to what each of the layers answers."""
@@ -129,16 +129,3 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Ask for no gradients of a module's parameters for the time of a block; their own wishes come back after it."""
-    wishes = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
-    try:
-        for parameter, _ in wishes:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter, wish in wishes:
-            parameter.requires_grad_(wish)

@@ -1,0 +1,211 @@
+"""Input optimisation against torch-lucent: ``make bench-optimization``.
+
+Both make pictures of the same units at the same size, in one process, one after another in every repetition: a few steps and
+many, and the difference gives the milliseconds for a picture and a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+import iconoscope as ico
+from benchmarks.figures import machine, put, where
+from benchmarks.lucent_peer import Lucent
+from benchmarks.occlusion import find_data
+from iconoscope.optimization.frozen import frozen
+from iconoscope.optimization.objective import objectives
+from iconoscope.optimization.scores import Scores
+from iconoscope.subject.network import Network
+from iconoscope.subject.reading import reading
+
+ROOT = Path(__file__).parent.parent
+BATCH, FEW = 8, 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is asked, in our words and in lucent's, and the goals against one of its images and against a batch of 8."""
+
+    network: str
+    unit: str
+    layer: str
+    channel: int
+    size: int
+    steps: int
+    goals: tuple[float, float]
+
+
+CASES = {
+    "resnet20": Case("resnet20", "logit:bird", "labels", 2, 32, 64, (8, 2)),
+    "features.3": Case("squeezenet", "features.3:7", "features_3", 7, 224, 10, (7, 4)),
+    "features.12": Case("squeezenet", "features.12:7", "features_12", 7, 224, 8, (6, 3.5)),
+    "squeezenet": Case("squeezenet", "logit:7", "labels", 7, 224, 6, (6, 4)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Milliseconds for a picture and a step: ours and lucent's, for one picture and for eight; and the least by arithmetic."""
+
+    name: str
+    unit: str
+    size: int
+    goals: tuple[float, float]
+    ours_1: list[float]
+    ours_8: list[float]
+    lucent_1: list[float]
+    lucent_8: list[float]
+    least: float
+    when: str
+
+    def times(self, slower: str) -> float:
+        """Give how many times as fast as lucent a picture of our batch is made."""
+        return median(getattr(self, slower)) / median(self.ours_8)
+
+
+def load(name: str, data: Path) -> Network:
+    """Load a network, in evaluation mode."""
+    weights = {"resnet20": "resnet20_cifar10", "squeezenet": "squeezenet1_1"}[name]
+    network = ico.load_network(
+        f"{ROOT / 'examples' / name}.py:{name}",
+        checkpoint=data / "weights" / f"{weights}.safetensors",
+        classes=data / "imagenet" / "classes.json" if name == "squeezenet" else None,
+        device="cpu",
+    )
+    network.module.eval()
+    return network
+
+
+class Labels(torch.nn.Module):
+    """A network whose answer is a layer, as lucent wants it; its layers keep their names."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        for name, child in module.named_children():
+            self.add_module(name, child)
+        self._forward: Callable[[torch.Tensor], torch.Tensor] = partial(type(module).forward, module)  # pyright: ignore
+        self.labels = torch.nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Answer what the network answers."""
+        return self.labels(self._forward(x))
+
+
+def measure(case: Case, name: str, network: Network, lucent: Lucent, repeats: int) -> Speed:
+    """Time both, one after another."""
+    peer = Labels(network.module).eval()
+
+    def ours(batch: int, steps: int) -> None:
+        ico.optimize(network, case.unit, count=batch, size=case.size, steps=steps, memory="8GB")
+
+    def theirs(batch: int, steps: int) -> None:
+        lucent.run(peer, case.layer, case.channel, size=case.size, batch=batch, steps=steps)
+
+    def timed(run: Callable[[int, int], None], batch: int, steps: int) -> float:
+        began = perf_counter()
+        run(batch, steps)
+        return perf_counter() - began
+
+    runs: dict[str, tuple[Callable[[int, int], None], int]] = {
+        "ours_1": (ours, 1), "ours_8": (ours, BATCH), "lucent_1": (theirs, 1), "lucent_8": (theirs, BATCH),
+    }  # fmt: skip
+    times: dict[str, list[float]] = {key: [] for key in runs}
+    for repeat in range(repeats + 1):
+        for key, (run, batch) in runs.items():
+            few, many = (timed(run, batch, steps) for steps in (FEW, FEW + case.steps))
+            if repeat:  # the first warms up
+                times[key].append((many - few) * 1e3 / (batch * case.steps))
+    return Speed(
+        name=name, unit=case.unit, size=case.size, goals=case.goals, least=least(network, case), when=str(date.today()),
+        **times,
+    )  # fmt: skip
+
+
+def least(network: Network, case: Case) -> float:
+    """Give the milliseconds that a picture's step takes at least: its multiplications at the rate of a large convolution."""
+    (objective,) = objectives(network, case.unit)
+    scores = Scores([objective], network.device)
+    x = torch.rand(1, 3, case.size, case.size, requires_grad=True)
+    counter = FlopCounterMode(display=False)
+    with (
+        network.questioned(),
+        frozen(network.module),
+        reading(network, scores.layers, rectified=False) as read,
+        counter,
+    ):
+        scores(read(x)).sum().backward()
+    image = torch.randn(8, 256, 56, 56).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(256, 256, 3, 3)
+    with torch.inference_mode():
+        F.conv2d(image, weight, padding=1)
+        spent = []
+        for _ in range(5):
+            began = perf_counter()
+            F.conv2d(image, weight, padding=1)
+            spent.append(perf_counter() - began)
+    rate = 2 * 8 * 256 * 256 * 9 * 56 * 56 / median(spent)
+    return counter.get_total_flops() / rate * 1e3
+
+
+def table(speeds: Sequence[Speed]) -> list[str]:
+    """Give the figures in Markdown."""
+    head = (
+        "network, unit, pixels", "lucent, 1 image, ms", "lucent, 8 images, ms", "ours, 1 image, ms", "ours, 8 images, ms",
+        "lucent 1 by ours 8 (goal)", "lucent 8 by ours 8 (goal)", "lucent 1 by ours 1", "least by arithmetic, ms",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for one in speeds:
+        ms = [f"{median(getattr(one, key)):.2f}" for key in ("lucent_1", "lucent_8", "ours_1", "ours_8")]
+        ratios = [
+            f"{one.times(key):.1f} ({goal:g})" for key, goal in zip(("lucent_1", "lucent_8"), one.goals, strict=True)
+        ]
+        alone = f"{median(one.lucent_1) / median(one.ours_1):.1f}"
+        name = "ResNet-20" if one.name == "resnet20" else "SqueezeNet 1.1"
+        cells = [f"{name}, {one.unit}, {one.size}", *ms, *ratios, alone, f"{one.least:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write and report."""
+    parser = argparse.ArgumentParser(prog="make bench-optimization", description=__doc__)
+    parser.add_argument("--cases", default=",".join(CASES), help="which, with commas between them")
+    parser.add_argument("--repeats", type=int, default=5, help="how often everything is timed")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "optimization.json")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
+    asked = parser.parse_args(arguments)
+    names = asked.cases.split(",")
+    if unknown := [name for name in names if name not in CASES]:
+        parser.error(f"there is no case {', '.join(unknown)}; there are: {', '.join(CASES)}")
+    data, lucent, measured_on = find_data(), Lucent(), machine("torch-lucent", "kornia")
+    networks: dict[str, Network] = {}
+    speeds: list[Speed] = []
+    for name in names:
+        case = CASES[name]
+        network = networks.setdefault(case.network, load(case.network, data))
+        speeds.append(measure(case, name, network, lucent, asked.repeats))
+        print("\n".join(table(speeds[-1:])), flush=True)
+    held: dict[str, Any] = {"machine": measured_on, "speeds": [asdict(each) for each in speeds]}
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    sentence = where(measured_on, [each.when for each in speeds])
+    put(asked.page, "make bench-optimization", "\n".join([sentence, "", *table(speeds)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
