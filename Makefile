@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 
-.PHONY: demo test test-slow check format docs weights gallery bench-occlusion clean
+.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -41,8 +41,11 @@ gallery: $(VENV)/.installed  ## the pictures of docs/gallery.md, in some minutes
 bench-occlusion: $(VENV)/.installed-bench  ## exact occlusion against Captum and a dense loop; ARGS="--networks resnet20 --threads 1"
 	$(BIN)/python -m benchmarks.occlusion $(ARGS)
 
+bench-optimization: .venv-lucent/.installed  ## pictures of units against torch-lucent's
+	.venv-lucent/bin/python -m benchmarks.optimization $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-lucent build dist .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("iconoscope wants Python 3.11 or later; this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -54,6 +57,13 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	touch $@
+
+# lucent is made for older versions of torchvision and kornia: it gets an environment of its own, and nothing that it asks for.
+.venv-lucent/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-lucent
+	.venv-lucent/bin/python -m pip install -c constraints.txt -e .
+	.venv-lucent/bin/python -m pip install --no-deps torch-lucent==0.1.8 kornia==0.8.2 kornia_rs==0.2.0 torchvision==0.28.0 tqdm decorator
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed

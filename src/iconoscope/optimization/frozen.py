@@ -32,7 +32,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _channels_last(weight: nn.Parameter) -> Iterator[None]:
+def _channels_last(weight: torch.Tensor) -> Iterator[None]:
     held = weight.data
     weight.data = held.contiguous(memory_format=torch.channels_last)
     try:
