@@ -115,9 +115,8 @@ def write(network: CifarNetwork, path: Path, reached: float, epochs: int) -> Non
         "trained_on": f"CIFAR-10's 50,000 training images, {epochs} epochs",
         "accuracy": round(reached, 4),
     }
-    weights = {
-        name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()
-    }
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    weights = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     save_file(weights, path, {METADATA_KEY: json.dumps(configuration)})
     path.chmod(0o644)
 
