@@ -190,14 +190,12 @@ def judged(network: Network, lucent: Lucent, data: Path) -> dict[str, Quality]:
     ours = [ico.optimize(network, [f"logit:{name}" for name in names], seed=seed).images for seed in range(SEEDS)]
     peer = Labels(network.module).eval()
     theirs = [
-        lucent.run(peer, "labels", index, size=32, batch=1, steps=512, seed=seed)
-        for seed in range(SEEDS)
-        for index in range(len(names))
+        lucent.run(peer, "labels", index, size=32, batch=SEEDS, steps=512, seed=index) for index in range(len(names))
     ]
-    classes = np.tile([judge_network.class_index(name) for name in names], SEEDS)
+    classes = np.array([judge_network.class_index(name) for name in names])
     return {
-        "ours, 128 steps": judge.judge(np.concatenate(ours), classes),
-        "lucent, 512 steps": judge.judge(np.concatenate(theirs).astype(np.float32), classes),
+        "ours, 128 steps": judge.judge(np.concatenate(ours), np.tile(classes, SEEDS)),
+        "lucent, 512 steps": judge.judge(np.concatenate(theirs).astype(np.float32), classes.repeat(SEEDS)),
     }
 
 
