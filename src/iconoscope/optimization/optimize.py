@@ -35,7 +35,7 @@ STEPS, STEPS_LARGE = 128, 256
 FRAMES = 9
 """How many pictures on the way are kept."""
 
-PIXELS, MOST = 400_000, 64
+PIXELS, MOST = 8 * 256 * 256, 64
 """Of all pictures that go through the network at once, and how many these are at most."""
 
 MEMORY, USED = 2 * 10**9, 0.75
