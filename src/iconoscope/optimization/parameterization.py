@@ -198,7 +198,7 @@ def natural_magnitude(pictures: Iterable[NDArray[np.uint8]], *, size: tuple[int,
     total: torch.Tensor | float = 0.0
     count = 0
     for picture in pictures:
-        pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+        pixels = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
         fitted = F.interpolate(pixels, size, mode="bilinear", antialias=True)
         grey = fitted.mean(1)
         total = total + torch.fft.rfft2(grey - grey.mean()).abs()
