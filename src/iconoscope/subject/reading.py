@@ -36,7 +36,7 @@ class _BeforeRectified(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: dict[int, tuple[torch.Tensor, Callable[[], torch.Tensor]]] = {}
+        self._known: dict[int, tuple[torch.Tensor, int, Callable[[], torch.Tensor]]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -45,19 +45,34 @@ class _BeforeRectified(TorchFunctionMode):
             in_place = func in IN_PLACE or kwargs.get("inplace", args[1] if len(args) > 1 else False)
             before = x.clone() if in_place else x
             answer = func(*args, **kwargs)
-            self._known[id(answer)] = answer, lambda: before
+            self._known[id(answer)] = answer, _version(answer), lambda: before
             return answer
+        parts = [self._reader(each) for each in args[0]] if func in JOINS and args else []
         answer = func(*args, **kwargs)
-        if func in JOINS and args and all(id(each) in self._known for each in args[0]):
-            parts = [self._known[id(each)][1] for each in args[0]]
+        befores = [part for part in parts if part is not None]
+        if befores and len(befores) == len(parts):
             rest = (args[1:], kwargs)
-            self._known[id(answer)] = answer, lambda: torch.cat([part() for part in parts], *rest[0], **rest[1])
+            self._known[id(answer)] = (
+                answer,
+                _version(answer),
+                lambda: torch.cat([before() for before in befores], *rest[0], **rest[1]),
+            )
         return answer
 
     def before(self, answer: torch.Tensor) -> torch.Tensor | None:
         """Give what the ReLU was given whose answer this is; None if it is no ReLU's."""
+        reader = self._reader(answer)
+        return None if reader is None else reader()
+
+    def _reader(self, answer: torch.Tensor) -> Callable[[], torch.Tensor] | None:
         known = self._known.get(id(answer))
-        return None if known is None or known[0] is not answer else known[1]()
+        # What was changed in place since then, as by `out += identity`, is no ReLU's answer any more.
+        return None if known is None or known[0] is not answer or known[1] != _version(answer) else known[2]
+
+
+def _version(tensor: torch.Tensor) -> int:
+    """Give how often a tensor was changed in place; tensors of inference mode do not count."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 @contextmanager
@@ -119,7 +134,8 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
         for name, value in found.items():
             if not isinstance(value, torch.Tensor):
                 raise UnitError(
-                    f"{name} answers a {type(value).__name__}, not a tensor.", hint="Ask a layer inside it."
+                    f"{name or network.name} answers a {type(value).__name__}, not a tensor.",
+                    hint="Ask a layer inside it.",
                 )
         return dict(found)
 
