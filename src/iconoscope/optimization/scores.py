@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from iconoscope.errors import UnitError
+from iconoscope.errors import NetworkError, UnitError
 from iconoscope.optimization.objective import Objective, Target, vectors
 from iconoscope.subject.reading import LOGITS
 from iconoscope.subject.unit import ClassUnit, LayerUnit
@@ -79,6 +79,8 @@ class Scores:
         ------
         UnitError
             If a layer has no such channel or place, or is not one of maps or vectors.
+        NetworkError
+            If a class is asked for, and the network answers no classes, or too few.
         """
         scores = torch.zeros(self.count, device=self._groups[0].weights.device)
         for group in self._groups:
@@ -136,11 +138,24 @@ def _reader(targets: Sequence[Target], device: torch.device) -> Read:
 
 
 def _logit(classes: torch.Tensor) -> Read:
-    return lambda answer, pictures: answer[pictures, classes]
+    most = int(classes.max())
+    return lambda answer, pictures: _classified(answer, most)[pictures, classes]
 
 
 def _probability(classes: torch.Tensor) -> Read:
-    return lambda answer, pictures: answer.log_softmax(1)[pictures, classes]
+    most = int(classes.max())
+    return lambda answer, pictures: _classified(answer, most).log_softmax(1)[pictures, classes]
+
+
+def _classified(answer: torch.Tensor, most: int) -> torch.Tensor:
+    if answer.ndim != 2:
+        raise NetworkError(f"The network answers {tuple(answer.shape)}; a classifier answers (images, classes).")
+    if most >= answer.shape[1]:
+        raise NetworkError(
+            f"The network has {answer.shape[1]} outputs, and class {most} was asked for.",
+            hint="Were as many names of classes given as there are outputs?",
+        )
+    return answer
 
 
 def _channel(channels: torch.Tensor, target: Target) -> Read:
