@@ -85,8 +85,9 @@ class Objective:
         return Objective((*self.terms, *read_objective(other).terms))
 
     def __radd__(self, other: ObjectiveLike | int) -> Objective:
-        # `sum` begins with 0.
-        return self if isinstance(other, int) else read_objective(other) + self
+        if isinstance(other, int):  # `sum` begins with 0
+            return self if other == 0 else NotImplemented
+        return read_objective(other) + self
 
     def __sub__(self, other: ObjectiveLike) -> Objective:
         return self + -read_objective(other)
@@ -225,7 +226,9 @@ def interpolate(first: ObjectiveLike, last: ObjectiveLike, steps: int) -> list[O
     return [start, *((1 - share) * start + share * end for share in shares[1:-1]), end]
 
 
-_TERM = re.compile(r"\s*(?P<sign>[+-])?\s*(?:(?P<factor>\d+(?:\.\d+)?)\s*\*\s*)?(?P<unit>.+?)\s*(?=$|\s[+-]\s)")
+_TERM = re.compile(
+    r"\s*(?P<sign>[+-])?\s*(?:(?P<factor>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*)?(?P<unit>.+?)\s*(?=$|\s[+-]\s)"
+)
 
 
 def read_objective(given: ObjectiveLike) -> Objective:
