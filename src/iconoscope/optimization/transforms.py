@@ -86,8 +86,10 @@ class Transforms:
             moved = F.grid_sample(pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         if not self.noise:
             return moved
-        source = torch.Generator(pictures.device).manual_seed(int(numbers[0, 5] * 2**31))
-        return moved + self.noise * torch.randn(moved.shape, generator=source, device=moved.device)
+        seeds = (numbers[:, 5] * 2**31).long().tolist()
+        sources = [torch.Generator(pictures.device).manual_seed(seed) for seed in seeds]
+        grain = [torch.randn(moved.shape[1:], generator=source, device=moved.device) for source in sources]
+        return moved + self.noise * torch.stack(grain)
 
     def _matrices(self, pictures: torch.Tensor, size: tuple[int, int], numbers: torch.Tensor) -> torch.Tensor:
         """Give for each picture where its pixels are read, (n, 2, 3), in units of half a side."""
