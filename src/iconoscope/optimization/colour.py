@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.errors import QuestionError
+
 __all__ = ["IMAGENET", "plain", "square_root"]
 
 IMAGENET: NDArray[np.float64] = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
@@ -38,6 +40,8 @@ def square_root(pictures: Iterable[NDArray[Any]]) -> NDArray[np.float64]:
         count += len(pixels)
         total = total + pixels.sum(0)
         products = products + pixels.T @ pixels
+    if not count:
+        raise QuestionError("There are no pictures to take the colours of.")
     mean = total / count
     covariance = products / count - np.outer(mean, mean)
     return np.linalg.cholesky(covariance + 1e-4 * np.eye(len(covariance))).astype(np.float64)
