@@ -19,7 +19,7 @@ from iconoscope.progress import quietly, track
 from iconoscope.results import Question, Store, Visualization
 from iconoscope.subject.memory import read_memory, written_memory
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import Unit
+from iconoscope.subject.unit import ClassUnit, Unit
 
 if TYPE_CHECKING:
     import torch
@@ -184,9 +184,10 @@ def _compared(network: Network, images: Any) -> tuple[torch.Tensor, str]:
     """Give images to compare with (n, channels, height, width), 0..1, and a digest of them."""
     from iconoscope.optimization.start import read_start
 
+    if isinstance(images, str) and not Path(images).expanduser().exists():
+        raise QuestionError(f"compare={images!r} does not exist.", hint="Give a folder of images, a file, or arrays.")
     start, _ = read_start(images, network.preprocessing, None)
-    if start.pictures is None:
-        raise QuestionError(f"compare={images!r} is no set of images.")
+    assert start.pictures is not None
     return start.pictures, start.digest
 
 
@@ -248,7 +249,9 @@ class _Asked:
         from iconoscope.subject.ledger import Ledger
 
         with quietly(), Ledger() as ledger:
-            replace(self, steps=1, compare=None).make(lot[:1])
+            made = replace(self, steps=1, compare=None).make(lot[:1])
+        if not made.ended:
+            raise KeyboardInterrupt
         fits = int(memory * USED / ledger.peak)
         if fits < len(lot):
             what = "one picture takes" if len(lot) == 1 else f"{len(lot)} pictures that are made together take"
@@ -290,7 +293,7 @@ class _Asked:
                 frames=FRAMES,
                 diversity=self.diversity,
             )
-            arrays = self._judged(scores, reached, [each.objective for each in pictures])
+            arrays = self._judged(scores, reached, pictures)
         arrays |= {
             "images": _channels_last(reached.pictures),
             "objective": reached.scores.cpu().numpy(),
@@ -299,7 +302,7 @@ class _Asked:
         }
         return _Made(arrays, reached.ended)
 
-    def _judged(self, scores: Any, reached: Reached, pictured: list[Objective]) -> dict[str, np.ndarray]:
+    def _judged(self, scores: Any, reached: Reached, pictures: Sequence[_Picture]) -> dict[str, np.ndarray]:
         """Look at the finished pictures: as they are, moved otherwise, and beside the images to compare with."""
         import torch
 
@@ -307,13 +310,17 @@ class _Asked:
         from iconoscope.optimization.scores import Scores
         from iconoscope.optimization.transforms import Transforms
 
+        pictured = [each.objective for each in pictures]
         size = self.network.preprocessing.size
         shown = reached.pictures
         if self.size != size:
             shown = torch.nn.functional.interpolate(shown, size, mode="bilinear", antialias=True)
         activation = score(self.network, scores, shown)
         moves = Transforms(jitter=max(size) / 10, rotation=15, scale=(0.85, 1.2))
-        draws = [torch.Generator().manual_seed(_seed(self.seed, "held out", place)) for place in range(len(shown))]
+        draws = [
+            torch.Generator().manual_seed(_seed(self.seed, f"held out, {each.objective}", each.number))
+            for each in pictures
+        ]
         numbers = moves.draw(HELD_OUT, draws)
         moved = torch.stack([score(self.network, scores, moves(reached.pictures, size, each)) for each in numbers])
         natural = torch.full_like(activation, float("nan"))
@@ -322,7 +329,10 @@ class _Asked:
                 each = Scores([objective] * len(self.compare[0]), self.network.device)
                 strongest = score(self.network, each, self.compare[0]).max()
                 natural[[place for place, other in enumerate(pictured) if other == objective]] = strongest
-        wanted = torch.tensor([all(term.weight > 0 for term in each.terms) for each in pictured])
+        # The logarithm of a probability is 0 where the network is certain, and flat there: the opposite of dead.
+        wanted = torch.tensor(
+            [all(term.weight > 0 and not _is_probability(term.target.unit) for term in each.terms) for each in pictured]
+        )
         silent = (activation.cpu() == 0) | (reached.gradient.flatten(1).abs().amax(1) == 0).cpu()
         return {
             "activation": activation.cpu().numpy(),
@@ -362,6 +372,10 @@ class _Made:
 
     def part(self, first: int, last: int) -> dict[str, np.ndarray]:
         return {name: values[first:last] for name, values in self.arrays.items()}
+
+
+def _is_probability(unit: Unit) -> bool:
+    return isinstance(unit, ClassUnit) and unit.kind == "prob"
 
 
 def _channels_last(pictures: torch.Tensor) -> np.ndarray:
