@@ -315,3 +315,60 @@ def test_a_picture_of_a_unit_from_the_shell(capsys, tmp_path):
     assert status != 0 and "no layer 'conv5'" in err and "conv4" in err
     status, _, err = run(capsys, "optimize", *common)
     assert status == 2 and "unit" in err.lower()
+
+
+def test_what_silences_a_unit_can_be_typed(capsys, tmp_path):
+    """A unit that begins with a minus looks like an option; as people write it in shells, it is none."""
+    common = ("--network", "cars", "--device", "cpu", "--store", tmp_path / "run", "--steps", 1, "--json")
+    told = [
+        run(capsys, "optimize", *arguments)
+        for arguments in (
+            ("--unit=-logit:lynx", *common),
+            (" -logit:lynx", *common),
+            (*common, "--", "-logit:lynx"),
+        )
+    ]
+    assert [status for status, _, _ in told] == [0, 0, 0]
+    assert len({json.loads(out)["key"] for _, out, _ in told}) == 1
+    assert len(ico.Store(tmp_path / "run")) == 1
+
+
+def test_a_picture_asked_for_twice_is_made_once(capsys, tmp_path):
+    common = ("--network", "cars", "--device", "cpu", "--store", tmp_path / "run", "--steps", 1, "--json")
+    arguments = ("optimize", "conv4:3", "--size", "40x56", "--count", 2, *common)
+    _, first, _ = run(capsys, *arguments)
+    kept = {place: place.stat().st_mtime_ns for place in (tmp_path / "run").rglob("*")}
+    status, out, _ = run(capsys, *arguments)
+    told = json.loads(out)
+    assert status == 0 and told == json.loads(first) and len(told["pictures"]) == 2
+    assert {place: place.stat().st_mtime_ns for place in (tmp_path / "run").rglob("*")} == kept
+    found = ico.load_result(told["folders"][0])
+    assert isinstance(found, ico.Visualization) and found.images.shape == (2, 40, 56, 3)
+    network = ico.load_network("cars", device="cpu")
+    assert told["key"] == ico.optimize(network, "conv4:3", size=(40, 56), count=2, steps=1).question.key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["logit:lynks"], 2, "Did you mean lynx?"),
+        (["conv4:64"], 2, "its channels are 0 to 63"),
+        (["conv4:60-64"], 2, "its channels are 0 to 63"),
+        (["conv4:0@50,0"], 2, "no position 50,0"),
+        (["a b:3"], 2, "Units look like"),
+        (["logit:lynx", "--style", "robst"], 2, "Did you mean robust?"),
+        (["logit:lynx", "--start", "nosuch.png"], 2, "Give noise, grey"),
+        (["logit:lynx", "--compare", "nosuch/"], 2, "compare='nosuch/' does not exist"),
+        (["logit:lynx", "--diversity", "1"], 2, "Give count=2 or more"),
+        (["logit:lynx", "--size", "big"], 2, "big"),
+        (["logit:lynx", "--steps", "0"], 2, "steps=0"),
+        (["logit:lynx", "--memory", "1kB"], 2, "or more"),
+        (["logit:lynx", "--stpes", "3"], 2, "--stpes"),
+        (["logit:lynx", "conv4:3"], 2, "conv4:3"),
+    ],
+)
+def test_a_picture_that_cannot_be_made_is_a_line_and_a_hint(capsys, tmp_path, arguments, status, says):
+    common = ("--network", "cars", "--device", "cpu", "--store", tmp_path / "run")
+    found, out, err = run(capsys, "optimize", *arguments, *common)
+    assert (found, out) == (status, "") and says in err and "Traceback" not in err
+    assert len([line for line in err.splitlines() if line.startswith("error: ")]) == 1

@@ -67,3 +67,55 @@ def test_what_does_not_move_is_said(tmp_path):
         visualized().animate(tmp_path / "moving.png")
     with pytest.raises(ico.errors.QuestionError, match="no picture 2"):
         visualized().animate(tmp_path / "moving.gif", place=2)
+
+
+def test_a_moving_picture_takes_the_time_it_was_given_and_stays_at_the_end(tmp_path):
+    found = visualized(frames=5)
+    path = found.animate(tmp_path / "moving.GIF", duration=1.0)
+    durations = []
+    with Image.open(path) as moving:
+        for place in range(5):
+            moving.seek(place)
+            durations.append(moving.info["duration"])
+    assert durations == [200] * 4 + [1200]
+    again = found.animate(tmp_path / "moving.GIF", place=-1)
+    assert again == path and again.stat().st_size > 0
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_frames_of_a_webp_are_those_of_the_result(channels, tmp_path):
+    found = visualized(frames=3, channels=channels)
+    smooth = dataclasses.replace(
+        found, frames=np.broadcast_to(np.array([0, 120, 250], np.uint8)[:, None, None, None], found.frames.shape).copy()
+    )
+    with Image.open(smooth.animate(tmp_path / "moving.webp")) as moving:
+        for place, level in enumerate((0, 120, 250)):
+            moving.seek(place)
+            assert np.abs(np.asarray(moving.convert("RGB")).astype(int) - level).max() <= 4
+
+
+def test_one_channel_is_grey_and_a_fourth_is_not_shown():
+    grey, four = visualized(channels=1), visualized(channels=4)
+    assert np.array_equal(grey.bytes_of(1), (grey.images[1] * 255).round().astype(np.uint8).repeat(3, 2))
+    assert np.array_equal(four.bytes_of(1), (four.images[1, ..., :3] * 255).round().astype(np.uint8))
+    frames = four.frames[0, ..., :3]
+    assert np.array_equal(four.strip(), np.concatenate(list(frames), 1))
+
+
+def test_one_picture_is_drawn_on_given_axes():
+    import matplotlib.pyplot as plt
+
+    found = visualized(count=3)
+    figure, axes = plt.subplots()
+    assert found.plot(axes) is axes and len(figure.axes) == 1
+    assert np.array_equal(axes.get_images()[0].get_array(), found.bytes_of(0)) and "conv:0" in axes.get_title()
+    plt.close(figure)
+
+
+def test_the_dead_are_marked_in_a_sheet():
+    import matplotlib.pyplot as plt
+
+    axes = visualized(count=5).plot()
+    titles = [each.get_title().replace("\n", " ") for each in axes.figure.axes]
+    assert [title for title in titles if "dead" in title] == ["conv:1 (dead)"]
+    plt.close(axes.figure)
