@@ -2,6 +2,7 @@
 
 import importlib
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ class Linear(nn.Module):
         return self.told.event(answer) if self.told.passes == self.told.at else answer
 
 
-def network_of(module):
+def network_of(module) -> Any:
     preprocessing = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
     return ico.load_network(module, preprocessing=preprocessing, classes=list("abcd"), device="cpu")
 

@@ -108,7 +108,9 @@ def test_one_picture_is_drawn_on_given_axes():
     found = visualized(count=3)
     figure, axes = plt.subplots()
     assert found.plot(axes) is axes and len(figure.axes) == 1
-    assert np.array_equal(axes.get_images()[0].get_array(), found.bytes_of(0)) and "conv:0" in axes.get_title()
+    assert (
+        np.array_equal(np.asarray(axes.get_images()[0].get_array()), found.bytes_of(0)) and "conv:0" in axes.get_title()
+    )
     plt.close(figure)
 
 
@@ -116,6 +118,6 @@ def test_the_dead_are_marked_in_a_sheet():
     import matplotlib.pyplot as plt
 
     axes = visualized(count=5).plot()
+    plt.close("all")
     titles = [each.get_title().replace("\n", " ") for each in axes.figure.axes]
     assert [title for title in titles if "dead" in title] == ["conv:1 (dead)"]
-    plt.close(axes.figure)

@@ -1,5 +1,7 @@
 """What is read of a layer: its answer, or what went into the ReLU that its answer comes out of."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -31,7 +33,7 @@ class Around(nn.Module):
         return answer.mean((2, 3)) if isinstance(answer, torch.Tensor) else answer
 
 
-def around(work):
+def around(work) -> Any:
     torch.manual_seed(0)
     preprocessing = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
     return ico.load_network(Around(work), preprocessing=preprocessing, classes=list("abcd"), device="cpu")
@@ -141,12 +143,13 @@ def test_a_layer_that_is_used_twice_is_read_the_first_time():
             return self.conv(self.conv(x)).mean((2, 3))
 
     preprocessing = {"size": 4, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
-    network = ico.load_network(Twice(), preprocessing=preprocessing, classes=list("abc"), device="cpu")
+    module = Twice()
+    network = ico.load_network(module, preprocessing=preprocessing, classes=list("abc"), device="cpu")
     batch = torch.randn(2, 3, 4, 4)
     with torch.no_grad(), reading(network, ["conv", LOGITS]) as read:
         found = read(batch)
-        assert torch.equal(found["conv"], network.module.conv(batch))
-        assert torch.equal(found[LOGITS], network.module(batch))
+        assert torch.equal(found["conv"], module.conv(batch))
+        assert torch.equal(found[LOGITS], module(batch))
 
 
 def test_what_cannot_be_read_is_said():
