@@ -72,7 +72,8 @@ def optimize(
         The network; its weights are not touched.
     unit
         What is asked for: logit:bird, layer2.0.conv1:17, many as layer2.0.conv1:0-15 or layer2.0.conv1:*, or a sum as
-        "2*logit:bird - logit:truck"; with a minus before it, what silences it. In Python also objectives, and lists.
+        "2*logit:bird - logit:truck"; with a minus before it, what silences it (in a shell as --unit=-logit:bird). In Python
+        also objectives, and lists.
     count
         How many pictures of each, from different starts.
     style
