@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 import iconoscope as ico
 from iconoscope.optimization import Alignment, Fourier, Pixels, Style, Transforms, loop
-from iconoscope.optimization.frozen import frozen
 
 PREPROCESSING = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
 PLAIN = Style(parameterization=Pixels(), transforms=None, colours=np.eye(3))
@@ -347,32 +346,3 @@ def test_one_channel_and_four(tmp_path):
         found = ico.optimize(network, "conv:*", steps=3)
         assert found.images.shape == (3, 8, 8, channels)
         assert found.save(tmp_path / f"{channels}.png").stat().st_size > 0
-
-
-def test_a_frozen_network_answers_as_before_and_comes_back_as_it_was():
-    torch.manual_seed(0)
-    conv, norm, bare = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False)
-    module = nn.Sequential(conv, norm, nn.ReLU(), bare).eval()
-    for each in (norm, bare):
-        each.get_buffer("running_mean").normal_()
-        each.get_buffer("running_var").uniform_(0.5, 2)
-    nn.init.normal_(norm.weight)
-    x = torch.randn(2, 3, 9, 9, requires_grad=True)
-
-    def both():
-        answer = module(x)
-        (gradient,) = torch.autograd.grad(answer.square().sum(), x)
-        return answer.detach(), gradient
-
-    answer, gradient = both()
-    weight, strides = conv.weight.data_ptr(), conv.weight.stride()
-    with frozen(module):
-        again, likewise = both()
-        assert not any(parameter.requires_grad for parameter in module.parameters())
-    assert torch.allclose(again, answer, atol=1e-5) and torch.allclose(likewise, gradient, atol=1e-4)
-    assert (conv.weight.data_ptr(), conv.weight.stride()) == (weight, strides)
-    assert all("forward" not in vars(each) for each in module.modules())
-    assert all(parameter.requires_grad for parameter in module.parameters())
-    with pytest.raises(ZeroDivisionError), frozen(module):
-        raise ZeroDivisionError
-    assert torch.equal(both()[0], answer)

@@ -167,3 +167,38 @@ def test_hooks_are_gone_also_after_an_error():
     with pytest.raises(ZeroDivisionError), reading(network, ["part", "conv"]):
         raise ZeroDivisionError
     assert not any(each._forward_hooks for each in network.module.modules())
+
+
+def test_only_what_is_asked_about_is_copied_after_the_first_pass(monkeypatch):
+    """A ReLU in place elsewhere in the network costs nothing; the one in question still does."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3), nn.ReLU(inplace=True))
+    preprocessing = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
+    network = ico.load_network(module, preprocessing=preprocessing, classes=list("abcd"), device="cpu")
+    copies = []
+    clone = torch.Tensor.clone
+    monkeypatch.setattr(torch.Tensor, "clone", lambda self: copies.append(self.shape) or clone(self))
+    batch = torch.randn(2, 3, 8, 8)
+    with torch.no_grad(), reading(network, ["3"], rectified=False) as read:
+        first = read(batch)["3"]
+        assert len(copies) == 2
+        second = read(batch)["3"]
+        assert len(copies) == 3 and torch.equal(first, second) and bool((first < 0).any())
+
+
+def test_a_network_that_goes_another_way_is_read_again():
+    """Which ReLU mattered is remembered from pass to pass; where another one does, everything is looked at anew."""
+    told = {"long": False}
+
+    def work(x):
+        return F.relu((F.relu(x + 1) - 2) if told["long"] else x, inplace=True)
+
+    network = around(work)
+    with torch.no_grad(), reading(network, ["part"], rectified=False) as read:
+        batch = torch.randn(2, 3, 8, 8)
+        before = network.module.conv(batch)
+        assert torch.equal(read(batch)["part"], before)
+        told["long"] = True
+        assert torch.equal(read(batch)["part"], F.relu(before + 1) - 2)
+        told["long"] = False
+        assert torch.equal(read(batch)["part"], before)

@@ -10,14 +10,19 @@ import torch
 from iconoscope.errors import NonFiniteError
 from iconoscope.optimization.canvas import Canvas
 from iconoscope.optimization.frozen import frozen
+from iconoscope.optimization.neighbours import neighbours
 from iconoscope.optimization.regularizers import Regularizer, charged
 from iconoscope.optimization.scores import Scores
 from iconoscope.optimization.transforms import Transforms
 from iconoscope.progress import track
+from iconoscope.subject.allocator import keeping_memory
 from iconoscope.subject.network.network import Network
 from iconoscope.subject.reading import reading
 
 __all__ = ["Reached", "Stepper", "ascend", "score"]
+
+PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
+"""In what numbers the network may be asked, where it has the choice. The pictures themselves are always float32."""
 
 Stepper = Callable[[Sequence[torch.Tensor]], Callable[[], None]]
 """From the tensors that are optimised to a function that goes one step along their gradients."""
@@ -62,6 +67,7 @@ def ascend(
     diversity: float = 0.0,
     cap: float | None = None,
     size: tuple[int, int] | None = None,
+    precision: str = "float32",
 ) -> Reached:
     """Change the pictures on a canvas, step by step, so that their scores rise.
 
@@ -87,37 +93,43 @@ def ascend(
         The score beyond which nothing more is asked for.
     size
         Height and width of what the network is shown; that of its preprocessing if not given.
+    precision
+        A key of `PRECISIONS`.
 
     Raises
     ------
     NonFiniteError
         If the network answers NaN or infinity; it says at which step.
     """
-    mean, std = (
-        torch.tensor(values, device=network.device)[:, None, None]
-        for values in (network.preprocessing.mean, network.preprocessing.std)
-    )
+    device, normal = network.device, _normalising(network)
+    dtype = PRECISIONS[precision]
     step = stepper(canvas.field.tensors)
     at = set(torch.linspace(0, steps, max(2, frames)).round().int().tolist())
     kept: list[torch.Tensor] = []
     found: list[torch.Tensor] = []
     picture = canvas.picture()
+    sides = size or network.preprocessing.size
     gradient = torch.zeros_like(picture)
     ended = False
     try:
-        with frozen(network.module), reading(network, scores.layers, rectified=False) as read, torch.enable_grad():
+        pairs = neighbours(network, scores.layers, normal(torch.full((1, picture.shape[1], *sides), 0.5)))
+        with (
+            frozen(network.module, pairs, dtype=dtype),
+            reading(network, scores.layers, rectified=False) as read,
+            torch.enable_grad(),
+            keeping_memory(),
+        ):
             for number in track(range(steps), "optimizing", told=lambda: f"{float(found[-1].mean()):.3g}"):
                 picture = canvas.picture()
                 if number in at:
                     kept.append(picture.detach().clamp(0, 1))
-                shown = picture.to(network.device)
+                shown = picture.to(device)
                 if number == steps - 1:
                     shown.retain_grad()
-                if transforms is not None and numbers is not None:
-                    moved = transforms(shown, size or network.preprocessing.size, numbers[number])
-                else:
-                    moved = shown
-                answers = read(((moved - mean) / std).contiguous(memory_format=torch.channels_last))
+                moving = transforms is not None and numbers is not None
+                moved = transforms(shown, sides, numbers[number]) if moving else shown
+                with torch.autocast(device.type, dtype, enabled=dtype is not None, cache_enabled=False):
+                    answers = read(normal(moved))
                 values = scores(answers)
                 found.append(values.detach())
                 if not bool(values.isfinite().all()):
@@ -175,8 +187,18 @@ def normalised(size: float) -> Stepper:
 @torch.inference_mode()
 def score(network: Network, scores: Scores, pictures: torch.Tensor) -> torch.Tensor:
     """Give the scores (n,) of pictures (n, channels, height, width) of 0..1 as they are, behind the ReLU if one follows."""
-    mean, std = (
-        torch.tensor(values)[:, None, None] for values in (network.preprocessing.mean, network.preprocessing.std)
-    )
     with reading(network, scores.layers) as read:
-        return scores(read(((pictures - mean) / std).to(network.device)))
+        return scores(read(_normalising(network)(pictures)))
+
+
+def _normalising(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Give what brings pictures of 0..1 to the network's device, into its mean and deviation, and into channels last."""
+    device = network.device
+    mean, std = (
+        torch.tensor(values, device=device)[:, None, None]
+        for values in (network.preprocessing.mean, network.preprocessing.std)
+    )
+    scale, shift = 1 / std, -mean / std
+    return lambda pictures: torch.addcmul(shift, pictures.to(device), scale).contiguous(
+        memory_format=torch.channels_last
+    )

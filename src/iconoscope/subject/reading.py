@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,42 +33,70 @@ class _Read(BaseException):
 
 
 class _BeforeRectified(TorchFunctionMode):
-    """Remembers what went into a ReLU, also where several are joined, for the time of one pass."""
+    """Remembers what went into a ReLU, also where several are joined, for the time of one pass.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    wanted
+        The ReLUs that matter, as `used` told of an earlier pass; all if not given. What went into the others is let go, which
+        spares a copy of it where the ReLU works in place.
+    """
+
+    def __init__(self, wanted: frozenset[int] | None = None) -> None:
         super().__init__()
-        self._known: dict[int, tuple[torch.Tensor, int, Callable[[], torch.Tensor]]] = {}
+        self._wanted = wanted
+        self._calls = 0
+        self._known: dict[int, _Rectified] = {}
+        self.used: set[int] = set()
+        """The ReLUs that were asked about, counted in the order of their calls."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in RECTIFIERS:
+            self._calls += 1
+            if self._wanted is not None and self._calls not in self._wanted:
+                return func(*args, **kwargs)
             x = args[0] if args else kwargs["input"]
             in_place = func in IN_PLACE or kwargs.get("inplace", args[1] if len(args) > 1 else False)
             before = x.clone() if in_place else x
             answer = func(*args, **kwargs)
-            self._known[id(answer)] = answer, _version(answer), lambda: before
+            self._known[id(answer)] = _Rectified(answer, _version(answer), {self._calls}, lambda: before)
             return answer
-        parts = [self._reader(each) for each in args[0]] if func in JOINS and args else []
+        parts = [self._look(each) for each in args[0]] if func in JOINS and args else []
         answer = func(*args, **kwargs)
         befores = [part for part in parts if part is not None]
         if befores and len(befores) == len(parts):
-            rest = (args[1:], kwargs)
-            self._known[id(answer)] = (
+            rest = args[1:]
+            self._known[id(answer)] = _Rectified(
                 answer,
                 _version(answer),
-                lambda: torch.cat([before() for before in befores], *rest[0], **rest[1]),
+                set().union(*(before.calls for before in befores)),
+                lambda: torch.cat([before.before() for before in befores], *rest, **kwargs),
             )
         return answer
 
     def before(self, answer: torch.Tensor) -> torch.Tensor | None:
         """Give what the ReLU was given whose answer this is; None if it is no ReLU's."""
-        reader = self._reader(answer)
-        return None if reader is None else reader()
+        known = self._look(answer)
+        if known is None:
+            return None
+        self.used |= known.calls
+        return known.before()
 
-    def _reader(self, answer: torch.Tensor) -> Callable[[], torch.Tensor] | None:
+    def _look(self, answer: torch.Tensor) -> _Rectified | None:
         known = self._known.get(id(answer))
         # What was changed in place since then, as by `out += identity`, is no ReLU's answer any more.
-        return None if known is None or known[0] is not answer or known[1] != _version(answer) else known[2]
+        return None if known is None or known.answer is not answer or known.version != _version(answer) else known
+
+
+@dataclass(frozen=True)
+class _Rectified:
+    """An answer of ReLUs: which calls they were, and what they were given."""
+
+    answer: torch.Tensor
+    version: int
+    calls: set[int]
+    before: Callable[[], torch.Tensor]
 
 
 def _version(tensor: torch.Tensor) -> int:
@@ -100,6 +129,7 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
     inner = [name for name in wanted if name != LOGITS]
     found: dict[str, torch.Tensor] = {}
     mode: _BeforeRectified | None = None
+    wanted_calls: frozenset[int] | None = None
 
     def listen(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -114,9 +144,9 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
         return hook
 
     def read(batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        nonlocal mode
+        nonlocal mode, wanted_calls
         found.clear()
-        mode = None if rectified else _BeforeRectified()
+        current = mode = None if rectified or not inner else _BeforeRectified(wanted_calls)
         try:
             if mode is None:
                 answer = network.run(batch)
@@ -129,6 +159,11 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
             pass
         finally:
             mode = None
+        if current is not None and wanted_calls is not None and current.used != wanted_calls:
+            wanted_calls = None  # the network went another way than the first time
+            return read(batch)
+        if current is not None:
+            wanted_calls = frozenset(current.used)
         if missing := [name for name in wanted if name not in found]:
             raise NetworkError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
         for name, value in found.items():
