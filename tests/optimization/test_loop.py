@@ -1,6 +1,5 @@
 """The loop step by step, and what becomes of runs that end early."""
 
-import importlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.optimization import Pixels, Style, Transforms
+from iconoscope.optimization import Pixels, Style, Transforms, making
 from iconoscope.optimization.canvas import paint_on
 from iconoscope.optimization.loop import adam, ascend, normalised
 from iconoscope.optimization.objective import objectives
@@ -90,7 +89,7 @@ def test_the_first_and_the_last_frame_are_always_kept(steps, frames, kept):
 
 
 def test_beyond_the_cap_nothing_is_asked_for():
-    found = climb(network_of(Linear()), ["logit:a", "logit:b"], 60, normalised(0.02), cap=2.0)
+    found = climb(network_of(Linear()), ["logit:a", "logit:b"], 60, normalised(0.02), cap=torch.tensor([2.0, 2.0]))
     reached = found.scores.amax(1)
     step = found.scores.diff(dim=1).amax(1)
     assert bool((reached >= 2.0).all()) and bool((reached <= 2.0 + step).all())
@@ -154,8 +153,7 @@ def asked_in_batches(network, store):
 
 @pytest.fixture
 def one_by_one(monkeypatch):
-    # By its full name it is the function.
-    monkeypatch.setattr(importlib.import_module("iconoscope.optimization.optimize"), "MOST", 1)
+    monkeypatch.setattr(making, "MOST", 1)
 
 
 def test_ctrl_c_keeps_the_units_that_are_finished_and_no_other(one_by_one, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from iconoscope import __version__
 from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective, objectives
+from iconoscope.optimization.optimize import read_size
 from iconoscope.results import Question, Visualization
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import Unit
@@ -98,8 +99,7 @@ def dream(
             f"octaves={octaves} and steps={steps} must be at least 1, ratio={ratio} over 1, rate={rate} over 0 and "
             f"seed={seed} at least 0."
         )
-    pair = (size, size) if isinstance(size, int) else size
-    start, sides = read_start(image, network.preprocessing, pair)
+    start, sides = read_start(image, network.preprocessing, read_size(size))
     if start.pictures is None:
         raise QuestionError("A dream begins with a photograph, and none was given.")
     objective, *others = objectives(network, unit)

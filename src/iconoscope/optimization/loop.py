@@ -65,7 +65,7 @@ def ascend(
     steps: int,
     frames: int,
     diversity: float = 0.0,
-    cap: float | None = None,
+    cap: torch.Tensor | None = None,
     size: tuple[int, int] | None = None,
     precision: str = "float32",
 ) -> Reached:
@@ -90,7 +90,7 @@ def ascend(
     diversity
         What it costs, in scores, that pictures of one objective are alike at its layer.
     cap
-        The score beyond which nothing more is asked for.
+        (pictures,) the score beyond which nothing more is asked of each.
     size
         Height and width of what the network is shown; that of its preprocessing if not given.
     precision
@@ -126,15 +126,14 @@ def ascend(
                 shown = picture.to(device)
                 if number == steps - 1:
                     shown.retain_grad()
-                moving = transforms is not None and numbers is not None
-                moved = transforms(shown, sides, numbers[number]) if moving else shown
+                moved = shown if transforms is None or numbers is None else transforms(shown, sides, numbers[number])
                 with torch.autocast(device.type, dtype, enabled=dtype is not None, cache_enabled=False):
                     answers = read(normal(moved))
                 values = scores(answers)
                 found.append(values.detach())
                 if not bool(values.isfinite().all()):
                     raise NonFiniteError(f"{network.name} answers NaN or infinity at step {number + 1} of {steps}.")
-                asked = values if cap is None else values.clamp(max=cap)
+                asked = values if cap is None else values.minimum(cap.to(values))
                 loss = charged(regularizers, shown).sum() - asked.sum()
                 if diversity:
                     loss = loss + diversity * scores.likeness(answers).sum()

@@ -82,6 +82,15 @@ class Style:
         """Give the settings as plain values; of arrays a digest."""
         return {each.name: _plainly(getattr(self, each.name)) for each in fields(self)}
 
+    def check_told(self) -> None:
+        """Refuse a store where a part of the style is a class of the user's own whose settings cannot be told apart."""
+        for each in (self.parameterization, *self.regularizers):
+            if not is_dataclass(each):
+                raise QuestionError(
+                    f"{type(each).__name__} does not say its settings, so a store cannot tell one from another.",
+                    hint="Make it a dataclass, or ask without a store.",
+                )
+
     def describe(self) -> str:
         """Say in a line what pictures are made with."""
         parts = [type(self.parameterization).__name__]

@@ -1,0 +1,142 @@
+"""What real images answer: the measure of what may be asked of a picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.optimization.objective import Objective
+from iconoscope.optimization.scores import Scores
+from iconoscope.progress import track
+from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.labels import match_labels
+from iconoscope.subject.network import Network
+from iconoscope.subject.reading import reading
+from iconoscope.subject.unit import ClassUnit
+
+__all__ = ["PERCENTILE", "Answers", "Natural", "read_natural"]
+
+PERCENTILE = 90
+"""Of the answers of real images: what counts as strong."""
+
+BATCH = 16
+"""Images that are asked about at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Natural:
+    """Real images, as the network is shown them.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, (images, height, width, channels)
+        At the size of the network's input.
+    classes : ndarray of int, (images,)
+        Which class of the network they are of, -1 where nothing says.
+    """
+
+    pixels: NDArray[np.uint8]
+    classes: NDArray[np.int64]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the images and of their classes."""
+        return hashlib.sha256(self.pixels.tobytes() + self.classes.tobytes()).hexdigest()
+
+    def answers(self, network: Network, asked: Sequence[Objective]) -> dict[Objective, Answers]:
+        """Ask all of them about all of the objectives, in one pass."""
+        asked = tuple(dict.fromkeys(asked))
+        mean, std = (
+            torch.tensor(values, device=network.device)[:, None, None]
+            for values in (network.preprocessing.mean, network.preprocessing.std)
+        )
+        sizes = {min(BATCH, len(self.pixels) - first) for first in range(0, len(self.pixels), BATCH)}
+        scores = {(each, size): Scores([each] * size, network.device) for each in asked for size in sizes}
+        layers = dict.fromkeys(layer for each in scores.values() for layer in each.layers)
+        found: dict[tuple[Objective, bool], list[torch.Tensor]] = {}
+        for rectified in (True, False):
+            with reading(network, layers, rectified=rectified) as read, torch.inference_mode():
+                for first in track(range(0, len(self.pixels), BATCH), "asking real images"):
+                    pixels = torch.from_numpy(self.pixels[first : first + BATCH]).to(network.device)
+                    answers = read((pixels.movedim(-1, 1).float() / 255 - mean) / std)
+                    for each in asked:
+                        values = scores[each, len(pixels)](answers)
+                        found.setdefault((each, rectified), []).append(values.cpu())
+        return {
+            each: Answers(
+                behind=torch.cat(found[each, True]).numpy(),
+                before=torch.cat(found[each, False]).numpy()[self._meant(each)],
+            )
+            for each in asked
+        }
+
+    def _meant(self, objective: Objective) -> NDArray[np.bool_]:
+        """Say which images are to be compared with: those of the class, if a class is asked for; else all."""
+        everything = np.ones(len(self.pixels), bool)
+        if len(objective.terms) != 1 or objective.terms[0].weight < 0:
+            return everything
+        unit = objective.terms[0].target.unit
+        if not isinstance(unit, ClassUnit):
+            return everything
+        own = self.classes == unit.index
+        return own if own.any() else everything
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What real images answer to an objective.
+
+    Attributes
+    ----------
+    behind : ndarray of float32, (images,)
+        Of all images, behind the ReLU if one follows.
+    before : ndarray of float32
+        Before it, as pictures are optimised; if the objective is a class and there are labels, of the images of that class.
+    """
+
+    behind: NDArray[np.float32]
+    before: NDArray[np.float32]
+
+    @property
+    def strongest(self) -> float:
+        """The strongest answer of all."""
+        return float(self.behind.max())
+
+    def cap(self, times: float) -> float:
+        """Give so many times a strong answer; where that is below zero, what lies as far on the other side of it."""
+        strong = float(np.percentile(self.before, PERCENTILE))
+        return strong + (times - 1) * abs(strong)
+
+
+def read_natural(network: Network, images: Any) -> Natural:
+    """Read real images: whatever `load_images` takes, with labels if they have any.
+
+    Raises
+    ------
+    QuestionError
+        If there is none.
+    ImagesError
+        If none can be read.
+    """
+    if isinstance(images, Natural):
+        return images
+    loaded = images if isinstance(images, Images) else load_images(images)
+    kept: list[NDArray[np.uint8]] = []
+    labels: list[Any] = []
+    for image in _readable(loaded):
+        kept.append(network.preprocessing.fit(image.pixels))
+        labels.append(image.label)
+    if not kept:
+        raise QuestionError("There are no images to compare with.")
+    return Natural(np.stack(kept), match_labels(network, labels))
+
+
+def _readable(images: Images) -> Iterable[Any]:
+    return images.readable()
