@@ -10,9 +10,10 @@ import iconoscope as ico
 
 PUBLIC = """
     Agreement CONDITIONS Curves Exchange IconoscopeError IconoscopeWarning Image Images Layer Look MeanMap Network Objective
-    Occlusion Preprocessing Question Result Scales Store Unit Visualization __version__ agree compare_styles curves demo
-    demo_images direction dream errors exchange interpolate layers load_images load_network load_result look looks_at_object
-    mean_map occlude occlude_each occlude_scales optimize parse_unit predict refine region report show_progress unit
+    Occlusion Preprocessing Prior Question Result Scales Store Unit Visualization __version__ agree compare_styles curves
+    decoder_prior demo demo_images diffusion_prior direction dream errors exchange fit_prior interpolate layers load_images
+    load_network load_prior load_result look looks_at_object mean_map occlude occlude_each occlude_scales optimize parse_unit
+    predict refine region report save_prior show_progress unit
 """.split()  # noqa: SIM905
 
 

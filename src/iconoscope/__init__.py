@@ -33,6 +33,7 @@ _HOME = {
     "Objective": "iconoscope.optimization",
     "Occlusion": "iconoscope.results",
     "Preprocessing": "iconoscope.subject.network",
+    "Prior": "iconoscope.priors",
     "Question": "iconoscope.results",
     "Result": "iconoscope.results",
     "Scales": "iconoscope.results",
@@ -42,16 +43,20 @@ _HOME = {
     "agree": "iconoscope.occlusion",
     "compare_styles": "iconoscope.optimization",
     "curves": "iconoscope.occlusion",
+    "decoder_prior": "iconoscope.priors",
     "demo": "iconoscope.demo",
     "demo_images": "iconoscope.demo",
+    "diffusion_prior": "iconoscope.priors",
     "direction": "iconoscope.optimization",
     "dream": "iconoscope.optimization",
     "errors": "iconoscope.errors",
     "exchange": "iconoscope.occlusion",
+    "fit_prior": "iconoscope.priors",
     "interpolate": "iconoscope.optimization",
     "layers": "iconoscope.subject.network",
     "load_images": "iconoscope.subject.images",
     "load_network": "iconoscope.subject.network",
+    "load_prior": "iconoscope.priors",
     "load_result": "iconoscope.results",
     "look": "iconoscope.occlusion",
     "looks_at_object": "iconoscope.occlusion",
@@ -65,6 +70,7 @@ _HOME = {
     "parse_unit": "iconoscope.subject.unit",
     "predict": "iconoscope.subject.predict",
     "report": "iconoscope.show",
+    "save_prior": "iconoscope.priors",
     "show_progress": "iconoscope.progress",
     "unit": "iconoscope.optimization",
 }
@@ -73,6 +79,7 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "load_network", "load_images", "demo_images", "predict", "layers",
     "occlude", "occlude_each", "occlude_scales", "refine", "agree", "mean_map", "curves", "exchange", "look", "looks_at_object",
     "optimize", "compare_styles", "dream", "unit", "direction", "region", "interpolate", "Objective",
+    "fit_prior", "decoder_prior", "diffusion_prior", "load_prior", "save_prior", "Prior",
     "report",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
     "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "Visualization", "CONDITIONS",
@@ -98,6 +105,7 @@ if TYPE_CHECKING:
         refine,
     )
     from iconoscope.optimization import Objective, compare_styles, direction, dream, interpolate, optimize, region, unit
+    from iconoscope.priors import Prior, decoder_prior, diffusion_prior, fit_prior, load_prior, save_prior
     from iconoscope.progress import show_progress
     from iconoscope.results import (
         CONDITIONS,

@@ -148,6 +148,16 @@ def _show_agreements(found: Any, arguments: dict[str, Any]) -> tuple[list[str], 
     return lines, value
 
 
+def _show_prior(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    place = str(Path(arguments["out"]).expanduser())
+    kept = 0 if found.reference is None else len(found.reference.pixels)
+    lines = [
+        f"{found!r}; {found.base.explained:.1%} of what whole pictures vary by, {kept} images kept beside it.",
+        f"  {place}",
+    ]
+    return lines, {**found.to_json(), "classes": list(found.classes), "explained": found.base.explained, "file": place}
+
+
 def _show_visualization(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say what was found, and where the pictures of every unit are kept."""
     from dataclasses import replace
@@ -165,6 +175,7 @@ def _show_visualization(found: Any, arguments: dict[str, Any]) -> tuple[list[str
 
 _STORE = {"store": "iconoscope-run"}
 _RESNET = "--network examples/resnet20.py:resnet20 --checkpoint resnet20_cifar10.safetensors"
+GROUPS = {"prior": "What images may be, learnt from images: pictures are then made along it (optimize --prior)."}
 COMMANDS = {
     "demo": Command(
         "iconoscope.demo.journey:demo",
@@ -247,9 +258,20 @@ COMMANDS = {
             "iconoscope optimize logit:bird --network cifar10",
             f'iconoscope optimize "2*logit:bird - logit:truck" {_RESNET} --count 6 --diversity 10',
             f"iconoscope optimize layer3.2.conv2:* {_RESNET}",
+            "iconoscope optimize logit:truck --network cifar10 --prior cifar10 --count 6",
         ),
         _STORE,
         ("unit",),
+    ),
+    "prior fit": Command(
+        "iconoscope.priors:fit_prior",
+        "Learn from images what images may be, so that pictures are made along it.",
+        _show_prior,
+        (
+            "iconoscope prior fit --images photographs/ --size 64 --out photographs.safetensors",
+            "iconoscope optimize logit:cat --network cats.py:build --prior photographs.safetensors",
+        ),
+        {"out": "prior.safetensors"},
     ),
     "report": Command(
         "iconoscope.show:report",
@@ -409,6 +431,14 @@ def _introduce(network: Network) -> None:
     print(f"{len(network.classes)} classes from {network.classes_origin}", file=sys.stderr)
 
 
+def _named(arguments: list[str]) -> tuple[str, ...]:
+    """Give the commands that may be meant, of which some have two words; none if that is not clear yet."""
+    first, both = " ".join(arguments[:1]), " ".join(arguments[:2])
+    if both in COMMANDS or first in COMMANDS:
+        return (both if both in COMMANDS else first,)
+    return tuple(name for name in COMMANDS if first and name.startswith(f"{first} "))
+
+
 def build_app(names: Iterable[str] = tuple(COMMANDS), *, listing: bool = False) -> App:
     """Make the command line application with some or all of its commands, or with just the list of them."""
     app = App(
@@ -419,9 +449,16 @@ def build_app(names: Iterable[str] = tuple(COMMANDS), *, listing: bool = False) 
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
+    groups: dict[str, App] = {}
     for name in names:
+        first, _, second = name.partition(" ")
         if listing:
             app.command(lambda: 0, name=name, help=COMMANDS[name].about)
+        elif second:
+            if first not in groups:
+                groups[first] = App(name=first, help=GROUPS[first], help_format="plaintext")
+                app.command(groups[first])
+            groups[first].command(_runner(name), name=second, help_epilogue=_examples(COMMANDS[name]))
         else:
             app.command(_runner(name), name=name, help_epilogue=_examples(COMMANDS[name]))
     return app
@@ -436,13 +473,11 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     # Only what is asked for is imported, so that help is there at once.
-    named = bool(arguments) and arguments[0] in COMMANDS
+    named = _named(arguments)
     warnings.simplefilter("always", IconoscopeWarning)
     warnings.showwarning = _show_warning
     try:
-        status = build_app(arguments[:1] if named else COMMANDS, listing=not named)(
-            arguments, exit_on_error=False, print_error=False
-        )
+        status = build_app(named or COMMANDS, listing=not named)(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except MissingArgumentError as error:
@@ -472,7 +507,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _usage_hint(arguments: list[str]) -> str:
-    command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    named = _named(arguments)
+    command = f" {named[0] if len(named) == 1 else named[0].partition(' ')[0]}" if named else ""
     return f"iconoscope{command} --help lists what there is."
 
 

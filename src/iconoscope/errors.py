@@ -14,6 +14,7 @@
     │   └── ImageFileError          one image cannot be read
     ├── StoreError                  the store cannot be read or written
     │   └── DamagedRecordError      a record is there, but is not what was written
+    ├── PriorError                  a prior cannot be learnt, or its file cannot be used
     ├── TrainingError               a network of the demo did not learn what it is there to show
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
@@ -39,6 +40,7 @@ __all__ = [
     "NetworkNameError",
     "NonFiniteError",
     "PreprocessingError",
+    "PriorError",
     "QuestionError",
     "StoreError",
     "TrainingError",
@@ -102,6 +104,10 @@ class StoreError(IconoscopeError):
 
 class DamagedRecordError(StoreError):
     """A record is there, but it is not what was written."""
+
+
+class PriorError(IconoscopeError):
+    """A prior cannot be learnt, or its file cannot be used."""
 
 
 class TrainingError(IconoscopeError):

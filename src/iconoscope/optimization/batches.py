@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -79,16 +79,7 @@ def _joined(results: Sequence[Visualization]) -> Visualization:
     """Put the results of several units into one."""
     if len(results) == 1:
         return results[0]
-    names = (
-        "images",
-        "objective",
-        "last_gradient",
-        "frames",
-        "activation",
-        "moved_activation",
-        "natural_activation",
-        "dead",
-    )
+    names = [each.name for each in fields(results[0]) if isinstance(getattr(results[0], each.name), np.ndarray)]
     units = tuple(name for each in results for name in each.units)
     return replace(
         results[0],

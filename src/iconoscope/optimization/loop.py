@@ -66,6 +66,7 @@ def ascend(
     frames: int,
     diversity: float = 0.0,
     cap: torch.Tensor | None = None,
+    price: torch.Tensor | float = 1.0,
     size: tuple[int, int] | None = None,
     precision: str = "float32",
 ) -> Reached:
@@ -91,6 +92,8 @@ def ascend(
         What it costs, in scores, that pictures of one objective are alike at its layer.
     cap
         (pictures,) the score beyond which nothing more is asked of each.
+    price
+        (pictures,) how many scores one unit of what the canvas costs by itself is worth.
     size
         Height and width of what the network is shown; that of its preprocessing if not given.
     precision
@@ -135,6 +138,8 @@ def ascend(
                     raise NonFiniteError(f"{network.name} answers NaN or infinity at step {number + 1} of {steps}.")
                 asked = values if cap is None else values.minimum(cap.to(values))
                 loss = charged(regularizers, shown).sum() - asked.sum()
+                if canvas.field.cost is not None:
+                    loss = loss + (price * canvas.field.cost()).sum().to(loss)
                 if diversity:
                     loss = loss + diversity * scores.likeness(answers).sum()
                 loss.backward()
@@ -151,15 +156,18 @@ def ascend(
     return Reached(last, torch.stack(found, 1), gradient.detach(), torch.stack(kept, 1), ended)
 
 
-def adam(rate: float) -> Stepper:
-    """Adam (Kingma and Ba 2015)."""
+def adam(rate: float, *, steps: int = 1, fade: float = 1.0) -> Stepper:
+    """Adam (Kingma and Ba 2015); over all steps the rate falls in a straight line to the share `fade` of it."""
 
     def begin(tensors: Sequence[torch.Tensor]) -> Callable[[], None]:
         optimizer = torch.optim.Adam(list(tensors), lr=rate, fused=all(each.is_floating_point() for each in tensors))
 
+        slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, fade, max(1, steps - 1))
+
         def step() -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            slower.step()
 
         return step
 

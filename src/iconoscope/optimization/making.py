@@ -11,6 +11,7 @@ import numpy as np
 
 from iconoscope import __version__
 from iconoscope.errors import NonFiniteError, QuestionError
+from iconoscope.optimization.along import Along
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.style import Style
 from iconoscope.progress import quietly
@@ -57,6 +58,7 @@ class Making:
     precision: str
     cap: float | None
     compare: Natural | None
+    typical: Natural | None = None  # what answers are measured by
 
     @property
     def each(self) -> int:
@@ -122,11 +124,11 @@ class Making:
         return max(len(lot), min(fits, MOST, PIXELS // (self.size[0] * self.size[1])))
 
     def answers(self, asked: Sequence[Objective]) -> dict[Objective, Answers]:
-        """Give what real images answer to objectives, if there are any to compare with."""
-        if self.compare is None:
+        """Give what real images answer to objectives, or what else there is to measure answers by."""
+        if self.typical is None:
             return {}
         with self.network.questioned():
-            return self.compare.answers(self.network, asked)
+            return self.typical.answers(self.network, asked)
 
     def make(self, pictures: Sequence[Picture], natural: dict[Objective, Answers]) -> Made:
         """Make some pictures in one batch, knowing what real images answer."""
@@ -142,11 +144,15 @@ class Making:
         if self.start.pictures is not None:
             start = self.start.pictures[[each.number % len(self.start.pictures) for each in pictures]]
         shape = (len(pictures), len(self.network.preprocessing.mean), *self.size)
+        known = [natural[each.objective] for each in pictures] if natural else []
         assert style.colours is not None and style.rate is not None
         assert not isinstance(style.transforms, str)
         with self.network.questioned():
             scores = Scores([each.objective for each in pictures], self.network.device)
-            canvas = paint_on(style.parameterization, shape, draws, start, root=style.colours, limits=style.limits)
+            way = style.parameterization
+            if isinstance(way, Along):
+                way = way.of(self.network.classes, [each.objective for each in pictures])
+            canvas = paint_on(way, shape, draws, start, root=style.colours, limits=style.limits)
             reached = ascend(
                 self.network,
                 scores,
@@ -154,16 +160,17 @@ class Making:
                 transforms=style.transforms,
                 numbers=None if style.transforms is None else style.transforms.draw(self.steps, draws),
                 regularizers=style.regularizers,
-                stepper=adam(style.rate),
+                stepper=adam(style.rate, steps=self.steps, fade=style.fade),
                 steps=self.steps,
                 frames=FRAMES,
                 diversity=self.diversity,
-                cap=None
-                if self.cap is None
-                else torch.tensor([natural[each.objective].cap(self.cap) for each in pictures]),
+                cap=None if self.cap is None else torch.tensor([each.cap(self.cap) for each in known]),
+                price=torch.tensor([each.deviation for each in known]) if known else 1.0,
                 precision=self.precision,
             )
             arrays, judged = self._judged(scores, reached, pictures, natural)
+        if isinstance(way, Along):
+            arrays |= way.held_against(reached.pictures, canvas.field.tensors[0])
         arrays |= {
             "images": _channels_last(reached.pictures),
             "objective": reached.scores.cpu().numpy(),
@@ -182,7 +189,8 @@ class Making:
         import torch
 
         unknown = np.full(len(pictures), np.nan, np.float32)
-        best = [natural[each.objective].strongest if each.objective in natural else np.nan for each in pictures]
+        real = self.compare is not None
+        best = [natural[each.objective].strongest if real and natural else np.nan for each in pictures]
         found = {
             "activation": unknown,
             "moved_activation": unknown,
@@ -234,6 +242,7 @@ class Making:
             question=self.question(group),
             units=tuple(str(each.objective) for each in self.pictures(group))[: len(arrays["images"])],
             start=self.start.name,
+            prior=repr(self.style.parameterization.prior) if isinstance(self.style.parameterization, Along) else "",
             style=f"{self.style.describe()}; {self.steps} steps{self._manner()}",
             **arrays,
         )

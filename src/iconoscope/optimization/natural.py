@@ -19,7 +19,6 @@ from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
 from iconoscope.subject.reading import reading
-from iconoscope.subject.unit import ClassUnit
 
 __all__ = ["PERCENTILE", "Answers", "Natural", "read_natural"]
 
@@ -73,6 +72,7 @@ class Natural:
             each: Answers(
                 behind=torch.cat(found[each, True]).numpy(),
                 before=torch.cat(found[each, False]).numpy()[self._meant(each)],
+                deviation=float(torch.cat(found[each, False]).std(correction=0)) or 1.0,
             )
             for each in asked
         }
@@ -80,12 +80,8 @@ class Natural:
     def _meant(self, objective: Objective) -> NDArray[np.bool_]:
         """Say which images are to be compared with: those of the class, if a class is asked for; else all."""
         everything = np.ones(len(self.pixels), bool)
-        if len(objective.terms) != 1 or objective.terms[0].weight < 0:
-            return everything
-        unit = objective.terms[0].target.unit
-        if not isinstance(unit, ClassUnit):
-            return everything
-        own = self.classes == unit.index
+        unit = objective.sole_class
+        own = everything if unit is None else self.classes == unit.index
         return own if own.any() else everything
 
 
@@ -99,10 +95,13 @@ class Answers:
         Of all images, behind the ReLU if one follows.
     before : ndarray of float32
         Before it, as pictures are optimised; if the objective is a class and there are labels, of the images of that class.
+    deviation : float
+        Standard deviation of the answers of all images, before the ReLU: what counts as much or little.
     """
 
     behind: NDArray[np.float32]
     before: NDArray[np.float32]
+    deviation: float = 1.0
 
     @property
     def strongest(self) -> float:

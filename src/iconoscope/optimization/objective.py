@@ -108,6 +108,14 @@ class Objective:
             text += sign + ("" if size == 1 else f"{size:g}*") + str(term.target)
         return text
 
+    @property
+    def sole_class(self) -> ClassUnit | None:
+        """The class that is asked for, if it is all that is; not one that is to be silenced."""
+        if len(self.terms) != 1 or self.terms[0].weight < 0:
+            return None
+        unit = self.terms[0].target.unit
+        return unit if isinstance(unit, ClassUnit) else None
+
     def resolved(self, network: Network) -> Objective:
         """Give the objective with full names of layers and classes.
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import QuestionError, nearest
+from iconoscope.optimization.along import CAP, Along, real_images, samples, style_along
+from iconoscope.optimization.along import STEPS as PRIOR_STEPS
 from iconoscope.optimization.batches import make_all
 from iconoscope.optimization.making import Making
 from iconoscope.optimization.objective import Objective, objectives
@@ -19,6 +21,7 @@ from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
     from iconoscope.optimization.start import StartLike
+    from iconoscope.priors import Prior
 
 __all__ = ["compare_styles", "optimize"]
 
@@ -40,6 +43,7 @@ def optimize(
     steps: int | None = None,
     diversity: float = 0.0,
     compare: Any = None,
+    prior: Prior | str | Path | None = None,
     cap: float | None = None,
     precision: str = "float32",
     memory: str | int | None = None,
@@ -76,10 +80,14 @@ def optimize(
         What it costs, in the unit's answers, that pictures of one unit are alike: try 1 to 100.
     compare
         Images whose strongest answer is stated beside that of the picture: a folder, a file, arrays.
+    prior
+        What pictures may be: cifar10, or the file of one that `iconoscope prior fit` made of images; in Python also a
+        `Prior`. Only pictures that could have come from there are made.
     cap
-        Stop asking for more where a unit answers so many times as strongly as real images do: as the strongest tenth of
-        those to compare with, or, for a class, of those of them that are labelled with it. Try 1.4. Most of what looks
-        unreal in a picture comes from asking for more than there is.
+        Stop asking for more where a unit answers so many times as strongly as real images do: as the strongest tenth of those
+        to compare with, or, for a class, of those of them that are labelled with it. Try 1.4. Most of what looks unreal in a
+        picture comes from asking for more than there is. With a prior it is 1.2 if nothing is said, of the images that the
+        prior keeps if there are none to compare with; inf asks for the most.
     precision
         In what numbers the network is asked: float32, or bfloat16, which is up to twice as fast on a processor that has it.
     memory
@@ -115,23 +123,30 @@ def optimize(
     from iconoscope.optimization.start import read_start
 
     _check_whole(count=count, steps=1 if steps is None else steps)
-    _check(count, diversity, seed, cap, compare)
+    _check(count, diversity, seed, cap, given=compare is not None or prior is not None)
     _check_precision(network, precision)
     bound = read_memory(memory) or MEMORY
-    begun, sides = read_start(start, network.preprocessing, read_size(size))
+    chosen = read_style(style) if prior is None else style_along(prior, style)
+    way = chosen.parameterization
+    known = way.prior if isinstance(way, Along) else None
+    begun, sides = read_start(start, network.preprocessing, read_size(size) or (known and known.shape[1:]))
+    natural = _compared(network, compare) if compare is not None else known and real_images(known, network)
+    if known is not None and cap is None and natural is not None:
+        cap = CAP
     asked = Making(
         network=network,
         weights=network.digest(),
-        style=read_style(style).fitted(sides, len(network.preprocessing.mean)),
+        style=chosen.fitted(sides, len(network.preprocessing.mean)),
         start=begun,
         size=sides,
         count=count,
-        steps=steps or (STEPS if min(sides) < 100 else STEPS_LARGE),
+        steps=steps or (PRIOR_STEPS if known else STEPS if min(sides) < 100 else STEPS_LARGE),
         diversity=diversity,
         seed=seed,
         precision=precision,
-        cap=cap,
-        compare=None if compare is None else _compared(network, compare),
+        cap=None if cap == float("inf") else cap,
+        compare=natural,
+        typical=samples(known, network) if known is not None and natural is None else natural,
     )
     wanted = objectives(network, unit)
     groups = [wanted] if asked.style.joint else [[each] for each in wanted]
@@ -188,14 +203,14 @@ def _check_whole(**given: int) -> None:
             raise QuestionError(f"{name}={value} must be a whole number, at least 1.")
 
 
-def _check(count: int, diversity: float, seed: int, cap: float | None, compare: Any) -> None:
+def _check(count: int, diversity: float, seed: int, cap: float | None, *, given: bool) -> None:
     if not (0 <= diversity < float("inf") and seed >= 0):
         raise QuestionError(f"diversity={diversity} and seed={seed} must be at least 0.")
     if diversity and count < 2:
         raise QuestionError(f"diversity={diversity} is between pictures of one unit.", hint="Give count=2 or more.")
-    if cap is not None and not 0 < cap < float("inf"):
+    if cap is not None and not cap > 0:
         raise QuestionError(f"cap={cap} must be over 0.", hint="Try 1.4: 1.4 times what strong real images answer.")
-    if cap is not None and compare is None:
+    if cap is not None and not given and cap < float("inf"):
         raise QuestionError(
             f"cap={cap} is so many times what real images answer, and none were given.",
             hint="Give images: compare=FOLDER.",

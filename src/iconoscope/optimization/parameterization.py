@@ -39,10 +39,14 @@ class Field:
         Leaves that want gradients; the first axis of each is that of the pictures.
     raw : callable
         Gives the raw pictures (pictures, channels, height, width).
+    cost : callable or None
+        Gives what the tensors cost by themselves (pictures,), if they do, in standard deviations of the unit's answers; asked
+        for after `raw`.
     """
 
     tensors: tuple[torch.Tensor, ...]
     raw: Callable[[], torch.Tensor]
+    cost: Callable[[], torch.Tensor] | None = None
 
 
 class Parameterization(Protocol):

@@ -41,6 +41,8 @@ class Style:
         A key of `LIMITS`: how colours are kept in 0..1.
     rate : float or None
         Step size of Adam; None: what suits the parameterization.
+    fade : float
+        What share of it is left at the last step, 0..1.
     """
 
     parameterization: Parameterization = field(default_factory=Fourier)
@@ -49,6 +51,7 @@ class Style:
     colours: NDArray[np.float64] | None = None
     limits: str = "sigmoid"
     rate: float | None = None
+    fade: float = 1.0
 
     def __post_init__(self) -> None:
         if self.limits not in LIMITS:
@@ -59,6 +62,8 @@ class Style:
             )
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise QuestionError(f"rate={self.rate} must be over 0.")
+        if not 0 < self.fade <= 1:
+            raise QuestionError(f"fade={self.fade} must be over 0 and at most 1.")
 
     def fitted(self, size: tuple[int, int], channels: int) -> Style:
         """Give the style with nothing left open, for pictures of a size."""
@@ -108,6 +113,8 @@ class Style:
 
 
 def _plainly(value: Any) -> Any:
+    if hasattr(value, "to_json"):
+        return value.to_json()
     if isinstance(value, np.ndarray):
         return f"{value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:16]}"
     if is_dataclass(value) and not isinstance(value, type):

@@ -55,6 +55,20 @@ class Visualization(Result):
         What the pictures began as.
     style : str
         How they were made, in words.
+    prior : str
+        What they were made along, in words; empty if nothing.
+    likelihood : ndarray of float32, (n,), or None
+        The logarithm of the density of each picture's latent, in nats.
+    likelier_than : ndarray of float32, (n,), or None
+        The share of real images whose latents are less likely, 0..1.
+    neighbours : ndarray of uint8, (n, k, height, width, channels), or None
+        The real images that are nearest to each picture, the nearest first, as the prior knows them.
+    neighbour_names : ndarray of str, (n, k), or None
+        Their ids.
+    neighbour_distance : ndarray of float32, (n,), or None
+        The distance to the nearest, over that of a typical real image to the nearest other one: far below 1 is a copy.
+    natural_spread : ndarray of float32, (n,), or None
+        Mean distance (root mean square of pixels) between two real images of the class that was asked for, or of any two.
     """
 
     kind: ClassVar[str] = "visualization"
@@ -70,6 +84,13 @@ class Visualization(Result):
     dead: NDArray[np.bool_]
     start: str
     style: str
+    prior: str = ""
+    likelihood: NDArray[np.float32] | None = None
+    likelier_than: NDArray[np.float32] | None = None
+    neighbours: NDArray[np.uint8] | None = None
+    neighbour_names: NDArray[np.str_] | None = None
+    neighbour_distance: NDArray[np.float32] | None = None
+    natural_spread: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -87,11 +108,43 @@ class Visualization(Result):
             least, most = float(self.activation.min()), float(self.activation.max())
             what = names[0] if len(names) == 1 else f"{len(names)} units from {names[0]} to {names[-1]}"
             text = f"{what}: {len(self)} pictures that answer {least:.3g} to {most:.3g}"
+            if len(names) == 1 and (diversity := self.diversity()):
+                text += f"; {diversity[names[0]]:.0%} as different from each other as real images"
+        text += self._standing()
         gone = list(dict.fromkeys(name for name, dead in zip(self.units, self.dead, strict=True) if dead))
         if gone:
             shown = ", ".join(gone[:8]) + (" and more" if len(gone) > 8 else "")
             text += f". {len(gone)} of {len(names)} dead, which answered nothing to any picture that was tried: {shown}"
         return f"{text}."
+
+    def _standing(self) -> str:
+        """Say how pictures that were made along a prior stand among real images."""
+        if self.likelier_than is None or self.neighbour_distance is None:
+            return ""
+        place = int(np.argmin(self.neighbour_distance))
+        nearest = "" if self.neighbour_names is None else f" ({self.neighbour_names[place, 0]})"
+        what = "" if len(self) == 1 else ", in the mean"
+        return (
+            f". {self.likelier_than.mean():.0%} of real images are less likely{what}; the nearest real image{nearest} is "
+            f"{self.neighbour_distance[place]:.2f} times as far as real images are from each other"
+        )
+
+    def diversity(self) -> dict[str, float]:
+        """Give how different the pictures of each unit are, over how different real images are: 1 is as much, 0 all the same.
+
+        Of units with several pictures that were made along a prior with real images; the mean distance of two (root mean
+        square of pixels).
+        """
+        if self.natural_spread is None:
+            return {}
+        found: dict[str, float] = {}
+        for name in dict.fromkeys(self.units):
+            own = [place for place, unit in enumerate(self.units) if unit == name]
+            flat = self.images[own].reshape(len(own), -1)
+            apart = [float(np.sqrt(np.square(flat[a] - flat[b]).mean())) for b in range(len(own)) for a in range(b)]
+            if apart:
+                found[name] = float(np.mean(apart)) / float(self.natural_spread[own[0]])
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, and for every picture its unit, its answers and whether the unit is dead."""
@@ -111,10 +164,23 @@ class Visualization(Result):
                     "first_objective": float(self.objective[place, 0]),
                     "last_objective": float(self.objective[place, -1]),
                     "dead": bool(self.dead[place]),
+                    **self._standing_of(place),
                 }
                 for place in range(len(self))
             ],
+            **({"prior": self.prior, "diversity": self.diversity()} if self.prior else {}),
         }
+
+    def _standing_of(self, place: int) -> dict[str, Any]:
+        stated = {
+            "likelihood": self.likelihood,
+            "likelier_than": self.likelier_than,
+            "neighbour_distance": self.neighbour_distance,
+        }
+        found: dict[str, Any] = {name: float(value[place]) for name, value in stated.items() if value is not None}
+        if self.neighbour_names is not None:
+            found["neighbour"] = str(self.neighbour_names[place, 0])
+        return found
 
     def bytes_of(self, place: int) -> NDArray[np.uint8]:
         """Give a picture as 0..255, (height, width, 3)."""
@@ -134,7 +200,7 @@ class Visualization(Result):
     @property
     def _extent(self) -> tuple[float, float]:
         if len(self) == 1:
-            return 8.4, 2.9
+            return (8.4, 2.9) if self.neighbours is None else (10.4, 2.9)
         rows, columns = self._layout
         side = 1.15 if len(self) > 12 else 2.1
         return max(3.2, columns * side), rows * (side + 0.22) + 0.35
@@ -151,7 +217,12 @@ class Visualization(Result):
 
     def _on(self, figure: Figure) -> Axes:
         if len(self) == 1:
-            shown, gradient, course = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
+            if self.neighbours is None:
+                shown, gradient, course = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
+            else:
+                shown, nearest, gradient, course = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.2))
+                far = "" if self.neighbour_distance is None else f", at {self.neighbour_distance[0]:.2f}"
+                picture_axes(nearest, _as_rgb(self.neighbours[0, 0]), f"nearest real image{far}")
             picture_axes(gradient, self.gradient_picture(0), "last gradient")
             course.plot(np.arange(1, self.objective.shape[1] + 1), self.objective[0], color="#2a78a5", linewidth=1)
             course.set_xlabel("step", fontsize=8)

@@ -1,0 +1,123 @@
+"""Diffusion models of pixels, as diffusers has them, as priors.
+
+Without noise on the way (Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models") what comes out is decided by the
+noise that goes in: that is the latent, and the steps from there are the decoder. The same steps the other way encode a
+picture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from iconoscope.errors import MissingExtraError, PriorError
+from iconoscope.priors.decoder import RANGES, DecoderPrior, kept_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["PREFIX", "diffusion_prior"]
+
+PREFIX = "hf:"
+"""Before the name of a model on the hub, or of a folder in the hub's format."""
+
+STEPS = 10
+
+
+def diffusion_prior(source: str | Path, *, steps: int = STEPS, images: Any = None) -> DecoderPrior:
+    """Load a diffusion model of pixels as a prior, by diffusers.
+
+    Parameters
+    ----------
+    source
+        As google/ddpm-cifar10-32, a name on the hub, or a folder that diffusers has saved; ``hf:`` may stand before it.
+    steps
+        Steps from noise to a picture; each asks the whole model, forward and back. Pictures get better up to 50 or so.
+    images
+        Real images to hold pictures against: whatever `load_images` takes.
+
+    Raises
+    ------
+    MissingExtraError
+        If diffusers is not installed.
+    PriorError
+        If there is no such model, or it is none of pixels alone.
+    """
+    if steps < 1:
+        raise PriorError(f"steps={steps} must be at least 1.")
+    name = str(source).removeprefix(PREFIX)
+    model, forward, back = _loaded(name)
+    forward.set_timesteps(steps)
+    back.set_timesteps(steps)
+    side = model.config.sample_size
+    height, width = (side, side) if isinstance(side, int) else side
+    channels = int(model.config.in_channels)
+
+    def asked(pictures: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        return model(pictures, time, return_dict=False)[0]
+
+    def walked(scheduler: Any, pictures: torch.Tensor) -> torch.Tensor:
+        for time in scheduler.timesteps:
+            # Only the pictures between steps are kept for the way back, not what the model computes inside.
+            noise = checkpoint(asked, pictures, time, use_reentrant=False)
+            pictures = scheduler.step(noise, time, pictures, return_dict=False)[0]
+        return pictures
+
+    shape = (channels, int(height), int(width))
+    return DecoderPrior(
+        f"{name}, {steps} steps",
+        Walk(model, lambda latents: walked(forward, latents)),
+        shape,
+        limits=RANGES["-1..1"],
+        encode=lambda pictures: walked(back, pictures),
+        reference=None if images is None else kept_images(images, shape),
+        kind="diffusion",
+    )
+
+
+class Walk(torch.nn.Module):
+    """The steps from noise to a picture, with the weights that decide them."""
+
+    def __init__(self, model: torch.nn.Module, walk: Any) -> None:
+        super().__init__()
+        self.model, self._walk = model, walk
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """Give the pictures of noise (n, channels, height, width)."""
+        return self._walk(latents)
+
+
+def _loaded(name: str) -> tuple[Any, Any, Any]:
+    """Give the model of noise, and the steps to pictures and back."""
+    try:
+        from diffusers.models.unets.unet_2d import UNet2DModel
+        from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+        from diffusers.schedulers.scheduling_ddim_inverse import DDIMInverseScheduler
+    except ImportError as error:
+        raise MissingExtraError(
+            f"hf:{name} is read by diffusers, which is not installed: {error}.",
+            hint="pip install 'iconoscope[diffusion]'",
+        ) from error
+    try:
+        pipeline = DiffusionPipeline.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise PriorError(
+            f"hf:{name} cannot be loaded: {line}.",
+            hint="Give a name on the hub, as google/ddpm-cifar10-32, that can be reached, or a folder saved by diffusers.",
+        ) from error
+    model = getattr(pipeline, "unet", None)
+    if not isinstance(model, UNet2DModel) or set(pipeline.components) != {"unet", "scheduler"}:
+        raise PriorError(
+            f"hf:{name} is made of {', '.join(pipeline.components)}.",
+            hint="A prior is a diffusion model of pixels: a UNet2DModel and a scheduler, and nothing else.",
+        )
+    settings = dict(pipeline.scheduler.config)
+    return (
+        model.eval().requires_grad_(False),
+        DDIMScheduler.from_config(settings, clip_sample=False),
+        DDIMInverseScheduler.from_config(settings, clip_sample=False),
+    )

@@ -1,0 +1,112 @@
+"""A prior as a file: safetensors, with JSON in its metadata that says what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from iconoscope.errors import PriorError, nearest
+from iconoscope.priors.gaussian import GaussianPrior
+from iconoscope.priors.prior import Prior
+
+__all__ = ["BUILTIN", "load_prior", "read_prior", "save_prior"]
+
+FORMAT = 1
+KEY = "iconoscope"
+KINDS = {GaussianPrior.kind: GaussianPrior}
+BUILTIN = {path.stem: path for path in sorted((Path(__file__).parent / "weights").glob("*.safetensors"))}
+"""Priors that ship, by name."""
+
+
+def save_prior(prior: GaussianPrior, path: str | Path) -> Path:
+    """Write a prior as a file; it is there whole or not at all.
+
+    Parameters
+    ----------
+    prior
+        One that was fitted.
+    path
+        Where; .safetensors is put behind it if it has no ending.
+
+    Raises
+    ------
+    PriorError
+        If it cannot be written, or the prior is of a kind that has no file.
+    """
+    from safetensors.torch import save
+
+    if not isinstance(prior, tuple(KINDS.values())):
+        raise PriorError(f"A prior of the kind {prior.kind} has no file of its own.")
+    path = Path(path).expanduser()
+    path = path if path.suffix else path.with_suffix(".safetensors")
+    header = {"format": FORMAT, "kind": prior.kind, "name": prior.name, **prior.to_header()}
+    tensors = {name: value.contiguous() for name, value in prior.tensors().items()}
+    data = save(tensors, metadata={KEY: json.dumps(header)})
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise PriorError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return path
+
+
+def load_prior(path: str | Path) -> Prior:
+    """Read a prior from its file, one that ships by its name, or a diffusion model: hf: and its name or its folder.
+
+    Parameters
+    ----------
+    path
+        The file, or the name.
+
+    Raises
+    ------
+    PriorError
+        If there is none, or the file is not a prior or is damaged.
+
+    Examples
+    --------
+    >>> load_prior("cifar10").shape
+    (3, 32, 32)
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if str(path).startswith("hf:"):
+        from iconoscope.priors.diffusion import diffusion_prior
+
+        return diffusion_prior(str(path))
+    place = BUILTIN.get(str(path), Path(path).expanduser())
+    if not place.is_file():
+        hint = nearest(str(path), BUILTIN) if place.parent == Path() else "iconoscope prior fit makes one."
+        raise PriorError(f"{path} is neither a prior's file nor the name of one that ships.", hint=hint)
+    try:
+        with safe_open(place, "pt") as file:
+            told = (file.metadata() or {}).get(KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except (SafetensorError, OSError) as error:
+        raise PriorError(f"{place} is not a safetensors file that can be read: {error}.") from error
+    try:
+        header: dict[str, Any] = json.loads(told or "null")
+        kind = KINDS[header["kind"]]
+        if header["format"] != FORMAT:
+            raise PriorError(f"{place} is in format {header['format']}, and this version reads {FORMAT}.")
+        return kind.from_tensors(str(header["name"]), tensors, header)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise PriorError(
+            f"{place} is no prior, or a damaged one: {error!r}.", hint="iconoscope prior fit makes one."
+        ) from error
+
+
+def read_prior(given: Prior | str | Path) -> Prior:
+    """Take a prior as it is, or read it from its file or by its name."""
+    return given if isinstance(given, Prior) else load_prior(given)

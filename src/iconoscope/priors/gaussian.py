@@ -1,0 +1,241 @@
+"""A Gaussian of pictures: principal components of small pictures, and of what each finer level adds patch by patch.
+
+Small pictures (CIFAR-10: Krizhevsky 2009) are components alone. Larger ones are a pyramid (Burt and Adelson 1983): the
+coarsest level is whole, and what every finer one adds is made of the principal components of overlapping patches, the same at
+every place. The patches lie half over each other under the root of a Hann window, whose squares add up to one, so that taking
+apart and putting together are one convolution and its transpose (a lapped transform: Malvar and Staelin 1989).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from iconoscope.priors.components import Components
+from iconoscope.priors.prior import Prior, Reference, as_pixels
+
+__all__ = ["CODE", "GaussianPrior", "Level", "shrunk", "windowed"]
+
+CODE = 1 / 16
+"""Latents of real images are kept in steps of so many standard deviations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """What one finer level of a pyramid adds.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Height and width of the picture at this level.
+    kernel : torch.Tensor
+        (components, channels, side, side) what a latent of one standard deviation adds, under the window.
+    back : torch.Tensor
+        Of the same shape: what gives the latents of a picture again.
+    """
+
+    size: tuple[int, int]
+    kernel: torch.Tensor
+    back: torch.Tensor
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """How many patches there are down and across."""
+        step = self.kernel.shape[-1] // 2
+        return -(-self.size[0] // step) + 1, -(-self.size[1] // step) + 1
+
+    @property
+    def count(self) -> int:
+        """How many numbers decide what is added."""
+        return len(self.kernel) * self.grid[0] * self.grid[1]
+
+    def add(self, latents: torch.Tensor) -> torch.Tensor:
+        """Give what latents (n, count) add, (n, channels, height, width)."""
+        step = self.kernel.shape[-1] // 2
+        whole = F.conv_transpose2d(latents.view(-1, len(self.kernel), *self.grid), self.kernel, stride=step)
+        return whole[:, :, step : step + self.size[0], step : step + self.size[1]]
+
+    def take(self, detail: torch.Tensor) -> torch.Tensor:
+        """Give the latents (n, count) of what was added."""
+        return F.conv2d(padded(detail, self.kernel.shape[-1]), self.back, stride=self.kernel.shape[-1] // 2).flatten(1)
+
+
+class GaussianPrior(Prior):
+    """A normal distribution of pictures, in closed form.
+
+    Parameters
+    ----------
+    name
+        Of what it was fitted to.
+    base
+        Components of the coarsest level.
+    levels
+        The finer ones, from coarse to fine.
+    classes
+        Names of its classes.
+    centres
+        Mean and standard deviation (2, classes, latent) of the latents of each class, or None.
+    codes
+        (images, latent) int8 latents of real images, in steps of `CODE`, or None.
+    labels
+        (images,) their classes, -1 for none.
+    names
+        Their ids.
+    """
+
+    kind = "gaussian"
+
+    def __init__(
+        self,
+        name: str,
+        base: Components,
+        levels: Sequence[Level] = (),
+        *,
+        classes: Sequence[str] = (),
+        centres: torch.Tensor | None = None,
+        codes: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
+        self.name, self.base, self.levels = name, base, tuple(levels)
+        self.classes = tuple(classes)
+        self.centres, self.codes, self.labels, self.names = centres, codes, labels, tuple(names)
+        height, width = levels[-1].size if levels else base.mean.shape[1:]
+        self.shape = (base.mean.shape[0], height, width)
+        self._counts = (len(base.deviations), *(level.count for level in levels))
+        self.size = sum(self._counts)
+        self._kernel = (base.vectors * base.deviations.view(-1, 1, 1, 1)).flatten(1)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Give the pictures (n, channels, height, width) of latents (n, size); they may leave 0..1."""
+        first, *finer = latents.split(self._counts, 1)
+        pictures = self.base.mean + (first @ self._kernel).view(-1, *self.base.mean.shape)
+        for level, some in zip(self.levels, finer, strict=True):
+            pictures = enlarged(pictures, level.size) + level.add(some)
+        return pictures
+
+    def encode(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Give the latents (n, size) whose pictures are most like these (n, channels, height, width) of 0..1."""
+        small = shrunk(pictures, self.base.mean.shape[1:])
+        first = (small - self.base.mean).flatten(1) @ self.base.vectors.flatten(1).T / self.base.deviations
+        found = [first]
+        made = self.base.mean + (first @ self._kernel).view_as(small)
+        for level in self.levels:
+            coarse = enlarged(made, level.size)
+            latents = level.take(shrunk(pictures, level.size) - coarse)
+            made = coarse + level.add(latents)
+            found.append(latents)
+        return torch.cat(found, 1)
+
+    def centre(self, labels: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give mean and standard deviation (n, size) of the latents of classes; -1 is all pictures."""
+        mean, deviation = super().centre(labels)
+        if self.centres is not None:
+            for place, label in enumerate(labels):
+                if label >= 0:
+                    mean[place], deviation[place] = self.centres[:, label]
+        return mean, deviation
+
+    def cost(self, latents: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
+        """Give how unlikely latents are, (n,): the mean of their squares, in standard deviations, summed over the levels."""
+        mean, deviation = self.centre(labels)
+        squares = ((latents - mean) / deviation).square()
+        return torch.stack([some.mean(1) for some in squares.split(self._counts, 1)]).sum(0)
+
+    @property
+    def reference(self) -> Reference | None:
+        """The real images that are kept, as the components know them."""
+        return self._decoded
+
+    @cached_property
+    def _decoded(self) -> Reference | None:
+        if self.codes is None or self.labels is None:
+            return None
+        with torch.inference_mode():
+            made = [as_pixels(self.decode(some.float() * CODE)) for some in self.codes.split(64)]
+        return Reference(np.concatenate(made), self.labels.numpy().astype(np.int64), self.names)
+
+    def digest(self) -> str:
+        """Digest of all that decides what it makes of a latent, and of the real images beside it."""
+        found = hashlib.sha256(repr(self.classes).encode())
+        for value in self.tensors().values():
+            found.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Give all tensors by name, as they are saved."""
+        found = {
+            "mean": self.base.mean,
+            "vectors": self.base.vectors.half(),
+            "deviations": self.base.deviations,
+            "centres": None if self.centres is None else self.centres.half(),
+            "codes": self.codes,
+            "labels": self.labels,
+        }
+        for place, level in enumerate(self.levels):
+            found |= {f"kernel.{place}": level.kernel.half(), f"back.{place}": level.back.half()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def to_header(self) -> dict[str, Any]:
+        """Give what is saved beside the tensors."""
+        return {
+            "classes": list(self.classes),
+            "names": list(self.names),
+            "sizes": [list(level.size) for level in self.levels],
+            "explained": self.base.explained,
+        }
+
+    @classmethod
+    def from_tensors(cls, name: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> GaussianPrior:
+        """Make it of what was saved."""
+        sizes = [(int(height), int(width)) for height, width in header["sizes"]]
+        levels = [
+            Level(size, tensors[f"kernel.{place}"].float(), tensors[f"back.{place}"].float())
+            for place, size in enumerate(sizes)
+        ]
+        base = Components(
+            tensors["mean"], tensors["vectors"].float(), tensors["deviations"], float(header["explained"])
+        )
+        centres = tensors.get("centres")
+        return cls(
+            name,
+            base,
+            levels,
+            classes=header["classes"],
+            centres=None if centres is None else centres.float(),
+            codes=tensors.get("codes"),
+            labels=tensors.get("labels"),
+            names=header["names"],
+        )
+
+
+def shrunk(pictures: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Give pictures at a smaller size, without aliasing."""
+    if tuple(pictures.shape[2:]) == tuple(size):
+        return pictures
+    return F.interpolate(pictures, tuple(size), mode="bilinear", antialias=True)
+
+
+def enlarged(pictures: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Give pictures at a larger size."""
+    return F.interpolate(pictures, size, mode="bilinear")
+
+
+def padded(pictures: torch.Tensor, side: int) -> torch.Tensor:
+    """Draw the border out, so that patches of a side lie half over each other and cover everything twice."""
+    step = side // 2
+    down, across = (-length % step for length in pictures.shape[2:])
+    return F.pad(pictures, (step, step + across, step, step + down), mode="replicate")
+
+
+def windowed(side: int) -> torch.Tensor:
+    """Give the root of a Hann window (side, side)."""
+    root = torch.sin(torch.pi * (torch.arange(side) + 0.5) / side)
+    return torch.outer(root, root)

@@ -1,0 +1,80 @@
+"""The images that a prior is learnt from, at one size, read as often as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.errors import PriorError
+from iconoscope.progress import track
+from iconoscope.subject.images import Image, Images
+from iconoscope.subject.network.preprocessing import Preprocessing
+
+__all__ = ["Material"]
+
+BATCH = 256
+KEPT = 10**9
+"""Bytes of pixels that are kept from the first reading; of larger sets every pass reads the files again."""
+
+
+class Material:
+    """Images at one size, with their labels and names.
+
+    Parameters
+    ----------
+    images
+        Any; those that cannot be read are left out.
+    size
+        Height and width to which they are brought; the middle is cut out if it does not fit.
+
+    Attributes
+    ----------
+    labels : list of str or None
+        Of every image that can be read.
+    names : list of str
+        Their ids.
+    """
+
+    def __init__(self, images: Images, size: tuple[int, int]) -> None:
+        self._images = images
+        self._fit = Preprocessing(size=size, mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bicubic").fit
+        self.labels: list[str | None] = []
+        self.names: list[str] = []
+        kept: list[NDArray[np.uint8]] | None = []
+        for image in self._readable("reading images"):
+            self.labels.append(None if image.label is None else str(image.label))
+            self.names.append(image.id)
+            if kept is not None:
+                kept.append(self._fit(image.pixels))
+                kept = kept if len(kept) * kept[0].nbytes <= KEPT else None
+        if len(self.names) < 2:
+            raise PriorError(f"{len(self)} images can be read; how images vary is not learnt from fewer than two.")
+        self._pixels = None if kept is None else np.stack(kept)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def _readable(self, about: str) -> Iterator[Image]:
+        yield from track(self._images.readable(), about, total=len(self._images))
+
+    def pictures(self, about: str) -> Iterator[torch.Tensor]:
+        """Give them in batches (n, channels, height, width) of 0..1, in their order."""
+        if self._pixels is not None:
+            for first in track(range(0, len(self), BATCH), about):
+                yield _pictures(self._pixels[first : first + BATCH])
+            return
+        some: list[NDArray[np.uint8]] = []
+        for image in self._readable(about):
+            some.append(self._fit(image.pixels))
+            if len(some) == BATCH:
+                yield _pictures(np.stack(some))
+                some = []
+        if some:
+            yield _pictures(np.stack(some))
+
+
+def _pictures(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255

@@ -1,0 +1,169 @@
+"""What pictures may be: a distribution learnt from images, as a normally distributed latent and a picture for each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError, nearest
+
+if TYPE_CHECKING:
+    from iconoscope.priors.standing import Standing
+
+__all__ = ["Prior", "Reference"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Real images that a prior was fitted to, or some of them.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, (images, height, width, channels)
+        As the prior knows them.
+    labels : ndarray of int, (images,)
+        Places in the prior's classes, -1 where nothing was said.
+    names : tuple of str
+        Their ids.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+class Prior(ABC):
+    """A distribution of pictures.
+
+    A picture is what `decode` makes of a latent, whose numbers are by themselves independent and normally distributed.
+
+    Attributes
+    ----------
+    kind : str
+        How it was made: gaussian, decoder, diffusion.
+    name : str
+        Of what it was fitted to, or where it is from.
+    shape : tuple of int
+        Channels, height and width of a picture.
+    size : int
+        How many numbers a latent has.
+    classes : tuple of str
+        Names of the classes that it tells apart; empty if it does not.
+    """
+
+    kind: str
+    name: str
+    shape: tuple[int, int, int]
+    size: int
+    classes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Give the pictures (n, channels, height, width) of latents (n, size); they may leave 0..1. Gradients pass."""
+
+    @abstractmethod
+    def encode(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Give the latents (n, size) whose pictures are most like these (n, channels, height, width) of 0..1."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Digest of all that decides what it makes of a latent."""
+
+    @property
+    def reference(self) -> Reference | None:
+        """Real images to hold pictures against, if it has any."""
+        return None
+
+    @cached_property
+    def standing(self) -> Standing | None:
+        """What pictures are held against, if there are real images to do so."""
+        from iconoscope.priors.standing import Standing
+
+        reference = self.reference
+        return None if reference is None or len(reference.pixels) < 2 else Standing(self, reference)
+
+    def centre(self, labels: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give mean and standard deviation (n, size) of the latents of classes; -1 is all pictures."""
+        none = torch.zeros(len(labels), self.size)
+        return none, torch.ones_like(none)
+
+    def cost(self, latents: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
+        """Give how unlikely latents (n, size) are, (n,): the mean of their squares, in standard deviations; 1 as a rule."""
+        mean, deviation = self.centre(labels)
+        return ((latents - mean) / deviation).square().mean(1)
+
+    def score(self, latents: torch.Tensor, labels: Sequence[int] | None = None) -> torch.Tensor:
+        """Give the logarithm of the density of latents (n, size), in nats, (n,)."""
+        mean, deviation = self.centre([-1] * len(latents) if labels is None else labels)
+        squares = ((latents - mean) / deviation).square().sum(1)
+        return -0.5 * (squares + self.size * np.log(2 * np.pi)) - deviation.log().sum(1)
+
+    def draw(self, draws: Sequence[torch.Generator], labels: Sequence[int], *, spread: float = 1.0) -> torch.Tensor:
+        """Draw latents (n, size), one from each source of random numbers, with so many times their standard deviation."""
+        mean, deviation = self.centre(labels)
+        noise = torch.stack([torch.randn(self.size, generator=each) for each in draws])
+        return mean + spread * deviation * noise
+
+    def sample(
+        self, count: int = 1, *, label: str | None = None, seed: int = 0, spread: float = 1.0
+    ) -> NDArray[np.uint8]:
+        """Draw pictures (count, height, width, channels) of 0..255.
+
+        Parameters
+        ----------
+        count
+            How many.
+        label
+            Of which of the prior's classes; of all if not given.
+        seed
+            Of the random numbers.
+        spread
+            How far from the mean, in standard deviations.
+        """
+        draws = [torch.Generator().manual_seed(seed * 1_000_003 + place) for place in range(count)]
+        with torch.inference_mode():
+            latents = self.draw(draws, [self.class_index(label)] * count, spread=spread)
+            return as_pixels(torch.cat([self.decode(some) for some in latents.split(64)]))
+
+    def class_index(self, label: str | None) -> int:
+        """Give the place of a class, -1 for none.
+
+        Raises
+        ------
+        QuestionError
+            If the prior has no such class.
+        """
+        if label is None:
+            return -1
+        if label not in self.classes:
+            hint = nearest(label, self.classes) if self.classes else "It was fitted without labels: leave label out."
+            raise QuestionError(f"The prior {self.name} has no class {label!r}.", hint=hint)
+        return self.classes.index(label)
+
+    def to_json(self) -> dict[str, Any]:
+        """Say which prior it is, as plain values."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "shape": list(self.shape),
+            "size": self.size,
+            "digest": self.digest(),
+        }
+
+    def __repr__(self) -> str:
+        channels, height, width = self.shape
+        text = f"<{self.kind} prior {self.name}: {height}x{width}x{channels} from {self.size:,} numbers"
+        return text + (f", {len(self.classes)} classes>" if self.classes else ">")
+
+
+def as_pixels(pictures: torch.Tensor) -> NDArray[np.uint8]:
+    """Give pictures (n, channels, height, width) of 0..1 as (n, height, width, channels) of 0..255."""
+    pixels = (pictures.detach().clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(pixels.movedim(1, -1).cpu().numpy())
