@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 
-.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization clean
+.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization bench-prior clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -43,6 +43,9 @@ bench-occlusion: $(VENV)/.installed-bench  ## exact occlusion against Captum and
 
 bench-optimization: .venv-lucent/.installed  ## pictures of units against torch-lucent's
 	.venv-lucent/bin/python -m benchmarks.optimization $(ARGS)
+
+bench-prior: $(VENV)/.installed  ## pictures along learned priors against pictures without
+	$(BIN)/python -m benchmarks.priors $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lucent build dist .pytest_cache .ruff_cache .import_linter_cache

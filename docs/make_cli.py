@@ -36,7 +36,7 @@ def _help(*names: str, listing: bool = False) -> str:
     console = Console(file=written, width=100, force_terminal=False, color_system=None)
     app = build_app(names or COMMANDS, listing=listing)
     with contextlib.redirect_stdout(written):
-        app([*names, "--help"], console=console, exit_on_error=False)
+        app([*" ".join(names).split(), "--help"], console=console, exit_on_error=False)
     return "\n".join(line.rstrip() for line in written.getvalue().strip().splitlines())
 
 

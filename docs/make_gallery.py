@@ -9,6 +9,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,11 +78,7 @@ def styles() -> None:
 
 def truck(data: Path) -> None:
     """Let an airplane become a truck: naively, and moved about strongly; with the last gradient at the end."""
-    network = ico.load_network(
-        f"{ROOT / 'examples' / 'resnet20.py'}:resnet20",
-        checkpoint=data / "weights" / "resnet20_cifar10.safetensors",
-        device="cpu",
-    )
+    network = resnet20(data)
     plane = sorted((data / "cifar10" / "folder" / "airplane").glob("*.jpg"))[3]
     rows: list[NDArray[np.uint8]] = []
     strong = Style(transforms=STRONG, regularizers=(Frequency(200.0),))
@@ -92,14 +89,53 @@ def truck(data: Path) -> None:
     keep(sheet(rows, 10, side=80), "truck")
 
 
-def squeezenet(data: Path) -> None:
-    """Draw a layer of SqueezeNet, some classes, a dream, a path between two units, and the phase of natural images."""
-    network = ico.load_network(
+def priors(data: Path) -> None:
+    """Draw ten classes with and without a prior beside real images, airplanes that become trucks, and classes of ImageNet."""
+    network = resnet20(data)
+    seen = ico.load_images(data / "cifar10" / "train.parquet", limit=3000)
+    units = [f"logit:{name}" for name in network.classes]
+    real: dict[str, NDArray[np.uint8]] = {}
+    for image in seen:
+        real.setdefault(str(image.label), image.pixels)
+    rows: list[NDArray[np.uint8]] = []
+    ways: list[dict[str, Any]] = [{}, {"cap": 1.2}, {"prior": "cifar10"}, {"prior": "cifar10", "seed": 1}]
+    for way in ways:
+        rows += pictures_of(ico.optimize(network, units, compare=seen, **way))
+    keep(sheet([*rows, *(real[name] for name in network.classes)], 10, side=84), "priors")
+    planes = sorted((data / "cifar10" / "folder" / "airplane").glob("*.jpg"))[:6]
+    images = [image.pixels for plane in planes for image in ico.load_images(plane)]
+    found = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10")
+    keep(sheet([frame for frames in found.frames for frame in frames[:8]], 8, side=84), "trucks")
+    large = squeezenet1(data)
+    photographs = ico.fit_prior(data / "imagenet" / "images", size=227)
+    names = ("goldfinch", "African elephant", "daisy")
+    asked = [f"logit:{name}" for name in names if large.has_class(name)]
+    shown = [pictures_of(ico.optimize(large, asked)), pictures_of(ico.optimize(large, asked, prior=photographs))]
+    keep(sheet([*shown[0], *shown[1]], 3, side=227), "photographs")
+
+
+def resnet20(data: Path) -> ico.Network:
+    """Load ResNet-20 for CIFAR-10."""
+    return ico.load_network(
+        f"{ROOT / 'examples' / 'resnet20.py'}:resnet20",
+        checkpoint=data / "weights" / "resnet20_cifar10.safetensors",
+        device="cpu",
+    )
+
+
+def squeezenet1(data: Path) -> ico.Network:
+    """Load SqueezeNet 1.1 for ImageNet."""
+    return ico.load_network(
         f"{ROOT / 'examples' / 'squeezenet.py'}:squeezenet",
         checkpoint=data / "weights" / "squeezenet1_1.safetensors",
         classes=data / "imagenet" / "classes.json",
         device="cpu",
     )
+
+
+def squeezenet(data: Path) -> None:
+    """Draw a layer of SqueezeNet, some classes, a dream, a path between two units, and the phase of natural images."""
+    network = squeezenet1(data)
     photographs = sorted((data / "imagenet" / "images").glob("*.jpg"))
     found = ico.optimize(network, "features.6:0-127", size=128, steps=128)
     keep(sheet(pictures_of(found), 16, side=72, gap=2), "layer")
@@ -122,14 +158,14 @@ def squeezenet(data: Path) -> None:
 def main() -> None:
     """Make all, or those whose names are given."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="classes, styles, truck, squeezenet; all if none is given")
+    parser.add_argument("names", nargs="*", help="classes, styles, truck, squeezenet, priors; all if none is given")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICONOSCOPE_DATA", "../shared/data")))
     asked = parser.parse_args()
     with ico.show_progress():
         for name, make in {"classes": classes, "styles": styles}.items():
             if not asked.names or name in asked.names:
                 make()
-        for name, draw in {"truck": truck, "squeezenet": squeezenet}.items():
+        for name, draw in {"truck": truck, "squeezenet": squeezenet, "priors": priors}.items():
             if asked.data.is_dir() and (not asked.names or name in asked.names):
                 draw(asked.data)
 

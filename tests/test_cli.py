@@ -225,7 +225,7 @@ def test_interrupted(capsys, photographs, monkeypatch):
     assert status == 130 and "Interrupted" in err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+@pytest.mark.parametrize("arguments", [["--help"], *([*name.split(), "--help"] for name in COMMANDS)])
 def test_help_does_not_wait_for_torch(arguments):
     code = "import sys; from iconoscope.cli import main; main(sys.argv[1:]); assert 'torch' not in sys.modules"
     told = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True).stdout
@@ -251,7 +251,7 @@ def test_options_are_the_functions_own():
 
     for name, command in COMMANDS.items():
         told = subprocess.run(
-            [sys.executable, "-m", "iconoscope", name, "--help"], check=True, capture_output=True, text=True
+            [sys.executable, "-m", "iconoscope", *name.split(), "--help"], check=True, capture_output=True, text=True
         ).stdout
         for parameter in inspect.signature(command.load()).parameters:
             assert f"--{parameter}" in told, (name, parameter)

@@ -20,10 +20,10 @@ from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
 from iconoscope.subject.reading import reading
 
-__all__ = ["PERCENTILE", "Answers", "Natural", "read_natural"]
+__all__ = ["ALL", "OWN", "Answers", "Natural", "read_natural"]
 
-PERCENTILE = 90
-"""Of the answers of real images: what counts as strong."""
+OWN, ALL = 90, 99
+"""What percentile of the answers of real images counts as strong: of images of the class, or of all sorts of them."""
 
 BATCH = 16
 """Images that are asked about at once."""
@@ -72,6 +72,7 @@ class Natural:
             each: Answers(
                 behind=torch.cat(found[each, True]).numpy(),
                 before=torch.cat(found[each, False]).numpy()[self._meant(each)],
+                percentile=ALL if self._meant(each).all() else OWN,
                 deviation=float(torch.cat(found[each, False]).std(correction=0)) or 1.0,
             )
             for each in asked
@@ -95,12 +96,15 @@ class Answers:
         Of all images, behind the ReLU if one follows.
     before : ndarray of float32
         Before it, as pictures are optimised; if the objective is a class and there are labels, of the images of that class.
+    percentile : int
+        Which percentile of these counts as strong.
     deviation : float
         Standard deviation of the answers of all images, before the ReLU: what counts as much or little.
     """
 
     behind: NDArray[np.float32]
     before: NDArray[np.float32]
+    percentile: int = ALL
     deviation: float = 1.0
 
     @property
@@ -110,7 +114,7 @@ class Answers:
 
     def cap(self, times: float) -> float:
         """Give so many times a strong answer; where that is below zero, what lies as far on the other side of it."""
-        strong = float(np.percentile(self.before, PERCENTILE))
+        strong = float(np.percentile(self.before, self.percentile))
         return strong + (times - 1) * abs(strong)
 
 

@@ -84,8 +84,8 @@ def optimize(
         What pictures may be: cifar10, or the file of one that `iconoscope prior fit` made of images; in Python also a
         `Prior`. Only pictures that could have come from there are made.
     cap
-        Stop asking for more where a unit answers so many times as strongly as real images do: as the strongest tenth of those
-        to compare with, or, for a class, of those of them that are labelled with it. Try 1.4. Most of what looks unreal in a
+        Stop asking for more where a unit answers so many times as strongly as real images do: as the strongest hundredth of
+        those to compare with; for a class, as the strongest tenth of those of them that are labelled with it. Try 1.2. Most of what looks unreal in a
         picture comes from asking for more than there is. With a prior it is 1.2 if nothing is said, of the images that the
         prior keeps if there are none to compare with; inf asks for the most.
     precision

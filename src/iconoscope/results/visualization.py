@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Visualization"]
+__all__ = ["Visualization", "rgb"]
 
 _ANIMATED = {".gif": "GIF", ".webp": "WEBP"}
 
@@ -184,13 +184,13 @@ class Visualization(Result):
 
     def bytes_of(self, place: int) -> NDArray[np.uint8]:
         """Give a picture as 0..255, (height, width, 3)."""
-        return _as_rgb(self.images[place])
+        return rgb(self.images[place])
 
     def gradient_picture(self, place: int) -> NDArray[np.uint8]:
         """Give the last gradient as a picture, (height, width, 3): grey is zero, the strongest is at the end of the scale."""
         gradient = self.last_gradient[place]
         largest = float(np.abs(gradient).max())
-        return _as_rgb(0.5 + gradient / (2 * largest) if largest > 0 else np.full_like(gradient, 0.5))
+        return rgb(0.5 + gradient / (2 * largest) if largest > 0 else np.full_like(gradient, 0.5))
 
     @property
     def _layout(self) -> tuple[int, int]:
@@ -222,7 +222,7 @@ class Visualization(Result):
             else:
                 shown, nearest, gradient, course = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.2))
                 far = "" if self.neighbour_distance is None else f", at {self.neighbour_distance[0]:.2f}"
-                picture_axes(nearest, _as_rgb(self.neighbours[0, 0]), f"nearest real image{far}")
+                picture_axes(nearest, rgb(self.neighbours[0, 0]), f"nearest real image{far}")
             picture_axes(gradient, self.gradient_picture(0), "last gradient")
             course.plot(np.arange(1, self.objective.shape[1] + 1), self.objective[0], color="#2a78a5", linewidth=1)
             course.set_xlabel("step", fontsize=8)
@@ -258,7 +258,7 @@ class Visualization(Result):
 
     def strip(self, place: int = 0) -> NDArray[np.uint8]:
         """Give the frames of a picture side by side, (height, frames * width, 3)."""
-        return np.concatenate([_as_rgb(frame) for frame in self.frames[place]], 1)
+        return np.concatenate([rgb(frame) for frame in self.frames[place]], 1)
 
     def animate(self, path: str | Path, *, place: int = 0, duration: float = 2.0) -> Path:
         """Write the frames of a picture as a moving one.
@@ -288,7 +288,7 @@ class Visualization(Result):
             )
         if not -len(self) <= place < len(self):
             raise QuestionError(f"There is no picture {place}: they are 0 to {len(self) - 1}.")
-        frames = [Image.fromarray(_as_rgb(frame)) for frame in self.frames[place]]
+        frames = [Image.fromarray(rgb(frame)) for frame in self.frames[place]]
         each = max(20, round(1000 * duration / len(frames)))
         buffer = io.BytesIO()
         frames[0].save(
@@ -310,7 +310,7 @@ class Visualization(Result):
         return {"picture.png": to_png(self.bytes_of(0)), **named}
 
 
-def _as_rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
+def rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
     """Give a picture (height, width, channels) of 0..1 or 0..255 as (height, width, 3) of 0..255.
 
     One channel is grey; of more than three the first three are shown.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from iconoscope.results import Result, Visualization
 from iconoscope.results.pictures import data_uri, to_jpeg, to_png
+from iconoscope.results.visualization import rgb
 
 __all__ = ["Pictured"]
 
@@ -25,7 +26,7 @@ class Pictured:
     @staticmethod
     def alike(result: Visualization) -> tuple[str, ...]:
         """Tell what two results must have in common to stand in one sheet."""
-        return result.question.weights, result.style, result.start
+        return result.question.weights, result.style, result.start, result.prior
 
     @property
     def first(self) -> Visualization:
@@ -58,6 +59,13 @@ class Pictured:
         pixels = result.bytes_of(place)
         small = max(pixels.shape[:2]) <= 128
         natural = float(result.natural_activation[place])
+        near = None
+        if result.neighbours is not None and result.neighbour_distance is not None and result.likelier_than is not None:
+            near = {
+                "picture": data_uri(to_png(rgb(result.neighbours[place, 0]))),
+                "distance": f"{result.neighbour_distance[place]:.2f}",
+                "likelier": f"{result.likelier_than[place]:.0%}",
+            }
         return {
             "unit": result.units[place],
             "picture": data_uri(to_png(pixels)) if small else data_uri(to_jpeg(pixels)),
@@ -65,4 +73,5 @@ class Pictured:
             "moved": f"{result.moved_activation[place]:.3g}",
             "natural": "" if math.isnan(natural) else f"{natural:.3g}",
             "dead": bool(result.dead[place]),
+            "near": near,
         }
