@@ -61,7 +61,7 @@ def test_only_what_images_may_be_is_changed(network, prior):
 
 def test_the_less_likely_a_picture_is_the_more_it_costs(network, prior):
     def reached(weight):
-        style = Style(parameterization=Along(prior, weight=weight), transforms=None, rate=0.2)
+        style = Style(parameterization=Along(prior, weight=weight, limits=0), transforms=None, rate=0.2)
         return ico.optimize(network, "logit:high", steps=80, prior=prior, style=style, cap=float("inf"))
 
     light, heavy = reached(0.01), reached(10.0)

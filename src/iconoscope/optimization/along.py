@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from iconoscope.priors import Prior
     from iconoscope.subject.network import Network
 
-__all__ = ["CAP", "STEPS", "Along", "real_images", "samples", "style_along"]
+__all__ = ["CAP", "STEPS", "STEPS_LARGE", "Along", "real_images", "samples", "style_along"]
 
 CAP = 1.2
 """With a prior pictures are asked for so many times what real images answer, if nothing else is said."""
 
-STEPS = 100
-"""How many steps suit a latent."""
+STEPS, STEPS_LARGE = 100, 200
+"""How many steps suit a latent of small pictures, and of large ones."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Along:
 
     prior: Prior
     weight: float = 1.5
-    limits: float = 5.0
+    limits: float = 15.0
     spread: float = 1.0
     labels: tuple[int, ...] = ()
     rate: float = 0.05
@@ -86,35 +86,37 @@ class Along:
         residual: torch.Tensor | float = 0.0
         with torch.no_grad():
             if start is None:
-                latents = prior.draw(draws, labels, spread=self.spread)
+                latents = prior.begin(draws, labels, spread=self.spread)
             else:
                 latents = prior.encode(start + 0.5)
                 residual = start + 0.5 - prior.decode(latents)
-        latents = latents.detach().clone().contiguous().requires_grad_()
+        pace = prior.pace
+        scaled = (latents / pace).detach().contiguous().requires_grad_()
         made: list[torch.Tensor] = []
 
         def raw() -> torch.Tensor:
-            made[:] = [prior.decode(latents) + residual]
+            made[:] = [prior.decode(scaled * pace) + residual]
             return made[0] - 0.5
 
         def cost() -> torch.Tensor:
             if not made:
                 raw()
             beyond = (made[0] - made[0].clamp(0, 1)).abs().mean((1, 2, 3))
-            return self.weight * prior.cost(latents, labels) + self.limits * beyond
+            return self.weight * prior.cost(scaled * pace, labels) + self.limits * beyond
 
-        return Field((latents,), raw, cost)
+        return Field((scaled,), raw, cost)
 
-    def held_against(self, pictures: torch.Tensor, latents: torch.Tensor) -> dict[str, NDArray[Any]]:
+    def held_against(self, pictures: torch.Tensor, scaled: torch.Tensor) -> dict[str, NDArray[Any]]:
         """Say of finished pictures how likely they are, and what real images are nearest, by the names in `Visualization`."""
         import torch
 
+        latents = (scaled.detach() * self.prior.pace).cpu()
         with torch.inference_mode():
-            found: dict[str, NDArray[Any]] = {"likelihood": self.prior.score(latents).cpu().numpy()}
+            found: dict[str, NDArray[Any]] = {"likelihood": self.prior.score(latents).numpy()}
         standing, reference = self.prior.standing, self.prior.reference
         if standing is None or reference is None:
             return found
-        against = standing.find(pictures.cpu(), latents.detach().cpu(), self.labels)
+        against = standing.find(pictures.cpu(), latents, self.labels)
         return found | {
             "likelier_than": against.likelier_than,
             "neighbour_distance": against.distance,

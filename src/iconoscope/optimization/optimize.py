@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import QuestionError, nearest
-from iconoscope.optimization.along import CAP, Along, real_images, samples, style_along
-from iconoscope.optimization.along import STEPS as PRIOR_STEPS
+from iconoscope.optimization import along
 from iconoscope.optimization.batches import make_all
 from iconoscope.optimization.making import Making
 from iconoscope.optimization.objective import Objective, objectives
@@ -85,9 +84,9 @@ def optimize(
         `Prior`. Only pictures that could have come from there are made.
     cap
         Stop asking for more where a unit answers so many times as strongly as real images do: as the strongest hundredth of
-        those to compare with; for a class, as the strongest tenth of those of them that are labelled with it. Try 1.2. Most of what looks unreal in a
-        picture comes from asking for more than there is. With a prior it is 1.2 if nothing is said, of the images that the
-        prior keeps if there are none to compare with; inf asks for the most.
+        those to compare with; for a class, as the strongest tenth of those of them that are labelled with it. Try 1.2. Most
+        of what looks unreal in a picture comes from asking for more than there is. With a prior it is 1.2 if nothing is said,
+        of the images that the prior keeps if there are none to compare with; inf asks for the most.
     precision
         In what numbers the network is asked: float32, or bfloat16, which is up to twice as fast on a processor that has it.
     memory
@@ -126,13 +125,13 @@ def optimize(
     _check(count, diversity, seed, cap, given=compare is not None or prior is not None)
     _check_precision(network, precision)
     bound = read_memory(memory) or MEMORY
-    chosen = read_style(style) if prior is None else style_along(prior, style)
+    chosen = read_style(style) if prior is None else along.style_along(prior, style)
     way = chosen.parameterization
-    known = way.prior if isinstance(way, Along) else None
+    known = way.prior if isinstance(way, along.Along) else None
     begun, sides = read_start(start, network.preprocessing, read_size(size) or (known and known.shape[1:]))
-    natural = _compared(network, compare) if compare is not None else known and real_images(known, network)
+    natural = _compared(network, compare) if compare is not None else known and along.real_images(known, network)
     if known is not None and cap is None and natural is not None:
-        cap = CAP
+        cap = along.CAP
     asked = Making(
         network=network,
         weights=network.digest(),
@@ -140,13 +139,13 @@ def optimize(
         start=begun,
         size=sides,
         count=count,
-        steps=steps or (PRIOR_STEPS if known else STEPS if min(sides) < 100 else STEPS_LARGE),
+        steps=steps or _steps(sides, latent=known is not None),
         diversity=diversity,
         seed=seed,
         precision=precision,
         cap=None if cap == float("inf") else cap,
         compare=natural,
-        typical=samples(known, network) if known is not None and natural is None else natural,
+        typical=along.samples(known, network) if known is not None and natural is None else natural,
     )
     wanted = objectives(network, unit)
     groups = [wanted] if asked.style.joint else [[each] for each in wanted]
@@ -191,6 +190,11 @@ def read_size(given: int | tuple[int, int] | None) -> tuple[int, int] | None:
             f"size={given!r} must be one or two whole numbers from 1 up.", hint="Give 128 or (128, 192)."
         )
     return int(sides[0]), int(sides[1])
+
+
+def _steps(sides: tuple[int, int], *, latent: bool) -> int:
+    small, large = (along.STEPS, along.STEPS_LARGE) if latent else (STEPS, STEPS_LARGE)
+    return small if min(sides) < 100 else large
 
 
 def _counts(value: Any) -> bool:

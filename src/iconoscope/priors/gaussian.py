@@ -21,6 +21,10 @@ from torch.nn import functional as F
 from iconoscope.priors.components import Components
 from iconoscope.priors.prior import Prior, Reference, as_pixels
 
+PACE, QUICKER = 0.1, 3.0
+"""Of a pyramid the coarsest level is to go a tenth of a step, and each finer one three times as far, up to a whole one: the
+coarse ones are few and strong, and would be at the end of their range before anything fine has begun."""
+
 __all__ = ["CODE", "GaussianPrior", "Level", "shrunk", "windowed"]
 
 CODE = 1 / 16
@@ -134,6 +138,21 @@ class GaussianPrior(Prior):
             found.append(latents)
         return torch.cat(found, 1)
 
+    @property
+    def pace(self) -> torch.Tensor:
+        """How far each number of a latent is to go in one step, (size,): of a pyramid, the coarser the less."""
+        if not self.levels:
+            return super().pace
+        paces = [min(1.0, PACE * QUICKER**level) for level in range(len(self._counts))]
+        return torch.tensor(paces).repeat_interleave(torch.tensor(self._counts))
+
+    def begin(self, draws: Sequence[torch.Generator], labels: Sequence[int], *, spread: float = 1.0) -> torch.Tensor:
+        """Draw latents (n, size) to begin at; of a pyramid nothing fine is there yet."""
+        latents = super().begin(draws, labels, spread=spread)
+        if self.levels:
+            latents[:, self._counts[0] :] = self.centre(labels)[0][:, self._counts[0] :]
+        return latents
+
     def centre(self, labels: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Give mean and standard deviation (n, size) of the latents of classes; -1 is all pictures."""
         mean, deviation = super().centre(labels)
@@ -144,10 +163,10 @@ class GaussianPrior(Prior):
         return mean, deviation
 
     def cost(self, latents: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
-        """Give how unlikely latents are, (n,): the mean of their squares, in standard deviations, summed over the levels."""
+        """Give how unlikely latents are, (n,): the mean of their squares, in standard deviations, and over the levels."""
         mean, deviation = self.centre(labels)
         squares = ((latents - mean) / deviation).square()
-        return torch.stack([some.mean(1) for some in squares.split(self._counts, 1)]).sum(0)
+        return torch.stack([some.mean(1) for some in squares.split(self._counts, 1)]).mean(0)
 
     @property
     def reference(self) -> Reference | None:

@@ -89,6 +89,11 @@ class Prior(ABC):
         reference = self.reference
         return None if reference is None or len(reference.pixels) < 2 else Standing(self, reference)
 
+    @property
+    def pace(self) -> torch.Tensor:
+        """How far each number of a latent is to go in one step, (size,), in units of the others."""
+        return torch.ones(self.size)
+
     def centre(self, labels: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Give mean and standard deviation (n, size) of the latents of classes; -1 is all pictures."""
         none = torch.zeros(len(labels), self.size)
@@ -110,6 +115,10 @@ class Prior(ABC):
         mean, deviation = self.centre(labels)
         noise = torch.stack([torch.randn(self.size, generator=each) for each in draws])
         return mean + spread * deviation * noise
+
+    def begin(self, draws: Sequence[torch.Generator], labels: Sequence[int], *, spread: float = 1.0) -> torch.Tensor:
+        """Draw latents (n, size) for pictures that are to be changed."""
+        return self.draw(draws, labels, spread=spread)
 
     def sample(
         self, count: int = 1, *, label: str | None = None, seed: int = 0, spread: float = 1.0
