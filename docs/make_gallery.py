@@ -48,10 +48,10 @@ def sheet(pictures: Sequence[NDArray[np.uint8]], columns: int, *, side: int, gap
     return page
 
 
-def keep(page: Image.Image, name: str) -> None:
-    """Write a page of pictures."""
+def keep(page: Image.Image, name: str, *, quality: int = 82) -> None:
+    """Write a page of pictures; what is fine and faint is lost below a quality of 95."""
     OUT.mkdir(parents=True, exist_ok=True)
-    page.save(OUT / f"{name}.webp", quality=82, method=6)
+    page.save(OUT / f"{name}.webp", quality=quality, method=6)
 
 
 def pictures_of(found: ico.Visualization) -> list[NDArray[np.uint8]]:
@@ -104,14 +104,14 @@ def priors(data: Path) -> None:
     keep(sheet([*rows, *(real[name] for name in network.classes)], 10, side=84), "priors")
     planes = sorted((data / "cifar10" / "folder" / "airplane").glob("*.jpg"))[:6]
     images = [image.pixels for plane in planes for image in ico.load_images(plane)]
-    found = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10")
+    found = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10", cap=float("inf"))
     keep(sheet([frame for frames in found.frames for frame in frames[:8]], 8, side=84), "trucks")
     large = squeezenet1(data)
     photographs = ico.fit_prior(data / "imagenet" / "images", size=227)
     names = ("goldfinch", "African elephant", "daisy")
     asked = [f"logit:{name}" for name in names if large.has_class(name)]
     shown = [pictures_of(ico.optimize(large, asked)), pictures_of(ico.optimize(large, asked, prior=photographs))]
-    keep(sheet([*shown[0], *shown[1]], 3, side=227), "photographs")
+    keep(sheet([*shown[0], *shown[1]], 3, side=227), "photographs", quality=95)
 
 
 def resnet20(data: Path) -> ico.Network:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class Along:
     spread: float = 1.0
     labels: tuple[int, ...] = ()
     rate: float = 0.05
+    keeps_limits: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("weight", "limits", "spread"):

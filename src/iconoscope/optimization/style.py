@@ -73,7 +73,8 @@ class Style:
             transforms = Transforms(jitter=8 if large else 4)
         colours = self.colours if self.colours is not None else IMAGENET if channels == 3 else plain(channels)
         charges = self.regularizers
-        if self.limits == "penalty" and not any(isinstance(each, OutOfRange) for each in charges):
+        kept = getattr(self.parameterization, "keeps_limits", False)  # and charges for leaving them by itself
+        if self.limits == "penalty" and not kept and not any(isinstance(each, OutOfRange) for each in charges):
             charges = (*charges, OutOfRange())
         rate = self.parameterization.rate if self.rate is None else self.rate
         return replace(self, transforms=transforms, colours=colours, regularizers=charges, rate=rate)
