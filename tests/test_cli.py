@@ -257,6 +257,32 @@ def test_options_are_the_functions_own():
             assert f"--{parameter}" in told, (name, parameter)
 
 
+def test_a_prior_is_fitted_and_pictures_are_made_along_it(capsys, tmp_path):
+    keep_photographs(ico.demo_images(24, seed=5), tmp_path)
+    file, store = tmp_path / "cars.safetensors", tmp_path / "run"
+    fit = ("prior", "fit", "--images", tmp_path / "photographs", "--size", 96, "--out", file)
+    status, out, err = run(capsys, *fit, "--json")
+    told = json.loads(out)
+    assert status == 0 and told["classes"] == ["bison", "lynx"] and told["file"] == str(file)
+    assert ico.load_prior(file).digest() == told["digest"] and "reading images" in err
+    make = ("optimize", "logit:lynx", "--network", "cars-honest", "--device", "cpu", "--steps", 3, "--store", store)
+    status, out, _ = run(capsys, *make, "--prior", file)
+    assert status == 0 and "of real images are less likely" in out
+    status, out, _ = run(capsys, "report", "--store", store, "--path", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert status == 0 and "the real image that is nearest to it" in page and "gaussian prior cars" in page
+    for arguments, hint in (
+        (("--prior", "cifar11"), "cifar10"),
+        (("--prior", file, "--style", "none"), "Leave one out"),
+    ):
+        status, _, err = run(capsys, *make, *arguments)
+        assert status in (1, 2) and hint in err and "Traceback" not in err
+    status, _, err = run(capsys, "prior", "fit", "--images", tmp_path / "nothing")
+    assert status in (1, 2) and "nothing" in err
+    status, _, err = run(capsys, "prior", "fti")
+    assert status == 2 and "fti" in err
+
+
 def test_a_closed_pipe_is_no_traceback():
     command = f"{sys.executable} -m iconoscope layers --network cars | head -n 1"
     told = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)

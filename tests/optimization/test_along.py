@@ -158,7 +158,11 @@ def test_what_does_not_go_with_a_prior(network, prior, settings, message):
     assert message in f"{caught.value.message} {caught.value.hint}"
 
 
-def test_a_style_keeps_all_but_how_pictures_are_written_down(prior):
+def test_a_style_keeps_all_but_how_pictures_are_written_down(network, prior):
+    along = Style(parameterization=Along(prior), fade=0.1)
+    one = ico.optimize(network, "logit:high", steps=2, style=along)
+    other = ico.optimize(network, "logit:high", steps=2, prior=prior)
+    assert np.array_equal(one.images, other.images) and one.prior == other.prior
     style = style_along(prior, Style(parameterization=Fourier(), rate=0.2, fade=0.5, transforms=None))
     assert isinstance(style.parameterization, Along) and style.parameterization.prior is prior
     assert (style.rate, style.fade, style.transforms, style.limits) == (0.2, 0.5, None, "penalty")

@@ -3,6 +3,7 @@
 Objective x parameterization x transforms x regularizers x loop, one file each, as in lucid.
 """
 
+from iconoscope.optimization.along import Along
 from iconoscope.optimization.colour import square_root
 from iconoscope.optimization.dream import dream
 from iconoscope.optimization.objective import Objective, direction, interpolate, region, unit
@@ -17,6 +18,7 @@ __all__ = [
     "L2",
     "STYLES",
     "Alignment",
+    "Along",
     "Fourier",
     "Frequency",
     "Network2D",

@@ -122,9 +122,11 @@ def optimize(
     from iconoscope.optimization.start import read_start
 
     _check_whole(count=count, steps=1 if steps is None else steps)
-    _check(count, diversity, seed, cap, given=compare is not None or prior is not None)
     _check_precision(network, precision)
     bound = read_memory(memory) or MEMORY
+    if prior is None and isinstance(style, Style) and isinstance(style.parameterization, along.Along):
+        prior = style.parameterization.prior
+    _check(count, diversity, seed, cap, given=compare is not None or prior is not None)
     chosen = read_style(style) if prior is None else along.style_along(prior, style)
     way = chosen.parameterization
     known = way.prior if isinstance(way, along.Along) else None
