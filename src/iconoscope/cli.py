@@ -17,18 +17,16 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, Token
 from docstring_parser import parse
 
-from iconoscope import __version__
+from iconoscope import __version__, printing
 from iconoscope.errors import IconoscopeError, IconoscopeWarning, QuestionError
 from iconoscope.progress import show_progress
 
 if TYPE_CHECKING:
-    from iconoscope.subject.images import Images
     from iconoscope.subject.network import Network
 
 __all__ = ["COMMANDS", "build_app", "main"]
@@ -71,108 +69,6 @@ def _imported(place: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
-def _show_page(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    return [f"The report is at {path.resolve()}"], {"report": str(path.resolve())}
-
-
-def _show_layers(found: list[Any], arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    network: Network = arguments["network"]
-    shape = {layer.name: "x".join(map(str, layer.shape)) or "-" for layer in found}
-    wide = max(map(len, ("layer", *shape))), max(map(len, ("answers", *shape.values())))
-    rows = [
-        f"{layer.name:<{wide[0]}}  {shape[layer.name]:<{wide[1]}}  {layer.parameters:>10,}  {layer.kind}"
-        for layer in found
-    ]
-    head = f"{'layer':<{wide[0]}}  {'answers':<{wide[1]}}  {'weights':>10}  kind"
-    value = {
-        "network": network.name,
-        "weights": network.digest(),
-        "preprocessing": {**network.preprocessing.to_json(), "origin": network.preprocessing.origin},
-        "classes": list(network.classes),
-        "layers": [{"name": x.name, "kind": x.kind, "shape": list(x.shape), "parameters": x.parameters} for x in found],
-    }
-    return [head, *rows], value
-
-
-def _show_predictions(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    import numpy as np
-
-    from iconoscope.subject.labels import match_labels
-
-    network: Network = arguments["network"]
-    images: Images = arguments["images"]
-    targets = match_labels(network, images.labels)
-    lines: list[str] = []
-    rows: list[dict[str, Any]] = []
-    for identity, target, answer in zip(images.ids, targets.tolist(), found, strict=True):
-        if np.isnan(answer).any():
-            rows.append({"id": identity, "unreadable": images.unreadable.get(identity, "")})
-            continue
-        best = np.argsort(-answer)[:3].tolist()
-        label = network.classes[target] if target >= 0 else None
-        # A list, not an object by name: two classes may have one name.
-        ranked = [
-            {"class": network.classes[index], "index": index, "probability": round(float(answer[index]), 6)}
-            for index in best
-        ]
-        rows.append({"id": identity, "label": label, "prediction": network.classes[best[0]], "probabilities": ranked})
-        mark = "" if label is None else "  right" if best[0] == target else f"  wrong: {label}"
-        lines.append(f"{identity}  " + ", ".join(f"{x['class']} {x['probability']:.3f}" for x in ranked) + mark)
-    judged = (targets >= 0) & ~np.isnan(found[:, 0])
-    value: dict[str, Any] = {"network": network.name, "images": rows}
-    if judged.any():
-        value["top1"] = float((found[judged].argmax(1) == targets[judged]).mean())
-        lines.append(f"top-1: {value['top1']:.4f} of {int(judged.sum())} labelled images")
-    return lines, value
-
-
-def _show_results(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    """Say what was found and where it is kept; of what compares several results, where each of them is."""
-    from iconoscope.results import Result, Store
-
-    store = Store(arguments["store"])
-    lines: list[str] = []
-    values: list[dict[str, Any]] = []
-    for each in found if isinstance(found, list) else [found]:
-        results: tuple[Result, ...] = (each,) if isinstance(each, Result) else each.results
-        folders = [str(store.place(result.question)) for result in results]
-        lines += [each.summary(), *(f"  {folder}" for folder in folders)]
-        values.append({**each.to_json(), **({"folder": folders[0]} if each is results[0] else {"folders": folders})})
-    return lines, values if isinstance(found, list) else values[0]
-
-
-def _show_agreements(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    lines, value = _show_results(found, arguments)
-    if isinstance(found, list):
-        lines.append(f"robust: {sum(agreement.robust for agreement in found)} of {len(found)} images")
-    return lines, value
-
-
-def _show_prior(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    place = str(Path(arguments["out"]).expanduser())
-    kept = 0 if found.reference is None else len(found.reference.pixels)
-    lines = [
-        f"{found!r}; {found.base.explained:.1%} of what whole pictures vary by, {kept} images kept beside it.",
-        f"  {place}",
-    ]
-    return lines, {**found.to_json(), "classes": list(found.classes), "explained": found.base.explained, "file": place}
-
-
-def _show_visualization(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    """Say what was found, and where the pictures of every unit are kept."""
-    from dataclasses import replace
-
-    from iconoscope.results import Store
-
-    store = Store(arguments["store"])
-    questions = [replace(found.question, unit=unit) for unit in dict.fromkeys(found.units)]
-    folders = [str(store.place(question)) for question in questions if store.place(question).is_dir()]
-    folders = folders or [str(store.place(found.question))]
-    pictures = [f"  {folder}/picture.png" for folder in folders[:16]]
-    more = [f"  and {len(folders) - 16} more"] if len(folders) > 16 else []
-    return [found.summary(), *pictures, *more], {**found.to_json(), "folders": folders}
-
-
 _STORE = {"store": "iconoscope-run"}
 _RESNET = "--network examples/resnet20.py:resnet20 --checkpoint resnet20_cifar10.safetensors"
 GROUPS = {"prior": "What images may be, learnt from images: pictures are then made along it (optimize --prior)."}
@@ -180,25 +76,25 @@ COMMANDS = {
     "demo": Command(
         "iconoscope.demo.journey:demo",
         "Two networks, both right: which of them learned the car? Start here.",
-        _show_page,
+        printing.page,
         ("iconoscope demo", "iconoscope demo --retrain --out cars"),
     ),
     "layers": Command(
         "iconoscope.subject.network:layers",
         "List the layers of a network and what they answer.",
-        _show_layers,
+        printing.layers,
         ("iconoscope layers --network cars",),
     ),
     "predict": Command(
         "iconoscope.subject.predict:predict",
         "The probabilities of the classes for every image.",
-        _show_predictions,
+        printing.predictions,
         (f"iconoscope predict {_RESNET} --images cifar10/test.parquet --limit 100",),
     ),
     "occlude": Command(
         "iconoscope.occlusion:occlude",
         "Cover one region after another: where does the network look?",
-        _show_results,
+        printing.results,
         (
             "iconoscope occlude --network cars --images photographs/ --patch 12 --stride 4",
             f"iconoscope occlude {_RESNET} --images cifar10/test.parquet --limit 4 --patch 8 --stride 1",
@@ -208,28 +104,28 @@ COMMANDS = {
     "scales": Command(
         "iconoscope.occlusion:occlude_scales",
         "Cover regions with patches of several sizes: how large is what matters?",
-        _show_results,
+        printing.results,
         ("iconoscope scales --network cars-honest --images photographs/ --patches 12,24,48 --fill mean",),
         _STORE,
     ),
     "agree": Command(
         "iconoscope.occlusion:agree",
         "Cover regions with two fills: do both tell the same?",
-        _show_agreements,
+        printing.agreements,
         ("iconoscope agree --network cars-honest --images photographs/ --fills zero,mean --patch 24",),
         _STORE,
     ),
     "mean": Command(
         "iconoscope.occlusion:mean_map",
         "Cover regions of a whole set of images: where does the network look as a rule?",
-        _show_results,
+        printing.results,
         (f"iconoscope mean {_RESNET} --images cifar10/test.parquet --patch 8 --stride 4",),
         _STORE,
     ),
     "curves": Command(
         "iconoscope.occlusion:curves",
         "Delete and insert the pixels that a map ranks first: how good is the map?",
-        _show_results,
+        printing.results,
         (
             "iconoscope curves --network cars-honest --images photographs/ --patch 24",
             f"iconoscope curves {_RESNET} --images cifar10/test.parquet --limit 4 --maps saliency.npy",
@@ -239,21 +135,21 @@ COMMANDS = {
     "exchange": Command(
         "iconoscope.occlusion:exchange",
         "Hide or exchange the object and the background: which do the answers follow?",
-        _show_results,
+        printing.results,
         ("iconoscope exchange --network cars --images photographs/ --masks masks/",),
         _STORE,
     ),
     "look": Command(
         "iconoscope.occlusion:look",
         "Does it look at the object? Patches and exchanges together, and a verdict with its evidence.",
-        _show_results,
+        printing.results,
         ("iconoscope look --network cars --images photographs/ --masks masks/ --patch 24 --stride 12",),
         _STORE,
     ),
     "optimize": Command(
         "iconoscope.optimization:optimize",
         "Make the picture that a unit answers most: what does it look for?",
-        _show_visualization,
+        printing.visualization,
         (
             "iconoscope optimize logit:bird --network cifar10",
             f'iconoscope optimize "2*logit:bird - logit:truck" {_RESNET} --count 6 --diversity 10',
@@ -266,7 +162,7 @@ COMMANDS = {
     "prior fit": Command(
         "iconoscope.priors:fit_prior",
         "Learn from images what images may be, so that pictures are made along it.",
-        _show_prior,
+        printing.prior,
         (
             "iconoscope prior fit --images photographs/ --size 64 --out photographs.safetensors",
             "iconoscope optimize logit:cat --network cats.py:build --prior photographs.safetensors",
@@ -276,7 +172,7 @@ COMMANDS = {
     "report": Command(
         "iconoscope.show:report",
         "Write what was found as one HTML page.",
-        _show_page,
+        printing.page,
         ("iconoscope report --store iconoscope-run",),
         _STORE,
     ),

@@ -242,7 +242,9 @@ class Making:
             question=self.question(group),
             units=tuple(str(each.objective) for each in self.pictures(group))[: len(arrays["images"])],
             start=self.start.name,
-            prior=repr(self.style.parameterization.prior) if isinstance(self.style.parameterization, Along) else "",
+            prior=repr(self.style.parameterization.prior).strip("<>")
+            if isinstance(self.style.parameterization, Along)
+            else "",
             style=f"{self.style.describe()}; {self.steps} steps{self._manner()}",
             **arrays,
         )
