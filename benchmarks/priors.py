@@ -33,6 +33,7 @@ EARLY, LAST = "block1", "block4"
 EACH, AIRPLANES, CAP = 30, 20, 1.2
 GOALS = {
     "gaussian, capped": ("at least 98%", "at most 0.3", "at most 0.75", "at least 0.65", "at least 90%"),
+    "refined, capped": ("at least 98%", "at most 0.2", "at most 0.5", "at least 0.75", "at least 90%"),
 }
 
 
@@ -216,6 +217,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "no prior": {},
     "no prior, capped": {"cap": CAP},
     "gaussian, capped": {"prior": "cifar10"},
+    "refined, capped": {"prior": "cifar10-refined"},
 }
 
 if __name__ == "__main__":

@@ -98,13 +98,14 @@ def priors(data: Path) -> None:
     for image in seen:
         real.setdefault(str(image.label), image.pixels)
     rows: list[NDArray[np.uint8]] = []
-    ways: list[dict[str, Any]] = [{}, {"cap": 1.2}, {"prior": "cifar10"}, {"prior": "cifar10", "seed": 1}]
+    ways: list[dict[str, Any]] = [{}, {"cap": 1.2}, {"prior": "cifar10"}]
+    ways += [{"prior": "cifar10-refined"}, {"prior": "cifar10-refined", "seed": 1}]
     for way in ways:
         rows += pictures_of(ico.optimize(network, units, compare=seen, **way))
     keep(sheet([*rows, *(real[name] for name in network.classes)], 10, side=84), "priors")
     planes = sorted((data / "cifar10" / "folder" / "airplane").glob("*.jpg"))[:6]
     images = [image.pixels for plane in planes for image in ico.load_images(plane)]
-    found = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10", cap=float("inf"))
+    found = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10-refined", cap=float("inf"))
     keep(sheet([frame for frames in found.frames for frame in frames[:8]], 8, side=84), "trucks")
     large = squeezenet1(data)
     photographs = ico.fit_prior(data / "imagenet" / "images", size=227)

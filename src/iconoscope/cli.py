@@ -154,7 +154,7 @@ COMMANDS = {
             "iconoscope optimize logit:bird --network cifar10",
             f'iconoscope optimize "2*logit:bird - logit:truck" {_RESNET} --count 6 --diversity 10',
             f"iconoscope optimize layer3.2.conv2:* {_RESNET}",
-            "iconoscope optimize logit:truck --network cifar10 --prior cifar10 --count 6",
+            "iconoscope optimize logit:truck --network cifar10 --prior cifar10-refined --count 6",
         ),
         _STORE,
         ("unit",),

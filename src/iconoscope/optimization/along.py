@@ -90,13 +90,13 @@ class Along:
                 latents = prior.begin(draws, labels, spread=self.spread)
             else:
                 latents = prior.encode(start + 0.5)
-                residual = start + 0.5 - prior.decode(latents)
+                residual = start + 0.5 - prior.decode(latents, labels)
         pace = prior.pace
         scaled = (latents / pace).detach().contiguous().requires_grad_()
         made: list[torch.Tensor] = []
 
         def raw() -> torch.Tensor:
-            made[:] = [prior.decode(scaled * pace) + residual]
+            made[:] = [prior.decode(scaled * pace, labels) + residual]
             return made[0] - 0.5
 
         def cost() -> torch.Tensor:

@@ -80,7 +80,7 @@ def optimize(
     compare
         Images whose strongest answer is stated beside that of the picture: a folder, a file, arrays.
     prior
-        What pictures may be: cifar10, or the file of one that `iconoscope prior fit` made of images; in Python also a
+        What pictures may be: cifar10, cifar10-refined, or the file of one that `iconoscope prior fit` made of images; in Python also a
         `Prior`. Only pictures that could have come from there are made.
     cap
         Stop asking for more where a unit answers so many times as strongly as real images do: as the strongest hundredth of

@@ -13,6 +13,7 @@ _HOME = {
     "GaussianPrior": "gaussian",
     "Prior": "prior",
     "Reference": "prior",
+    "RefinedPrior": "refined",
     "decoder_prior": "decoder",
     "diffusion_prior": "diffusion",
     "fit_prior": "fit",
@@ -26,6 +27,7 @@ __all__ = [
     "GaussianPrior",
     "Prior",
     "Reference",
+    "RefinedPrior",
     "decoder_prior",
     "diffusion_prior",
     "fit_prior",
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from iconoscope.priors.fit import fit_prior
     from iconoscope.priors.gaussian import GaussianPrior
     from iconoscope.priors.prior import Prior, Reference
+    from iconoscope.priors.refined import RefinedPrior
 
 
 def __getattr__(name: str) -> Any:

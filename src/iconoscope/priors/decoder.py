@@ -63,7 +63,7 @@ class DecoderPrior(Prior):
                 hint="Say with latent= what shape it wants.",
             ) from error
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+    def decode(self, latents: torch.Tensor, labels: Sequence[int] | None = None) -> torch.Tensor:
         """Give the pictures (n, channels, height, width) of latents (n, size); they may leave 0..1."""
         return (self._asked(latents) - self._low) / (self._high - self._low)
 

@@ -11,12 +11,13 @@ from typing import Any
 from iconoscope.errors import PriorError, nearest
 from iconoscope.priors.gaussian import GaussianPrior
 from iconoscope.priors.prior import Prior
+from iconoscope.priors.refined import RefinedPrior
 
 __all__ = ["BUILTIN", "load_prior", "read_prior", "save_prior"]
 
 FORMAT = 1
 KEY = "iconoscope"
-KINDS = {GaussianPrior.kind: GaussianPrior}
+KINDS: dict[str, type[GaussianPrior]] = {GaussianPrior.kind: GaussianPrior, RefinedPrior.kind: RefinedPrior}
 BUILTIN = {path.stem: path for path in sorted((Path(__file__).parent / "weights").glob("*.safetensors"))}
 """Priors that ship, by name."""
 
@@ -40,10 +41,14 @@ def save_prior(prior: GaussianPrior, path: str | Path) -> Path:
 
     if not isinstance(prior, tuple(KINDS.values())):
         raise PriorError(f"A prior of the kind {prior.kind} has no file of its own.")
-    path = Path(path).expanduser()
-    path = path if path.suffix else path.with_suffix(".safetensors")
-    header = {"format": FORMAT, "kind": prior.kind, "name": prior.name, **prior.to_header()}
-    tensors = {name: value.contiguous() for name, value in prior.tensors().items()}
+    path = with_ending(path)
+    header: dict[str, Any] = {"format": FORMAT, "kind": prior.kind, "name": prior.name}
+    shipped = _shipped(prior.plain) if isinstance(prior, RefinedPrior) else None
+    if isinstance(prior, RefinedPrior) and shipped is not None:
+        header["over"], tensors = shipped, prior.refining()
+    else:
+        header, tensors = header | prior.to_header(), prior.tensors()
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
     data = save(tensors, metadata={KEY: json.dumps(header)})
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -59,6 +64,20 @@ def save_prior(prior: GaussianPrior, path: str | Path) -> Path:
     except OSError as error:
         raise PriorError(f"{path} cannot be written: {error.strerror or error}.") from error
     return path
+
+
+def with_ending(path: str | Path) -> Path:
+    """Give the name of a prior's file its ending, if it has none."""
+    path = Path(path).expanduser()
+    return path if path.suffix else path.with_suffix(".safetensors")
+
+
+def _shipped(prior: GaussianPrior) -> str | None:
+    """Give the name of the shipped Gaussian that this one is, if it is one: what is over it need not bring it along."""
+    for name in BUILTIN:
+        if name == prior.name and load_prior(name).digest() == prior.digest():
+            return name
+    return None
 
 
 def load_prior(path: str | Path) -> Prior:
@@ -100,11 +119,21 @@ def load_prior(path: str | Path) -> Prior:
         kind = KINDS[header["kind"]]
         if header["format"] != FORMAT:
             raise PriorError(f"{place} is in format {header['format']}, and this version reads {FORMAT}.")
+        if "over" in header:
+            return _over(str(header["name"]), str(header["over"]), tensors)
         return kind.from_tensors(str(header["name"]), tensors, header)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise PriorError(
             f"{place} is no prior, or a damaged one: {error!r}.", hint="iconoscope prior fit makes one."
         ) from error
+
+
+def _over(name: str, under: str, tensors: dict[str, Any]) -> Prior:
+    if under not in BUILTIN:
+        raise PriorError(f"The prior {name} is over {under}, which this version does not bring.")
+    base = load_prior(under)
+    assert isinstance(base, GaussianPrior)
+    return RefinedPrior.over(name, base, tensors)
 
 
 def read_prior(given: Prior | str | Path) -> Prior:

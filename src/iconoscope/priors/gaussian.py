@@ -94,7 +94,7 @@ class GaussianPrior(Prior):
         Their ids.
     """
 
-    kind = "gaussian"
+    kind: str = "gaussian"
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class GaussianPrior(Prior):
         self.size = sum(self._counts)
         self._kernel = (base.vectors * base.deviations.view(-1, 1, 1, 1)).flatten(1)
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+    def decode(self, latents: torch.Tensor, labels: Sequence[int] | None = None) -> torch.Tensor:
         """Give the pictures (n, channels, height, width) of latents (n, size); they may leave 0..1."""
         first, *finer = latents.split(self._counts, 1)
         pictures = self.base.mean + (first @ self._kernel).view(-1, *self.base.mean.shape)
@@ -178,7 +178,7 @@ class GaussianPrior(Prior):
         if self.codes is None or self.labels is None:
             return None
         with torch.inference_mode():
-            made = [as_pixels(self.decode(some.float() * CODE)) for some in self.codes.split(64)]
+            made = [as_pixels(GaussianPrior.decode(self, some.float() * CODE)) for some in self.codes.split(64)]
         return Reference(np.concatenate(made), self.labels.numpy().astype(np.int64), self.names)
 
     def digest(self) -> str:

@@ -10,7 +10,6 @@ from iconoscope.errors import PriorError
 from iconoscope.priors.components import Components, Moments
 from iconoscope.priors.gaussian import CODE, GaussianPrior, Level, enlarged, padded, shrunk, windowed
 from iconoscope.priors.material import Material
-from iconoscope.subject.images import Images
 
 __all__ = ["learn"]
 
@@ -28,10 +27,9 @@ ALL = 100.0
 
 
 def learn(
-    images: Images, sides: tuple[int, int], *, name: str, components: int, reference: int, seed: int
+    material: Material, sides: tuple[int, int], *, name: str, components: int, reference: int, seed: int
 ) -> GaussianPrior:
     """Learn a Gaussian; see `fit_prior`."""
-    material = Material(images, sides)
     classes = tuple(sorted({label for label in material.labels if label is not None}))
     places = np.array([-1 if label is None else classes.index(label) for label in material.labels])
     base, levels = _learnt(material, sides, components)

@@ -36,6 +36,8 @@ class Material:
         Of every image that can be read.
     names : list of str
         Their ids.
+    pixels : ndarray of uint8, (n, height, width, channels), or None
+        All of them, if they are few enough to be kept.
     """
 
     def __init__(self, images: Images, size: tuple[int, int]) -> None:
@@ -52,7 +54,7 @@ class Material:
                 kept = kept if len(kept) * kept[0].nbytes <= KEPT else None
         if len(self.names) < 2:
             raise PriorError(f"{len(self)} images can be read; how images vary is not learnt from fewer than two.")
-        self._pixels = None if kept is None else np.stack(kept)
+        self.pixels = None if kept is None else np.stack(kept)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -62,9 +64,9 @@ class Material:
 
     def pictures(self, about: str) -> Iterator[torch.Tensor]:
         """Give them in batches (n, channels, height, width) of 0..1, in their order."""
-        if self._pixels is not None:
+        if self.pixels is not None:
             for first in track(range(0, len(self), BATCH), about):
-                yield _pictures(self._pixels[first : first + BATCH])
+                yield _pictures(self.pixels[first : first + BATCH])
             return
         some: list[NDArray[np.uint8]] = []
         for image in self._readable(about):

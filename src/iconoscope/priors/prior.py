@@ -65,8 +65,12 @@ class Prior(ABC):
     classes: tuple[str, ...] = ()
 
     @abstractmethod
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Give the pictures (n, channels, height, width) of latents (n, size); they may leave 0..1. Gradients pass."""
+    def decode(self, latents: torch.Tensor, labels: Sequence[int] | None = None) -> torch.Tensor:
+        """Give the pictures (n, channels, height, width) of latents (n, size); they may leave 0..1. Gradients pass.
+
+        `labels` are the places of their classes, for those priors that make something else of each; -1, or none at all, is no
+        class.
+        """
 
     @abstractmethod
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -138,8 +142,9 @@ class Prior(ABC):
         """
         draws = [torch.Generator().manual_seed(seed * 1_000_003 + place) for place in range(count)]
         with torch.inference_mode():
-            latents = self.draw(draws, [self.class_index(label)] * count, spread=spread)
-            return as_pixels(torch.cat([self.decode(some) for some in latents.split(64)]))
+            labels = [self.class_index(label)] * count
+            latents = self.draw(draws, labels, spread=spread)
+            return as_pixels(torch.cat([self.decode(some, labels[: len(some)]) for some in latents.split(64)]))
 
     def class_index(self, label: str | None) -> int:
         """Give the place of a class, -1 for none.
