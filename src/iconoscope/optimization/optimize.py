@@ -80,8 +80,8 @@ def optimize(
     compare
         Images whose strongest answer is stated beside that of the picture: a folder, a file, arrays.
     prior
-        What pictures may be: cifar10, cifar10-refined, or the file of one that `iconoscope prior fit` made of images; in Python also a
-        `Prior`. Only pictures that could have come from there are made.
+        What pictures may be: cifar10, cifar10-refined, or the file of one that `iconoscope prior fit` made of images; in
+        Python also a `Prior`. Only pictures that could have come from there are made.
     cap
         Stop asking for more where a unit answers so many times as strongly as real images do: as the strongest hundredth of
         those to compare with; for a class, as the strongest tenth of those of them that are labelled with it. Try 1.2. Most
