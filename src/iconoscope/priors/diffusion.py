@@ -101,6 +101,11 @@ def _loaded(name: str) -> tuple[Any, Any, Any]:
             f"hf:{name} is read by diffusers, which is not installed: {error}.",
             hint="pip install 'iconoscope[diffusion]'",
         ) from error
+    except RuntimeError as error:  # as where a torchvision lies about that was made for another torch
+        raise MissingExtraError(
+            f"hf:{name} is read by diffusers, which is installed but cannot be imported: {str(error).splitlines()[0]}",
+            hint="Do torch, torchvision and diffusers fit each other?",
+        ) from error
     try:
         pipeline = DiffusionPipeline.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
