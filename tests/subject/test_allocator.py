@@ -22,8 +22,8 @@ def faults(times):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator is that of the GNU C library")
 def test_large_tensors_do_not_go_back_to_the_system():
     with keeping_memory():
-        faults(3)
-        assert faults(20) < 100
+        faults(20)  # until its place is found
+        assert faults(20) < 20_000  # of 700,000 pages that would be taken anew
         inside = resident()
     assert resident() < inside - 100_000_000  # all of it is given back
 
