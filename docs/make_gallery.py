@@ -105,7 +105,7 @@ def priors(data: Path) -> None:
     keep(sheet([*rows, *(real[name] for name in network.classes)], 10, side=84), "priors")
     planes = sorted((data / "cifar10" / "folder" / "airplane").glob("*.jpg"))[:6]
     images = [image.pixels for plane in planes for image in ico.load_images(plane)]
-    found = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10-refined", cap=float("inf"))
+    found = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10", cap=float("inf"))
     keep(sheet([frame for frames in found.frames for frame in frames[:8]], 8, side=84), "trucks")
     large = squeezenet1(data)
     photographs = ico.fit_prior(data / "imagenet" / "images", size=227)
