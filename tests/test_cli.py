@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,12 @@ def run(capsys, *arguments):
     status = main([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
     return status, out, err
+
+
+@pytest.fixture
+def no_graph(monkeypatch):
+    """No network is traced yet: so small a question is then not worth it, and goes to the plain engine."""
+    monkeypatch.setattr("iconoscope.occlusion.incremental.scan._graphs", OrderedDict())
 
 
 def occlude(capsys, photographs, *more):
@@ -216,7 +223,7 @@ def test_a_broken_checkpoint(capsys, tmp_path, photographs):
     assert status == 1 and "broken.safetensors is not a whole safetensors file" in err
 
 
-def test_interrupted(capsys, photographs, monkeypatch):
+def test_interrupted(capsys, photographs, no_graph, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -313,7 +320,7 @@ def test_two_classes_of_one_name_are_both_there(capsys, photographs):
     assert {(found["class"], found["index"]) for found in first} == {("a", 0), ("a", 1)}
 
 
-def test_our_own_mistakes_are_a_sentence_too(capsys, photographs, monkeypatch):
+def test_our_own_mistakes_are_a_sentence_too(capsys, photographs, no_graph, monkeypatch):
     monkeypatch.setattr("iconoscope.occlusion.incremental.scan.scan_dense", lambda *_, **__: 1 / 0)
     status, _, err = occlude(capsys, photographs)
     assert status == 1 and "mistake in iconoscope" in err and "Traceback" not in err
