@@ -91,5 +91,5 @@ def test_the_resident_set_stays_under_the_bound(kind):
         print(most() - before)
     """
     told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True, text=True)
-    # What was taken before, in the first question, may be taken again without growing.
-    assert 0.3 * memory < int(told.stdout) < memory
+    # What was taken before, in the first question and by imports, may be taken again without growing: up to 60 MB of it.
+    assert 0.2 * memory < int(told.stdout) < memory
