@@ -386,7 +386,7 @@ def main(arguments: list[str] | None = None) -> int:
     except IconoscopeError as error:
         return _fail(error.message, error.hint, 1, debug=debug)
     except KeyboardInterrupt:
-        hint = "A command with --store goes on from what it had answered when it is given again."
+        hint = "A command with --store goes on from what it had answered when it is given again, prior fit from its checkpoint."
         return _fail("Interrupted.", hint, 130)
     except BrokenPipeError:  # the reader, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
