@@ -25,12 +25,13 @@ from benchmarks.figures import machine, put, where
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT, load
 from benchmarks.pictures import real_images
+from iconoscope.optimization.along import CAP
 from iconoscope.optimization.natural import Natural, read_natural
 from iconoscope.subject.network import Network
 from iconoscope.subject.reading import LOGITS, reading
 
 EARLY, LAST = "block1", "block4"
-EACH, AIRPLANES, CAP = 30, 20, 1.2
+EACH, AIRPLANES = 30, 20
 GOALS = {
     "gaussian, capped": ("at least 98%", "at most 0.3", "at most 0.75", "at least 0.65", "at least 90%"),
     "refined, capped": ("at least 98%", "at most 0.2", "at most 0.5", "at least 0.75", "at least 90%"),

@@ -32,7 +32,7 @@ def material():
 
 @pytest.fixture(scope="module")
 def plain(material):
-    return learn(material, (SIZE, SIZE), name="squares", components=512, reference=20, seed=0)
+    return learn(material, name="squares", components=512, reference=20, seed=0)
 
 
 def test_an_untrained_refiner_changes_nothing(plain):

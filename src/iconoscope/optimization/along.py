@@ -14,6 +14,7 @@ from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.parameterization import Draws, Field, Shape
 from iconoscope.optimization.style import Style
+from iconoscope.subject.network.network import plain_name
 
 if TYPE_CHECKING:
     import torch
@@ -65,12 +66,12 @@ class Along:
 
     def of(self, network_classes: Sequence[str], objectives: Sequence[Objective]) -> Along:
         """Say which class of the prior each picture is of: the one that is asked for, if the prior knows one of that name."""
-        known = {_plain(name): place for place, name in enumerate(self.prior.classes)}
+        known = {plain_name(name): place for place, name in enumerate(self.prior.classes)}
         labels = []
         for each in objectives:
             unit = each.sole_class
             name = "" if unit is None or unit.index is None else network_classes[unit.index]
-            labels.append(known.get(_plain(name), -1))
+            labels.append(known.get(plain_name(name), -1))
         return replace(self, labels=tuple(labels))
 
     def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Field:
@@ -107,6 +108,10 @@ class Along:
 
         return Field((scaled,), raw, cost)
 
+    def prepare(self) -> None:
+        """Make ready what pictures are held against: once for a prior, and no part of what a picture takes."""
+        _ = self.prior.standing
+
     def held_against(self, pictures: torch.Tensor, scaled: torch.Tensor) -> dict[str, NDArray[Any]]:
         """Say of finished pictures how likely they are, and what real images are nearest, by the names in `Visualization`."""
         import torch
@@ -125,10 +130,6 @@ class Along:
             "neighbours": reference.pixels[against.places],
             "neighbour_names": np.array(reference.names)[against.places],
         }
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace("_", " ").replace("-", " ")
 
 
 def style_along(prior: Prior | str | Path, style: Style | str) -> Style:
@@ -188,6 +189,6 @@ def real_images(prior: Prior, network: Network) -> Natural | None:
     reference = prior.reference
     if reference is None or not len(reference.pixels):
         return None
-    known = {_plain(name): place for place, name in enumerate(network.classes)}
-    classes = np.array([*(known.get(_plain(name), -1) for name in prior.classes), -1])
+    known = {plain_name(name): place for place, name in enumerate(network.classes)}
+    classes = np.array([*(known.get(plain_name(name), -1) for name in prior.classes), -1])
     return Natural(np.stack([network.preprocessing.fit(each) for each in reference.pixels]), classes[reference.labels])

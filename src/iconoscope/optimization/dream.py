@@ -9,9 +9,9 @@ import numpy as np
 from iconoscope import __version__
 from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective, objectives
-from iconoscope.optimization.optimize import read_size
 from iconoscope.results import Question, Visualization
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.preprocessing import read_size
 from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iconoscope import __version__
 from iconoscope.errors import NonFiniteError, QuestionError
-from iconoscope.optimization.along import Along
+from iconoscope.optimization.along import Along, samples
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.style import Style
 from iconoscope.progress import quietly
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from iconoscope.optimization.loop import Reached
     from iconoscope.optimization.natural import Answers, Natural
     from iconoscope.optimization.start import Start
+    from iconoscope.priors import Prior
 
 __all__ = ["Made", "Making", "Picture", "put_together"]
 
@@ -58,7 +60,12 @@ class Making:
     precision: str
     cap: float | None
     compare: Natural | None
-    typical: Natural | None = None  # what answers are measured by
+
+    @property
+    def prior(self) -> Prior | None:
+        """What pictures may be, if they are made along a prior."""
+        way = self.style.parameterization
+        return way.prior if isinstance(way, Along) else None
 
     @property
     def each(self) -> int:
@@ -67,30 +74,33 @@ class Making:
 
     def question(self, group: Sequence[Objective]) -> Question:
         """Give the question that the pictures of a group answer."""
-        network = self.network
         return Question(
             technique="optimize",
-            network=network.name,
+            network=self.network.name,
             weights=self.weights,
             subject=self.start.name,
             pixels=self.start.digest,
             unit="; ".join(map(str, group)),
-            settings={
-                "preprocessing": network.preprocessing.to_json(),
-                "classes": network.classes_digest,
-                "style": self.style.to_json(),
-                "size": self.size,
-                "count": self.count,
-                "steps": self.steps,
-                "diversity": self.diversity,
-                "compare": "" if self.compare is None else self.compare.digest,
-                "cap": self.cap,
-                "precision": self.precision,
-                "weights": [[term.weight for term in each.terms] for each in group],
-                "seed": self.seed,
-            },
+            settings={**self._settings, "weights": [[term.weight for term in each.terms] for each in group]},
             version=__version__,
         )
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        """What is the same in the questions of all groups: digests of images and of a prior, which take their time."""
+        return {
+            "preprocessing": self.network.preprocessing.to_json(),
+            "classes": self.network.classes_digest,
+            "style": self.style.to_json(),
+            "size": self.size,
+            "count": self.count,
+            "steps": self.steps,
+            "diversity": self.diversity,
+            "compare": "" if self.compare is None else self.compare.digest,
+            "cap": self.cap,
+            "precision": self.precision,
+            "seed": self.seed,
+        }
 
     def pictures(self, group: Sequence[Objective]) -> list[Picture]:
         """List the pictures of a group: those of its first objective first."""
@@ -106,6 +116,8 @@ class Making:
         """Give how many pictures may be made at once, by what one of them takes in one step."""
         from iconoscope.subject.ledger import Ledger
 
+        if isinstance(self.style.parameterization, Along):
+            self.style.parameterization.prepare()
         try:
             with quietly(), Ledger() as ledger:
                 made = replace(self, steps=1, cap=None).make(lot[:1], {})
@@ -125,10 +137,13 @@ class Making:
 
     def answers(self, asked: Sequence[Objective]) -> dict[Objective, Answers]:
         """Give what real images answer to objectives, or what else there is to measure answers by."""
-        if self.typical is None:
+        measure = self.compare
+        if measure is None and self.prior is not None:
+            measure = samples(self.prior, self.network)
+        if measure is None:
             return {}
         with self.network.questioned():
-            return self.typical.answers(self.network, asked)
+            return measure.answers(self.network, asked)
 
     def make(self, pictures: Sequence[Picture], natural: dict[Objective, Answers]) -> Made:
         """Make some pictures in one batch, knowing what real images answer."""
@@ -242,9 +257,7 @@ class Making:
             question=self.question(group),
             units=tuple(str(each.objective) for each in self.pictures(group))[: len(arrays["images"])],
             start=self.start.name,
-            prior=repr(self.style.parameterization.prior).strip("<>")
-            if isinstance(self.style.parameterization, Along)
-            else "",
+            prior="" if self.prior is None else repr(self.prior).strip("<>"),
             style=f"{self.style.describe()}; {self.steps} steps{self._manner()}",
             **arrays,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.scores import Scores
 from iconoscope.progress import track
-from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.images import load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
 from iconoscope.subject.reading import reading
@@ -52,10 +52,6 @@ class Natural:
     def answers(self, network: Network, asked: Sequence[Objective]) -> dict[Objective, Answers]:
         """Ask all of them about all of the objectives, in one pass."""
         asked = tuple(dict.fromkeys(asked))
-        mean, std = (
-            torch.tensor(values, device=network.device)[:, None, None]
-            for values in (network.preprocessing.mean, network.preprocessing.std)
-        )
         sizes = {min(BATCH, len(self.pixels) - first) for first in range(0, len(self.pixels), BATCH)}
         scores = {(each, size): Scores([each] * size, network.device) for each in asked for size in sizes}
         layers = dict.fromkeys(layer for each in scores.values() for layer in each.layers)
@@ -63,20 +59,21 @@ class Natural:
         for rectified in (True, False):
             with reading(network, layers, rectified=rectified) as read, torch.inference_mode():
                 for first in track(range(0, len(self.pixels), BATCH), "asking real images"):
-                    pixels = torch.from_numpy(self.pixels[first : first + BATCH]).to(network.device)
-                    answers = read((pixels.movedim(-1, 1).float() / 255 - mean) / std)
+                    shown = network.preprocessing.normalise(self.pixels[first : first + BATCH]).to(network.device)
+                    answers = read(shown)
                     for each in asked:
-                        values = scores[each, len(pixels)](answers)
+                        values = scores[each, len(shown)](answers)
                         found.setdefault((each, rectified), []).append(values.cpu())
-        return {
-            each: Answers(
-                behind=torch.cat(found[each, True]).numpy(),
-                before=torch.cat(found[each, False]).numpy()[self._meant(each)],
-                percentile=ALL if self._meant(each).all() else OWN,
-                deviation=float(torch.cat(found[each, False]).std(correction=0)) or 1.0,
-            )
-            for each in asked
-        }
+        return {each: self._summed(each, *(torch.cat(found[each, way]) for way in (True, False))) for each in asked}
+
+    def _summed(self, objective: Objective, behind: torch.Tensor, before: torch.Tensor) -> Answers:
+        meant = self._meant(objective)
+        return Answers(
+            behind=behind.numpy(),
+            before=before.numpy()[meant],
+            percentile=ALL if meant.all() else OWN,
+            deviation=float(before.std(correction=0)) or 1.0,
+        )
 
     def _meant(self, objective: Objective) -> NDArray[np.bool_]:
         """Say which images are to be compared with: those of the class, if a class is asked for; else all."""
@@ -130,16 +127,11 @@ def read_natural(network: Network, images: Any) -> Natural:
     """
     if isinstance(images, Natural):
         return images
-    loaded = images if isinstance(images, Images) else load_images(images)
     kept: list[NDArray[np.uint8]] = []
     labels: list[Any] = []
-    for image in _readable(loaded):
+    for image in load_images(images).readable():
         kept.append(network.preprocessing.fit(image.pixels))
         labels.append(image.label)
     if not kept:
         raise QuestionError("There are no images to compare with.")
     return Natural(np.stack(kept), match_labels(network, labels))
-
-
-def _readable(images: Images) -> Iterable[Any]:
-    return images.readable()

@@ -16,6 +16,7 @@ from iconoscope.optimization.style import Style, read_style
 from iconoscope.results import Store, Visualization
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.preprocessing import read_size
 from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
@@ -147,7 +148,6 @@ def optimize(
         precision=precision,
         cap=None if cap == float("inf") else cap,
         compare=natural,
-        typical=along.samples(known, network) if known is not None and natural is None else natural,
     )
     wanted = objectives(network, unit)
     groups = [wanted] if asked.style.joint else [[each] for each in wanted]
@@ -180,18 +180,6 @@ def compare_styles(
         each if isinstance(each, str) else each.describe(): optimize(network, unit, style=each, **settings)
         for each in chosen
     }
-
-
-def read_size(given: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """Read the size of pictures: a side, or height and width."""
-    if given is None:
-        return None
-    sides = tuple(given) if isinstance(given, tuple | list) else (given, given)
-    if len(sides) != 2 or not all(_counts(each) for each in sides):
-        raise QuestionError(
-            f"size={given!r} must be one or two whole numbers from 1 up.", hint="Give 128 or (128, 192)."
-        )
-    return int(sides[0]), int(sides[1])
 
 
 def _steps(sides: tuple[int, int], *, latent: bool) -> int:

@@ -12,13 +12,18 @@ import torch
 from torch import nn
 
 from iconoscope.errors import PriorError, QuestionError, nearest
-from iconoscope.priors.prior import Prior, Reference
+from iconoscope.priors.material import Material
+from iconoscope.priors.prior import Prior, Reference, as_pixels
 from iconoscope.progress import track
+from iconoscope.subject.images import load_images
 
-__all__ = ["RANGES", "DecoderPrior", "decoder_prior", "kept_images"]
+__all__ = ["RANGES", "DecoderPrior", "decoder_prior"]
 
 RANGES: dict[str, tuple[float, float]] = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 """What the numbers of a decoder's pictures lie between."""
+
+MOST = 2000
+"""How many real images are kept at the most."""
 
 SEARCH, RATE, LIKELY = 200, 0.1, 1e-3
 """Steps and rate of the search for a picture's latent, and what an unlikely latent costs beside the squared error."""
@@ -37,13 +42,12 @@ class DecoderPrior(Prior):
         *,
         limits: tuple[float, float],
         encode: Decode | None = None,
-        reference: Reference | None = None,
+        images: Any = None,
         kind: str = "decoder",
     ) -> None:
         self.kind = kind
         self.name, self._decode, self._encode, self._latent = name, decode, encode, latent
         self._low, self._high = limits
-        self._kept = reference
         self.size = int(np.prod(latent))
         with torch.inference_mode():
             pictures = self._asked(torch.zeros(2, self.size))
@@ -53,6 +57,7 @@ class DecoderPrior(Prior):
                 hint=f"It was given latents {(2, *latent)}: is latent= what it wants?",
             )
         self.shape = (int(pictures.shape[1]), int(pictures.shape[2]), int(pictures.shape[3]))
+        self._kept = None if images is None else _kept(images, self.shape)
 
     def _asked(self, latents: torch.Tensor) -> torch.Tensor:
         try:
@@ -158,20 +163,11 @@ def decoder_prior(
     if isinstance(decode, nn.Module):
         decode = decode.eval().requires_grad_(False)
     called = name or getattr(decode, "__name__", type(decode).__name__)
-    made = DecoderPrior(called, decode, shape, limits=RANGES[limits], encode=encode)
-    if images is None:
-        return made
-    kept = kept_images(images, made.shape)
-    return DecoderPrior(called, decode, shape, limits=RANGES[limits], encode=encode, reference=kept)
+    return DecoderPrior(called, decode, shape, limits=RANGES[limits], encode=encode, images=images)
 
 
-def kept_images(images: Any, shape: tuple[int, int, int], most: int = 2000) -> Reference:
-    """Give real images at a prior's size, the first so many."""
-    from iconoscope.priors.material import Material
-    from iconoscope.priors.prior import as_pixels
-    from iconoscope.subject.images import Images, load_images
-
-    loaded = images if isinstance(images, Images) else load_images(images)
-    material = Material(loaded[:most], shape[1:])
+def _kept(images: Any, shape: tuple[int, int, int]) -> Reference:
+    """Give real images at a prior's size, the first `MOST`."""
+    material = Material(load_images(images)[:MOST], shape[1:])
     pixels = np.concatenate([as_pixels(some) for some in material.pictures("reading images")])
     return Reference(pixels, np.full(len(pixels), -1), tuple(material.names))

@@ -13,7 +13,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from iconoscope.errors import MissingExtraError, PriorError
-from iconoscope.priors.decoder import RANGES, DecoderPrior, kept_images
+from iconoscope.priors.decoder import RANGES, DecoderPrior
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,6 @@ def diffusion_prior(source: str | Path, *, steps: int = STEPS, images: Any = Non
     back.set_timesteps(steps)
     side = model.config.sample_size
     height, width = (side, side) if isinstance(side, int) else side
-    channels = int(model.config.in_channels)
 
     def asked(pictures: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         return model(pictures, time, return_dict=False)[0]
@@ -65,14 +64,13 @@ def diffusion_prior(source: str | Path, *, steps: int = STEPS, images: Any = Non
             pictures = scheduler.step(noise, time, pictures, return_dict=False)[0]
         return pictures
 
-    shape = (channels, int(height), int(width))
     return DecoderPrior(
         f"{name}, {steps} steps",
         Walk(model, lambda latents: walked(forward, latents)),
-        shape,
+        (int(model.config.in_channels), int(height), int(width)),
         limits=RANGES["-1..1"],
         encode=lambda pictures: walked(back, pictures),
-        reference=None if images is None else kept_images(images, shape),
+        images=images,
         kind="diffusion",
     )
 

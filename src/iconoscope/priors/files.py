@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from iconoscope.errors import PriorError, nearest
+from iconoscope.priors.diffusion import PREFIX, diffusion_prior
 from iconoscope.priors.gaussian import GaussianPrior
 from iconoscope.priors.prior import Prior
 from iconoscope.priors.refined import RefinedPrior
@@ -50,6 +51,18 @@ def save_prior(prior: GaussianPrior, path: str | Path) -> Path:
         header, tensors = header | prior.to_header(), prior.tensors()
     tensors = {name: value.contiguous() for name, value in tensors.items()}
     data = save(tensors, metadata={KEY: json.dumps(header)})
+    write_whole(path, data)
+    return path
+
+
+def write_whole(path: Path, data: bytes, *, called: str = "") -> None:
+    """Write a file that is there whole or not at all; `called` is what it is called if it cannot be written.
+
+    Raises
+    ------
+    PriorError
+        If it cannot be written.
+    """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +75,7 @@ def save_prior(prior: GaussianPrior, path: str | Path) -> Path:
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        raise PriorError(f"{path} cannot be written: {error.strerror or error}.") from error
-    return path
+        raise PriorError(f"{called or path} cannot be written: {error.strerror or error}.") from error
 
 
 def with_ending(path: str | Path) -> Path:
@@ -100,9 +112,7 @@ def load_prior(path: str | Path) -> Prior:
     """
     from safetensors import SafetensorError, safe_open
 
-    if str(path).startswith("hf:"):
-        from iconoscope.priors.diffusion import diffusion_prior
-
+    if str(path).startswith(PREFIX):
         return diffusion_prior(str(path))
     place = BUILTIN.get(str(path), Path(path).expanduser())
     if not place.is_file():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import PriorError, QuestionError, nearest
 from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.network.preprocessing import read_size
 
 if TYPE_CHECKING:
     from iconoscope.priors.gaussian import GaussianPrior
@@ -21,6 +22,9 @@ COMPONENTS = 512
 
 STEPS = 12_000
 """How long a refiner learns: 64 images at each step."""
+
+LEAST, LARGEST = 8, 227
+"""The least side of a picture, pixels, and the largest if nothing is said."""
 
 REFERENCE = 2000
 """How many real images are kept to hold pictures against."""
@@ -97,12 +101,9 @@ def fit_prior(
         raise QuestionError(
             f"components={components} and steps={steps} must be at least 1, reference={reference} at least 0."
         )
-    loaded = images if isinstance(images, Images) else load_images(images)
-    sides = _sides(loaded, size)
-    material = Material(loaded, sides)
-    prior = learn(
-        material, sides, name=name or _called(out or images), components=components, reference=reference, seed=seed
-    )
+    loaded = load_images(images)
+    material = Material(loaded, read_size(size, least=LEAST) or _size_of(loaded))
+    prior = learn(material, name=name or _called(out or images), components=components, reference=reference, seed=seed)
     if kind == "refined":
         aside = None if out is None else with_ending(out).with_suffix(".training")
         prior = refine(prior, material, steps=steps, seed=seed, checkpoint=aside)
@@ -115,15 +116,11 @@ def _called(images: Any) -> str:
     return Path(images).stem if isinstance(images, str | Path) else "images"
 
 
-def _sides(images: Images, size: int | tuple[int, int] | None) -> tuple[int, int]:
-    if size is None:
-        first = next(iter(images.readable()), None)
-        if first is None:
-            raise PriorError("There is no image that can be read.")
-        height, width = first.pixels.shape[:2]
-        scale = min(1.0, 227 / max(height, width))
-        return round(height * scale), round(width * scale)
-    given = (size, size) if isinstance(size, int) else tuple(size)
-    if len(given) != 2 or min(given) < 8:
-        raise QuestionError(f"size={size!r} must be one or two whole numbers from 8 up.", hint="Give 32 or (128, 192).")
-    return given[0], given[1]
+def _size_of(images: Images) -> tuple[int, int]:
+    """Give height and width of the first image, made as small as is usual."""
+    first = next(iter(images.readable()), None)
+    if first is None:
+        raise PriorError("There is no image that can be read.")
+    height, width = first.pixels.shape[:2]
+    scale = min(1.0, LARGEST / max(height, width))
+    return round(height * scale), round(width * scale)

@@ -21,11 +21,11 @@ from torch.nn import functional as F
 from iconoscope.priors.components import Components
 from iconoscope.priors.prior import Prior, Reference, as_pixels
 
+__all__ = ["CODE", "GaussianPrior", "Level", "shrunk", "windowed"]
+
 PACE, QUICKER = 0.1, 3.0
 """Of a pyramid the coarsest level is to go a tenth of a step, and each finer one three times as far, up to a whole one: the
 coarse ones are few and strong, and would be at the end of their range before anything fine has begun."""
-
-__all__ = ["CODE", "GaussianPrior", "Level", "shrunk", "windowed"]
 
 CODE = 1 / 16
 """Latents of real images are kept in steps of so many standard deviations."""
@@ -157,15 +157,14 @@ class GaussianPrior(Prior):
         """Give mean and standard deviation (n, size) of the latents of classes; -1 is all pictures."""
         mean, deviation = super().centre(labels)
         if self.centres is not None:
-            for place, label in enumerate(labels):
-                if label >= 0:
-                    mean[place], deviation[place] = self.centres[:, label]
+            places = torch.tensor(labels)
+            known = places >= 0
+            mean[known], deviation[known] = self.centres[:, places[known]]
         return mean, deviation
 
     def cost(self, latents: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
         """Give how unlikely latents are, (n,): the mean of their squares, in standard deviations, and over the levels."""
-        mean, deviation = self.centre(labels)
-        squares = ((latents - mean) / deviation).square()
+        squares = self._squares(latents, self.centre(labels))
         return torch.stack([some.mean(1) for some in squares.split(self._counts, 1)]).mean(0)
 
     @property

@@ -26,13 +26,11 @@ ALL = 100.0
 """A class of few images says little of itself: it is drawn to all of them, as if it had so many more."""
 
 
-def learn(
-    material: Material, sides: tuple[int, int], *, name: str, components: int, reference: int, seed: int
-) -> GaussianPrior:
+def learn(material: Material, *, name: str, components: int, reference: int, seed: int) -> GaussianPrior:
     """Learn a Gaussian; see `fit_prior`."""
     classes = tuple(sorted({label for label in material.labels if label is not None}))
     places = np.array([-1 if label is None else classes.index(label) for label in material.labels])
-    base, levels = _learnt(material, sides, components)
+    base, levels = _learnt(material, components)
     if not len(base.deviations):
         raise PriorError("All of the images are the same: there is nothing to be learnt of how they vary.")
     plain = GaussianPrior(name, base, levels, classes=classes)
@@ -50,9 +48,9 @@ def learn(
     )
 
 
-def _learnt(material: Material, sides: tuple[int, int], most: int) -> tuple[Components, list[Level]]:
+def _learnt(material: Material, most: int) -> tuple[Components, list[Level]]:
     """Learn the coarsest level, and then what each finer one adds to it, in as many passes."""
-    coarsest, *finer = _sizes(sides, len(material))
+    coarsest, *finer = _sizes(material.size, len(material))
     moments = Moments((3, *coarsest))
     for pictures in material.pictures("learning what images may be"):
         moments.add(shrunk(pictures, coarsest))

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import PriorError
+from iconoscope.priors.prior import as_pictures
 from iconoscope.progress import track
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network.preprocessing import Preprocessing
@@ -32,6 +33,8 @@ class Material:
 
     Attributes
     ----------
+    size : tuple of int
+        Height and width.
     labels : list of str or None
         Of every image that can be read.
     names : list of str
@@ -41,7 +44,7 @@ class Material:
     """
 
     def __init__(self, images: Images, size: tuple[int, int]) -> None:
-        self._images = images
+        self._images, self.size = images, size
         self._fit = Preprocessing(size=size, mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bicubic").fit
         self.labels: list[str | None] = []
         self.names: list[str] = []
@@ -66,17 +69,13 @@ class Material:
         """Give them in batches (n, channels, height, width) of 0..1, in their order."""
         if self.pixels is not None:
             for first in track(range(0, len(self), BATCH), about):
-                yield _pictures(self.pixels[first : first + BATCH])
+                yield as_pictures(self.pixels[first : first + BATCH])
             return
         some: list[NDArray[np.uint8]] = []
         for image in self._readable(about):
             some.append(self._fit(image.pixels))
             if len(some) == BATCH:
-                yield _pictures(np.stack(some))
+                yield as_pictures(np.stack(some))
                 some = []
         if some:
-            yield _pictures(np.stack(some))
-
-
-def _pictures(pixels: NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
+            yield as_pictures(np.stack(some))

@@ -47,7 +47,7 @@ class Prior(ABC):
     Attributes
     ----------
     kind : str
-        How it was made: gaussian, decoder, diffusion.
+        How it was made: gaussian, refined, decoder, diffusion.
     name : str
         Of what it was fitted to, or where it is from.
     shape : tuple of int
@@ -105,14 +105,19 @@ class Prior(ABC):
 
     def cost(self, latents: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
         """Give how unlikely latents (n, size) are, (n,): the mean of their squares, in standard deviations; 1 as a rule."""
-        mean, deviation = self.centre(labels)
-        return ((latents - mean) / deviation).square().mean(1)
+        return self._squares(latents, self.centre(labels)).mean(1)
 
     def score(self, latents: torch.Tensor, labels: Sequence[int] | None = None) -> torch.Tensor:
         """Give the logarithm of the density of latents (n, size), in nats, (n,)."""
-        mean, deviation = self.centre([-1] * len(latents) if labels is None else labels)
-        squares = ((latents - mean) / deviation).square().sum(1)
-        return -0.5 * (squares + self.size * np.log(2 * np.pi)) - deviation.log().sum(1)
+        centre = self.centre([-1] * len(latents) if labels is None else labels)
+        squares = self._squares(latents, centre).sum(1)
+        return -0.5 * (squares + self.size * np.log(2 * np.pi)) - centre[1].log().sum(1)
+
+    @staticmethod
+    def _squares(latents: torch.Tensor, centre: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Give the squares of latents (n, size), in standard deviations from the mean."""
+        mean, deviation = centre
+        return ((latents - mean) / deviation).square()
 
     def draw(self, draws: Sequence[torch.Generator], labels: Sequence[int], *, spread: float = 1.0) -> torch.Tensor:
         """Draw latents (n, size), one from each source of random numbers, with so many times their standard deviation."""
@@ -175,6 +180,11 @@ class Prior(ABC):
         channels, height, width = self.shape
         text = f"<{self.kind} prior {self.name}: {height}x{width}x{channels} from {self.size:,} numbers"
         return text + (f", {len(self.classes)} classes>" if self.classes else ">")
+
+
+def as_pictures(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """Give pixels (n, height, width, channels) of 0..255 as pictures (n, channels, height, width) of 0..1."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
 
 
 def as_pixels(pictures: torch.Tensor) -> NDArray[np.uint8]:

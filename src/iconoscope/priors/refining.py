@@ -7,8 +7,8 @@ darker, brighter or paler by chance (Zhao et al. 2020, "Differentiable Augmentat
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -16,8 +16,10 @@ import torch
 from torch.nn import functional as F
 
 from iconoscope.errors import NonFiniteError, PriorError
+from iconoscope.priors.files import write_whole
 from iconoscope.priors.gaussian import GaussianPrior
 from iconoscope.priors.material import Material
+from iconoscope.priors.prior import as_pictures
 from iconoscope.priors.refined import RefinedPrior
 from iconoscope.priors.refiner import Critic, Refiner
 from iconoscope.progress import track
@@ -101,7 +103,7 @@ class Training:
                 f"{len(material)} images of this size do not fit into memory, where training needs them.",
                 hint="Give fewer (--limit), or a smaller size.",
             )
-        self._prior, self._pixels = prior, torch.from_numpy(pixels)
+        self._prior, self._pixels = prior, pixels
         places = [-1 if label is None else prior.classes.index(label) for label in material.labels]
         self._labels = torch.tensor(places)
         self._draw = torch.Generator().manual_seed(seed)
@@ -157,7 +159,7 @@ class Training:
         return torch.autocast("cpu", torch.bfloat16, enabled=self._half)
 
     def _real(self, chosen: torch.Tensor) -> torch.Tensor:
-        return (self._pixels[chosen].movedim(-1, 1).float() / 255).contiguous(memory_format=torch.channels_last)
+        return as_pictures(self._pixels[chosen.numpy()]).contiguous(memory_format=torch.channels_last)
 
     def _inputs(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw latents, mix real ones into some of them, and give their pictures and classes."""
@@ -200,15 +202,9 @@ class Training:
             "networks": [each.state_dict() for each in (self.refiner, self.critic, self.mean)],
             "optimizers": [each.state_dict() for each in self._optimizers],
         }
-        aside = path.with_name(f".{path.name}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, aside)
-            aside.replace(path)
-        except (OSError, RuntimeError) as error:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
-            raise PriorError(f"The checkpoint {path} cannot be written: {error}.") from error
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(path, buffer.getvalue(), called=f"The checkpoint {path}")
 
     def resume(self, path: Path, key: str) -> int:
         """Go on from a checkpoint, if there is one of the same question; give how many steps are done."""

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from iconoscope.priors.prior import Prior, Reference
+from iconoscope.priors.prior import Prior, Reference, as_pictures
 
 __all__ = ["Found", "Standing"]
 
@@ -53,7 +51,7 @@ class Standing:
 
     def __init__(self, prior: Prior, reference: Reference) -> None:
         self._prior, self._labels = prior, reference.labels
-        pictures = torch.from_numpy(reference.pixels).movedim(-1, 1).float() / 255
+        pictures = as_pictures(reference.pixels)
         self._flat = small(pictures)
         self._mirrored = small(pictures.flip(3))
         with torch.inference_mode():
@@ -73,16 +71,18 @@ class Standing:
 
     def find(self, pictures: torch.Tensor, latents: torch.Tensor, labels: Sequence[int]) -> Found:
         """Hold pictures (n, channels, height, width) of 0..1 and their latents against real images."""
-        apart = self._apart(small(pictures))
+        flat = small(pictures)
+        apart = self._apart(flat)
         nearest = apart.topk(min(NEIGHBOURS, apart.shape[1]), largest=False)
-        exact = self._exactly(small(pictures), nearest.indices[:, 0])
+        exact = self._exactly(flat, nearest.indices[:, 0])
         with torch.inference_mode():
             cost = self._prior.cost(latents, [-1] * len(latents))
+        spreads = {label: self._spread(label) for label in set(labels)}
         return Found(
             likelier_than=(self._costs[None] > cost[:, None]).float().mean(1).numpy(),
             places=nearest.indices.numpy(),
             distance=(exact / self.typical).numpy(),
-            spread=np.array([self._spread(label) for label in labels], np.float32),
+            spread=np.array([spreads[label] for label in labels], np.float32),
         )
 
     def _spread(self, label: int) -> float:

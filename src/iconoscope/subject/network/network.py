@@ -52,7 +52,7 @@ class Network:
     def __post_init__(self) -> None:
         index: dict[str, list[int]] = {}
         for position, name in enumerate(self.classes):
-            index.setdefault(_plain(name), []).append(position)
+            index.setdefault(plain_name(name), []).append(position)
         object.__setattr__(self, "_index", index)
 
     def __repr__(self) -> str:
@@ -105,7 +105,7 @@ class Network:
         UnitError
             If there is no such class, or if two classes share the name.
         """
-        found = [] if isinstance(name, int) else self._index.get(_plain(name), [])
+        found = [] if isinstance(name, int) else self._index.get(plain_name(name), [])
         if len(found) == 1:
             return found[0]
         if found:
@@ -135,11 +135,11 @@ class Network:
 
     def has_class(self, name: str) -> bool:
         """Tell whether a class has that name."""
-        return _plain(name) in self._index
+        return plain_name(name) in self._index
 
     def class_unit(self, kind: Literal["logit", "prob"], index: int) -> ClassUnit:
         """Give the unit of a class by its index, written with its name or, if that is not unique, its index."""
-        unique = len(self._index[_plain(self.classes[index])]) == 1
+        unique = len(self._index[plain_name(self.classes[index])]) == 1
         return ClassUnit(kind, self.classes[index] if unique else str(index), index)
 
     def _layer(self, name: str) -> str:
@@ -260,7 +260,8 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Give a class's name as it is compared: without regard to case, with ``_`` and ``-`` as spaces."""
     return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import PreprocessingError, nearest
+from iconoscope.errors import PreprocessingError, QuestionError, nearest
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image as PillowImage
     from PIL.Image import Resampling
 
-__all__ = ["CROPS", "INTERPOLATIONS", "Preprocessing", "read_preprocessing"]
+__all__ = ["CROPS", "INTERPOLATIONS", "Preprocessing", "read_preprocessing", "read_size"]
 
 # Names of the choice -> the attribute of PIL.Image.Resampling, which is imported only when pixels are resized.
 INTERPOLATIONS = {"nearest": "NEAREST", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}
@@ -222,6 +223,24 @@ def _numbers(values: Any, name: str) -> tuple[float, ...]:
     if not all(math.isfinite(number) for number in numbers):
         raise PreprocessingError(f"{name}={values!r} is not finite.", hint=_HOW)
     return numbers
+
+
+def read_size(given: int | tuple[int, int] | None, *, least: int = 1) -> tuple[int, int] | None:
+    """Read the size of pictures that are to be made: a side, or height and width; None stays None.
+
+    Raises
+    ------
+    QuestionError
+        If it is neither, or smaller than `least`.
+    """
+    if given is None:
+        return None
+    sides = tuple(given) if isinstance(given, tuple | list) else (given, given)
+    if len(sides) != 2 or not all(isinstance(each, Integral) and int(each) >= least for each in sides):
+        raise QuestionError(
+            f"size={given!r} must be one or two whole numbers from {least} up.", hint="Give 128 or (128, 192)."
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def _size(value: Any) -> tuple[int, int]:
