@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
-__all__ = ["Advance", "Listener", "listen", "quietly", "show_progress", "track"]
+__all__ = ["Advance", "Listener", "advancing", "listen", "quietly", "show_progress", "track"]
 
 T = TypeVar("T")
 
@@ -68,6 +68,11 @@ def track(
                 advance(1)
             else:
                 advance(1, told())
+
+
+def advancing(description: str, total: float | None) -> AbstractContextManager[Advance]:
+    """Give what tells the listener of steps, for a task that is no plain loop."""
+    return _listener.get()(description, total)
 
 
 @contextmanager

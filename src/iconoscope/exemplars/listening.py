@@ -1,0 +1,165 @@
+"""Listening to layers while the network runs: of every map only what is kept of it, before the next layer takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from iconoscope.errors import UnitError
+from iconoscope.results.recording import RecordedLayer
+from iconoscope.subject.network import Network
+
+__all__ = ["Heard", "Penultimate", "Thresholds", "listening"]
+
+
+@dataclass(frozen=True)
+class Penultimate:
+    """Where the vector before the logits is read: what goes into a layer, or comes out of it."""
+
+    layer: str
+    input: bool
+
+    def __str__(self) -> str:
+        return f"the {'input' if self.input else 'output'} of {self.layer}"
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds:
+    """Which answers are looked at more closely, to find where they were: above `most`, or below `least`, (units,)."""
+
+    most: torch.Tensor
+    least: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What is kept of one pass.
+
+    Attributes
+    ----------
+    maximum, mean : torch.Tensor, float32, (images, units)
+        Over the places of every channel's map.
+    position : torch.Tensor, int32, (images, units)
+        Where the maximum was, row times width plus column; -1 where it was not looked for.
+    sampled : torch.Tensor, float32, (images, units, places)
+        The activation at some places of every map.
+    penultimate : torch.Tensor, float32, (images, numbers)
+        The vector before the logits.
+    logits : torch.Tensor, float32, (images, classes)
+        What the network answered.
+    """
+
+    maximum: torch.Tensor
+    mean: torch.Tensor
+    position: torch.Tensor
+    sampled: torch.Tensor
+    penultimate: torch.Tensor
+    logits: torch.Tensor
+
+
+class _Ear:
+    """What is kept of one layer; its hook runs at once, since what follows may work in place."""
+
+    def __init__(self, layer: RecordedLayer, first: int) -> None:
+        self.layer = layer
+        self.units = slice(first, first + layer.channels)
+        self.heard: tuple[torch.Tensor, ...] | None = None
+        self.thresholds: Thresholds | None = None
+        self.places = torch.zeros(0, dtype=torch.int64)
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if self.heard is not None:  # a layer may be used twice; it is heard the first time
+            return
+        maps = _maps(output, self.layer.name)
+        maximum, mean = maps.amax((2, 3)), maps.mean((2, 3))
+        flat = maps.reshape(len(maps), maps.shape[1], -1)
+        sampled = flat[:, :, self.places % flat.shape[2]]
+        self.heard = (maximum, mean, self._positions(maps, maximum), sampled)
+
+    def _positions(self, maps: torch.Tensor, maximum: torch.Tensor) -> torch.Tensor:
+        """Find the maximum again where it counts. Two passes over rows are several times as fast as `argmax` over the map."""
+        position = torch.full(maximum.shape, -1, dtype=torch.int32, device=maximum.device)
+        if self.thresholds is None:
+            chosen = torch.ones_like(maximum, dtype=torch.bool)
+        else:
+            chosen = maximum > self.thresholds.most[self.units]
+            chosen |= maximum < self.thresholds.least[self.units]
+        where = chosen.flatten().nonzero().squeeze(1)
+        if not len(where):
+            return position
+        if maps[0, 0].numel() == 1:
+            found = torch.zeros_like(where, dtype=torch.int32)
+        else:
+            picked = maps.reshape(-1, *maps.shape[2:])
+            picked = picked if len(where) == len(picked) else picked[where]
+            row = picked.amax(2).argmax(1)
+            column = picked[torch.arange(len(row), device=row.device), row].argmax(1)
+            found = (row * maps.shape[3] + column).int()
+        position.view(-1)[where] = found
+        return position
+
+
+def _maps(output: Any, name: str) -> torch.Tensor:
+    """Give a layer's answer as maps (images, channels, rows, columns)."""
+    if not isinstance(output, torch.Tensor) or output.ndim not in (2, 4):
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise UnitError(
+            f"{name} answers {shape}; units are read from maps (images, channels, rows, columns) and vectors (images, channels).",
+            hint="Ask another layer; iconoscope layers lists what each of them answers.",
+        )
+    output = output.float()
+    return output[:, :, None, None] if output.ndim == 2 else output
+
+
+@contextmanager
+def listening(network: Network, layers: Sequence[RecordedLayer], before: Penultimate) -> Iterator[Any]:
+    """Give what runs the network and hears its layers, for the time of a block.
+
+    Yields
+    ------
+    callable
+        From normalised input (images, 3, height, width), the thresholds (None: every place is looked for) and the places that are
+        sampled to `Heard`. The network must be in evaluation mode.
+    """
+    ears: list[_Ear] = []
+    for layer in layers:
+        ears.append(_Ear(layer, ears[-1].units.stop if ears else 0))
+    vector: list[torch.Tensor] = []
+
+    def keep(given: Any) -> None:
+        if not vector:
+            vector.append(_maps(given, before.layer).mean((2, 3)))
+
+    def run(batch: torch.Tensor, thresholds: Thresholds | None, places: torch.Tensor) -> Heard:
+        vector.clear()
+        for ear in ears:
+            ear.heard, ear.thresholds, ear.places = None, thresholds, places.to(batch.device)
+        logits = network.run(batch)
+        if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+            network.logits(batch)  # says what is wrong
+        parts = [ear.heard for ear in ears]
+        if missing := [ear.layer.name for ear in ears if ear.heard is None]:
+            raise UnitError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
+        if not vector:
+            raise UnitError(f"{before.layer} was not reached when {network.name} ran, so there is no vector before the logits.")
+        maximum, mean, position, sampled = (torch.cat(each, 1) for each in zip(*parts, strict=True))  # pyright: ignore
+        return Heard(maximum, mean, position, sampled, vector[0], logits.float())
+
+    handles = []
+    try:
+        for ear in ears:
+            handles.append(network.module.get_submodule(ear.layer.name).register_forward_hook(ear))
+        module = network.module.get_submodule(before.layer)
+        if before.input:
+            handles.append(module.register_forward_pre_hook(lambda module, inputs: keep(inputs[0])))
+        else:
+            handles.append(module.register_forward_hook(lambda module, inputs, output: keep(output)))
+        yield run
+    finally:
+        for handle in handles:
+            handle.remove()

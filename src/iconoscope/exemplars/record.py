@@ -1,0 +1,253 @@
+"""The question: what does every unit answer to every image of a set? Asked in one pass, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iconoscope import __version__
+from iconoscope.errors import DamagedRecordError, IconoscopeWarning, ImagesError, NonFiniteError, QuestionError, shortened
+from iconoscope.progress import advancing
+from iconoscope.results.question import Question
+from iconoscope.results.recording import Recording
+from iconoscope.results.store import Store
+from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.labels import match_labels
+from iconoscope.subject.network import Network
+
+if TYPE_CHECKING:
+    from iconoscope.exemplars.keeping import Keeper
+    from iconoscope.exemplars.shard import Plan, Tally
+
+__all__ = ["record"]
+
+_LOOKED_AT = 32  # images whose pixels tell one set from another with the same names
+
+
+def record(
+    network: Network,
+    images: Images | Any,
+    layers: Sequence[str] | None = None,
+    *,
+    store: Store | str | Path,
+    k: int = 100,
+    batch: int = 64,
+    shard: int = 2048,
+    workers: int | None = None,
+    resume: bool = True,
+) -> Recording:
+    """Show a network all images of a set once and keep what every unit answered.
+
+    Kept are, for every channel of the layers and every logit: the answer to every image (of a channel the maximum and the mean of its map), the
+    images it answers most and least with the place of the maximum, and a histogram; and for every image the vector before
+    the logits, the logits and the probabilities. Everything else about exemplars is asked of what is kept.
+
+    A process that was ended goes on where it was when the same is asked again, and comes to the same answer to the last bit.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        A set of images, or what makes one.
+    layers
+        Names of layers, as ``iconoscope layers`` lists them, or unique endings. By default those that never answer less than zero, as behind a
+        ReLU, and are not inside another such; where there are none, all convolutions. Logits are always kept.
+    store
+        Folder for what is kept. For every image that is 8 bytes for each unit and some more.
+    k
+        How many images of every unit are ranked, most and least.
+    batch
+        How many images go through the network at once.
+    shard
+        How many images make one file on disk: what a killed process loses at most.
+    workers
+        Processes that read and decode images; one less than there are cores by default, none for few images.
+    resume
+        Whether to go on from what an earlier process left. Otherwise all is asked anew.
+
+    Returns
+    -------
+    Recording
+        Ask it with `top_images`, `map_images`, `find_units`, `dead_units`.
+
+    Raises
+    ------
+    QuestionError
+        If a setting is out of range, or a layer is not one of the network's.
+    ImagesError
+        If no image can be read. Some that cannot are left out, counted and listed in ``failed``, and a warning names them.
+    NonFiniteError
+        If the network answers NaN or infinity to every image.
+    StoreError
+        If the store cannot be written. What was written before stays.
+
+    Notes
+    -----
+    That a set is the same as that of an earlier recording is told by its ids and labels and by the pixels of 32 of its images. Where other pixels have
+    changed under the same names, ask with ``resume=False``.
+
+    Examples
+    --------
+    >>> import tempfile, iconoscope as ico
+    >>> network = ico.load_network("cars", device="cpu")
+    >>> recording = record(network, ico.demo_images(40, seed=3), store=tempfile.mkdtemp() + "/run", k=5)
+    >>> recording.responses.shape, recording.vectors("penultimate").shape
+    ((40, 162), (40, 64))
+    """
+    import torch
+
+    from iconoscope.exemplars.anatomy import dissect
+    from iconoscope.exemplars.feeding import worker_count
+    from iconoscope.exemplars.keeping import Keeper
+    from iconoscope.exemplars.shard import Plan
+
+    for name, value in (("k", k), ("batch", batch), ("shard", shard)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise QuestionError(f"{name}={value!r} must be at least 1.")
+    images = load_images(images)
+    if not len(images):
+        raise ImagesError(f"There are no images to record: an empty selection from {images.source}.")
+    processes = worker_count(workers, images)
+    store = Store.at(store)
+    targets = match_labels(network, images.labels)
+    with network.questioned():
+        found, before = dissect(network, layers)
+        plan = Plan(
+            k=min(k, len(images)),
+            units=sum(layer.channels for layer in found),
+            classes=len(network.classes),
+            places=Plan.places_for(len(images)),
+            preprocessing=network.preprocessing,
+            device=network.device,
+        )
+        question = Question(
+            technique="record",
+            network=network.name,
+            weights=network.digest(),
+            subject=f"{len(images)} images from {images.source}",
+            pixels=_fingerprint(images, targets),
+            settings={
+                "preprocessing": network.preprocessing.to_json(),
+                "classes": network.classes_digest,
+                "layers": [layer.name for layer in found],
+                "k": plan.k,
+                "batch": batch,
+                "shard": shard,
+                "places": plan.places,
+            },
+            version=__version__,
+        )
+        store.prepare()
+        names = [f"{layer.name}:{channel}" for layer in found for channel in range(layer.channels)]
+        keeper = Keeper(store.place(question), plan, found, names + [f"logit:{name}" for name in network.classes])
+        if not resume:
+            shutil.rmtree(keeper.folder, ignore_errors=True)
+        shards = -(-len(images) // shard)
+        keeper.begin(
+            question, shards=shards, classes=list(network.classes), penultimate=str(before), source=images.source, options={}
+        )
+        with torch.inference_mode():
+            _record(network, images, targets, keeper, plan, before, layers=found, batch=batch, shard=shard, workers=processes)
+    recording = Recording.open(keeper.folder, images=images)
+    _tell(recording, images)
+    return recording
+
+
+def _record(
+    network: Network, images: Images, targets: Any, keeper: Keeper, plan: Plan, before: Any, *,
+    layers: Any, batch: int, shard: int, workers: int,
+) -> None:  # fmt: skip
+    """Ask about the shards that are not there, and end the recording."""
+    from iconoscope.exemplars.feeding import feed
+    from iconoscope.exemplars.listening import listening
+    from iconoscope.exemplars.shard import Tally, ask_shard
+
+    total = Tally.empty(plan)
+    count = -(-len(images) // shard)
+    known = [_known(keeper, number) for number in range(count)]
+    if all(tally is not None for tally in known) and (keeper.folder / "units.parquet").is_file():
+        return
+    ids, labels = images.ids, images.labels
+    with advancing(f"recording, {network.name}", len(images)) as advance, listening(network, layers, before) as run:
+        done, began = 0, time.monotonic()
+        number = 0
+        while number < count:
+            earlier = known[number]
+            if earlier is not None:
+                total = total.merged(earlier)
+                advance(min(shard, len(images) - number * shard))
+                number += 1
+                continue
+            # Processes that read images are started once for all shards up to the next that is there.
+            until = next((later for later in range(number, count) if known[later] is not None), count)
+            rows = range(number * shard, min(until * shard, len(images)))
+            stream = feed(images, network.preprocessing, rows, batch=batch, workers=workers, shard=shard)
+            for each in range(number, until):
+                last = min((each + 1) * shard, len(images))
+
+                def batches(last: int = last) -> Any:
+                    nonlocal done
+                    for given in stream:
+                        yield given
+                        done += given.asked
+                        advance(given.asked, f"{done / max(time.monotonic() - began, 1e-9):,.0f} images/s")
+                        if given.last >= last:
+                            return
+
+                asked, tally = ask_shard(run, batches(), plan, known=total)
+                here = asked.rows.tolist()
+                told = {
+                    "id": [ids[row] for row in here],
+                    "label": [None if labels[row] is None else str(labels[row]) for row in here],
+                    "target": targets[asked.rows],
+                }
+                failed = {ids[key] if isinstance(key, int) else key: reason for key, reason in asked.failed.items()}
+                keeper.keep(each, asked, tally, told, failed)
+                total = total.merged(tally)
+            number = until
+    keeper.end(total)
+
+
+def _known(keeper: Keeper, shard: int) -> Tally | None:
+    try:
+        return keeper.known(shard)
+    except DamagedRecordError as error:
+        warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=5)
+        keeper.discard(shard)
+        return None
+
+
+def _fingerprint(images: Images, targets: Any) -> str:
+    """Tell a set of images from others: by all ids and classes, and by the pixels of some."""
+    sha = hashlib.sha256()
+    for identity in images.ids:
+        sha.update(identity.encode() + b"\0")
+    sha.update(targets.tobytes())
+    step = max(1, len(images) // _LOOKED_AT)
+    for row in range(0, len(images), step):
+        try:
+            sha.update(images[row].digest.encode())
+        except ImagesError as error:
+            sha.update(type(error).__name__.encode())
+    return sha.hexdigest()
+
+
+def _tell(recording: Recording, images: Images) -> None:
+    failed = recording.failed
+    images.unreadable.update(failed)
+    if not failed:
+        return
+    listed = shortened((f"{name} ({reason})" for name, reason in failed.items()), most=5)
+    if not len(recording):
+        unreadable = all(reason != "the network answers NaN or infinity" for reason in failed.values())
+        kind = ImagesError if unreadable else NonFiniteError
+        raise kind(f"None of the {len(images)} images from {images.source} could be recorded: {listed}.")
+    warnings.warn(
+        f"{len(failed)} of {len(images)} images could not be used and were left out: {listed}.", IconoscopeWarning, stacklevel=3
+    )

@@ -1,0 +1,231 @@
+"""The heart of the recording: from a shard of images to what was answered, a pure function whose results merge.
+
+Nothing here knows a disk, a set of images or another shard: an engine on many machines can call `ask_shard` as it is, and merge the tallies in
+any grouping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.exemplars.feeding import Batch
+from iconoscope.exemplars.listening import Heard, Thresholds
+from iconoscope.exemplars.shortlist import Shortlist
+from iconoscope.exemplars.spread import Spread
+from iconoscope.subject.network import Preprocessing
+
+__all__ = ["Plan", "Rows", "Tally", "ask_shard"]
+
+_MERGED = 8  # batches between two merges; the first ones follow sooner, so that thresholds rise
+_SAMPLED = 10_000  # activations of every unit that are enough for its histogram
+_NOT_FINITE = "the network answers NaN or infinity"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the answer beside the network and the images.
+
+    Attributes
+    ----------
+    k : int
+        How many images of every unit are kept on either side.
+    units : int
+        How many there are in the layers.
+    classes : int
+        How many logits.
+    places : int
+        At how many places of every map the activation is sampled.
+    preprocessing : Preprocessing
+        The network's.
+    device : torch.device
+        Where the network is.
+    """
+
+    k: int
+    units: int
+    classes: int
+    places: int
+    preprocessing: Preprocessing
+    device: torch.device
+
+    @staticmethod
+    def places_for(images: int) -> int:
+        """Give how many places of every map make enough for a histogram; at most 16."""
+        return min(16, -(-_SAMPLED // max(images, 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What is known of every unit after some images.
+
+    Attributes
+    ----------
+    most, least : Shortlist
+        The images that it answers most, and least (there with the values' signs turned). Logits come after the channels.
+    spread : Spread
+        Of its sampled activations; of a logit, of all.
+    """
+
+    most: Shortlist
+    least: Shortlist
+    spread: Spread
+
+    @classmethod
+    def empty(cls, plan: Plan) -> Tally:
+        """Give the tally of no image."""
+        units = plan.units + plan.classes
+        return cls(Shortlist.empty(units, plan.k), Shortlist.empty(units, plan.k), Spread.empty(units))
+
+    def merged(self, other: Tally) -> Tally:
+        """Give the tally of both; of equal answers the earlier image's stands first."""
+        return Tally(self.most.merged(other.most), self.least.merged(other.least), self.spread.added(other.spread))
+
+    def thresholds(self, plan: Plan) -> Thresholds:
+        """Give which answers a later image must pass to be kept."""
+        most, least = (torch.from_numpy(each.threshold[: plan.units]).to(plan.device) for each in (self.most, self.least))
+        return Thresholds(most, -least)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What was answered to every image of a shard.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, (images,)
+        Their numbers in the set.
+    maximum, mean : ndarray of float32, (images, units)
+        Over the map of every channel.
+    penultimate : ndarray of float32, (images, numbers)
+        The vector before the logits.
+    logits : ndarray of float32, (images, classes)
+        The network's answer.
+    failed : dict of str or int to str
+        The images that are not among them, by id or by number, and why.
+    """
+
+    rows: NDArray[np.int64]
+    maximum: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    penultimate: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    failed: dict[str | int, str]
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """The softmax of the logits."""
+        return torch.from_numpy(self.logits).softmax(1).numpy()
+
+
+def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | None = None) -> tuple[Rows, Tally]:
+    """Show a shard's images to a network.
+
+    Parameters
+    ----------
+    run
+        As `iconoscope.exemplars.listening.listening` gives it.
+    batches
+        The shard, in the order of the images' numbers.
+    plan
+        What is kept.
+    known
+        The tally of images with lower numbers. With it, only what can enter their merge is kept, which costs less; without it everything
+        that can enter any merge. The merge of both is the same.
+
+    Returns
+    -------
+    tuple of Rows, Tally
+        What was answered to each image, and the tally of this shard alone.
+    """
+    tally = Tally.empty(plan)
+    floor = tally if known is None else known
+    waiting: list[_Part] = []
+    kept: list[_Part] = []
+    failed: dict[str | int, str] = {}
+    until = 1
+    for number, batch in enumerate(batches):
+        failed |= batch.failed
+        if not len(batch.rows):
+            continue
+        places = torch.from_numpy(np.random.default_rng([int(batch.rows[0]), plan.places]).integers(0, 2**31, plan.places))
+        shown = plan.preprocessing.normalise(batch.pixels).to(plan.device)
+        part = _Part.of(batch, run(shown, floor.thresholds(plan), places))
+        failed |= part.failed
+        waiting.append(part)
+        kept.append(part)
+        if number + 1 >= until:
+            tally, floor = _merge(tally, floor, waiting, plan)
+            waiting = []
+            until = number + 1 + min(number + 1, _MERGED)
+    tally, _ = _merge(tally, floor, waiting, plan)
+    return _rows(kept, plan, failed), tally
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One batch, in main memory, without the images to which the network answered no numbers."""
+
+    rows: NDArray[np.int64]
+    maximum: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    position: NDArray[np.int32]
+    sampled: NDArray[np.float32]
+    penultimate: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    failed: dict[str | int, str]
+
+    @classmethod
+    def of(cls, batch: Batch, heard: Heard) -> _Part:
+        names = ("maximum", "mean", "position", "sampled", "penultimate", "logits")
+        found = {name: getattr(heard, name).cpu().numpy() for name in names}
+        whole = np.logical_and.reduce([np.isfinite(found[name]).all(1) for name in ("maximum", "mean", "penultimate", "logits")])
+        if whole.all():
+            return cls(batch.rows, **found, failed={})
+        failed: dict[str | int, str] = dict.fromkeys(batch.rows[~whole].tolist(), _NOT_FINITE)
+        return cls(batch.rows[whole], **{name: value[whole] for name, value in found.items()}, failed=failed)
+
+
+def _merge(tally: Tally, floor: Tally, parts: list[_Part], plan: Plan) -> tuple[Tally, Tally]:
+    """Take some batches into the tally of the shard, and into that of all that was seen, whose thresholds hold for the next ones."""
+    if not parts:
+        return tally, floor
+    rows = np.concatenate([part.rows for part in parts])
+    values = np.concatenate([np.hstack([part.maximum, part.logits]) for part in parts])
+    positions = np.concatenate([np.pad(part.position, ((0, 0), (0, plan.classes))) for part in parts])
+    sampled = [part.sampled for part in parts]
+    logits = np.concatenate([part.logits for part in parts])
+    spread = _joined(Spread.of(np.concatenate(sampled)), Spread.of(np.ascontiguousarray(logits[:, :, None])))
+    found = Tally(
+        Shortlist.of(values, rows, positions, plan.k, floor.most.floor),
+        Shortlist.of(-values, rows, positions, plan.k, floor.least.floor),
+        spread,
+    )
+    merged = tally.merged(found)
+    return merged, merged if floor is tally else floor.merged(found)
+
+
+def _joined(first: Spread, second: Spread) -> Spread:
+    names = ("count", "total", "square", "lowest", "histogram")
+    return Spread(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
+
+
+def _rows(parts: list[_Part], plan: Plan, failed: dict[str | int, str]) -> Rows:
+    def all_of(name: str, width: int) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts]) if parts else np.zeros((0, width), np.float32)
+
+    numbers = parts[0].penultimate.shape[1] if parts else 1
+    rows = np.concatenate([part.rows for part in parts]) if parts else np.zeros(0, np.int64)
+    return Rows(
+        rows,
+        all_of("maximum", plan.units),
+        all_of("mean", plan.units),
+        all_of("penultimate", numbers),
+        all_of("logits", plan.classes),
+        failed,
+    )
