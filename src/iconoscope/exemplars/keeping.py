@@ -73,7 +73,7 @@ class Keeper:
         """Write a shard; its rows come last, so that where they are, all is there. Raises `StoreError`."""
         import pyarrow
 
-        write_parquet(self._tally(shard), self._table(tally))
+        write_parquet(self._tally(shard), self._table(tally), compression="zstd")
         columns: dict[str, Any] = {"row": pyarrow.array(rows.rows)}
         columns |= {"id": pyarrow.array(told["id"], pyarrow.string()), "label": pyarrow.array(told["label"], pyarrow.string())}
         columns["target"] = pyarrow.array(np.asarray(told["target"], np.int64))
@@ -90,7 +90,7 @@ class Keeper:
 
     def end(self, tally: Tally) -> None:
         """Write what all shards make together, which ends the recording."""
-        write_parquet(self.folder / UNITS, self._table(tally))
+        write_parquet(self.folder / UNITS, self._table(tally), compression="zstd")
 
     def _rows(self, shard: int) -> Path:
         return self.folder / f"rows-{shard:05d}.parquet"

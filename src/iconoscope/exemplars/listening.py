@@ -16,6 +16,8 @@ from iconoscope.subject.network import Network
 
 __all__ = ["Heard", "Penultimate", "Thresholds", "listening"]
 
+_FEW = 256  # maps
+
 
 @dataclass(frozen=True)
 class Penultimate:
@@ -68,7 +70,7 @@ class _Ear:
     def __init__(self, layer: RecordedLayer, first: int) -> None:
         self.layer = layer
         self.units = slice(first, first + layer.channels)
-        self.heard: tuple[torch.Tensor, ...] | None = None
+        self.heard: Hearing | None = None
         self.thresholds: Thresholds | None = None
         self.places = torch.zeros(0, dtype=torch.int64)
 
@@ -77,30 +79,49 @@ class _Ear:
             return
         maps = _maps(output, self.layer.name)
         maximum, mean = maps.amax((2, 3)), maps.mean((2, 3))
-        flat = maps.reshape(len(maps), maps.shape[1], -1)
-        sampled = flat[:, :, self.places % flat.shape[2]]
-        self.heard = (maximum, mean, self._positions(maps, maximum), sampled)
+        sampled = maps.flatten(2).index_select(2, self.places % (maps.shape[2] * maps.shape[3])) if len(self.places) else None
+        self.heard = Hearing(maximum, mean, sampled, *self._positions(maps, maximum))
 
-    def _positions(self, maps: torch.Tensor, maximum: torch.Tensor) -> torch.Tensor:
-        """Find the maximum again where it counts. Two passes over rows are several times as fast as `argmax` over the map."""
-        position = torch.full(maximum.shape, -1, dtype=torch.int32, device=maximum.device)
+    def _positions(self, maps: torch.Tensor, maximum: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Find the maximum again where it counts: which maps (image times channels plus channel), and where in them."""
         if self.thresholds is None:
-            chosen = torch.ones_like(maximum, dtype=torch.bool)
+            where = None
         else:
-            chosen = maximum > self.thresholds.most[self.units]
-            chosen |= maximum < self.thresholds.least[self.units]
-        where = chosen.flatten().nonzero().squeeze(1)
-        if not len(where):
-            return position
-        if maps[0, 0].numel() == 1:
-            found = torch.zeros_like(where, dtype=torch.int32)
-        else:
-            picked = maps.reshape(-1, *maps.shape[2:])
-            picked = picked if len(where) == len(picked) else picked[where]
-            row = picked.amax(2).argmax(1)
-            column = picked[torch.arange(len(row), device=row.device), row].argmax(1)
-            found = (row * maps.shape[3] + column).int()
-        position.view(-1)[where] = found
+            low, high = self.thresholds.least[self.units], self.thresholds.most[self.units]
+            where = torch.clamp(maximum, low, high).ne(maximum).flatten().nonzero().squeeze(1)
+            if not len(where):
+                return where, where
+        if maps.shape[2] * maps.shape[3] == 1:
+            return where, torch.zeros(maximum.numel() if where is None else len(where), dtype=torch.int64, device=maps.device)
+        picked = maps.reshape(-1, *maps.shape[2:])
+        picked = picked.contiguous() if where is None else picked.index_select(0, where)
+        if len(picked) < _FEW:
+            return where, picked.flatten(1).argmax(1)
+        # Over many, two passes over rows are several times as fast as `argmax` over maps.
+        row = picked.amax(2).argmax(1)
+        lines = torch.arange(len(row), device=row.device).mul_(maps.shape[2]).add_(row)
+        column = picked.view(-1, maps.shape[3]).index_select(0, lines).argmax(1)
+        return where, row.mul_(maps.shape[3]).add_(column)
+
+
+@dataclass(frozen=True, eq=False)
+class Hearing:
+    """What is kept of one layer: as in `Heard`, and where the maximum was in the maps that were chosen (all, if `where` is None)."""
+
+    maximum: torch.Tensor
+    mean: torch.Tensor
+    sampled: torch.Tensor | None
+    where: torch.Tensor | None
+    found: torch.Tensor | None
+
+    @property
+    def position(self) -> torch.Tensor:
+        """The places, -1 where they were not looked for, (images, channels)."""
+        if self.found is not None and self.where is None:
+            return self.found.view(self.maximum.shape).int()
+        position = torch.full(self.maximum.shape, -1, dtype=torch.int32, device=self.maximum.device)
+        if self.where is not None and self.found is not None and len(self.where):
+            position.view(-1)[self.where] = self.found.int()
         return position
 
 
@@ -142,13 +163,20 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
         logits = network.run(batch)
         if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
             network.logits(batch)  # says what is wrong
-        parts = [ear.heard for ear in ears]
+        parts = [ear.heard for ear in ears if ear.heard is not None]
         if missing := [ear.layer.name for ear in ears if ear.heard is None]:
             raise UnitError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
         if not vector:
             raise UnitError(f"{before.layer} was not reached when {network.name} ran, so there is no vector before the logits.")
-        maximum, mean, position, sampled = (torch.cat(each, 1) for each in zip(*parts, strict=True))  # pyright: ignore
-        return Heard(maximum, mean, position, sampled, vector[0], logits.float())
+        sampled = [part.sampled for part in parts if part.sampled is not None]
+        return Heard(
+            maximum=torch.cat([part.maximum for part in parts], 1),
+            mean=torch.cat([part.mean for part in parts], 1),
+            position=torch.cat([part.position for part in parts], 1),
+            sampled=torch.cat(sampled, 1) if sampled else torch.zeros(len(batch), ears[-1].units.stop, 0),
+            penultimate=vector[0],
+            logits=logits.float(),
+        )
 
     handles = []
     try:

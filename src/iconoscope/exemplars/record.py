@@ -7,6 +7,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +175,12 @@ def _record(
     if all(tally is not None for tally in known) and (keeper.folder / "units.parquet").is_file():
         return
     ids, labels = images.ids, images.labels
-    with advancing(f"recording, {network.name}", len(images)) as advance, listening(network, layers, before) as run:
+    writing: Future[None] | None = None
+    with (
+        advancing(f"recording, {network.name}", len(images)) as advance,
+        listening(network, layers, before) as run,
+        ThreadPoolExecutor(1) as writer,  # a shard is written while the next is asked about
+    ):
         done, began = 0, time.monotonic()
         number = 0
         while number < count:
@@ -208,9 +214,13 @@ def _record(
                     "target": targets[asked.rows],
                 }
                 failed = {ids[key] if isinstance(key, int) else key: reason for key, reason in asked.failed.items()}
-                keeper.keep(each, asked, tally, told, failed)
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(keeper.keep, each, asked, tally, told, failed)
                 total = total.merged(tally)
             number = until
+        if writing is not None:
+            writing.result()
     keeper.end(total)
 
 

@@ -22,8 +22,9 @@ from iconoscope.subject.network import Preprocessing
 
 __all__ = ["Plan", "Rows", "Tally", "ask_shard"]
 
-_MERGED = 8  # batches between two merges; the first ones follow sooner, so that thresholds rise
-_SAMPLED = 10_000  # activations of every unit that are enough for its histogram
+_MERGED = 16  # batches between two merges at most; the first ones follow sooner, so that thresholds rise
+_SAMPLED_EVERY = 4  # batches: fewer and larger samples cost less
+_SAMPLED = 4096  # activations of every unit that are enough for its histogram
 _NOT_FINITE = "the network answers NaN or infinity"
 
 
@@ -40,7 +41,7 @@ class Plan:
     classes : int
         How many logits.
     places : int
-        At how many places of every map the activation is sampled.
+        At how many places the activation is sampled, in every fourth batch.
     preprocessing : Preprocessing
         The network's.
     device : torch.device
@@ -56,8 +57,8 @@ class Plan:
 
     @staticmethod
     def places_for(images: int) -> int:
-        """Give how many places of every map make enough for a histogram; at most 16."""
-        return min(16, -(-_SAMPLED // max(images, 1)))
+        """Give at how many places the maps of every fourth batch are read to make enough for a histogram; at most 16."""
+        return min(16, -(-_SAMPLED * _SAMPLED_EVERY // max(images, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class Tally:
     most, least : Shortlist
         The images that it answers most, and least (there with the values' signs turned). Logits come after the channels.
     spread : Spread
-        Of its sampled activations; of a logit, of all.
+        Of its sampled activations; of logits, of the same images.
     """
 
     most: Shortlist
@@ -153,7 +154,8 @@ def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | 
         failed |= batch.failed
         if not len(batch.rows):
             continue
-        places = torch.from_numpy(np.random.default_rng([int(batch.rows[0]), plan.places]).integers(0, 2**31, plan.places))
+        count = 0 if number % _SAMPLED_EVERY else plan.places
+        places = torch.from_numpy(np.random.default_rng(int(batch.rows[0])).integers(0, 2**31, count))
         shown = plan.preprocessing.normalise(batch.pixels).to(plan.device)
         part = _Part.of(batch, run(shown, floor.thresholds(plan), places))
         failed |= part.failed
@@ -198,9 +200,11 @@ def _merge(tally: Tally, floor: Tally, parts: list[_Part], plan: Plan) -> tuple[
     rows = np.concatenate([part.rows for part in parts])
     values = np.concatenate([np.hstack([part.maximum, part.logits]) for part in parts])
     positions = np.concatenate([np.pad(part.position, ((0, 0), (0, plan.classes))) for part in parts])
-    sampled = [part.sampled for part in parts]
-    logits = np.concatenate([part.logits for part in parts])
-    spread = _joined(Spread.of(np.concatenate(sampled)), Spread.of(np.ascontiguousarray(logits[:, :, None])))
+    sampled = [part for part in parts if part.sampled.shape[2]]
+    spread = Spread.empty(plan.units + plan.classes)
+    if sampled:
+        logits = np.concatenate([part.logits for part in sampled])
+        spread = _joined(Spread.of(np.concatenate([part.sampled for part in sampled])), Spread.of(logits[:, :, None].copy()))
     found = Tally(
         Shortlist.of(values, rows, positions, plan.k, floor.most.floor),
         Shortlist.of(-values, rows, positions, plan.k, floor.least.floor),

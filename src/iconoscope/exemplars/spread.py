@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from iconoscope.results.recording import BINS
@@ -62,17 +63,18 @@ class Spread:
         images, units, positions = sampled.shape
         if not sampled.size:
             return cls.empty(units)
-        wide = sampled.astype(np.float64)
-        bits = sampled.view(np.int32)
+        values = torch.from_numpy(sampled)
+        bits = values.view(torch.int32)
         # Distance from the smallest magnitude that has a bin of its own; what is nearer to zero counts as zero.
-        steps = np.clip(((bits & 0x7FFFFFFF) >> _CUT) - (_ONE - _REACH // 2) + 1, 0, _REACH)
-        place = np.where(bits < 0, _REACH - steps, _REACH + steps) + np.arange(units, dtype=np.int32)[:, None] * BINS
+        steps = (bits & 0x7FFFFFFF).bitwise_right_shift_(_CUT).sub_(_ONE - _REACH // 2 - 1).clamp_(0, _REACH)
+        place = torch.where(bits < 0, -steps, steps).add_((torch.arange(units, dtype=torch.int32) * BINS + _REACH)[:, None])
+        histogram = torch.bincount(place.flatten(), minlength=units * BINS).view(units, BINS)
         return cls(
             np.full(units, images * positions, np.int64),
-            wide.sum((0, 2)),
-            np.square(wide).sum((0, 2)),
-            sampled.min((0, 2)),
-            np.bincount(place.ravel(), minlength=units * BINS).reshape(units, BINS),
+            values.sum((0, 2), dtype=torch.float64).numpy(),
+            values.square().sum((0, 2), dtype=torch.float64).numpy(),
+            values.amin((0, 2)).numpy(),
+            histogram.numpy(),
         )
 
     def added(self, other: Spread) -> Spread:

@@ -395,7 +395,7 @@ def write_derived(path: Path, values: NDArray[np.float32]) -> None:
         aside.unlink(missing_ok=True)
 
 
-def write_parquet(path: Path, table: Any) -> None:
+def write_parquet(path: Path, table: Any, *, compression: str = "none") -> None:
     """Write a table that is there whole or not at all, with a checksum for every page. Raises `StoreError`."""
     import pyarrow.parquet
 
@@ -406,8 +406,7 @@ def write_parquet(path: Path, table: Any) -> None:
                 pyarrow.parquet.write_table(
                     table,
                     file,
-                    compression="zstd",
-                    compression_level=1,
+                    compression=compression,
                     use_dictionary=False,
                     write_statistics=False,
                     write_page_checksum=True,
