@@ -1,4 +1,4 @@
-"""Technique 3: which images do units answer, how does a whole set of images lie before a network, which units know a concept?"""
+"""Technique 3: what every unit answers to every image of a set. What is asked of the recording is still to come."""
 
 from iconoscope.exemplars.record import record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,7 +19,16 @@ from iconoscope.subject.network import Network
 __all__ = ["dissect"]
 
 _SMALL = 64  # pixels: all lines of so small an input are asked about, so that fields nearly as large as it are measured
-_NO_NEWS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Identity)
+_NO_NEWS = (
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Flatten,
+    nn.Identity,
+)
 """What says nothing that the layer before it did not say."""
 
 
@@ -30,8 +40,8 @@ def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[Recor
     network
         In evaluation mode.
     layers
-        Names or unique endings; ``logits`` are recorded anyway and may be among them. None: the layers that never answer less than zero
-        (what comes out of ReLUs) and are not inside another such; where there are none, all convolutions.
+        Names or unique endings; ``logits`` are recorded anyway and may be among them. None: the layers that never answer less
+        than zero (what comes out of ReLUs) and are not inside another such; where there are none, all convolutions.
 
     Raises
     ------
@@ -65,7 +75,7 @@ def _named(network: Network, name: str) -> str:
 
 
 def _seen(network: Network, batch: torch.Tensor) -> tuple[dict[str, tuple[Any, ...]], torch.Tensor]:
-    """Run once; give of every layer in the order of answering whether it is never below zero, its shape and whose answer it hands on."""
+    """Run once; say of every layer whether it is never below zero, its shape and whose answer it hands on."""
     found: dict[str, tuple[Any, ...]] = {}
     answers: dict[int, str] = {}
     alive: list[torch.Tensor] = []  # so that no two have the same id
@@ -96,23 +106,40 @@ def _usual(network: Network, seen: dict[str, tuple[Any, ...]]) -> list[str]:
 
     def fits(name: str) -> bool:
         positive, shape, handed_on = seen[name]
-        return positive and shape is not None and len(shape) == 4 and not handed_on and not isinstance(modules[name], _NO_NEWS)
+        return (
+            positive
+            and shape is not None
+            and len(shape) == 4
+            and not handed_on
+            and not isinstance(modules[name], _NO_NEWS)
+        )
 
     fitting = [name for name in seen if fits(name)]
     # A ReLU that works in place hands on its convolution's tensor, and is the one that is meant.
-    fitting += [name for name in seen if seen[name][2] and isinstance(modules[name], nn.ReLU | nn.ReLU6) and seen[name][0]]
-    outer = [name for name in seen if name in fitting and not any(name.startswith(f"{other}.") for other in fitting)]
-    return outer or [name for name in seen if isinstance(modules[name], nn.Conv2d)] or [
-        name for name in seen if seen[name][1] is not None and len(seen[name][1]) == 4
+    fitting += [
+        name for name in seen if seen[name][2] and isinstance(modules[name], nn.ReLU | nn.ReLU6) and seen[name][0]
     ]
+    outer = [name for name in seen if name in fitting and not any(name.startswith(f"{other}.") for other in fitting)]
+    return (
+        outer
+        or [name for name in seen if isinstance(modules[name], nn.Conv2d)]
+        or [name for name in seen if seen[name][1] is not None and len(seen[name][1]) == 4]
+    )
 
 
 def _penultimate(network: Network, seen: dict[str, tuple[Any, ...]], logits: torch.Tensor) -> Penultimate:
     modules = dict(network.module.named_modules())
-    weighted = [name for name in seen if any(True for _ in modules[name].parameters(recurse=False)) and seen[name][1] is not None]
+    weighted = [
+        name
+        for name in seen
+        if any(True for _ in modules[name].parameters(recurse=False)) and seen[name][1] is not None
+    ]
     if not weighted:
         if not seen:
-            raise UnitError(f"{network.name} has no layers, so nothing of it can be recorded.", hint="Its logits alone are what predict gives.")
+            raise UnitError(
+                f"{network.name} has no layers, so nothing of it can be recorded.",
+                hint="Its logits alone are what predict gives.",
+            )
         return Penultimate(list(seen)[-1], input=False)
     last = weighted[-1]
     return Penultimate(last, input=seen[last][1][1] == logits.shape[1])
@@ -121,9 +148,9 @@ def _penultimate(network: Network, seen: dict[str, tuple[Any, ...]], logits: tor
 def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Field]:
     """Find what every place of the layers' maps can see, by asking the network itself.
 
-    A row of the input is made NaN, and whatever can see it answers NaN: convolutions, poolings and sums all hand it on, whatever their
-    weights. One row after another over the largest stride gives the stride, size and start of the fields. A layer that sees
-    everything from everywhere, or whose fields are no regular grid, has none.
+    A row of the input is made NaN, and whatever can see it answers NaN: convolutions, poolings and sums all hand it on,
+    whatever their weights. One row after another over the largest stride gives the stride, size and start of the fields. A
+    layer that sees everything from everywhere, or whose fields are no regular grid, has none.
     """
     inner = {layer.name: layer for layer in layers if layer.rows > 1 and layer.columns > 1}
     if not inner:
@@ -143,8 +170,10 @@ def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Fiel
     }
 
 
-def _reached(network: Network, layers: dict[str, RecordedLayer], axis: int, lines: range) -> dict[str, list[tuple[int, int]]]:
-    """Give for every line of the input the first and the last place of every map that it reaches, (-1, -1) for none."""
+def _reached(
+    network: Network, layers: dict[str, RecordedLayer], axis: int, lines: range
+) -> dict[str, list[tuple[int, int]]]:
+    """Give the first and the last place of every map that each line reaches, (-1, -1) for none."""
     height, width = network.preprocessing.size
     found: dict[str, list[tuple[int, int]]] = {name: [] for name in layers}
     heard: dict[str, torch.Tensor] = {}
@@ -192,6 +221,4 @@ def _grid(reached: list[tuple[int, int]], first: int) -> tuple[int, int, int]:
 
 
 def _pairs(reached: list[tuple[int, int]], which: int) -> list[tuple[int, int]]:
-    return [(now[which], before[which]) for before, now in zip(reached, reached[1:], strict=False)]
-
-
+    return [(now[which], before[which]) for before, now in pairwise(reached)]

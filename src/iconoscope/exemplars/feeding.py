@@ -63,7 +63,12 @@ class _Batches(Dataset):
             except ImageFileError as error:
                 failed[image.id] = image_reason(error, image.id)
         # As a tensor: between processes it goes through shared memory.
-        return rows, torch.from_numpy(np.stack(pixels)) if pixels else None, failed, (len(self._ranges[index]), self._ranges[index].stop)
+        return (
+            rows,
+            torch.from_numpy(np.stack(pixels)) if pixels else None,
+            failed,
+            (len(self._ranges[index]), self._ranges[index].stop),
+        )
 
 
 def feed(
@@ -78,7 +83,11 @@ def feed(
     """
     ends = [min(first + shard, rows.stop) for first in range(rows.start, rows.stop, shard)]
     starts = range(rows.start, rows.stop, shard)
-    ranges = [range(at, min(at + batch, end)) for first, end in zip(starts, ends, strict=True) for at in range(first, end, batch)]
+    ranges = [
+        range(at, min(at + batch, end))
+        for first, end in zip(starts, ends, strict=True)
+        for at in range(first, end, batch)
+    ]
     settings: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
     loader = DataLoader(_Batches(images, preprocessing, ranges), batch_size=None, num_workers=workers, **settings)
     try:
@@ -89,7 +98,8 @@ def feed(
         if "worker" not in str(error):
             raise
         raise ImagesError(
-            f"A process that reads images ended: {str(error).splitlines()[0]}", hint="workers=0 reads them in this process."
+            f"A process that reads images ended: {str(error).splitlines()[0]}",
+            hint="workers=0 reads them in this process.",
         ) from error
 
 
@@ -97,7 +107,9 @@ def worker_count(asked: int | None, images: Images) -> int:
     """Give how many processes read images. Raises `QuestionError` for a count that is none."""
     if asked is not None:
         if isinstance(asked, bool) or asked < 0:
-            raise QuestionError(f"workers={asked!r} is not a number of processes.", hint="0 reads images in this process.")
+            raise QuestionError(
+                f"workers={asked!r} is not a number of processes.", hint="0 reads images in this process."
+            )
         return asked
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if len(images) < _FEW else max(0, min(cores - 1, 8))

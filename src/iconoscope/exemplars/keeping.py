@@ -69,23 +69,34 @@ class Keeper:
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
-    def keep(self, shard: int, rows: Rows, tally: Tally, told: dict[str, Sequence[Any]], failed: dict[str, str]) -> None:
+    def keep(
+        self, shard: int, rows: Rows, tally: Tally, told: dict[str, Sequence[Any]], failed: dict[str, str]
+    ) -> None:
         """Write a shard; its rows come last, so that where they are, all is there. Raises `StoreError`."""
         import pyarrow
 
         write_parquet(self._tally(shard), self._table(tally), compression="zstd")
         columns: dict[str, Any] = {"row": pyarrow.array(rows.rows)}
-        columns |= {"id": pyarrow.array(told["id"], pyarrow.string()), "label": pyarrow.array(told["label"], pyarrow.string())}
+        columns |= {
+            "id": pyarrow.array(told["id"], pyarrow.string()),
+            "label": pyarrow.array(told["label"], pyarrow.string()),
+        }
         columns["target"] = pyarrow.array(np.asarray(told["target"], np.int64))
         columns["prediction"] = pyarrow.array(rows.logits.argmax(1).astype(np.int64))
-        columns |= {"probabilities": fixed(rows.probabilities), "logits": fixed(rows.logits), "penultimate": fixed(rows.penultimate)}
+        columns |= {
+            "probabilities": fixed(rows.probabilities),
+            "logits": fixed(rows.logits),
+            "penultimate": fixed(rows.penultimate),
+        }
         first = 0
         for layer in self._layers:
             part = slice(first, first + layer.channels)
             columns[f"max:{layer.name}"] = fixed(rows.maximum[:, part])
             columns[f"mean:{layer.name}"] = fixed(rows.mean[:, part])
             first = part.stop
-        table = pyarrow.table(columns).replace_schema_metadata({"iconoscope": json.dumps({"shard": shard, "failed": failed})})
+        table = pyarrow.table(columns).replace_schema_metadata(
+            {"iconoscope": json.dumps({"shard": shard, "failed": failed})}
+        )
         write_parquet(self._rows(shard), table)
 
     def end(self, tally: Tally) -> None:

@@ -79,7 +79,9 @@ class _Ear:
             return
         maps = _maps(output, self.layer.name)
         maximum, mean = maps.amax((2, 3)), maps.mean((2, 3))
-        sampled = maps.flatten(2).index_select(2, self.places % (maps.shape[2] * maps.shape[3])) if len(self.places) else None
+        sampled = (
+            maps.flatten(2).index_select(2, self.places % (maps.shape[2] * maps.shape[3])) if len(self.places) else None
+        )
         self.heard = Hearing(maximum, mean, sampled, *self._positions(maps, maximum))
 
     def _positions(self, maps: torch.Tensor, maximum: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
@@ -92,7 +94,9 @@ class _Ear:
             if not len(where):
                 return where, where
         if maps.shape[2] * maps.shape[3] == 1:
-            return where, torch.zeros(maximum.numel() if where is None else len(where), dtype=torch.int64, device=maps.device)
+            return where, torch.zeros(
+                maximum.numel() if where is None else len(where), dtype=torch.int64, device=maps.device
+            )
         picked = maps.reshape(-1, *maps.shape[2:])
         picked = picked.contiguous() if where is None else picked.index_select(0, where)
         if len(picked) < _FEW:
@@ -106,7 +110,7 @@ class _Ear:
 
 @dataclass(frozen=True, eq=False)
 class Hearing:
-    """What is kept of one layer: as in `Heard`, and where the maximum was in the maps that were chosen (all, if `where` is None)."""
+    """What is kept of one layer, as in `Heard`, and where the maximum was in the maps chosen (all, if `where` is None)."""
 
     maximum: torch.Tensor
     mean: torch.Tensor
@@ -130,7 +134,7 @@ def _maps(output: Any, name: str) -> torch.Tensor:
     if not isinstance(output, torch.Tensor) or output.ndim not in (2, 4):
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise UnitError(
-            f"{name} answers {shape}; units are read from maps (images, channels, rows, columns) and vectors (images, channels).",
+            f"{name} answers {shape}; units are read from maps (images, channels, rows, columns) and vectors.",
             hint="Ask another layer; iconoscope layers lists what each of them answers.",
         )
     output = output.float()
@@ -144,8 +148,8 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
     Yields
     ------
     callable
-        From normalised input (images, 3, height, width), the thresholds (None: every place is looked for) and the places that are
-        sampled to `Heard`. The network must be in evaluation mode.
+        From normalised input (images, 3, height, width), the thresholds (None: every place is looked for) and the places that
+        are sampled to `Heard`. The network must be in evaluation mode.
     """
     ears: list[_Ear] = []
     for layer in layers:
@@ -167,7 +171,9 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
         if missing := [ear.layer.name for ear in ears if ear.heard is None]:
             raise UnitError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
         if not vector:
-            raise UnitError(f"{before.layer} was not reached when {network.name} ran, so there is no vector before the logits.")
+            raise UnitError(
+                f"{before.layer} was not reached when {network.name} ran, so there is no vector before the logits."
+            )
         sampled = [part.sampled for part in parts if part.sampled is not None]
         return Heard(
             maximum=torch.cat([part.maximum for part in parts], 1),

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope import __version__
-from iconoscope.errors import DamagedRecordError, IconoscopeWarning, ImagesError, NonFiniteError, QuestionError, shortened
+from iconoscope.errors import (
+    DamagedRecordError,
+    IconoscopeWarning,
+    ImagesError,
+    NonFiniteError,
+    QuestionError,
+    shortened,
+)
 from iconoscope.progress import advancing
 from iconoscope.results.question import Question
 from iconoscope.results.recording import Recording
@@ -44,9 +51,9 @@ def record(
 ) -> Recording:
     """Show a network all images of a set once and keep what every unit answered.
 
-    Kept are, for every channel of the layers and every logit: the answer to every image (of a channel the maximum and the mean of its map), the
-    images it answers most and least with the place of the maximum, and a histogram; and for every image the vector before
-    the logits, the logits and the probabilities. Everything else about exemplars is asked of what is kept.
+    Kept are, for every channel of the layers and every logit: the answer to every image (of a channel the maximum and the
+    mean of its map), the images it answers most and least with the place of the maximum, and a histogram; and for every image
+    the vector before the logits, the logits and the probabilities. Everything else about exemplars is asked of what is kept.
 
     A process that was ended goes on where it was when the same is asked again, and comes to the same answer to the last bit.
 
@@ -57,8 +64,9 @@ def record(
     images
         A set of images, or what makes one.
     layers
-        Names of layers, as ``iconoscope layers`` lists them, or unique endings. By default those that never answer less than zero, as behind a
-        ReLU, and are not inside another such; where there are none, all convolutions. Logits are always kept.
+        Names of layers, as ``iconoscope layers`` lists them, or unique endings. By default those that never answer less than
+        zero, as behind a ReLU, and are not inside another such; where there are none, all convolutions. Logits are always
+        kept.
     store
         Folder for what is kept. For every image that is 8 bytes for each unit and some more.
     k
@@ -88,10 +96,8 @@ def record(
     StoreError
         If the store cannot be written. What was written before stays.
 
-    Notes
-    -----
-    That a set is the same as that of an earlier recording is told by its ids and labels and by the pixels of 32 of its images. Where other pixels have
-    changed under the same names, ask with ``resume=False``.
+    Notes ----- That a set is the same as that of an earlier recording is told by its ids and labels and by the pixels of 32
+    of its images. Where other pixels have changed under the same names, ask with ``resume=False``.
 
     Examples
     --------
@@ -151,10 +157,26 @@ def record(
             shutil.rmtree(keeper.folder, ignore_errors=True)
         shards = -(-len(images) // shard)
         keeper.begin(
-            question, shards=shards, classes=list(network.classes), penultimate=str(before), source=images.source, options={}
+            question,
+            shards=shards,
+            classes=list(network.classes),
+            penultimate=str(before),
+            source=images.source,
+            options={},
         )
         with torch.inference_mode():
-            _record(network, images, targets, keeper, plan, before, layers=found, batch=batch, shard=shard, workers=processes)
+            _record(
+                network,
+                images,
+                targets,
+                keeper,
+                plan,
+                before,
+                layers=found,
+                batch=batch,
+                shard=shard,
+                workers=processes,
+            )
     recording = Recording.open(keeper.folder, images=images)
     _tell(recording, images)
     return recording
@@ -197,7 +219,7 @@ def _record(
             for each in range(number, until):
                 last = min((each + 1) * shard, len(images))
 
-                def batches(last: int = last) -> Any:
+                def batches(stream: Any = stream, last: int = last) -> Any:
                     nonlocal done
                     for given in stream:
                         yield given
@@ -259,5 +281,7 @@ def _tell(recording: Recording, images: Images) -> None:
         kind = ImagesError if unreadable else NonFiniteError
         raise kind(f"None of the {len(images)} images from {images.source} could be recorded: {listed}.")
     warnings.warn(
-        f"{len(failed)} of {len(images)} images could not be used and were left out: {listed}.", IconoscopeWarning, stacklevel=3
+        f"{len(failed)} of {len(images)} images could not be used and were left out: {listed}.",
+        IconoscopeWarning,
+        stacklevel=3,
     )

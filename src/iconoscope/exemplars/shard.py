@@ -1,7 +1,7 @@
 """The heart of the recording: from a shard of images to what was answered, a pure function whose results merge.
 
-Nothing here knows a disk, a set of images or another shard: an engine on many machines can call `ask_shard` as it is, and merge the tallies in
-any grouping.
+Nothing here knows a disk, a set of images or another shard: an engine on many machines can call `ask_shard` as it is, and
+merge the tallies in any grouping.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class Tally:
 
     def thresholds(self, plan: Plan) -> Thresholds:
         """Give which answers a later image must pass to be kept."""
-        most, least = (torch.from_numpy(each.threshold[: plan.units]).to(plan.device) for each in (self.most, self.least))
+        most, least = (
+            torch.from_numpy(each.threshold[: plan.units]).to(plan.device) for each in (self.most, self.least)
+        )
         return Thresholds(most, -least)
 
 
@@ -136,8 +138,8 @@ def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | 
     plan
         What is kept.
     known
-        The tally of images with lower numbers. With it, only what can enter their merge is kept, which costs less; without it everything
-        that can enter any merge. The merge of both is the same.
+        The tally of images with lower numbers. With it, only what can enter their merge is kept, which costs less; without it
+        everything that can enter any merge. The merge of both is the same.
 
     Returns
     -------
@@ -186,7 +188,9 @@ class _Part:
     def of(cls, batch: Batch, heard: Heard) -> _Part:
         names = ("maximum", "mean", "position", "sampled", "penultimate", "logits")
         found = {name: getattr(heard, name).cpu().numpy() for name in names}
-        whole = np.logical_and.reduce([np.isfinite(found[name]).all(1) for name in ("maximum", "mean", "penultimate", "logits")])
+        whole = np.logical_and.reduce(
+            [np.isfinite(found[name]).all(1) for name in ("maximum", "mean", "penultimate", "logits")]
+        )
         if whole.all():
             return cls(batch.rows, **found, failed={})
         failed: dict[str | int, str] = dict.fromkeys(batch.rows[~whole].tolist(), _NOT_FINITE)
@@ -194,7 +198,7 @@ class _Part:
 
 
 def _merge(tally: Tally, floor: Tally, parts: list[_Part], plan: Plan) -> tuple[Tally, Tally]:
-    """Take some batches into the tally of the shard, and into that of all that was seen, whose thresholds hold for the next ones."""
+    """Take some batches into the tally of the shard, and into that of all that was seen, which gives the thresholds."""
     if not parts:
         return tally, floor
     rows = np.concatenate([part.rows for part in parts])
@@ -204,7 +208,9 @@ def _merge(tally: Tally, floor: Tally, parts: list[_Part], plan: Plan) -> tuple[
     spread = Spread.empty(plan.units + plan.classes)
     if sampled:
         logits = np.concatenate([part.logits for part in sampled])
-        spread = _joined(Spread.of(np.concatenate([part.sampled for part in sampled])), Spread.of(logits[:, :, None].copy()))
+        spread = _joined(
+            Spread.of(np.concatenate([part.sampled for part in sampled])), Spread.of(logits[:, :, None].copy())
+        )
     found = Tally(
         Shortlist.of(values, rows, positions, plan.k, floor.most.floor),
         Shortlist.of(-values, rows, positions, plan.k, floor.least.floor),

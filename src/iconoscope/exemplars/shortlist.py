@@ -18,8 +18,9 @@ _LAST = (1 << 32) - 1
 class Shortlist:
     """For every unit the k largest values, the rows of the images that gave them, and where in the map they were.
 
-    Value and row lie in one integer: the value's bits, put in order, above the row, counted down. So a table is exact, two images never
-    tie (of equal answers the earlier image's stands first), and merging is the same in any order and any grouping.
+    Value and row lie in one integer: the value's bits, put in order, above the row, counted down. So a table is exact, two
+    images never tie (of equal answers the earlier image's stands first), and merging is the same in any order and any
+    grouping.
 
     Attributes
     ----------
@@ -110,9 +111,7 @@ class Shortlist:
         return np.where(self.floor == EMPTY, np.float32(-np.inf), _value(self.floor))
 
     @classmethod
-    def restored(
-        cls, values: NDArray[np.float32], rows: NDArray[np.int64], positions: NDArray[np.int32]
-    ) -> Shortlist:
+    def restored(cls, values: NDArray[np.float32], rows: NDArray[np.int64], positions: NDArray[np.int32]) -> Shortlist:
         """Give the table again whose `values`, `rows` and `positions` these are."""
         keys = _key(np.nan_to_num(values).T, np.maximum(rows, 0).T).T
         return cls(np.where(rows < 0, EMPTY, keys), positions)

@@ -67,7 +67,9 @@ class Spread:
         bits = values.view(torch.int32)
         # Distance from the smallest magnitude that has a bin of its own; what is nearer to zero counts as zero.
         steps = (bits & 0x7FFFFFFF).bitwise_right_shift_(_CUT).sub_(_ONE - _REACH // 2 - 1).clamp_(0, _REACH)
-        place = torch.where(bits < 0, -steps, steps).add_((torch.arange(units, dtype=torch.int32) * BINS + _REACH)[:, None])
+        place = torch.where(bits < 0, -steps, steps).add_(
+            (torch.arange(units, dtype=torch.int32) * BINS + _REACH)[:, None]
+        )
         histogram = torch.bincount(place.flatten(), minlength=units * BINS).view(units, BINS)
         return cls(
             np.full(units, images * positions, np.int64),

@@ -1,4 +1,4 @@
-"""A recording: what every unit answered to every image of a set, as it lies on disk. The format is written down in ``docs/store.md``."""
+"""A recording: what every unit answered to every image of a set, as it lies on disk (``docs/store.md``)."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Field:
     Attributes
     ----------
     size, stride, start : tuple of int
-        Height and width of the field; how far it moves from place to place; where that of row 0, column 0 begins (below zero where
-        it reaches over the border), pixels.
+        Height and width of the field; how far it moves from place to place; where that of row 0, column 0 begins (below zero
+        where it reaches over the border), pixels.
     """
 
     size: tuple[int, int]
@@ -61,7 +61,9 @@ class Field:
         >>> Field((5, 5), (2, 2), (-2, -2)).at(0, 3, (32, 32))
         (0, 4, 3, 9)
         """
-        top, left = (first + step * place for first, step, place in zip(self.start, self.stride, (row, column), strict=True))
+        top, left = (
+            first + step * place for first, step, place in zip(self.start, self.stride, (row, column), strict=True)
+        )
         return max(top, 0), max(left, 0), min(top + self.size[0], extent[0]), min(left + self.size[1], extent[1])
 
 
@@ -173,7 +175,8 @@ class Recording:
         )
         judged = self.targets >= 0
         if judged.any():
-            text += f"; {float((self.predictions == self.targets)[judged].mean()):.1%} of {int(judged.sum()):,} answered rightly"
+            right = float((self.predictions == self.targets)[judged].mean())
+            text += f"; {right:.1%} of {int(judged.sum()):,} answered rightly"
         if self.failed:
             text += f"; {len(self.failed)} images could not be used"
         return f"{text}."
@@ -193,8 +196,6 @@ class Recording:
             "k": self.k,
             "top1": float((self.predictions == self.targets)[judged].mean()) if judged.any() else None,
         }
-
-    # The images -----------------------------------------------------------------------------------------------------------------
 
     @cached_property
     def _plain(self) -> dict[str, list[Any]]:
@@ -235,15 +236,15 @@ class Recording:
         """The images that could not be read, or to which the network answered no numbers, and why."""
         found: dict[str, str] = {}
         for path in self._shards():
-            found |= json.loads((_parquet(path).schema_arrow.metadata or {}).get(b"iconoscope", b"{}")).get("failed", {})
+            found |= json.loads((_parquet(path).schema_arrow.metadata or {}).get(b"iconoscope", b"{}")).get(
+                "failed", {}
+            )
         return found
 
     @cached_property
     def place(self) -> dict[int, int]:
         """From an image's number in the set to its place here."""
         return {number: place for place, number in enumerate(self.numbers.tolist())}
-
-    # What was answered ----------------------------------------------------------------------------------------------------------
 
     @cached_property
     def units(self) -> tuple[str, ...]:
@@ -286,8 +287,8 @@ class Recording:
         Parameters
         ----------
         name
-            ``penultimate``, ``logits``, ``probabilities``; or a layer's ``max:NAME`` or ``mean:NAME`` over the map (``NAME`` alone
-            is the mean).
+            ``penultimate``, ``logits``, ``probabilities``; or a layer's ``max:NAME`` or ``mean:NAME`` over the map (``NAME``
+            alone is the mean).
 
         Raises
         ------
@@ -305,8 +306,9 @@ class Recording:
     def rankings(self) -> dict[str, NDArray[Any]]:
         """Tables with a row for every unit, by name.
 
-        ``most_row``, ``most_value``, ``most_position`` and the same of the ``least``, (units, k), rows of -1 are none; ``count``,
-        ``total``, ``square``, ``lowest``, (units,), and ``histogram``, (units, BINS), of activations at sampled places of the maps.
+        ``most_row``, ``most_value``, ``most_position`` and the same of the ``least``, (units, k), rows of -1 are none;
+        ``count``, ``total``, ``square``, ``lowest``, (units,), and ``histogram``, (units, BINS), of activations at sampled
+        places of the maps.
         """
         return read_table(self.folder / UNITS)
 
@@ -347,11 +349,15 @@ def read_index(folder: Path) -> dict[str, Any]:
         index = json.loads((folder / INDEX).read_bytes())
         written = index["format"]
     except FileNotFoundError as error:
-        raise StoreError(f"{folder} holds no recording.", hint=f"A recording is a folder with a {INDEX} in it.") from error
+        raise StoreError(
+            f"{folder} holds no recording.", hint=f"A recording is a folder with a {INDEX} in it."
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedRecordError(f"{folder / INDEX} is damaged: {error}.", hint=_AGAIN) from error
     if written != FORMAT:
-        raise StoreError(f"{folder} has format {written}; this version reads {FORMAT}.", hint="Is iconoscope out of date?")
+        raise StoreError(
+            f"{folder} has format {written}; this version reads {FORMAT}.", hint="Is iconoscope out of date?"
+        )
     return index
 
 
@@ -449,5 +455,5 @@ def _mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
     return found
 
 
-def _tuples(given: dict[str, Iterable[int]]) -> dict[str, tuple[int, ...]]:
+def _tuples(given: dict[str, Iterable[int]]) -> dict[str, Any]:
     return {name: tuple(values) for name, values in given.items()}
