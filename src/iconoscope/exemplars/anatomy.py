@@ -15,6 +15,7 @@ from iconoscope.errors import QuestionError, UnitError
 from iconoscope.exemplars.listening import Penultimate
 from iconoscope.results.recording import Field, RecordedLayer
 from iconoscope.subject.network import Network
+from iconoscope.subject.unit import LayerUnit
 
 __all__ = ["dissect"]
 
@@ -69,7 +70,7 @@ def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[Recor
 
 def _named(network: Network, name: str) -> str:
     unit = network.resolve(name)
-    if getattr(unit, "channel", 0) is not None or ":" in str(unit):
+    if not isinstance(unit, LayerUnit) or unit.channel is not None:
         raise QuestionError(f"{name!r} is a unit; a layer is recorded whole.", hint=f"Give {name.partition(':')[0]!r}.")
     return str(unit)
 

@@ -15,7 +15,7 @@ from iconoscope.exemplars.shard import Plan, Rows, Tally
 from iconoscope.exemplars.shortlist import Shortlist
 from iconoscope.exemplars.spread import Spread
 from iconoscope.results.question import Question
-from iconoscope.results.record import writing_to
+from iconoscope.results.record import writing_whole
 from iconoscope.results.recording import FORMAT, INDEX, UNITS, RecordedLayer, fixed, read_table, write_parquet
 
 __all__ = ["Keeper"]
@@ -40,14 +40,11 @@ class Keeper:
         }
         data = json.dumps(index, indent=1).encode()
         place = self.folder / INDEX
-        with writing_to(place):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not place.is_file() or place.read_bytes() != data:
-                aside = place.with_suffix(".tmp")
+        if not place.is_file() or place.read_bytes() != data:
+            with writing_whole(place) as aside:
                 aside.write_bytes(data)
-                aside.replace(place)
-            for left in self.folder.glob(".*.tmp"):  # of a process that was killed
-                left.unlink(missing_ok=True)
+        for left in self.folder.glob(".*.tmp"):  # of a process that was killed
+            left.unlink(missing_ok=True)
 
     def known(self, shard: int) -> Tally | None:
         """Give the tally of a shard that is there and whole, else None.
@@ -62,10 +59,9 @@ class Keeper:
         read_table(self._rows(shard))  # every page has a checksum
         return self._restored(read_table(self._tally(shard)), self._tally(shard))
 
-    def discard(self, shard: int | None = None) -> None:
-        """Remove the files of a shard, or of all, and what was made of them."""
-        shards = "*" if shard is None else f"{shard:05d}"
-        for pattern in (f"rows-{shards}.parquet", f"tally-{shards}.parquet", UNITS, "*.npy", "*.crc"):
+    def discard(self, shard: int) -> None:
+        """Remove the files of a shard, and what was made of all."""
+        for pattern in (self._rows(shard).name, self._tally(shard).name, UNITS, "*.npy", "*.crc"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
@@ -102,6 +98,11 @@ class Keeper:
     def end(self, tally: Tally) -> None:
         """Write what all shards make together, which ends the recording."""
         write_parquet(self.folder / UNITS, self._table(tally), compression="zstd")
+
+    @property
+    def ended(self) -> bool:
+        """Whether all shards were put together."""
+        return (self.folder / UNITS).is_file()
 
     def _rows(self, shard: int) -> Path:
         return self.folder / f"rows-{shard:05d}.parquet"

@@ -70,35 +70,29 @@ class _Ear:
     def __init__(self, layer: RecordedLayer, first: int) -> None:
         self.layer = layer
         self.units = slice(first, first + layer.channels)
-        self.heard: Hearing | None = None
+        self.heard: _Hearing | None = None
         self.thresholds: Thresholds | None = None
         self.places = torch.zeros(0, dtype=torch.int64)
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        if self.heard is not None:  # a layer may be used twice; it is heard the first time
+        if self.heard is not None or self.thresholds is None:  # a layer may be used twice; it is heard the first time
             return
         maps = _maps(output, self.layer.name)
         maximum, mean = maps.amax((2, 3)), maps.mean((2, 3))
         sampled = (
             maps.flatten(2).index_select(2, self.places % (maps.shape[2] * maps.shape[3])) if len(self.places) else None
         )
-        self.heard = Hearing(maximum, mean, sampled, *self._positions(maps, maximum))
+        self.heard = _Hearing(maximum, mean, sampled, *self._positions(maps, maximum, self.thresholds))
 
-    def _positions(self, maps: torch.Tensor, maximum: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def _positions(
+        self, maps: torch.Tensor, maximum: torch.Tensor, thresholds: Thresholds
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Find the maximum again where it counts: which maps (image times channels plus channel), and where in them."""
-        if self.thresholds is None:
-            where = None
-        else:
-            low, high = self.thresholds.least[self.units], self.thresholds.most[self.units]
-            where = torch.clamp(maximum, low, high).ne(maximum).flatten().nonzero().squeeze(1)
-            if not len(where):
-                return where, where
-        if maps.shape[2] * maps.shape[3] == 1:
-            return where, torch.zeros(
-                maximum.numel() if where is None else len(where), dtype=torch.int64, device=maps.device
-            )
-        picked = maps.reshape(-1, *maps.shape[2:])
-        picked = picked.contiguous() if where is None else picked.index_select(0, where)
+        low, high = thresholds.least[self.units], thresholds.most[self.units]
+        where = torch.clamp(maximum, low, high).ne(maximum).flatten().nonzero().squeeze(1)
+        if not len(where) or maps.shape[2] * maps.shape[3] == 1:
+            return where, torch.zeros_like(where)
+        picked = maps.reshape(-1, *maps.shape[2:]).index_select(0, where)
         if len(picked) < _FEW:
             return where, picked.flatten(1).argmax(1)
         # Over many, two passes over rows are several times as fast as `argmax` over maps.
@@ -109,23 +103,20 @@ class _Ear:
 
 
 @dataclass(frozen=True, eq=False)
-class Hearing:
-    """What is kept of one layer, as in `Heard`, and where the maximum was in the maps chosen (all, if `where` is None)."""
+class _Hearing:
+    """What is kept of one layer, as in `Heard`, and where the maximum was in the maps that were looked at."""
 
     maximum: torch.Tensor
     mean: torch.Tensor
     sampled: torch.Tensor | None
-    where: torch.Tensor | None
-    found: torch.Tensor | None
+    where: torch.Tensor
+    found: torch.Tensor
 
     @property
     def position(self) -> torch.Tensor:
         """The places, -1 where they were not looked for, (images, channels)."""
-        if self.found is not None and self.where is None:
-            return self.found.view(self.maximum.shape).int()
         position = torch.full(self.maximum.shape, -1, dtype=torch.int32, device=self.maximum.device)
-        if self.where is not None and self.found is not None and len(self.where):
-            position.view(-1)[self.where] = self.found.int()
+        position.view(-1)[self.where] = self.found.int()
         return position
 
 
@@ -148,7 +139,7 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
     Yields
     ------
     callable
-        From normalised input (images, 3, height, width), the thresholds (None: every place is looked for) and the places that
+        From normalised input (images, 3, height, width), the thresholds and the places that
         are sampled to `Heard`. The network must be in evaluation mode.
     """
     ears: list[_Ear] = []
@@ -160,7 +151,7 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
         if not vector:
             vector.append(_maps(given, before.layer).mean((2, 3)))
 
-    def run(batch: torch.Tensor, thresholds: Thresholds | None, places: torch.Tensor) -> Heard:
+    def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> Heard:
         vector.clear()
         for ear in ears:
             ear.heard, ear.thresholds, ear.places = None, thresholds, places.to(batch.device)

@@ -152,7 +152,12 @@ def record(
         )
         store.prepare()
         names = [f"{layer.name}:{channel}" for layer in found for channel in range(layer.channels)]
-        keeper = Keeper(store.place(question), plan, found, names + [f"logit:{name}" for name in network.classes])
+        keeper = Keeper(
+            store.place(question),
+            plan,
+            found,
+            names + [str(network.class_unit("logit", index)) for index in range(plan.classes)],
+        )
         if not resume:
             shutil.rmtree(keeper.folder, ignore_errors=True)
         shards = -(-len(images) // shard)
@@ -162,7 +167,6 @@ def record(
             classes=list(network.classes),
             penultimate=str(before),
             source=images.source,
-            options={},
         )
         with torch.inference_mode():
             _record(
@@ -194,7 +198,7 @@ def _record(
     total = Tally.empty(plan)
     count = -(-len(images) // shard)
     known = [_known(keeper, number) for number in range(count)]
-    if all(tally is not None for tally in known) and (keeper.folder / "units.parquet").is_file():
+    if all(tally is not None for tally in known) and keeper.ended:
         return
     ids, labels = images.ids, images.labels
     writing: Future[None] | None = None
@@ -271,13 +275,15 @@ def _fingerprint(images: Images, targets: Any) -> str:
 
 
 def _tell(recording: Recording, images: Images) -> None:
+    from iconoscope.exemplars.shard import NOT_FINITE
+
     failed = recording.failed
     images.unreadable.update(failed)
     if not failed:
         return
     listed = shortened((f"{name} ({reason})" for name, reason in failed.items()), most=5)
     if not len(recording):
-        unreadable = all(reason != "the network answers NaN or infinity" for reason in failed.values())
+        unreadable = all(reason != NOT_FINITE for reason in failed.values())
         kind = ImagesError if unreadable else NonFiniteError
         raise kind(f"None of the {len(images)} images from {images.source} could be recorded: {listed}.")
     warnings.warn(

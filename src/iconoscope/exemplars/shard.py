@@ -20,12 +20,13 @@ from iconoscope.exemplars.shortlist import Shortlist
 from iconoscope.exemplars.spread import Spread
 from iconoscope.subject.network import Preprocessing
 
-__all__ = ["Plan", "Rows", "Tally", "ask_shard"]
+__all__ = ["NOT_FINITE", "Plan", "Rows", "Tally", "ask_shard"]
 
 _MERGED = 16  # batches between two merges at most; the first ones follow sooner, so that thresholds rise
 _SAMPLED_EVERY = 4  # batches: fewer and larger samples cost less
 _SAMPLED = 4096  # activations of every unit that are enough for its histogram
-_NOT_FINITE = "the network answers NaN or infinity"
+_ANSWERS = ("maximum", "mean", "penultimate", "logits")
+NOT_FINITE = "the network answers NaN or infinity"
 
 
 @dataclass(frozen=True)
@@ -149,20 +150,20 @@ def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | 
     tally = Tally.empty(plan)
     floor = tally if known is None else known
     waiting: list[_Part] = []
-    kept: list[_Part] = []
+    kept: list[Rows] = []
     failed: dict[str | int, str] = {}
     until = 1
     for number, batch in enumerate(batches):
-        failed |= batch.failed
         if not len(batch.rows):
+            failed |= batch.failed
             continue
         count = 0 if number % _SAMPLED_EVERY else plan.places
         places = torch.from_numpy(np.random.default_rng(int(batch.rows[0])).integers(0, 2**31, count))
         shown = plan.preprocessing.normalise(batch.pixels).to(plan.device)
         part = _Part.of(batch, run(shown, floor.thresholds(plan), places))
-        failed |= part.failed
+        failed |= part.answered.failed
         waiting.append(part)
-        kept.append(part)
+        kept.append(part.answered)
         if number + 1 >= until:
             tally, floor = _merge(tally, floor, waiting, plan)
             waiting = []
@@ -175,39 +176,33 @@ def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | 
 class _Part:
     """One batch, in main memory, without the images to which the network answered no numbers."""
 
-    rows: NDArray[np.int64]
-    maximum: NDArray[np.float32]
-    mean: NDArray[np.float32]
+    answered: Rows
     position: NDArray[np.int32]
     sampled: NDArray[np.float32]
-    penultimate: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    failed: dict[str | int, str]
 
     @classmethod
     def of(cls, batch: Batch, heard: Heard) -> _Part:
-        names = ("maximum", "mean", "position", "sampled", "penultimate", "logits")
-        found = {name: getattr(heard, name).cpu().numpy() for name in names}
-        whole = np.logical_and.reduce(
-            [np.isfinite(found[name]).all(1) for name in ("maximum", "mean", "penultimate", "logits")]
-        )
-        if whole.all():
-            return cls(batch.rows, **found, failed={})
-        failed: dict[str | int, str] = dict.fromkeys(batch.rows[~whole].tolist(), _NOT_FINITE)
-        return cls(batch.rows[whole], **{name: value[whole] for name, value in found.items()}, failed=failed)
+        found = {name: getattr(heard, name).cpu().numpy() for name in (*_ANSWERS, "position", "sampled")}
+        whole = np.logical_and.reduce([np.isfinite(found[name]).all(1) for name in _ANSWERS])
+        failed: dict[str | int, str] = dict.fromkeys(batch.rows[~whole].tolist(), NOT_FINITE)
+        if failed:
+            found = {name: value[whole] for name, value in found.items()}
+        answers = {name: found.pop(name) for name in _ANSWERS}
+        return cls(Rows(batch.rows[whole], **answers, failed=batch.failed | failed), **found)
 
 
 def _merge(tally: Tally, floor: Tally, parts: list[_Part], plan: Plan) -> tuple[Tally, Tally]:
     """Take some batches into the tally of the shard, and into that of all that was seen, which gives the thresholds."""
     if not parts:
         return tally, floor
-    rows = np.concatenate([part.rows for part in parts])
-    values = np.concatenate([np.hstack([part.maximum, part.logits]) for part in parts])
+    answers = [part.answered for part in parts]
+    rows = np.concatenate([each.rows for each in answers])
+    values = np.concatenate([np.hstack([each.maximum, each.logits]) for each in answers])
     positions = np.concatenate([np.pad(part.position, ((0, 0), (0, plan.classes))) for part in parts])
     sampled = [part for part in parts if part.sampled.shape[2]]
     spread = Spread.empty(plan.units + plan.classes)
     if sampled:
-        logits = np.concatenate([part.logits for part in sampled])
+        logits = np.concatenate([part.answered.logits for part in sampled])
         spread = _joined(
             Spread.of(np.concatenate([part.sampled for part in sampled])), Spread.of(logits[:, :, None].copy())
         )
@@ -225,17 +220,11 @@ def _joined(first: Spread, second: Spread) -> Spread:
     return Spread(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
 
 
-def _rows(parts: list[_Part], plan: Plan, failed: dict[str | int, str]) -> Rows:
-    def all_of(name: str, width: int) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts]) if parts else np.zeros((0, width), np.float32)
-
-    numbers = parts[0].penultimate.shape[1] if parts else 1
-    rows = np.concatenate([part.rows for part in parts]) if parts else np.zeros(0, np.int64)
-    return Rows(
-        rows,
-        all_of("maximum", plan.units),
-        all_of("mean", plan.units),
-        all_of("penultimate", numbers),
-        all_of("logits", plan.classes),
-        failed,
-    )
+def _rows(parts: list[Rows], plan: Plan, failed: dict[str | int, str]) -> Rows:
+    if not parts:
+        widths = {"maximum": plan.units, "mean": plan.units, "penultimate": 1, "logits": plan.classes}
+        return Rows(
+            np.zeros(0, np.int64), **{name: np.zeros((0, widths[name]), np.float32) for name in _ANSWERS}, failed=failed
+        )
+    answers = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ANSWERS}
+    return Rows(np.concatenate([part.rows for part in parts]), **answers, failed=failed)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT", "is_record", "read_question", "read_record", "read_records", "write_record", "write_records", "writing_to",
+    "writing_whole",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -257,3 +258,22 @@ def writing_to(place: Path) -> Iterator[None]:
             f"{place} cannot be written: {error.strerror or error}.",
             hint="Is there space, and the right to write there? What was written before is untouched.",
         ) from error
+
+
+@contextmanager
+def writing_whole(path: Path) -> Iterator[Path]:
+    """Give a place beside a file, to be written and put in its stead, so that the file is there whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written. What was there before stays.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with writing_to(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)

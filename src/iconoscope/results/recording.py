@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import DamagedRecordError, QuestionError, StoreError, nearest
 from iconoscope.results.question import Question
-from iconoscope.results.record import writing_to
+from iconoscope.results.record import writing_whole
 
-__all__ = ["BINS", "FORMAT", "Field", "RecordedLayer", "Recording", "bin_edges", "find_recordings", "read_table"]
+__all__ = ["BINS", "FORMAT", "Field", "RecordedLayer", "Recording", "bin_edges", "read_table"]
 
 FORMAT = 1
 INDEX = "recording.json"
@@ -108,8 +108,6 @@ class Recording:
         How many images of every unit are ranked on either side.
     source : str
         Where the images came from.
-    options : dict
-        What else was given to load them.
     images : Images or None
         The set itself, where it is at hand.
     """
@@ -121,7 +119,6 @@ class Recording:
     penultimate: str
     k: int
     source: str
-    options: dict[str, Any] = field(default_factory=dict)
     images: Any = None
 
     @classmethod
@@ -155,7 +152,6 @@ class Recording:
                 penultimate=index["penultimate"],
                 k=index["k"],
                 source=index["source"],
-                options=index["options"],
                 images=images,
             )
         except (KeyError, TypeError) as error:
@@ -173,17 +169,14 @@ class Recording:
             f"{len(self):,} images from {self.source}: {len(self.units):,} units of {len(self.layers)} layers and "
             f"{len(self.classes)} logits of {self.question.network}"
         )
-        judged = self.targets >= 0
-        if judged.any():
-            right = float((self.predictions == self.targets)[judged].mean())
-            text += f"; {right:.1%} of {int(judged.sum()):,} answered rightly"
+        if self.top1 is not None:
+            text += f"; {self.top1:.1%} of {int((self.targets >= 0).sum()):,} answered rightly"
         if self.failed:
             text += f"; {len(self.failed)} images could not be used"
         return f"{text}."
 
     def to_json(self) -> dict[str, Any]:
         """Give what was recorded as plain JSON values, without the large arrays."""
-        judged = self.targets >= 0
         return {
             "kind": "recording",
             "folder": str(self.folder),
@@ -194,7 +187,7 @@ class Recording:
             "classes": list(self.classes),
             "penultimate": self.penultimate,
             "k": self.k,
-            "top1": float((self.predictions == self.targets)[judged].mean()) if judged.any() else None,
+            "top1": self.top1,
         }
 
     @cached_property
@@ -226,6 +219,12 @@ class Recording:
         """Which class the network answers, (images,)."""
         return np.array(self._plain["prediction"], np.int64)
 
+    @property
+    def top1(self) -> float | None:
+        """The share of labelled images that are answered rightly; None where none is labelled."""
+        judged = self.targets >= 0
+        return float((self.predictions == self.targets)[judged].mean()) if judged.any() else None
+
     @cached_property
     def numbers(self) -> NDArray[np.int64]:
         """Their numbers in the set that was given, (images,)."""
@@ -242,20 +241,9 @@ class Recording:
         return found
 
     @cached_property
-    def place(self) -> dict[int, int]:
-        """From an image's number in the set to its place here."""
-        return {number: place for place, number in enumerate(self.numbers.tolist())}
-
-    @cached_property
     def units(self) -> tuple[str, ...]:
         """All units: every channel of every layer, then the logit of every class."""
-        channels = [f"{layer.name}:{channel}" for layer in self.layers for channel in range(layer.channels)]
-        return (*channels, *(f"logit:{self.class_name(index)}" for index in range(len(self.classes))))
-
-    def class_name(self, index: int) -> str:
-        """Give a class's name, or its index where another has the same name."""
-        name = self.classes[index]
-        return name if self.classes.count(name) == 1 else str(index)
+        return tuple(_parquet(self.folder / UNITS).read(columns=["unit"]).column("unit").to_pylist())
 
     def first_of(self, layer: str) -> int:
         """Give the place of a layer's first channel among the units."""
@@ -265,15 +253,6 @@ class Recording:
                 return first
             first += each.channels
         raise QuestionError(f"{layer} was not recorded.", hint=nearest(layer, [each.name for each in self.layers]))
-
-    def layer_of(self, unit: int) -> RecordedLayer | None:
-        """Give the layer of a unit by its place; None for a logit."""
-        first = 0
-        for layer in self.layers:
-            first += layer.channels
-            if unit < first:
-                return layer
-        return None
 
     @cached_property
     def responses(self) -> NDArray[np.float32]:
@@ -361,12 +340,6 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def find_recordings(store: Path) -> list[Path]:
-    """Give the folders of the recordings in a store that were ended, the latest last."""
-    found = [path.parent for path in store.glob(f"record/*/{UNITS}")]
-    return sorted(found, key=lambda folder: (folder / UNITS).stat().st_mtime_ns)
-
-
 def wide(column: Any) -> NDArray[Any]:
     """Give a column of fixed-size lists as an array, (rows, numbers)."""
     width = column.type.list_size
@@ -391,38 +364,28 @@ def read_table(path: Path) -> dict[str, NDArray[Any]]:
 
 def write_derived(path: Path, values: NDArray[np.float32]) -> None:
     """Write an array that can be made again, with its checksum in its name's companion; without room it is simply not kept."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with suppress(StoreError), writing_whole(path) as aside:
         with aside.open("wb") as file:
             np.save(file, values, allow_pickle=False)
-        aside.replace(path)
         path.with_suffix(".crc").write_text(str(zlib.crc32(np.ascontiguousarray(values).data)), encoding="ascii")
-    except OSError:
-        aside.unlink(missing_ok=True)
 
 
 def write_parquet(path: Path, table: Any, *, compression: str = "none") -> None:
     """Write a table that is there whole or not at all, with a checksum for every page. Raises `StoreError`."""
     import pyarrow.parquet
 
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with writing_to(path):
-        try:
-            with aside.open("wb") as file:
-                pyarrow.parquet.write_table(
-                    table,
-                    file,
-                    compression=compression,
-                    use_dictionary=False,
-                    write_statistics=False,
-                    write_page_checksum=True,
-                    row_group_size=max(table.num_rows, 1),
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+    with writing_whole(path) as aside, aside.open("wb") as file:
+        pyarrow.parquet.write_table(
+            table,
+            file,
+            compression=compression,
+            use_dictionary=False,
+            write_statistics=False,
+            write_page_checksum=True,
+            row_group_size=max(table.num_rows, 1),
+        )
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def fixed(values: NDArray[Any]) -> Any:

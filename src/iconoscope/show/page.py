@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import secrets
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from iconoscope.results import (
 )
 from iconoscope.results.look import EVIDENCE
 from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
-from iconoscope.results.record import read_question, read_record, writing_to
+from iconoscope.results.record import read_question, read_record, writing_whole
 from iconoscope.show.mean import Averaged
 from iconoscope.show.units import Pictured
 
@@ -83,14 +82,8 @@ def report(
     words = {"conditions": CONDITIONS, "evidence": EVIDENCE, "verdicts": VERDICTS}
     html = _template().render(page=page, title=title or page.heading, lead=lead, damaged=damaged, **words)
     path = Path(path).expanduser()
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with writing_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_text(html, encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+    with writing_whole(path) as aside:
+        aside.write_text(html, encoding="utf-8")
     return path
 
 
