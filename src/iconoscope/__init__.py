@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "CONDITIONS": "iconoscope.results",
     "Agreement": "iconoscope.results",
+    "CONDITIONS": "iconoscope.results",
     "Curves": "iconoscope.results",
     "Exchange": "iconoscope.results",
+    "Exemplars": "iconoscope.results",
     "IconoscopeError": "iconoscope.errors",
     "IconoscopeWarning": "iconoscope.errors",
     "Image": "iconoscope.subject.images",
+    "ImageMap": "iconoscope.results",
     "Images": "iconoscope.subject.images",
     "Layer": "iconoscope.subject.network",
     "Look": "iconoscope.results",
@@ -35,6 +37,7 @@ _HOME = {
     "Preprocessing": "iconoscope.subject.network",
     "Prior": "iconoscope.priors",
     "Question": "iconoscope.results",
+    "Recording": "iconoscope.results",
     "Result": "iconoscope.results",
     "Scales": "iconoscope.results",
     "Store": "iconoscope.results",
@@ -57,21 +60,27 @@ _HOME = {
     "load_images": "iconoscope.subject.images",
     "load_network": "iconoscope.subject.network",
     "load_prior": "iconoscope.priors",
+    "load_recording": "iconoscope.exemplars",
     "load_result": "iconoscope.results",
     "look": "iconoscope.occlusion",
     "looks_at_object": "iconoscope.occlusion",
+    "map_images": "iconoscope.exemplars",
+    "map_page": "iconoscope.show",
     "mean_map": "iconoscope.occlusion",
     "occlude": "iconoscope.occlusion",
     "occlude_each": "iconoscope.occlusion",
     "occlude_scales": "iconoscope.occlusion",
     "optimize": "iconoscope.optimization",
+    "parse_unit": "iconoscope.subject.unit",
+    "place_images": "iconoscope.exemplars",
+    "predict": "iconoscope.subject.predict",
+    "record": "iconoscope.exemplars",
     "refine": "iconoscope.occlusion",
     "region": "iconoscope.optimization",
-    "parse_unit": "iconoscope.subject.unit",
-    "predict": "iconoscope.subject.predict",
     "report": "iconoscope.show",
     "save_prior": "iconoscope.priors",
     "show_progress": "iconoscope.progress",
+    "top_images": "iconoscope.exemplars",
     "unit": "iconoscope.optimization",
 }
 
@@ -80,9 +89,12 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "occlude", "occlude_each", "occlude_scales", "refine", "agree", "mean_map", "curves", "exchange", "look", "looks_at_object",
     "optimize", "compare_styles", "dream", "unit", "direction", "region", "interpolate", "Objective",
     "fit_prior", "decoder_prior", "diffusion_prior", "load_prior", "save_prior", "Prior",
-    "report",
+    "record", "load_recording", "top_images", "map_images", "place_images",
+    "report", "map_page",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
-    "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "Visualization", "CONDITIONS",
+    "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "Visualization",
+    "Recording", "Exemplars", "ImageMap",
+    "CONDITIONS",
     "Question",
     "Store", "load_result",
     "IconoscopeError", "IconoscopeWarning", "errors", "show_progress", "demo", "__version__",
@@ -92,6 +104,7 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
+    from iconoscope.exemplars import load_recording, map_images, place_images, record, top_images
     from iconoscope.occlusion import (
         agree,
         curves,
@@ -112,17 +125,20 @@ if TYPE_CHECKING:
         Agreement,
         Curves,
         Exchange,
+        Exemplars,
+        ImageMap,
         Look,
         MeanMap,
         Occlusion,
         Question,
+        Recording,
         Result,
         Scales,
         Store,
         Visualization,
         load_result,
     )
-    from iconoscope.show import report
+    from iconoscope.show import map_page, report
     from iconoscope.subject.images import Image, Images, load_images
     from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network
     from iconoscope.subject.predict import predict

@@ -1,5 +1,8 @@
-"""Technique 3: what every unit answers to every image of a set. What is asked of the recording is still to come."""
+"""Exemplars: what every unit answers to every image of a set, and what those images tell."""
 
+from iconoscope.exemplars.map import map_images, place_images
+from iconoscope.exemplars.opening import load_recording
 from iconoscope.exemplars.record import record
+from iconoscope.exemplars.top import top_images
 
-__all__ = ["record"]
+__all__ = ["load_recording", "map_images", "place_images", "record", "top_images"]

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +97,10 @@ def record(
     StoreError
         If the store cannot be written. What was written before stays.
 
-    Notes ----- That a set is the same as that of an earlier recording is told by its ids and labels and by the pixels of 32
-    of its images. Where other pixels have changed under the same names, ask with ``resume=False``.
+    Notes
+    -----
+    That a set is the same as that of an earlier recording is told by its ids and labels and by the pixels of 32 of its images.
+    Where other pixels have changed under the same names, ask with ``resume=False``.
 
     Examples
     --------
@@ -181,9 +184,9 @@ def record(
                 shard=shard,
                 workers=processes,
             )
-    recording = Recording.open(keeper.folder, images=images)
+    recording = Recording.open(keeper.folder)
     _tell(recording, images)
-    return recording
+    return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
 
 
 def _record(

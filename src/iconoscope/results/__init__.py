@@ -3,10 +3,13 @@
 from iconoscope.results.agreement import Agreement
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import CONDITIONS, Exchange
+from iconoscope.results.exemplars import SIDES, Exemplars
+from iconoscope.results.image_map import ImageMap
 from iconoscope.results.look import Finding, Look
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
+from iconoscope.results.recording import Recording
 from iconoscope.results.result import Result
 from iconoscope.results.scales import Scales
 from iconoscope.results.store import KINDS, Store, load_result
@@ -16,16 +19,20 @@ from iconoscope.results.visualization import Visualization
 __all__ = [
     "CONDITIONS",
     "KINDS",
+    "SIDES",
     "VERDICTS",
     "Agreement",
     "Curves",
     "Estimate",
     "Exchange",
+    "Exemplars",
     "Finding",
+    "ImageMap",
     "Look",
     "MeanMap",
     "Occlusion",
     "Question",
+    "Recording",
     "Result",
     "Scales",
     "Store",

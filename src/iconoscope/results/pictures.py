@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cell_edges", "colour", "data_uri", "lay_out", "outlined", "overlay", "spread", "to_jpeg", "to_png"]
+__all__ = [
+    "cell_edges",
+    "colour",
+    "data_uri",
+    "framed",
+    "lay_out",
+    "outlined",
+    "overlay",
+    "spread",
+    "to_jpeg",
+    "to_png",
+]
 
 Picture = NDArray[np.uint8]
 
@@ -54,6 +65,29 @@ def outlined(picture: Picture, mask: NDArray[np.bool_], *, ink: tuple[int, int, 
     around[:, :-1] |= mask[:, 1:]
     drawn = picture.copy()
     drawn[around & ~mask] = ink
+    return drawn
+
+
+def framed(
+    picture: Picture, top: int, left: int, bottom: int, right: int, *, ink: tuple[int, int, int] = (0, 214, 255)
+) -> Picture:
+    """Draw the border of a box (bottom and right exclusive) into a copy of the picture (height, width, 3).
+
+    A box as large as the picture is not drawn: it would tell nothing.
+
+    >>> framed(np.zeros((4, 5, 3), np.uint8), 0, 1, 3, 4)[..., 2] // 255
+    array([[0, 1, 1, 1, 0],
+           [0, 1, 0, 1, 0],
+           [0, 1, 1, 1, 0],
+           [0, 0, 0, 0, 0]], dtype=uint8)
+    """
+    drawn = picture.copy()
+    if (top, left, bottom, right) != (0, 0, *picture.shape[:2]):
+        width = max(1, min(picture.shape[:2]) // 96)
+        inside = np.zeros(picture.shape[:2], np.bool_)
+        inside[top:bottom, left:right] = True
+        inside[top + width : bottom - width, left + width : right - width] = False
+        drawn[inside] = ink
     return drawn
 
 

@@ -109,7 +109,7 @@ class Recording:
     source : str
         Where the images came from.
     images : Images or None
-        The set itself, where it is at hand.
+        The images themselves, in the order of `ids`, where they are at hand.
     """
 
     folder: Path
@@ -122,7 +122,7 @@ class Recording:
     images: Any = None
 
     @classmethod
-    def open(cls, folder: Path, *, images: Any = None) -> Recording:
+    def open(cls, folder: Path) -> Recording:
         """Open a recording.
 
         Raises
@@ -152,7 +152,6 @@ class Recording:
                 penultimate=index["penultimate"],
                 k=index["k"],
                 source=index["source"],
-                images=images,
             )
         except (KeyError, TypeError) as error:
             raise DamagedRecordError(f"{folder / INDEX} is damaged: {error!r}.", hint=_AGAIN) from error

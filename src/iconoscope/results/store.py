@@ -16,6 +16,8 @@ from typing import TypeVar
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import Exchange
+from iconoscope.results.exemplars import Exemplars
+from iconoscope.results.image_map import ImageMap
 from iconoscope.results.look import Look
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
@@ -29,7 +31,7 @@ __all__ = ["KINDS", "Store", "load_result"]
 R = TypeVar("R", bound=Result)
 
 KINDS: dict[str, type[Result]] = {
-    kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look, Visualization)
+    kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look, Visualization, Exemplars, ImageMap)
 }
 
 _MARK = "store.json"

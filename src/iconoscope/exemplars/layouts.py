@@ -1,0 +1,136 @@
+"""The ways to lay vectors out on the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.errors import MissingExtraError
+from iconoscope.exemplars.som import SelfOrganisingMap, cell_places, fit_som
+from iconoscope.progress import advancing
+
+__all__ = ["LAYOUTS", "METHODS", "Placed", "place_among", "principal_axes"]
+
+METHODS = {
+    "tsne": "t-SNE: neighbours stay neighbours, distances between groups mean little",
+    "umap": "UMAP: likewise, groups are drawn closer together (needs iconoscope[umap])",
+    "pacmap": "PaCMAP: likewise, with more of the large shape kept (needs iconoscope[pacmap])",
+    "pca": "the two directions in which the vectors differ most: distances are shadows of true ones",
+    "som": "a self-organising map: a sheet of cells, near cells standing for near vectors",
+}
+_EARLY = 250  # iterations of t-SNE in which groups are pulled together
+
+
+class Placed(NamedTuple):
+    """Where a method puts the images, and what else it says of them."""
+
+    points: NDArray[np.float32]
+    som: SelfOrganisingMap | None = None
+
+
+def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
+    import openTSNE
+    from openTSNE import affinity, initialization
+    from openTSNE.nearest_neighbors import PrecomputedNeighbors
+
+    data = near.numpy()
+    perplexity, seed = settings["perplexity"], settings["seed"]
+    with advancing("t-SNE", _EARLY + settings["iterations"]) as advance:
+        if neighbours.shape[1] >= int(3 * perplexity):
+            known = PrecomputedNeighbors(neighbours[:, : int(3 * perplexity)], distances[:, : int(3 * perplexity)])
+            affinities = affinity.PerplexityBasedNN(knn_index=known, perplexity=perplexity, n_jobs=-1)
+        else:
+            affinities = affinity.PerplexityBasedNN(
+                data, perplexity=perplexity, method="annoy", metric="euclidean", n_jobs=-1, random_state=seed
+            )
+        start = initialization.pca(data, random_state=seed)
+        embedding = openTSNE.TSNEEmbedding(start, affinities, n_jobs=-1, random_state=seed)
+
+        def told(iteration: int, error: float, now: Any) -> None:
+            advance(50)
+
+        every = {"callbacks": told, "callbacks_every_iters": 50, "use_callbacks": True}
+        embedding.optimize(_EARLY, exaggeration=12, momentum=0.8, inplace=True, **every)
+        embedding.optimize(settings["iterations"], exaggeration=1, momentum=0.8, inplace=True, **every)
+    return Placed(np.array(embedding, np.float32))
+
+
+def _umap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
+    try:
+        import umap
+    except ImportError as error:
+        raise MissingExtraError("UMAP is not installed.", hint="pip install 'iconoscope[umap]'") from error
+    count = max(2, min(len(near) - 1, round(settings["perplexity"])))
+    with advancing("UMAP", None):
+        made = umap.UMAP(n_neighbors=count, metric="euclidean", random_state=settings["seed"], n_jobs=1)
+        return Placed(np.asarray(made.fit_transform(near.numpy()), np.float32))
+
+
+def _pacmap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
+    try:
+        import pacmap
+    except ImportError as error:
+        raise MissingExtraError("PaCMAP is not installed.", hint="pip install 'iconoscope[pacmap]'") from error
+    with advancing("PaCMAP", None):
+        made = pacmap.PaCMAP(n_components=2, random_state=settings["seed"])
+        return Placed(np.asarray(made.fit_transform(near.numpy(), init="pca"), np.float32))
+
+
+def _pca(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
+    return Placed((near - near.mean(0)).matmul(principal_axes(near)).numpy())
+
+
+def principal_axes(near: torch.Tensor) -> torch.Tensor:
+    """Give the first two principal axes, (numbers, 2)."""
+    centred = near - near.mean(0)
+    _, axes = torch.linalg.eigh((centred.T @ centred).double())
+    axes = axes[:, -2:].flip(1)
+    axes = axes * axes.sum(0).sign()
+    return torch.nn.functional.pad(axes, (0, 2 - axes.shape[1])).float()
+
+
+def _som(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
+    shape = tuple(settings["shape"])
+    found = fit_som(near, (shape[0], shape[1]), topology=settings["topology"], epochs=settings["epochs"])
+    return Placed(_around(found), found)
+
+
+def _around(found: SelfOrganisingMap) -> NDArray[np.float32]:
+    """Put the images of a cell around its centre in a spiral, the nearest to it in the middle, so that all are seen."""
+    order = np.lexsort((found.distances, found.cells))
+    counts = np.bincount(found.cells, minlength=len(found.weights))
+    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    share = np.sqrt(place / np.repeat(np.maximum(counts, 1), counts))
+    angle = place * np.pi * (3 - np.sqrt(5))
+    points = cell_places(found.shape, found.topology)[found.cells]
+    points[order] += (0.45 * share[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.float32)
+    return points
+
+
+LAYOUTS: dict[str, Callable[..., Placed]] = {
+    "tsne": _tsne, "umap": _umap, "pacmap": _pacmap, "pca": _pca, "som": _som,
+}  # fmt: skip
+
+
+def place_among(
+    known: torch.Tensor, new: torch.Tensor, points: NDArray[np.float32], perplexity: float, *, seed: int
+) -> NDArray[np.float32]:
+    """Place new vectors into a map by t-SNE of known ones, which stay where they are."""
+    import openTSNE
+    from openTSNE import affinity
+
+    with advancing("placing", None):
+        affinities = affinity.PerplexityBasedNN(
+            known.numpy(),
+            perplexity=perplexity,  # pyright: ignore[reportArgumentType] (a float is what it wants)
+            method="annoy" if len(known) > 1000 else "exact",
+            metric="euclidean",
+            n_jobs=-1,
+            random_state=seed,
+        )
+        embedding = openTSNE.TSNEEmbedding(points.astype(np.float64), affinities, n_jobs=-1, random_state=seed)
+        return np.array(embedding.transform(new.numpy()), np.float32)

@@ -1,0 +1,320 @@
+"""The question: what do images look like to the network, and which are alike to it? A map of the set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.errors import NonFiniteError, QuestionError, nearest
+from iconoscope.exemplars.grid import snap_to_grid
+from iconoscope.exemplars.layouts import LAYOUTS, METHODS, Placed, place_among, principal_axes
+from iconoscope.exemplars.nearness import METRICS, kept_class, metric_vectors, nearest_rows, trustworthiness
+from iconoscope.exemplars.opening import load_recording, recorded_pictures
+from iconoscope.exemplars.som import TOPOLOGIES
+from iconoscope.exemplars.top import derived
+from iconoscope.progress import advancing
+from iconoscope.results import Question, Store
+from iconoscope.results.atlas import Atlas, thumbnail_side
+from iconoscope.results.image_map import ImageMap
+from iconoscope.results.recording import Recording
+
+__all__ = ["map_images", "place_images"]
+
+_TRUSTED = 15  # neighbours that the quality is asked of
+_NEIGHBOURS = 8  # that are kept for every image
+_EXACT = 30_000  # images from which t-SNE's neighbours are looked for approximately, which is then faster
+
+
+def map_images(
+    recording: Recording | str | Path,
+    method: str = "tsne",
+    *,
+    vectors: str = "penultimate",
+    metric: str = "cosine",
+    perplexity: float | None = None,
+    iterations: int = 250,
+    cells: int | tuple[int, int] = 20,
+    topology: str = "rectangular",
+    epochs: int = 10,
+    grid: bool = False,
+    limit: int | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    store: Store | str | Path | None = None,
+) -> ImageMap:
+    """Lay the images of a recording out on the plane, so that those that the network answers alike are near each other.
+
+    Its quality is said with it: how many neighbours on the map are neighbours in truth, and how many have the same label.
+
+    Parameters
+    ----------
+    recording
+        What `record` gave, or where it is.
+    method
+        tsne, umap, pacmap, pca or som (a self-organising map).
+    vectors
+        What is compared: penultimate (the vector before the logits), logits, probabilities, or a recorded layer: its name or
+        mean:NAME for the mean over its map, max:NAME for the maximum.
+    metric
+        What near means: cosine (the angle between vectors) or euclidean.
+    perplexity
+        About how many neighbours each image has, of t-SNE and UMAP; 30 by default, less for few images.
+    iterations
+        Of t-SNE, after the first 250. More spread the groups further apart.
+    cells
+        Rows and columns of a self-organising map, as 20 or 20x30.
+    topology
+        Of a self-organising map: rectangular or hexagonal.
+    epochs
+        How many times a self-organising map looks at all vectors.
+    grid
+        Move every image to a place of its own on a full grid, each as little as possible; not of a self-organising map.
+    limit
+        How many images, chosen at random; all by default.
+    seed
+        Seed of all that is random.
+    out
+        Where to write the map: a page (.html) to move about in, or a large picture (.png, .jpg, .webp, .pdf, .svg).
+    store
+        Folder where the answer is looked for first, and kept.
+
+    Returns
+    -------
+    ImageMap
+        Places, thumbnails and quality.
+
+    Raises
+    ------
+    QuestionError
+        If a setting is no choice or out of range, or the images are not at hand.
+    MissingExtraError
+        If the method's package is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, iconoscope as ico
+    >>> network = ico.load_network("cars-honest", device="cpu")
+    >>> recording = ico.record(network, ico.demo_images(80, seed=3), store=tempfile.mkdtemp() + "/run")
+    >>> ico.map_images(recording, "pca").points.shape
+    (80, 2)
+    """
+    shape = (cells, cells) if isinstance(cells, int) else (int(cells[0]), int(cells[1]))
+    _check(method, metric, topology, perplexity=perplexity, iterations=iterations, epochs=epochs, limit=limit)
+    if method == "som" and grid:
+        raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
+    recording = load_recording(recording)
+    count = len(recording)
+    rows = np.arange(count)
+    if limit is not None and limit < count:
+        rows = np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
+    if len(rows) < 4:
+        raise QuestionError(f"{len(rows)} images make no map.", hint="Record four or more.")
+    asked: dict[str, Any] = {"method": method, "vectors": vectors, "metric": metric, "seed": seed, "grid": grid}
+    asked["limit"] = None if limit is None else len(rows)
+    if method == "som":
+        asked |= {"shape": shape, "topology": topology, "epochs": epochs}
+    elif method != "pca":
+        perplexity = min(30.0, (len(rows) - 1) / 3) if perplexity is None else float(perplexity)
+        if not 1 <= perplexity <= (len(rows) - 1) / 3:
+            raise QuestionError(
+                f"perplexity={perplexity:g} is not possible with {len(rows)} images.",
+                hint=f"Give 1 to {(len(rows) - 1) / 3:g}: a third of the images.",
+            )
+        asked |= {"perplexity": perplexity, "iterations": iterations if method == "tsne" else None}
+    question = derived(recording, "map", **asked)
+
+    def ask() -> ImageMap:
+        given = _finite(recording.vectors(vectors)[rows], vectors)
+        near = metric_vectors(given, metric)
+        return _image_map(recording, rows, near, question)
+
+    found = ask() if store is None else Store.at(store).answer(question, ImageMap, ask)
+    if out is not None:
+        write_map(found, out)
+    return found
+
+
+def write_map(found: ImageMap, out: str | Path) -> Path:
+    """Write a map as a page or as a picture, by the ending of the name."""
+    from iconoscope.show import map_page
+
+    path = Path(out).expanduser()
+    return map_page(found, path) if path.suffix.lower() in (".html", ".htm") else found.save(path)
+
+
+def _check(method: str, metric: str, topology: str, **numbers: float | None) -> None:
+    for name, value, choices in (
+        ("method", method, METHODS),
+        ("metric", metric, METRICS),
+        ("topology", topology, TOPOLOGIES),
+    ):
+        if value not in choices:
+            raise QuestionError(f"{name}={value!r} is not a choice.", hint=nearest(str(value), choices))
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise QuestionError(f"{name}={number!r} must be at least 1.")
+
+
+def _finite(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if not np.isfinite(vectors).all():
+        raise NonFiniteError(f"Some vectors {name!r} hold infinity, so that nothing is near them.")
+    return vectors
+
+
+def _image_map(recording: Recording, rows: NDArray[np.int64], near: torch.Tensor, question: Question) -> ImageMap:
+    settings = question.settings
+    # t-SNE wants three times as many neighbours as the perplexity says; what is kept of them is exact where that is cheap.
+    wanted = max(_TRUSTED, _NEIGHBOURS)
+    if settings["method"] == "tsne" and len(rows) <= _EXACT:
+        wanted = max(wanted, int(3 * settings["perplexity"]))
+    neighbours, distances = nearest_rows(near, wanted)
+    placed = LAYOUTS[settings["method"]](near, neighbours, distances, settings)
+    return _described(recording, rows, near, neighbours, placed, question)
+
+
+def _described(
+    recording: Recording,
+    rows: NDArray[np.int64],
+    near: torch.Tensor,
+    neighbours: NDArray[np.int64],
+    placed: Placed,
+    question: Question,
+) -> ImageMap:
+    settings = question.settings
+    points = torch.from_numpy(placed.points)
+    k = min(_TRUSTED, max(1, (len(rows) - 2) // 2))
+    on_map, _ = nearest_rows(points, k)
+    targets = recording.targets[rows]
+    classes = _label_numbers([recording.labels[row] for row in rows])
+    cells, shape, told = _cells(placed, settings)
+    side = thumbnail_side(len(rows), min(_input_size(recording)))
+    atlas = Atlas.of(_thumbnails(recording, rows, side), len(rows), side)
+    data, ends = atlas.packed()
+    return ImageMap(
+        question=question,
+        points=placed.points,
+        ids=np.array([recording.ids[row] for row in rows]),
+        labels=np.array([recording.labels[row] or "" for row in rows]),
+        targets=targets,
+        predictions=recording.predictions[rows],
+        classes=recording.classes,
+        method=settings["method"],
+        vectors=settings["vectors"],
+        metric=settings["metric"],
+        neighbours=neighbours[:, :_NEIGHBOURS].astype(np.int32),
+        trustworthiness=trustworthiness(near, points, k, seed=settings["seed"]),
+        trusted_k=k,
+        same_class_vectors=kept_class(neighbours[:, :k], classes),
+        same_class_map=kept_class(on_map, classes),
+        atlas=data,
+        atlas_ends=ends,
+        side=side,
+        cells=cells,
+        shape=shape,
+        **told,
+    )
+
+
+def _label_numbers(labels: list[str | None]) -> NDArray[np.int64]:
+    known = {label: number for number, label in enumerate(dict.fromkeys(x for x in labels if x is not None))}
+    return np.array([-1 if label is None else known[label] for label in labels], np.int64)
+
+
+def _cells(placed: Placed, settings: Any) -> tuple[NDArray[np.int64] | None, tuple[int, int] | None, dict[str, Any]]:
+    """Give every image's row and column, if there is a grid, and what a self-organising map says of itself."""
+    if placed.som is None:
+        return (*snap_to_grid(placed.points), {}) if settings["grid"] else (None, None, {})
+    som = placed.som
+    best = np.full(som.shape[0] * som.shape[1], -1, np.int64)
+    order = np.argsort(-som.distances, kind="stable")
+    best[som.cells[order]] = order  # the nearest comes last, and stays
+    told = {
+        "topology": som.topology,
+        "u_matrix": som.u_matrix(),
+        "best": best.reshape(som.shape),
+        "quantisation_error": som.quantisation_error,
+        "topographic_error": som.topographic_error,
+    }
+    return np.stack(np.divmod(som.cells, som.shape[1]), 1), som.shape, told
+
+
+def _input_size(recording: Recording) -> tuple[int, int]:
+    """Give height and width of the network's input."""
+    height, width = recording.question.settings["preprocessing"]["size"]
+    return height, width
+
+
+def _thumbnails(recording: Recording, rows: NDArray[np.int64], side: int) -> Iterator[NDArray[np.uint8]]:
+    from PIL import Image
+
+    with advancing("thumbnails", len(rows)) as advance:
+        for first in range(0, len(rows), 256):
+            pictures = recorded_pictures(recording, rows[first : first + 256])
+            for picture in pictures:
+                short = min(picture.shape[:2])
+                top, left = (picture.shape[0] - short) // 2, (picture.shape[1] - short) // 2
+                square = picture[top : top + short, left : left + short]
+                if short != side:
+                    sampling = Image.Resampling.LANCZOS
+                    square = np.asarray(Image.fromarray(square).resize((side, side), sampling))
+                yield square
+            advance(len(pictures))
+
+
+def place_images(
+    recording: Recording | str | Path, old: ImageMap, old_recording: Recording | str | Path, *, seed: int = 0
+) -> ImageMap:
+    """Place new images into a map that is there, without moving what is on it.
+
+    Parameters
+    ----------
+    recording
+        Of the new images, by the same network and with the same vectors.
+    old
+        A map that `map_images` made by t-SNE or PCA.
+    old_recording
+        The recording that it was made of.
+    seed
+        Seed of all that is random.
+
+    Returns
+    -------
+    ImageMap
+        Of the new images alone, in the coordinates of the old map. Neighbours and quality are among the new images.
+
+    Raises
+    ------
+    QuestionError
+        If the map was made in another way, or the recordings do not belong to it.
+    """
+    recording, old_recording = load_recording(recording), load_recording(old_recording)
+    if old.method not in ("tsne", "pca"):
+        raise QuestionError(
+            f"New images are not placed into a map by {old.method}.", hint="Make the old one by tsne or pca."
+        )
+    if recording.question.weights != old.question.weights:
+        raise QuestionError(f"The map was made of {old.question.network}, the images were recorded by another network.")
+    row_of = {identity: row for row, identity in enumerate(old_recording.ids)}
+    if old_recording.question.key != old.question.settings["recording"]:
+        raise QuestionError("The old recording is not the one that the map was made of.")
+    there = old_recording.vectors(old.vectors)[[row_of[str(identity)] for identity in old.ids]]
+    came = _finite(recording.vectors(old.vectors), old.vectors)
+    if old.metric == "euclidean":
+        middle = torch.from_numpy(np.array(there)).mean(0)
+        known, new = torch.from_numpy(np.array(there)) - middle, torch.from_numpy(np.array(came)) - middle
+    else:
+        known, new = metric_vectors(there, "cosine"), metric_vectors(came, "cosine")
+    if old.method == "pca":
+        points = (new - known.mean(0)).matmul(principal_axes(known)).numpy()
+    else:
+        points = place_among(known, new, old.points, old.question.settings["perplexity"], seed=seed)
+    asked = {**old.question.settings, "into": old.question.key, "recording": recording.question.key}
+    asked |= {"limit": None, "grid": False, "seed": seed}
+    question = derived(recording, "map", **asked)
+    neighbours, _ = nearest_rows(new, max(_TRUSTED, _NEIGHBOURS))
+    return _described(recording, np.arange(len(recording)), new, neighbours, Placed(points), question)

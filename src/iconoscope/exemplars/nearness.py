@@ -1,0 +1,121 @@
+"""Who is near whom: exact nearest neighbours, and how well a map keeps them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.progress import advancing
+
+__all__ = ["METRICS", "kept_class", "metric_vectors", "nearest_rows", "trustworthiness"]
+
+METRICS = {
+    "cosine": "the angle between two vectors",
+    "euclidean": "the distance of two vectors",
+}
+_CHUNK = 32_000_000  # distances that are held at once, four bytes each
+
+
+def metric_vectors(vectors: NDArray[np.float32], metric: str) -> torch.Tensor:
+    """Give vectors whose Euclidean distances have the order of the metric: for the angle, vectors of length one.
+
+    They are centred for the Euclidean distance, which changes no distance and loses fewer digits.
+    """
+    given = torch.from_numpy(np.array(vectors, np.float32))
+    if metric == "cosine":
+        return torch.nn.functional.normalize(given, dim=1)
+    return given - given.mean(0)
+
+
+def _distances(some: torch.Tensor, all_: torch.Tensor) -> torch.Tensor:
+    """Give squared distances (some, all), short of the squared length of each of `some`: the order is the same."""
+    return torch.addmm(all_.square().sum(1), some, all_.T, alpha=-2)
+
+
+def nearest_rows(vectors: torch.Tensor, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Give the `k` nearest others of every vector, the nearest first, and how far they are (Euclidean), (n, k) each.
+
+    Exact: every pair is looked at.
+
+    Examples
+    --------
+    >>> rows, distances = nearest_rows(torch.tensor([[0.0], [1.0], [3.0]]), 1)
+    >>> rows.ravel(), distances.ravel()
+    (array([1, 0, 1]), array([1., 1., 2.], dtype=float32))
+    """
+    count = len(vectors)
+    k = min(k, count - 1)
+    rows = np.empty((count, k), np.int64)
+    distances = np.empty((count, k), np.float32)
+    step = max(1, _CHUNK // count)
+    lengths = vectors.square().sum(1)
+    with advancing("looking for neighbours", count) as advance:
+        for first in range(0, count, step):
+            some = vectors[first : first + step]
+            found = _distances(some, vectors)
+            found[torch.arange(len(some)), torch.arange(first, first + len(some))] = torch.inf
+            values, indices = found.topk(k, 1, largest=False)
+            rows[first : first + step] = indices.numpy()
+            squared = values + lengths[first : first + step, None]
+            distances[first : first + step] = squared.clamp_(min=0).sqrt_().numpy()
+            advance(len(some))
+    return rows, distances
+
+
+def trustworthiness(
+    vectors: torch.Tensor, points: torch.Tensor, k: int = 15, *, sample: int = 4000, seed: int = 0
+) -> float:
+    """Say how far a map can be trusted: are those that are near in it near in truth? (Venna and Kaski 2001)
+
+    Parameters
+    ----------
+    vectors, points
+        The truth (n, numbers) and the map (n, 2).
+    k
+        How many neighbours in the map are looked at.
+    sample
+        How many images are asked for their neighbours among all; all if there are no more.
+    seed
+        Seed of the choice.
+
+    Returns
+    -------
+    float
+        1 if all `k` nearest in the map are among the `k` nearest in truth; about 0.5 for a map at random.
+
+    Examples
+    --------
+    >>> points = torch.rand(100, 2, generator=torch.Generator().manual_seed(0))
+    >>> trustworthiness(torch.cat([points, 0 * points], 1), points, 5)
+    1.0
+    """
+    count = len(vectors)
+    k = min(k, max(1, (count - 2) // 2))
+    chosen = np.arange(count)
+    if sample < count:
+        chosen = np.sort(np.random.default_rng(seed).choice(count, sample, replace=False))
+    penalty = 0
+    step = max(1, _CHUNK // 4 // count)
+    for first in range(0, len(chosen), step):
+        rows = torch.from_numpy(chosen[first : first + step])
+        here = torch.arange(len(rows))
+        near = _distances(points[rows], points)
+        near[here, rows] = torch.inf
+        neighbours = near.topk(k, 1, largest=False).indices
+        truth = _distances(vectors[rows], vectors)
+        truth[here, rows] = -torch.inf
+        for neighbour in neighbours.T:
+            # How many are nearer in truth, the image itself, which is nearest, among them: so the nearest has rank 1.
+            rank = (truth < truth[here, neighbour][:, None]).sum(1)
+            penalty += int((rank - k).clamp_(min=0).sum())
+    return 1 - 2 * penalty / (len(chosen) * k * (2 * count - 3 * k - 1))
+
+
+def kept_class(neighbours: NDArray[np.int64], classes: NDArray[np.int64]) -> float | None:
+    """Give the share of neighbours, (n, k), that have an image's own class, over the images that have one; None if none has."""
+    known = classes >= 0
+    if not known.any():
+        return None
+    same = classes[neighbours] == classes[:, None]
+    return float(same[known].mean())

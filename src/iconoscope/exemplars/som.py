@@ -1,0 +1,190 @@
+"""A self-organising map (Kohonen 1982), learnt in batches: every image at once, then every cell at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.progress import advancing
+
+__all__ = ["TOPOLOGIES", "SelfOrganisingMap", "cell_places", "fit_som"]
+
+TOPOLOGIES = {
+    "rectangular": "cells in rows and columns",
+    "hexagonal": "every other row moved by half a cell, so that all six neighbours are equally far",
+}
+_CHUNK = 16_000_000  # distances that are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class SelfOrganisingMap:
+    """A map that was learnt.
+
+    Attributes
+    ----------
+    weights : Tensor, (rows * columns, numbers)
+        What every cell stands for, row by row.
+    shape : tuple of int
+        Rows and columns.
+    topology : str
+        A key of `TOPOLOGIES`.
+    cells : ndarray of int64, (n,)
+        The cell that is nearest to each vector.
+    distances : ndarray of float32, (n,)
+        How far it is.
+    quantisation_error : float
+        The mean of these distances.
+    topographic_error : float
+        The share of vectors whose nearest and second nearest cells are not neighbours on the map: 0 is none.
+    """
+
+    weights: torch.Tensor
+    shape: tuple[int, int]
+    topology: str
+    cells: NDArray[np.int64]
+    distances: NDArray[np.float32]
+    quantisation_error: float
+    topographic_error: float
+
+    def u_matrix(self) -> NDArray[np.float32]:
+        """Give the mean distance of every cell to its neighbours, (rows, columns): ridges part what is different."""
+        beside = _beside(self.shape, self.topology)
+        apart = torch.cdist(self.weights, self.weights).cpu()
+        return ((apart * beside).sum(1) / beside.sum(1)).numpy().reshape(self.shape)
+
+
+def cell_places(shape: tuple[int, int], topology: str) -> NDArray[np.float32]:
+    """Give where the cells' centres are on the map, across and down, in steps from cell to cell, (cells, 2).
+
+    >>> cell_places((2, 2), "hexagonal").round(2).tolist()
+    [[0.0, 0.0], [1.0, 0.0], [0.5, 0.87...], [1.5, 0.87...]]
+    """
+    rows, columns = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+    places = np.stack([columns, rows], 1).astype(np.float32)
+    if topology == "hexagonal":
+        places[:, 0] += 0.5 * (rows % 2)
+        places[:, 1] *= math.sqrt(3) / 2
+    return places
+
+
+def fit_som(
+    vectors: torch.Tensor,
+    shape: tuple[int, int],
+    *,
+    topology: str = "rectangular",
+    epochs: int = 10,
+    width: float | None = None,
+) -> SelfOrganisingMap:
+    """Learn a map: cells in a plane, near cells standing for near vectors.
+
+    It starts as the plane of the first two principal components, so nothing is random. In every epoch each cell becomes the
+    mean of all vectors, weighted by how near their own cells are (Gaussian); that width falls to 1 in equal ratios.
+
+    Parameters
+    ----------
+    vectors
+        (n, numbers), on the device that is to be used.
+    shape
+        Rows and columns of the map.
+    topology
+        A key of `TOPOLOGIES`.
+    epochs
+        How many times all vectors are looked at.
+    width
+        Width of the neighbourhood in the first epoch, in cells; by default a twenty-fifth of the longer side, at least 1.5.
+
+    Raises
+    ------
+    QuestionError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> line = torch.linspace(0, 1, 64)[:, None].repeat(1, 3)
+    >>> found = fit_som(line, (1, 8))
+    >>> bool(found.cells[:9].max() < 3), found.topographic_error
+    (True, 0.0)
+    """
+    if topology not in TOPOLOGIES:
+        raise QuestionError(f"topology={topology!r} is not a choice.", hint=f"There are: {', '.join(TOPOLOGIES)}.")
+    if min(shape) < 1 or shape[0] * shape[1] < 2:
+        raise QuestionError(
+            f"A map of {shape[0]}x{shape[1]} cells is too small.", hint="Give 2 cells or more, as 20x20."
+        )
+    if epochs < 1 or (width is not None and width < 1):
+        raise QuestionError(f"epochs={epochs} must be at least 1, and width={width} at least 1.")
+    first = max(1.5, max(shape) / 25) if width is None else width
+    places = torch.from_numpy(cell_places(shape, topology)).to(vectors.device)
+    apart = torch.cdist(places, places).square_()
+    weights = _plane(vectors, places)
+    with advancing(f"a map of {shape[0]}x{shape[1]} cells", epochs) as advance:
+        for epoch in range(epochs):
+            now = first ** (1 - epoch / max(1, epochs - 1)) if epochs > 1 else 1.0
+            nearest, _ = _nearest(vectors, weights, 1)
+            total = torch.zeros_like(weights).index_add_(0, nearest[:, 0], vectors)
+            count = torch.bincount(nearest[:, 0], minlength=len(weights)).to(vectors.dtype)
+            kernel = torch.exp(apart / (-2 * now * now))
+            mass = (kernel @ count)[:, None]
+            # A cell so far from all vectors that its weights are lost in rounding stays what it was.
+            weights = torch.where(mass > 1e-6, (kernel @ total) / mass.clamp(min=1e-6), weights)
+            advance(1)
+    nearest, squared = _nearest(vectors, weights, 2)
+    distances = (squared[:, 0] + vectors.square().sum(1)).clamp_(min=0).sqrt_()
+    beside = _beside(shape, topology).to(vectors.device)
+    torn = ~beside[nearest[:, 0], nearest[:, 1]]
+    return SelfOrganisingMap(
+        weights=weights,
+        shape=shape,
+        topology=topology,
+        cells=nearest[:, 0].cpu().numpy(),
+        distances=distances.cpu().numpy(),
+        quantisation_error=float(distances.double().mean()),
+        topographic_error=float(torn.double().mean()),
+    )
+
+
+def _plane(vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Lay the cells out in the plane of the first two principal components, two standard deviations to each side."""
+    middle = vectors.mean(0)
+    centred = vectors - middle
+    # Of the covariance, which is small however many vectors there are.
+    values, axes = torch.linalg.eigh((centred.T @ centred).double() / max(1, len(vectors)))
+    span = places.max(0).values.clamp(min=1)
+    # The longer side of the map along the longer axis of the vectors.
+    order = [1, 2] if span[0] >= span[1] else [2, 1]
+    weights = middle.repeat(len(places), 1)
+    for side, back in enumerate(order):
+        if back <= len(values):
+            direction = axes[:, -back] * axes[:, -back].sum().sign()  # so that it is the same on every machine
+            reach = 2 * values[-back].clamp(min=0).sqrt()
+            along = (places[:, side] / span[side] * 2 - 1) if places[:, side].max() > 0 else torch.zeros(len(places))
+            weights = weights + (along.to(vectors).unsqueeze(1) * (reach * direction).to(vectors)[None])
+    return weights
+
+
+def _nearest(vectors: torch.Tensor, weights: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the `k` nearest cells of every vector and their squared distances, short of the vector's own squared length."""
+    lengths = weights.square().sum(1)
+    cells, distances = [], []
+    for some in vectors.split(max(1, _CHUNK // len(weights))):
+        found = torch.addmm(lengths, some, weights.T, alpha=-2)
+        if k == 1:
+            value, index = found.min(1, keepdim=True)
+        else:
+            value, index = found.topk(k, 1, largest=False)
+        cells.append(index)
+        distances.append(value)
+    return torch.cat(cells), torch.cat(distances)
+
+
+def _beside(shape: tuple[int, int], topology: str) -> torch.Tensor:
+    """Say which cells are neighbours, (cells, cells): the eight around a cell of a rectangular map, the six of a hexagonal."""
+    places = torch.from_numpy(cell_places(shape, topology))
+    apart = torch.cdist(places, places)
+    reach = 1.5 if topology == "rectangular" else 1.1
+    return (apart > 0) & (apart < reach)

@@ -1,0 +1,246 @@
+"""The question: which images does a unit answer?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope import __version__
+from iconoscope.errors import QuestionError, StoreError
+from iconoscope.exemplars.opening import load_recording, place_of, recorded_pictures
+from iconoscope.results import KINDS, Exemplars, Question, Store, Visualization
+from iconoscope.results.record import is_record, read_question, read_record
+from iconoscope.results.recording import Recording
+from iconoscope.results.visualization import rgb
+
+__all__ = ["derived", "made_picture", "selectivity", "top_images"]
+
+_BINS = 40
+
+
+def top_images(
+    recording: Recording | str | Path,
+    unit: str,
+    k: int = 9,
+    *,
+    steps: int = 9,
+    crop: bool = True,
+    store: Store | str | Path | None = None,
+) -> Exemplars:
+    """Show the images that a unit answers most and least, and steps between: the whole spectrum (Olah et al. 2017).
+
+    Beside them stands the picture that was made for the unit, if `optimize` has one in the store.
+
+    Parameters
+    ----------
+    recording
+        What `record` gave, or where it is.
+    unit
+        A channel that was recorded, or a logit: ``layer3.2.relu2:17``, ``logit:truck``.
+    k
+        How many images on either side.
+    steps
+        How many images between, at equal steps of the order; 0 for none.
+    crop
+        Show only what the maximum sees, the receptive field around it. Otherwise the whole image with the field drawn in.
+        Images between are always whole, since the place of their maximum is not kept.
+    store
+        Folder where the answer is looked for first, and kept.
+
+    Returns
+    -------
+    Exemplars
+        The images, the labels of the strongest, and how selective the unit is for a class.
+
+    Raises
+    ------
+    UnitError
+        If the unit was not recorded.
+    QuestionError
+        If `k` is more than were ranked, or the images are not at hand.
+
+    Examples
+    --------
+    >>> import tempfile, iconoscope as ico
+    >>> network = ico.load_network("cars", device="cpu")
+    >>> recording = ico.record(network, ico.demo_images(60, seed=3), store=tempfile.mkdtemp() + "/run")
+    >>> top = ico.top_images(recording, "logit:lynx", 3, steps=2)
+    >>> top.labels[:3], top.sides
+    (('lynx', 'lynx', 'lynx'), ('most', 'most', 'most', 'between', 'between', 'least', 'least', 'least'))
+    """
+    recording = load_recording(recording)
+    place = place_of(recording, unit)
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= recording.k:
+        raise QuestionError(
+            f"k={k!r} is not possible: {recording.k} images of every unit are ranked on either side.",
+            hint=f"Give 1 to {recording.k}, or record again with a larger k.",
+        )
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise QuestionError(f"steps={steps!r} is not a number of images.")
+    name = recording.units[place]
+    made, key = made_picture(recording, name, store)
+    question = derived(recording, "top", unit=name, k=k, steps=steps, crop=bool(crop), made=key)
+
+    def ask() -> Exemplars:
+        return _exemplars(recording, place, question, k=k, steps=steps, crop=bool(crop), made=made)
+
+    return ask() if store is None else Store.at(store).answer(question, Exemplars, ask)
+
+
+def derived(recording: Recording, technique: str, *, unit: str = "", **settings: Any) -> Question:
+    """Give the question that is asked of a recording."""
+    asked = recording.question
+    return Question(
+        technique=technique,
+        network=asked.network,
+        weights=asked.weights,
+        subject=asked.subject,
+        pixels=asked.pixels,
+        unit=unit,
+        settings={"recording": asked.key, **settings},
+        version=__version__,
+    )
+
+
+def made_picture(
+    recording: Recording, unit: str, store: Store | str | Path | None
+) -> tuple[tuple[NDArray[np.uint8], str] | None, str]:
+    """Look for the picture that was made for a unit: it and how it was made, and the key of the result that holds it."""
+    stores = [recording.folder.parent.parent] + ([Store.at(store).folder] if store is not None else [])
+    for folder in dict.fromkeys(stores):
+        for place in sorted((folder / "optimize").glob("*")):
+            try:
+                if not is_record(place):
+                    continue
+                _, asked = read_question(place, KINDS)
+                if asked.weights != recording.question.weights or asked.unit != unit:
+                    continue
+                found = read_record(place, KINDS)
+            except StoreError:  # a damaged picture is told of by whoever asks for it, not by what stands beside it
+                continue
+            if isinstance(found, Visualization) and unit in found.units:
+                first = found.units.index(unit)
+                return (rgb(found.images[first]), found.style), asked.key
+    return None, ""
+
+
+def _exemplars(
+    recording: Recording, place: int, question: Question, *, k: int, steps: int, crop: bool, made: Any
+) -> Exemplars:
+    values = recording.responses[:, place]
+    row_of = np.full(int(recording.numbers.max()) + 1, -1, np.int64)
+    row_of[recording.numbers] = np.arange(len(recording))
+    tables = recording.rankings
+    count = len(recording)
+    k = min(k, count)
+    most, least = (row_of[tables[f"{side}_row"][place, :k]] for side in ("most", "least"))
+    ordered = np.argsort(-values, kind="stable")
+    # Equal steps of the order, strictly between the k on either side.
+    ranks = np.unique(np.linspace(k - 1, count - k, steps + 2).round().astype(np.int64)[1:-1])
+    ranks = ranks[(ranks >= k) & (ranks < count - k)]
+    kept = list(range(min(k, count - k)))[::-1]  # the weakest last; none is shown twice
+    rows = np.concatenate([most, ordered[ranks], least[kept]]).astype(np.int64)
+    positions = np.concatenate(
+        [tables["most_position"][place, :k], np.full(len(ranks), -1), tables["least_position"][place, :k][kept]]
+    )
+    channel = place < len(recording.units) - len(recording.classes)
+    shown = recorded_pictures(recording, rows)
+    answered = _mean_answers(recording, place) if channel else values
+    lowest = min(float(tables["lowest"][place]), float(answered.min())) if channel else float(values.min())
+    means, index, ccmas, refused = selectivity(answered, recording.targets, len(recording.classes), lowest)
+    targets = recording.targets[row_of[tables["most_row"][place, : min(recording.k, count)]]]
+    counts, edges = np.histogram(values, bins=_BINS)
+    return Exemplars(
+        question=question,
+        ids=tuple(recording.ids[row] for row in rows),
+        labels=tuple(recording.labels[row] for row in rows),
+        predictions=tuple(recording.classes[recording.predictions[row]] for row in rows),
+        sides=("most",) * k + ("between",) * len(ranks) + ("least",) * len(kept),
+        ranks=np.concatenate([np.arange(k), ranks, count - 1 - np.array(kept, np.int64)]),
+        values=values[rows],
+        pictures_shown=shown,
+        fields=np.array([_field(recording, place, at, shown.shape[1:3]) for at in positions], np.int64).reshape(-1, 4),
+        crop=crop,
+        images=count,
+        ranked=min(recording.k, count),
+        classes=recording.classes,
+        top_classes=np.bincount(targets[targets >= 0], minlength=len(recording.classes)).astype(np.int64),
+        class_means=means,
+        class_selectivity=index,
+        ccmas=ccmas,
+        refused=refused,
+        edges=edges.astype(np.float64),
+        counts=counts.astype(np.int64),
+        silent=float((values == 0).mean()) if channel else 0.0,
+        optimized=made[0] if made else None,
+        optimized_style=made[1] if made else "",
+    )
+
+
+def _mean_answers(recording: Recording, place: int) -> NDArray[np.float32]:
+    """Give what a channel answers on average over its map, to every image."""
+    for layer in recording.layers:
+        if place < layer.channels:
+            return recording.vectors(f"mean:{layer.name}")[:, place]
+        place -= layer.channels
+    raise IndexError(place)
+
+
+def _field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    whole = (0, 0, size[0], size[1])
+    for layer in recording.layers:
+        if place < layer.channels:
+            if layer.field is None or at < 0:
+                return whole
+            return layer.field.at(*divmod(int(at), layer.columns), size)
+        place -= layer.channels
+    return whole
+
+
+def selectivity(
+    answers: NDArray[np.floating[Any]], targets: NDArray[np.int64], classes: int, lowest: float
+) -> tuple[NDArray[np.float32], float | None, float | None, str]:
+    """Give the mean answer to every class, the class selectivity index, CCMAS, and why there are none.
+
+    Parameters
+    ----------
+    answers
+        What a unit answers to every image, (images,).
+    targets
+        The images' classes, -1 where there is none, (images,).
+    classes
+        How many classes there are.
+    lowest
+        The least that the unit answers anywhere; both measures want answers that are never below zero.
+
+    Examples
+    --------
+    >>> selectivity(np.array([3.0, 3.0, 1.0, 0.0]), np.array([0, 0, 1, 2]), 3, 0.0)[1:]
+    (0.714..., 0.714..., '')
+    """
+    judged = targets >= 0
+    count = np.bincount(targets[judged], minlength=classes)
+    total = np.bincount(targets[judged], answers[judged].astype(np.float64), minlength=classes)
+    means = np.divide(total, count, out=np.full(classes, np.nan), where=count > 0)
+    there = np.flatnonzero(count)
+    told = means.astype(np.float32)
+    if len(there) < 2:
+        return told, None, None, "it takes labelled images of at least two classes"
+    if lowest < 0:
+        return (
+            told,
+            None,
+            None,
+            f"the unit answers below zero (down to {lowest:.3g}), where a share of means has no sense",
+        )
+    best = there[np.argmax(means[there])]
+    others = there[there != best]
+    if means[best] == 0:
+        return told, None, None, "the unit answers nothing to any of them"
+    by_class = float(means[others].mean())
+    by_image = float(total[others].sum() / count[others].sum())
+    index, ccmas = ((means[best] - other) / (means[best] + other) for other in (by_class, by_image))
+    return told, float(index), float(ccmas), ""

@@ -1,0 +1,371 @@
+"""A map of a set of images: near each other on it is what the network answers alike."""
+
+from __future__ import annotations
+
+import colorsys
+import io
+import math
+import textwrap
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.results.atlas import Atlas
+from iconoscope.results.figure import as_text
+from iconoscope.results.pictures import colour, to_png
+from iconoscope.results.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["ImageMap", "class_colours"]
+
+_SIDE = 4096  # pixels of a large picture
+_RASTER = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+# Okabe and Ito 2008, then more in the same spirit; beyond these, hues in equal steps.
+_COLOURS = (
+    (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233), (190, 180, 20),
+    (120, 80, 200), (140, 86, 60), (120, 120, 120), (220, 60, 90), (60, 150, 60),
+)  # fmt: skip
+
+
+def class_colours(count: int) -> list[tuple[int, int, int]]:
+    """Give as many colours as there are classes, 0..255.
+
+    >>> class_colours(2), len(set(class_colours(1000))) > 900
+    ([(0, 114, 178), (230, 159, 0)], True)
+    """
+    if count <= len(_COLOURS):
+        return list(_COLOURS[:count])
+    # Neighbours in the list are far apart on the circle, and differ in how light they are.
+    made = [
+        colorsys.hls_to_rgb((place * 0.618034) % 1, 0.38 + 0.14 * (place % 3), 0.55 + 0.1 * (place % 4))
+        for place in range(count)
+    ]
+    return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in made]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ImageMap(Result):
+    """A set of images on the plane: n of them.
+
+    Attributes
+    ----------
+    points : ndarray of float32, (n, 2)
+        Where each image is, across and down, in the method's own units.
+    ids : ndarray of str, (n,)
+        The images.
+    labels : ndarray of str, (n,)
+        Their labels; empty where there is none.
+    targets, predictions : ndarray of int64, (n,)
+        Which of the classes the label is, -1 where it is none, and which the network answers.
+    classes : tuple of str
+        The network's classes.
+    method, vectors, metric : str
+        How the map was made, of which vectors, and what near means.
+    neighbours : ndarray of int32, (n, k)
+        The images whose vectors are nearest to each image's, the nearest first.
+    trustworthiness : float
+        Whether neighbours on the map are neighbours in truth (Venna and Kaski 2001), 0..1.
+    trusted_k : int
+        How many neighbours that was asked of.
+    same_class_vectors, same_class_map : float or None
+        The share of these many nearest that have an image's own label: of the vectors, and on the map.
+    atlas, atlas_ends : ndarray of uint8 and int64
+        Thumbnails: JPEG pages one after another, and where each ends.
+    side : int
+        Side of a thumbnail, pixels.
+    cells : ndarray of int64, (n, 2), or None
+        Row and column of each image: on the full grid that it was moved to, or its cell of a self-organising map.
+    shape : tuple of int or None
+        Rows and columns of the grid, or of the self-organising map.
+    topology : str
+        Of a self-organising map: rectangular or hexagonal; otherwise empty.
+    u_matrix : ndarray of float32, (rows, columns), or None
+        How far each cell of a self-organising map is from its neighbours.
+    best : ndarray of int64, (rows, columns), or None
+        The image that each such cell stands for best, -1 where it has none.
+    quantisation_error, topographic_error : float or None
+        The mean distance of an image to its cell, and the share of images whose two nearest cells are not neighbours.
+    """
+
+    kind: ClassVar[str] = "image_map"
+
+    points: NDArray[np.float32]
+    ids: NDArray[np.str_]
+    labels: NDArray[np.str_]
+    targets: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    classes: tuple[str, ...]
+    method: str
+    vectors: str
+    metric: str
+    neighbours: NDArray[np.int32]
+    trustworthiness: float
+    trusted_k: int
+    same_class_vectors: float | None
+    same_class_map: float | None
+    atlas: NDArray[np.uint8]
+    atlas_ends: NDArray[np.int64]
+    side: int
+    cells: NDArray[np.int64] | None = None
+    shape: tuple[int, int] | None = None
+    topology: str = ""
+    u_matrix: NDArray[np.float32] | None = None
+    best: NDArray[np.int64] | None = None
+    quantisation_error: float | None = None
+    topographic_error: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def summary(self) -> str:
+        """Say in a sentence what is on the map, and how far it can be trusted."""
+        name = {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}
+        text = (
+            f"{len(self):,} images by {name.get(self.method, self.method)} of {self.vectors}: trustworthiness "
+            f"{self.trustworthiness:.3f} at {self.trusted_k}"
+        )
+        if self.same_class_map is not None and self.same_class_vectors is not None:
+            text += (
+                f"; of an image's {self.trusted_k} nearest {self.same_class_map:.0%} on the map have its label, "
+                f"{self.same_class_vectors:.0%} of the vectors"
+            )
+        if self.quantisation_error is not None and self.topographic_error is not None and self.shape is not None:
+            text += (
+                f"; {self.shape[0]}x{self.shape[1]} {self.topology} cells, quantisation error "
+                f"{self.quantisation_error:.3g}, topographic error {self.topographic_error:.3f}"
+            )
+        return f"{text}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the question, the quality, and every image with its place."""
+        return {
+            "kind": self.kind,
+            "key": self.question.key,
+            "question": self.question.to_json(),
+            "method": self.method,
+            "vectors": self.vectors,
+            "metric": self.metric,
+            "trustworthiness": self.trustworthiness,
+            "trusted_k": self.trusted_k,
+            "same_class_vectors": self.same_class_vectors,
+            "same_class_map": self.same_class_map,
+            "quantisation_error": self.quantisation_error,
+            "topographic_error": self.topographic_error,
+            "shape": None if self.shape is None else list(self.shape),
+            "images": [
+                {"id": identity, "label": label or None, "prediction": self.classes[answer], "x": x, "y": y}
+                for identity, label, answer, (x, y) in zip(
+                    self.ids.tolist(),
+                    self.labels.tolist(),
+                    self.predictions.tolist(),
+                    np.round(self.points.astype(np.float64), 4).tolist(),
+                    strict=True,
+                )
+            ],
+        }
+
+    @property
+    def pages(self) -> tuple[bytes, ...]:
+        """The pages of thumbnails, JPEG files, as `iconoscope.results.atlas.Atlas` lays them out."""
+        return self._atlas.pages
+
+    @property
+    def _atlas(self) -> Atlas:
+        return Atlas.unpacked(self.atlas, self.atlas_ends, side=self.side, count=len(self))
+
+    @cached_property
+    def _thumbnails(self) -> NDArray[np.uint8]:
+        return self._atlas.decoded()
+
+    def thumbnail(self, place: int) -> NDArray[np.uint8]:
+        """Give the thumbnail of an image, (side, side, 3)."""
+        return self._thumbnails[place]
+
+    @cached_property
+    def drawn(self) -> tuple[NDArray[np.uint8], int]:
+        """The large picture, (height, width, 3), and how many of the images are on it."""
+        if self.best is not None and self.u_matrix is not None:
+            return self._sheet(self.best, self.u_matrix)
+        if self.cells is not None and self.shape is not None:
+            return self._grid(self.cells, self.shape)
+        return self._scattered()
+
+    def _inks(self) -> NDArray[np.uint8]:
+        """Give the colour of every image: that of its label or, where there is none, of the network's answer."""
+        colours = np.array(class_colours(len(self.classes)), np.uint8)
+        known = np.where(self.targets >= 0, self.targets, self.predictions)
+        return colours[known]
+
+    def _scattered(self) -> tuple[NDArray[np.uint8], int]:
+        """Draw every thumbnail at its place, and leave out those that would hide others."""
+        step = self.side + 6
+        low, high = self.points.min(0), self.points.max(0)
+        scale = (_SIDE - step - 8) / max(float((high - low).max()), 1e-12)
+        places = ((self.points - low) * scale).round().astype(np.int64) + 4
+        width, height = (places.max(0) + step + 4).tolist()
+        picture = np.full((height, width, 3), 255, np.uint8)
+        taken = np.zeros((height, width), np.bool_)
+        inks = self._inks()
+        shown = 0
+        # In an order at random, so that no class goes over the others.
+        for place in np.random.default_rng(0).permutation(len(self)).tolist():
+            left, top = places[place].tolist()
+            if taken[top : top + step : step - 1, left : left + step : step - 1].any():
+                continue
+            middle = taken[top + step // 2, left : left + step].any() or taken[top : top + step, left + step // 2].any()
+            if middle:
+                continue
+            taken[top : top + step, left : left + step] = True
+            self._framed(picture, place, top, left, inks)
+            shown += 1
+        return picture, shown
+
+    def _framed(self, picture: NDArray[np.uint8], place: int, top: int, left: int, inks: NDArray[np.uint8]) -> None:
+        """Draw a thumbnail with a frame of three pixels in its colour."""
+        step = self.side + 6
+        picture[top : top + step, left : left + step] = inks[place]
+        picture[top + 3 : top + 3 + self.side, left + 3 : left + 3 + self.side] = self._thumbnails[place]
+
+    def _grid(self, cells: NDArray[np.int64], shape: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
+        step = self.side + 6
+        picture = np.full((shape[0] * step, shape[1] * step, 3), 255, np.uint8)
+        inks = self._inks()
+        for place, (row, column) in enumerate(cells.tolist()):
+            self._framed(picture, place, row * step, column * step, inks)
+        return picture, len(self)
+
+    def _sheet(self, best: NDArray[np.int64], ridges: NDArray[np.float32]) -> tuple[NDArray[np.uint8], int]:
+        """Draw the best image of every cell on ground as dark as the cell is far from its neighbours."""
+        side = max(32, min(max(64, self.side), round(_SIDE / (max(best.shape) + 1) / 1.3)))
+        step = round(1.3 * side)
+        down = round(step * math.sqrt(3) / 2) if self.topology == "hexagonal" else step
+        rows, columns = best.shape
+        extra = step // 2 if self.topology == "hexagonal" else 0
+        picture = np.full((rows * down + step - down, columns * step + extra, 3), 255, np.uint8)
+        low, high = np.percentile(ridges, [2, 98])
+        ground = colour(ridges, low=float(low), high=float(high), table="Greys")
+        for row in range(rows):
+            for column in range(columns):
+                top, left = row * down, column * step + (extra if row % 2 else 0)
+                picture[top : top + down, left : left + step] = ground[row, column]
+                if best[row, column] >= 0:
+                    margin, above = (step - side) // 2, (down - side) // 2
+                    picture[top + above : top + above + side, left + margin : left + margin + side] = _resized(
+                        self._thumbnails[best[row, column]], side
+                    )
+        return picture, int((best >= 0).sum())
+
+    def caption(self) -> str:
+        """Say what the large picture shows."""
+        _, shown = self.drawn
+        if self.best is not None:
+            what = "the best image of each cell; the darker the ground, the farther a cell is from its neighbours"
+        elif self.cells is not None:
+            what = "moved to the nearest free place of a full grid"
+        elif shown < len(self):
+            what = "those that would overlap are left out"
+        else:
+            what = "each at its place"
+        return f"Showing {shown:,} of {len(self):,} images, {what}."
+
+    def pictures(self) -> dict[str, bytes]:
+        """Give the large picture."""
+        return {"picture.png": to_png(self.drawn[0])}
+
+    def _figure(self, form: str) -> bytes:
+        """Encode the large picture as it is, with its captions under it; a PDF or an SVG is drawn by matplotlib."""
+        from PIL import Image
+
+        if form not in _RASTER:
+            return super()._figure(form)
+        buffer = io.BytesIO()
+        Image.fromarray(self._captioned()).save(buffer, _RASTER[form])
+        return buffer.getvalue()
+
+    def _captioned(self) -> NDArray[np.uint8]:
+        from PIL import Image, ImageDraw, ImageFont
+
+        picture, _ = self.drawn
+        if picture.shape[1] < 800:  # few images, or a narrow map: the caption wants some room
+            picture = np.pad(picture, ((0, 0), (0, 800 - picture.shape[1]), (0, 0)), constant_values=255)
+        size = max(13, picture.shape[1] // 110)
+        font = ImageFont.load_default(size)
+        legend = [] if self.best is not None else self._legend()
+        told = (self.summary(), f"{self.question.network}, {self.question.subject}. {self.caption()}")
+        letters = int((picture.shape[1] - 2 * size) / font.getlength("abcdefghij klmnopqrs") * 20)
+        lines = [line for text in told for line in textwrap.wrap(text, letters)]
+        canvas = Image.new("RGB", (picture.shape[1], round((len(lines) + bool(legend)) * 1.5 * size + size)), "white")
+        drawing = ImageDraw.Draw(canvas)
+        for place, line in enumerate(lines):
+            drawing.text((size, size * (0.5 + 1.5 * place)), line, "black", font=font)
+        across = float(size)
+        for name, ink in legend:
+            wide = drawing.textlength(name, font=font) + 2.6 * size
+            if across + wide > canvas.width - 2 * size:
+                drawing.text((across, size * (0.5 + 1.5 * len(lines))), "…", "black", font=font)
+                break
+            top = size * (0.6 + 1.5 * len(lines))
+            drawing.rectangle((across, top, across + size, top + size), fill=ink)
+            drawing.text((across + 1.4 * size, top - 0.1 * size), name, "black", font=font)
+            across += wide
+        return np.concatenate([picture, np.asarray(canvas)])
+
+    def _legend(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """Give the classes that are on the map and their colours."""
+        there = set(np.where(self.targets >= 0, self.targets, self.predictions).tolist())
+        colours = class_colours(len(self.classes))
+        return [(name, colours[place]) for place, name in enumerate(self.classes) if place in there]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the large picture and, of a self-organising map, its U-matrix; on `ax` the picture alone.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Of the picture; ``.figure`` is the whole.
+        """
+        return self._shown() if ax is None else self._picture(ax)
+
+    def _picture(self, axes: Axes) -> Axes:
+        axes.imshow(self.drawn[0], interpolation="antialiased")
+        axes.set_title(as_text(self.caption()), fontsize=8)
+        axes.set_axis_off()
+        return axes
+
+    @property
+    def _extent(self) -> tuple[float, float]:
+        return (15.0, 8.5) if self.u_matrix is not None else (9.0, 9.5)
+
+    def _on(self, figure: Figure) -> Axes:
+        from matplotlib.patches import Patch
+
+        figure.suptitle(as_text(f"{self.question.network}: {self.summary()}"), fontsize=8, wrap=True)
+        if self.u_matrix is not None:
+            left, right = figure.subplots(1, 2, width_ratios=(1, 0.8))
+            shown = right.imshow(self.u_matrix, cmap="Greys")
+            figure.colorbar(shown, ax=right, fraction=0.046, pad=0.03).set_label(
+                "mean distance of a cell to its neighbours", fontsize=8
+            )
+            right.set_title("U-matrix", fontsize=8)
+            right.set_xticks([])
+            right.set_yticks([])
+            return self._picture(left)
+        axes = figure.subplots()
+        legend = self._legend()[:20]
+        handles = [Patch(color="#" + bytes(ink).hex(), label=as_text(name)) for name, ink in legend]
+        figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7, frameon=False)
+        return self._picture(axes)
+
+
+def _resized(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if picture.shape[0] == side:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS))
