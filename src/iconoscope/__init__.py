@@ -42,6 +42,7 @@ _HOME = {
     "Scales": "iconoscope.results",
     "Store": "iconoscope.results",
     "Unit": "iconoscope.subject.unit",
+    "UnitSearch": "iconoscope.results",
     "Visualization": "iconoscope.results",
     "agree": "iconoscope.occlusion",
     "compare_styles": "iconoscope.optimization",
@@ -54,6 +55,7 @@ _HOME = {
     "dream": "iconoscope.optimization",
     "errors": "iconoscope.errors",
     "exchange": "iconoscope.occlusion",
+    "find_units": "iconoscope.exemplars",
     "fit_prior": "iconoscope.priors",
     "interpolate": "iconoscope.optimization",
     "layers": "iconoscope.subject.network",
@@ -89,11 +91,11 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "occlude", "occlude_each", "occlude_scales", "refine", "agree", "mean_map", "curves", "exchange", "look", "looks_at_object",
     "optimize", "compare_styles", "dream", "unit", "direction", "region", "interpolate", "Objective",
     "fit_prior", "decoder_prior", "diffusion_prior", "load_prior", "save_prior", "Prior",
-    "record", "load_recording", "top_images", "map_images", "place_images",
+    "record", "load_recording", "top_images", "map_images", "place_images", "find_units",
     "report", "map_page",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
     "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "Visualization",
-    "Recording", "Exemplars", "ImageMap",
+    "Recording", "Exemplars", "ImageMap", "UnitSearch",
     "CONDITIONS",
     "Question",
     "Store", "load_result",
@@ -104,7 +106,7 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
-    from iconoscope.exemplars import load_recording, map_images, place_images, record, top_images
+    from iconoscope.exemplars import find_units, load_recording, map_images, place_images, record, top_images
     from iconoscope.occlusion import (
         agree,
         curves,
@@ -135,6 +137,7 @@ if TYPE_CHECKING:
         Result,
         Scales,
         Store,
+        UnitSearch,
         Visualization,
         load_result,
     )

@@ -1,8 +1,9 @@
 """Exemplars: what every unit answers to every image of a set, and what those images tell."""
 
+from iconoscope.exemplars.find import find_units
 from iconoscope.exemplars.map import map_images, place_images
 from iconoscope.exemplars.opening import load_recording
 from iconoscope.exemplars.record import record
 from iconoscope.exemplars.top import top_images
 
-__all__ = ["load_recording", "map_images", "place_images", "record", "top_images"]
+__all__ = ["find_units", "load_recording", "map_images", "place_images", "record", "top_images"]

@@ -16,7 +16,7 @@ from iconoscope.results.record import is_record, read_question, read_record
 from iconoscope.results.recording import Recording
 from iconoscope.results.visualization import rgb
 
-__all__ = ["derived", "made_picture", "selectivity", "top_images"]
+__all__ = ["derived", "made_picture", "receptive_field", "selectivity", "top_images"]
 
 _BINS = 40
 
@@ -162,7 +162,7 @@ def _exemplars(
         ranks=np.concatenate([np.arange(k), ranks, count - 1 - np.array(kept, np.int64)]),
         values=values[rows],
         pictures_shown=shown,
-        fields=np.array([_field(recording, place, at, shown.shape[1:3]) for at in positions], np.int64).reshape(-1, 4),
+        fields=np.array([receptive_field(recording, place, int(at), shown.shape[1:3]) for at in positions], np.int64).reshape(-1, 4),
         crop=crop,
         images=count,
         ranked=min(recording.k, count),
@@ -189,13 +189,14 @@ def _mean_answers(recording: Recording, place: int) -> NDArray[np.float32]:
     raise IndexError(place)
 
 
-def _field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def receptive_field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Give what a unit sees at a position of its map: top, left, bottom, right of an image of that size; all if none is known."""
     whole = (0, 0, size[0], size[1])
     for layer in recording.layers:
         if place < layer.channels:
             if layer.field is None or at < 0:
                 return whole
-            return layer.field.at(*divmod(int(at), layer.columns), size)
+            return layer.field.at(*divmod(at, layer.columns), size)
         place -= layer.channels
     return whole
 

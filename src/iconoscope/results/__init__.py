@@ -13,6 +13,7 @@ from iconoscope.results.recording import Recording
 from iconoscope.results.result import Result
 from iconoscope.results.scales import Scales
 from iconoscope.results.store import KINDS, Store, load_result
+from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
 from iconoscope.results.visualization import Visualization
 
@@ -36,6 +37,7 @@ __all__ = [
     "Result",
     "Scales",
     "Store",
+    "UnitSearch",
     "Verdict",
     "Visualization",
     "load_result",

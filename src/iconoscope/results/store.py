@@ -24,6 +24,7 @@ from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.record import FORMAT, is_record, read_record, write_record, writing_to
 from iconoscope.results.result import Result
+from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
 
 __all__ = ["KINDS", "Store", "load_result"]
@@ -31,7 +32,7 @@ __all__ = ["KINDS", "Store", "load_result"]
 R = TypeVar("R", bound=Result)
 
 KINDS: dict[str, type[Result]] = {
-    kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look, Visualization, Exemplars, ImageMap)
+    kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look, Visualization, Exemplars, ImageMap, UnitSearch)
 }
 
 _MARK = "store.json"

@@ -1,0 +1,158 @@
+"""Does a unit answer some images more than others? Areas under curves for all units at once, and what chance would give."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["CORRECTIONS", "areas", "curve", "rank_test", "recalls"]
+
+CORRECTIONS = {
+    "max": "one false unit or more in `level` of all searches (permutation of the greatest, Westfall and Young 1993)",
+    "bh": "`level` of the units that are found are false (Benjamini and Hochberg 1995)",
+}
+_CHUNK = 32_000_000  # numbers that are held at once
+
+
+def _ranks(answers: NDArray[np.float32]) -> torch.Tensor:
+    """Give the ranks of the answers, (images, units), less their mean; equal answers share theirs."""
+    values, order = torch.from_numpy(np.ascontiguousarray(answers.T)).sort(1)
+    count = values.shape[1]
+    # Where a run of equal answers begins and ends: they get the middle of its places.
+    new = torch.ones_like(values, dtype=torch.bool)
+    new[:, 1:] = values[:, 1:] != values[:, :-1]
+    place = torch.arange(count).expand_as(values)
+    first = torch.where(new, place, 0).cummax(1).values
+    last = torch.ones_like(new)
+    last[:, :-1] = new[:, 1:]
+    end = torch.where(last, place, count - 1).flip(1).cummin(1).values.flip(1)
+    ranks = torch.empty_like(values).scatter_(1, order, (first + end).float() / 2)
+    return ranks.sub_((count - 1) / 2).T.contiguous()
+
+
+def areas(concept: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Give the area under every unit's curve: the chance that it answers one image of the concept more than another one.
+
+    Parameters
+    ----------
+    concept, others
+        What the units answer, (images, units).
+
+    Returns
+    -------
+    ndarray of float64, (units,)
+        1 where every image of the concept is answered more than all others, 0.5 by chance; equal answers count half.
+
+    Examples
+    --------
+    >>> areas(np.float32([[3, 0], [2, 0]]), np.float32([[1, 0], [2, 0]]))
+    array([0.875, 0.5  ])
+    """
+    ranks = _ranks(np.concatenate([concept, others]))
+    total = ranks[: len(concept)].sum(0, dtype=torch.float64).numpy()
+    return 0.5 + total / (len(concept) * len(others))
+
+
+def rank_test(
+    concept: NDArray[np.float32],
+    others: NDArray[np.float32],
+    *,
+    correction: str = "max",
+    permutations: int = 999,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Hold every unit against labels that were shuffled: all of them at once, as one product of matrices.
+
+    Units are compared by their rank sums over what those vary by when labels are shuffled, so that a unit with many equal
+    answers counts no more than another.
+
+    Parameters
+    ----------
+    concept, others
+        What the units answer, (images, units).
+    correction
+        A key of `CORRECTIONS`.
+    permutations
+        How many times labels are shuffled.
+    seed
+        Seed of the shuffling.
+
+    Returns
+    -------
+    ndarray of float64, (units,)
+        P-values. By ``max`` the share of shuffled searches in which any unit stands out as much; by ``bh`` the least share of
+        false units among those that are found if this one is.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    >>> noise[:20, 1] += 3
+    >>> float(rank_test(noise[:20], noise[20:])[1])
+    0.001
+    """
+    answers = np.concatenate([concept, others])
+    count, examples = len(answers), len(concept)
+    ranks = _ranks(answers)
+    spread = ranks.double().square().sum(0) * examples * (count - examples) / (count * max(1, count - 1))
+    # Scaled first: the sums are then of the order of one, where single precision has its most digits.
+    scaled = torch.where(spread > 0, ranks / spread.clamp(min=1e-30).sqrt(), 0.0).float()
+    observed = scaled[:examples].sum(0)
+    generator = torch.Generator().manual_seed(seed)
+    beaten = torch.zeros(len(observed), dtype=torch.int64)
+    pooled: list[torch.Tensor] = []
+    step = max(1, _CHUNK // max(count, len(observed)))
+    for first in range(0, permutations, step):
+        here = min(step, permutations - first)
+        chosen = torch.rand(here, count, generator=generator).topk(examples, 1).indices
+        labels = torch.zeros(here, count).scatter_(1, chosen, 1.0)
+        shuffled = labels @ scaled
+        if correction == "max":
+            beaten += (shuffled.max(1).values[:, None] >= observed - 1e-6).sum(0)
+        else:
+            pooled.append(shuffled.flatten())
+    if correction == "max":
+        return (beaten.numpy() + 1) / (permutations + 1)
+    chance = torch.cat(pooled).sort().values
+    above = len(chance) - torch.searchsorted(chance, observed - 1e-6)
+    single = (above.double().numpy() + 1) / (len(chance) + 1)
+    return _stepped(single)
+
+
+def _stepped(p_value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjust p-values after Benjamini and Hochberg.
+
+    >>> _stepped(np.array([0.01, 0.5, 0.02])).round(3).tolist()
+    [0.03, 0.5, 0.03]
+    """
+    order = np.argsort(p_value)
+    scaled = p_value[order] * len(p_value) / np.arange(1, len(p_value) + 1)
+    adjusted = np.empty_like(p_value)
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
+    return adjusted
+
+
+def recalls(concept: NDArray[np.float32], others: NDArray[np.float32], share: float = 0.01) -> NDArray[np.float64]:
+    """Give the share of the concept's images that every unit answers more than all but `share` of the others, (units,).
+
+    >>> recalls(np.float32([[9], [5], [1]]), np.arange(8, dtype=np.float32)[:, None])
+    array([0.33333333])
+    """
+    place = int(share * len(others))
+    threshold = -np.partition(-others, place, axis=0)[place]
+    return (concept > threshold).mean(0)
+
+
+def curve(concept: NDArray[np.float32], others: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give one unit's curve: the share of the concept's images over a threshold, where `at` of the others are over it.
+
+    >>> curve(np.float32([3, 1]), np.float32([2, 0]), np.array([0, 0.5, 1])).tolist()
+    [0.5, 1.0, 1.0]
+    """
+    thresholds = np.unique(np.concatenate([concept, others]))[::-1]
+    hits = 1 - np.searchsorted(np.sort(concept), thresholds, "left") / len(concept)
+    alarms = 1 - np.searchsorted(np.sort(others), thresholds, "left") / len(others)
+    # Of several with as many others over it, the last: the curve goes up before it goes right.
+    alarms, hits = np.concatenate([[0.0], alarms]), np.concatenate([[0.0], hits])
+    last = np.append(alarms[1:] != alarms[:-1], True)
+    return np.interp(at, alarms[last], hits[last])

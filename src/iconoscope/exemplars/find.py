@@ -1,0 +1,321 @@
+"""The question: which units answer a concept, and nothing else? After Quian Quiroga et al. 2005."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import ImagesError, QuestionError, nearest, shortened
+from iconoscope.exemplars.areas import CORRECTIONS, areas, curve, rank_test, recalls
+from iconoscope.exemplars.opening import load_recording, recorded_pictures
+from iconoscope.exemplars.top import derived, made_picture, receptive_field
+from iconoscope.results import Question, Store, UnitSearch
+from iconoscope.results.recording import INDEX, Recording
+from iconoscope.subject.images import Images, load_images
+
+__all__ = ["find_units"]
+
+_FEWEST = 8  # examples from which half is held out
+_SHOWN = 6  # units that are shown
+_STRIP = 8  # images of a kind that are shown of each
+_CONCEPT = 12  # images of the concept that are shown of each
+_POINTS = 201  # of a curve
+_LARGEST = 128  # pixels of an image that is kept to be shown
+
+
+def find_units(
+    recording: Recording | str | Path,
+    concept: Any,
+    others: Any = None,
+    *,
+    correction: str = "max",
+    level: float = 0.05,
+    permutations: int = 999,
+    seed: int = 0,
+    store: Store | str | Path | None = None,
+) -> UnitSearch:
+    """Find the units that answer the images of a concept and nothing else: the "Jennifer Aniston neuron".
+
+    Every unit's answers are held against a falling threshold: which share of the concept's images is over it, where which
+    share of the others is? The area under that curve is held against shuffled labels, for all units at once and corrected
+    for there being many. One half of the images decides, the other half tells how good the units are.
+
+    Parameters
+    ----------
+    recording
+        What `record` gave, or where it is.
+    concept
+        A label; or a folder of images that were recorded, by their ids; a list of ids or a .txt file with one on each line; in
+        Python also images, or bools, one for each recorded image; or another recording by the same network, or its store.
+    others
+        What it is held against, likewise; all other recorded images by default.
+    correction
+        max: in `level` of all searches for a concept that means nothing a unit is found. bh: `level` of the units that are
+        found are false (Benjamini and Hochberg 1995).
+    level
+        Up to which corrected p-value a unit qualifies, over 0 and under 1.
+    permutations
+        How many times labels are shuffled.
+    seed
+        Seed of the halves and of the shuffling.
+    store
+        Folder where the answer is looked for first, and kept.
+
+    Returns
+    -------
+    UnitSearch
+        Its ``found`` is empty where no unit qualifies. Channels are searched; logits are what they are compared with.
+
+    Raises
+    ------
+    QuestionError
+        If there is no such label, or a setting is out of range.
+    ImagesError
+        If the images of the concept were not recorded, or there are fewer than two of either kind.
+
+    Examples
+    --------
+    >>> import tempfile, iconoscope as ico
+    >>> network = ico.load_network("cars-honest", device="cpu")
+    >>> images = ico.demo_images(80, backgrounds="neutral", seed=3)
+    >>> recording = ico.record(network, images, store=tempfile.mkdtemp() + "/run")
+    >>> search = ico.find_units(recording, "lynx")
+    >>> len(search.found) > 0, bool(search.auc_held_out[0] > 0.8)
+    (True, True)
+    """
+    if correction not in CORRECTIONS:
+        raise QuestionError(f"correction={correction!r} is not a choice.", hint=nearest(str(correction), CORRECTIONS))
+    if not 0 < level < 1 or permutations < 1:
+        raise QuestionError(f"level={level} must be over 0 and under 1, and permutations={permutations} at least 1.")
+    recording = load_recording(recording)
+    wanted = _side(recording, concept)
+    against = _rest(recording, wanted) if others is None else _side(recording, others)
+    if wanted.recording is against.recording and (both := np.intersect1d(wanted.rows, against.rows)).size:
+        raise ImagesError(
+            f"{len(both)} images are of the concept and of the others, for example {recording.ids[int(both[0])]}."
+        )
+    for side, what in ((wanted, "the concept"), (against, "the others")):
+        if len(side.rows) < 2:
+            raise ImagesError(f"{len(side.rows)} images are too few for {what}.", hint="Give two or more; 20 are better.")
+    question = derived(
+        recording,
+        "find",
+        concept=wanted.digest,
+        others=against.digest,
+        correction=correction,
+        level=float(level),
+        permutations=permutations,
+        seed=seed,
+    )
+
+    def ask() -> UnitSearch:
+        return _search(recording, wanted, against, question)
+
+    return ask() if store is None else Store.at(store).answer(question, UnitSearch, ask)
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Some images of a recording, and what they are."""
+
+    recording: Recording
+    rows: NDArray[np.int64]
+    told: str
+
+    @property
+    def digest(self) -> str:
+        sha = hashlib.sha256(self.recording.question.key.encode())
+        sha.update(self.rows.astype("<i8").tobytes())
+        return f"{self.told} {sha.hexdigest()[:16]}"
+
+
+def _side(recording: Recording, given: Any) -> _Side:
+    if isinstance(given, Recording):
+        return _other(recording, given)
+    if isinstance(given, str):
+        rows = np.flatnonzero(np.array([label == given for label in recording.labels]))
+        if len(rows):
+            return _Side(recording, rows, given)
+    if isinstance(given, str | Path):
+        return _named(recording, str(given))
+    if isinstance(given, Images):
+        return _listed(recording, given.ids, given.source)
+    values = np.asarray(given)
+    if values.dtype == np.bool_:
+        if values.shape != (len(recording),):
+            raise QuestionError(f"{values.shape} bools do not fit {len(recording)} recorded images.")
+        return _Side(recording, np.flatnonzero(values), "some images")
+    if values.dtype.kind != "U":
+        raise QuestionError(
+            f"{shortened([repr(given)])} is not a concept.", hint="Give a label, ids, images, bools, or a recording."
+        )
+    return _listed(recording, values.tolist(), "a list")
+
+
+def _named(recording: Recording, given: str) -> _Side:
+    path = Path(given).expanduser()
+    if path.suffix == ".txt" and path.is_file():
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return _listed(recording, [line.strip() for line in lines if line.strip()], path.name)
+    if path.is_dir() and ((path / INDEX).is_file() or (path / "record").is_dir()):
+        return _other(recording, load_recording(path))
+    if path.exists():
+        return _listed(recording, load_images(path).ids, str(path))
+    labels = sorted({label for label in recording.labels if label is not None})
+    raise QuestionError(
+        f"No recorded image has the label {given!r}, and there is no such folder or file.",
+        hint=nearest(given, labels) if labels else "The images were recorded without labels: give a folder or ids.",
+    )
+
+
+def _listed(recording: Recording, ids: Any, told: str) -> _Side:
+    """Find images by their ids; those of a folder within what was recorded have the shorter paths of that folder."""
+    place = {identity: row for row, identity in enumerate(recording.ids)}
+    rows = [place.get(identity) for identity in ids]
+    if any(row is None for row in rows):
+        folder = Path(told).name
+        rows = [row if row is not None else place.get(f"{folder}/{one}") for one, row in zip(ids, rows, strict=True)]
+    missing = [identity for identity, row in zip(ids, rows, strict=True) if row is None]
+    if missing:
+        raise ImagesError(
+            f"{len(missing)} of {len(rows)} images from {told} were not recorded: {shortened(missing, most=3)}.",
+            hint="Record them in a store of their own by the same network, and give that store as the concept.",
+        )
+    found = np.unique(np.array([row for row in rows if row is not None], np.int64))
+    return _Side(recording, found, told)
+
+
+def _other(recording: Recording, given: Recording) -> _Side:
+    if given.question.weights != recording.question.weights or given.units != recording.units:
+        raise QuestionError(
+            f"{given.folder} holds answers of other units: they cannot be compared.",
+            hint="Record both with the same network and the same layers.",
+        )
+    return _Side(given, np.arange(len(given)), given.source)
+
+
+def _rest(recording: Recording, wanted: _Side) -> _Side:
+    rows = np.arange(len(recording))
+    if wanted.recording is recording:
+        rows = np.setdiff1d(rows, wanted.rows)
+    return _Side(recording, rows, "all others")
+
+
+def _search(recording: Recording, wanted: _Side, against: _Side, question: Question) -> UnitSearch:
+    settings = question.settings
+    channels = len(recording.units) - len(recording.classes)
+    concept, others = (np.asarray(side.recording.responses[side.rows]) for side in (wanted, against))
+    rng = np.random.default_rng(settings["seed"])
+    held = len(concept) // 2 if min(len(concept), len(others)) >= _FEWEST else 0
+    mixed = [rng.permutation(len(side)) for side in (concept, others)]
+    apart = (held, len(others) // 2 if held else 0)
+    kept, tested = ([order[:count] for order, count in zip(mixed, apart, strict=True)], [
+        order[count:] for order, count in zip(mixed, apart, strict=True)
+    ])  # fmt: skip
+    examples = concept[tested[0], :channels], others[tested[1], :channels]
+    p_value = rank_test(
+        *examples,
+        correction=settings["correction"],
+        permutations=settings["permutations"],
+        seed=settings["seed"],
+    )
+    auc = areas(*examples)
+    measured = (concept[kept[0]], others[kept[1]]) if held else (concept[tested[0]], others[tested[1]])
+    area, recall = areas(*measured), recalls(*measured)
+    order = np.lexsort((-area[:channels], p_value > settings["level"]))
+    logit = channels + _own_class(wanted)
+    at = np.linspace(0, 1, _POINTS)
+    shown = order[:_SHOWN]
+    return UnitSearch(
+        question=question,
+        concept=wanted.told,
+        others=against.told,
+        examples=len(concept),
+        against=len(others),
+        held_out=held,
+        units=np.array(recording.units[:channels])[order],
+        auc=auc[order],
+        auc_held_out=area[order] if held else np.full(channels, np.nan),
+        recall=recall[order],
+        p_value=p_value[order],
+        correction=settings["correction"],
+        level=settings["level"],
+        permutations=settings["permutations"],
+        logit=recording.units[logit],
+        logit_auc=float(area[logit]),
+        logit_recall=float(recall[logit]),
+        curves=np.stack([curve(measured[0][:, unit], measured[1][:, unit], at) for unit in shown]),
+        curve_at=at,
+        logit_curve=curve(measured[0][:, logit], measured[1][:, logit], at),
+        **_shown(recording, wanted, shown),
+    )
+
+
+def _own_class(wanted: _Side) -> int:
+    """Give the class of the concept: its label's or, if it has none, what the network takes most of its images for."""
+    targets = wanted.recording.targets[wanted.rows]
+    if len(set(targets.tolist())) == 1 and targets[0] >= 0:
+        return int(targets[0])
+    return int(np.bincount(wanted.recording.predictions[wanted.rows]).argmax())
+
+
+def _shown(recording: Recording, wanted: _Side, units: NDArray[np.int64]) -> dict[str, Any]:
+    """Gather what is shown of the first units: each picture once, however many of them answer it."""
+    row_of = np.full(int(recording.numbers.max()) + 1, -1, np.int64)
+    row_of[recording.numbers] = np.arange(len(recording))
+    tables = recording.rankings
+    k = min(_STRIP, recording.k, len(recording))
+    sides = {side: row_of[tables[f"{side}_row"][units, :k]] for side in ("most", "least")}
+    answers = wanted.recording.responses[wanted.rows][:, units]
+    steps = np.unique(np.linspace(0, len(answers) - 1, min(_CONCEPT, len(answers))).round().astype(np.int64))
+    examples = wanted.rows[np.argsort(-answers, axis=0, kind="stable")[steps].T]
+    # Pictures by recording and row; the concept's may be of another recording.
+    own = np.unique(np.concatenate([sides["most"].ravel(), sides["least"].ravel()]))
+    theirs = np.unique(examples)
+    pictures = [recorded_pictures(recording, own), recorded_pictures(wanted.recording, theirs)]
+    shrunk, scale = _shrunk(np.concatenate(pictures))
+    size = pictures[0].shape[1:3]
+    positions = tables["most_position"][units, :k]
+    fields = np.array(
+        [
+            [receptive_field(recording, int(unit), int(at), size) for at in line]
+            for unit, line in zip(units, positions, strict=True)
+        ]
+    )
+    made = [(place, made_picture(recording, recording.units[int(unit)], None)[0]) for place, unit in enumerate(units)]
+    there = [(place, found[0]) for place, found in made if found is not None]
+    alike = [(place, picture) for place, picture in there if picture.shape == there[0][1].shape]
+    return {
+        "pictures_shown": shrunk,
+        "picture_ids": np.array(
+            [recording.ids[row] for row in own] + [wanted.recording.ids[row] for row in theirs]
+        ),
+        "most": np.searchsorted(own, sides["most"]),
+        "least": np.searchsorted(own, sides["least"]),
+        "concept_shown": len(own) + np.searchsorted(theirs, examples),
+        "most_values": tables["most_value"][units, :k],
+        "least_values": tables["least_value"][units, :k],
+        "concept_values": np.stack(
+            [wanted.recording.responses[rows, unit] for rows, unit in zip(examples, units, strict=True)]
+        ),
+        "most_fields": np.round(fields * scale).astype(np.int64),
+        "optimized": np.stack([picture for _, picture in alike]) if alike else None,
+        "optimized_of": np.array([place for place, _ in alike], np.int64) if alike else None,
+    }  # fmt: skip
+
+
+def _shrunk(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """Make pictures small enough to be kept, and say by what they were multiplied."""
+    from PIL import Image
+
+    height, width = pictures.shape[1:3]
+    scale = min(1.0, _LARGEST / max(height, width))
+    if scale == 1:
+        return pictures, scale
+    size = (round(width * scale), round(height * scale))
+    return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.LANCZOS)) for each in pictures]), scale

@@ -1,0 +1,269 @@
+"""Units that answer a concept and nothing else: the search for the "Jennifer Aniston neuron"."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.pictures import framed
+from iconoscope.results.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["INVARIANT", "UnitSearch"]
+
+INVARIANT = 0.5
+"""From which recall at 1% false alarms a unit is called invariant: it answers half of the concept and next to nothing else."""
+_DRAWN = 6  # pictures of a kind in a row of the figure
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class UnitSearch(Result):
+    """How all units answer a concept's images and others, in order: the units that stand out first, by held-out area.
+
+    Attributes
+    ----------
+    concept, others : str
+        What was looked for, and what it was held against, in words.
+    examples, against : int
+        How many images of each there were.
+    held_out : int
+        How many of the concept's images were held out to measure on; 0 if there were too few.
+    units : ndarray of str, (units,)
+        The units.
+    auc : ndarray of float64, (units,)
+        Area under the curve on the examples that the test was made on: the chance that an image of the concept is answered
+        more than another one.
+    auc_held_out : ndarray of float64, (units,)
+        The same on images that were held out: selection does not flatter it. NaN if none were.
+    recall : ndarray of float64, (units,)
+        The share of the concept's held-out images that are answered more than all but 1% of the others: invariance.
+    p_value : ndarray of float64, (units,)
+        After correction for there being many units.
+    correction : str
+        max or bh.
+    level : float
+        Up to which p-value a unit is found.
+    permutations : int
+        How many times labels were shuffled.
+    logit : str
+        The logit of the concept's own class; of the class that its images are most often taken for, if it is none.
+    logit_auc, logit_recall : float
+        Its area and recall on the same held-out images.
+    curves : ndarray of float64, (shown, points)
+        Curves of the first units: the share of the concept over that of the others, both held out, as a threshold is lowered.
+    curve_at : ndarray of float64, (points,)
+        The share of the others at each point of a curve.
+    logit_curve : ndarray of float64, (points,)
+        The curve of the logit.
+    pictures_shown : ndarray of uint8, (pictures, height, width, 3)
+        The images that are shown, as the network saw them.
+    picture_ids : ndarray of str, (pictures,)
+        Their ids.
+    most, least, concept_shown : ndarray of int64, (shown, k)
+        For each of the first units: which pictures it answers most and least of all that were recorded, and the concept's
+        images in order of its answer at equal steps.
+    most_values, least_values, concept_values : ndarray of float32, (shown, k)
+        What it answers to them.
+    most_fields : ndarray of int64, (shown, k, 4)
+        What the maximum sees of those that are answered most: top, left, bottom, right.
+    optimized : ndarray of uint8, (n, height, width, 3), or None
+        Pictures that were made for some of these units.
+    optimized_of : ndarray of int64, (n,), or None
+        Which of them.
+    """
+
+    kind: ClassVar[str] = "unit_search"
+
+    concept: str
+    others: str
+    examples: int
+    against: int
+    held_out: int
+    units: NDArray[np.str_]
+    auc: NDArray[np.float64]
+    auc_held_out: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    correction: str
+    level: float
+    permutations: int
+    logit: str
+    logit_auc: float
+    logit_recall: float
+    curves: NDArray[np.float64]
+    curve_at: NDArray[np.float64]
+    logit_curve: NDArray[np.float64]
+    pictures_shown: NDArray[np.uint8]
+    picture_ids: NDArray[np.str_]
+    most: NDArray[np.int64]
+    least: NDArray[np.int64]
+    concept_shown: NDArray[np.int64]
+    most_values: NDArray[np.float32]
+    least_values: NDArray[np.float32]
+    concept_values: NDArray[np.float32]
+    most_fields: NDArray[np.int64]
+    optimized: NDArray[np.uint8] | None = None
+    optimized_of: NDArray[np.int64] | None = None
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """The units that answer the concept more than chance allows; the best first, none if none does."""
+        return tuple(self.units[self.p_value <= self.level].tolist())
+
+    @property
+    def invariant(self) -> tuple[str, ...]:
+        """Those of them that answer half of the concept's images, or more, and at most one in a hundred of the others."""
+        return tuple(self.units[(self.p_value <= self.level) & (self.recall >= INVARIANT)].tolist())
+
+    def _area(self, place: int) -> float:
+        return float(self.auc_held_out[place] if self.held_out else self.auc[place])
+
+    def summary(self) -> str:
+        """Say in a sentence or two whether a unit answers the concept and nothing else."""
+        told = f"{self.concept} ({self.examples:,} images) against {self.others} ({self.against:,})"
+        count = len(self.found)
+        if not count:
+            best = int(np.argmax(self.auc))
+            return (
+                f"{told}: no unit qualifies, none of {len(self.units):,} answers the concept more than chance allows. The "
+                f"best, {self.units[best]}, has an area of {self.auc[best]:.2f} on the examples (p {self.p_value[best]:.2g})."
+            )
+        firm = self.invariant
+        if firm:
+            names = ", ".join(firm[:3]) + (" and more" if len(firm) > 3 else "")
+            text = f"{told}: {len(firm)} unit{'s' * (len(firm) > 1)} answer{'s' * (len(firm) == 1)} it and little else: {names}"
+        else:
+            text = f"{told}: no unit answers it alone"
+        where = "held out" if self.held_out else "on the examples: too few to hold some out"
+        return (
+            f"{text}. {count:,} of {len(self.units):,} answer it more than chance allows. The best, {self.units[0]}, has an "
+            f"area of {self._area(0):.3f} {where}, and answers {self.recall[0]:.0%} of the concept where it answers 1% of the "
+            f"others; {self.logit} {self.logit_auc:.3f} and {self.logit_recall:.0%}."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the question, the answer, and the figures of every unit that qualifies, or of the ten best."""
+        shown = max(10, len(self.found))
+        return {
+            "kind": self.kind,
+            "key": self.question.key,
+            "question": self.question.to_json(),
+            "concept": self.concept,
+            "others": self.others,
+            "examples": self.examples,
+            "against": self.against,
+            "held_out": self.held_out,
+            "correction": self.correction,
+            "level": self.level,
+            "found": list(self.found),
+            "invariant": list(self.invariant),
+            "logit": {"unit": self.logit, "auc": self.logit_auc, "recall_at_1pct": self.logit_recall},
+            "units": [
+                {
+                    "unit": str(self.units[place]),
+                    "auc": float(self.auc[place]),
+                    "auc_held_out": None if math.isnan(self.auc_held_out[place]) else float(self.auc_held_out[place]),
+                    "recall_at_1pct": float(self.recall[place]),
+                    "p_value": float(self.p_value[place]),
+                }
+                for place in range(min(shown, len(self.units)))
+            ],
+        }
+
+    def told(self, place: int) -> str:
+        """Say the figures of a unit in a line."""
+        area = f"area {self._area(place):.3f}"
+        if self.held_out:
+            area += f" held out, {self.auc[place]:.3f} on the examples"
+        return f"{area}; recall at 1% {self.recall[place]:.0%}; p {self.p_value[place]:.2g}"
+
+    def picture_for(self, place: int) -> NDArray[np.uint8] | None:
+        """Give the picture that was made for one of the first units, if there is one."""
+        if self.optimized is None or self.optimized_of is None:
+            return None
+        there = np.flatnonzero(self.optimized_of == place)
+        return self.optimized[int(there[0])] if len(there) else None
+
+    def strip(self, kind: str, place: int) -> list[tuple[NDArray[np.uint8], str, float]]:
+        """Give pictures of one of the first units, with their ids and answers.
+
+        Parameters
+        ----------
+        kind
+            ``most``, ``least`` or ``concept``.
+        place
+            Which unit.
+        """
+        chosen, values = {
+            "most": (self.most, self.most_values),
+            "least": (self.least, self.least_values),
+            "concept": (self.concept_shown, self.concept_values),
+        }[kind]
+        found = []
+        for column, picture in enumerate(chosen[place].tolist()):
+            pixels = self.pictures_shown[picture]
+            if kind == "most":
+                pixels = framed(pixels, *self.most_fields[place, column].tolist())
+            found.append((pixels, str(self.picture_ids[picture]), float(values[place, column])))
+        return found
+
+    def pictures(self) -> dict[str, bytes]:
+        """Give the figure of the first units."""
+        return {"picture.png": self._figure("png")}
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the first units: curve, images answered most, the concept's images in order; on `ax` the curves alone.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Of the curves of the first unit; ``.figure`` is the whole.
+        """
+        return self._shown() if ax is None else self._curve(ax, 0)
+
+    @property
+    def _extent(self) -> tuple[float, float]:
+        return 13.5, 0.9 + 1.75 * len(self.curves)
+
+    def _on(self, figure: Figure) -> Axes:
+        count = len(self.curves)
+        figure.suptitle(as_text(f"{self.question.network}: {self.summary()}"), fontsize=8.5, wrap=True)
+        widths = (1.9, 1.1, *([1] * (2 * _DRAWN)))
+        panels = figure.subplots(count, len(widths), squeeze=False, width_ratios=widths)
+        for place, line in enumerate(panels):
+            self._curve(line[0], place)
+            made = self.picture_for(place)
+            if made is None:
+                line[1].set_axis_off()
+            else:
+                picture_axes(line[1], made, "made for it")
+            most, concept = self.strip("most", place), self.strip("concept", place)
+            step = max(1, len(concept) // _DRAWN)
+            cells = most[:_DRAWN] + concept[::step][:_DRAWN]
+            for axes in line[2:]:
+                axes.set_axis_off()
+            for number, (axes, (pixels, _, value)) in enumerate(zip(line[2:], cells, strict=False)):
+                axes.set_axis_on()
+                picture_axes(axes, pixels, f"{value:.3g}")
+                axes.title.set_fontsize(6.5)
+                if number in (0, min(len(most), _DRAWN)):
+                    axes.set_ylabel("answered most" if number == 0 else "the concept", fontsize=7)
+        return panels[0, 0]
+
+    def _curve(self, axes: Axes, place: int) -> Axes:
+        axes.plot(self.curve_at, self.logit_curve, color="#97a1ad", linewidth=1, linestyle="--", label=as_text(self.logit))
+        axes.plot(self.curve_at, self.curves[place], color="#1f6c9c", linewidth=1.6, label=as_text(str(self.units[place])))
+        axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.7)
+        axes.set_title(as_text(f"{self.units[place]}: {self._area(place):.3f}"), fontsize=7.5)
+        axes.tick_params(labelsize=6)
+        axes.set_xlabel("share of others", fontsize=6.5)
+        axes.set_ylabel("of the concept", fontsize=6.5)
+        return axes
