@@ -9,12 +9,13 @@ import pytest
 import iconoscope as ico
 
 PUBLIC = """
-    Agreement CONDITIONS Curves Exchange Exemplars IconoscopeError IconoscopeWarning Image ImageMap Images Layer Look
-    MeanMap Network Objective Occlusion Preprocessing Prior Question Recording Result Scales Store Unit UnitSearch
-    Visualization __version__ agree compare_styles curves decoder_prior demo demo_images diffusion_prior direction dream
-    errors exchange find_units fit_prior interpolate layers load_images load_network load_prior load_recording load_result
-    look looks_at_object map_images map_page mean_map occlude occlude_each occlude_scales optimize parse_unit place_images
-    predict record refine region report save_prior show_progress top_images unit
+    ActivationSheet Agreement CONDITIONS Curves Exchange Exemplars FilterSheet IconoscopeError IconoscopeWarning Image
+    ImageMap Images Layer Look MeanMap Network Objective Occlusion Preprocessing Prior Question Recording Result Scales
+    Store Unit UnitSearch Visualization __version__ activation_maps agree compare_styles curves decoder_prior demo
+    demo_images diffusion_prior direction dream errors exchange find_units first_filters fit_prior interpolate layers
+    load_images load_network load_prior load_recording load_result look looks_at_object map_images map_page mean_map occlude
+    occlude_each occlude_scales optimize parse_unit place_images predict record refine region report save_prior
+    show_progress top_images unit
 """.split()  # noqa: SIM905
 
 

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "ActivationSheet": "iconoscope.results",
     "Agreement": "iconoscope.results",
     "CONDITIONS": "iconoscope.results",
     "Curves": "iconoscope.results",
     "Exchange": "iconoscope.results",
     "Exemplars": "iconoscope.results",
+    "FilterSheet": "iconoscope.results",
     "IconoscopeError": "iconoscope.errors",
     "IconoscopeWarning": "iconoscope.errors",
     "Image": "iconoscope.subject.images",
@@ -44,6 +46,7 @@ _HOME = {
     "Unit": "iconoscope.subject.unit",
     "UnitSearch": "iconoscope.results",
     "Visualization": "iconoscope.results",
+    "activation_maps": "iconoscope.exemplars",
     "agree": "iconoscope.occlusion",
     "compare_styles": "iconoscope.optimization",
     "curves": "iconoscope.occlusion",
@@ -56,6 +59,7 @@ _HOME = {
     "errors": "iconoscope.errors",
     "exchange": "iconoscope.occlusion",
     "find_units": "iconoscope.exemplars",
+    "first_filters": "iconoscope.exemplars",
     "fit_prior": "iconoscope.priors",
     "interpolate": "iconoscope.optimization",
     "layers": "iconoscope.subject.network",
@@ -91,11 +95,11 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "occlude", "occlude_each", "occlude_scales", "refine", "agree", "mean_map", "curves", "exchange", "look", "looks_at_object",
     "optimize", "compare_styles", "dream", "unit", "direction", "region", "interpolate", "Objective",
     "fit_prior", "decoder_prior", "diffusion_prior", "load_prior", "save_prior", "Prior",
-    "record", "load_recording", "top_images", "map_images", "place_images", "find_units",
+    "record", "load_recording", "top_images", "map_images", "place_images", "find_units", "activation_maps", "first_filters",
     "report", "map_page",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
     "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "Visualization",
-    "Recording", "Exemplars", "ImageMap", "UnitSearch",
+    "Recording", "Exemplars", "ImageMap", "UnitSearch", "ActivationSheet", "FilterSheet",
     "CONDITIONS",
     "Question",
     "Store", "load_result",
@@ -106,7 +110,16 @@ if TYPE_CHECKING:
     from iconoscope import demo, errors
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
-    from iconoscope.exemplars import find_units, load_recording, map_images, place_images, record, top_images
+    from iconoscope.exemplars import (
+        activation_maps,
+        find_units,
+        first_filters,
+        load_recording,
+        map_images,
+        place_images,
+        record,
+        top_images,
+    )
     from iconoscope.occlusion import (
         agree,
         curves,
@@ -124,10 +137,12 @@ if TYPE_CHECKING:
     from iconoscope.progress import show_progress
     from iconoscope.results import (
         CONDITIONS,
+        ActivationSheet,
         Agreement,
         Curves,
         Exchange,
         Exemplars,
+        FilterSheet,
         ImageMap,
         Look,
         MeanMap,

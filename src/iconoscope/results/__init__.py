@@ -12,6 +12,7 @@ from iconoscope.results.question import Question
 from iconoscope.results.recording import Recording
 from iconoscope.results.result import Result
 from iconoscope.results.scales import Scales
+from iconoscope.results.sheets import ActivationSheet, FilterSheet
 from iconoscope.results.store import KINDS, Store, load_result
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
@@ -22,11 +23,13 @@ __all__ = [
     "KINDS",
     "SIDES",
     "VERDICTS",
+    "ActivationSheet",
     "Agreement",
     "Curves",
     "Estimate",
     "Exchange",
     "Exemplars",
+    "FilterSheet",
     "Finding",
     "ImageMap",
     "Look",

@@ -170,6 +170,8 @@ class Recording:
         )
         if self.top1 is not None:
             text += f"; {self.top1:.1%} of {int((self.targets >= 0).sum()):,} answered rightly"
+        if dead := self.dead_units():
+            text += f"; {len(dead)} units answered nothing to any of them"
         if self.failed:
             text += f"; {len(self.failed)} images could not be used"
         return f"{text}."
@@ -187,6 +189,7 @@ class Recording:
             "penultimate": self.penultimate,
             "k": self.k,
             "top1": self.top1,
+            "dead_units": list(self.dead_units()),
         }
 
     @cached_property
@@ -289,6 +292,34 @@ class Recording:
         places of the maps.
         """
         return read_table(self.folder / UNITS)
+
+    def dead_units(self, layer: str | None = None) -> tuple[str, ...]:
+        """Give the units that answered nothing to any image: always zero or, in a layer that goes below zero, always the same.
+
+        Many of them hint at a training gone wrong, such as a learning rate that was too high.
+
+        Parameters
+        ----------
+        layer
+            Only of this layer; of all by default.
+
+        Raises
+        ------
+        QuestionError
+            If the layer was not recorded.
+        """
+        if layer is not None:
+            self.first_of(layer)  # says what is wrong
+        dead: list[str] = []
+        for each in self.layers if len(self) else ():
+            if layer in (None, each.name):
+                highest = self.vectors(f"max:{each.name}").max(0)
+                mean = self.vectors(f"mean:{each.name}")
+                # A map whose mean is its maximum is the same everywhere.
+                same = (mean.max(0) == mean.min(0)) & np.isclose(mean[0], highest, rtol=1e-5, atol=0)
+                first = self.first_of(each.name)
+                dead += [self.units[first + channel] for channel in np.flatnonzero(same).tolist()]
+        return tuple(dead)
 
     def _shards(self) -> list[Path]:
         return sorted(self.folder.glob("rows-*.parquet"))

@@ -24,6 +24,7 @@ from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.record import FORMAT, is_record, read_record, write_record, writing_to
 from iconoscope.results.result import Result
+from iconoscope.results.sheets import ActivationSheet, FilterSheet
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
 
@@ -32,7 +33,7 @@ __all__ = ["KINDS", "Store", "load_result"]
 R = TypeVar("R", bound=Result)
 
 KINDS: dict[str, type[Result]] = {
-    kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look, Visualization, Exemplars, ImageMap, UnitSearch)
+    kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look, Visualization, Exemplars, ImageMap, UnitSearch, ActivationSheet, FilterSheet)
 }
 
 _MARK = "store.json"

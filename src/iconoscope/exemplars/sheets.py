@@ -1,0 +1,144 @@
+"""Two looks at a layer as it is: its answer to one image, channel by channel, and the filters of the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iconoscope import __version__
+from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitError
+from iconoscope.results import ActivationSheet, FilterSheet, Question, Store
+from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.network import Network
+from iconoscope.subject.unit import LayerUnit
+
+__all__ = ["activation_maps", "first_filters"]
+
+
+def activation_maps(
+    network: Network, images: Images | Any, layer: str, *, store: Store | str | Path | None = None
+) -> ActivationSheet:
+    """Show what every channel of a layer answers to one image, numbered, the brightest first.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        The image; of several the first that can be read.
+    layer
+        Name of the layer, as ``iconoscope layers`` lists them, or a unique ending.
+    store
+        Folder where the answer is looked for first, and kept.
+
+    Returns
+    -------
+    ActivationSheet
+        All maps in one scale.
+
+    Raises
+    ------
+    UnitError
+        If there is no such layer, or it answers no maps.
+    NonFiniteError
+        If it answers NaN or infinity.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> sheet = ico.activation_maps(ico.load_network("cars", device="cpu"), ico.demo_images(2, seed=0), "relu1")
+    >>> sheet.maps.shape, bool(sheet.maps[0].max() >= sheet.maps[1].max())
+    ((16, 48, 48), True)
+    """
+    import torch
+
+    from iconoscope.subject.response import activations
+
+    unit = network.resolve(layer)
+    if not isinstance(unit, LayerUnit) or unit.channel is not None:
+        raise QuestionError(f"{layer!r} is a unit; a sheet shows a whole layer.", hint=f"Give {layer.partition(':')[0]!r}.")
+    images = load_images(images)
+    image = next(images.readable() if len(images) > 1 else iter(images), None)
+    if image is None:
+        raise ImagesError(f"There are no images to show: an empty selection from {images.source}.")
+    picture = network.preprocessing.fit(image.pixels)
+    question = Question(
+        technique="activations",
+        network=network.name,
+        weights=network.digest(),
+        subject=image.id,
+        pixels=image.digest,
+        unit=str(unit),
+        settings={"preprocessing": network.preprocessing.to_json()},
+        version=__version__,
+    )
+
+    def ask() -> ActivationSheet:
+        with network.questioned(), torch.inference_mode():
+            batch = network.preprocessing.normalise(picture[None]).to(network.device)
+            found = activations(network, batch, unit.layer)
+        if found.ndim != 4:
+            raise UnitError(
+                f"{unit} answers {tuple(found.shape[1:])}, not maps (channels, rows, columns).",
+                hint="Ask a convolution or what follows it; iconoscope layers lists what each answers.",
+            )
+        maps = found[0].float().cpu().numpy()
+        if not np.isfinite(maps).all():
+            raise NonFiniteError(f"{unit} of {network.name} answers NaN or infinity to {image.id}.")
+        order = np.argsort(-maps.max((1, 2)), kind="stable")
+        return ActivationSheet(question=question, picture=picture, maps=maps[order], channels=order.astype(np.int64))
+
+    return ask() if store is None else Store.at(store).answer(question, ActivationSheet, ask)
+
+
+def first_filters(network: Network, *, store: Store | str | Path | None = None) -> FilterSheet:
+    """Show the filters of the first convolution as pictures.
+
+    Filters that are smooth and differ are a sign of a network that was trained; noise and many that are alike or near zero
+    are a sign of one that was not, or not well.
+
+    Parameters
+    ----------
+    network
+        The network.
+    store
+        Folder where the answer is looked for first, and kept.
+
+    Returns
+    -------
+    FilterSheet
+        The weights.
+
+    Raises
+    ------
+    UnitError
+        If the network has no convolution.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> ico.first_filters(ico.load_network("cars", device="cpu")).filters.shape
+    (16, 3, 5, 5)
+    """
+    from torch import nn
+
+    found = next(((name, x) for name, x in network.module.named_modules() if isinstance(x, nn.Conv2d)), None)
+    if found is None:
+        raise UnitError(f"{network.name} has no convolution, so no filters.")
+    name, module = found
+    question = Question(
+        technique="filters",
+        network=network.name,
+        weights=network.digest(),
+        subject="its weights",
+        pixels="",
+        unit=name,
+        version=__version__,
+    )
+
+    def ask() -> FilterSheet:
+        return FilterSheet(question=question, filters=module.weight.detach().float().cpu().numpy())
+
+    return ask() if store is None else Store.at(store).answer(question, FilterSheet, ask)
