@@ -159,6 +159,58 @@ COMMANDS = {
         _STORE,
         ("unit",),
     ),
+    "record": Command(
+        "iconoscope.exemplars:record",
+        "Show all images of a set once and keep what every unit answers: top, map and find ask of that.",
+        printing.recording,
+        (
+            f"iconoscope record {_RESNET} --images cifar10/test.parquet",
+            "iconoscope record --network cars --images photographs/ --layers relu2,relu3",
+        ),
+        _STORE,
+    ),
+    "top": Command(
+        "iconoscope.exemplars:top_images",
+        "The images that a unit answers most and least, and steps between.",
+        printing.results,
+        ("iconoscope top layer3.2:8", "iconoscope top logit:truck --k 18 --steps 0"),
+        _STORE,
+        ("unit",),
+    ),
+    "map": Command(
+        "iconoscope.exemplars:map_images",
+        "A map of the images: near each other is what the network answers alike.",
+        printing.image_map,
+        (
+            "iconoscope map",
+            "iconoscope map --method som --cells 20x30 --topology hexagonal --out som.png",
+            "iconoscope map --grid --vectors layer3.0 --out grid.png",
+        ),
+        {**_STORE, "out": "map.html"},
+    ),
+    "find": Command(
+        "iconoscope.exemplars:find_units",
+        "Which units answer a concept and nothing else? The Jennifer Aniston neuron.",
+        printing.results,
+        ("iconoscope find truck", "iconoscope find dark.txt --correction bh"),
+        _STORE,
+        ("concept",),
+    ),
+    "activations": Command(
+        "iconoscope.exemplars:activation_maps",
+        "What every channel of a layer answers to one image, the brightest first.",
+        printing.results,
+        ("iconoscope activations relu2 --network cars --images photographs/lynx/000001.png",),
+        _STORE,
+        ("layer",),
+    ),
+    "filters": Command(
+        "iconoscope.exemplars:first_filters",
+        "The filters of the first convolution as pictures.",
+        printing.results,
+        (f"iconoscope filters {_RESNET}",),
+        _STORE,
+    ),
     "prior fit": Command(
         "iconoscope.priors:fit_prior",
         "Learn from images what images may be, so that pictures are made along it.",
@@ -182,6 +234,7 @@ COMMANDS = {
 MAKERS = {
     "network": "iconoscope.subject.network:load_network",
     "images": "iconoscope.subject.images:load_images",
+    "recording": "iconoscope.exemplars:load_recording",
 }
 
 _COMMON = Group("Output", sort_key=9)

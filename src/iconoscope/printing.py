@@ -91,6 +91,23 @@ def agreements(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     return lines, value
 
 
+def recording(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Say what was recorded, where it is kept, and which units are dead."""
+    lines = [found.summary(), f"  {found.folder}"]
+    dead = found.dead_units()
+    if dead:
+        lines.append(f"dead: {', '.join(dead[:12])}" + (f" and {len(dead) - 12} more" if len(dead) > 12 else ""))
+    return lines, found.to_json()
+
+
+def image_map(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Say how good the map is and where it was written."""
+    lines, value = results(found, arguments)
+    place = str(Path(arguments["out"]).expanduser().resolve())
+    del value["images"]
+    return [*lines, f"The map is at {place}"], {**value, "map": place}
+
+
 def prior(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say what was learnt and where it is kept."""
     place = str(Path(arguments["out"]).expanduser())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def find_units(
     concept: Any,
     others: Any = None,
     *,
+    name: str = "",
     correction: str = "max",
     level: float = 0.05,
     permutations: int = 999,
@@ -54,6 +55,8 @@ def find_units(
         Python also images, or bools, one for each recorded image; or another recording by the same network, or its store.
     others
         What it is held against, likewise; all other recorded images by default.
+    name
+        What the concept is called in the answer; by default what was given.
     correction
         max: in `level` of all searches for a concept that means nothing a unit is found. bh: `level` of the units that are
         found are false (Benjamini and Hochberg 1995).
@@ -99,6 +102,8 @@ def find_units(
         raise ImagesError(
             f"{len(both)} images are of the concept and of the others, for example {recording.ids[int(both[0])]}."
         )
+    if name:
+        wanted = replace(wanted, told=name)
     for side, what in ((wanted, "the concept"), (against, "the others")):
         if len(side.rows) < 2:
             raise ImagesError(f"{len(side.rows)} images are too few for {what}.", hint="Give two or more; 20 are better.")

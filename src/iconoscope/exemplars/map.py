@@ -313,7 +313,8 @@ def place_images(
         points = (new - known.mean(0)).matmul(principal_axes(known)).numpy()
     else:
         points = place_among(known, new, old.points, old.question.settings["perplexity"], seed=seed)
-    asked = {**old.question.settings, "into": old.question.key, "recording": recording.question.key}
+    asked = {**old.question.settings, "into": old.question.key}
+    del asked["recording"]
     asked |= {"limit": None, "grid": False, "seed": seed}
     question = derived(recording, "map", **asked)
     neighbours, _ = nearest_rows(new, max(_TRUSTED, _NEIGHBOURS))

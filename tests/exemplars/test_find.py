@@ -1,0 +1,175 @@
+"""The search for units: areas against scikit-learn, units against planted ones, and what chance gives."""
+
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+from sklearn.metrics import roc_auc_score, roc_curve
+
+import iconoscope as ico
+from iconoscope.errors import ImagesError, QuestionError
+from iconoscope.exemplars.areas import areas, curve, rank_test, recalls
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Answers with many ties, as behind a ReLU: 40 of the concept and 160 others, 30 units."""
+    rng = np.random.default_rng(1)
+    found = np.maximum(rng.normal(size=(200, 30)).round(1), 0).astype(np.float32)
+    found[:40, 7] += 1.5
+    found[:, 9] = 0
+    return found[:40], found[40:]
+
+
+def test_areas_and_curves_are_those_of_scikit_learn(answers):
+    concept, others = answers
+    labels = np.repeat([1, 0], [40, 160])
+    found = areas(concept, others)
+    for unit in range(30):
+        values = np.concatenate([concept[:, unit], others[:, unit]])
+        assert found[unit] == pytest.approx(roc_auc_score(labels, values), abs=1e-6)
+    values = np.concatenate([concept[:, 7], others[:, 7]])
+    alarms, hits, _ = roc_curve(labels, values, drop_intermediate=False)
+    at = np.unique(alarms)
+    last = [np.flatnonzero(alarms == share)[-1] for share in at]
+    assert np.allclose(curve(concept[:, 7], others[:, 7], at), hits[last])
+
+
+def test_recall_is_the_share_over_all_but_one_in_a_hundred():
+    rng = np.random.default_rng(0)
+    concept, others = rng.normal(1, 1, (50, 4)).astype(np.float32), rng.normal(0, 1, (500, 4)).astype(np.float32)
+    found = recalls(concept, others)
+    for unit in range(4):
+        best = max(
+            (concept[:, unit] > limit).mean() for limit in others[:, unit] if (others[:, unit] > limit).mean() <= 0.01
+        )
+        assert found[unit] == best
+
+
+def test_p_values_of_one_unit_are_those_of_the_rank_sum_test(answers):
+    concept, others = answers
+    for unit in (0, 3, 7):
+        ours = rank_test(concept[:, [unit]], others[:, [unit]], permutations=4999)[0]
+        exact = mannwhitneyu(concept[:, unit], others[:, unit], alternative="greater").pvalue
+        assert ours == pytest.approx(max(exact, 1 / 5000), abs=0.02)
+
+
+def test_a_planted_unit_is_found_and_no_other(answers):
+    p_value = rank_test(*answers)
+    assert np.flatnonzero(p_value <= 0.05).tolist() == [7]
+    assert p_value[9] > 0.9  # a unit that always answers the same
+
+
+def test_of_the_units_found_after_benjamini_and_hochberg_few_are_false():
+    rng = np.random.default_rng(3)
+    false = []
+    for seed in range(60):
+        found = rng.normal(size=(150, 40)).astype(np.float32)
+        found[:40, :4] += 1.2
+        chosen = np.flatnonzero(rank_test(found[:40], found[40:], correction="bh", permutations=199, seed=seed) <= 0.05)
+        assert set(range(4)) <= set(chosen.tolist())
+        false.append((chosen >= 4).mean())
+    assert 0 < np.mean(false) < 0.08
+
+
+def test_a_concept_that_means_nothing_finds_a_unit_in_one_search_of_twenty(recorded):
+    """Two hundred concepts of images at random. Without correction nearly every one of them finds a false unit."""
+    rng = np.random.default_rng(0)
+    channels = np.asarray(recorded.responses[:, :-2])
+    corrected = plain = 0
+    for concept in range(200):
+        order = rng.permutation(len(channels))
+        some, rest = channels[order[:25]], channels[order[25:]]
+        p_value = rank_test(some, rest, permutations=199, seed=concept)
+        corrected += bool((p_value <= 0.05).any())
+        single = np.array(
+            [rank_test(some[:, [unit]], rest[:, [unit]], permutations=99, seed=concept)[0] for unit in range(0, 160, 8)]
+        )
+        plain += bool((single <= 0.05).any())
+    assert 0.02 <= corrected / 200 <= 0.08
+    assert plain / 200 > 0.3  # of twenty units alone
+
+
+def test_the_make_is_found_and_its_units_hold_on_images_held_out(recorded):
+    search = ico.find_units(recorded, "bison")
+    assert search.concept == "bison"
+    assert (search.examples, search.against, search.held_out) == (120, 120, 60)
+    assert search.invariant
+    assert search.auc_held_out[0] > 0.97
+    assert search.logit == "logit:bison"
+    assert search.logit_auc > 0.97
+    assert set(search.invariant) <= set(search.found)
+    assert len(search.units) == 160
+    assert "answer it and little else" in search.summary()
+    # On other images than those that it was chosen by, the best of many is not as good as it seemed.
+    weak = [
+        ico.find_units(recorded, np.isin(np.arange(240), np.random.default_rng(seed).choice(240, 30, replace=False)))
+        for seed in range(6)
+    ]
+    flattered = [float(found.auc.max() - found.auc_held_out[int(np.argmax(found.auc))]) for found in weak]
+    assert np.mean(flattered) > 0.03
+
+
+def test_no_unit_qualifies_where_none_does(recorded):
+    rng = np.random.default_rng(5)
+    search = ico.find_units(recorded, rng.permutation(240) < 30, name="nothing")
+    assert search.found == ()
+    assert "no unit qualifies" in search.summary()
+    assert search.summary().startswith("nothing (30 images)")
+
+
+def test_a_concept_may_be_given_in_many_ways(recorded, photographs, dark, tmp_path):
+    ids = [identity for identity, is_dark in zip(recorded.ids, dark, strict=True) if is_dark]
+    by_mask = ico.find_units(recorded, dark)
+    by_list = ico.find_units(recorded, ids)
+    by_images = ico.find_units(recorded, photographs[dark])
+    (tmp_path / "dark.txt").write_text("\n".join(ids) + "\n")
+    by_file = ico.find_units(recorded, str(tmp_path / "dark.txt"))
+    for search in (by_list, by_images, by_file):
+        assert np.array_equal(search.p_value, by_mask.p_value)
+        assert search.units.tolist() == by_mask.units.tolist()
+    assert by_file.concept == "dark.txt"
+    against = ico.find_units(recorded, dark & (np.arange(240) % 2 == 0), ~dark)
+    assert (against.examples, against.against) == (int((dark & (np.arange(240) % 2 == 0)).sum()), int((~dark).sum()))
+
+
+def test_images_of_another_recording_are_a_concept(cars, recorded, tmp_path):
+    lynxes = ico.demo_images(60, backgrounds="neutral", seed=99).where(label="bison")
+    other = ico.record(cars, lynxes, store=tmp_path / "other")
+    search = ico.find_units(recorded, other, "lynx")
+    assert search.examples == 30
+    assert search.found
+    with pytest.raises(QuestionError, match="other units"):
+        ico.find_units(recorded, ico.record(cars, lynxes, ["relu1"], store=tmp_path / "less"))
+
+
+def test_a_result_is_kept_and_drawn(recorded, tmp_path):
+    search = ico.find_units(recorded, "lynx", store=tmp_path / "run")
+    again = ico.find_units(recorded, "lynx", store=tmp_path / "run")
+    assert again.to_json() == search.to_json()
+    assert np.array_equal(again.pictures_shown, search.pictures_shown)
+    unit = recorded.units.index(str(search.units[0]))
+    for _, identity, value in search.strip("most", 0):
+        row = recorded.ids.index(identity)
+        assert recorded.responses[row, unit] == pytest.approx(value)
+    lynx = search.strip("concept", 0)
+    assert {recorded.labels[recorded.ids.index(identity)] for _, identity, _ in lynx} == {"lynx"}
+    assert [value for *_, value in lynx] == sorted((value for *_, value in lynx), reverse=True)
+    assert search.save(tmp_path / "find.png").stat().st_size > 20_000
+
+
+def test_what_is_no_concept_is_said(recorded, tmp_path):
+    with pytest.raises(QuestionError, match="label 'linx'") as raised:
+        ico.find_units(recorded, "linx")
+    assert "lynx" in raised.value.hint
+    with pytest.raises(ImagesError, match="1 of 2 images from a list were not recorded"):
+        ico.find_units(recorded, [recorded.ids[0], "elsewhere.png"])
+    with pytest.raises(ImagesError, match="of the concept and of the others"):
+        ico.find_units(recorded, "lynx", [recorded.ids[recorded.labels.index("lynx")], recorded.ids[3]])
+    with pytest.raises(ImagesError, match="too few"):
+        ico.find_units(recorded, [recorded.ids[0]])
+    with pytest.raises(QuestionError, match="do not fit"):
+        ico.find_units(recorded, np.ones(3, bool))
+    with pytest.raises(QuestionError, match="correction='fdr'"):
+        ico.find_units(recorded, "lynx", correction="fdr")
+    with pytest.raises(QuestionError, match="level=2"):
+        ico.find_units(recorded, "lynx", level=2)
