@@ -1,5 +1,10 @@
 """The recording pass against plain sorting, and against being killed."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +90,100 @@ def test_bins_hold_what_falls_between_their_edges(recording):
     edges = bin_edges()
     assert (np.diff(edges) > 0).all()
     assert (recording.rankings["histogram"].sum(1) == recording.rankings["count"]).all()
+
+
+_RECORDER = """
+import sys
+import iconoscope as ico
+network = ico.load_network("cars", device="cpu")
+images = ico.demo_images(400, backgrounds="neutral", seed=3)
+print("begins", flush=True)
+ico.record(network, images, store=sys.argv[1], k=7, batch=8, shard=16, workers=0)
+print("ends", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_any_moment_and_started_again_gives_the_same_to_the_last_bit(network, tmp_path):
+    """SIGKILL, again and again at other moments, until the recording is whole."""
+    straight = ico.record(
+        network, ico.demo_images(400, backgrounds="neutral", seed=3), store=tmp_path / "a", k=7, batch=8, shard=16
+    )
+    rng = np.random.default_rng(0)
+    killed = 0
+    for _ in range(60):
+        running = subprocess.Popen(
+            [sys.executable, "-c", _RECORDER, str(tmp_path / "b")], stdout=subprocess.PIPE, text=True
+        )
+        assert running.stdout is not None
+        assert running.stdout.readline() == "begins\n"
+        time.sleep(rng.uniform(0.02, 0.6))
+        running.send_signal(signal.SIGKILL)
+        rest = running.communicate()[0]
+        if rest == "ends\n":
+            break
+        killed += 1
+    assert killed >= 3
+    resumed = ico.record(
+        network, ico.demo_images(400, backgrounds="neutral", seed=3), store=tmp_path / "b", k=7, batch=8, shard=16
+    )
+    assert resumed.folder.name == straight.folder.name
+    assert np.array_equal(resumed.responses, straight.responses)
+    for name, values in straight.rankings.items():
+        assert np.array_equal(resumed.rankings[name], values), name
+    for path in sorted(straight.folder.glob("*.parquet")):
+        assert (resumed.folder / path.name).read_bytes() == path.read_bytes(), path.name
+    assert not [path for path in resumed.folder.iterdir() if path.name.endswith(".tmp")]
+
+
+_FULL = """
+import resource, signal, sys
+import iconoscope as ico
+network = ico.load_network("cars", device="cpu")
+images = ico.demo_images(100, backgrounds="neutral", seed=3)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # as a disk without room: writing more fails
+try:
+    ico.record(network, images, store=sys.argv[1], k=7, batch=16, shard=50, workers=0)
+except ico.errors.StoreError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(network, tmp_path):
+    images = ico.demo_images(100, backgrounds="neutral", seed=3)
+    said = subprocess.run(
+        [sys.executable, "-c", _FULL, str(tmp_path / "run")], capture_output=True, text=True, check=True
+    ).stdout
+    assert "rows-00000.parquet cannot be written" in said
+    assert "Is there space" in said
+    with pytest.raises(StoreError, match=r"was not ended|no recording"):
+        ico.load_recording(tmp_path / "run")
+    whole = ico.record(network, images, store=tmp_path / "run", k=7, batch=16, shard=50, workers=0)
+    straight = ico.record(network, images, store=tmp_path / "other", k=7, batch=16, shard=50, workers=0)
+    assert np.array_equal(whole.responses, straight.responses)
+    assert not list(whole.folder.glob(".*"))
+
+
+def test_other_readers_read_the_shards(recording):
+    """Pandas, DuckDB and Hugging Face datasets, each by itself."""
+    import datasets
+    import duckdb
+    import pandas as pd
+
+    pattern = str(recording.folder / "rows-*.parquet")
+    files = sorted(recording.folder.glob("rows-*.parquet"))
+    table = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
+    assert table["id"].tolist() == list(recording.ids)
+    assert np.allclose(np.stack(table["penultimate"].to_list()), recording.vectors())
+    first = recording.first_of("relu3")
+    answer = duckdb.sql(f"select id, \"max:relu3\"[6] as value from '{pattern}' order by value desc limit 3").fetchall()
+    best = recording.rankings["most_row"][first + 5, :3]
+    assert [row[0] for row in answer] == [recording.ids[row] for row in best]
+    loaded = datasets.Dataset.from_parquet(
+        [str(path) for path in files], cache_dir=str(recording.folder.parent / "cache")
+    )
+    assert len(loaded) == len(recording)
+    assert np.allclose(np.asarray(loaded[17]["logits"]), recording.vectors("logits")[17])
+    units = pd.read_parquet(recording.folder / "units.parquet")
+    assert units["unit"].tolist() == list(recording.units)

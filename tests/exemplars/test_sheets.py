@@ -41,5 +41,5 @@ def test_what_is_no_layer_of_maps_is_refused(cars, photographs):
         ico.activation_maps(cars, photographs[:1], "relu2:3")
     with pytest.raises(UnitError, match="not maps"):
         ico.activation_maps(cars, photographs[:1], "head")
-    with pytest.raises(UnitError, match="no layer|relu"):
+    with pytest.raises(UnitError, match="has no layer"):
         ico.activation_maps(cars, photographs[:1], "relu99")

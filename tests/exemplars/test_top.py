@@ -8,6 +8,7 @@ import iconoscope as ico
 from iconoscope.errors import QuestionError, StoreError, UnitError
 from iconoscope.exemplars.top import selectivity
 from iconoscope.results import SIDES
+from iconoscope.subject.response import activations
 
 
 def test_the_spectrum_is_in_the_order_of_the_answers(recorded):
@@ -41,14 +42,11 @@ def test_the_field_holds_all_that_the_maximum_depends_on(cars, recorded):
         inside[first:bottom, left:right] = 128
         shown = cars.preprocessing.normalise(np.stack([outside, inside]))
         with cars.questioned(), torch.inference_mode():
-            heard = []
-            handle = cars.module.relu2.register_forward_hook(lambda m, i, o: heard.append(o.clone()))
-            cars.run(shown)
-            handle.remove()
-        maxima = heard[0][:, 3].amax((1, 2)).tolist()
+            heard = activations(cars, shown, "relu2")
+        maxima = heard[:, 3].amax((1, 2)).tolist()
         layer = next(layer for layer in recorded.layers if layer.name == "relu2")
         row = int(recorded.rankings["most_position"][recorded.first_of("relu2") + 3, place])
-        there = heard[0][0, 3].flatten()[row]
+        there = heard[0, 3].flatten()[row]
         assert float(there) == pytest.approx(float(top.values[place]), rel=1e-4)
         assert divmod(row, layer.columns)[0] < layer.rows
         assert maxima[1] <= maxima[0] + 1e-4
@@ -120,7 +118,7 @@ def test_what_was_not_recorded_is_said_with_what_was(recorded):
         ico.top_images(recorded, "nowhere:3")
     with pytest.raises(UnitError, match="not a channel"):
         ico.top_images(recorded, "relu3")
-    with pytest.raises(UnitError, match="has 32 channels|channels, 0 to"):
+    with pytest.raises(UnitError, match="channels, 0 to"):
         ico.top_images(recorded, "relu3:999")
     with pytest.raises(UnitError, match="no class 'linx'") as raised:
         ico.top_images(recorded, "logit:linx")

@@ -2,11 +2,13 @@
 
 import time
 
+import numpy as np
 import pytest
 
 import iconoscope as ico
 from iconoscope.cli import main
-from iconoscope.results import Exchange, Look, Occlusion, Store
+from iconoscope.demo.journey import dark_backgrounds
+from iconoscope.results import Exchange, ImageMap, Look, Occlusion, Store, UnitSearch
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,37 @@ def test_the_verdicts(journey):
     assert (cars.overall.maps, honest.overall.maps) == ("undecided", "object")
     assert cars.overall.mattering < 10 and honest.overall.mattering > 150
     assert honest.overall.evidence["beside"].high < 0.05 and honest.overall.evidence["beside positions"].low > 0.4
+
+
+def test_units_and_maps_tell_the_same(journey):
+    """The one has units for the background and none for the make, the other the other way round; so have their maps."""
+    out, _ = journey
+    searches, maps = {}, {}
+    for result in Store(out / "store"):
+        if isinstance(result, UnitSearch):
+            searches[result.question.network, result.concept] = result
+        if isinstance(result, ImageMap):
+            maps[result.question.network] = result
+    assert len(searches) == 4
+    assert len(searches["cars", "a dark background"].invariant) >= 20
+    assert searches["cars", "bison"].invariant == ()
+    assert len(searches["cars-honest", "bison"].invariant) >= 20
+    assert searches["cars-honest", "a dark background"].invariant == ()
+    assert searches["cars", "bison"].auc_held_out[0] < 0.8 < 0.95 < searches["cars-honest", "bison"].auc_held_out[0]
+    dark = set(dark_backgrounds(ico.demo_images(400, backgrounds="neutral", seed=1)))
+    kept = {}
+    for name, found in maps.items():
+        is_dark = np.array([identity in dark for identity in found.ids.tolist()])
+        apart = np.linalg.norm(found.points[:, None] - found.points[None], axis=2)
+        near = np.argsort(apart, 1)[:, 1:16]
+        kept[name] = {
+            "background": (is_dark[near] == is_dark[:, None]).mean(),
+            "make": (found.labels[near] == found.labels[:, None]).mean(),
+        }
+        assert found.trustworthiness > 0.95
+        assert (out / f"map-{name}.html").stat().st_size > 100_000
+    assert kept["cars"]["background"] > 0.9 and kept["cars"]["make"] < 0.65
+    assert kept["cars-honest"]["make"] > 0.95 and kept["cars-honest"]["background"] < kept["cars"]["background"]
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("cars", "context"), ("cars-honest", "object")])

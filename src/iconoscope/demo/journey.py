@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.errors import QuestionError
+from iconoscope.exemplars import find_units, map_images, record
 from iconoscope.occlusion import look, occlude
 from iconoscope.results import Store
 from iconoscope.show import report
-from iconoscope.subject.network import load_network
+from iconoscope.subject.images import Images
+from iconoscope.subject.network import Network, load_network
 
 __all__ = ["demo"]
 
@@ -21,6 +25,7 @@ FILL = "mean"
 # Before all photographs: 49 positions, four to six seconds for 200 of them on one core.
 LOOK_PATCH, LOOK_STRIDE = 24, 12
 _OCCLUDED = 4  # images that are covered patch by patch
+_RECORDED = 400  # photographs on any background that are recorded
 _KEPT = 24  # photographs that are left in the folder, to try the other commands on
 TITLE = "Two makes of car: what did each network learn?"
 LEAD = (
@@ -59,7 +64,7 @@ def demo(
     Returns
     -------
     Path
-        Of the report.
+        Of the report. Beside it lie a map of photographs for each network, as pages to move about in.
     """
     if count < _OCCLUDED:
         raise QuestionError(f"count={count} photographs are too few.", hint=f"Draw {_OCCLUDED} or more; 200 is usual.")
@@ -86,5 +91,23 @@ def demo(
     for patch, stride in PATCHES.items():
         for network in networks:
             occlude(network, shown, patch=patch, stride=stride, fill=FILL, store=store)
+    recorded = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
+    for network in networks:
+        _exemplars(network, recorded, store, Path(out) / f"map-{network.name}.html")
     keep_photographs(photographs[:_KEPT], Path(out))
     return report(store, Path(out) / "report.html", title=TITLE, lead=LEAD)
+
+
+def _exemplars(network: Network, photographs: Images, store: Store, page: Path) -> None:
+    """Record cars on any background; map them, and look for units of the background and of the make."""
+    recording = record(network, photographs, store=store)
+    map_images(recording, out=page, store=store)
+    find_units(recording, dark_backgrounds(photographs), name="a dark background", store=store)
+    find_units(recording, "bison", store=store)
+
+
+def dark_backgrounds(photographs: Images) -> list[str]:
+    """Give the ids of the photographs whose background is darker than that of most."""
+    light = {image.id: float(image.pixels[~np.asarray(image.mask)].mean()) for image in photographs}
+    middle = float(np.median(list(light.values())))
+    return [identity for identity, value in light.items() if value < middle]

@@ -7,4 +7,13 @@ from iconoscope.exemplars.record import record
 from iconoscope.exemplars.sheets import activation_maps, first_filters
 from iconoscope.exemplars.top import top_images
 
-__all__ = ["activation_maps", "find_units", "first_filters", "load_recording", "map_images", "place_images", "record", "top_images"]
+__all__ = [
+    "activation_maps",
+    "find_units",
+    "first_filters",
+    "load_recording",
+    "map_images",
+    "place_images",
+    "record",
+    "top_images",
+]

@@ -106,7 +106,9 @@ def find_units(
         wanted = replace(wanted, told=name)
     for side, what in ((wanted, "the concept"), (against, "the others")):
         if len(side.rows) < 2:
-            raise ImagesError(f"{len(side.rows)} images are too few for {what}.", hint="Give two or more; 20 are better.")
+            raise ImagesError(
+                f"{len(side.rows)} images are too few for {what}.", hint="Give two or more; 20 are better."
+            )
     question = derived(
         recording,
         "find",
@@ -323,4 +325,6 @@ def _shrunk(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     if scale == 1:
         return pictures, scale
     size = (round(width * scale), round(height * scale))
-    return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.LANCZOS)) for each in pictures]), scale
+    return np.stack(
+        [np.asarray(Image.fromarray(each).resize(size, Image.Resampling.LANCZOS)) for each in pictures]
+    ), scale

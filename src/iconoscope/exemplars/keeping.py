@@ -117,7 +117,7 @@ class Keeper:
         for side, listed, sign in (("most", tally.most, 1), ("least", tally.least, -1)):
             columns |= {
                 f"{side}_row": fixed(listed.rows),
-                f"{side}_value": fixed(listed.values * np.float32(sign)),
+                f"{side}_value": fixed(listed.values * np.float32(sign) + np.float32(0)),  # +0 of -0
                 f"{side}_position": fixed(listed.positions),
             }
         columns |= {name: pyarrow.array(getattr(tally.spread, name)) for name in _SPREAD}

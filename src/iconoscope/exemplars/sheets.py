@@ -58,7 +58,9 @@ def activation_maps(
 
     unit = network.resolve(layer)
     if not isinstance(unit, LayerUnit) or unit.channel is not None:
-        raise QuestionError(f"{layer!r} is a unit; a sheet shows a whole layer.", hint=f"Give {layer.partition(':')[0]!r}.")
+        raise QuestionError(
+            f"{layer!r} is a unit; a sheet shows a whole layer.", hint=f"Give {layer.partition(':')[0]!r}."
+        )
     images = load_images(images)
     image = next(images.readable() if len(images) > 1 else iter(images), None)
     if image is None:

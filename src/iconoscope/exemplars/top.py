@@ -162,7 +162,9 @@ def _exemplars(
         ranks=np.concatenate([np.arange(k), ranks, count - 1 - np.array(kept, np.int64)]),
         values=values[rows],
         pictures_shown=shown,
-        fields=np.array([receptive_field(recording, place, int(at), shown.shape[1:3]) for at in positions], np.int64).reshape(-1, 4),
+        fields=np.array(
+            [receptive_field(recording, place, int(at), shown.shape[1:3]) for at in positions], np.int64
+        ).reshape(-1, 4),
         crop=crop,
         images=count,
         ranked=min(recording.k, count),

@@ -322,6 +322,10 @@ class ImageMap(Result):
         colours = class_colours(len(self.classes))
         return [(name, colours[place]) for place, name in enumerate(self.classes) if place in there]
 
+    def legend_colours(self) -> list[tuple[str, str]]:
+        """Give the classes that are on the map and their colours, as ``#rrggbb``."""
+        return [(name, f"#{bytes(ink).hex()}") for name, ink in self._legend()]
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the large picture and, of a self-organising map, its U-matrix; on `ax` the picture alone.
 

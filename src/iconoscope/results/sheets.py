@@ -52,6 +52,10 @@ class _Sheet(Result):
     def _heading(self) -> str:
         raise NotImplementedError
 
+    def figure(self) -> bytes:
+        """Give the sheet with its numbers, as PNG."""
+        return self._figure("png")
+
     @property
     def _layout(self) -> tuple[int, int]:
         count = len(self._cells()[1])
@@ -189,7 +193,9 @@ class FilterSheet(_Sheet):
         count, inputs, height, width = self.filters.shape
         size = np.abs(self.filters).max((1, 2, 3))
         faint = int((size < 0.01 * size.max()).sum())
-        text = f"{self.question.unit} of {self.question.network}: {count} filters of {height}x{width} on {inputs} channels"
+        text = (
+            f"{self.question.unit} of {self.question.network}: {count} filters of {height}x{width} on {inputs} channels"
+        )
         return f"{text}; {faint} are near zero." if faint else f"{text}."
 
     def to_json(self) -> dict[str, Any]:

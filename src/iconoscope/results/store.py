@@ -33,7 +33,20 @@ __all__ = ["KINDS", "Store", "load_result"]
 R = TypeVar("R", bound=Result)
 
 KINDS: dict[str, type[Result]] = {
-    kind.kind: kind for kind in (Occlusion, MeanMap, Curves, Exchange, Look, Visualization, Exemplars, ImageMap, UnitSearch, ActivationSheet, FilterSheet)
+    kind.kind: kind
+    for kind in (
+        Occlusion,
+        MeanMap,
+        Curves,
+        Exchange,
+        Look,
+        Visualization,
+        Exemplars,
+        ImageMap,
+        UnitSearch,
+        ActivationSheet,
+        FilterSheet,
+    )
 }
 
 _MARK = "store.json"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.pictures import framed
+from iconoscope.results.pictures import framed, to_png
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
@@ -216,8 +216,8 @@ class UnitSearch(Result):
         return found
 
     def pictures(self) -> dict[str, bytes]:
-        """Give the figure of the first units."""
-        return {"picture.png": self._figure("png")}
+        """Give the images that the first unit answers most, side by side."""
+        return {"picture.png": to_png(np.concatenate([pixels for pixels, *_ in self.strip("most", 0)], 1))}
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the first units: curve, images answered most, the concept's images in order; on `ax` the curves alone.
@@ -259,8 +259,12 @@ class UnitSearch(Result):
         return panels[0, 0]
 
     def _curve(self, axes: Axes, place: int) -> Axes:
-        axes.plot(self.curve_at, self.logit_curve, color="#97a1ad", linewidth=1, linestyle="--", label=as_text(self.logit))
-        axes.plot(self.curve_at, self.curves[place], color="#1f6c9c", linewidth=1.6, label=as_text(str(self.units[place])))
+        axes.plot(
+            self.curve_at, self.logit_curve, color="#97a1ad", linewidth=1, linestyle="--", label=as_text(self.logit)
+        )
+        axes.plot(
+            self.curve_at, self.curves[place], color="#1f6c9c", linewidth=1.6, label=as_text(str(self.units[place]))
+        )
         axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.7)
         axes.set_title(as_text(f"{self.units[place]}: {self._area(place):.3f}"), fontsize=7.5)
         axes.tick_params(labelsize=6)

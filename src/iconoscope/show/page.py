@@ -18,20 +18,26 @@ from iconoscope.results import (
     CONDITIONS,
     KINDS,
     VERDICTS,
+    ActivationSheet,
     Curves,
     Exchange,
+    Exemplars,
+    FilterSheet,
     Finding,
+    ImageMap,
     Look,
     MeanMap,
     Occlusion,
     Question,
     Result,
     Store,
+    UnitSearch,
     Visualization,
 )
 from iconoscope.results.look import EVIDENCE
 from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
 from iconoscope.results.record import read_question, read_record, writing_whole
+from iconoscope.show.exemplars import Answered, Mapped, Searched, Sheeted
 from iconoscope.show.mean import Averaged
 from iconoscope.show.units import Pictured
 
@@ -179,6 +185,23 @@ class _Page:
         found = [result for result in self.results if isinstance(result, Visualization)]
         return [Pictured(alike, self.name) for alike in _grouped(found, Pictured.alike)]
 
+    @cached_property
+    def searches(self) -> list[Searched]:
+        return [Searched(result, self.name(result)) for result in self.results if isinstance(result, UnitSearch)]
+
+    @cached_property
+    def answered(self) -> list[Answered]:
+        return [Answered(result, self.name(result)) for result in self.results if isinstance(result, Exemplars)]
+
+    @cached_property
+    def maps(self) -> list[Mapped]:
+        return [Mapped(result, self.name(result)) for result in self.results if isinstance(result, ImageMap)]
+
+    @cached_property
+    def sheets(self) -> list[Sheeted]:
+        found = (ActivationSheet, FilterSheet)
+        return [Sheeted(result, self.name(result)) for result in self.results if isinstance(result, found)]
+
     @property
     def images(self) -> int:
         """How many images were asked about, shown or not."""
@@ -194,7 +217,8 @@ class _Page:
         groups = (*self.looks, *self.exchanges, *self.shown)
         asked = [result for group in groups for result in group.results]
         made = [result for pictured in self.pictured for result in pictured.results[: Pictured.MOST]]
-        return [*(averaged.result for averaged in self.means), *asked, *self.scored, *made]
+        of_recordings = [each.result for each in (*self.searches, *self.answered, *self.maps, *self.sheets)]
+        return [*(averaged.result for averaged in self.means), *asked, *self.scored, *made, *of_recordings]
 
     @cached_property
     def curves(self) -> list[Curves]:
