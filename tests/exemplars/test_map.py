@@ -120,6 +120,8 @@ def test_a_map_knows_its_images_and_says_how_good_it_is(recorded, photographs, t
     trusted = manifold.trustworthiness(vectors, found.points, n_neighbors=found.trusted_k)
     assert found.trustworthiness == pytest.approx(trusted, abs=1e-3)
     assert found.trustworthiness > 0.85
+    assert found.same_class_vectors is not None
+    assert found.same_class_map is not None
     assert found.same_class_vectors > 0.95  # cars-honest tells the makes apart
     assert found.same_class_map > 0.9
     shown = np.asarray(
@@ -141,6 +143,8 @@ def test_a_map_knows_its_images_and_says_how_good_it_is(recorded, photographs, t
 def test_the_best_image_of_a_cell_is_the_nearest_to_it(recorded):
     found = ico.map_images(recorded, "som", cells=(4, 4), metric="euclidean")
     som = fit_som(metric_vectors(recorded.vectors(), "euclidean"), (4, 4))
+    assert found.cells is not None
+    assert found.best is not None
     for row in range(4):
         for column in range(4):
             inside = np.flatnonzero((found.cells == [row, column]).all(1))
@@ -153,6 +157,7 @@ def test_the_best_image_of_a_cell_is_the_nearest_to_it(recorded):
 
 def test_a_grid_is_kept_beside_the_points(recorded):
     found = ico.map_images(recorded, "pca", grid=True)
+    assert found.cells is not None
     assert found.cells.shape == (240, 2)
     assert found.drawn[1] == 240
     assert "full grid" in found.caption()

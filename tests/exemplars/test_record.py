@@ -177,7 +177,9 @@ def test_other_readers_read_the_shards(recording):
     assert table["id"].tolist() == list(recording.ids)
     assert np.allclose(np.stack(table["penultimate"].to_list()), recording.vectors())
     first = recording.first_of("relu3")
-    answer = duckdb.sql(f"select id, \"max:relu3\"[6] as value from '{pattern}' order by value desc limit 3").fetchall()
+    table = duckdb.sql(f"select id, \"max:relu3\"[6] as value from '{pattern}' order by value desc limit 3")
+    assert table is not None
+    answer = table.fetchall()
     best = recording.rankings["most_row"][first + 5, :3]
     assert [row[0] for row in answer] == [recording.ids[row] for row in best]
     loaded = datasets.Dataset.from_parquet(

@@ -55,7 +55,7 @@ def test_the_field_holds_all_that_the_maximum_depends_on(cars, recorded):
 
 def test_cells_are_crops_or_wholes_with_the_field_drawn(recorded):
     cropped = ico.top_images(recorded, "relu1:2", 5, steps=0)
-    whole = ico.top_images(recorded, "relu1:2", 5, steps=0, crop=False)
+    whole = ico.top_images(recorded, "relu1:2", 5, steps=0, whole=True)
     field = next(layer.field for layer in recorded.layers if layer.name == "relu1")
     assert max(cropped.cell(place).shape[0] for place in range(5)) <= field.size[0]
     assert len({cropped.cell(place).shape for place in range(len(cropped))}) == 1
@@ -146,9 +146,10 @@ def test_a_recording_is_opened_again_with_or_without_its_images(recorded, photog
 def test_dead_units_are_those_that_answer_nothing(photographs, tmp_path):
     network = ico.load_network("cars", device="cpu")
     with torch.no_grad():  # a network of its own, which nobody else asks
-        network.module.get_submodule("conv2").weight[4] = 0
-        network.module.get_submodule("bn2").bias[4] = -1
-        network.module.get_submodule("bn2").running_mean[4] = 0
+        state = network.module.state_dict()
+        state["conv2.weight"][4] = 0
+        state["bn2.bias"][4] = -1
+        state["bn2.running_mean"][4] = 0
     recording = ico.record(network, photographs[:40], ["relu2", "conv2"], store=tmp_path / "run", k=3)
     assert "relu2:4" in recording.dead_units()
     assert recording.dead_units("conv2") == ("conv2:4",)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,9 @@ from iconoscope.show import map_page
 COUNT, SIDE = 3000, 64
 CLASSES = ("red </script>", "green", "blue")
 CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    (place for name in ("chromium", "chromium-browser", "google-chrome") if (place := shutil.which(name))), None
 )
-playwright = pytest.importorskip("playwright.sync_api")
+playwright: Any = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 
 

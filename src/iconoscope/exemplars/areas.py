@@ -6,12 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["CORRECTIONS", "areas", "curve", "rank_test", "recalls"]
+__all__ = ["areas", "curve", "rank_test", "recalls"]
 
-CORRECTIONS = {
-    "max": "one false unit or more in `level` of all searches (permutation of the greatest, Westfall and Young 1993)",
-    "bh": "`level` of the units that are found are false (Benjamini and Hochberg 1995)",
-}
 _CHUNK = 32_000_000  # numbers that are held at once
 
 
@@ -72,7 +68,7 @@ def rank_test(
     concept, others
         What the units answer, (images, units).
     correction
-        A key of `CORRECTIONS`.
+        A key of `iconoscope.results.unit_search.CORRECTIONS`.
     permutations
         How many times labels are shuffled.
     seed

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, QuestionError, nearest, shortened
-from iconoscope.exemplars.areas import CORRECTIONS, areas, curve, rank_test, recalls
 from iconoscope.exemplars.opening import load_recording, recorded_pictures
 from iconoscope.exemplars.top import derived, made_picture, receptive_field
 from iconoscope.results import Question, Store, UnitSearch
 from iconoscope.results.recording import INDEX, Recording
+from iconoscope.results.unit_search import CORRECTIONS
 from iconoscope.subject.images import Images, load_images
 
 __all__ = ["find_units"]
@@ -214,6 +214,8 @@ def _rest(recording: Recording, wanted: _Side) -> _Side:
 
 
 def _search(recording: Recording, wanted: _Side, against: _Side, question: Question) -> UnitSearch:
+    from iconoscope.exemplars.areas import areas, curve, rank_test, recalls
+
     settings = question.settings
     channels = len(recording.units) - len(recording.classes)
     concept, others = (np.asarray(side.recording.responses[side.rows]) for side in (wanted, against))

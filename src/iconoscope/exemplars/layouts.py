@@ -13,15 +13,8 @@ from iconoscope.errors import MissingExtraError
 from iconoscope.exemplars.som import SelfOrganisingMap, cell_places, fit_som
 from iconoscope.progress import advancing
 
-__all__ = ["LAYOUTS", "METHODS", "Placed", "place_among", "principal_axes"]
+__all__ = ["LAYOUTS", "Placed", "place_among", "principal_axes"]
 
-METHODS = {
-    "tsne": "t-SNE: neighbours stay neighbours, distances between groups mean little",
-    "umap": "UMAP: likewise, groups are drawn closer together (needs iconoscope[umap])",
-    "pacmap": "PaCMAP: likewise, with more of the large shape kept (needs iconoscope[pacmap])",
-    "pca": "the two directions in which the vectors differ most: distances are shadows of true ones",
-    "som": "a self-organising map: a sheet of cells, near cells standing for near vectors",
-}
 _EARLY = 250  # iterations of t-SNE in which groups are pulled together
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import NonFiniteError, QuestionError, nearest
-from iconoscope.exemplars.grid import snap_to_grid
-from iconoscope.exemplars.layouts import LAYOUTS, METHODS, Placed, place_among, principal_axes
-from iconoscope.exemplars.nearness import METRICS, kept_class, metric_vectors, nearest_rows, trustworthiness
 from iconoscope.exemplars.opening import load_recording, recorded_pictures
-from iconoscope.exemplars.som import TOPOLOGIES
 from iconoscope.exemplars.top import derived
 from iconoscope.progress import advancing
 from iconoscope.results import Question, Store
 from iconoscope.results.atlas import Atlas, thumbnail_side
-from iconoscope.results.image_map import ImageMap
+from iconoscope.results.image_map import METHODS, METRICS, TOPOLOGIES, ImageMap
 from iconoscope.results.recording import Recording
+
+if TYPE_CHECKING:
+    import torch
+
+    from iconoscope.exemplars.layouts import Placed
 
 __all__ = ["map_images", "place_images"]
 
@@ -129,6 +129,8 @@ def map_images(
     question = derived(recording, "map", **asked)
 
     def ask() -> ImageMap:
+        from iconoscope.exemplars.nearness import metric_vectors
+
         given = _finite(recording.vectors(vectors)[rows], vectors)
         near = metric_vectors(given, metric)
         return _image_map(recording, rows, near, question)
@@ -167,6 +169,9 @@ def _finite(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def _image_map(recording: Recording, rows: NDArray[np.int64], near: torch.Tensor, question: Question) -> ImageMap:
+    from iconoscope.exemplars.layouts import LAYOUTS
+    from iconoscope.exemplars.nearness import nearest_rows
+
     settings = question.settings
     # t-SNE wants three times as many neighbours as the perplexity says; what is kept of them is exact where that is cheap.
     wanted = max(_TRUSTED, _NEIGHBOURS)
@@ -185,6 +190,10 @@ def _described(
     placed: Placed,
     question: Question,
 ) -> ImageMap:
+    import torch
+
+    from iconoscope.exemplars.nearness import kept_class, nearest_rows, trustworthiness
+
     settings = question.settings
     points = torch.from_numpy(placed.points)
     k = min(_TRUSTED, max(1, (len(rows) - 2) // 2))
@@ -227,6 +236,8 @@ def _label_numbers(labels: list[str | None]) -> NDArray[np.int64]:
 
 def _cells(placed: Placed, settings: Any) -> tuple[NDArray[np.int64] | None, tuple[int, int] | None, dict[str, Any]]:
     """Give every image's row and column, if there is a grid, and what a self-organising map says of itself."""
+    from iconoscope.exemplars.grid import snap_to_grid
+
     if placed.som is None:
         return (*snap_to_grid(placed.points), {}) if settings["grid"] else (None, None, {})
     som = placed.som
@@ -292,6 +303,11 @@ def place_images(
     QuestionError
         If the map was made in another way, or the recordings do not belong to it.
     """
+    import torch
+
+    from iconoscope.exemplars.layouts import Placed, place_among, principal_axes
+    from iconoscope.exemplars.nearness import metric_vectors, nearest_rows
+
     recording, old_recording = load_recording(recording), load_recording(old_recording)
     if old.method not in ("tsne", "pca"):
         raise QuestionError(

@@ -8,12 +8,8 @@ from numpy.typing import NDArray
 
 from iconoscope.progress import advancing
 
-__all__ = ["METRICS", "kept_class", "metric_vectors", "nearest_rows", "trustworthiness"]
+__all__ = ["kept_class", "metric_vectors", "nearest_rows", "trustworthiness"]
 
-METRICS = {
-    "cosine": "the angle between two vectors",
-    "euclidean": "the distance of two vectors",
-}
 _CHUNK = 32_000_000  # distances that are held at once, four bytes each
 
 

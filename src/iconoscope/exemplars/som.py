@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.progress import advancing
+from iconoscope.results.image_map import TOPOLOGIES
 
-__all__ = ["TOPOLOGIES", "SelfOrganisingMap", "cell_places", "fit_som"]
+__all__ = ["SelfOrganisingMap", "cell_places", "fit_som"]
 
-TOPOLOGIES = {
-    "rectangular": "cells in rows and columns",
-    "hexagonal": "every other row moved by half a cell, so that all six neighbours are equally far",
-}
 _CHUNK = 16_000_000  # distances that are held at once
 
 
@@ -32,7 +29,7 @@ class SelfOrganisingMap:
     shape : tuple of int
         Rows and columns.
     topology : str
-        A key of `TOPOLOGIES`.
+        A key of `iconoscope.results.image_map.TOPOLOGIES`.
     cells : ndarray of int64, (n,)
         The cell that is nearest to each vector.
     distances : ndarray of float32, (n,)
@@ -92,7 +89,7 @@ def fit_som(
     shape
         Rows and columns of the map.
     topology
-        A key of `TOPOLOGIES`.
+        A key of `iconoscope.results.image_map.TOPOLOGIES`.
     epochs
         How many times all vectors are looked at.
     width

@@ -27,7 +27,7 @@ def top_images(
     k: int = 9,
     *,
     steps: int = 9,
-    crop: bool = True,
+    whole: bool = False,
     store: Store | str | Path | None = None,
 ) -> Exemplars:
     """Show the images that a unit answers most and least, and steps between: the whole spectrum (Olah et al. 2017).
@@ -44,9 +44,9 @@ def top_images(
         How many images on either side.
     steps
         How many images between, at equal steps of the order; 0 for none.
-    crop
-        Show only what the maximum sees, the receptive field around it. Otherwise the whole image with the field drawn in.
-        Images between are always whole, since the place of their maximum is not kept.
+    whole
+        Show whole images with the receptive field of the maximum drawn in. Otherwise of the most and the least only that is
+        shown; images between are always whole, since the place of their maximum is not kept.
     store
         Folder where the answer is looked for first, and kept.
 
@@ -82,10 +82,10 @@ def top_images(
         raise QuestionError(f"steps={steps!r} is not a number of images.")
     name = recording.units[place]
     made, key = made_picture(recording, name, store)
-    question = derived(recording, "top", unit=name, k=k, steps=steps, crop=bool(crop), made=key)
+    question = derived(recording, "top", unit=name, k=k, steps=steps, whole=bool(whole), made=key)
 
     def ask() -> Exemplars:
-        return _exemplars(recording, place, question, k=k, steps=steps, crop=bool(crop), made=made)
+        return _exemplars(recording, place, question, k=k, steps=steps, whole=bool(whole), made=made)
 
     return ask() if store is None else Store.at(store).answer(question, Exemplars, ask)
 
@@ -128,7 +128,7 @@ def made_picture(
 
 
 def _exemplars(
-    recording: Recording, place: int, question: Question, *, k: int, steps: int, crop: bool, made: Any
+    recording: Recording, place: int, question: Question, *, k: int, steps: int, whole: bool, made: Any
 ) -> Exemplars:
     values = recording.responses[:, place]
     row_of = np.full(int(recording.numbers.max()) + 1, -1, np.int64)
@@ -165,7 +165,7 @@ def _exemplars(
         fields=np.array(
             [receptive_field(recording, place, int(at), shown.shape[1:3]) for at in positions], np.int64
         ).reshape(-1, 4),
-        crop=crop,
+        crop=not whole,
         images=count,
         ranked=min(recording.k, count),
         classes=recording.classes,
@@ -192,7 +192,7 @@ def _mean_answers(recording: Recording, place: int) -> NDArray[np.float32]:
 
 
 def receptive_field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Give what a unit sees at a position of its map: top, left, bottom, right of an image of that size; all if none is known."""
+    """Give what a unit sees at a position of its map, all where none is known: top, left, bottom, right, pixels."""
     whole = (0, 0, size[0], size[1])
     for layer in recording.layers:
         if place < layer.channels:

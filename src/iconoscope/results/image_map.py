@@ -22,7 +22,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ImageMap", "class_colours"]
+__all__ = ["METHODS", "METRICS", "TOPOLOGIES", "ImageMap", "class_colours"]
+
+METHODS = {
+    "tsne": "t-SNE: neighbours stay neighbours, distances between groups mean little",
+    "umap": "UMAP: likewise, groups are drawn closer together (needs iconoscope[umap])",
+    "pacmap": "PaCMAP: likewise, with more of the large shape kept (needs iconoscope[pacmap])",
+    "pca": "the two directions in which the vectors differ most: distances are shadows of true ones",
+    "som": "a self-organising map: a sheet of cells, near cells standing for near vectors",
+}
+METRICS = {
+    "cosine": "the angle between two vectors",
+    "euclidean": "the distance of two vectors",
+}
+TOPOLOGIES = {
+    "rectangular": "cells in rows and columns",
+    "hexagonal": "every other row moved by half a cell, so that all six neighbours are equally far",
+}
+
 
 _SIDE = 4096  # pixels of a large picture
 _RASTER = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}

@@ -165,7 +165,8 @@ class Recording:
     def summary(self) -> str:
         """Say in a sentence what was recorded."""
         text = (
-            f"{len(self):,} images from {self.source}: {len(self.units) - len(self.classes):,} units of {len(self.layers)} layers and "
+            f"{len(self):,} images from {self.source}: {len(self.units) - len(self.classes):,} units of {len(self.layers)} "
+            "layers and "
             f"{len(self.classes)} logits of {self.question.network}"
         )
         if self.top1 is not None:

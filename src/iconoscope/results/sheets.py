@@ -131,7 +131,8 @@ class ActivationSheet(_Sheet):
         """Say which channels answer most, and how many answer nothing."""
         layer = self.question.unit
         best = ", ".join(f"{layer}:{channel}" for channel in self.channels[:3].tolist())
-        text = f"{self.question.subject}: of {len(self.channels)} channels of {layer} {best} answer most, up to {self.maps[0].max():.3g}"
+        text = f"{self.question.subject}: of {len(self.channels)} channels of {layer} {best} answer most"
+        text += f", up to {self.maps[0].max():.3g}"
         return f"{text}; {len(self.silent)} answer nothing." if self.silent else f"{text}."
 
     def to_json(self) -> dict[str, Any]:

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INVARIANT", "UnitSearch"]
+__all__ = ["CORRECTIONS", "INVARIANT", "UnitSearch"]
+
+CORRECTIONS = {
+    "max": "one false unit or more in `level` of all searches (permutation of the greatest, Westfall and Young 1993)",
+    "bh": "`level` of the units that are found are false (Benjamini and Hochberg 1995)",
+}
+
 
 INVARIANT = 0.5
 """From which recall at 1% false alarms a unit is called invariant: it answers half of the concept and next to nothing else."""
