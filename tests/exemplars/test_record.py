@@ -189,3 +189,30 @@ def test_other_readers_read_the_shards(recording):
     assert np.allclose(np.asarray(loaded[17]["logits"]), recording.vectors("logits")[17])
     units = pd.read_parquet(recording.folder / "units.parquet")
     assert units["unit"].tolist() == list(recording.units)
+
+
+class Viewing(torch.nn.Module):
+    """A network that takes its maps for rows: channels last they would be others."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.relu = torch.nn.ReLU()
+        self.head = torch.nn.Linear(8 * 96 * 96, 2)
+
+    def forward(self, batch):
+        maps = self.relu(self.conv(batch))
+        return self.head(maps.view(len(batch), -1))
+
+
+def test_maps_lie_as_the_network_wants_them(network, images, tmp_path):
+    torch.manual_seed(0)
+    viewing = ico.load_network(Viewing(), device="cpu", classes=["lynx", "bison"], preprocessing=network.preprocessing)
+    recording = record(viewing, images[:20], store=tmp_path / "run", k=3)
+    assert recording.question.settings["channels_last"] is False
+    shown = network.preprocessing.normalise(np.stack([image.pixels for image in images[:20]]))
+    assert np.allclose(recording.vectors("logits"), viewing.logits(shown).detach().numpy(), atol=1e-5)
+    before = network.module.conv1.weight.stride()
+    again = record(network, images[:20], store=tmp_path / "run", k=3)
+    assert again.question.settings["channels_last"] is True
+    assert network.module.conv1.weight.stride() == before

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ def record(
     *,
     store: Store | str | Path,
     k: int = 100,
-    batch: int = 64,
+    batch: int = 128,
     shard: int = 2048,
     workers: int | None = None,
     resume: bool = True,
@@ -115,6 +116,7 @@ def record(
     from iconoscope.exemplars.anatomy import dissect
     from iconoscope.exemplars.feeding import worker_count
     from iconoscope.exemplars.keeping import Keeper
+    from iconoscope.exemplars.listening import channels_last
     from iconoscope.exemplars.shard import Plan
 
     for name, value in (("k", k), ("batch", batch), ("shard", shard)):
@@ -126,8 +128,10 @@ def record(
     processes = worker_count(workers, images)
     store = Store.at(store)
     targets = match_labels(network, images.labels)
-    with network.questioned():
+    with network.questioned(), ExitStack() as laid_out:
         found, before = dissect(network, layers)
+        weights = network.digest()
+        last = laid_out.enter_context(channels_last(network))
         plan = Plan(
             k=min(k, len(images)),
             units=sum(layer.channels for layer in found),
@@ -139,7 +143,7 @@ def record(
         question = Question(
             technique="record",
             network=network.name,
-            weights=network.digest(),
+            weights=weights,
             subject=f"{len(images)} images from {images.source}",
             pixels=_fingerprint(images, targets),
             settings={
@@ -150,6 +154,7 @@ def record(
                 "batch": batch,
                 "shard": shard,
                 "places": plan.places,
+                "channels_last": last,
             },
             version=__version__,
         )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from iconoscope.exemplars.feeding import Batch
 from iconoscope.exemplars.listening import Heard, Thresholds
-from iconoscope.exemplars.shortlist import Shortlist
+from iconoscope.exemplars.shortlist import EMPTY, Shortlist
 from iconoscope.exemplars.spread import Spread
 from iconoscope.subject.network import Preprocessing
 
@@ -152,7 +152,8 @@ def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | 
     waiting: list[_Part] = []
     kept: list[Rows] = []
     failed: dict[str | int, str] = {}
-    until = 1
+    # Early images pass low thresholds; with those of earlier shards there is less to take in.
+    until = 1 if known is None or (known.most.floor == EMPTY).any() else _MERGED
     for number, batch in enumerate(batches):
         if not len(batch.rows):
             failed |= batch.failed

@@ -69,13 +69,19 @@ class Shortlist:
         floor
             Keys that must be passed, (units,): those of a table with which this one will be merged. Nothing is lost by it.
         """
-        keys = _key(values, rows)
-        passing = keys > (EMPTY if floor is None else floor)
-        unit, image = np.nonzero(passing.T)
+        if floor is None:
+            floor = np.full(values.shape[1], EMPTY)
+        # First by value alone, which is cheap; of the few that are left the keys decide.
+        image, unit = np.nonzero(values >= _threshold(floor))
+        keys = _key(values[image, unit], rows[image])
+        passing = keys > floor[unit]
+        image, unit, keys = image[passing], unit[passing], keys[passing]
+        order = np.argsort(unit, kind="stable")
+        image, unit, keys = image[order], unit[order], keys[order]
         counts = np.bincount(unit, minlength=values.shape[1])
         slot = np.arange(len(unit)) - np.repeat(np.cumsum(counts) - counts, counts)
         wide = cls.empty(values.shape[1], max(k, int(counts.max(initial=0))))
-        wide.keys[unit, slot] = keys[image, unit]
+        wide.keys[unit, slot] = keys
         wide.positions[unit, slot] = positions[image, unit]
         return wide._first(k)
 
@@ -108,19 +114,23 @@ class Shortlist:
     @property
     def threshold(self) -> NDArray[np.float32]:
         """The value that a later image must pass to come in, (units,); minus infinity while there is room."""
-        return np.where(self.floor == EMPTY, np.float32(-np.inf), _value(self.floor))
+        return _threshold(self.floor)
 
     @classmethod
     def restored(cls, values: NDArray[np.float32], rows: NDArray[np.int64], positions: NDArray[np.int32]) -> Shortlist:
         """Give the table again whose `values`, `rows` and `positions` these are."""
-        keys = _key(np.nan_to_num(values).T, np.maximum(rows, 0).T).T
+        keys = _key(np.nan_to_num(values), np.maximum(rows, 0))
         return cls(np.where(rows < 0, EMPTY, keys), positions)
+
+
+def _threshold(floor: NDArray[np.int64]) -> NDArray[np.float32]:
+    return np.where(floor == EMPTY, np.float32(-np.inf), _value(floor))
 
 
 def _key(values: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     bits = (values + np.float32(0)).view(np.int32)  # the sum makes +0 of -0, which is the same answer
     ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
-    return (ordered << 32) | (_LAST - (rows if rows.ndim > 1 else rows[:, None]))
+    return (ordered << 32) | (_LAST - rows)
 
 
 def _value(keys: NDArray[np.int64]) -> NDArray[np.float32]:
