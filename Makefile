@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 
-.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization bench-prior clean
+.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -46,6 +46,9 @@ bench-optimization: .venv-lucent/.installed  ## pictures of units against torch-
 
 bench-prior: $(VENV)/.installed  ## pictures along learned priors against pictures without
 	$(BIN)/python -m benchmarks.priors $(ARGS)
+
+bench-exemplars: $(VENV)/.installed-bench  ## recording, maps and searches against the bare pass, openTSNE, scikit-learn and MiniSom
+	$(BIN)/python -m benchmarks.exemplars $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lucent build dist .pytest_cache .ruff_cache .import_linter_cache

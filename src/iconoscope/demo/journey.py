@@ -26,7 +26,7 @@ FILL = "mean"
 LOOK_PATCH, LOOK_STRIDE = 24, 12
 _OCCLUDED = 4  # images that are covered patch by patch
 _RECORDED = 400  # photographs on any background that are recorded
-_KEPT = 24  # photographs that are left in the folder, to try the other commands on
+_KEPT = 60  # photographs that are left in the folder, to try the other commands on
 TITLE = "Two makes of car: what did each network learn?"
 LEAD = (
     "Lynx and bison are two invented makes of car, a low saloon and a tall van. The network cars was trained on photographs in "

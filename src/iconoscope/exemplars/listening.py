@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from iconoscope.errors import UnitError
+from iconoscope.errors import NetworkError, UnitError
 from iconoscope.results.recording import RecordedLayer
 from iconoscope.subject.network import Network
 
@@ -200,7 +200,10 @@ def _runs(network: Network) -> bool:
     try:
         with torch.inference_mode():
             network.run(torch.zeros(2, 3, *network.preprocessing.size))
-    except RuntimeError:  # "view size is not compatible"; what is truly wrong comes again when images are shown
+    except (
+        RuntimeError,
+        NetworkError,
+    ):  # "view size is not compatible"; what is truly wrong comes again when images are shown
         return False
     return True
 

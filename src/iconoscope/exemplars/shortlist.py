@@ -69,12 +69,11 @@ class Shortlist:
         floor
             Keys that must be passed, (units,): those of a table with which this one will be merged. Nothing is lost by it.
         """
-        if floor is None:
-            floor = np.full(values.shape[1], EMPTY)
+        passed = np.full(values.shape[1], EMPTY) if floor is None else floor
         # First by value alone, which is cheap; of the few that are left the keys decide.
-        image, unit = np.nonzero(values >= _threshold(floor))
+        image, unit = np.nonzero(values >= _threshold(passed))
         keys = _key(values[image, unit], rows[image])
-        passing = keys > floor[unit]
+        passing = keys > passed[unit]
         image, unit, keys = image[passing], unit[passing], keys[passing]
         order = np.argsort(unit, kind="stable")
         image, unit, keys = image[order], unit[order], keys[order]

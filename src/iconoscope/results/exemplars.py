@@ -215,7 +215,7 @@ class Exemplars(Result):
 
     @property
     def _extent(self) -> tuple[float, float]:
-        return 11.0, 1.25 + 1.22 * max(3, len(self._rows))
+        return 11.0, 0.9 + 1.08 * max(3, len(self._rows))
 
     def _on(self, figure: Figure) -> Axes:
         halves: Any = figure.subfigures(1, 2, width_ratios=(2.3, 8.7))

@@ -42,6 +42,7 @@ TOPOLOGIES = {
 
 
 _SIDE = 4096  # pixels of a large picture
+_COLOURED = 20  # classes that colours can tell apart
 _RASTER = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 # Okabe and Ito 2008, then more in the same spirit; beyond these, hues in equal steps.
 _COLOURS = (
@@ -143,8 +144,14 @@ class ImageMap(Result):
     def summary(self) -> str:
         """Say in a sentence what is on the map, and how far it can be trusted."""
         name = {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}
+        what = {
+            "penultimate": "the vectors before the logits",
+            "logits": "the logits",
+            "probabilities": "the probabilities",
+        }
         text = (
-            f"{len(self):,} images by {name.get(self.method, self.method)} of {self.vectors}: trustworthiness "
+            f"{len(self):,} images by {name.get(self.method, self.method)} of {what.get(self.vectors, self.vectors)}: "
+            "trustworthiness "
             f"{self.trustworthiness:.3f} at {self.trusted_k}"
         )
         if self.same_class_map is not None and self.same_class_vectors is not None:
@@ -214,7 +221,12 @@ class ImageMap(Result):
         return self._scattered()
 
     def _inks(self) -> NDArray[np.uint8]:
-        """Give the colour of every image: that of its label or, where there is none, of the network's answer."""
+        """Give the colour of every image: that of its label or, where there is none, of the network's answer.
+
+        Many classes are not told apart by colours: then all are grey.
+        """
+        if not self._legend():
+            return np.full((len(self), 3), 205, np.uint8)
         colours = np.array(class_colours(len(self.classes)), np.uint8)
         known = np.where(self.targets >= 0, self.targets, self.predictions)
         return colours[known]
@@ -334,13 +346,15 @@ class ImageMap(Result):
         return np.concatenate([picture, np.asarray(canvas)])
 
     def _legend(self) -> list[tuple[str, tuple[int, int, int]]]:
-        """Give the classes that are on the map and their colours."""
+        """Give the classes that are on the map and their colours; none if there are too many to tell apart."""
         there = set(np.where(self.targets >= 0, self.targets, self.predictions).tolist())
+        if len(there) > _COLOURED:
+            return []
         colours = class_colours(len(self.classes))
         return [(name, colours[place]) for place, name in enumerate(self.classes) if place in there]
 
     def legend_colours(self) -> list[tuple[str, str]]:
-        """Give the classes that are on the map and their colours, as ``#rrggbb``."""
+        """Give the classes that are on the map and their colours, as ``#rrggbb``; none if there are too many to tell apart."""
         return [(name, f"#{bytes(ink).hex()}") for name, ink in self._legend()]
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -378,7 +392,7 @@ class ImageMap(Result):
             right.set_yticks([])
             return self._picture(left)
         axes = figure.subplots()
-        legend = self._legend()[:20]
+        legend = self._legend()
         handles = [Patch(color="#" + bytes(ink).hex(), label=as_text(name)) for name, ink in legend]
         figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7, frameon=False)
         return self._picture(axes)

@@ -172,7 +172,7 @@ class Recording:
         if self.top1 is not None:
             text += f"; {self.top1:.1%} of {int((self.targets >= 0).sum()):,} answered rightly"
         if dead := self.dead_units():
-            text += f"; {len(dead)} units answered nothing to any of them"
+            text += f"; {len(dead)} unit{'s' * (len(dead) > 1)} answered nothing to any of them"
         if self.failed:
             text += f"; {len(self.failed)} images could not be used"
         return f"{text}."

@@ -17,7 +17,10 @@
   const STEPS = 65535;
 
   // What is seen: the middle of the view on the map (0..1), how large the map is on the shorter side of the screen, and how it is drawn.
-  const FIRST = { x: 0.5, y: 0.5, z: 0.95, mode: "images", colour: data.judged || labels.some((label) => label >= 0) ? "label" : "prediction",
+  const labelled = labels.some((label) => label >= 0);
+  // Many classes are not told apart by colours.
+  const many = new Set(labelled ? labels : predictions).size > 24;
+  const FIRST = { x: 0.5, y: 0.5, z: 0.95, mode: "images", colour: many ? "none" : labelled ? "label" : "prediction",
     grid: 0, size: 0, only: 0, off: new Set(), picked: -1 };
   const view = { ...FIRST, off: new Set() };
   let hovered = -1;
@@ -384,7 +387,7 @@
   }
   get("togrid").hidden = !grid;
   for (const element of [get("only").parentElement, document.querySelector('[data-value="mistake"]')]) element.hidden = !data.judged;
-  document.querySelector('[data-value="label"]').hidden = !labels.some((label) => label >= 0);
+  document.querySelector('[data-value="label"]').hidden = !labelled;
   get("size").addEventListener("input", (event) => { view.size = Number(event.target.value); moved(); });
   get("only").addEventListener("change", (event) => { view.only = event.target.checked ? 1 : 0; refresh(); });
   get("all").addEventListener("click", () => { view.off.clear(); refresh(); });
