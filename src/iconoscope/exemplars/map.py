@@ -27,7 +27,7 @@ __all__ = ["map_images", "place_images"]
 
 _TRUSTED = 15  # neighbours that the quality is asked of
 _NEIGHBOURS = 8  # that are kept for every image
-_EXACT = 30_000  # images from which t-SNE's neighbours are looked for approximately, which is then faster
+_EXACT = 100_000  # images from which t-SNE's neighbours are looked for approximately, which is then faster
 
 
 def map_images(
@@ -192,12 +192,12 @@ def _described(
 ) -> ImageMap:
     import torch
 
-    from iconoscope.exemplars.nearness import kept_class, nearest_rows, trustworthiness
+    from iconoscope.exemplars.nearness import kept_class, nearest_points, trustworthiness
 
     settings = question.settings
     points = torch.from_numpy(placed.points)
     k = min(_TRUSTED, max(1, (len(rows) - 2) // 2))
-    on_map, _ = nearest_rows(points, k)
+    on_map = nearest_points(placed.points, k)
     targets = recording.targets[rows]
     classes = _label_numbers([recording.labels[row] for row in rows])
     cells, shape, told = _cells(placed, settings)

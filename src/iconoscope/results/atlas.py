@@ -13,7 +13,7 @@ __all__ = ["PAGE", "Atlas", "thumbnail_side"]
 
 PAGE = 4096
 """Side of a page, pixels: what every graphics card with WebGL2 takes."""
-_QUALITY = 85
+_QUALITY = {32: 78}  # of JPEG; of larger ones 85
 
 
 def thumbnail_side(count: int, largest: int) -> int:
@@ -63,7 +63,7 @@ class Atlas:
                 row, column = divmod(place, across)
                 page[row * side : (row + 1) * side, column * side : (column + 1) * side] = next(pending)
             buffer = io.BytesIO()
-            Image.fromarray(page).save(buffer, "JPEG", quality=_QUALITY)
+            Image.fromarray(page).save(buffer, "JPEG", quality=_QUALITY.get(side, 85))
             pages.append(buffer.getvalue())
         return cls(side, count, tuple(pages))
 
