@@ -218,20 +218,21 @@
     }
   }
   function label(pen, index) {
-    const text = `${data.ids[index]}${labels[index] < 0 ? "" : `: ${data.classes[labels[index]]}`}, network says ${data.classes[predictions[index]]}`;
+    const lines = [data.ids[index], ...(labels[index] < 0 ? [] : [sayLabel(index)]), `network: ${data.classes[predictions[index]]}`];
+    const style = getComputedStyle(document.documentElement), large = 96;
     pen.font = "13px system-ui, sans-serif";
-    const [x, y] = toScreen(index), wide = pen.measureText(text).width + 12, large = 96;
+    const wide = large + 20 + Math.max(...lines.map((line) => pen.measureText(line).width)), high = large + 8;
+    const [x, y] = toScreen(index);
     const left = Math.min(Math.max(x - wide / 2, 4), Math.max(4, width() - wide - 4));
-    const above = y - extent() / 2 - 30 - large > 0;
-    const top = above ? y - extent() / 2 - 28 - large : y + extent() / 2 + 6;
-    const style = getComputedStyle(document.documentElement);
+    const above = y - extent() / 2 - high - 8;
+    const top = above > 0 ? above : y + extent() / 2 + 8;
     pen.fillStyle = style.getPropertyValue("--card").trim();
-    pen.fillRect(left, top, Math.max(wide, large + 8), large + 24);
+    pen.fillRect(left, top, wide, high);
     pen.lineWidth = 1;
-    pen.strokeRect(left, top, Math.max(wide, large + 8), large + 24);
+    pen.strokeRect(left, top, wide, high);
     portray(pen, index, left + 4, top + 4, large);
     pen.fillStyle = style.getPropertyValue("--ink").trim();
-    pen.fillText(text, left + 6, top + large + 18);
+    lines.forEach((line, place) => pen.fillText(line, left + large + 12, top + 20 + 20 * place));
   }
   function portray(pen, index, left, top, large) {
     const sheet = sheets[Math.floor(index / perPage)], cell = index % perPage;
