@@ -190,7 +190,7 @@ def test_what_cannot_be_mapped_is_said(recorded, monkeypatch, tmp_path):
         ico.map_images(recorded, limit=3)
     with pytest.raises(QuestionError, match="too small"):
         ico.map_images(recorded, "som", cells=(1, 1))
-    with pytest.raises(QuestionError, match="not saved as"):
+    with pytest.raises(QuestionError, match="not written as"):
         ico.map_images(recorded, "pca", out=tmp_path / "map.txt")
     for name, method in (("umap", "umap"), ("pacmap", "pacmap")):
         monkeypatch.setitem(__import__("sys").modules, name, None)

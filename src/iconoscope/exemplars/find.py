@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, QuestionError, nearest, shortened
-from iconoscope.exemplars.opening import load_recording, recorded_pictures
-from iconoscope.exemplars.top import derived, made_picture, receptive_field
+from iconoscope.exemplars.asking import at_hand, derived, made_picture, receptive_field, recorded_pictures
+from iconoscope.exemplars.opening import load_recording
 from iconoscope.results import Question, Store, UnitSearch
 from iconoscope.results.recording import INDEX, Recording
 from iconoscope.results.unit_search import CORRECTIONS
@@ -109,6 +109,8 @@ def find_units(
             raise ImagesError(
                 f"{len(side.rows)} images are too few for {what}.", hint="Give two or more; 20 are better."
             )
+    at_hand(recording)
+    at_hand(wanted.recording)
     question = derived(
         recording,
         "find",
@@ -221,12 +223,15 @@ def _search(recording: Recording, wanted: _Side, against: _Side, question: Quest
     concept, others = (np.asarray(side.recording.responses[side.rows]) for side in (wanted, against))
     rng = np.random.default_rng(settings["seed"])
     held = len(concept) // 2 if min(len(concept), len(others)) >= _FEWEST else 0
-    mixed = [rng.permutation(len(side)) for side in (concept, others)]
-    apart = (held, len(others) // 2 if held else 0)
-    kept, tested = ([order[:count] for order, count in zip(mixed, apart, strict=True)], [
-        order[count:] for order, count in zip(mixed, apart, strict=True)
-    ])  # fmt: skip
-    examples = concept[tested[0], :channels], others[tested[1], :channels]
+    # The first part of a shuffled side is held out, if there are enough of both; the rest chooses.
+    aside, chosen = zip(
+        *(
+            np.split(side[rng.permutation(len(side))], [count])
+            for side, count in ((concept, held), (others, len(others) // 2 if held else 0))
+        ),
+        strict=True,
+    )
+    examples = chosen[0][:, :channels], chosen[1][:, :channels]
     p_value = rank_test(
         *examples,
         correction=settings["correction"],
@@ -234,9 +239,10 @@ def _search(recording: Recording, wanted: _Side, against: _Side, question: Quest
         seed=settings["seed"],
     )
     auc = areas(*examples)
-    measured = (concept[kept[0]], others[kept[1]]) if held else (concept[tested[0]], others[tested[1]])
+    measured = aside if held else chosen
     area, recall = areas(*measured), recalls(*measured)
-    order = np.lexsort((-area[:channels], p_value > settings["level"]))
+    # In the order of the examples: one by what was held out would choose by it, and flatter it.
+    order = np.lexsort((-auc, p_value > settings["level"]))
     logit = channels + _own_class(wanted)
     at = np.linspace(0, 1, _POINTS)
     shown = order[:_SHOWN]
@@ -275,11 +281,9 @@ def _own_class(wanted: _Side) -> int:
 
 def _shown(recording: Recording, wanted: _Side, units: NDArray[np.int64]) -> dict[str, Any]:
     """Gather what is shown of the first units: each picture once, however many of them answer it."""
-    row_of = np.full(int(recording.numbers.max()) + 1, -1, np.int64)
-    row_of[recording.numbers] = np.arange(len(recording))
     tables = recording.rankings
     k = min(_STRIP, recording.k, len(recording))
-    sides = {side: row_of[tables[f"{side}_row"][units, :k]] for side in ("most", "least")}
+    sides = {side: recording.ranked(side)[units, :k] for side in ("most", "least")}
     answers = wanted.recording.responses[wanted.rows][:, units]
     steps = np.unique(np.linspace(0, len(answers) - 1, min(_CONCEPT, len(answers))).round().astype(np.int64))
     examples = wanted.rows[np.argsort(-answers, axis=0, kind="stable")[steps].T]

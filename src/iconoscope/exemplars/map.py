@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import NonFiniteError, QuestionError, nearest
-from iconoscope.exemplars.opening import load_recording, recorded_pictures
-from iconoscope.exemplars.top import derived
+from iconoscope.exemplars.asking import at_hand, derived, recorded_pictures
+from iconoscope.exemplars.opening import load_recording
 from iconoscope.progress import advancing
 from iconoscope.results import Question, Store
 from iconoscope.results.atlas import Atlas, thumbnail_side
 from iconoscope.results.image_map import METHODS, METRICS, TOPOLOGIES, ImageMap
 from iconoscope.results.recording import Recording
+from iconoscope.results.result import FIGURES
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["map_images", "place_images"]
 
+_PAGES = (".html", ".htm")
 _TRUSTED = 15  # neighbours that the quality is asked of
 _NEIGHBOURS = 8  # that are kept for every image
 _EXACT = 100_000  # images from which t-SNE's neighbours are looked for approximately, which is then faster
@@ -107,7 +109,13 @@ def map_images(
     _check(method, metric, topology, perplexity=perplexity, iterations=iterations, epochs=epochs, limit=limit)
     if method == "som" and grid:
         raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
+    if out is not None and Path(out).suffix.lower() not in ("", *_PAGES, *FIGURES):
+        raise QuestionError(
+            f"A map is not written as {Path(out).suffix}.",
+            hint=f"{', '.join((*_PAGES, *FIGURES))} are; .html is a page.",
+        )
     recording = load_recording(recording)
+    at_hand(recording)
     count = len(recording)
     rows = np.arange(count)
     if limit is not None and limit < count:
@@ -146,7 +154,7 @@ def write_map(found: ImageMap, out: str | Path) -> Path:
     from iconoscope.show import map_page
 
     path = Path(out).expanduser()
-    return map_page(found, path) if path.suffix.lower() in (".html", ".htm") else found.save(path)
+    return map_page(found, path) if path.suffix.lower() in _PAGES else found.save(path)
 
 
 def _check(method: str, metric: str, topology: str, **numbers: float | None) -> None:
@@ -309,6 +317,7 @@ def place_images(
     from iconoscope.exemplars.nearness import metric_vectors, nearest_rows
 
     recording, old_recording = load_recording(recording), load_recording(old_recording)
+    at_hand(recording)
     if old.method not in ("tsne", "pca"):
         raise QuestionError(
             f"New images are not placed into a map by {old.method}.", hint="Make the old one by tsne or pca."

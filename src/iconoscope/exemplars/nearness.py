@@ -65,9 +65,9 @@ def nearest_points(points: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     >>> nearest_points(np.float32([[0, 0], [1, 0], [3, 0]]), 1).ravel()
     array([1, 0, 1])
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    _, found = cKDTree(points).query(points, k + 1, workers=-1)
+    found = np.asarray(KDTree(points).query(points, k + 1, workers=-1)[1])
     # Of points at one place any may come first: the point itself is taken out wherever it stands, or else the last.
     own = found == np.arange(len(points))[:, None]
     own[~own.any(1), -1] = True

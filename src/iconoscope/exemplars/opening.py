@@ -6,16 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from iconoscope.errors import ImagesError, QuestionError, StoreError, UnitError, nearest
+from iconoscope.errors import ImagesError, QuestionError, StoreError
 from iconoscope.results.recording import INDEX, Recording
 from iconoscope.subject.images import Images, load_images
-from iconoscope.subject.network import read_preprocessing
-from iconoscope.subject.unit import ClassUnit, parse_unit
 
-__all__ = ["load_recording", "place_of", "recorded_pictures"]
+__all__ = ["load_recording"]
 
 
 def load_recording(recording: Recording | str | Path = "iconoscope-run", *, images: Images | Any = None) -> Recording:
@@ -73,58 +68,3 @@ def _attached(recording: Recording, images: Images, *, given: bool) -> Recording
             hint=f"The recording was made of {recording.source}.",
         )
     return replace(recording, images=images[[place[identity] for identity in recording.ids]])
-
-
-def recorded_pictures(recording: Recording, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """Give images of a recording as the network saw them, (rows, height, width, 3).
-
-    Raises
-    ------
-    QuestionError
-        If the images are not at hand.
-    """
-    if recording.images is None:
-        raise QuestionError(
-            f"The images of this recording are not at hand: they came from {recording.source}.",
-            hint="Give them: load_recording(..., images=...), or --images.",
-        )
-    preprocessing = read_preprocessing(recording.question.settings["preprocessing"])
-    pixels = [preprocessing.fit(recording.images[int(row)].pixels) for row in rows]
-    return np.stack(pixels) if pixels else np.zeros((0, *preprocessing.size, 3), np.uint8)
-
-
-def place_of(recording: Recording, unit: str) -> int:
-    """Give the place of a unit among those of a recording.
-
-    Raises
-    ------
-    UnitError
-        If it was not recorded, or is a whole layer or a single neuron.
-    """
-    parsed = parse_unit(unit)
-    if isinstance(parsed, ClassUnit):
-        names = list(recording.classes)
-        index = names.index(parsed.name) if parsed.name in names else None
-        if index is None and parsed.name.isdecimal() and int(parsed.name) < len(names):
-            index = int(parsed.name)
-        if parsed.kind == "prob":
-            raise UnitError(
-                f"{unit} is not ranked: probabilities share one sum.", hint=f"Ask logit:{parsed.name} instead."
-            )
-        if index is None:
-            raise UnitError(f"{unit}: there is no class {parsed.name!r}.", hint=nearest(parsed.name, names))
-        return len(recording.units) - len(names) + index
-    layers = {layer.name: layer for layer in recording.layers}
-    endings = [name for name in layers if name == parsed.layer or name.endswith(f".{parsed.layer}")]
-    name = parsed.layer if parsed.layer in layers else endings[0] if len(endings) == 1 else None
-    if name is None:
-        raise UnitError(
-            f"{unit}: {parsed.layer} " + ("means several layers." if endings else "was not recorded."),
-            hint=nearest(parsed.layer, endings or list(layers)),
-        )
-    channels = layers[name].channels
-    if parsed.channel is None or parsed.position is not None:
-        raise UnitError(f"{unit} is not a channel.", hint=f"Ask one of {name}:0 to {name}:{channels - 1}.")
-    if parsed.channel >= channels:
-        raise UnitError(f"{unit}: {name} has {channels} channels, 0 to {channels - 1}.")
-    return recording.first_of(name) + parsed.channel

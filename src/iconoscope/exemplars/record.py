@@ -130,7 +130,7 @@ def record(
     targets = match_labels(network, images.labels)
     with network.questioned(), ExitStack() as laid_out:
         found, before = dissect(network, layers)
-        weights = network.digest()
+        weights = network.digest()  # of the weights as they lie
         last = laid_out.enter_context(channels_last(network))
         plan = Plan(
             k=min(k, len(images)),
@@ -140,38 +140,24 @@ def record(
             preprocessing=network.preprocessing,
             device=network.device,
         )
-        question = Question(
-            technique="record",
-            network=network.name,
-            weights=weights,
-            subject=f"{len(images)} images from {images.source}",
-            pixels=_fingerprint(images, targets),
-            settings={
-                "preprocessing": network.preprocessing.to_json(),
-                "classes": network.classes_digest,
-                "layers": [layer.name for layer in found],
-                "k": plan.k,
-                "batch": batch,
-                "shard": shard,
-                "places": plan.places,
-                "channels_last": last,
-            },
-            version=__version__,
-        )
+        settings = {
+            "layers": [layer.name for layer in found],
+            "k": plan.k,
+            "batch": batch,
+            "shard": shard,
+            "places": plan.places,
+            "channels_last": last,
+        }
+        question = _question(network, weights, images, targets, settings)
         store.prepare()
         names = [f"{layer.name}:{channel}" for layer in found for channel in range(layer.channels)]
-        keeper = Keeper(
-            store.place(question),
-            plan,
-            found,
-            names + [str(network.class_unit("logit", index)) for index in range(plan.classes)],
-        )
+        names += [str(network.class_unit("logit", index)) for index in range(plan.classes)]
+        keeper = Keeper(store.place(question), plan, found, names)
         if not resume:
             shutil.rmtree(keeper.folder, ignore_errors=True)
-        shards = -(-len(images) // shard)
         keeper.begin(
             question,
-            shards=shards,
+            shards=-(-len(images) // shard),
             classes=list(network.classes),
             penultimate=str(before),
             source=images.source,
@@ -192,6 +178,18 @@ def record(
     recording = Recording.open(keeper.folder)
     _tell(recording, images)
     return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
+
+
+def _question(network: Network, weights: str, images: Images, targets: Any, settings: dict[str, Any]) -> Question:
+    return Question(
+        technique="record",
+        network=network.name,
+        weights=weights,
+        subject=f"{len(images):,} images from {images.source}",
+        pixels=_fingerprint(images, targets),
+        settings={"preprocessing": network.preprocessing.to_json(), "classes": network.classes_digest, **settings},
+        version=__version__,
+    )
 
 
 def _record(

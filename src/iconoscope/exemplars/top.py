@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope import __version__
-from iconoscope.errors import QuestionError, StoreError
-from iconoscope.exemplars.opening import load_recording, place_of, recorded_pictures
-from iconoscope.results import KINDS, Exemplars, Question, Store, Visualization
-from iconoscope.results.record import is_record, read_question, read_record
+from iconoscope.errors import QuestionError
+from iconoscope.exemplars.asking import at_hand, derived, made_picture, place_of, receptive_field, recorded_pictures
+from iconoscope.exemplars.opening import load_recording
+from iconoscope.results import Exemplars, Question, Store
 from iconoscope.results.recording import Recording
-from iconoscope.results.visualization import rgb
 
-__all__ = ["derived", "made_picture", "receptive_field", "selectivity", "top_images"]
+__all__ = ["selectivity", "top_images"]
 
 _BINS = 40
 
@@ -81,6 +79,7 @@ def top_images(
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise QuestionError(f"steps={steps!r} is not a number of images.")
     name = recording.units[place]
+    at_hand(recording)
     made, key = made_picture(recording, name, store)
     question = derived(recording, "top", unit=name, k=k, steps=steps, whole=bool(whole), made=key)
 
@@ -90,53 +89,14 @@ def top_images(
     return ask() if store is None else Store.at(store).answer(question, Exemplars, ask)
 
 
-def derived(recording: Recording, technique: str, *, unit: str = "", **settings: Any) -> Question:
-    """Give the question that is asked of a recording."""
-    asked = recording.question
-    return Question(
-        technique=technique,
-        network=asked.network,
-        weights=asked.weights,
-        subject=asked.subject,
-        pixels=asked.pixels,
-        unit=unit,
-        settings={"recording": asked.key, **settings},
-        version=__version__,
-    )
-
-
-def made_picture(
-    recording: Recording, unit: str, store: Store | str | Path | None
-) -> tuple[tuple[NDArray[np.uint8], str] | None, str]:
-    """Look for the picture that was made for a unit: it and how it was made, and the key of the result that holds it."""
-    stores = [recording.folder.parent.parent] + ([Store.at(store).folder] if store is not None else [])
-    for folder in dict.fromkeys(stores):
-        for place in sorted((folder / "optimize").glob("*")):
-            try:
-                if not is_record(place):
-                    continue
-                _, asked = read_question(place, KINDS)
-                if asked.weights != recording.question.weights or asked.unit != unit:
-                    continue
-                found = read_record(place, KINDS)
-            except StoreError:  # a damaged picture is told of by whoever asks for it, not by what stands beside it
-                continue
-            if isinstance(found, Visualization) and unit in found.units:
-                first = found.units.index(unit)
-                return (rgb(found.images[first]), found.style), asked.key
-    return None, ""
-
-
 def _exemplars(
     recording: Recording, place: int, question: Question, *, k: int, steps: int, whole: bool, made: Any
 ) -> Exemplars:
     values = recording.responses[:, place]
-    row_of = np.full(int(recording.numbers.max()) + 1, -1, np.int64)
-    row_of[recording.numbers] = np.arange(len(recording))
     tables = recording.rankings
     count = len(recording)
     k = min(k, count)
-    most, least = (row_of[tables[f"{side}_row"][place, :k]] for side in ("most", "least"))
+    most, least = (recording.ranked(side)[place, :k] for side in ("most", "least"))
     ordered = np.argsort(-values, kind="stable")
     # Equal steps of the order, strictly between the k on either side.
     ranks = np.unique(np.linspace(k - 1, count - k, steps + 2).round().astype(np.int64)[1:-1])
@@ -151,7 +111,7 @@ def _exemplars(
     answered = _mean_answers(recording, place) if channel else values
     lowest = min(float(tables["lowest"][place]), float(answered.min())) if channel else float(values.min())
     means, index, ccmas, refused = selectivity(answered, recording.targets, len(recording.classes), lowest)
-    targets = recording.targets[row_of[tables["most_row"][place, : min(recording.k, count)]]]
+    targets = recording.targets[recording.ranked("most")[place, : min(recording.k, count)]]
     counts, edges = np.histogram(values, bins=_BINS)
     return Exemplars(
         question=question,
@@ -189,18 +149,6 @@ def _mean_answers(recording: Recording, place: int) -> NDArray[np.float32]:
             return recording.vectors(f"mean:{layer.name}")[:, place]
         place -= layer.channels
     raise IndexError(place)
-
-
-def receptive_field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Give what a unit sees at a position of its map, all where none is known: top, left, bottom, right, pixels."""
-    whole = (0, 0, size[0], size[1])
-    for layer in recording.layers:
-        if place < layer.channels:
-            if layer.field is None or at < 0:
-                return whole
-            return layer.field.at(*divmod(at, layer.columns), size)
-        place -= layer.channels
-    return whole
 
 
 def selectivity(

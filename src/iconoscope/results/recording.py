@@ -294,6 +294,17 @@ class Recording:
         """
         return read_table(self.folder / UNITS)
 
+    def ranked(self, side: str) -> NDArray[np.int64]:
+        """Give the images of every unit's ranking by their places in this recording, (units, k); -1 is none.
+
+        Parameters
+        ----------
+        side
+            ``most`` or ``least``.
+        """
+        listed = self.rankings[f"{side}_row"]
+        return np.where(listed < 0, -1, np.searchsorted(self.numbers, listed))
+
     def dead_units(self, layer: str | None = None) -> tuple[str, ...]:
         """Give the units that answered nothing to any image: always zero or, in a layer that goes below zero, always the same.
 

@@ -32,7 +32,7 @@ _DRAWN = 6  # pictures of a kind in a row of the figure
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class UnitSearch(Result):
-    """How all units answer a concept's images and others, in order: the units that stand out first, by held-out area.
+    """How all units answer a concept's images and others, in order: those that stand out first, by the area on the examples.
 
     Attributes
     ----------

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from iconoscope.results.atlas import PAGE
 from iconoscope.results.image_map import ImageMap, class_colours
 from iconoscope.results.record import writing_whole
+from iconoscope.show.template import read_template
 
 __all__ = ["map_page"]
 
@@ -45,7 +46,7 @@ def map_page(found: ImageMap, path: str | Path, *, title: str = "") -> Path:
         If the page cannot be written.
     """
     path = Path(path).expanduser()
-    html = _template().render(
+    html = read_template("map.html.j2").render(
         title=title or f"What {found.question.network} finds alike",
         summary=found.summary(),
         subject=found.question.subject,
@@ -55,19 +56,6 @@ def map_page(found: ImageMap, path: str | Path, *, title: str = "") -> Path:
     with writing_whole(path) as aside:
         aside.write_text(html, encoding="utf-8")
     return path
-
-
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("iconoscope.show"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("map.html.j2")
 
 
 def _data(found: ImageMap) -> str:

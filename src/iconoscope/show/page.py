@@ -39,6 +39,7 @@ from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_p
 from iconoscope.results.record import read_question, read_record, writing_whole
 from iconoscope.show.exemplars import Answered, Mapped, Searched, Sheeted
 from iconoscope.show.mean import Averaged
+from iconoscope.show.template import read_template
 from iconoscope.show.units import Pictured
 
 __all__ = ["report"]
@@ -86,7 +87,9 @@ def report(
         )
     page = _Page(results, asked, most)
     words = {"conditions": CONDITIONS, "evidence": EVIDENCE, "verdicts": VERDICTS}
-    html = _template().render(page=page, title=title or page.heading, lead=lead, damaged=damaged, **words)
+    html = read_template("report.html.j2").render(
+        page=page, title=title or page.heading, lead=lead, damaged=damaged, **words
+    )
     path = Path(path).expanduser()
     with writing_whole(path) as aside:
         aside.write_text(html, encoding="utf-8")
@@ -114,20 +117,6 @@ def _read(store: Store, most: int) -> tuple[list[Result], list[tuple[str, Questi
         except StoreError as error:
             damaged.append(error.message)
     return results, asked, damaged
-
-
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("iconoscope.show"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: "-" if math.isnan(share) else f"{share:.0%}"
-    return environment.get_template("report.html.j2")
 
 
 @dataclass(frozen=True)
