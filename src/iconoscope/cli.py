@@ -237,6 +237,9 @@ MAKERS = {
     "recording": "iconoscope.exemplars:load_recording",
 }
 
+# What is looked for where another option says, if it is not said itself.
+_FOLLOWS = {"recording": "store"}
+
 _COMMON = Group("Output", sort_key=9)
 _OPTIONS = {
     "json": Annotated[
@@ -339,6 +342,9 @@ def _runner(name: str) -> Callable[..., int]:
         given |= dict(zip(command.bare, typed, strict=False))
         output = {key: given.pop(key, False) for key in _OPTIONS}
         # cyclopts hands over only what was typed.
+        for name, other in _FOLLOWS.items():
+            if name in options and name not in given and other in given:
+                given[name] = given[other]
         given = {name: option.declared.default for name, option in options.items()} | given
         own = {options[key].parameter: value for key, value in given.items() if not options[key].maker}
         made: dict[str, dict[str, Any]] = {}

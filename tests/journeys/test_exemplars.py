@@ -59,16 +59,15 @@ def test_photographs_and_squeezenet_from_the_command_line(data, tmp_path, capsys
     recorded = ask("record", *network, "--images", images)
     assert recorded["images"] == len(ico.load_images(images))
     assert any(layer["name"].startswith("features.12") for layer in recorded["layers"])
-    asked = ["--recording", tmp_path / "run"]
     layer = recorded["layers"][1]["name"]
-    top = ask("top", f"{layer}:3", *asked, "--k", 4)
+    top = ask("top", f"{layer}:3", "--k", 4)
     assert [each["side"] for each in top["shown"]][:4] == ["most"] * 4
-    mapped = ask("map", *asked, "--method", "som", "--cells", "4x5", "--out", tmp_path / "map.html")
+    mapped = ask("map", "--method", "som", "--cells", "4x5", "--out", tmp_path / "map.html")
     assert Path(mapped["map"]).stat().st_size > 100_000
     # The first 398 classes are animals; the first three digits of a name are its class.
     animals = tmp_path / "animals.txt"
     animals.write_text("\n".join(path.name for path in sorted(images.iterdir()) if int(path.name[:3]) < 398))
-    found = ask("find", animals, *asked)
+    found = ask("find", animals)
     assert found["concept"] == "animals.txt" and 40 <= found["examples"] <= 60
     assert found["found"] and found["units"][0]["auc_held_out"] > 0.8
     sheet = ask("activations", "features.3", *network, "--images", images, "--limit", 1)

@@ -19,7 +19,8 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
     Parameters
     ----------
     recording
-        A store, of which the latest recording is taken, or the folder of one recording.
+        A store, of which the latest recording is taken, or the folder of one recording. On the command line by default that
+        of --store.
     images
         The set that was recorded, if it is not any more where it was. Images are matched by their ids.
 
