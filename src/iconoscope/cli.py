@@ -342,9 +342,9 @@ def _runner(name: str) -> Callable[..., int]:
         given |= dict(zip(command.bare, typed, strict=False))
         output = {key: given.pop(key, False) for key in _OPTIONS}
         # cyclopts hands over only what was typed.
-        for name, other in _FOLLOWS.items():
-            if name in options and name not in given and other in given:
-                given[name] = given[other]
+        for follower, other in _FOLLOWS.items():
+            if follower in options and follower not in given and other in given:
+                given[follower] = given[other]
         given = {name: option.declared.default for name, option in options.items()} | given
         own = {options[key].parameter: value for key, value in given.items() if not options[key].maker}
         made: dict[str, dict[str, Any]] = {}
