@@ -172,9 +172,9 @@ COMMANDS = {
     "top": Command(
         "iconoscope.exemplars:top_images",
         "The images that a unit answers most and least, and steps between.",
-        printing.results,
+        printing.figure,
         ("iconoscope top layer3.2:8", "iconoscope top logit:truck --k 18 --steps 0"),
-        _STORE,
+        {**_STORE, "out": "top.png"},
         ("unit",),
     ),
     "map": Command(
@@ -191,25 +191,25 @@ COMMANDS = {
     "find": Command(
         "iconoscope.exemplars:find_units",
         "Which units answer a concept and nothing else? The Jennifer Aniston neuron.",
-        printing.results,
+        printing.figure,
         ("iconoscope find truck", "iconoscope find dark.txt --correction bh"),
-        _STORE,
+        {**_STORE, "out": "find.png"},
         ("concept",),
     ),
     "activations": Command(
         "iconoscope.exemplars:activation_maps",
         "What every channel of a layer answers to one image, the brightest first.",
-        printing.results,
-        ("iconoscope activations relu2 --network cars --images photographs/lynx/000001.png",),
-        _STORE,
+        printing.figure,
+        ("iconoscope activations relu2 --network cars --images photographs/lynx/lynx-0001.png",),
+        {**_STORE, "out": "activations.png"},
         ("layer",),
     ),
     "filters": Command(
         "iconoscope.exemplars:first_filters",
         "The filters of the first convolution as pictures.",
-        printing.results,
+        printing.figure,
         (f"iconoscope filters {_RESNET}",),
-        _STORE,
+        {**_STORE, "out": "filters.png"},
     ),
     "prior fit": Command(
         "iconoscope.priors:fit_prior",
@@ -265,7 +265,7 @@ def _pair(kind: Any, tokens: Iterable[Token]) -> int | tuple[int, int]:
     text = next(iter(tokens)).value
     numbers = re.split(r"[x,]", text)
     if not 1 <= len(numbers) <= 2 or not all(number.strip().isdecimal() for number in numbers):
-        raise ValueError(f"{text!r} is not a number of pixels, nor height and width as 8x12")
+        raise ValueError(f"{text!r} is not a number, nor two as 8x12")
     pair = tuple(int(number) for number in numbers)
     return pair[0] if len(pair) == 1 else (pair[0], pair[1])
 
@@ -284,12 +284,14 @@ def _texts(kind: Any, tokens: Iterable[Token]) -> tuple[str, ...]:
     return tuple(part.strip() for part in next(iter(tokens)).value.split(","))
 
 
-def _annotation(text: str, *, help: str, group: Group, required: bool) -> Any:
+def _annotation(text: str, *, help: str, group: Group, default: Any) -> Any:
     """Read the annotation of a parameter as a shell can give it: a number, a pair, a list, a flag, otherwise text."""
     members = [member.strip() for member in text.split("|")]
-    settings: dict[str, Any] = {"help": help, "group": group, "required": required}
-    if text.startswith("Sequence[") and text.endswith("]"):
-        shown = {"show_default": lambda default: ",".join(map(str, default))}  # as it is typed
+    settings: dict[str, Any] = {"help": help, "group": group, "required": default is inspect.Parameter.empty}
+    listed = text.removesuffix(" | None")
+    if listed.startswith("Sequence[") and listed.endswith("]"):
+        # As it is typed.
+        shown = {} if default is None else {"show_default": lambda default: ",".join(map(str, default))}
         return Annotated[str, Parameter(converter=_sizes if "int" in text else _texts, **shown, **settings)]
     if "tuple[int, int]" in members:
         return Annotated[str, Parameter(converter=_pair, **settings)]
@@ -322,7 +324,7 @@ def _options(command: Command, function: Callable[..., Any]) -> dict[str, _Optio
                 str(parameter.annotation),
                 help=texts.get(parameter.name, ""),
                 group=Group(title, sort_key=1 if maker else 2),
-                required=default is parameter.empty,
+                default=default,
             )
             place = inspect.Parameter.POSITIONAL_OR_KEYWORD if name in command.bare else inspect.Parameter.KEYWORD_ONLY
             declared = inspect.Parameter(name, place, annotation=kind, default=default)

@@ -100,6 +100,13 @@ def recording(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     return lines, found.to_json()
 
 
+def figure(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Say what was found and where its figure was written."""
+    lines, value = results(found, arguments)
+    place = str(Path(arguments["out"]).expanduser().resolve())
+    return [*lines, f"The figure is at {place}"], {**value, "figure": place}
+
+
 def image_map(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say how good the map is and where it was written."""
     lines, value = results(found, arguments)

@@ -173,3 +173,9 @@ def test_what_is_no_concept_is_said(recorded, tmp_path):
         ico.find_units(recorded, "lynx", correction="fdr")
     with pytest.raises(QuestionError, match="level=2"):
         ico.find_units(recorded, "lynx", level=2)
+
+
+def test_too_few_shuffles_are_refused(recorded):
+    with pytest.raises(QuestionError, match="permutations=5 cannot tell") as raised:
+        ico.find_units(recorded, "lynx", permutations=5)
+    assert "19 or more" in raised.value.hint

@@ -160,7 +160,7 @@ def test_a_grid_is_kept_beside_the_points(recorded):
     assert found.cells is not None
     assert found.cells.shape == (240, 2)
     assert found.drawn[1] == 240
-    assert "full grid" in found.caption()
+    assert "on a grid" in found.caption()
 
 
 def test_new_images_are_placed_among_old_ones_that_look_alike(cars, photographs, recorded, tmp_path):
@@ -208,3 +208,11 @@ def test_what_cannot_be_mapped_is_said(recorded, monkeypatch, tmp_path):
 def test_som_maps_are_not_placed_into(recorded):
     with pytest.raises(QuestionError, match="not placed into a map by som"):
         ico.place_images(recorded, ico.map_images(recorded, "som", cells=4), recorded)
+
+
+def test_a_self_organising_map_suits_the_set_and_the_memory(recorded):
+    found = ico.map_images(recorded, "som")
+    assert found.shape == (9, 9)  # five times the root of 240 images
+    with pytest.raises(QuestionError, match="300x300 cells is too large") as raised:
+        ico.map_images(recorded, "som", cells=300)
+    assert "100x100" in raised.value.hint

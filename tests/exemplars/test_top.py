@@ -1,5 +1,7 @@
 """The images that a unit answers, against the responses and the maps themselves."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -157,3 +159,32 @@ def test_dead_units_are_those_that_answer_nothing(photographs, tmp_path):
     for unit in recording.dead_units("relu2"):
         assert not alive[recording.units.index(unit)]
     assert "answered nothing" in recording.summary()
+
+
+def test_a_figure_is_written_where_it_is_asked_for(cars, photographs, recorded, tmp_path):
+    for name, ask in {
+        "top": lambda out: ico.top_images(recorded, "relu3:5", 3, steps=2, out=out),
+        "find": lambda out: ico.find_units(recorded, "lynx", out=out),
+        "activations": lambda out: ico.activation_maps(cars, photographs[:1], "relu2", out=out),
+        "filters": lambda out: ico.first_filters(cars, out=out),
+    }.items():
+        ask(tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        with pytest.raises(QuestionError, match=f"not written as {name}.xyz"):
+            ask(tmp_path / f"{name}.xyz")
+
+
+def test_hints_lead_to_what_was_meant(recorded):
+    with pytest.raises(UnitError, match="lynx was not recorded") as raised:
+        ico.top_images(recorded, "lynx")
+    assert "logit:lynx" in raised.value.hint
+    with pytest.raises(UnitError, match="bn1 was not recorded") as raised:
+        ico.top_images(recorded, "bn1:2")
+    assert "layers" in raised.value.hint
+    with pytest.raises(QuestionError, match="steps=5000"):
+        ico.top_images(recorded, "relu3:5", steps=5000)
+
+
+def test_a_figure_can_be_saved_by_matplotlib(recorded, tmp_path):
+    figure: Any = ico.top_images(recorded, "relu3:5", 3, steps=2).plot().figure
+    figure.savefig(tmp_path / "figure.png")

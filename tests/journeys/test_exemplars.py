@@ -43,12 +43,13 @@ def test_other_packages_make_maps(resnet20, data, tmp_path, method):
     assert found.same_class_map is not None and found.same_class_map > 0.55
 
 
-def test_photographs_and_squeezenet_from_the_command_line(data, tmp_path, capsys):
+def test_photographs_and_squeezenet_from_the_command_line(data, tmp_path, capsys, monkeypatch):
     network = [
         "--network", f"{ROOT / 'examples' / 'squeezenet.py'}:squeezenet",
         "--checkpoint", data / "weights" / "squeezenet1_1.safetensors",
         "--classes", data / "imagenet" / "classes.json",
     ]  # fmt: skip
+    monkeypatch.chdir(tmp_path)  # figures are written where one is
     store = ["--store", tmp_path / "run", "--json", "--quiet"]
 
     def ask(*arguments):
@@ -56,6 +57,8 @@ def test_photographs_and_squeezenet_from_the_command_line(data, tmp_path, capsys
         return json.loads(capsys.readouterr().out)
 
     images = data / "imagenet" / "images"
+    few = ask("record", *network, "--images", images, "--limit", 3, "--layers", "features.3,features.4")
+    assert [layer["name"] for layer in few["layers"]] == ["features.3", "features.4"]
     recorded = ask("record", *network, "--images", images)
     assert recorded["images"] == len(ico.load_images(images))
     assert any(layer["name"].startswith("features.12") for layer in recorded["layers"])

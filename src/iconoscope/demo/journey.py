@@ -25,8 +25,9 @@ FILL = "mean"
 # Before all photographs: 49 positions, four to six seconds for 200 of them on one core.
 LOOK_PATCH, LOOK_STRIDE = 24, 12
 _OCCLUDED = 4  # images that are covered patch by patch
+_KEPT_RECORDED = 120  # of those below, which are on any background
 _RECORDED = 400  # photographs on any background that are recorded
-_KEPT = 60  # photographs that are left in the folder, to try the other commands on
+_KEPT = 24  # photographs that are left in the folder, to try the other commands on
 TITLE = "Two makes of car: what did each network learn?"
 LEAD = (
     "Lynx and bison are two invented makes of car, a low saloon and a tall van. The network cars was trained on photographs in "
@@ -95,6 +96,7 @@ def demo(
     for network in networks:
         _exemplars(network, recorded, store, Path(out) / f"map-{network.name}.html")
     keep_photographs(photographs[:_KEPT], Path(out))
+    keep_photographs(recorded[:_KEPT_RECORDED], Path(out) / "any-background")
     return report(store, Path(out) / "report.html", title=TITLE, lead=LEAD)
 
 

@@ -61,8 +61,10 @@ def place_of(recording: Recording, unit: str) -> int:
     name = parsed.layer if parsed.layer in layers else endings[0] if len(endings) == 1 else None
     if name is None:
         raise UnitError(
-            f"{unit}: {parsed.layer} " + ("means several layers." if endings else "was not recorded."),
-            hint=nearest(parsed.layer, endings or list(layers)),
+            f"{parsed.layer} means several layers." if endings else f"{parsed.layer} was not recorded.",
+            hint=f"Ask logit:{parsed.layer} for the class."
+            if parsed.layer in recording.classes
+            else f"{nearest(parsed.layer, endings or list(layers))} Others are recorded with record's layers.",
         )
     channels = layers[name].channels
     if parsed.channel is None or parsed.position is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from iconoscope.exemplars.asking import at_hand, derived, made_picture, receptiv
 from iconoscope.exemplars.opening import load_recording
 from iconoscope.results import Question, Store, UnitSearch
 from iconoscope.results.recording import INDEX, Recording
+from iconoscope.results.result import is_figure
 from iconoscope.results.unit_search import CORRECTIONS
 from iconoscope.subject.images import Images, load_images
 
@@ -38,6 +40,7 @@ def find_units(
     level: float = 0.05,
     permutations: int = 999,
     seed: int = 0,
+    out: str | Path | None = None,
     store: Store | str | Path | None = None,
 ) -> UnitSearch:
     """Find the units that answer the images of a concept and nothing else: the "Jennifer Aniston neuron".
@@ -66,6 +69,8 @@ def find_units(
         How many times labels are shuffled.
     seed
         Seed of the halves and of the shuffling.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
     store
         Folder where the answer is looked for first, and kept.
 
@@ -93,8 +98,14 @@ def find_units(
     """
     if correction not in CORRECTIONS:
         raise QuestionError(f"correction={correction!r} is not a choice.", hint=nearest(str(correction), CORRECTIONS))
-    if not 0 < level < 1 or permutations < 1:
-        raise QuestionError(f"level={level} must be over 0 and under 1, and permutations={permutations} at least 1.")
+    if not 0 < level < 1:
+        raise QuestionError(f"level={level} must be over 0 and under 1.", hint="0.05 is usual.")
+    if (permutations + 1) * level < 1:
+        raise QuestionError(
+            f"permutations={permutations} cannot tell what is under {level:g}.",
+            hint=f"Give {math.ceil(1 / level) - 1} or more; 999 are usual.",
+        )
+    drawn = is_figure(out)
     recording = load_recording(recording)
     wanted = _side(recording, concept)
     against = _rest(recording, wanted) if others is None else _side(recording, others)
@@ -125,7 +136,10 @@ def find_units(
     def ask() -> UnitSearch:
         return _search(recording, wanted, against, question)
 
-    return ask() if store is None else Store.at(store).answer(question, UnitSearch, ask)
+    found = ask() if store is None else Store.at(store).answer(question, UnitSearch, ask)
+    if drawn and out is not None:
+        found.save(out)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +256,7 @@ def _search(recording: Recording, wanted: _Side, against: _Side, question: Quest
     measured = aside if held else chosen
     area, recall = areas(*measured), recalls(*measured)
     # In the order of the examples: one by what was held out would choose by it, and flatter it.
-    order = np.lexsort((-auc, p_value > settings["level"]))
+    order = np.lexsort((-recalls(*examples), -auc, p_value > settings["level"]))
     logit = channels + _own_class(wanted)
     at = np.linspace(0, 1, _POINTS)
     shown = order[:_SHOWN]
@@ -309,10 +323,10 @@ def _shown(recording: Recording, wanted: _Side, units: NDArray[np.int64]) -> dic
             [recording.ids[row] for row in own] + [wanted.recording.ids[row] for row in theirs]
         ),
         "most": np.searchsorted(own, sides["most"]),
-        "least": np.searchsorted(own, sides["least"]),
+        "least": np.searchsorted(own, sides["least"][:, ::-1]),
         "concept_shown": len(own) + np.searchsorted(theirs, examples),
         "most_values": tables["most_value"][units, :k],
-        "least_values": tables["least_value"][units, :k],
+        "least_values": tables["least_value"][units, :k][:, ::-1],
         "concept_values": np.stack(
             [wanted.recording.responses[rows, unit] for rows, unit in zip(examples, units, strict=True)]
         ),

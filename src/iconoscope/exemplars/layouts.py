@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.errors import MissingExtraError
 from iconoscope.exemplars.som import SelfOrganisingMap, cell_places, fit_som
 from iconoscope.progress import advancing
 
@@ -53,10 +52,8 @@ def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
 
 
 def _umap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
-    try:
-        import umap
-    except ImportError as error:
-        raise MissingExtraError("UMAP is not installed.", hint="pip install 'iconoscope[umap]'") from error
+    import umap
+
     count = max(2, min(len(near) - 1, round(settings["perplexity"])))
     with advancing("UMAP", None):
         made = umap.UMAP(n_neighbors=count, metric="euclidean", random_state=settings["seed"], n_jobs=1)
@@ -64,10 +61,8 @@ def _umap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
 
 
 def _pacmap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
-    try:
-        import pacmap
-    except ImportError as error:
-        raise MissingExtraError("PaCMAP is not installed.", hint="pip install 'iconoscope[pacmap]'") from error
+    import pacmap
+
     with advancing("PaCMAP", None):
         made = pacmap.PaCMAP(n_components=2, random_state=settings["seed"])
         return Placed(np.asarray(made.fit_transform(near.numpy(), init="pca"), np.float32))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import NonFiniteError, QuestionError, nearest
+from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError, nearest
 from iconoscope.exemplars.asking import at_hand, derived, recorded_pictures
 from iconoscope.exemplars.opening import load_recording
 from iconoscope.progress import advancing
 from iconoscope.results import Question, Store
 from iconoscope.results.atlas import Atlas, thumbnail_side
-from iconoscope.results.image_map import METHODS, METRICS, TOPOLOGIES, ImageMap
+from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, TOPOLOGIES, ImageMap
 from iconoscope.results.recording import Recording
 from iconoscope.results.result import FIGURES
 
@@ -40,7 +41,7 @@ def map_images(
     metric: str = "cosine",
     perplexity: float | None = None,
     iterations: int = 250,
-    cells: int | tuple[int, int] = 20,
+    cells: int | tuple[int, int] | None = None,
     topology: str = "rectangular",
     epochs: int = 10,
     grid: bool = False,
@@ -69,7 +70,8 @@ def map_images(
     iterations
         Of t-SNE, after the first 250. More spread the groups further apart.
     cells
-        Rows and columns of a self-organising map, as 20 or 20x30.
+        Rows and columns of a self-organising map, as 20 or 20x30. By default a square of about five times the root of the
+        number of images.
     topology
         Of a self-organising map: rectangular or hexagonal.
     epochs
@@ -105,13 +107,17 @@ def map_images(
     >>> ico.map_images(recording, "pca").points.shape
     (80, 2)
     """
-    shape = (cells, cells) if isinstance(cells, int) else (int(cells[0]), int(cells[1]))
     _check(method, metric, topology, perplexity=perplexity, iterations=iterations, epochs=epochs, limit=limit)
+    if method in EXTRAS and find_spec(EXTRAS[method]) is None:
+        raise MissingExtraError(
+            f"{METHODS[method].partition(':')[0]} is not installed.",
+            hint=f"pip install 'iconoscope[{method}]', in a clone pip install '.[{method}]'",
+        )
     if method == "som" and grid:
         raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
-    if out is not None and Path(out).suffix.lower() not in ("", *_PAGES, *FIGURES):
+    if out is not None and Path(out).suffix.lower() not in (*_PAGES, *FIGURES):
         raise QuestionError(
-            f"A map is not written as {Path(out).suffix}.",
+            f"A map is not written as {Path(out).name}.",
             hint=f"{', '.join((*_PAGES, *FIGURES))} are; .html is a page.",
         )
     recording = load_recording(recording)
@@ -121,17 +127,20 @@ def map_images(
     if limit is not None and limit < count:
         rows = np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
     if len(rows) < 4:
-        raise QuestionError(f"{len(rows)} images make no map.", hint="Record four or more.")
+        few = "Record four or more." if count < 4 else "Give a limit of four or more."
+        raise QuestionError(f"{len(rows)} images make no map.", hint=few)
     asked: dict[str, Any] = {"method": method, "vectors": vectors, "metric": metric, "seed": seed, "grid": grid}
-    asked["limit"] = None if limit is None else len(rows)
+    asked["limit"] = None if len(rows) == count else len(rows)
     if method == "som":
+        side = max(2, round(np.sqrt(5 * np.sqrt(len(rows)))))
+        shape = (side, side) if cells is None else (cells, cells) if isinstance(cells, int) else tuple(map(int, cells))
         asked |= {"shape": shape, "topology": topology, "epochs": epochs}
     elif method != "pca":
         perplexity = min(30.0, (len(rows) - 1) / 3) if perplexity is None else float(perplexity)
         if not 1 <= perplexity <= (len(rows) - 1) / 3:
             raise QuestionError(
                 f"perplexity={perplexity:g} is not possible with {len(rows)} images.",
-                hint=f"Give 1 to {(len(rows) - 1) / 3:g}: a third of the images.",
+                hint=f"Give 1 to {(len(rows) - 1) // 3}: a third of the images.",
             )
         asked |= {"perplexity": perplexity, "iterations": iterations if method == "tsne" else None}
     question = derived(recording, "map", **asked)

@@ -10,6 +10,7 @@ import numpy as np
 from iconoscope import __version__
 from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitError
 from iconoscope.results import ActivationSheet, FilterSheet, Question, Store
+from iconoscope.results.result import is_figure
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import LayerUnit
@@ -18,7 +19,12 @@ __all__ = ["activation_maps", "first_filters"]
 
 
 def activation_maps(
-    network: Network, images: Images | Any, layer: str, *, store: Store | str | Path | None = None
+    network: Network,
+    images: Images | Any,
+    layer: str,
+    *,
+    out: str | Path | None = None,
+    store: Store | str | Path | None = None,
 ) -> ActivationSheet:
     """Show what every channel of a layer answers to one image, numbered, the brightest first.
 
@@ -30,6 +36,8 @@ def activation_maps(
         The image; of several the first that can be read.
     layer
         Name of the layer, as ``iconoscope layers`` lists them, or a unique ending.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
     store
         Folder where the answer is looked for first, and kept.
 
@@ -56,6 +64,7 @@ def activation_maps(
 
     from iconoscope.subject.response import activations
 
+    drawn = is_figure(out)
     unit = network.resolve(layer)
     if not isinstance(unit, LayerUnit) or unit.channel is not None:
         raise QuestionError(
@@ -92,19 +101,26 @@ def activation_maps(
         order = np.argsort(-maps.max((1, 2)), kind="stable")
         return ActivationSheet(question=question, picture=picture, maps=maps[order], channels=order.astype(np.int64))
 
-    return ask() if store is None else Store.at(store).answer(question, ActivationSheet, ask)
+    found = ask() if store is None else Store.at(store).answer(question, ActivationSheet, ask)
+    if drawn and out is not None:
+        found.save(out)
+    return found
 
 
-def first_filters(network: Network, *, store: Store | str | Path | None = None) -> FilterSheet:
+def first_filters(
+    network: Network, *, out: str | Path | None = None, store: Store | str | Path | None = None
+) -> FilterSheet:
     """Show the filters of the first convolution as pictures.
 
-    Filters that are smooth and differ are a sign of a network that was trained; noise and many that are alike or near zero
-    are a sign of one that was not, or not well.
+    Of a large first layer, 7x7 pixels and more, smooth filters that differ are a sign of a network that was trained well;
+    noise, and many that are near zero, of one that was not. Small filters of a small network look like noise to the eye.
 
     Parameters
     ----------
     network
         The network.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
     store
         Folder where the answer is looked for first, and kept.
 
@@ -126,10 +142,11 @@ def first_filters(network: Network, *, store: Store | str | Path | None = None) 
     """
     from torch import nn
 
-    found = next(((name, x) for name, x in network.module.named_modules() if isinstance(x, nn.Conv2d)), None)
-    if found is None:
+    drawn = is_figure(out)
+    first = next(((name, x) for name, x in network.module.named_modules() if isinstance(x, nn.Conv2d)), None)
+    if first is None:
         raise UnitError(f"{network.name} has no convolution, so no filters.")
-    name, module = found
+    name, module = first
     question = Question(
         technique="filters",
         network=network.name,
@@ -143,4 +160,7 @@ def first_filters(network: Network, *, store: Store | str | Path | None = None) 
     def ask() -> FilterSheet:
         return FilterSheet(question=question, filters=module.weight.detach().float().cpu().numpy())
 
-    return ask() if store is None else Store.at(store).answer(question, FilterSheet, ask)
+    found = ask() if store is None else Store.at(store).answer(question, FilterSheet, ask)
+    if drawn and out is not None:
+        found.save(out)
+    return found

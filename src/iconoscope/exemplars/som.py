@@ -15,6 +15,7 @@ from iconoscope.results.image_map import TOPOLOGIES
 
 __all__ = ["SelfOrganisingMap", "cell_places", "fit_som"]
 
+LARGEST = 10_000  # cells
 _CHUNK = 16_000_000  # distances that are held at once
 
 
@@ -112,6 +113,11 @@ def fit_som(
     if min(shape) < 1 or shape[0] * shape[1] < 2:
         raise QuestionError(
             f"A map of {shape[0]}x{shape[1]} cells is too small.", hint="Give 2 cells or more, as 20x20."
+        )
+    if shape[0] * shape[1] > LARGEST:
+        raise QuestionError(
+            f"A map of {shape[0]}x{shape[1]} cells is too large: distances of all to all are held in memory.",
+            hint=f"Give at most {LARGEST:,} cells, as 100x100.",
         )
     if epochs < 1 or (width is not None and width < 1):
         raise QuestionError(f"epochs={epochs} must be at least 1, and width={width} at least 1.")

@@ -13,6 +13,7 @@ from iconoscope.exemplars.asking import at_hand, derived, made_picture, place_of
 from iconoscope.exemplars.opening import load_recording
 from iconoscope.results import Exemplars, Question, Store
 from iconoscope.results.recording import Recording
+from iconoscope.results.result import is_figure
 
 __all__ = ["selectivity", "top_images"]
 
@@ -26,6 +27,7 @@ def top_images(
     *,
     steps: int = 9,
     whole: bool = False,
+    out: str | Path | None = None,
     store: Store | str | Path | None = None,
 ) -> Exemplars:
     """Show the images that a unit answers most and least, and steps between: the whole spectrum (Olah et al. 2017).
@@ -45,6 +47,8 @@ def top_images(
     whole
         Show whole images with the receptive field of the maximum drawn in. Otherwise of the most and the least only that is
         shown; images between are always whole, since the place of their maximum is not kept.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
     store
         Folder where the answer is looked for first, and kept.
 
@@ -69,6 +73,7 @@ def top_images(
     >>> top.labels[:3], top.sides
     (('lynx', 'lynx', 'lynx'), ('most', 'most', 'most', 'between', 'between', 'least', 'least', 'least'))
     """
+    drawn = is_figure(out)
     recording = load_recording(recording)
     place = place_of(recording, unit)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= recording.k:
@@ -76,8 +81,8 @@ def top_images(
             f"k={k!r} is not possible: {recording.k} images of every unit are ranked on either side.",
             hint=f"Give 1 to {recording.k}, or record again with a larger k.",
         )
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise QuestionError(f"steps={steps!r} is not a number of images.")
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= 100:
+        raise QuestionError(f"steps={steps!r} is not possible.", hint="Give 0 to 100 images.")
     name = recording.units[place]
     at_hand(recording)
     made, key = made_picture(recording, name, store)
@@ -86,7 +91,10 @@ def top_images(
     def ask() -> Exemplars:
         return _exemplars(recording, place, question, k=k, steps=steps, whole=bool(whole), made=made)
 
-    return ask() if store is None else Store.at(store).answer(question, Exemplars, ask)
+    found = ask() if store is None else Store.at(store).answer(question, Exemplars, ask)
+    if drawn and out is not None:
+        found.save(out)
+    return found
 
 
 def _exemplars(
@@ -111,7 +119,9 @@ def _exemplars(
     answered = _mean_answers(recording, place) if channel else values
     lowest = min(float(tables["lowest"][place]), float(answered.min())) if channel else float(values.min())
     means, index, ccmas, refused = selectivity(answered, recording.targets, len(recording.classes), lowest)
-    targets = recording.targets[recording.ranked("most")[place, : min(recording.k, count)]]
+    # Of few images the strongest hundred would be all of them.
+    ranked = min(recording.k, max(1, count // 4))
+    targets = recording.targets[recording.ranked("most")[place, :ranked]]
     counts, edges = np.histogram(values, bins=_BINS)
     return Exemplars(
         question=question,
@@ -127,7 +137,7 @@ def _exemplars(
         ).reshape(-1, 4),
         crop=not whole,
         images=count,
-        ranked=min(recording.k, count),
+        ranked=ranked,
         classes=recording.classes,
         top_classes=np.bincount(targets[targets >= 0], minlength=len(recording.classes)).astype(np.int64),
         class_means=means,

@@ -22,7 +22,7 @@ __all__ = ["SIDES", "Exemplars"]
 SIDES = {
     "most": "the images it answers most",
     "between": "steps between, from high to low",
-    "least": "the images it answers least",
+    "least": "the images it answers least, the weakest last",
 }
 """The parts of the spectrum and what they are, from the strongest answer to the weakest."""
 
@@ -124,6 +124,8 @@ class Exemplars(Result):
 
     def summary(self) -> str:
         """Say in a sentence or two which images the unit answers, and how selective it is."""
+        if self.values.max() == self.values.min() == 0 and self.silent == 1:
+            return f"{self.unit} answers nothing to any of {self.images:,} images: it is dead."
         text = f"{self.unit} answers {self.values[0]:.3g} to {self.ids[0]}, most of {self.images:,} images"
         labelled = int(self.top_classes.sum())
         if labelled:
@@ -177,13 +179,13 @@ class Exemplars(Result):
         cropped = [field for field in self.fields.tolist() if field != [0, 0, *extent]]
         if not cropped or cut.shape == picture.shape:
             return cut
-        # A field that reaches over the border is shown in the size of the others, white beyond it.
+        # A field that reaches over the border is shown in the size of the others; what it does not see is faint.
         height = max(field[2] - field[0] for field in cropped)
         width = max(field[3] - field[1] for field in cropped)
-        padded = np.full((height, width, picture.shape[2]), 255, np.uint8)
-        first, start = (0 if top else height - (bottom - top)), (0 if left else width - (right - left))
-        padded[first : first + bottom - top, start : start + right - left] = cut
-        return padded
+        first, start = min(top, extent[0] - height), min(left, extent[1] - width)
+        faint = (picture * 0.3 + 255 * 0.7).round().astype(np.uint8)
+        faint[top:bottom, left:right] = cut
+        return faint[first : first + height, start : start + width]
 
     def side(self, name: str) -> list[int]:
         """Give the places of the images of a part of the spectrum."""
@@ -218,16 +220,17 @@ class Exemplars(Result):
         return 11.0, 0.9 + 1.08 * max(3, len(self._rows))
 
     def _on(self, figure: Figure) -> Axes:
-        halves: Any = figure.subfigures(1, 2, width_ratios=(2.3, 8.7))
-        aside, main = halves
+        aside, main = figure.add_gridspec(1, 2, width_ratios=(2.3, 8.7))
         parts = [self._classes, self._spread] if self.top_classes.sum() else [self._spread]
-        panels = aside.subplots(len(parts) + (self.optimized is not None), 1, squeeze=False).ravel().tolist()
+        within = aside.subgridspec(len(parts) + (self.optimized is not None), 1)
+        panels = [figure.add_subplot(within[row]) for row in range(within.nrows)]
         if self.optimized is not None:
             picture_axes(panels.pop(0), self.optimized, "made for it")
         for draw, axes in zip(parts, panels, strict=True):
             draw(axes)
         rows = self._rows
-        grid = main.subplots(len(rows), _ACROSS, squeeze=False)
+        cells = main.subgridspec(len(rows), _ACROSS)
+        grid = [[figure.add_subplot(cells[row, column]) for column in range(_ACROSS)] for row in range(len(rows))]
         for (side, places), line in zip(rows, grid, strict=True):
             for place, axes in zip(places, line, strict=False):
                 told = self.labels[place] if self.labels[place] is not None else self.predictions[place]
@@ -239,7 +242,7 @@ class Exemplars(Result):
                 line[0].set_ylabel(side, fontsize=8)
         what = "what the maximum sees of each" if self.crop else "the frame is what the maximum sees"
         figure.suptitle(as_text(f"{self.question.network}, {self.unit}: {what}; {self.question.subject}"), fontsize=9)
-        return grid[0, 0]
+        return grid[0][0]
 
     def _classes(self, axes: Axes) -> None:
         made = self.makeup()[:_LISTED]

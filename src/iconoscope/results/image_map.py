@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["METHODS", "METRICS", "TOPOLOGIES", "ImageMap", "class_colours"]
+__all__ = ["EXTRAS", "METHODS", "METRICS", "TOPOLOGIES", "ImageMap", "class_colours"]
 
 METHODS = {
     "tsne": "t-SNE: neighbours stay neighbours, distances between groups mean little",
@@ -31,6 +31,8 @@ METHODS = {
     "pca": "the two directions in which the vectors differ most: distances are shadows of true ones",
     "som": "a self-organising map: a sheet of cells, near cells standing for near vectors",
 }
+EXTRAS = {"umap": "umap", "pacmap": "pacmap"}
+"""Methods that need a package which is not always installed, and its module."""
 METRICS = {
     "cosine": "the angle between two vectors",
     "euclidean": "the distance of two vectors",
@@ -141,16 +143,21 @@ class ImageMap(Result):
     def __len__(self) -> int:
         return len(self.points)
 
+    @property
+    def method_name(self) -> str:
+        """How the method is called."""
+        names = {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}
+        return names.get(self.method, self.method)
+
     def summary(self) -> str:
         """Say in a sentence what is on the map, and how far it can be trusted."""
-        name = {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}
         what = {
             "penultimate": "the vectors before the logits",
             "logits": "the logits",
             "probabilities": "the probabilities",
         }
         text = (
-            f"{len(self):,} images by {name.get(self.method, self.method)} of {what.get(self.vectors, self.vectors)}: "
+            f"{len(self):,} images by {self.method_name} of {what.get(self.vectors, self.vectors)}: "
             "trustworthiness "
             f"{self.trustworthiness:.3f} at {self.trusted_k}"
         )
@@ -278,6 +285,7 @@ class ImageMap(Result):
         extra = step // 2 if self.topology == "hexagonal" else 0
         picture = np.full((rows * down + step - down, columns * step + extra, 3), 255, np.uint8)
         low, high = np.percentile(ridges, [2, 98])
+        inks = self._inks()
         ground = colour(ridges, low=float(low), high=float(high), table="Greys")
         for row in range(rows):
             for column in range(columns):
@@ -285,6 +293,12 @@ class ImageMap(Result):
                 picture[top : top + down, left : left + step] = ground[row, column]
                 if best[row, column] >= 0:
                     margin, above = (step - side) // 2, (down - side) // 2
+                    place = best[row, column]
+                    edge = (
+                        slice(top + above - 2, top + above + side + 2),
+                        slice(left + margin - 2, left + margin + side + 2),
+                    )
+                    picture[edge] = inks[place]
                     picture[top + above : top + above + side, left + margin : left + margin + side] = _resized(
                         self._thumbnails[best[row, column]], side
                     )
@@ -296,7 +310,7 @@ class ImageMap(Result):
         if self.best is not None:
             what = "the best image of each cell; the darker the ground, the farther a cell is from its neighbours"
         elif self.cells is not None:
-            what = "moved to the nearest free place of a full grid"
+            what = "each moved to a place of its own on a grid"
         elif shown < len(self):
             what = "those that would overlap are left out"
         else:
@@ -325,7 +339,7 @@ class ImageMap(Result):
             picture = np.pad(picture, ((0, 0), (0, 800 - picture.shape[1]), (0, 0)), constant_values=255)
         size = max(13, picture.shape[1] // 110)
         font = ImageFont.load_default(size)
-        legend = [] if self.best is not None else self._legend()
+        legend = self._legend()
         told = (self.summary(), f"{self.question.network}, {self.question.subject}. {self.caption()}")
         letters = int((picture.shape[1] - 2 * size) / font.getlength("abcdefghij klmnopqrs") * 20)
         lines = [line for text in told for line in textwrap.wrap(text, letters)]

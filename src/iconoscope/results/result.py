@@ -20,9 +20,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "Finding", "Result"]
+__all__ = ["FIGURES", "Finding", "Result", "is_figure"]
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
+
+
+def is_figure(out: str | Path | None) -> bool:
+    """Tell whether a name is one that a figure can be written to; none at all is.
+
+    Raises
+    ------
+    QuestionError
+        If it ends in something else: said before anything is asked.
+    """
+    if out is None or Path(out).suffix.lower() in FIGURES:
+        return out is not None
+    raise QuestionError(
+        f"A figure is not written as {Path(out).name}.", hint=f"A name may end in {', '.join(FIGURES)}."
+    )
 
 
 class Finding(ABC):

@@ -72,7 +72,7 @@ class _Sheet(Result):
         cells, names = self._cells()
         cells = _enlarged(cells)
         height, width = cells.shape[1:3]
-        gap, above = round(0.12 * width), round(0.3 * height)
+        gap, above = round(0.12 * width), round(0.36 * height)
         across = self._layout[1]
         picture_axes(axes, _mosaic(cells, across, gap, above), "")
         for place, name in enumerate(names):
@@ -85,7 +85,7 @@ class _Sheet(Result):
     @property
     def _extent(self) -> tuple[float, float]:
         down, across = self._layout
-        return max(5.0, _INCH * 1.12 * across), 0.7 + _INCH * 1.3 * down
+        return max(5.0, _INCH * 1.12 * across), 0.7 + _INCH * 1.36 * down
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the sheet.
@@ -150,23 +150,28 @@ class ActivationSheet(_Sheet):
 
     def _cells(self) -> tuple[NDArray[np.uint8], list[str]]:
         shown = self.maps[:_MOST]
-        low, high = min(0.0, float(shown.min())), float(shown.max())
+        low, high = self._limits()
         cells = np.stack([colour(map, low=low, high=high, table="magma") for map in shown])
         return cells, [str(channel) for channel in self.channels[:_MOST].tolist()]
+
+    def _limits(self) -> tuple[float, float]:
+        """Give what is drawn black and what white: a few very bright places would leave all others dark."""
+        low = min(0.0, float(self.maps.min()))
+        return low, max(float(np.percentile(self.maps, 99)), low + 1e-12)
 
     def _heading(self) -> str:
         shown = min(_MOST, len(self.maps))
         rest = f" (showing {shown} of {len(self.maps)})" if shown < len(self.maps) else ""
-        low, high = min(0.0, float(self.maps.min())), float(self.maps.max())
+        low, high = self._limits()
         return (
             f"{self.question.network}, {self.question.unit}: the channels by number, brightest first{rest}; "
-            f"black {low:.3g}, white {high:.3g}"
+            f"black {low:.3g}, white {high:.3g} and more"
         )
 
     @property
     def _extent(self) -> tuple[float, float]:
         down, across = self._layout
-        return 2.6 + _INCH * 1.12 * across, max(2.8, 0.7 + _INCH * 1.3 * down)
+        return 2.6 + _INCH * 1.12 * across, max(2.8, 0.7 + _INCH * 1.36 * down)
 
     def _on(self, figure: Figure) -> Axes:
         figure.suptitle(as_text(self._heading()), fontsize=8.5, wrap=True)

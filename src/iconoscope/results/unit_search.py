@@ -148,7 +148,7 @@ class UnitSearch(Result):
             text = f"{told}: {len(firm)} unit{'s' * (len(firm) > 1)} answer{'s' * (len(firm) == 1)} it and little else: {names}"
         else:
             text = f"{told}: no unit answers it alone"
-        where = "held out" if self.held_out else "on the examples: too few to hold some out"
+        where = f"held out ({self.held_out} images)" if self.held_out else "on the examples: too few to hold some out"
         return (
             f"{text}. {count:,} of {len(self.units):,} answer it more than chance allows. The best, {self.units[0]}, has an "
             f"area of {self._area(0):.3f} {where}, and answers {self.recall[0]:.0%} of the concept where it answers 1% of the "
@@ -242,7 +242,9 @@ class UnitSearch(Result):
     def _on(self, figure: Figure) -> Axes:
         count = len(self.curves)
         figure.suptitle(as_text(f"{self.question.network}: {self.summary()}"), fontsize=8.5, wrap=True)
-        widths = (1.9, 1.1, *([1] * (2 * _DRAWN)))
+        # Narrow empty columns part the groups; that of made pictures is there if any was made.
+        shown = 1 if self.optimized is not None else 0.05
+        widths = (1.9, shown, *([1] * _DRAWN), 0.25, *([1] * _DRAWN))
         panels = figure.subplots(count, len(widths), squeeze=False, width_ratios=widths)
         for place, line in enumerate(panels):
             self._curve(line[0], place)
@@ -253,15 +255,17 @@ class UnitSearch(Result):
                 picture_axes(line[1], made, "made for it")
             most, concept = self.strip("most", place), self.strip("concept", place)
             step = max(1, len(concept) // _DRAWN)
-            cells = most[:_DRAWN] + concept[::step][:_DRAWN]
             for axes in line[2:]:
                 axes.set_axis_off()
-            for number, (axes, (pixels, _, value)) in enumerate(zip(line[2:], cells, strict=False)):
-                axes.set_axis_on()
-                picture_axes(axes, pixels, f"{value:.3g}")
-                axes.title.set_fontsize(6.5)
-                if number in (0, min(len(most), _DRAWN)):
-                    axes.set_ylabel("answered most" if number == 0 else "the concept", fontsize=7)
+            groups = (("answered most", 2, most[:_DRAWN]), ("the concept", 3 + _DRAWN, concept[::step][:_DRAWN]))
+            for told, first, cells in groups:
+                for number, (pixels, _, value) in enumerate(cells):
+                    axes = line[first + number]
+                    axes.set_axis_on()
+                    picture_axes(axes, pixels, f"{value:.3g}")
+                    axes.title.set_fontsize(6.5)
+                    if number == 0:
+                        axes.set_ylabel(told, fontsize=7)
         return panels[0, 0]
 
     def _curve(self, axes: Axes, place: int) -> Axes:

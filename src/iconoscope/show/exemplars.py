@@ -67,7 +67,7 @@ class Searched:
     STRIPS: ClassVar = {
         "most": "The images it answers most, of all",
         "concept": "The concept's images, from the strongest answer to the weakest",
-        "least": "The images it answers least, of all",
+        "least": "The images it answers least, of all, the weakest last",
     }
 
     @property
@@ -129,7 +129,7 @@ class Mapped:
     @property
     def legend(self) -> list[tuple[str, str]]:
         """Give the classes that are on the map and their colours."""
-        return [] if self.result.best is not None else self.result.legend_colours()
+        return self.result.legend_colours()
 
 
 @dataclass(frozen=True)
