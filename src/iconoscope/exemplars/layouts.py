@@ -52,7 +52,7 @@ def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
 
 
 def _umap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
-    import umap
+    import umap  # pyright: ignore[reportMissingImports]
 
     count = max(2, min(len(near) - 1, round(settings["perplexity"])))
     with advancing("UMAP", None):
@@ -61,7 +61,7 @@ def _umap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
 
 
 def _pacmap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
-    import pacmap
+    import pacmap  # pyright: ignore[reportMissingImports]
 
     with advancing("PaCMAP", None):
         made = pacmap.PaCMAP(n_components=2, random_state=settings["seed"])
