@@ -105,14 +105,11 @@ def recorded_pictures(recording: Recording, rows: NDArray[np.integer[Any]]) -> N
 
 def receptive_field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Give what a unit sees at a position of its map, all where none is known: top, left, bottom, right, pixels."""
-    whole = (0, 0, size[0], size[1])
-    for layer in recording.layers:
-        if place < layer.channels:
-            if layer.field is None or at < 0:
-                return whole
+    if at >= 0 and place < len(recording.units) - len(recording.classes):
+        layer, _ = recording.layer_at(place)
+        if layer.field is not None:
             return layer.field.at(*divmod(at, layer.columns), size)
-        place -= layer.channels
-    return whole
+    return 0, 0, size[0], size[1]
 
 
 def made_picture(

@@ -16,7 +16,7 @@ from iconoscope.exemplars.asking import at_hand, derived, made_picture, receptiv
 from iconoscope.exemplars.opening import load_recording
 from iconoscope.results import Question, Store, UnitSearch
 from iconoscope.results.recording import INDEX, Recording
-from iconoscope.results.result import is_figure
+from iconoscope.results.result import check_figure_name
 from iconoscope.results.unit_search import CORRECTIONS
 from iconoscope.subject.images import Images, load_images
 
@@ -105,7 +105,7 @@ def find_units(
             f"permutations={permutations} cannot tell what is under {level:g}.",
             hint=f"Give {math.ceil(1 / level) - 1} or more; 999 are usual.",
         )
-    drawn = is_figure(out)
+    check_figure_name(out)
     recording = load_recording(recording)
     wanted = _side(recording, concept)
     against = _rest(recording, wanted) if others is None else _side(recording, others)
@@ -137,7 +137,7 @@ def find_units(
         return _search(recording, wanted, against, question)
 
     found = ask() if store is None else Store.at(store).answer(question, UnitSearch, ask)
-    if drawn and out is not None:
+    if out is not None:
         found.save(out)
     return found
 

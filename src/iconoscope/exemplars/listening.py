@@ -200,10 +200,8 @@ def _runs(network: Network) -> bool:
     try:
         with torch.inference_mode():
             network.run(torch.zeros(2, 3, *network.preprocessing.size))
-    except (
-        RuntimeError,
-        NetworkError,
-    ):  # "view size is not compatible"; what is truly wrong comes again when images are shown
+    except (RuntimeError, NetworkError):
+        # "view size is not compatible"; what is truly wrong comes again when images are shown.
         return False
     return True
 

@@ -108,7 +108,7 @@ def map_images(
     (80, 2)
     """
     _check(method, metric, topology, perplexity=perplexity, iterations=iterations, epochs=epochs, limit=limit)
-    if method in EXTRAS and find_spec(EXTRAS[method]) is None:
+    if method in EXTRAS and find_spec(method) is None:
         raise MissingExtraError(
             f"{METHODS[method].partition(':')[0]} is not installed.",
             hint=f"pip install 'iconoscope[{method}]', in a clone pip install '.[{method}]'",

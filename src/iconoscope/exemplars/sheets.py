@@ -10,7 +10,7 @@ import numpy as np
 from iconoscope import __version__
 from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitError
 from iconoscope.results import ActivationSheet, FilterSheet, Question, Store
-from iconoscope.results.result import is_figure
+from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import LayerUnit
@@ -64,7 +64,7 @@ def activation_maps(
 
     from iconoscope.subject.response import activations
 
-    drawn = is_figure(out)
+    check_figure_name(out)
     unit = network.resolve(layer)
     if not isinstance(unit, LayerUnit) or unit.channel is not None:
         raise QuestionError(
@@ -102,7 +102,7 @@ def activation_maps(
         return ActivationSheet(question=question, picture=picture, maps=maps[order], channels=order.astype(np.int64))
 
     found = ask() if store is None else Store.at(store).answer(question, ActivationSheet, ask)
-    if drawn and out is not None:
+    if out is not None:
         found.save(out)
     return found
 
@@ -142,7 +142,7 @@ def first_filters(
     """
     from torch import nn
 
-    drawn = is_figure(out)
+    check_figure_name(out)
     first = next(((name, x) for name, x in network.module.named_modules() if isinstance(x, nn.Conv2d)), None)
     if first is None:
         raise UnitError(f"{network.name} has no convolution, so no filters.")
@@ -161,6 +161,6 @@ def first_filters(
         return FilterSheet(question=question, filters=module.weight.detach().float().cpu().numpy())
 
     found = ask() if store is None else Store.at(store).answer(question, FilterSheet, ask)
-    if drawn and out is not None:
+    if out is not None:
         found.save(out)
     return found

@@ -13,7 +13,7 @@ from iconoscope.exemplars.asking import at_hand, derived, made_picture, place_of
 from iconoscope.exemplars.opening import load_recording
 from iconoscope.results import Exemplars, Question, Store
 from iconoscope.results.recording import Recording
-from iconoscope.results.result import is_figure
+from iconoscope.results.result import check_figure_name
 
 __all__ = ["selectivity", "top_images"]
 
@@ -73,7 +73,7 @@ def top_images(
     >>> top.labels[:3], top.sides
     (('lynx', 'lynx', 'lynx'), ('most', 'most', 'most', 'between', 'between', 'least', 'least', 'least'))
     """
-    drawn = is_figure(out)
+    check_figure_name(out)
     recording = load_recording(recording)
     place = place_of(recording, unit)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= recording.k:
@@ -92,7 +92,7 @@ def top_images(
         return _exemplars(recording, place, question, k=k, steps=steps, whole=bool(whole), made=made)
 
     found = ask() if store is None else Store.at(store).answer(question, Exemplars, ask)
-    if drawn and out is not None:
+    if out is not None:
         found.save(out)
     return found
 
@@ -154,11 +154,8 @@ def _exemplars(
 
 def _mean_answers(recording: Recording, place: int) -> NDArray[np.float32]:
     """Give what a channel answers on average over its map, to every image."""
-    for layer in recording.layers:
-        if place < layer.channels:
-            return recording.vectors(f"mean:{layer.name}")[:, place]
-        place -= layer.channels
-    raise IndexError(place)
+    layer, channel = recording.layer_at(place)
+    return recording.vectors(f"mean:{layer.name}")[:, channel]
 
 
 def selectivity(

@@ -31,8 +31,8 @@ METHODS = {
     "pca": "the two directions in which the vectors differ most: distances are shadows of true ones",
     "som": "a self-organising map: a sheet of cells, near cells standing for near vectors",
 }
-EXTRAS = {"umap": "umap", "pacmap": "pacmap"}
-"""Methods that need a package which is not always installed, and its module."""
+EXTRAS = ("umap", "pacmap")
+"""Methods that need a package which is not always installed: extras and modules of these names."""
 METRICS = {
     "cosine": "the angle between two vectors",
     "euclidean": "the distance of two vectors",

@@ -320,18 +320,35 @@ class Recording:
         QuestionError
             If the layer was not recorded.
         """
-        if layer is not None:
-            self.first_of(layer)  # says what is wrong
-        dead: list[str] = []
-        for each in self.layers if len(self) else ():
-            if layer in (None, each.name):
-                highest = self.vectors(f"max:{each.name}").max(0)
-                mean = self.vectors(f"mean:{each.name}")
-                # A map whose mean is its maximum is the same everywhere.
-                same = (mean.max(0) == mean.min(0)) & np.isclose(mean[0], highest, rtol=1e-5, atol=0)
-                first = self.first_of(each.name)
-                dead += [self.units[first + channel] for channel in np.flatnonzero(same).tolist()]
-        return tuple(dead)
+        first = 0 if layer is None else self.first_of(layer)
+        last = len(self._dead) if layer is None else first + self.layer_at(first)[0].channels
+        return tuple(self.units[place] for place in range(first, last) if self._dead[place])
+
+    @cached_property
+    def _dead(self) -> NDArray[np.bool_]:
+        dead = np.zeros(sum(layer.channels for layer in self.layers), np.bool_)
+        for layer in self.layers if len(self) else ():
+            first = self.first_of(layer.name)
+            highest = self.responses[:, first : first + layer.channels].max(0)
+            mean = self.vectors(f"mean:{layer.name}")
+            # A map whose mean is its maximum is the same everywhere.
+            same = (mean.max(0) == mean.min(0)) & np.isclose(mean[0], highest, rtol=1e-5, atol=0)
+            dead[first : first + layer.channels] = same
+        return dead
+
+    def layer_at(self, place: int) -> tuple[RecordedLayer, int]:
+        """Give the layer of a unit and its channel there, by its place among the units.
+
+        Raises
+        ------
+        IndexError
+            If the unit is a logit, or there is none.
+        """
+        for layer in self.layers:
+            if place < layer.channels:
+                return layer, place
+            place -= layer.channels
+        raise IndexError("That is no channel of a recorded layer.")
 
     def _shards(self) -> list[Path]:
         return sorted(self.folder.glob("rows-*.parquet"))

@@ -20,24 +20,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "Finding", "Result", "is_figure"]
+__all__ = ["FIGURES", "Finding", "Result", "check_figure_name"]
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
 
 
-def is_figure(out: str | Path | None) -> bool:
-    """Tell whether a name is one that a figure can be written to; none at all is.
+def check_figure_name(out: str | Path | None) -> None:
+    """See that a figure can be written to a name, if there is one, before anything is asked.
 
     Raises
     ------
     QuestionError
-        If it ends in something else: said before anything is asked.
+        If it ends in something else.
     """
-    if out is None or Path(out).suffix.lower() in FIGURES:
-        return out is not None
-    raise QuestionError(
-        f"A figure is not written as {Path(out).name}.", hint=f"A name may end in {', '.join(FIGURES)}."
-    )
+    if out is not None and Path(out).suffix.lower() not in FIGURES:
+        raise QuestionError(
+            f"A figure is not written as {Path(out).name}.", hint=f"A name may end in {', '.join(FIGURES)}."
+        )
 
 
 class Finding(ABC):

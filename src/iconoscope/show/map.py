@@ -24,7 +24,7 @@ _STEPS = 65535  # places are kept in 16 bits: a thousandth of a thumbnail on a m
 def map_page(found: ImageMap, path: str | Path, *, title: str = "") -> Path:
     """Write a map as one self-contained HTML page: move, zoom, point at an image, follow its neighbours.
 
-    The page needs a browser with WebGL2 and no network connection; 60,000 images of 32 pixels make about 20 MB.
+    The page needs a browser with WebGL2 and no network connection; 60,000 images of 32 pixels make about 29 MB.
 
     Parameters
     ----------
