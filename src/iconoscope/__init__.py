@@ -20,10 +20,13 @@ __version__ = "0.1.0"
 _HOME = {
     "ActivationSheet": "iconoscope.results",
     "Agreement": "iconoscope.results",
+    "Audit": "iconoscope.results",
     "CONDITIONS": "iconoscope.results",
     "Curves": "iconoscope.results",
     "Exchange": "iconoscope.results",
     "Exemplars": "iconoscope.results",
+    "FAMILIES": "iconoscope.auditing",
+    "Family": "iconoscope.auditing",
     "FilterSheet": "iconoscope.results",
     "IconoscopeError": "iconoscope.errors",
     "IconoscopeWarning": "iconoscope.errors",
@@ -36,6 +39,7 @@ _HOME = {
     "Network": "iconoscope.subject.network",
     "Objective": "iconoscope.optimization",
     "Occlusion": "iconoscope.results",
+    "Pictures": "iconoscope.auditing",
     "Preprocessing": "iconoscope.subject.network",
     "Prior": "iconoscope.priors",
     "Question": "iconoscope.results",
@@ -48,6 +52,8 @@ _HOME = {
     "Visualization": "iconoscope.results",
     "activation_maps": "iconoscope.exemplars",
     "agree": "iconoscope.occlusion",
+    "audit": "iconoscope.auditing",
+    "audit_page": "iconoscope.show",
     "compare_styles": "iconoscope.optimization",
     "curves": "iconoscope.occlusion",
     "decoder_prior": "iconoscope.priors",
@@ -96,10 +102,11 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "optimize", "compare_styles", "dream", "unit", "direction", "region", "interpolate", "Objective",
     "fit_prior", "decoder_prior", "diffusion_prior", "load_prior", "save_prior", "Prior",
     "record", "load_recording", "top_images", "map_images", "place_images", "find_units", "activation_maps", "first_filters",
-    "report", "map_page",
+    "audit", "Family", "FAMILIES", "Pictures",
+    "report", "map_page", "audit_page",
     "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
     "Result", "Occlusion", "Scales", "Agreement", "MeanMap", "Curves", "Exchange", "Look", "Visualization",
-    "Recording", "Exemplars", "ImageMap", "UnitSearch", "ActivationSheet", "FilterSheet",
+    "Recording", "Exemplars", "ImageMap", "UnitSearch", "ActivationSheet", "FilterSheet", "Audit",
     "CONDITIONS",
     "Question",
     "Store", "load_result",
@@ -108,6 +115,7 @@ __all__ = [  # noqa: RUF022 (in the order of use)
 
 if TYPE_CHECKING:
     from iconoscope import demo, errors
+    from iconoscope.auditing import FAMILIES, Family, Pictures, audit
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
     from iconoscope.exemplars import (
@@ -139,6 +147,7 @@ if TYPE_CHECKING:
         CONDITIONS,
         ActivationSheet,
         Agreement,
+        Audit,
         Curves,
         Exchange,
         Exemplars,
@@ -156,7 +165,7 @@ if TYPE_CHECKING:
         Visualization,
         load_result,
     )
-    from iconoscope.show import map_page, report
+    from iconoscope.show import audit_page, map_page, report
     from iconoscope.subject.images import Image, Images, load_images
     from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network
     from iconoscope.subject.predict import predict

@@ -15,6 +15,7 @@
     ├── StoreError                  the store cannot be read or written
     │   └── DamagedRecordError      a record is there, but is not what was written
     ├── PriorError                  a prior cannot be learnt, or its file cannot be used
+    ├── AuditFailedError            an audit came to a verdict with which it was asked to fail (exit status 3)
     ├── TrainingError               a network of the demo did not learn what it is there to show
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
@@ -27,8 +28,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
+    "AuditFailedError",
     "CheckpointError",
     "DamagedRecordError",
     "IconoscopeError",
@@ -108,6 +111,14 @@ class DamagedRecordError(StoreError):
 
 class PriorError(IconoscopeError):
     """A prior cannot be learnt, or its file cannot be used."""
+
+
+class AuditFailedError(IconoscopeError):
+    """An audit came to a verdict with which it was asked to fail; all of it is in ``audit``, and kept."""
+
+    def __init__(self, message: str, *, audit: Any) -> None:
+        super().__init__(message, hint="What it rests on is in the report, and in the error's audit.")
+        self.audit = audit
 
 
 class TrainingError(IconoscopeError):

@@ -1,6 +1,7 @@
 """What was found: frozen dataclasses of NumPy arrays, their figures, and the store on disk. No torch."""
 
 from iconoscope.results.agreement import Agreement
+from iconoscope.results.audit import Audit, ClassFinding
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import CONDITIONS, Exchange
 from iconoscope.results.exemplars import SIDES, Exemplars
@@ -25,6 +26,8 @@ __all__ = [
     "VERDICTS",
     "ActivationSheet",
     "Agreement",
+    "Audit",
+    "ClassFinding",
     "Curves",
     "Estimate",
     "Exchange",

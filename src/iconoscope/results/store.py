@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
+from iconoscope.results.audit import Audit
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import Exchange
 from iconoscope.results.exemplars import Exemplars
@@ -46,6 +47,7 @@ KINDS: dict[str, type[Result]] = {
         UnitSearch,
         ActivationSheet,
         FilterSheet,
+        Audit,
     )
 }
 

@@ -1,0 +1,103 @@
+"""The images that are audited: so many of every answer, taken apart at the network's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.auditing.pictures import Pictures, take_apart
+from iconoscope.errors import ImageFileError, ImagesError
+from iconoscope.occlusion.objects import fitted_object
+from iconoscope.progress import track
+from iconoscope.results import Recording
+from iconoscope.subject.images import Images
+from iconoscope.subject.network import Network
+
+__all__ = ["Sample", "choose", "load_sample"]
+
+_PIXELS = 60_000_000  # in all that are held at once, some 40 bytes each: large pictures make a smaller sample
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """n images of a recording that are audited.
+
+    Attributes
+    ----------
+    rows
+        (n,): their places in the recording.
+    images
+        The same, to be asked about.
+    pictures
+        Taken apart.
+    given
+        (n,) bool: whether a mask or box says where the object is.
+    native
+        Whether the network sees the pixels as they were stored.
+    """
+
+    rows: NDArray[np.int64]
+    images: Images
+    pictures: Pictures
+    given: NDArray[np.bool_]
+    native: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def choose(predicted: NDArray[np.int64], most: int, *, seed: int) -> NDArray[np.int64]:
+    """Choose so many images, as evenly over the answers as there are images for it; sorted.
+
+    Examples
+    --------
+    >>> answers = np.array([0] * 90 + [1] * 10)
+    >>> np.bincount(answers[choose(answers, 30, seed=0)])
+    array([20, 10])
+    """
+    if len(predicted) <= most:
+        return np.arange(len(predicted))
+    generator = np.random.default_rng(seed)
+    shuffled = [generator.permutation(np.flatnonzero(predicted == each)) for each in np.unique(predicted)]
+    # Round after round one of every answer that has any left.
+    turn = np.concatenate([np.arange(len(rows)) for rows in shuffled])
+    order = np.argsort(turn, kind="stable")[:most]
+    return np.sort(np.concatenate(shuffled)[order])
+
+
+def load_sample(network: Network, recording: Recording, images: Images, *, most: int, seed: int) -> Sample:
+    """Load the images that are audited.
+
+    Raises
+    ------
+    ImagesError
+        If none of them can be read any more.
+    """
+    height, width = network.preprocessing.size
+    rows = choose(recording.predictions, max(2, min(most, _PIXELS // (height * width))), seed=seed)
+    place = {identity: at for at, identity in enumerate(images.ids)}
+    names = [recording.ids[row] for row in rows]
+    kept: list[int] = []
+    pixels: list[NDArray[np.uint8]] = []
+    masks: list[NDArray[np.bool_] | None] = []
+    sizes: list[tuple[int, int]] = []
+    for at, name in enumerate(track(names, "reading the images to be audited")):
+        image = images[place[name]]
+        try:
+            picture = image.pixels
+            mask, _ = fitted_object(network.preprocessing, image)
+        except ImageFileError:
+            continue  # it could be read a moment ago; the count says that one is missing
+        kept.append(at)
+        pixels.append(network.preprocessing.fit(picture))
+        masks.append(mask)
+        sizes.append(picture.shape[:2])
+    if not kept:
+        raise ImagesError("None of the images can be read any more.", hint="They were there when they were recorded.")
+    rows = rows[kept]
+    native = network.preprocessing.resize is None and set(sizes) == {(height, width)}
+    pictures = take_apart(np.stack(pixels), masks, np.array(sizes, np.int64))
+    chosen = images[[place[recording.ids[row]] for row in rows]]
+    return Sample(rows, chosen, pictures, np.array([mask is not None for mask in masks]), native)
