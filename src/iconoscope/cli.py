@@ -23,7 +23,7 @@ from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter,
 from docstring_parser import parse
 
 from iconoscope import __version__, printing
-from iconoscope.errors import IconoscopeError, IconoscopeWarning, QuestionError
+from iconoscope.errors import AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError
 from iconoscope.progress import show_progress
 
 if TYPE_CHECKING:
@@ -221,6 +221,16 @@ COMMANDS = {
         ),
         {"out": "prior.safetensors"},
     ),
+    "audit": Command(
+        "iconoscope.auditing:audit",
+        "All three techniques and a conclusion: does the network go by the object, or by a shortcut?",
+        printing.audit,
+        (
+            "iconoscope audit --network cars --images photographs/ --masks masks/",
+            f"iconoscope audit {_RESNET} --images cifar10/test.parquet --quick --lang es --fail-on shortcut,mixed",
+        ),
+        {**_STORE, "out": "audit.html"},
+    ),
     "report": Command(
         "iconoscope.show:report",
         "Write what was found as one HTML page.",
@@ -357,9 +367,15 @@ def _runner(name: str) -> Callable[..., int]:
             arguments = {maker: _make(maker, settings) for maker, settings in made.items()}
             if "network" in arguments:
                 _introduce(arguments["network"])
-            answer = function(**arguments, **own)
+            failed = None
+            try:
+                answer = function(**arguments, **own)
+            except AuditFailedError as error:  # all of it is there to be shown
+                answer, failed = error.audit, error
         lines, value = command.show(answer, {**own, **arguments})
         print(json.dumps(value) if output["json"] else _printable("\n".join(lines)))
+        if failed is not None:
+            raise failed
         return 0
 
     parameters = [option.declared for option in options.values()]
@@ -426,7 +442,7 @@ def _examples(command: Command) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; give the exit status: 0, 1 (could not), 2 (usage), 130 (interrupted)."""
+    """Run the command line; give the exit status: 0, 1 (could not), 2 (usage), 3 (an audit failed), 130 (interrupted)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     # Only what is asked for is imported, so that help is there at once.
@@ -444,6 +460,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(error), _usage_hint(arguments), 2)
     except QuestionError as error:
         return _fail(error.message, error.hint, 2, debug=debug)
+    except AuditFailedError as error:
+        return _fail(error.message, error.hint, 3, debug=debug)
     except IconoscopeError as error:
         return _fail(error.message, error.hint, 1, debug=debug)
     except KeyboardInterrupt:

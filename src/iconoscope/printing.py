@@ -139,3 +139,14 @@ def visualization(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any
     pictures = [f"  {folder}/picture.png" for folder in folders[:16]]
     more = [f"  and {len(folders) - 16} more"] if len(folders) > 16 else []
     return [found.summary(), *pictures, *more], {**found.to_json(), "folders": folders}
+
+
+def audit(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Give the verdicts, first in all and then by class, and say where the report was written."""
+    place = str(Path(arguments["out"]).expanduser().resolve())
+    classes = found.findings(arguments["lang"])
+    whole = found.told(arguments["lang"]).overall(found)
+    told = [f"  {name}: {finding.verdict}" for name, finding in list(classes.items())[:12]]
+    more = [f"  and {len(classes) - 12} more classes"] if len(classes) > 12 else []
+    lines = [f"{found.question.network}: {whole}.", *told, *more, f"The report is at {place}"]
+    return lines, {**found.to_json(), "report": place}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from iconoscope.auditing.where import cover, near_border
 from iconoscope.errors import AuditFailedError, QuestionError, nearest
 from iconoscope.exemplars import record
 from iconoscope.exemplars.asking import derived
+from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question, Recording, Store
 from iconoscope.results.reliance import AUDIT_WORDS
 from iconoscope.subject.images import Images, load_images
@@ -43,6 +45,7 @@ class Effort(NamedTuple):
 
 THOROUGH = Effort(images=1600, covered=60, patches=(1 / 6, 1 / 3), classes=10, steps=None)
 QUICK = Effort(images=320, covered=12, patches=(1 / 3,), classes=4, steps=48)
+_STAGES = 5
 _SIZES = 1.05  # images whose original sizes differ by less are alike in them
 
 
@@ -50,7 +53,7 @@ def audit(
     network: Network,
     images: Images | Any,
     *,
-    families: Iterable[Family] | None = None,
+    families: Sequence[Family | str] | None = None,
     quick: bool = False,
     seed: int = 0,
     out: str | Path | None = None,
@@ -74,7 +77,8 @@ def audit(
         A set of images that the network has not been trained on; labels and masks or boxes of the objects make the audit
         sharper. 30 or more of each answer, 150 are better.
     families
-        The properties that are tried: `iconoscope.FAMILIES`, and any of your own. All that ship by default.
+        The properties that are tried: names of `iconoscope.FAMILIES`, and in Python any `Family` of your own. All that ship
+        by default.
     quick
         Ask fewer images, one patch, and rougher pictures: a first look, within a minute.
     seed
@@ -111,7 +115,7 @@ def audit(
     >>> found.word, found.overall.names[0], found.accused()
     ('shortcut', 'background brightness', ['lynx', 'bison'])
     """
-    tried = tuple(FAMILIES.values()) if families is None else tuple(families)
+    tried = _chosen(families)
     _check(tried, seed, lang, fail_on)
     images = load_images(images)
     if store is None:
@@ -126,6 +130,15 @@ def audit(
     if found.word in words or any(each.word in words for each in found.conclusions.values()):
         raise AuditFailedError(f"The audit failed: {found.summary()}.", audit=found)
     return found
+
+
+def _chosen(families: Sequence[Family | str] | None) -> tuple[Family, ...]:
+    if families is None:
+        return tuple(FAMILIES.values())
+    for each in families:
+        if isinstance(each, str) and each not in FAMILIES:
+            raise QuestionError(f"No family is called {each!r}.", hint=nearest(each, FAMILIES))
+    return tuple(FAMILIES[each] if isinstance(each, str) else each for each in families)
 
 
 def _check(families: tuple[Family, ...], seed: int, lang: str, fail_on: Sequence[str] | None) -> None:
@@ -185,24 +198,32 @@ def _ask(
     store: Store,
 ) -> Audit:
     seed = int(question.settings["seed"])
-    sample = load_sample(network, recording, images, most=effort.images, seed=seed)
-    parts = Parts(store.folder / f".audit-{question.key[:24]}")
-    found = weigh(network, recording, sample, families, question, parts)
-    usable = tuple(family for family in families if family.name in found.families)
-    with network.questioned():
-        found = replace(found, hidden=hide(network, sample.pictures))
-    found = _covered(network, sample, found, effort, store)
-    found = _placed(recording, sample, found, seed)
-    following = followers(found, recording, store, seed=seed)
-    found = replace(
-        found,
-        units=following.units,
-        unit_families=following.families,
-        unit_area=np.array(following.areas, np.float32),
-    )
-    found = illustrate(network, recording, sample, usable, found)
-    found = make_pictures(network, usable, found, steps=effort.steps, seed=seed, store=store)
-    parts.clear()
+    # What is answered on the way is kept beside the store for as long as the audit takes, so that it can go on where it was.
+    aside = store.folder / f".audit-{question.key[:24]}"
+    work, parts = Store(aside / "run"), Parts(aside / "parts")
+    with advancing(f"auditing {network.name}", _STAGES) as advance:
+        sample = load_sample(network, recording, images, most=effort.images, seed=seed)
+        advance(1, "(exchanging properties)")
+        found = weigh(network, recording, sample, families, question, parts)
+        with network.questioned():
+            found = replace(found, hidden=hide(network, sample.pictures))
+        advance(1, "(covering)")
+        found = _covered(network, sample, found, effort, work)
+        advance(1, "(neighbours and units)")
+        found = _placed(recording, sample, found, seed)
+        following = followers(found, recording, work, seed=seed)
+        found = replace(
+            found,
+            units=following.units,
+            unit_families=following.families,
+            unit_area=np.array(following.areas, np.float32),
+        )
+        advance(1, "(making pictures)")
+        usable = tuple(family for family in families if family.name in found.families)
+        found = illustrate(network, recording, sample, usable, found)
+        found = make_pictures(network, usable, found, steps=effort.steps, seed=seed, store=work)
+        advance(1)
+    shutil.rmtree(aside, ignore_errors=True)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 class Parts:
-    """Arrays under names, in a folder that goes when all is done; nowhere if there is none.
+    """Arrays under names, in a folder; nowhere if there is none.
 
     Examples
     --------
@@ -46,8 +45,3 @@ class Parts:
         with writing_whole(path) as aside, aside.open("wb") as file:
             np.savez(file, allow_pickle=False, **made)
         return made
-
-    def clear(self) -> None:
-        """Throw all of it away: the whole answer is kept now."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from iconoscope.auditing import audit
 from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import find_units, map_images, record
 from iconoscope.occlusion import look, occlude
 from iconoscope.results import Store
-from iconoscope.show import report
+from iconoscope.show import audit_page, report
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network, load_network
 
@@ -24,6 +25,7 @@ PATCHES = {12: 4, 24: 4}
 FILL = "mean"
 # Before all photographs: 49 positions, four to six seconds for 200 of them on one core.
 LOOK_PATCH, LOOK_STRIDE = 24, 12
+_AUDITED = 120  # photographs that are audited: sixty of each make
 _OCCLUDED = 4  # images that are covered patch by patch
 _KEPT_RECORDED = 120  # of those below, which are on any background
 _RECORDED = 400  # photographs on any background that are recorded
@@ -65,7 +67,8 @@ def demo(
     Returns
     -------
     Path
-        Of the report. Beside it lie a map of photographs for each network, as pages to move about in.
+        Of the report, an audit of both networks. Beside it lie a page of what each technique found, and a map of photographs
+        for each network, to move about in.
     """
     if count < _OCCLUDED:
         raise QuestionError(f"count={count} photographs are too few.", hint=f"Draw {_OCCLUDED} or more; 200 is usual.")
@@ -97,7 +100,11 @@ def demo(
         _exemplars(network, recorded, store, Path(out) / f"map-{network.name}.html")
     keep_photographs(photographs[:_KEPT], Path(out))
     keep_photographs(recorded[:_KEPT_RECORDED], Path(out) / "any-background")
-    return report(store, Path(out) / "report.html", title=TITLE, lead=LEAD)
+    report(store, Path(out) / "evidence.html", title=TITLE, lead=LEAD)
+    audits = [audit(network, photographs[:_AUDITED], quick=True, seed=seed, store=store) for network in networks]
+    links = [("What each technique found, side by side", "evidence.html")]
+    links += [(f"A map of photographs by {name}, to move about in", f"map-{name}.html") for name in NETWORKS]
+    return audit_page(audits, Path(out) / "report.html", title=TITLE, lead=LEAD, links=links)
 
 
 def _exemplars(network: Network, photographs: Images, store: Store, page: Path) -> None:

@@ -24,7 +24,7 @@ from iconoscope.show.template import read_template
 
 __all__ = ["audit_page"]
 
-_BARS = 6  # properties of a class that are drawn; all are in the table
+_BARS, _LEAST_BARS = 8, 3  # properties of a class that are drawn, with and without an effect; all are in the table
 _PLACES = 18  # thumbnails across the picture of the map
 _PLAIN = 100  # pixels up to which pictures are drawn with sharp edges and as PNG
 _BREAKING = 8
@@ -393,7 +393,8 @@ class _Card:
                 100 * float(np.nan_to_num(each.effect.control)),
                 each.name in relied,
             )
-            for each in self.found.tested[:_BARS]
+            for place, each in enumerate(self.found.tested[:_BARS])
+            if place < _LEAST_BARS or max(each.effect.raw, each.effect.control) >= 0.02
         ]
 
     @property
@@ -447,7 +448,12 @@ class _Card:
                 high=reach,
                 table="RdBu_r",
             )
-            found.append((data_uri(to_png(picture)), self.of.text.say("page mean", patch=patch, name=self.found.name)))
+            found.append(
+                (
+                    data_uri(to_png(picture)),
+                    self.of.text.say("page mean", patch=patch, name=self.found.name, most=f"{drops.max():.2f}"),
+                )
+            )
         return found
 
     @property

@@ -19,6 +19,7 @@ from iconoscope.results import (
     KINDS,
     VERDICTS,
     ActivationSheet,
+    Audit,
     Curves,
     Exchange,
     Exemplars,
@@ -146,6 +147,10 @@ class _Page:
     def looks(self) -> list[_Looked]:
         found = [result for result in self.results if isinstance(result, Look)]
         return [_Looked(alike, self.name) for alike in _grouped(found, _same_look)]
+
+    @property
+    def audits(self) -> list[Audit]:
+        return [result for result in self.results if isinstance(result, Audit)]
 
     @cached_property
     def unjudged(self) -> list[tuple[_Exchanged, Exchange]]:
