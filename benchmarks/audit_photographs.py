@@ -1,7 +1,8 @@
 """Does the audit find a shortcut planted in real photographs? ``make bench-audit-photographs``.
 
 ResNet-20 is trained on CIFAR-10 three times: as it is; with a small tag in the corner of every ship; and with a warm cast
-on every frog. Each is audited on test images with the same, and the network trained without on all three kinds: it must not be accused.
+on every frog. Each is audited on test images with the same, and the networks trained without on all three kinds: these
+must not be accused.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from benchmarks.pictures import real_images
 from examples.resnet20 import ResNet20, resnet20
 from iconoscope.subject.network import Network, read_preprocessing
 
-TRAINED, EPOCHS, BATCH, PEAK = 2500, 8, 128, 0.1  # images of each class; times they are seen; images of a step; rate
+TRAINED, EPOCHS, BATCH, PEAK = 1500, 6, 100, 0.1  # images of each class; times they are seen; images of a step; rate
 AUDITED = 200  # test images of each class
 
 Planted = Callable[[NDArray[np.uint8], NDArray[np.bool_]], NDArray[np.uint8]]

@@ -15,7 +15,7 @@ from iconoscope.auditing.trials import Donors, changed_picture, measure
 from iconoscope.exemplars.asking import recorded_pictures
 from iconoscope.optimization import optimize
 from iconoscope.results import Audit, Recording, Store
-from iconoscope.results.reliance import Tested
+from iconoscope.results.reliance import Examined
 from iconoscope.subject.network import Network
 
 __all__ = ["illustrate", "make_pictures"]
@@ -63,7 +63,9 @@ def illustrate(
 
 def _telling(found: Audit, of_class: int) -> int:
     """Give the place of the trial that is shown for a class: what it relies on, else what changed most answers."""
-    tested: list[Tested] = found.tested[of_class]
+    tested: list[Examined] = found.tested[of_class]
+    if not found.sure:  # cut out where nobody knows the object, an exchange of parts shows nothing
+        tested = [each for each in tested if each.name in found.families] or tested
     names = found.conclusions[of_class].names
     chosen = next((each for each in tested if names and each.name == names[0]), tested[0])
     return list(zip(found.trials, found.ways, strict=True)).index((chosen.name, chosen.way))

@@ -21,7 +21,9 @@ LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)
 # Shares of the shorter side. The ring tells what the background is like; the frame outside it may be a border that was added.
 _FRAME, _RING = 0.05, 0.16
 _SAMPLE = 1500  # pixels of the ring that the light is fitted to
-_PLAIN = 0.1  # of 0..1: a background whose pixels are nearer than this to a smooth light is one that can be told from an object
+# When it is sure what the object is: most of the ring is near a smooth light, and little else stands out. Of the suite's drawn
+# cars 88% and more are such, of CIFAR-10's photographs 31%, of ImageNet's 13%.
+_PLAIN, _PLAIN_MOST, _ELSE = 0.05, 0.125, 0.13  # of 0..1, in the median and of four fifths; share of the picture
 _TRIM = 0.35  # of how far the object stands out: what stands out less is not of it
 _SHARE = (0.015, 0.75)  # of the picture: an object that was found is one if it takes so much of it
 
@@ -169,8 +171,8 @@ class _Light:
         aside, wide = max(2, round(_FRAME * min(shape))), max(3, round(_RING * min(shape)))
         self.beside = np.r_[aside:wide, width - wide : width - aside]  # columns near the sides
 
-    def fit(self, picture: Floats, mask: Bools | None) -> tuple[Floats, float]:
-        """Give the light (height, width, 3), and how far the ring is from it in the median, 0..1."""
+    def fit(self, picture: Floats, mask: Bools | None) -> tuple[Floats, bool]:
+        """Give the light (height, width, 3), and whether most of the ring is near it."""
         places = self.ring if mask is None else self.all[~mask.ravel()[self.all]]
         if len(places) < 30:
             places = self.ring
@@ -183,11 +185,13 @@ class _Light:
             away = np.abs(values - self.basis[places] @ coefficients).mean(1)
             taken = away <= np.quantile(away, 0.8)
         # Far from the ring a polynomial may go anywhere.
-        return (self.basis @ coefficients).reshape(*self.shape, 3).clip(0, 1).astype(np.float32), float(np.median(away))
+        light = (self.basis @ coefficients).reshape(*self.shape, 3).clip(0, 1).astype(np.float32)
+        away = np.abs(picture - light).mean(-1).ravel()[places]
+        return light, bool(np.median(away) < _PLAIN and np.quantile(away, 0.8) < _PLAIN_MOST)
 
 
 def _taken_apart(picture: Floats, mask: Bools | None, light: _Light) -> tuple[Floats, Bools, Bools, bool]:
-    smooth, rough = light.fit(picture, mask)
+    smooth, plain = light.fit(picture, mask)
     scale = min(light.shape) / 64
     # What a whole row differs from the light by is a horizon or a stripe, not an object.
     away = picture - smooth
@@ -204,7 +208,7 @@ def _taken_apart(picture: Floats, mask: Bools | None, light: _Light) -> tuple[Fl
         distance = np.asarray(ndimage.mean(light.centre, parts, np.arange(len(sizes))))
         best = int((sizes * np.exp(-2 * np.nan_to_num(distance) ** 2)).argmax())
         thing = _grown(_trimmed(parts == best, away, grown), grown)
-        sure = rough < _PLAIN and _SHARE[0] <= float(thing.mean()) <= _SHARE[1]
+        sure = plain and float((foreign & ~thing).mean()) < _ELSE and _SHARE[0] <= float(thing.mean()) <= _SHARE[1]
     return smooth, thing, foreign | thing, sure
 
 

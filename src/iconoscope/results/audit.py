@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.results.audit_text import LANGUAGES, AuditText
 from iconoscope.results.figure import as_text
-from iconoscope.results.reliance import AUDIT_WORDS, Conclusion, Tested, conclude, predictive_area, test_properties
+from iconoscope.results.reliance import AUDIT_WORDS, KNOWN, Conclusion, Examined, conclude, examine, predictive_area
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ ACCUSING = ("shortcut", "unnamed", "mixed")
 """The words that say that something other than the object decides."""
 
 _PARTS = ("background", "object")
+_FEWEST = 3  # images of a class that patches matter to, before it is said that their middle does
+_WELL_INSIDE = 0.75  # of the border's share of the picture: less than this of the drop, and the middle matters
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class ClassFinding:
         The share of the labelled ones that are answered rightly; NaN if there are none.
     conclusion : Conclusion
         The word, and what it names.
-    tested : list of Tested
+    tested : list of Examined
         Every property, the most effective first.
     border, area : float
         The share of the occlusion's drop that lies near the border, and the share of the picture that is near the border; NaN
@@ -60,7 +62,7 @@ class ClassFinding:
     labelled: int
     accuracy: float
     conclusion: Conclusion
-    tested: list[Tested]
+    tested: list[Examined]
     border: float
     area: float
     on_object: float
@@ -90,7 +92,7 @@ class ClassFinding:
         }
 
 
-def _tested_json(each: Tested) -> dict[str, Any]:
+def _tested_json(each: Examined) -> dict[str, Any]:
     effect, agreed = each.effect, each.agreement
     return {
         "property": each.name,
@@ -304,7 +306,7 @@ class Audit(Result):
         return concluded
 
     @cached_property
-    def tested(self) -> dict[int, list[Tested]]:
+    def tested(self) -> dict[int, list[Examined]]:
         """Every property held against the rule, by class."""
         trials = [
             (name, way, answers, float(change))
@@ -313,7 +315,7 @@ class Audit(Result):
         values = {family: self.values_of(family) for family in self.families}
         donor = self.predicted[self.other]
         return {
-            each: test_properties(
+            each: examine(
                 each,
                 predicted=self.predicted,
                 target=self.target,
@@ -324,6 +326,11 @@ class Audit(Result):
             )
             for each in self.answered
         }
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is known in enough images where the object is, for objects and backgrounds to be spoken of."""
+        return bool(len(self.known)) and float(self.known.mean()) >= KNOWN
 
     def values_of(self, family: str, among: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Give the numbers of one family, (n, numbers)."""
@@ -377,7 +384,7 @@ class Audit(Result):
             border=border,
             area=self.border_area,
             on_object=on_object,
-            object_area=float(np.nanmean(self.object_area[of_class])) if of_class.any() else math.nan,
+            object_area=_mean(self.object_area[of_class]),
             verdict=told.verdict(conclusion, self.tested[each], images=int(mine.sum()), classes=len(self.answered)),
             advice=told.advice(conclusion, name=self.names[each]),
         )
@@ -387,13 +394,14 @@ class Audit(Result):
         of_class = self.predicted[self.occluded] == each
         if not len(self.patches) or not of_class.any():
             return math.nan, math.nan
-        found = [values[0, of_class] for values in (self.border, self.on_object)]
-        return tuple(float(np.nanmean(some)) if np.isfinite(some).any() else math.nan for some in found)  # type: ignore[return-value]
+        return _mean(self.border[0, of_class]), _mean(self.on_object[0, of_class])
 
     def _middle(self, each: int) -> bool:
         """Tell whether the answer falls when the middle of the pictures is covered, and less than by chance near the border."""
-        border, _ = self._shares(each)
-        return border < 0.75 * self.border_area
+        of_class = self.predicted[self.occluded] == each
+        if not len(self.patches) or int(np.isfinite(self.border[0, of_class]).sum()) < _FEWEST:
+            return False
+        return _mean(self.border[0, of_class]) < _WELL_INSIDE * self.border_area
 
     # -----------------------------------------------------------------------------------------------------------------
     # What it looks like
@@ -462,7 +470,7 @@ class Audit(Result):
         return self._shown() if ax is None else self._bars(ax)
 
     @property
-    def _rows(self) -> list[tuple[str, Tested]]:
+    def _rows(self) -> list[tuple[str, Examined]]:
         return [(self.names[each], tested) for each in self.answered[:8] for tested in self.tested[each][:5]]
 
     @property
@@ -485,6 +493,12 @@ class Audit(Result):
         axes.set_xlabel("answers changed beyond the control (share)")
         axes.set_title(as_text(self.summary()), fontsize=9, wrap=True)
         return axes
+
+
+def _mean(values: NDArray[np.floating]) -> float:
+    """Give the mean of what is known; NaN if nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _finite(value: float) -> float | None:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.results.reliance import Conclusion, Tested
+from iconoscope.results.reliance import Conclusion, Examined
 
 if TYPE_CHECKING:
     from iconoscope.results.audit import Audit
@@ -54,13 +54,13 @@ class AuditText:
         return self.say(conclusion.word, family=self.family(conclusion.names[0]) if conclusion.names else "")
 
     def verdict(
-        self, conclusion: Conclusion, tested: list[Tested], *, images: int, least: int = 30, classes: int = 3
+        self, conclusion: Conclusion, tested: list[Examined], *, images: int, least: int = 30, classes: int = 3
     ) -> str:
         """Give the conclusion with the figures that decided it."""
         figures = self.figures(conclusion, tested, images=images, least=least, classes=classes)
         return f"{self.short(conclusion)} ({figures})" if figures else self.short(conclusion)
 
-    def figures(self, conclusion: Conclusion, tested: list[Tested], *, images: int, least: int, classes: int) -> str:
+    def figures(self, conclusion: Conclusion, tested: list[Examined], *, images: int, least: int, classes: int) -> str:
         """Give the figures that decided, nothing where there are none."""
         by_name = {each.name: each.effect for each in tested}
         if conclusion.names:

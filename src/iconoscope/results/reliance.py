@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "AUDIT_WORDS", "Agreement", "Conclusion", "Effect", "Tested", "agreement", "conclude", "predictive_area", "test_properties",
+    "AUDIT_WORDS",
+    "Agreement",
+    "Conclusion",
+    "Effect",
+    "Examined",
+    "agreement",
+    "conclude",
+    "examine",
+    "predictive_area",
 ]  # fmt: skip
 
 AUDIT_WORDS = {
@@ -85,7 +93,7 @@ class Agreement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tested:
+class Examined:
     """Everything that is known of one property and one class.
 
     Attributes
@@ -226,7 +234,7 @@ def _squared_error(values: NDArray[np.floating]) -> float:
     return (float(values.var()) + 1 / len(values)) / len(values)
 
 
-def test_properties(
+def examine(
     of_class: int,
     *,
     predicted: NDArray[np.int64],
@@ -235,7 +243,7 @@ def test_properties(
     trials: list[tuple[str, str, NDArray[np.int64], float]],
     rows: NDArray[np.int64],
     donor: NDArray[np.int64],
-) -> list[Tested]:
+) -> list[Examined]:
     """Hold every property against the rule, for one class; of its two ways the one that does more.
 
     Parameters
@@ -251,7 +259,7 @@ def test_properties(
     rows, donor
         (n,): the image that was edited, and the class whose property it got.
     """
-    found: dict[str, Tested] = {}
+    found: dict[str, Examined] = {}
     before = predicted[rows]
     for name, way, answers, change in trials:
         effect = effect_on(of_class, before, donor, answers, change)
@@ -262,7 +270,7 @@ def test_properties(
         if name in values:
             area = predictive_area(values[name], predicted == of_class)[0]
             agreed = agreement(values[name], predicted, target, of_class)
-        found[name] = Tested(name, way, effect, area, agreed, _failed(name, effect, area, agreed))
+        found[name] = Examined(name, way, effect, area, agreed, _failed(name, effect, area, agreed))
     return sorted(found.values(), key=lambda each: -np.nan_to_num(each.effect.excess, nan=-1))
 
 
@@ -289,14 +297,14 @@ def _failed(name: str, effect: Effect, area: float, agreed: Agreement) -> tuple[
 
 
 def conclude(
-    tested: list[Tested], *, images: int, others: int, known: float, within: Mapping[str, str], middle: bool = False
+    tested: list[Examined], *, images: int, others: int, known: float, within: Mapping[str, str], middle: bool = False
 ) -> Conclusion:
     """Draw the conclusion on one class.
 
     Parameters
     ----------
     tested
-        What `test_properties` gives.
+        What `examine` gives.
     images, others
         How many images are answered with the class, and with another.
     known
@@ -324,7 +332,7 @@ def conclude(
     return Conclusion("object") if matters else Conclusion("undecided", reason="nothing decides")
 
 
-def named(standing: list[Tested], within: Mapping[str, str]) -> tuple[str, ...]:
+def named(standing: list[Examined], within: Mapping[str, str]) -> tuple[str, ...]:
     """Order the properties that a network relies on, by name: first the one that explains it with the smallest change.
 
     Edits overlap: a coloured light changes the background's hue too, and a lighter background the brightness of all. Of those

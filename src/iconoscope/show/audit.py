@@ -19,7 +19,7 @@ from iconoscope.results.audit_text import AuditText
 from iconoscope.results.image_map import class_colours
 from iconoscope.results.pictures import colour, data_uri, overlay, to_jpeg, to_png
 from iconoscope.results.record import writing_whole
-from iconoscope.results.reliance import Tested
+from iconoscope.results.reliance import Examined
 from iconoscope.show.template import read_template
 
 __all__ = ["audit_page"]
@@ -98,6 +98,7 @@ class _Changed(NamedTuple):
     """One image of a class: as it is, what covering costs, and what the exchange and its control make of it."""
 
     seen: str
+    seen_told: str
     covered: str
     told: str
     other: str
@@ -322,11 +323,13 @@ class _Audited:
         """Give the address of the row of the table in which the numbers of a property and a class are."""
         return f"n{self.place}-{self.audit.names.index(of_class)}-{family.replace(' ', '-')}"
 
-    def row(self, of_class: str, each: Tested) -> dict[str, str]:
+    def row(self, of_class: str, each: Examined) -> dict[str, str]:
         """Give the cells of a row of the table."""
         effect, agreed = each.effect, each.agreement
         part = each.name in ("background", "object")
         says = self.text.say(f"fails {each.failed[0]}" if each.failed else "decides" if part else "relied on")
+        if part and not self.audit.sure:
+            says = self.text.say("skipped objects")
         return {
             "anchor": self.anchor(of_class, each.name),
             "name": self.name(each.name),
@@ -393,9 +396,14 @@ class _Card:
                 100 * float(np.nan_to_num(each.effect.control)),
                 each.name in relied,
             )
-            for place, each in enumerate(self.found.tested[:_BARS])
+            for place, each in enumerate(self.shown[:_BARS])
             if place < _LEAST_BARS or max(each.effect.raw, each.effect.control) >= 0.02
         ]
+
+    @property
+    def shown(self) -> list[Examined]:
+        """What was exchanged, without the parts where it is not known where the object is."""
+        return [each for each in self.found.tested if self.audit.sure or each.name in self.audit.families]
 
     @property
     def images(self) -> list[_Changed]:
@@ -423,6 +431,7 @@ class _Card:
         shown = overlay(photograph, _enlarged(drop.clip(0, 1), photograph.shape[:2]))
         return _Changed(
             seen=self.of._picture(photograph),
+            seen_told=self._seen(row),
             covered=self.of._picture(shown),
             told=told,
             other=self.of._picture(audit.changed[at, 0]),
@@ -433,6 +442,12 @@ class _Card:
             moved=(answers[0] != before, answers[1] != before),
             anchor=self.of.anchor(self.found.name, family),
         )
+
+    def _seen(self, row: int) -> str:
+        answer, label = self.audit.names[self.audit.predicted[row]], int(self.audit.target[row])
+        if label < 0 or label == self.audit.predicted[row]:
+            return self.of.text.say("page seen", answer=answer)
+        return self.of.text.say("page seen wrongly", answer=answer, label=self.audit.names[label])
 
     @property
     def mean(self) -> list[tuple[str, str]]:
@@ -474,7 +489,7 @@ class _Card:
         told = text.say("page made", name=self.found.name)
         family = self.of.family
         value = ""
-        if family:
+        if family in audit.overall.names:
             made = audit.values_of(family, audit.made_values)[self.place]
             values = audit.values_of(family)
             number = int(np.argmax([np.array_equal(column, audit.strongest_number(family)) for column in values.T]))
