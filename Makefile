@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 
-.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-audit clean
+.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-audit bench-audit-photographs clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -52,6 +52,9 @@ bench-exemplars: $(VENV)/.installed-bench  ## recording, maps and searches again
 
 bench-audit: $(VENV)/.installed  ## how often the audit is right: networks of which it is known what they learned, in forty minutes
 	$(BIN)/python -m benchmarks.audit $(ARGS)
+
+bench-audit-photographs: $(VENV)/.installed  ## the audit of ResNet-20 trained on CIFAR-10 with a shortcut planted, and without
+	$(BIN)/python -m benchmarks.audit_photographs $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-lucent build dist .pytest_cache .ruff_cache .import_linter_cache

@@ -84,6 +84,25 @@ def test_few_images_decide_nothing():
     assert "30 images or more" in found.classes["lynx"].advice
 
 
+def test_what_little_there_is_makes_no_mistake():
+    net, images = ico.load_network("cars", device="cpu"), ico.demo_images(60, backgrounds="telling", seed=1)
+    for some, verdict in (
+        (images.where(label="lynx"), "undecided: too few images are answered otherwise"),
+        (images[:3], "undecided: too few images (2 images are answered so; 30 are wanted), in every class"),
+        (images[:1], "undecided: too few images (1 images are answered so; 30 are wanted)"),
+    ):
+        found = ico.audit(net, some, quick=True, families=["border", "paint"])
+        assert found.verdict == verdict and found.to_json() and found.plot()
+
+
+def test_noise_is_no_mistake(tmp_path):
+    noise = ico.load_images(np.random.default_rng(0).integers(0, 256, (70, 96, 96, 3), dtype=np.uint8))
+    found = ico.audit(
+        ico.load_network("cars-honest", device="cpu"), noise, quick=True, out=tmp_path / "page.html", lang="es"
+    )
+    assert found.word == "undecided" and ("paint", "skipped objects") in found.skipped
+
+
 def test_a_family_of_ones_own(photographs):
     """Two callables; here a tag that nobody thought of, in the middle of the upper border."""
 

@@ -134,9 +134,12 @@ def test_what_comes_with_no_class_is_not_named():
 
 def test_few_images_decide_nothing():
     found = [made("number", 0.9), made("object", 0.1, failed=("effect",)), made("background", 0.9)]
-    for images, others in ((LEAST_IMAGES - 1, 500), (500, LEAST_IMAGES - 1)):
+    for images, others, reason in (
+        (LEAST_IMAGES - 1, 500, "too few images"),
+        (500, LEAST_IMAGES - 1, "too few others"),
+    ):
         concluded = conclude(found, images=images, others=others, known=1.0, within={})
-        assert (concluded.word, concluded.reason) == ("undecided", "too few images")
+        assert (concluded.word, concluded.reason) == ("undecided", reason)
 
 
 def test_the_words():

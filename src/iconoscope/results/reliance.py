@@ -315,7 +315,7 @@ def conclude(
         Whether covering the middle of the pictures costs the answer, where it is not known where the object is.
     """
     if min(images, others) < LEAST_IMAGES:
-        return Conclusion("undecided", reason="too few images")
+        return Conclusion("undecided", reason="too few images" if images < LEAST_IMAGES else "too few others")
     parts = {each.name: each for each in tested if each.name in ("background", "object")}
     families = {each.name: each for each in tested if each.name not in parts}
     standing = [each for each in families.values() if not each.failed]
