@@ -67,6 +67,16 @@ def test_the_error_is_that_of_resampling():
     assert np.mean(errors) == pytest.approx(np.std(estimates), rel=0.1)
 
 
+def test_asking_an_image_again_makes_no_two_of_it():
+    generator = np.random.default_rng(4)
+    before = np.repeat([0, 1], 40)
+    answers = np.where(generator.random((2, 80)) < 0.3, 1 - before, before)
+    once = effect_on(0, before, 1 - before, answers, 0.1)
+    again = np.tile(np.arange(80), 5)
+    five = effect_on(0, before[again], 1 - before[again], answers[:, again], 0.1, again)
+    assert five == once
+
+
 def test_without_images_of_the_class_there_is_no_effect():
     found = effect_on(2, np.array([0, 1]), np.array([1, 0]), np.zeros((2, 2), np.int64), 0.1)
     assert math.isnan(found.excess)

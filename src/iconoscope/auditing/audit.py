@@ -20,12 +20,12 @@ from iconoscope.auditing.keeping import Parts
 from iconoscope.auditing.sample import Sample, load_sample
 from iconoscope.auditing.trials import draw_donors, hide, measure, run_trials
 from iconoscope.auditing.where import cover, near_border
-from iconoscope.errors import AuditFailedError, QuestionError, nearest
+from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, nearest
 from iconoscope.exemplars import record
 from iconoscope.exemplars.asking import derived
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question, Recording, Store
-from iconoscope.results.reliance import AUDIT_WORDS
+from iconoscope.results.reliance import AUDIT_WORDS, KNOWN
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
@@ -182,9 +182,13 @@ def _masks_digest(images: Images) -> str:
     digest = hashlib.sha256()
     for row in np.unique(np.linspace(0, len(images) - 1, 32).round().astype(int)):
         source, rows = images.rows
-        mask = source.mask(int(rows[row]))
-        digest.update(b"-" if mask is None else np.packbits(mask).tobytes())
         digest.update(repr(source.boxes(int(rows[row]))).encode())
+        try:
+            mask = source.mask(int(rows[row]))
+        except ImagesError as error:  # an image whose mask cannot be read is audited without
+            digest.update(error.message.encode())
+        else:
+            digest.update(b"-" if mask is None else np.packbits(mask).tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -233,7 +237,7 @@ def _usable(families: tuple[Family, ...], sample: Sample) -> tuple[tuple[Family,
     spread = sizes.max(0) / sizes.min(0)
     fails = {
         "nothing": "",
-        "object": "" if sample.pictures.known.mean() >= 0.5 else "skipped objects",
+        "object": "" if sample.pictures.known.mean() >= KNOWN else "skipped objects",
         "native": "" if sample.native else "skipped resized",
         "sizes": "" if spread.max() >= _SIZES else "skipped sizes",
     }
@@ -257,8 +261,6 @@ def weigh(
     measured = [measure(family, pictures) for family in families]
     with network.questioned():
         trials = run_trials(network, pictures, predicted, families, donors, kept=parts)
-    height, width = pictures.shape
-    empty = np.zeros((0,), np.int64)
     return Audit(
         question=question,
         names=network.classes,
@@ -281,33 +283,42 @@ def weigh(
         other=donors.other,
         same=donors.same,
         answers=trials.answers,
-        hidden=np.zeros((0, 2), np.int64),
-        patches=(),
-        occluded=empty,
-        drops=np.zeros((0, 0, 0, 0), np.float16),
-        border=np.zeros((0, 0), np.float32),
-        on_object=np.zeros((0, 0), np.float32),
-        largest=np.zeros((0, 0), np.float32),
-        border_area=float(near_border(pictures.shape).mean()),
-        object_area=np.zeros(0, np.float32),
-        shown_classes=(),
-        shown=empty,
-        photographs=np.zeros((0, height, width, 3), np.uint8),
-        changed=np.zeros((0, 2, height, width, 3), np.uint8),
-        changed_by=empty,
-        changed_answers=np.zeros((0, 2), np.int64),
-        shown_drops=np.zeros((0, 0, 0, 0), np.float16),
-        thumbnails=np.zeros((0, 1, 1, 3), np.uint8),
-        points=np.zeros((0, 2), np.float32),
-        neighbours=np.full((1 + len(families), 2), np.nan, np.float32),
-        units=(),
-        unit_families=(),
-        unit_area=np.zeros(0, np.float32),
-        exemplars=np.zeros((0, 0, 1, 1, 3), np.uint8),
-        made=np.zeros((0, height, width, 3), np.uint8),
-        made_units=(),
-        made_values=np.zeros((0, 0), np.float32),
+        **_nothing_yet(pictures.shape, len(families)),
     )
+
+
+def _nothing_yet(shape: tuple[int, int], families: int) -> dict[str, Any]:
+    """Give the fields of what decides nothing, empty."""
+    height, width = shape
+    none = np.zeros(0, np.int64)
+    return {
+        "hidden": np.zeros((0, 2), np.int64),
+        "patches": (),
+        "occluded": none,
+        "drops": np.zeros((0, 0, 0, 0), np.float16),
+        "border": np.zeros((0, 0), np.float32),
+        "on_object": np.zeros((0, 0), np.float32),
+        "largest": np.zeros((0, 0), np.float32),
+        "border_area": float(near_border(shape).mean()),
+        "object_area": np.zeros(0, np.float32),
+        "shown_classes": (),
+        "shown": none,
+        "photographs": np.zeros((0, height, width, 3), np.uint8),
+        "changed": np.zeros((0, 2, height, width, 3), np.uint8),
+        "changed_by": none,
+        "changed_answers": np.zeros((0, 2), np.int64),
+        "shown_drops": np.zeros((0, 0, 0, 0), np.float16),
+        "thumbnails": np.zeros((0, 1, 1, 3), np.uint8),
+        "points": np.zeros((0, 2), np.float32),
+        "neighbours": np.full((1 + families, 2), np.nan, np.float32),
+        "units": (),
+        "unit_families": (),
+        "unit_area": np.zeros(0, np.float32),
+        "exemplars": np.zeros((0, 0, 1, 1, 3), np.uint8),
+        "made": np.zeros((0, height, width, 3), np.uint8),
+        "made_units": (),
+        "made_values": np.zeros((0, 0), np.float32),
+    }
 
 
 def _covered(network: Network, sample: Sample, found: Audit, effort: Effort, store: Store) -> Audit:

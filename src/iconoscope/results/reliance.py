@@ -203,6 +203,7 @@ def effect_on(
     donor: NDArray[np.int64],
     answers: NDArray[np.int64],
     change: float,
+    rows: NDArray[np.int64] | None = None,
 ) -> Effect:
     """Give the effect of one exchange on one class.
 
@@ -216,12 +217,15 @@ def effect_on(
         (2, n): what it was answered with the other class's property, and with its own class's.
     change
         By how much a pixel is changed.
+    rows
+        (n,): which image each is, where an image comes more than once. Images count, however often they were asked.
     """
+    rows = np.arange(len(before)) if rows is None else rows
     own, lent = before == of_class, (before != of_class) & (donor == of_class)
     if not own.any() or not lent.any():
         return Effect(math.nan, math.nan, math.nan, math.nan, math.nan, change)
-    moved = (answers != of_class)[:, own].astype(float)
-    came = (answers == of_class)[:, lent].astype(float)
+    moved = [_by_image(each != of_class, rows, own) for each in answers]
+    came = [_by_image(each == of_class, rows, lent) for each in answers]
     taken, given = moved[0] - moved[1], came[0] - came[1]
     error = math.sqrt(_squared_error(taken) + _squared_error(given)) / 2
     return Effect(
@@ -229,8 +233,14 @@ def effect_on(
     )
 
 
+def _by_image(happened: NDArray[np.bool_], rows: NDArray[np.int64], some: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Give for every image among some the share of times that it happened."""
+    _, image = np.unique(rows[some], return_inverse=True)
+    return np.bincount(image, happened[some]) / np.bincount(image)
+
+
 def _squared_error(values: NDArray[np.floating]) -> float:
-    """Give the squared standard error of a mean of -1, 0 and 1; never nothing, however few of them agree."""
+    """Give the squared standard error of a mean of shares from -1 to 1; never nothing, however few of them agree."""
     return (float(values.var()) + 1 / len(values)) / len(values)
 
 
@@ -262,7 +272,7 @@ def examine(
     found: dict[str, Examined] = {}
     before = predicted[rows]
     for name, way, answers, change in trials:
-        effect = effect_on(of_class, before, donor, answers, change)
+        effect = effect_on(of_class, before, donor, answers, change, rows)
         held = found.get(name)
         if held is not None and not effect.excess > held.effect.excess:
             continue
