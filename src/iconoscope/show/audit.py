@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,15 @@ from iconoscope.errors import QuestionError
 from iconoscope.results.audit import Audit, ClassFinding
 from iconoscope.results.audit_text import AuditText
 from iconoscope.results.image_map import class_colours
-from iconoscope.results.pictures import colour, data_uri, overlay, to_jpeg, to_png
+from iconoscope.results.pictures import colour, data_uri, to_jpeg
 from iconoscope.results.record import writing_whole
 from iconoscope.results.reliance import Examined
+from iconoscope.show.audit_card import PLAIN, Card, drawn, percent
 from iconoscope.show.template import read_template
 
 __all__ = ["audit_page"]
 
-_BARS, _LEAST_BARS = 8, 3  # properties of a class that are drawn, with and without an effect; all are in the table
 _PLACES = 18  # thumbnails across the picture of the map
-_PLAIN = 100  # pixels up to which pictures are drawn with sharp edges and as PNG
 _BREAKING = 8
 
 
@@ -78,7 +77,7 @@ def audit_page(
         lead=lead,
         links=list(links),
         suite="",
-        audited=[_Audited(each, told, lang, place) for place, each in enumerate(audits)],
+        audited=[Audited(each, told, lang, place) for place, each in enumerate(audits)],
     )
     path = Path(path).expanduser()
     with writing_whole(path) as aside:
@@ -86,32 +85,8 @@ def audit_page(
     return path
 
 
-class _Bar(NamedTuple):
-    anchor: str
-    name: str
-    other: float
-    own: float
-    relied: bool
-
-
-class _Changed(NamedTuple):
-    """One image of a class: as it is, what covering costs, and what the exchange and its control make of it."""
-
-    seen: str
-    seen_told: str
-    covered: str
-    told: str
-    other: str
-    own: str
-    family: str
-    answer: str
-    answers: tuple[str, str]
-    moved: tuple[bool, bool]
-    anchor: str
-
-
 @dataclass(frozen=True)
-class _Audited:
+class Audited:
     """One audit, as the page asks for it."""
 
     audit: Audit
@@ -122,7 +97,7 @@ class _Audited:
     @property
     def small(self) -> bool:
         """Whether pictures have so few pixels that they are drawn with sharp edges."""
-        return max(self.audit.photographs.shape[1:3], default=0) <= _PLAIN
+        return max(self.audit.photographs.shape[1:3], default=0) <= PLAIN
 
     @property
     def network(self) -> str:
@@ -161,12 +136,12 @@ class _Audited:
         return self.text.say(f"part {family}") if family in ("background", "object") else self.text.family(family)
 
     @cached_property
-    def cards(self) -> list[_Card]:
+    def cards(self) -> list[Card]:
         """The classes that have pictures, those that are accused first."""
         shown = [self.audit.names[each] for each in self.audit.shown_classes]
         order = ("shortcut", "unnamed", "mixed", "undecided", "object")
         by_gravity = sorted(shown, key=lambda name: order.index(self.findings[name].conclusion.word))
-        return [_Card(self, self.findings[name], shown.index(name)) for name in by_gravity]
+        return [Card(self, self.findings[name], shown.index(name)) for name in by_gravity]
 
     @property
     def others(self) -> list[ClassFinding]:
@@ -220,11 +195,11 @@ class _Audited:
         wrong_first = rows[np.argsort(self.audit.predicted[rows] == self.audit.target[rows], kind="stable")]
         return {
             "family": self.name(names[0]),
-            "wrong": _percent(tested.agreement.conflicting),
-            "right": _percent(tested.agreement.agreeing),
+            "wrong": percent(tested.agreement.conflicting),
+            "right": percent(tested.agreement.agreeing),
             "few": math.isnan(tested.agreement.conflicting),
             "images": [
-                (self._picture(self.audit.thumbnails[row]), str(self.audit.ids[row]), self._told(row))
+                (drawn(self.audit.thumbnails[row]), str(self.audit.ids[row]), self._told(row))
                 for row in wrong_first[:_BREAKING]
             ],
         }
@@ -239,7 +214,7 @@ class _Audited:
         made = {unit: place for place, unit in enumerate(self.audit.made_units)}
         return [
             (
-                self._picture(self.audit.made[made[unit]]),
+                drawn(self.audit.made[made[unit]]),
                 self.text.say("page unit", unit=unit, family=self.name(family), area=f"{area:.2f}"),
             )
             for unit, family, area in zip(
@@ -334,9 +309,9 @@ class _Audited:
             "anchor": self.anchor(of_class, each.name),
             "name": self.name(each.name),
             "excess": f"{effect.excess:.2f} ± {effect.error:.2f}",
-            "flips": f"{_percent(effect.raw)} / {_percent(effect.control)}",
+            "flips": f"{percent(effect.raw)} / {percent(effect.control)}",
             "area": "-" if math.isnan(each.area) else f"{each.area:.2f}",
-            "accuracy": "-" if part else f"{_percent(agreed.agreeing)} / {_percent(agreed.conflicting)}",
+            "accuracy": "-" if part else f"{percent(agreed.agreeing)} / {percent(agreed.conflicting)}",
             "says": says,
             "relied": "relied" if not each.failed and not part else "",
         }
@@ -350,172 +325,3 @@ class _Audited:
     def machine(self) -> str:
         question = self.audit.question
         return self.text.say("page made by", version=question.version, weights=question.weights[:12])
-
-    def _picture(self, pixels: NDArray[np.uint8]) -> str:
-        return data_uri(to_png(pixels) if max(pixels.shape[:2]) <= _PLAIN else to_jpeg(pixels))
-
-
-@dataclass(frozen=True)
-class _Card:
-    """One class."""
-
-    of: _Audited
-    found: ClassFinding
-    place: int  # among the shown classes
-
-    @property
-    def audit(self) -> Audit:
-        return self.of.audit
-
-    @property
-    def word(self) -> str:
-        return self.found.conclusion.word
-
-    @property
-    def heading(self) -> str:
-        found = self.found
-        if not found.labelled:
-            return self.of.text.say("page class", name=found.name, images=found.images)
-        return self.of.text.say(
-            "page class labelled",
-            name=found.name,
-            images=found.images,
-            labelled=found.labelled,
-            accuracy=_percent(found.accuracy),
-        )
-
-    @property
-    def bars(self) -> list[_Bar]:
-        """The strongest properties: flips by another class's, and by its own class's."""
-        relied = set(self.found.conclusion.names)
-        return [
-            _Bar(
-                self.of.anchor(self.found.name, each.name),
-                self.of.name(each.name),
-                100 * float(np.nan_to_num(each.effect.raw)),
-                100 * float(np.nan_to_num(each.effect.control)),
-                each.name in relied,
-            )
-            for place, each in enumerate(self.shown[:_BARS])
-            if place < _LEAST_BARS or max(each.effect.raw, each.effect.control) >= 0.02
-        ]
-
-    @property
-    def shown(self) -> list[Examined]:
-        """What was exchanged, without the parts where it is not known where the object is."""
-        return [each for each in self.found.tested if self.audit.sure or each.name in self.audit.families]
-
-    @property
-    def images(self) -> list[_Changed]:
-        audit, names = self.audit, self.audit.names
-        rows = [at for at, row in enumerate(audit.shown.tolist()) if names[audit.predicted[row]] == self.found.name]
-        return [self._changed(at) for at in rows]
-
-    def _changed(self, at: int) -> _Changed:
-        audit = self.audit
-        row = int(audit.shown[at])
-        before = int(audit.predicted[row])
-        answers = audit.changed_answers[at].tolist()
-        family = audit.trials[int(audit.changed_by[at])]
-        photograph, drop = audit.photographs[at], audit.shown_drops[0, at].astype(np.float32)
-        largest = float(drop.max())
-        told = (
-            self.of.text.say(
-                "page covered",
-                answer=audit.names[before],
-                most=self.of.text.say("page covered most", drop=f"{largest:.2f}"),
-            )
-            if largest >= 0.02
-            else self.of.text.say("page covered none")
-        )
-        shown = overlay(photograph, _enlarged(drop.clip(0, 1), photograph.shape[:2]))
-        return _Changed(
-            seen=self.of._picture(photograph),
-            seen_told=self._seen(row),
-            covered=self.of._picture(shown),
-            told=told,
-            other=self.of._picture(audit.changed[at, 0]),
-            own=self.of._picture(audit.changed[at, 1]),
-            family=self.of.name(family),
-            answer=audit.names[before],
-            answers=(audit.names[answers[0]], audit.names[answers[1]]),
-            moved=(answers[0] != before, answers[1] != before),
-            anchor=self.of.anchor(self.found.name, family),
-        )
-
-    def _seen(self, row: int) -> str:
-        answer, label = self.audit.names[self.audit.predicted[row]], int(self.audit.target[row])
-        if label < 0 or label == self.audit.predicted[row]:
-            return self.of.text.say("page seen", answer=answer)
-        return self.of.text.say("page seen wrongly", answer=answer, label=self.audit.names[label])
-
-    @property
-    def mean(self) -> list[tuple[str, str]]:
-        """The mean maps, one for each patch, with what they show."""
-        audit = self.audit
-        found: list[tuple[str, str]] = []
-        for which, patch in enumerate(audit.patches):
-            drops = audit.drops[which, self.place].astype(np.float32)
-            reach = max(0.05, float(np.abs(drops).max()))
-            picture = colour(
-                _enlarged(drops, (144, round(144 * drops.shape[1] / drops.shape[0]))),
-                low=-reach,
-                high=reach,
-                table="RdBu_r",
-            )
-            found.append(
-                (
-                    data_uri(to_png(picture)),
-                    self.of.text.say("page mean", patch=patch, name=self.found.name, most=f"{drops.max():.2f}"),
-                )
-            )
-        return found
-
-    @property
-    def shares(self) -> list[str]:
-        """Say where the cost lies."""
-        found, text = self.found, self.of.text
-        told: list[str] = []
-        if not math.isnan(found.border):
-            told.append(text.say("page border", share=_percent(found.border), area=_percent(found.area)))
-        if not math.isnan(found.on_object):
-            told.append(text.say("page on object", share=_percent(found.on_object), area=_percent(found.object_area)))
-        return told
-
-    @property
-    def made(self) -> tuple[str, str, str]:
-        """The optimised picture, what it is, and the property that counts measured on it."""
-        audit, text = self.audit, self.of.text
-        told = text.say("page made", name=self.found.name)
-        family = self.of.family
-        value = ""
-        if family in audit.overall.names:
-            made = audit.values_of(family, audit.made_values)[self.place]
-            values = audit.values_of(family)
-            number = int(np.argmax([np.array_equal(column, audit.strongest_number(family)) for column in values.T]))
-            if not np.isnan(made[number]):
-                mine = audit.predicted == audit.names.index(self.found.name)
-                value = text.say(
-                    "page made value",
-                    family=self.of.name(family),
-                    value=f"{made[number]:.2f}",
-                    own=f"{values[mine, number].mean():.2f}",
-                    others=f"{values[~mine, number].mean():.2f}" if (~mine).any() else "-",
-                )
-        return self.of._picture(audit.made[self.place]), told, value
-
-    @property
-    def exemplars(self) -> list[str]:
-        return [self.of._picture(picture) for picture in self.audit.exemplars[self.place]]
-
-
-def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Give a map in other pixels, smoothly."""
-    from PIL import Image
-
-    resized = Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(resized, np.float32)
-
-
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{share:.0%}"
