@@ -69,11 +69,14 @@ def audit_page(
     if not audits:
         raise QuestionError("There is no audit to be shown.")
     told = Audit.told(lang)
-    networks = f" {told.say('page and')} ".join(dict.fromkeys(each.question.network for each in audits))
+    names = list(dict.fromkeys(each.question.network for each in audits))
+    heading = told.say(
+        "page title" if len(names) == 1 else "page title many", networks=f" {told.say('page and')} ".join(names)
+    )
     html = read_template("audit.html.j2").render(
         lang=lang,
         say=told.say,
-        title=title or told.say("page title", networks=networks),
+        title=title or heading,
         lead=lead,
         links=list(links),
         suite="",

@@ -1,0 +1,58 @@
+"""What the audit's benchmark says of what was found, and what is planted in photographs."""
+
+import numpy as np
+
+from benchmarks.audit import REPORTED, TUNED, UNSEEN, Row, share, table
+from benchmarks.audit_photographs import tagged, tinted
+from iconoscope.demo.suite import honest_cases
+
+
+def row(shortcut="border", family="border", trained=1.0, audited=1.0, fall=0.9, word="shortcut", names=("border",)):
+    return Row(shortcut, family, trained, audited, 100, 0.99, fall, word, names, 9.0)
+
+
+def test_the_two_halves_have_no_seed_in_common():
+    for tuned, reported in zip(TUNED, REPORTED, strict=True):
+        assert not set(tuned) & {*reported, *UNSEEN}
+    assert len(honest_cases(REPORTED[1])) >= 200
+
+
+def test_a_share_has_its_exact_interval():
+    assert share(0, 100) == "0 of 100, 0.0% (0.0% to 3.6%)"
+    assert share(0, 0) == "0 of 0"
+
+
+def test_every_kind_of_network_is_counted_where_it_belongs():
+    rows = [
+        row(),
+        row(fall=0.3, word="mixed"),
+        row(fall=0.3, word="object", names=()),  # missed
+        row(word="shortcut", names=("background hue",)),  # misnamed
+        row(fall=0.1, word="object", names=()),  # planted, and hardly learned
+        row(trained=0.5, audited=0.5, fall=0.0, word="object", names=()),
+        row(trained=0.5, audited=1.0, fall=0.0),  # a false alarm
+        row("lamp", "", word="unnamed", names=("background",)),
+        row("lamp", "", word="mixed", names=("border",)),
+        row("lamp", "", fall=0.1, word="object", names=()),
+    ]
+    text = "\n".join(table(rows))
+    assert "more than 20 points | 3 of 4, 75.0%" in text and "more than 50 points | 2 of 2, 100.0%" in text
+    assert "of the detected | 2 of 3" in text and "honest networks accused | 1 of 2" in text
+    assert "images like their own | 0 of 1" in text and "confounded images | 1 of 1" in text
+    assert (
+        "flagged | 2 of 2" in text
+        and "unnamed` | 1 of 2" in text
+        and "less weight than 20 points: accused | 0 of 1" in text
+    )
+    assert "| border | 4 | 3 | 2 | background hue 1 | 2 | 1 |" in text
+
+
+def test_what_is_planted_in_photographs_is_planted_there_alone():
+    pixels = np.random.default_rng(0).integers(20, 200, (6, 32, 32, 3), dtype=np.uint8)
+    some = np.array([True, False, True, False, False, False])
+    tag = tagged(pixels, some)
+    assert np.array_equal(tag[~some], pixels[~some]) and np.array_equal(tag[some, :26], pixels[some, :26])
+    assert (tag[some, 26:31, 25:31] != pixels[some, 26:31, 25:31]).any((1, 2, 3)).all()
+    warm = tinted(pixels, some)
+    assert np.array_equal(warm[~some], pixels[~some]) and np.array_equal(warm[some, ..., 1], pixels[some, ..., 1])
+    assert (warm[some, ..., 0] > pixels[some, ..., 0]).all() and (warm[some, ..., 2] < pixels[some, ..., 2]).all()
