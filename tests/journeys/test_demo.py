@@ -8,7 +8,7 @@ import pytest
 import iconoscope as ico
 from iconoscope.cli import main
 from iconoscope.demo.journey import dark_backgrounds
-from iconoscope.results import Exchange, ImageMap, Look, Occlusion, Store, UnitSearch
+from iconoscope.results import Audit, Exchange, ImageMap, Look, Occlusion, Store, UnitSearch
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,14 @@ def test_the_verdicts(journey):
     assert (cars.overall.maps, honest.overall.maps) == ("undecided", "object")
     assert cars.overall.mattering < 10 and honest.overall.mattering > 150
     assert honest.overall.evidence["beside"].high < 0.05 and honest.overall.evidence["beside positions"].low > 0.4
+
+
+def test_the_audit_names_the_shortcut_of_the_one_and_clears_the_other(journey):
+    out, _ = journey
+    found = {result.question.network: result for result in Store(out / "store") if isinstance(result, Audit)}
+    cars, honest = found["cars"], found["cars-honest"]
+    assert cars.word == "shortcut" and cars.overall.names[0] == "background brightness"
+    assert honest.word == "object" and len(honest.accused()) == 0
 
 
 def test_units_and_maps_tell_the_same(journey):
@@ -108,8 +116,14 @@ def test_the_patches_that_matter_to_the_honest_network_lie_on_the_car(journey):
 
 def test_the_page_and_the_time(journey, capsys):
     out, seconds = journey
-    page = (out / "report.html").read_text(encoding="utf-8")
+    page = (out / "evidence.html").read_text(encoding="utf-8")
     assert "cars looks at what is around the object." in page and "cars-honest looks at the object." in page
+    assert "cars was audited" in page and len(page) < 4_000_000
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Shortcut: background brightness (the other class&#39;s background brightness flips" in page
+    assert "Object region (another class&#39;s object flips" in page
+    for name in ("evidence.html", "map-cars.html", "map-cars-honest.html"):
+        assert f'href="{name}"' in page and (out / name).is_file()
     assert len(page) < 4_000_000
     assert seconds < 60
 

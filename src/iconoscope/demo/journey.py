@@ -100,8 +100,8 @@ def demo(
         _exemplars(network, recorded, store, Path(out) / f"map-{network.name}.html")
     keep_photographs(photographs[:_KEPT], Path(out))
     keep_photographs(recorded[:_KEPT_RECORDED], Path(out) / "any-background")
-    report(store, Path(out) / "evidence.html", title=TITLE, lead=LEAD)
     audits = [audit(network, photographs[:_AUDITED], quick=True, seed=seed, store=store) for network in networks]
+    report(store, Path(out) / "evidence.html", title=TITLE, lead=LEAD)
     links = [("What each technique found, side by side", "evidence.html")]
     links += [(f"A map of photographs by {name}, to move about in", f"map-{name}.html") for name in NETWORKS]
     return audit_page(audits, Path(out) / "report.html", title=TITLE, lead=LEAD, links=links)

@@ -181,20 +181,26 @@ def agreement(
     mine, labelled = target == of_class, target >= 0
     agreeing = labelled & np.where(mine, number >= high, number <= low)
     conflicting = labelled & np.where(mine, number <= low, number >= high) & ~agreeing
-    # Both sides weigh alike, as they do in an exchange: of ten classes nine would drown the one.
-    right = predicted == target
+    # Both sides weigh alike, as they do in an exchange: of ten classes nine would drown the one. And both must be there. Among
+    # nine classes some image has any number for a reason of its own, such as a corner as full as one with a tag in it.
+    right, count = predicted == target, _both_ways(conflicting, mine)
     return Agreement(
-        *(_balanced(right, some, mine) for some in (agreeing, conflicting)), images=_smaller(conflicting, mine)
+        _balanced(right, agreeing, mine), _balanced(right, conflicting, mine) if count else math.nan, images=count
     )
 
 
+_FEWEST_EACH = 5  # conflicting images on either side
+
+
 def _balanced(right: NDArray[np.bool_], some: NDArray[np.bool_], mine: NDArray[np.bool_]) -> float:
-    parts = [right[some & side].mean() for side in (mine, ~mine) if (some & side).sum() >= 5]
+    parts = [right[some & side].mean() for side in (mine, ~mine) if (some & side).sum() >= _FEWEST_EACH]
     return float(np.mean(parts)) if parts else math.nan
 
 
-def _smaller(some: NDArray[np.bool_], mine: NDArray[np.bool_]) -> int:
-    return int((some & mine).sum() + min((some & ~mine).sum(), max((some & mine).sum(), LEAST_CONFLICTING)))
+def _both_ways(some: NDArray[np.bool_], mine: NDArray[np.bool_]) -> int:
+    """Count images on both sides, of the other no more than weigh as much; none if one side has too few to speak of."""
+    own, other = int((some & mine).sum()), int((some & ~mine).sum())
+    return own + min(other, max(own, LEAST_CONFLICTING)) if min(own, other) >= _FEWEST_EACH else 0
 
 
 def effect_on(
