@@ -453,6 +453,16 @@ class Audit(Result):
                     for family, (share, chance) in effects.items()
                 },
             },
+            "made": [
+                {
+                    "unit": unit,
+                    "properties": {
+                        family: [_finite(float(number)) for number in self.values_of(family, self.made_values)[place]]
+                        for family in self.families
+                    },
+                }
+                for place, unit in enumerate(self.made_units)
+            ],
             "units": [
                 {"unit": unit, "property": family, "area_held_out": _finite(float(area))}
                 for unit, family, area in zip(self.units, self.unit_families, self.unit_area, strict=True)

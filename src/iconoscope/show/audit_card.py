@@ -27,6 +27,7 @@ class _Bar(NamedTuple):
     name: str
     other: float
     own: float
+    margin: float
     relied: bool
 
 
@@ -88,6 +89,7 @@ class Card:
                 self.of.name(each.name),
                 100 * float(np.nan_to_num(each.effect.raw)),
                 100 * float(np.nan_to_num(each.effect.control)),
+                200 * float(np.nan_to_num(each.effect.error)),
                 each.name in relied,
             )
             for place, each in enumerate(self.shown[:_BARS])
@@ -171,6 +173,10 @@ class Card:
         """Say where the cost lies."""
         found, text = self.found, self.of.text
         told: list[str] = []
+        mine = self.audit.predicted[self.audit.occluded] == self.audit.names.index(found.name)
+        if mine.any():
+            low, middle, high = np.quantile(self.audit.largest[0, mine], (0.25, 0.5, 0.75))
+            told.append(text.say("page largest", middle=f"{middle:.2f}", low=f"{low:.2f}", high=f"{high:.2f}"))
         if not math.isnan(found.border):
             told.append(text.say("page border", share=percent(found.border), area=percent(found.area)))
         if not math.isnan(found.on_object):
