@@ -31,7 +31,10 @@ from iconoscope.demo.shortcuts import KEPT_BACK, SHORTCUTS
 from iconoscope.demo.suite import Case, honest_cases, images_of, network_of, planted_cases
 from iconoscope.exemplars import record
 from iconoscope.exemplars.asking import derived
+from iconoscope.results import Audit
 from iconoscope.results.audit import ACCUSING
+from iconoscope.subject.images import Images
+from iconoscope.subject.network import Network
 
 TUNED, REPORTED = (range(3), range(8)), (range(100, 103), range(100, 117))  # of planted networks, and of honest ones
 UNSEEN = range(100, 105)
@@ -82,16 +85,21 @@ class Row:
         return self.trained == 0.5
 
 
+def weighed(network: Network, images: Images) -> Audit:
+    """Audit a network, without what is only there to be looked at."""
+    with tempfile.TemporaryDirectory() as store:
+        recording = record(network, images, store=store, workers=0)
+        sample = load_sample(network, recording, images, most=1600, seed=0)
+        return weigh(network, recording, sample, tuple(FAMILIES.values()), derived(recording, "audit", seed=0))
+
+
 def judge(case: Case, folder: Path) -> Row:
     """Train the network of a case, or take it from the folder, and audit it blind: no masks, only images and labels."""
     torch.set_num_threads(1)
     network, truth = network_of(case, folder)
     images = images_of(case)
     started = perf_counter()
-    with tempfile.TemporaryDirectory() as store:
-        recording = record(network, images, store=store, workers=0)
-        sample = load_sample(network, recording, images, most=1600, seed=0)
-        found = weigh(network, recording, sample, tuple(FAMILIES.values()), derived(recording, "audit", seed=0))
+    found = weighed(network, images)
     return Row(
         shortcut=case.shortcut,
         family=(SHORTCUTS | KEPT_BACK)[case.shortcut].family,
