@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import iconoscope as ico
+from benchmarks.audit import weighed
 from benchmarks.figures import machine, put, where
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT, load
@@ -140,9 +141,7 @@ def judged(network: Network, trained_on: str, kind: str, data: Path) -> Found:
     plain = ico.predict(network, ico.load_images(pixels, labels=names)).argmax(1)
     of = labels == ResNet20.classes.index(KINDS[kind][0]) if KINDS[kind][0] else np.ones(len(labels), np.bool_)
     started = perf_counter()
-    found = ico.audit(
-        network, ico.load_images(planted(kind, pixels, labels), labels=names), quick=page is None, out=page
-    )
+    found = weighed(network, ico.load_images(planted(kind, pixels, labels), labels=names))
     return Found(
         network=trained_on,
         images=kind,
