@@ -117,7 +117,7 @@ class AuditFailedError(IconoscopeError):
     """An audit came to a verdict with which it was asked to fail; all of it is in ``audit``, and kept."""
 
     def __init__(self, message: str, *, audit: Any) -> None:
-        super().__init__(message, hint="What it rests on is in the report, and in the error's audit.")
+        super().__init__(message, hint="What it rests on is in the report.")
         self.audit = audit
 
 

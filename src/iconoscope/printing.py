@@ -147,6 +147,7 @@ def audit(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     classes = found.findings(arguments["lang"])
     whole = found.told(arguments["lang"]).overall(found)
     told = [f"  {name}: {finding.verdict}" for name, finding in list(classes.items())[:12]]
-    more = [f"  and {len(classes) - 12} more classes"] if len(classes) > 12 else []
-    lines = [f"{found.question.network}: {whole}.", *told, *more, f"The report is at {place}"]
+    say = found.told(arguments["lang"]).say
+    more = [f"  {say('and more', count=len(classes) - 12)}"] if len(classes) > 12 else []
+    lines = [f"{found.question.network}: {whole}.", *told, *more, say("the report is at", place=place)]
     return lines, {**found.to_json(), "report": place}

@@ -80,7 +80,7 @@ def test_without_labels_it_says_the_same(photographs):
 def test_few_images_decide_nothing():
     found = ico.audit(ico.load_network("cars", device="cpu"), ico.demo_images(40, seed=3), quick=True, families=FEW)
     assert found.word == "undecided"
-    assert found.verdict == "undecided: too few images (20 images are answered so; 30 are wanted), in every class"
+    assert found.verdict == "undecided: too few images, in every class"
     assert "30 images or more" in found.classes["lynx"].advice
 
 
@@ -88,8 +88,8 @@ def test_what_little_there_is_makes_no_mistake():
     net, images = ico.load_network("cars", device="cpu"), ico.demo_images(60, backgrounds="telling", seed=1)
     for some, verdict in (
         (images.where(label="lynx"), "undecided: too few images are answered otherwise"),
-        (images[:3], "undecided: too few images (2 images are answered so; 30 are wanted), in every class"),
-        (images[:1], "undecided: too few images (1 images are answered so; 30 are wanted)"),
+        (images[:3], "undecided: too few images, in every class"),
+        (images[:1], "undecided: too few images"),
     ):
         found = ico.audit(net, some, quick=True, families=["border", "paint"])
         assert found.verdict == verdict and found.to_json() and found.plot()
@@ -119,6 +119,25 @@ def test_a_family_of_ones_own(photographs):
     assert found.families[0] == "mark above" and found.overall.names == ("background brightness",)
     tested = next(each for each in found.tested[0] if each.name == "mark above")
     assert abs(tested.effect.excess) < 0.05 and tested.area > 0.9  # it comes with the class, and decides nothing
+
+
+def test_masks_that_cannot_be_used_are_named(photographs):
+    net, pixels = ico.load_network("cars", device="cpu"), np.stack([image.pixels for image in photographs])
+    masks = {image.id: np.asarray(image.mask) for image in photographs}
+    empty = {name: np.zeros_like(mask) for name, mask in masks.items()}
+    some = dict(list(empty.items())[:7])
+    images = ico.load_images(pixels, labels=photographs.labels, masks=np.stack(list((masks | some).values())))
+    with pytest.warns(ico.IconoscopeWarning, match="masks or boxes of 7 of 100 audited images cannot be used"):
+        found = ico.audit(net, images, quick=True, families=["border"])
+    assert found.given.sum() == 93
+    images = ico.load_images(pixels, labels=photographs.labels, masks=np.stack(list(empty.values())))
+    with pytest.raises(ico.errors.ImagesError, match="of 100 of 100 audited images"):
+        ico.audit(net, images, quick=True, families=["border"])
+
+
+def test_a_family_says_how_it_is_given():
+    with pytest.raises(QuestionError, match="by='banana' is not a choice"):
+        ico.Family("x", lambda pictures: pictures.colour, lambda pictures, values: pictures.pixels, by="banana")  # pyright: ignore[reportArgumentType]
 
 
 def test_what_cannot_be_asked_is_said(photographs, tmp_path):
@@ -183,7 +202,7 @@ def test_json_says_all_of_it(audits):
     properties = {each["property"]: each for each in told["classes"][0]["properties"]}
     assert properties["background brightness"]["relied_on"] and not properties["contrast"]["relied_on"]
     assert {"background", "object"} < set(properties)
-    assert told["skipped"][0]["reason"] == "skipped sizes"
+    assert told["skipped"][0]["reason"] == "all images had the same size"
 
 
 def test_its_figure(audits, tmp_path):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from iconoscope.auditing import light, objects, overlays, sharpness
 from iconoscope.auditing.pictures import Pictures
+from iconoscope.errors import QuestionError
 
 __all__ = ["FAMILIES", "Family"]
 
@@ -60,6 +61,12 @@ class Family:
     by: Literal["donor", "value"] = "donor"
     needs: Literal["nothing", "object", "native", "sizes"] = "nothing"
     within: str = ""
+
+    def __post_init__(self) -> None:
+        for setting, choices in (("by", ("donor", "value")), ("needs", ("nothing", "object", "native", "sizes"))):
+            given = getattr(self, setting)
+            if given not in choices:
+                raise QuestionError(f"{setting}={given!r} is not a choice.", hint=f"There are: {', '.join(choices)}.")
 
 
 _ALL = (

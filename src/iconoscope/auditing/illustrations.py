@@ -76,7 +76,12 @@ def _chosen(found: Audit, of_class: int, trial: int, place: dict[int, int]) -> l
     before = found.predicted[found.rows]
     mine = [at for at in np.flatnonzero(before == of_class).tolist() if int(found.rows[at]) in place]
     answers = found.answers[trial]
-    first = sorted(mine, key=lambda at: (answers[0, at] == before[at]) + 2 * (answers[1, at] != before[at]))
+    wrong = (found.target >= 0) & (found.target != found.predicted)
+
+    def rank(at: int) -> tuple[bool, int]:
+        return bool(wrong[found.rows[at]]), int(answers[0, at] == before[at]) + 2 * int(answers[1, at] != before[at])
+
+    first = sorted(mine, key=rank)
     once: dict[int, int] = {}
     for at in first:
         once.setdefault(int(found.rows[at]), at)

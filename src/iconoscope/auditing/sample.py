@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.auditing.pictures import Pictures, take_apart
-from iconoscope.errors import ImageFileError, ImagesError
-from iconoscope.occlusion.objects import fitted_object
+from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, shortened
+from iconoscope.occlusion.objects import NO_OBJECT, fitted_object
 from iconoscope.progress import track
 from iconoscope.results import Recording
 from iconoscope.subject.images import Images
@@ -67,6 +68,16 @@ def choose(predicted: NDArray[np.int64], most: int, *, seed: int) -> NDArray[np.
     return np.sort(np.concatenate(shuffled)[order])
 
 
+def _say_what_is_unusable(unusable: dict[str, str], *, of: int) -> None:
+    if not unusable:
+        return
+    named = shortened((f"{name} ({reason})" for name, reason in unusable.items()), most=3)
+    message = f"The masks or boxes of {len(unusable)} of {of} audited images cannot be used: {named}"
+    if len(unusable) == of:
+        raise ImagesError(message, hint="Give masks of the size of their images, or none: then objects are looked for.")
+    warnings.warn(f"{message}. These images are audited without.", IconoscopeWarning, stacklevel=3)
+
+
 def load_sample(network: Network, recording: Recording, images: Images, *, most: int, seed: int) -> Sample:
     """Load the images that are audited.
 
@@ -83,19 +94,23 @@ def load_sample(network: Network, recording: Recording, images: Images, *, most:
     pixels: list[NDArray[np.uint8]] = []
     masks: list[NDArray[np.bool_] | None] = []
     sizes: list[tuple[int, int]] = []
+    unusable: dict[str, str] = {}  # masks and boxes that were given, by the image's id, and what is wrong with them
     for at, name in enumerate(track(names, "reading the images to be audited")):
         image = images[place[name]]
         try:
             picture = image.pixels
-            mask, _ = fitted_object(network.preprocessing, image)
+            mask, reason = fitted_object(network.preprocessing, image)
         except ImageFileError:
             continue  # it could be read a moment ago; the count says that one is missing
         kept.append(at)
         pixels.append(network.preprocessing.fit(picture))
         masks.append(mask)
+        if mask is None and reason != NO_OBJECT:
+            unusable[name] = reason
         sizes.append(picture.shape[:2])
     if not kept:
         raise ImagesError("None of the images can be read any more.", hint="They were there when they were recorded.")
+    _say_what_is_unusable(unusable, of=len(kept))
     rows = rows[kept]
     native = network.preprocessing.resize is None and set(sizes) == {(height, width)}
     pictures = take_apart(np.stack(pixels), masks, np.array(sizes, np.int64))

@@ -23,6 +23,8 @@ _KINDS = (
     "(height, width), or boxes (left, top, right, bottom) in pixels."
 )
 
+NO_OBJECT = "neither mask nor box"
+
 Found = tuple[NDArray[np.bool_] | None, str]
 
 
@@ -32,7 +34,7 @@ def fitted_object(preprocessing: Preprocessing, image: Image) -> Found:
         mask = image.mask
     except ImagesError as error:
         return None, error.message
-    return (None, "neither mask nor box") if mask is None else _usable(preprocessing.fit_mask(mask))
+    return (None, NO_OBJECT) if mask is None else _usable(preprocessing.fit_mask(mask))
 
 
 def _usable(mask: NDArray[np.bool_]) -> Found:

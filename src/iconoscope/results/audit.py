@@ -445,7 +445,7 @@ class Audit(Result):
             "relies_on": list(self.overall.names),
             "images": {"seen": self.seen, "audited": len(self.ids), "objects_known": int(self.known.sum())},
             "classes": [found.to_json() for found in self.classes.values()],
-            "skipped": [{"property": name, "reason": reason} for name, reason in self.skipped],
+            "skipped": [{"property": name, "reason": self.told("en").say(reason)} for name, reason in self.skipped],
             "neighbourhoods": {
                 "answer": {"share": _finite(same[0]), "by_chance": _finite(same[1])},
                 "properties": {

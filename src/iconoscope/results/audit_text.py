@@ -98,6 +98,8 @@ class AuditText:
             found = {tested.name: tested.effect.excess for tested in audit.tested[each]}
             return found.get(conclusion.names[0] if conclusion.names else "object", 0.0)
 
+        if conclusion.word == "undecided":
+            return self._spread(self.short(conclusion), alike, audit)
         plainest = max(alike, key=strength)
         images = int((audit.predicted == plainest).sum())
         whole = self.verdict(
@@ -106,6 +108,11 @@ class AuditText:
             images=images,
             classes=len(concluded),
         )
+        return self._spread(whole, alike, audit)
+
+    def _spread(self, whole: str, alike: list[int], audit: Audit) -> str:
+        """Say in which classes."""
+        concluded = audit.conclusions
         if len(alike) == len(concluded):
             return self.say("for every class", verdict=whole) if len(alike) > 1 else whole
         names = [audit.names[each] for each in alike]

@@ -27,6 +27,7 @@ __all__ = ["audit_page"]
 
 _PLACES = 18  # thumbnails across the picture of the map
 _BREAKING = 8
+_NUMBERED = 20  # classes
 
 
 def audit_page(
@@ -120,9 +121,10 @@ class Audited:
         """Say how many images were asked, and how many objects are known."""
         given, known = int(self.audit.given.sum()), int(self.audit.known.sum())
         how = "page masks" if given == known else "page found" if not given else "page masks and found"
-        return self.text.say(
+        told = self.text.say(
             "page audited", audited=len(self.audit.ids), seen=self.audit.seen, known=known, how=self.text.say(how)
         )
+        return told if self.audit.sure else f"{told} {self.text.say('page unsure')}"
 
     @property
     def family(self) -> str:
@@ -153,10 +155,15 @@ class Audited:
         return [found for name, found in self.findings.items() if name not in shown]
 
     @property
+    def numbered(self) -> list[ClassFinding]:
+        """The classes whose numbers are listed: those that have pictures, and more if they are not too many."""
+        return [*(card.found for card in self.cards), *self.others][: max(len(self.cards), _NUMBERED)]
+
+    @property
     def hidden(self) -> str:
         """Say what hiding the object, and the background, does."""
         asked = (self.audit.hidden >= 0).all(1)
-        if not asked.any():
+        if not asked.any() or not self.audit.sure:
             return ""
         changed = (self.audit.hidden[asked] != self.audit.predicted[asked, None]).mean(0)
         return self.text.say("page hidden", object=f"{changed[0]:.0%}", ground=f"{changed[1]:.0%}")
@@ -311,7 +318,7 @@ class Audited:
         return {
             "anchor": self.anchor(of_class, each.name),
             "name": self.name(each.name),
-            "excess": f"{effect.excess:.2f} ± {effect.error:.2f}",
+            "excess": "-" if math.isnan(effect.excess) else f"{effect.excess:+.2f} ± {2 * effect.error:.2f}",
             "flips": f"{percent(effect.raw)} / {percent(effect.control)}",
             "area": "-" if math.isnan(each.area) else f"{each.area:.2f}",
             "accuracy": "-" if part else f"{percent(agreed.agreeing)} / {percent(agreed.conflicting)}",

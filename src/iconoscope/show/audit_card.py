@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Card", "drawn", "percent"]
 
 _BARS, _LEAST_BARS = 8, 3  # properties of a class that are drawn, with and without an effect; all are in the table
+_NOTICED = 0.1  # of the answers: a difference that a reader sees, and wants explained
+_NOTHING = 0.02  # of the probability: what costs less costs nothing
 PLAIN = 100  # pixels up to which pictures are drawn with sharp edges and as PNG
 
 
@@ -27,8 +29,9 @@ class _Bar(NamedTuple):
     name: str
     other: float
     own: float
-    margin: float
+    excess: str
     relied: bool
+    but: str
 
 
 class _Changed(NamedTuple):
@@ -89,12 +92,22 @@ class Card:
                 self.of.name(each.name),
                 100 * float(np.nan_to_num(each.effect.raw)),
                 100 * float(np.nan_to_num(each.effect.control)),
-                200 * float(np.nan_to_num(each.effect.error)),
+                ""
+                if math.isnan(each.effect.excess)
+                else f"{100 * each.effect.excess:+.0f} ± {200 * each.effect.error:.0f}",
                 each.name in relied,
+                self._but(each),
             )
             for place, each in enumerate(self.shown[:_BARS])
             if place < _LEAST_BARS or max(each.effect.raw, each.effect.control) >= 0.02
         ]
+
+    def _but(self, each: Examined) -> str:
+        """Say why a property that changes answers is not relied on."""
+        if not each.failed or not each.effect.raw - each.effect.control >= _NOTICED:
+            return ""
+        failed = next((name for name in each.failed if name != "effect"), each.failed[0])
+        return self.of.text.say(f"fails {failed}")
 
     @property
     def shown(self) -> list[Examined]:
@@ -122,10 +135,11 @@ class Card:
                 answer=audit.names[before],
                 most=self.of.text.say("page covered most", drop=f"{largest:.2f}"),
             )
-            if largest >= 0.02
+            if largest >= _NOTHING
             else self.of.text.say("page covered none")
         )
-        shown = overlay(photograph, _enlarged(drop.clip(0, 1), photograph.shape[:2]))
+        weight = _enlarged(drop.clip(0, 1), photograph.shape[:2])
+        shown = overlay(photograph, weight if largest >= _NOTHING else 0 * weight)
         return _Changed(
             seen=drawn(photograph),
             seen_told=self._seen(row),
@@ -175,11 +189,13 @@ class Card:
         told: list[str] = []
         mine = self.audit.predicted[self.audit.occluded] == self.audit.names.index(found.name)
         if mine.any():
-            low, middle, high = np.quantile(self.audit.largest[0, mine], (0.25, 0.5, 0.75))
+            low, middle, high = np.quantile(self.audit.largest[0, mine].clip(0), (0.25, 0.5, 0.75))
+            if high < _NOTHING:
+                return [text.say("page covered none")]
             told.append(text.say("page largest", middle=f"{middle:.2f}", low=f"{low:.2f}", high=f"{high:.2f}"))
         if not math.isnan(found.border):
             told.append(text.say("page border", share=percent(found.border), area=percent(found.area)))
-        if not math.isnan(found.on_object):
+        if not math.isnan(found.on_object) and self.audit.sure:
             told.append(text.say("page on object", share=percent(found.on_object), area=percent(found.object_area)))
         return told
 
