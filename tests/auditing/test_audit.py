@@ -232,13 +232,34 @@ def test_no_language_misses_a_sentence():
     assert set(english["families"]) == set(ico.FAMILIES) | {"background"}
 
 
+def test_what_is_said_of_the_suite_is_what_was_measured():
+    from pathlib import Path
+
+    from iconoscope.results.audit_text import SUITE
+
+    held = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "audit.json"
+    rows = json.loads(held.read_text(encoding="utf-8"))["rows"]
+    relying = [row for row in rows if row["family"] and row["trained"] != 0.5 and row["fall"] > 0.2]
+    found = [row for row in relying if row["word"] in ACCUSING]
+    named = [row for row in found if row["names"][0] == row["family"]]
+    honest = [row for row in rows if row["trained"] == 0.5]
+    assert SUITE["networks"] == str(len(relying)) and SUITE["detected"] == f"{len(found) / len(relying):.0%}"
+    assert SUITE["named"] == f"{len(named) / len(found):.0%}" and SUITE["honest"] == str(len(honest))
+    assert SUITE["accused"] == str(sum(row["word"] in ACCUSING for row in honest))
+
+
 def test_every_sentence_is_used():
     from pathlib import Path
 
     from iconoscope.results import audit_text
 
     root = Path(audit_text.__file__).parent.parent
-    sources = [*root.glob("results/*.py"), *root.glob("auditing/*.py"), *root.glob("show/audit*.py")]
+    sources = [
+        *root.glob("results/*.py"),
+        *root.glob("auditing/*.py"),
+        *root.glob("show/audit*.py"),
+        root / "printing.py",
+    ]
     code = "".join(path.read_text(encoding="utf-8") for path in sources)
     code += (root / "show" / "templates" / "audit.html.j2").read_text(encoding="utf-8")
     made = ("fails ", "advice ", "column ", "part ")  # put together when they are said

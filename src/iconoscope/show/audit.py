@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.audit import Audit, ClassFinding
-from iconoscope.results.audit_text import AuditText
+from iconoscope.results.audit_text import SUITE, AuditText
 from iconoscope.results.image_map import class_colours
 from iconoscope.results.pictures import colour, data_uri, to_jpeg
 from iconoscope.results.record import writing_whole
@@ -80,7 +80,7 @@ def audit_page(
         title=title or heading,
         lead=lead,
         links=list(links),
-        suite="",
+        suite=told.say("suite", **SUITE),
         audited=[Audited(each, told, lang, place) for place, each in enumerate(audits)],
     )
     path = Path(path).expanduser()
