@@ -25,7 +25,7 @@ PATCHES = {12: 4, 24: 4}
 FILL = "mean"
 # Before all photographs: 49 positions, four to six seconds for 200 of them on one core.
 LOOK_PATCH, LOOK_STRIDE = 24, 12
-_AUDITED = 120  # photographs that are audited: sixty of each make
+_AUDITED = 80  # photographs that are audited: forty of each make
 _OCCLUDED = 4  # images that are covered patch by patch
 _KEPT_RECORDED = 120  # of those below, which are on any background
 _RECORDED = 400  # photographs on any background that are recorded
