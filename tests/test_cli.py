@@ -261,7 +261,7 @@ def test_options_are_the_functions_own():
             [sys.executable, "-m", "iconoscope", *name.split(), "--help"], check=True, capture_output=True, text=True
         ).stdout
         for parameter in inspect.signature(command.load()).parameters:
-            assert f"--{parameter}" in told, (name, parameter)
+            assert f"--{parameter.replace('_', '-')}" in told, (name, parameter)
 
 
 def test_a_prior_is_fitted_and_pictures_are_made_along_it(capsys, tmp_path):
