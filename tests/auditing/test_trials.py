@@ -84,7 +84,7 @@ def test_the_picture_that_is_shown_is_the_one_that_was_asked(asked):
     ]  # fmt: skip
     for place, trial in enumerate(zip(trials.names, trials.ways, strict=True)):
         for at in (0, 41):
-            pair = changed_picture(pictures, predicted, families, donors, trial, at)
+            pair = changed_picture(pictures, predicted, families, trials.values, donors, trial, at)
             shown = np.stack([(each * 255).round().clip(0, 255).astype(np.uint8) for each in pair])
             answers = ico.predict(network, ico.load_images(shown)).argmax(1)
             assert answers.tolist() == trials.answers[place, :, at].tolist()

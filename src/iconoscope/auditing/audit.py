@@ -18,14 +18,14 @@ from iconoscope.auditing.families import FAMILIES, Family
 from iconoscope.auditing.illustrations import illustrate, make_pictures
 from iconoscope.auditing.keeping import Parts
 from iconoscope.auditing.sample import Sample, load_sample
-from iconoscope.auditing.trials import draw_donors, hide, measure, run_trials
+from iconoscope.auditing.trials import draw_donors, hide, run_trials
 from iconoscope.auditing.where import cover, near_border
 from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, nearest
 from iconoscope.exemplars import record
 from iconoscope.exemplars.asking import derived
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question, Recording, Store
-from iconoscope.results.reliance import AUDIT_WORDS, KNOWN
+from iconoscope.results.reliance import AUDIT_WORDS, KNOWN, PARTS
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
@@ -150,7 +150,7 @@ def _check(families: tuple[Family, ...], seed: int, lang: str, fail_on: Sequence
         if word not in choices:
             raise QuestionError(f"fail_on={word!r} is not a choice.", hint=nearest(word, choices))
     names = [family.name for family in families]
-    if len(set(names)) < len(names) or {"background", "object"} & set(names):
+    if len(set(names)) < len(names) or set(PARTS) & set(names):
         raise QuestionError(
             f"The families are called {', '.join(names)}.",
             hint="Every family wants a name of its own; background and object are taken.",
@@ -258,9 +258,9 @@ def weigh(
     predicted = recording.predictions[sample.rows]
     pictures = sample.pictures
     donors = draw_donors(predicted, repeats=max(1, round(300 / len(sample))), seed=int(question.settings["seed"]))
-    measured = [measure(family, pictures) for family in families]
     with network.questioned():
         trials = run_trials(network, pictures, predicted, families, donors, kept=parts)
+    measured = list(trials.values.values())
     return Audit(
         question=question,
         names=network.classes,

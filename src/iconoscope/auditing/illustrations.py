@@ -31,6 +31,7 @@ def illustrate(
 ) -> Audit:
     """Choose images of every class that is shown, exchange what matters most in them, and add exemplars."""
     donors = Donors(found.rows, found.other, found.same)
+    values = {family: found.values_of(family) for family in found.families}
     place = {int(row): at for at, row in enumerate(found.occluded)}
     shown: list[int] = []
     changed: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
@@ -40,7 +41,7 @@ def illustrate(
         trial = _telling(found, of_class)
         for at in _chosen(found, of_class, trial, place):
             pair = changed_picture(
-                sample.pictures, found.predicted, families, donors, (found.trials[trial], found.ways[trial]), at
+                sample.pictures, found.predicted, families, values, donors, (found.trials[trial], found.ways[trial]), at
             )
             shown.append(int(found.rows[at]))
             changed.append((_bytes(pair[0]), _bytes(pair[1])))

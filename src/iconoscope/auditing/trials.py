@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,8 @@ class Trials:
 
     Attributes
     ----------
+    values
+        Of every family its statistic of all pictures, (pictures, numbers).
     names, ways
         (trials,): the family, or ``"background"`` and ``"object"``; and ``"donor"`` or ``"mean"``, by one donor's own value or
         by the difference between the means of two classes.
@@ -61,6 +63,7 @@ class Trials:
         (trials,): by how much the edit with another class's property changes a pixel in the mean, 0..1.
     """
 
+    values: dict[str, Floats]
     names: tuple[str, ...]
     ways: tuple[str, ...]
     donors: Donors
@@ -119,7 +122,9 @@ def run_trials(
         Where the answers to some pictures at a time are kept, for a process that is ended.
     """
     kept = Parts(None) if kept is None else kept
-    plans = [plan for family in families for plan in _plans(family, pictures, predicted, donors)]
+    families = tuple(families)
+    values = {family.name: measure(family, pictures) for family in families}
+    plans = [plan for family in families for plan in _plans(family, values[family.name], predicted, donors)]
     plans += [(name, "donor", _by_donor(give)) for name, give in PARTS.items()]
     count = len(donors.rows)
     answers = np.zeros((len(plans), 2, count), np.int64)
@@ -137,7 +142,7 @@ def run_trials(
             change = change + found["change"].astype(np.float64)
             advance(some.stop - some.start)
     names, ways = tuple(plan[0] for plan in plans), tuple(plan[1] for plan in plans)
-    return Trials(names, ways, donors, answers, certainty, (change / max(1, count)).astype(np.float32))
+    return Trials(values, names, ways, donors, answers, certainty, (change / max(1, count)).astype(np.float32))
 
 
 def _tried(
@@ -169,6 +174,7 @@ def changed_picture(
     pictures: Pictures,
     predicted: NDArray[np.int64],
     families: Iterable[Family],
+    values: Mapping[str, Floats],
     donors: Donors,
     trial: tuple[str, str],
     at: int,
@@ -182,7 +188,7 @@ def changed_picture(
             plan[2]
             for family in families
             if family.name == name
-            for plan in _plans(family, pictures, predicted, donors)
+            for plan in _plans(family, values[name], predicted, donors)
             if plan[1] == way
         ),
         None,
@@ -214,10 +220,9 @@ def _by_donor(give: Callable[[Pictures, Pictures], Floats]) -> _Edit:
     return lambda own, given, some, which: give(own, given)
 
 
-def _plans(family: Family, pictures: Pictures, predicted: NDArray[np.int64], donors: Donors) -> list[_Plan]:
+def _plans(family: Family, values: Floats, predicted: NDArray[np.int64], donors: Donors) -> list[_Plan]:
     if family.by == "donor":
         return [(family.name, "donor", _by_donor(family.edit))]
-    values = measure(family, pictures)
     means = np.zeros((int(predicted.max()) + 1, values.shape[1]), np.float32)
     for each in np.unique(predicted):
         means[each] = values[predicted == each].mean(0)

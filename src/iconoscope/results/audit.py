@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.results.audit_text import LANGUAGES, AuditText
 from iconoscope.results.figure import as_text
-from iconoscope.results.reliance import AUDIT_WORDS, KNOWN, Conclusion, Examined, conclude, examine, predictive_area
+from iconoscope.results.reliance import (
+    AUDIT_WORDS,
+    KNOWN,
+    PARTS,
+    Conclusion,
+    Examined,
+    conclude,
+    examine,
+    predictive_area,
+)
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
@@ -27,7 +36,6 @@ __all__ = ["ACCUSING", "Audit", "ClassFinding"]
 ACCUSING = ("shortcut", "unnamed", "mixed")
 """The words that say that something other than the object decides."""
 
-_PARTS = ("background", "object")
 _FEWEST = 3  # images of a class that patches matter to, before it is said that their middle does
 _WELL_INSIDE = 0.75  # of the border's share of the picture: less than this of the drop, and the middle matters
 
@@ -96,7 +104,7 @@ def _tested_json(each: Examined) -> dict[str, Any]:
     effect, agreed = each.effect, each.agreement
     return {
         "property": each.name,
-        "relied_on": not each.failed and each.name not in _PARTS,
+        "relied_on": not each.failed and each.name not in PARTS,
         "fails": list(each.failed),
         "by": each.way,
         "excess": _finite(effect.excess),
@@ -340,10 +348,13 @@ class Audit(Result):
 
     def strongest_number(self, family: str) -> NDArray[np.float32]:
         """Give of a family's numbers the one, (n,), that tells best which of the answers an image gets."""
+        return self.values_of(family)[:, self.strongest(family)]
+
+    def strongest(self, family: str) -> int:
+        """Give the place of that number among the family's."""
         values = self.values_of(family)
         areas = [predictive_area(values, self.predicted == each)[:2] for each in self.answered]
-        _, column = max((each for each in areas if not math.isnan(each[0])), default=(0.5, 0))
-        return values[:, column]
+        return max((each for each in areas if not math.isnan(each[0])), default=(0.5, 0))[1]
 
     @cached_property
     def overall(self) -> Conclusion:
@@ -496,7 +507,7 @@ class Audit(Result):
         places = np.arange(len(rows))[::-1]
         excess = np.array([tested.effect.excess for _, tested in rows])
         error = np.array([2 * tested.effect.error for _, tested in rows])
-        colours = ["#b3341f" if not tested.failed and tested.name not in _PARTS else "#97a1ad" for _, tested in rows]
+        colours = ["#b3341f" if not tested.failed and tested.name not in PARTS else "#97a1ad" for _, tested in rows]
         axes.barh(places, np.nan_to_num(excess), xerr=np.nan_to_num(error), color=colours, error_kw={"lw": 1})
         axes.set_yticks(places, [as_text(f"{name}: {tested.name}") for name, tested in rows], fontsize=8)
         axes.set_xlim(min(0.0, float(np.nan_to_num(excess).min(initial=0))) - 0.05, 1.05)

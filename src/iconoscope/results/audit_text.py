@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.results.reliance import Conclusion, Examined
+from iconoscope.results.reliance import LEAST_IMAGES, Conclusion, Examined
 
 if TYPE_CHECKING:
     from iconoscope.results.audit import Audit
 
-__all__ = ["LANGUAGES", "SUITE", "AuditText", "read_words"]
+__all__ = ["LANGUAGES", "SUITE", "AuditText", "percent", "read_words"]
 
 LANGUAGES = ("en", "es")
 """Each has a file of its own in the folder ``words``: the families, and all texts by the same keys."""
@@ -59,31 +59,29 @@ class AuditText:
             return self.say("undecided", reason=self.say(conclusion.reason))
         return self.say(conclusion.word, family=self.family(conclusion.names[0]) if conclusion.names else "")
 
-    def verdict(
-        self, conclusion: Conclusion, tested: list[Examined], *, images: int, least: int = 30, classes: int = 3
-    ) -> str:
+    def verdict(self, conclusion: Conclusion, tested: list[Examined], *, images: int, classes: int) -> str:
         """Give the conclusion with the figures that decided it."""
-        figures = self.figures(conclusion, tested, images=images, least=least, classes=classes)
+        figures = self.figures(conclusion, tested, images=images, classes=classes)
         return f"{self.short(conclusion)} ({figures})" if figures else self.short(conclusion)
 
-    def figures(self, conclusion: Conclusion, tested: list[Examined], *, images: int, least: int, classes: int) -> str:
+    def figures(self, conclusion: Conclusion, tested: list[Examined], *, images: int, classes: int) -> str:
         """Give the figures that decided, nothing where there are none."""
         by_name = {each.name: each.effect for each in tested}
         if conclusion.names:
             effect = by_name[conclusion.names[0]]
             family = self.family(conclusion.names[0]).partition(",")[0]
             key = "figures" if classes == 2 else "figures many"
-            return self.say(key, family=family, raw=_percent(effect.raw), control=_percent(effect.control))
+            return self.say(key, family=family, raw=percent(effect.raw), control=percent(effect.control))
         if conclusion.reason == "too few images":
-            return self.say("figures few", images=images, least=least)
+            return self.say("figures few", images=images, least=LEAST_IMAGES)
         if conclusion.reason == "middle":
             return self.say("middle")
         if conclusion.word == "object" and "object" in by_name:
-            pair = {"raw": _percent(by_name["object"].raw), "ground": _percent(by_name["background"].raw)}
+            pair = {"raw": percent(by_name["object"].raw), "ground": percent(by_name["background"].raw)}
             return self.say("figures object", **pair)
         return ""
 
-    def advice(self, conclusion: Conclusion, *, name: str, least: int = 30) -> str:
+    def advice(self, conclusion: Conclusion, *, name: str) -> str:
         """Say what to do next."""
         if conclusion.word in ("shortcut", "mixed"):
             family = self.families.get(conclusion.names[0])
@@ -91,7 +89,7 @@ class AuditText:
                 return self.say("advice own family", name=name, family=conclusion.names[0])
             return self.say("advice shortcut", name=name, collect=family["collect"], augment=family["augment"])
         key = conclusion.reason or conclusion.word
-        return self.say(f"advice {key}", name=name, least=least)
+        return self.say(f"advice {key}", name=name, least=LEAST_IMAGES)
 
     def overall(self, audit: Audit) -> str:
         """Give the conclusion on the network: in which classes, and the figures of the one that it is plainest in."""
@@ -132,5 +130,10 @@ class AuditText:
         return found.word == overall.word
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Give a share in whole hundredths, a dash where it is not known.
+
+    >>> percent(0.125), percent(float("nan"))
+    ('12%', '-')
+    """
     return "-" if math.isnan(share) else f"{share:.0%}"

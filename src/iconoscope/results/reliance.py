@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 __all__ = [
     "AUDIT_WORDS",
+    "LEAST_IMAGES",
+    "PARTS",
     "Agreement",
     "Conclusion",
     "Effect",
@@ -29,6 +31,9 @@ AUDIT_WORDS = {
     "mixed": "mixed",
     "undecided": "undecided",
 }
+
+PARTS = ("background", "object")
+"""What is exchanged whole, beside the families."""
 
 # The constants of the rule. They were chosen with the networks of half of the suite's seeds in view, and are frozen:
 # docs/audit.md tells how often the rule is right on the other half.
@@ -107,7 +112,7 @@ class Examined:
     agreement
         Accuracy with it and against it.
     failed
-        Which conditions of the rule it does not meet, keys of `CONDITIONS_OF_RELIANCE`; none if the network relies on it.
+        Which conditions of the rule it does not meet (effect, chance, one way, scan, conflict); none if it is relied on.
     """
 
     name: str
@@ -275,28 +280,20 @@ def examine(
     rows, donor
         (n,): the image that was edited, and the class whose property it got.
     """
-    found: dict[str, Examined] = {}
     before = predicted[rows]
+    best: dict[str, tuple[str, Effect]] = {}
     for name, way, answers, change in trials:
         effect = effect_on(of_class, before, donor, answers, change, rows)
-        held = found.get(name)
-        if held is not None and not effect.excess > held.effect.excess:
-            continue
+        if name not in best or effect.excess > best[name][1].excess:
+            best[name] = way, effect
+    found: list[Examined] = []
+    for name, (way, effect) in best.items():
         area, agreed = math.nan, Agreement(math.nan, math.nan, 0)
         if name in values:
             area = predictive_area(values[name], predicted == of_class)[0]
             agreed = agreement(values[name], predicted, target, of_class)
-        found[name] = Examined(name, way, effect, area, agreed, _failed(name, effect, area, agreed))
-    return sorted(found.values(), key=lambda each: -np.nan_to_num(each.effect.excess, nan=-1))
-
-
-CONDITIONS_OF_RELIANCE = {
-    "effect": "changes hardly more answers than the control",
-    "chance": "its effect is within chance",
-    "one way": "does something one way only",
-    "scan": "does not come with the answers",
-    "conflict": "images that carry another class's are answered as well",
-}
+        found.append(Examined(name, way, effect, area, agreed, _failed(name, effect, area, agreed)))
+    return sorted(found, key=lambda each: -np.nan_to_num(each.effect.excess, nan=-1))
 
 
 def _failed(name: str, effect: Effect, area: float, agreed: Agreement) -> tuple[str, ...]:
@@ -332,7 +329,7 @@ def conclude(
     """
     if min(images, others) < LEAST_IMAGES:
         return Conclusion("undecided", reason="too few images" if images < LEAST_IMAGES else "too few others")
-    parts = {each.name: each for each in tested if each.name in ("background", "object")}
+    parts = {each.name: each for each in tested if each.name in PARTS}
     families = {each.name: each for each in tested if each.name not in parts}
     standing = [each for each in families.values() if not each.failed]
     thing = parts.get("object")

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.audit import Audit, ClassFinding
-from iconoscope.results.audit_text import SUITE, AuditText
+from iconoscope.results.audit_text import SUITE, AuditText, percent
 from iconoscope.results.image_map import class_colours
 from iconoscope.results.pictures import colour, data_uri, to_jpeg
 from iconoscope.results.record import writing_whole
-from iconoscope.results.reliance import Examined
-from iconoscope.show.audit_card import PLAIN, Card, drawn, percent
+from iconoscope.results.reliance import PARTS, Examined
+from iconoscope.show.audit_card import PLAIN, Card, drawn
 from iconoscope.show.template import read_template
 
 __all__ = ["audit_page"]
@@ -138,7 +138,7 @@ class Audited:
 
     def name(self, family: str) -> str:
         """Give the name of a property, or of one of the two parts."""
-        return self.text.say(f"part {family}") if family in ("background", "object") else self.text.family(family)
+        return self.text.say(f"part {family}") if family in PARTS else self.text.family(family)
 
     @cached_property
     def cards(self) -> list[Card]:
@@ -239,11 +239,8 @@ class Audited:
         reasons: dict[str, list[str]] = {}
         for family, reason in self.audit.skipped:
             reasons.setdefault(reason, []).append(self.text.family(family))
-        told = "; ".join(f"{', '.join(names)} ({self._say(reason)})" for reason, names in reasons.items())
+        told = "; ".join(f"{', '.join(names)} ({self.text.say(reason)})" for reason, names in reasons.items())
         return self.text.say("page skipped", list=told) if told else ""
-
-    def _say(self, reason: str) -> str:
-        return self.text.say(reason)
 
     # -----------------------------------------------------------------------------------------------------------------
     # The map
@@ -311,7 +308,7 @@ class Audited:
     def row(self, of_class: str, each: Examined) -> dict[str, str]:
         """Give the cells of a row of the table."""
         effect, agreed = each.effect, each.agreement
-        part = each.name in ("background", "object")
+        part = each.name in PARTS
         says = self.text.say(f"fails {each.failed[0]}" if each.failed else "decides" if part else "relied on")
         if part and not self.audit.sure:
             says = self.text.say("skipped objects")

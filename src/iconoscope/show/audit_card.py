@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.audit import Audit, ClassFinding
+from iconoscope.results.audit_text import percent
 from iconoscope.results.pictures import colour, data_uri, overlay, to_jpeg, to_png
 from iconoscope.results.reliance import Examined
 
 if TYPE_CHECKING:
     from iconoscope.show.audit import Audited
 
-__all__ = ["Card", "drawn", "percent"]
+__all__ = ["PLAIN", "Card", "drawn"]
 
 _BARS, _LEAST_BARS = 8, 3  # properties of a class that are drawn, with and without an effect; all are in the table
 _NOTICED = 0.1  # of the answers: a difference that a reader sees, and wants explained
@@ -209,7 +210,7 @@ class Card:
         if family in audit.overall.names:
             made = audit.values_of(family, audit.made_values)[self.place]
             values = audit.values_of(family)
-            number = int(np.argmax([np.array_equal(column, audit.strongest_number(family)) for column in values.T]))
+            number = audit.strongest(family)
             if not np.isnan(made[number]):
                 mine = audit.predicted == audit.names.index(self.found.name)
                 value = text.say(
@@ -238,12 +239,3 @@ def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
 def drawn(pixels: NDArray[np.uint8]) -> str:
     """Give a picture for a page: a small one to the last bit, a large one as JPEG."""
     return data_uri(to_png(pixels) if max(pixels.shape[:2]) <= PLAIN else to_jpeg(pixels))
-
-
-def percent(share: float) -> str:
-    """Give a share in whole hundredths, a dash where it is not known.
-
-    >>> percent(0.125), percent(float("nan"))
-    ('12%', '-')
-    """
-    return "-" if math.isnan(share) else f"{share:.0%}"
