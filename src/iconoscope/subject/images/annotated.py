@@ -65,6 +65,10 @@ class Annotated:
         """Give the source's pixels."""
         return self.source.read(int(self.rows[row]))
 
+    def bands(self, row: int) -> Pixels:
+        """Give the source's four channels."""
+        return self.source.bands(int(self.rows[row]))
+
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Give the mask laid over it."""
         if self.masks is None:
@@ -100,6 +104,10 @@ class Gathered:
         """Give the pixels: those in memory, or read anew, so that the gathered images do not all stay decoded."""
         image = self.images[row]
         return image.pixels.copy() if image.decoded else image.source.read(image.row)
+
+    def bands(self, row: int) -> Pixels:
+        """Give the image's own four channels."""
+        return self.images[row].source.bands(self.images[row].row)
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Give the image's own mask."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, shortened
-from iconoscope.subject.images.decoding import upright_pixels
+from iconoscope.subject.images.decoding import upright_bands, upright_pixels
 from iconoscope.subject.images.modes import as_mask
-from iconoscope.subject.images.source import Label, Pixels, Plain
+from iconoscope.subject.images.source import Label, Pixels, Plain, three_channels
 
 __all__ = [
     "Arrays",
@@ -30,7 +30,11 @@ __all__ = [
     "plain_label",
 ]
 
-SHAPES = "Shapes understood: (n, h, w, 3), (n, h, w, 1), (n, 3, h, w), (n, h, w), and (h, w, 3) for one image."
+SHAPES = (
+    "Shapes understood: (n, h, w, 3), (n, h, w, 1), (n, 3, h, w), (n, h, w), and (h, w, 3) for one image; "
+    "and with four channels (n, h, w, 4), (n, 4, h, w), (h, w, 4)."
+)
+CHANNELS = (1, 3, 4)
 SAFE = "Write it with numpy.savez(path, images=..., labels=...), arrays of numbers or of strings."
 # How far a float may leave 0..1 by rounding alone (a resize in float32 does).
 ROUNDING = 1e-5
@@ -41,7 +45,7 @@ LABEL_KEYS = ("labels", "label", "y", "y_test", "targets", "arr_1")
 
 @dataclass(frozen=True, eq=False)
 class Arrays(Plain):
-    """Arrays, each of them (height, width), (height, width, 1 or 3); floats 0..1 or integers 0..255.
+    """Arrays, each of them (height, width), (height, width, 1, 3 or 4); floats 0..1 or integers 0..255.
 
     Attributes
     ----------
@@ -73,13 +77,18 @@ class Arrays(Plain):
         return None if self.labels is None else self.labels[row]
 
     def read(self, row: int) -> Pixels:
-        """Scale to 0..255 and repeat grey three times."""
-        values = np.asarray(self.arrays[row])
+        """Scale to 0..255 and repeat grey three times; of four channels, give the first three."""
+        values = _scaled(np.asarray(self.arrays[row]))
         if values.ndim == 2:
             values = values[..., None]
-        if values.dtype.kind == "f":
-            values = np.rint(np.clip(values, 0, 1).astype(np.float64) * 255)
-        return np.array(np.broadcast_to(values, (*values.shape[:2], 3)), np.uint8, order="C")
+        return np.array(np.broadcast_to(values[..., :3], (*values.shape[:2], 3)), np.uint8, order="C")
+
+    def bands(self, row: int) -> Pixels:
+        """Scale all four channels to 0..255."""
+        values = np.asarray(self.arrays[row])
+        if values.ndim == 2 or values.shape[-1] != 4:
+            raise three_channels(self.id(row), f"the shape {values.shape}")
+        return np.array(_scaled(values), np.uint8, order="C")
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Read the mask that came with the arrays."""
@@ -115,6 +124,10 @@ class Pictures(Plain):
         """Turn it upright and convert it."""
         return upright_pixels(self.pictures[row], self.ids[row])
 
+    def bands(self, row: int) -> Pixels:
+        """Turn its four channels upright."""
+        return upright_bands(self.pictures[row], self.ids[row])
+
 
 def open_pictures(pictures: Sequence[Any]) -> Pictures:
     """Take PIL images as they are; they are converted one at a time."""
@@ -141,7 +154,7 @@ def open_array(array: NDArray, origin: str = "", **columns: Any) -> Arrays:
     shape = f"{array.dtype} array {array.shape}"
     origin = origin or shape
     _check_range(array, origin)
-    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] == 3):
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4)):
         array = array[None]
     if array.ndim == 3 and array.shape[0] == 3:
         raise ImagesError(
@@ -149,15 +162,15 @@ def open_array(array: NDArray, origin: str = "", **columns: Any) -> Arrays:
             hint="Give array[..., None] for three grey images, array.transpose(1, 2, 0) for one in colour.",
         )
     if array.ndim == 4:
-        last, first = array.shape[-1] in (1, 3), array.shape[1] in (1, 3)
-        if array.shape[1] == 3 and last:
+        last, first = array.shape[-1] in CHANNELS, array.shape[1] in CHANNELS
+        if (array.shape[1] == 3 and last) or array.shape[1] == array.shape[-1] == 4:
             raise ImagesError(
                 f"{origin}: in shape {array.shape} the channels may be axis 1 or the last axis.",
-                hint="Give a list of arrays (h, w, 3).",
+                hint=f"Give a list of arrays (h, w, {array.shape[1]}).",
             )
         if first and not last:
             array = np.moveaxis(array, 1, -1)
-    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[-1] not in (1, 3)):
+    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[-1] not in CHANNELS):
         raise ImagesError(f"{origin}: images cannot be told from the shape {array.shape}.", hint=SHAPES)
     if not array.size:
         raise ImagesError(f"{origin}: shape {array.shape} holds no pixels.", hint=SHAPES)
@@ -170,12 +183,12 @@ def open_arrays(arrays: Sequence[NDArray]) -> Arrays:
     for row, array in enumerate(arrays):
         origin = f"array {row} of the list"
         flat = array[0] if array.ndim == 4 and len(array) == 1 else array
-        if flat.ndim == 3 and flat.shape[-1] not in (1, 3) and flat.shape[0] in (1, 3):
+        if flat.ndim == 3 and flat.shape[-1] not in CHANNELS and flat.shape[0] in CHANNELS:
             flat = np.moveaxis(flat, 0, -1)
-        if flat.ndim not in (2, 3) or (flat.ndim == 3 and flat.shape[-1] not in (1, 3)) or not flat.size:
+        if flat.ndim not in (2, 3) or (flat.ndim == 3 and flat.shape[-1] not in CHANNELS) or not flat.size:
             raise ImagesError(
                 f"{origin}: shape {array.shape} is not one image.",
-                hint="In a list, each is (h, w, 3), (h, w, 1) or (h, w).",
+                hint="In a list, each is (h, w, 3), (h, w, 4), (h, w, 1) or (h, w).",
             )
         _check_range(flat, origin)
         single.append(flat)
@@ -265,6 +278,10 @@ def _without_pickle(path: Path, read: Callable[[], Any]) -> Any:
                 hint=SAFE,
             ) from error
         raise ImagesError(f"{path} cannot be read: {error}.", hint=SAFE) from error
+
+
+def _scaled(values: NDArray) -> NDArray:
+    return np.rint(np.clip(values, 0, 1).astype(np.float64) * 255) if values.dtype.kind == "f" else values
 
 
 def _check_range(array: NDArray, origin: str) -> None:

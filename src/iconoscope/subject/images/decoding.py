@@ -20,14 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError
-from iconoscope.subject.images.modes import mask_of, rgb_of
-from iconoscope.subject.images.source import Pixels
+from iconoscope.subject.images.modes import FOUR, bands_of, mask_of, rgb_of
+from iconoscope.subject.images.source import Pixels, three_channels
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
     from PIL import ImageFile
 
-__all__ = ["SUFFIXES", "decode_image", "decode_mask", "image_reason", "upright_pixels"]
+__all__ = [
+    "SUFFIXES",
+    "Given",
+    "decode_bands",
+    "decode_image",
+    "decode_mask",
+    "image_reason",
+    "upright_bands",
+    "upright_pixels",
+]
 
 # What counts as an image in a folder. HEIC is there so that a phone's photographs are named when they cannot be read.
 SUFFIXES = frozenset(
@@ -62,6 +71,10 @@ class _RefusedError(Exception):
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason)
         self.hint = hint
+
+
+class _ChannelsError(Exception):
+    """The image is whole, and has not the channels that are asked for."""
 
 
 class _File(io.BufferedReader):
@@ -123,6 +136,14 @@ def decode_image(given: Given, name: str = "") -> Pixels:
     return _decode(given, name, rgb_of)
 
 
+def decode_bands(given: Given, name: str = "") -> Pixels:
+    """Decode a file or bytes in RGBA, RGBX or CMYK to its four channels as stored, (height, width, 4), upright.
+
+    Raises `ImageFileError` where it cannot be read, `ImagesError` where it has not four channels.
+    """
+    return _decode(given, name, _four)
+
+
 def decode_mask(given: Given, name: str = "") -> NDArray[np.bool_]:
     """Decode a mask file to (height, width) bool, True on the object. Raises `ImageFileError`.
 
@@ -133,11 +154,36 @@ def decode_mask(given: Given, name: str = "") -> NDArray[np.bool_]:
 
 def upright_pixels(picture: PillowImage.Image, name: str) -> Pixels:
     """Turn an open PIL image into upright RGB, (height, width, 3) uint8. Raises `ImageFileError`."""
+    return _converted(picture, name, rgb_of)
+
+
+def upright_bands(picture: PillowImage.Image, name: str) -> Pixels:
+    """Turn an open PIL image into its four channels, (height, width, 4) uint8, upright. Raises `ImagesError`."""
+    return _converted(picture, name, _four)
+
+
+def _converted(picture: PillowImage.Image, name: str, convert: Callable[[PillowImage.Image], NDArray[T]]) -> NDArray[T]:
     try:
         with _pillow_quiet():
-            return _upright(picture, rgb_of)
+            return _upright(picture, convert)
+    except _ChannelsError as error:
+        raise three_channels(name, str(error)) from None
     except Exception as error:
         raise _refusal(name, error) from error
+
+
+def _keep_fourth(picture: ImageFile.ImageFile) -> None:
+    """Let Pillow keep the fourth channel of a TIFF that does not say what it is (infrared, depth): it drops it."""
+    stored = {tile[3][0] if isinstance(tile[3], tuple) else tile[3] for tile in picture.tile}
+    if picture.mode == "RGB" and stored == {"RGBX"}:
+        picture._mode = "RGBX"
+
+
+def _four(picture: PillowImage.Image) -> Pixels:
+    if picture.mode not in FOUR:
+        count = len(picture.getbands())
+        raise _ChannelsError(f"{count} channel{'s' * (count != 1)} ({picture.mode})")
+    return bands_of(picture)
 
 
 def image_reason(error: ImageFileError, name: str) -> str:
@@ -152,7 +198,11 @@ def _decode(given: Given, name: str, convert: Callable[[PillowImage.Image], NDAr
             _check_single(picture)
             if picture.tile and all(tile[0] in PADDING_DECODERS for tile in picture.tile):
                 _forbid_padding(file)
+            if convert is _four:
+                _keep_fourth(picture)
             return _upright(picture, convert)
+    except _ChannelsError as error:
+        raise three_channels(name, str(error)) from None
     # Pillow answers damaged data with whatever breaks first: OSError, SyntaxError, struct.error, zlib.error, KeyError,
     # OverflowError, AssertionError, MemoryError ... Here, and nowhere else, they all mean: this image cannot be read.
     except Exception as error:

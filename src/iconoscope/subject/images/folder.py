@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError, nearest, shortened
-from iconoscope.subject.images.decoding import SUFFIXES, decode_image
-from iconoscope.subject.images.source import Label, Pixels, Plain
+from iconoscope.subject.images.decoding import SUFFIXES
+from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.source import Label
 
 __all__ = ["SPLITS", "Files", "list_files", "missing_path", "open_files", "open_folder"]
 
@@ -24,7 +25,7 @@ DEBRIS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
 
 
 @dataclass(frozen=True, eq=False)
-class Files(Plain):
+class Files(Encoded):
     """Image files, each known by its path.
 
     Attributes
@@ -62,9 +63,9 @@ class Files(Plain):
         index = self.classes[row]
         return None if index < 0 else self.label_names[index]
 
-    def read(self, row: int) -> Pixels:
-        """Decode the file."""
-        return decode_image(self.root / self.paths[row], self.ids[row])
+    def encoded(self, row: int) -> Path:
+        """Give the file."""
+        return self.root / self.paths[row]
 
 
 def open_folder(folder: Path) -> Files:

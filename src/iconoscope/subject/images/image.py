@@ -106,11 +106,31 @@ class Image:
     @cached_property
     def digest(self) -> str:
         """The sha256 of the shape and the pixels, as hex: equal for equal pixels, whatever file they came from."""
-        sha = hashlib.sha256(str(self.pixels.shape).encode())
-        sha.update(self.pixels.tobytes())
-        return sha.hexdigest()
+        return _sha256(self.pixels)
+
+    @cached_property
+    def bands(self) -> Pixels:
+        """All four channels, upright, as they are stored: (height, width, 4) uint8, read-only.
+
+        For networks that take four: RGB with transparency, infrared or depth, or CMYK. `pixels` is RGB all the same.
+        Raises `ImagesError` where the image has not four channels.
+        """
+        bands = self.source.bands(self.row)
+        bands.setflags(write=False)
+        return bands
+
+    @cached_property
+    def bands_digest(self) -> str:
+        """The sha256 of the shape and the values of `bands`, as hex."""
+        return _sha256(self.bands)
 
     @property
     def decoded(self) -> bool:
         """Whether the pixels are in memory."""
         return "pixels" in self.__dict__
+
+
+def _sha256(values: Pixels) -> str:
+    sha = hashlib.sha256(str(values.shape).encode())
+    sha.update(values.tobytes())
+    return sha.hexdigest()

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, shortened
-from iconoscope.subject.images.decoding import decode_image
+from iconoscope.subject.images.encoded import Encoded
 from iconoscope.subject.images.folder import SPLITS, list_files
-from iconoscope.subject.images.source import Label, Pixels, Plain
+from iconoscope.subject.images.source import Label
 
 __all__ = ["Rows", "find_shards", "open_parquet"]
 
@@ -70,7 +70,7 @@ class RowGroups:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows(Plain):
+class Rows(Encoded):
     """The rows of one or more parquet files.
 
     Attributes
@@ -117,8 +117,8 @@ class Rows(Plain):
             return value
         return None if value < 0 else self.label_names[value]
 
-    def read(self, row: int) -> Pixels:
-        """Decode the bytes, or the file that the row names beside the parquet."""
+    def encoded(self, row: int) -> bytes | Path:
+        """Give the bytes, or the file that the row names beside the parquet."""
         import pyarrow
 
         name = self.id(row)
@@ -131,8 +131,8 @@ class Rows(Plain):
             path = cell.get("path") if isinstance(cell, dict) else None
             if not path:
                 raise ImageFileError(f"{name} cannot be read: the row holds neither bytes nor a path")
-            data = self._place(row)[0].parent / path
-        return decode_image(data, name)
+            return self._place(row)[0].parent / path
+        return data
 
     def _place(self, row: int) -> tuple[Path, int]:
         file = int(np.searchsorted(self.first_rows, row, side="right")) - 1

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.errors import ImagesError
+
 if TYPE_CHECKING:
     from iconoscope.subject.images.image import Box
 
-__all__ = ["Label", "Pixels", "Plain", "Source"]
+__all__ = ["Label", "Pixels", "Plain", "Source", "three_channels"]
 
 Label = str | int | None
 Pixels = NDArray[np.uint8]
@@ -43,6 +45,10 @@ class Source(Protocol):
         """Decode the row: a new (height, width, 3) array, upright RGB. Raises `ImageFileError`."""
         ...
 
+    def bands(self, row: int) -> Pixels:
+        """Give all four channels, (height, width, 4), upright. Raises `ImagesError` where the image has only three."""
+        ...
+
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Give the (height, width) mask, True on the object, or None. Raises `ImagesError`."""
         ...
@@ -53,7 +59,11 @@ class Source(Protocol):
 
 
 class Plain:
-    """A source that knows of no object: no masks, no boxes."""
+    """A source of three channels that knows of no object: no masks, no boxes."""
+
+    def bands(self: Source, row: int) -> Pixels:
+        """Refuse: there are three channels."""
+        raise three_channels(self.id(row))
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Give None."""
@@ -62,3 +72,11 @@ class Plain:
     def boxes(self, row: int) -> tuple[Box, ...]:
         """Give no boxes."""
         return ()
+
+
+def three_channels(name: str, found: str = "three channels") -> ImagesError:
+    """Say that an image has not the four channels that it was asked for."""
+    return ImagesError(
+        f"{name} has {found}, and four were asked for.",
+        hint="Four come from arrays (n, h, w, 4) and (n, 4, h, w), and from image files in RGBA, RGBX or CMYK.",
+    )
