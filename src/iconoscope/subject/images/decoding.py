@@ -174,7 +174,8 @@ def _converted(picture: PillowImage.Image, name: str, convert: Callable[[PillowI
 
 def _keep_fourth(picture: ImageFile.ImageFile) -> None:
     """Let Pillow keep the fourth channel of a TIFF that does not say what it is (infrared, depth): it drops it."""
-    stored = {tile[3][0] if isinstance(tile[3], tuple) else tile[3] for tile in picture.tile}
+    how = [tile.args for tile in picture.tile]
+    stored = {args[0] if isinstance(args, tuple) else args for args in how}
     if picture.mode == "RGB" and stored == {"RGBX"}:
         picture._mode = "RGBX"
 
