@@ -74,8 +74,8 @@ def test_labels_are_of_all_images_and_the_limit_comes_after() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("hf:cifar10", "no source of images 'hf:'"),
-        ("https://example.org/a.jpg", "no source of images 'https:'"),
+        ("xy:cifar10", "no source of images 'xy:'"),
+        ("xyz://example.org/a.jpg", "no source of images xyz:"),
         (5, "int is not a source of images"),
         (None, "NoneType is not a source of images"),
         ([], "list of images is empty"),

@@ -20,8 +20,10 @@ from iconoscope.subject.images.source import Label, Pixels, Plain, three_channel
 __all__ = [
     "Arrays",
     "Pictures",
+    "RangeError",
     "as_array",
     "load_npy",
+    "one_array",
     "open_array",
     "open_arrays",
     "open_npy",
@@ -41,6 +43,10 @@ ROUNDING = 1e-5
 # Under which names the arrays of an .npz are looked for, in this order.
 IMAGE_KEYS = ("images", "x", "x_test", "arr_0")
 LABEL_KEYS = ("labels", "label", "y", "y_test", "targets", "arr_1")
+
+
+class RangeError(ImagesError):
+    """Values that are no pixels: normalised, or of an unknown scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,18 +187,22 @@ def open_arrays(arrays: Sequence[NDArray]) -> Arrays:
     """Take a list of arrays, each of one image, in sizes of their own."""
     single: list[NDArray] = []
     for row, array in enumerate(arrays):
-        origin = f"array {row} of the list"
-        flat = array[0] if array.ndim == 4 and len(array) == 1 else array
-        if flat.ndim == 3 and flat.shape[-1] not in CHANNELS and flat.shape[0] in CHANNELS:
-            flat = np.moveaxis(flat, 0, -1)
-        if flat.ndim not in (2, 3) or (flat.ndim == 3 and flat.shape[-1] not in CHANNELS) or not flat.size:
-            raise ImagesError(
-                f"{origin}: shape {array.shape} is not one image.",
-                hint="In a list, each is (h, w, 3), (h, w, 4), (h, w, 1) or (h, w).",
-            )
-        _check_range(flat, origin)
-        single.append(flat)
+        single.append(one_array(array, f"array {row} of the list"))
     return Arrays(f"a list of {len(single)} arrays", single)
+
+
+def one_array(array: NDArray, origin: str) -> NDArray:
+    """Give the array of one image with its channels last. Raises `ImagesError`, `RangeError` for values of no pixels."""
+    flat = array[0] if array.ndim == 4 and len(array) == 1 else array
+    if flat.ndim == 3 and flat.shape[-1] not in CHANNELS and flat.shape[0] in CHANNELS:
+        flat = np.moveaxis(flat, 0, -1)
+    if flat.ndim not in (2, 3) or (flat.ndim == 3 and flat.shape[-1] not in CHANNELS) or not flat.size:
+        raise ImagesError(
+            f"{origin}: shape {array.shape} is not one image.",
+            hint="One image is (h, w, 3), (h, w, 4), (h, w, 1) or (h, w), or has its channels first.",
+        )
+    _check_range(flat, origin)
+    return flat
 
 
 def load_npy(path: Path) -> NDArray:
@@ -295,7 +305,7 @@ def _check_range(array: NDArray, origin: str) -> None:
     most, slack = (1, ROUNDING) if array.dtype.kind == "f" else (255, 0)
     if not (low >= -slack and high <= most + slack):
         found = "NaN among them" if np.isnan(low) else f"from {low:g} to {high:g}"
-        raise ImagesError(
+        raise RangeError(
             f"{origin}: {'float' if most == 1 else 'integer'} pixels are 0 to {most}; these are {found}.",
             hint="Undo the normalisation, or divide floats of 0..255 by 255." if most == 1 else "Scale them to 0..255.",
         )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError
-from iconoscope.subject.images.modes import FOUR, bands_of, mask_of, rgb_of
+from iconoscope.subject.images.modes import FOUR, bands_of, indices_of, mask_of, rgb_of
 from iconoscope.subject.images.source import Pixels, three_channels
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "Given",
     "decode_bands",
     "decode_image",
+    "decode_indices",
     "decode_mask",
     "image_reason",
     "upright_bands",
@@ -150,6 +151,11 @@ def decode_mask(given: Given, name: str = "") -> NDArray[np.bool_]:
     In a palette everything but black is object; in grey and colour, values are 0 and 1, or else 128 and more is object.
     """
     return _decode(given, name, mask_of)
+
+
+def decode_indices(given: Given, name: str = "") -> NDArray[np.uint8]:
+    """Decode a picture of numbers, in a palette or in grey, to (height, width) uint8. Raises `ImageFileError`."""
+    return _decode(given, name, indices_of)
 
 
 def upright_pixels(picture: PillowImage.Image, name: str) -> Pixels:

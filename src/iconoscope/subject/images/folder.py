@@ -17,7 +17,7 @@ from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded import Encoded
 from iconoscope.subject.images.source import Label
 
-__all__ = ["SPLITS", "Files", "list_files", "missing_path", "open_files", "open_folder"]
+__all__ = ["DEBRIS", "SPLITS", "Files", "class_folders", "list_files", "missing_path", "open_files", "open_folder"]
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 # What archives and servers leave behind beside the images.
@@ -80,26 +80,37 @@ def open_folder(folder: Path) -> Files:
             hint=f"Looked at all depths for the suffixes {', '.join(sorted(SUFFIXES))} (hidden files left out), "
             "and in the folder and its data/ for .parquet.",
         )
-    tops = {path.partition("/")[0] for path in paths if "/" in path}
-    level = 0
-    if all("/" in path for path in paths) and all(top.lower() in SPLITS for top in tops):
-        if len(tops) > 1:
-            raise QuestionError(
-                f"{folder} holds the splits {', '.join(sorted(tops))}: which one is meant?",
-                hint=f"Give one of them: {', '.join(str(folder / top) for top in sorted(tops))}.",
-            )
-        level = 1
-    labels = [path.split("/", level + 1)[level] if path.count("/") > level else "" for path in paths]
-    names = sorted(set(labels) - {""})
-    index = {name: number for number, name in enumerate(names)} | {"": -1}
+    classes, names = class_folders(paths, str(folder))
     return Files(
         origin=str(folder),
         root=folder,
         paths=paths,
         ids=[_printable(path) for path in paths],
-        classes=np.array([index[label] for label in labels], np.int32),
+        classes=classes,
         label_names=tuple(_printable(name) for name in names),
     )
+
+
+def class_folders(paths: Sequence[str], folder: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Read the classes from paths relative to a folder: the first level, or the second below a lone split.
+
+    Gives the index in the names for every path, -1 for none, and the names, sorted. Raises `QuestionError` where there
+    are several splits.
+    """
+    tops = {path.partition("/")[0] for path in paths if "/" in path}
+    level = 0
+    if all("/" in path for path in paths) and all(top.lower() in SPLITS for top in tops):
+        if len(tops) > 1:
+            ways = (f"{folder.rstrip('/')}/{top}" for top in sorted(tops))
+            raise QuestionError(
+                f"{folder} holds the splits {', '.join(sorted(tops))}: which one is meant?",
+                hint=f"Give one of them: {', '.join(ways)}.",
+            )
+        level = 1
+    labels = [path.split("/", level + 1)[level] if path.count("/") > level else "" for path in paths]
+    names = sorted(set(labels) - {""})
+    index = {name: number for number, name in enumerate(names)} | {"": -1}
+    return np.array([index[label] for label in labels], np.int32), tuple(names)
 
 
 def open_files(given: Sequence[str | os.PathLike[str]]) -> Files:

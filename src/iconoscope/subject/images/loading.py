@@ -1,4 +1,4 @@
-"""From what a user has to a set of images: files, arrays, PIL images, with labels, masks and boxes from beside them."""
+"""From what a user has to a set of images: which kind of source it is, and what opens it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,62 @@ from typing import Any
 import numpy as np
 
 from iconoscope.errors import ImagesError, QuestionError, shortened
-from iconoscope.subject.images.annotated import Annotated, Gathered
+from iconoscope.subject.images.annotated import Gathered
 from iconoscope.subject.images.arrays import as_array, open_array, open_arrays, open_npy, open_npz, open_pictures
+from iconoscope.subject.images.beside import lay_over
+from iconoscope.subject.images.dataset import is_dataset, open_dataset, open_torchvision
 from iconoscope.subject.images.decoding import SUFFIXES
-from iconoscope.subject.images.folder import missing_path, open_files, open_folder
+from iconoscope.subject.images.folder import list_files, missing_path, open_files, open_folder
+from iconoscope.subject.images.hub import is_hub_set, is_saved, open_hub, open_hub_set, open_saved
 from iconoscope.subject.images.image import Image
 from iconoscope.subject.images.imageset import Images
+from iconoscope.subject.images.listed import open_list
 from iconoscope.subject.images.parquet import find_shards, open_parquet
-from iconoscope.subject.images.regions import read_boxes, read_masks
+from iconoscope.subject.images.remote import open_remote
 from iconoscope.subject.images.source import Source
-from iconoscope.subject.images.tables import read_labels
+from iconoscope.subject.images.voc import is_voc, open_voc
+from iconoscope.subject.images.webdataset import expand_shards, open_webdataset
 
-__all__ = ["FILES", "load_images"]
+__all__ = ["ADDRESSES", "FILES", "load_images"]
+
+KINDS = (
+    "Images come from a folder (class folders become labels), an image file, .parquet, .tar (WebDataset), .csv, .tsv or "
+    ".jsonl (a column of paths), .npz, .npy, a VOC root, hf:name, tv:Name, s3://bucket/folder and other addresses; "
+    "in Python also from arrays, tensors, PIL images, data sets, or a list of one kind."
+)
+
+
+def _open_image_set(path: Path) -> Source:
+    if path.absolute().parents[1].name != "ImageSets":
+        raise ImagesError(f"{path} is not a source of images: of .txt, the lists in ImageSets of VOC are.", hint=KINDS)
+    return open_voc(path)
+
+
+def _refuse_json(path: Path) -> Source:
+    raise ImagesError(
+        f"{path} is not a source of images: JSON says something of images.",
+        hint="Give the folder of the images, and this as labels, masks or boxes (--labels, --masks, --boxes).",
+    )
+
 
 # What each suffix is opened with. A file without a suffix is taken for an image; its first bytes will tell.
 FILES: dict[str, Callable[[Path], Source]] = {
     ".parquet": lambda path: open_parquet([path], str(path)),
     ".npz": open_npz,
     ".npy": open_npy,
+    ".tar": lambda path: open_webdataset([path], str(path)),
+    ".csv": open_list,
+    ".tsv": open_list,
+    ".jsonl": open_list,
+    ".txt": _open_image_set,
+    ".json": _refuse_json,
     **dict.fromkeys(["", *sorted(SUFFIXES)], lambda path: open_files([path])),
 }
-KINDS = (
-    "Images come from a folder (class folders become labels), an image file, a .parquet file or a folder of them, "
-    ".npz, .npy, arrays, tensors, PIL images, or a list of one kind."
-)
+# What a name opens that is no path; each also takes how many images are wanted, None for all.
+ADDRESSES: dict[str, Callable[[str, int | None], Source]] = {
+    "hf:": open_hub,
+    "tv:": lambda given, limit: open_torchvision(given),
+}
 
 
 def load_images(
@@ -46,21 +78,26 @@ def load_images(
 
     Parameters
     ----------
-    source : str, os.PathLike, array, PIL image, Image, Images or a list of them
-        A folder, an image, a .parquet, .npz or .npy file; or arrays, tensors, PIL images, images.
+    source : str, os.PathLike, array, PIL image, Image, Images, data set or a list of them
+        A folder, an image, a .parquet, .tar, .csv, .npz or .npy file, hf:name/split, tv:Name/split, s3://bucket/folder;
+        in Python also arrays, tensors, PIL images, images, data sets.
     labels : str, os.PathLike, sequence or dict, optional
-        A CSV (id,label) or JSON file of labels by id; or one label per image; it replaces the source's own labels.
+        A CSV (id,label) or JSON file of labels by id; COCO's instances.json or a VOC root; or one label per image. It
+        replaces the source's own labels.
     masks : str, os.PathLike, array or dict, optional
-        A folder of masks with the same paths as the images; or an array (n, height, width), or masks by id.
+        A folder of masks with the same paths as the images; COCO's instances.json or a VOC root; or an array
+        (n, height, width), or masks by id.
     boxes : str, os.PathLike or dict, optional
-        A CSV (id,left,top,right,bottom) or JSON file of boxes in pixels by id, right and bottom exclusive.
+        A CSV (id,left,top,right,bottom) or JSON file of boxes in pixels by id, right and bottom exclusive; COCO's
+        instances.json or a VOC root.
     limit : int, optional
         How many images to take from the start; all by default.
 
     Returns
     -------
     Images
-        Their ids are paths relative to the folder, the paths stored in a parquet (else ``file#row``), or six digits.
+        Their ids are paths relative to the folder, the paths stored in a parquet (else ``file#row``), keys of a tar, or
+        six digits.
 
     Raises
     ------
@@ -68,10 +105,13 @@ def load_images(
         The source, or what was given beside it, cannot be had or does not fit.
     QuestionError
         The source is one of several things: a folder with ``train`` and ``val``. Or ``limit`` is no count.
+    MissingExtraError
+        The package that reads this kind of source is not installed; the hint is the line that installs it.
 
     Notes
     -----
-    Arrays are uint8 0..255 or float 0..1, (n, h, w, 3), (n, h, w, 1), (n, h, w), (n, 3, h, w) or (h, w, 3).
+    Arrays are uint8 0..255 or float 0..1, (n, h, w, 3), (n, h, w, 1), (n, h, w), (n, 3, h, w) or (h, w, 3); with four
+    channels (n, h, w, 4), (n, 4, h, w) or (h, w, 4), which `Image.bands` gives, and `Image.pixels` the first three.
 
     Examples
     --------
@@ -84,36 +124,38 @@ def load_images(
     """
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
         raise QuestionError(f"limit={limit!r} is not a number of images.", hint="Give 1 or more, or leave it out.")
-    images = source if isinstance(source, Images) else Images(_open(source))
-    if labels is not None or masks is not None or boxes is not None:
-        under, rows = images.rows
-        images = Images(
-            Annotated(
-                under,
-                rows,
-                labels=None if labels is None else read_labels(labels, images.ids),
-                masks=None if masks is None else read_masks(masks, images.ids),
-                over=None if boxes is None else read_boxes(boxes, images.ids),
-            )
-        )
+    alone = labels is None and masks is None and boxes is None
+    # What is given beside is of all images; without that, a source that is far away fetches only so many.
+    images = source if isinstance(source, Images) else Images(_open(source, limit if alone else None))
+    if not alone:
+        images = lay_over(images, labels=labels, masks=masks, boxes=boxes)
     return images if limit is None else images[:limit]
 
 
-def _open(source: Any) -> Source:
+def _open(source: Any, limit: int | None) -> Source:
     if isinstance(source, str | os.PathLike):
-        return _open_path(os.fspath(source))
+        return _open_path(os.fspath(source), limit)
     if isinstance(source, Image):
         return Gathered([source], source.source.origin, source.source.label_names)
     if _is_picture(source):
         return open_pictures([source])
     if isinstance(source, list | tuple):
         return _open_list(source)
+    if is_hub_set(source):
+        return open_hub_set(source, limit=limit)
     if (array := as_array(source)) is not None:
         return open_array(array)
+    if is_dataset(source):
+        return open_dataset(source)
     raise ImagesError(f"{type(source).__name__} is not a source of images.", hint=KINDS)
 
 
-def _open_path(given: str) -> Source:
+def _open_path(given: str, limit: int | None) -> Source:
+    for prefix, opener in ADDRESSES.items():
+        if given.startswith(prefix):
+            return opener(given, limit)
+    if "://" in given:
+        return open_remote(given)
     path = Path(given).expanduser()
     if path.is_dir():
         return _open_directory(path)
@@ -125,15 +167,22 @@ def _open_path(given: str) -> Source:
         raise ImagesError(f"{path} is neither a file nor a folder.", hint=KINDS)
     if "*" in path.name and path.suffix.lower() == ".parquet" and (shards := sorted(path.parent.glob(path.name))):
         return open_parquet(shards, given)
+    if path.suffix.lower() == ".tar" and re.search(r"\*|\{\d+\.\.\d+\}", path.name):
+        return open_webdataset(expand_shards(given), given)
     if prefix := re.match(r"[A-Za-z][\w+.-]+:", given):
         raise ImagesError(f"{given}: there is no source of images {prefix[0]!r}.", hint=KINDS)
     raise missing_path(path)
 
 
 def _open_directory(folder: Path) -> Source:
+    if is_saved(folder):
+        return open_saved(folder)
+    if is_voc(folder) and (folder / "JPEGImages").is_dir():
+        return open_voc(folder)
     shards = find_shards(folder)
     if not shards:
-        return open_folder(folder)
+        tars = [folder / name for name in list_files(folder, {".tar"}, depth=0)]
+        return open_webdataset(tars, str(folder)) if tars and not list_files(folder, SUFFIXES) else open_folder(folder)
     try:
         open_folder(folder)
     except ImagesError:  # no images beside them
@@ -161,6 +210,8 @@ def _open_list(items: Sequence[Any]) -> Source:
         return Gathered(items, shortened(origins, most=2), names.pop() if len(names) == 1 else ())
     if all(_is_picture(item) for item in items):
         return open_pictures(items)
+    if all(isinstance(item, tuple | dict) for item in items):
+        return open_dataset(items, f"a list of {len(items)} items")
     if all(isinstance(item, str | os.PathLike) for item in items):
         return open_files(items)
     arrays = [None if _is_picture(item) else as_array(item) for item in items]

@@ -14,7 +14,7 @@ from iconoscope.subject.images.source import Pixels
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FOUR", "MODES", "as_mask", "bands_of", "mask_of", "rgb_of"]
+__all__ = ["FOUR", "MODES", "as_mask", "bands_of", "indices_of", "mask_of", "rgb_of"]
 
 # Modes that store four channels, each with a meaning of its own.
 FOUR = ("RGBA", "RGBX", "CMYK")
@@ -29,6 +29,13 @@ def rgb_of(picture: Image) -> Pixels:
 
 def bands_of(picture: Image) -> Pixels:
     """Give (height, width, 4) uint8 as stored, in one of the modes `FOUR`."""
+    return np.array(picture)
+
+
+def indices_of(picture: Image) -> Pixels:
+    """Give (height, width) uint8: the numbers of a palette, or of grey. Raises ValueError on other modes."""
+    if picture.mode not in ("P", "L"):
+        raise ValueError(f"its colour mode is {picture.mode}, and numbers of objects come in a palette or in grey")
     return np.array(picture)
 
 

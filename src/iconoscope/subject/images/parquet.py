@@ -20,7 +20,7 @@ from iconoscope.subject.images.encoded import Encoded
 from iconoscope.subject.images.folder import SPLITS, list_files
 from iconoscope.subject.images.source import Label
 
-__all__ = ["Rows", "find_shards", "open_parquet"]
+__all__ = ["IMAGE_COLUMNS", "LABEL_COLUMNS", "Rows", "find_shards", "open_parquet", "unique_names"]
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -206,7 +206,7 @@ def open_parquet(files: Sequence[Path], origin: str) -> Rows:
         groups=RowGroups(files, column, positions, groups),
         files=files,
         first_rows=np.array(first_rows, np.int64),
-        names=_unique(names),
+        names=unique_names(names),
         values=values or None,
         label_names=class_names,
         count=count,
@@ -263,7 +263,8 @@ def _paths(column: Any) -> list[str | None]:
     return [cell and cell["path"] for cell in column.to_pylist()]
 
 
-def _unique(names: list[str | None]) -> list[str | None] | None:
+def unique_names(names: Sequence[str | None]) -> list[str | None] | None:
+    """Give None for a path that several rows have, and for one that looks like our own ``file#row``."""
     if not any(names):
         return None
     seen: set[str] = set()

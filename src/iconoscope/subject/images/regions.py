@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,12 +18,10 @@ from iconoscope.subject.images.decoding import SUFFIXES, decode_mask
 from iconoscope.subject.images.folder import list_files, missing_path
 from iconoscope.subject.images.image import Box
 from iconoscope.subject.images.modes import as_mask
+from iconoscope.subject.images.objects import MaskReader
 from iconoscope.subject.images.tables import check_ids, read_table
 
-__all__ = ["MaskReader", "read_boxes", "read_masks"]
-
-# For every image that has a mask: how to read it.
-MaskReader = Callable[[], NDArray[np.bool_]]
+__all__ = ["read_boxes", "read_masks"]
 
 
 def read_masks(given: Any, ids: Sequence[str]) -> dict[str, MaskReader]:

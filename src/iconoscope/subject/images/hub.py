@@ -1,0 +1,371 @@
+"""Image sets of the library `datasets`: from the hub by name, from a folder that it reads, or that `save_to_disk` wrote.
+
+The columns of images are taken with ``decode=False``: the bytes come here, and are decoded as all others are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from iconoscope.errors import (
+    IconoscopeError,
+    ImageFileError,
+    ImagesError,
+    MissingExtraError,
+    QuestionError,
+    nearest,
+    shortened,
+)
+from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.folder import SPLITS, missing_path
+from iconoscope.subject.images.parquet import IMAGE_COLUMNS, LABEL_COLUMNS, unique_names
+from iconoscope.subject.images.source import Label
+
+__all__ = ["HubRows", "is_hub_set", "is_saved", "open_hub", "open_hub_set", "open_saved"]
+
+FORM = "Written hf:name, hf:org/name, and after it as needed :configuration, @revision, /split and [:100]."
+NAMED = re.compile(
+    r"(?P<name>[\w.-]+(?:/[\w.-]+)??)(?::(?P<config>[\w.-]+))?(?:@(?P<revision>[\w.-]+))?"
+    r"(?:/(?P<split>[\w.-]+))?(?:\[:(?P<count>\d+)\])?"
+)
+# Where a file of the hub lies on this machine or at the hub, in front of its path in the set.
+PLACES = re.compile(r"^.*?(?:/snapshots/[0-9a-f]{6,}/|/extracted/[0-9a-f]{6,}/|@[0-9a-f]{40}/)")
+# Seconds for the first answer of the hub; `datasets` itself would go on trying for half a minute.
+PATIENCE = 10
+# Rows whose paths are read at a time.
+PIECE = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class HubRows(Encoded):
+    """Rows of a set, or the first few of one that was streamed.
+
+    Attributes
+    ----------
+    origin : str
+        What was given.
+    table : sequence of mapping
+        A `datasets.Dataset` of the column of images, on disk; or rows in memory.
+    column : str
+        The name of that column.
+    names : sequence of (str or None) or None
+        The path of a row where no other row has the same.
+    split : str
+        What the ids begin with where there is no path.
+    values : sequence or None
+        The label column.
+    label_names : tuple of str
+        The ClassLabel names, or ``()``.
+    """
+
+    origin: str
+    table: Any = field(repr=False)
+    column: str
+    names: Sequence[str | None] | None = field(repr=False)
+    split: str
+    values: Sequence[Label] | None = field(repr=False)
+    label_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def id(self, row: int) -> str:
+        """Give the path stored with the image, or ``split#row``."""
+        name = None if self.names is None else self.names[row]
+        return f"{self.split}#{row}" if name is None else name
+
+    def label(self, row: int) -> Label:
+        """Give the class name where the set has names, else the value of the column."""
+        value = None if self.values is None else self.values[row]
+        if not self.label_names or not isinstance(value, int):
+            return value
+        return self.label_names[value] if 0 <= value < len(self.label_names) else None
+
+    def encoded(self, row: int) -> bytes | Path:
+        """Give the bytes, or the file that the row names."""
+        try:
+            cell = self.table[row][self.column]
+        except Exception as error:  # whatever Arrow and the library raise on a damaged file
+            raise ImageFileError(f"{self.id(row)} cannot be read: {_reason(error)}") from error
+        if isinstance(cell, Mapping):
+            cell = cell.get("bytes") or Path(cell.get("path") or "")
+        if not cell or cell == Path():
+            raise ImageFileError(f"{self.id(row)} cannot be read: the row holds neither bytes nor a path")
+        return cell
+
+
+def open_hub(given: str, limit: int | None = None) -> HubRows:
+    """Load ``hf:...`` by `datasets.load_dataset`; only the first few rows are fetched where there is a limit.
+
+    Raises
+    ------
+    ImagesError
+        There is no such set, the hub cannot be reached, or the set holds no images.
+    QuestionError
+        It has several splits or configurations, and none is named.
+    MissingExtraError
+        `datasets` is not installed.
+    """
+    datasets = _datasets(given)
+    local = _local(given.removeprefix("hf:"))
+    if local is not None:
+        path, split, count = local
+        if is_saved(path / split):
+            return open_saved(path / split, given)
+        name, config, revision, online, streams = str(path), None, None, False, True
+    else:
+        found = NAMED.fullmatch(given.removeprefix("hf:"))
+        if not found:
+            raise QuestionError(f"{given} names no set of images.", hint=FORM)
+        name, config, revision, split, count = found.group("name", "config", "revision", "split", "count")
+        if "/" not in name and split and split.lower() not in SPLITS and not (config or revision):
+            name, split = f"{name}/{split}", None  # hf:org/name; hf:name/test is a split
+        online = streams = _reached(name, revision, given)
+    limit = min(number for number in (limit, int(count or 0)) if number) if limit or count else None
+    address = given.partition("[:")[0]
+    with _as_images_error(given), _offline(datasets, not online):
+        try:
+            splits = datasets.get_dataset_split_names(name, config, revision=revision)
+        except ConnectionError as error:
+            raise ImagesError(
+                f"{given}: the hub cannot be reached, and the set was not loaded on this machine before.",
+                hint="Check the connection; or load a folder of images, a .parquet file, or what save_to_disk wrote.",
+            ) from error
+        split = _chosen(split, splits, address)
+        origin = address if address.endswith(f"/{split}") else f"{address}/{split}"
+        if limit is not None and streams:
+            stream = datasets.load_dataset(name, config, split=split, revision=revision, streaming=True)
+            if stream.features:
+                return _prefix(stream, limit, f"{origin}[:{limit}]", split, root=name)
+        whole = datasets.load_dataset(name, config, split=split, revision=revision)
+        if limit is not None:
+            whole, origin = whole.select(range(min(limit, len(whole)))), f"{origin}[:{limit}]"
+        return open_hub_set(whole, origin, split=split, root=name)
+
+
+def is_saved(folder: Path) -> bool:
+    """Tell whether `save_to_disk` of `datasets` wrote the folder."""
+    return (folder / "dataset_dict.json").is_file() or (
+        (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    )
+
+
+def open_saved(folder: Path, origin: str = "") -> HubRows:
+    """Open what `save_to_disk` wrote. Raises `ImagesError`, and `QuestionError` where it holds several splits."""
+    origin = origin or str(folder)
+    datasets = _datasets(origin)
+    with _as_images_error(origin):
+        split = folder.name
+        if (folder / "dataset_dict.json").is_file():
+            splits = json.loads((folder / "dataset_dict.json").read_text("utf-8"))["splits"]
+            split = _chosen("", splits, origin.rstrip("/"))
+            folder = folder / split
+        return open_hub_set(datasets.load_from_disk(str(folder)), origin, split=split, root=str(folder))
+
+
+def is_hub_set(given: Any) -> bool:
+    """Tell whether it is an object of the library `datasets`, which is not imported for that."""
+    return type(given).__module__.partition(".")[0] == "datasets"
+
+
+def open_hub_set(given: Any, origin: str = "", *, split: str = "", root: str = "", limit: int | None = None) -> HubRows:
+    """Take a `datasets.Dataset`; of an `IterableDataset` the first few. Raises `ImagesError`."""
+    kind = type(given).__name__
+    if isinstance(given, Mapping):
+        raise QuestionError(
+            f"The {kind} holds the splits {', '.join(map(str, given))}: which one is meant?",
+            hint=f'Give one of them, as data["{next(iter(given), "train")}"].',
+        )
+    split = split or str(getattr(given, "split", None) or "row")
+    if not hasattr(given, "__getitem__") or "Iterable" in kind:
+        if limit is None:
+            raise ImagesError(f"The {kind} has no end that is known.", hint="Say how many images: limit=100.")
+        with _as_images_error(kind):
+            return _prefix(given, limit, origin or f"the first {limit} of a {kind}", split, root=root)
+    origin = origin or f"{kind} of {len(given)} rows"
+    with _as_images_error(origin):
+        given = given.with_format(None)
+        column, label, names = _columns(given.features, origin)
+        table = _undecoded(given.select_columns([column]), column)
+        if not len(table):
+            raise ImagesError(f"{origin} holds no rows.")
+        values = None if label is None else list(given.select_columns([label])[:][label])
+        return HubRows(origin, table, column, _names(table, column, root), split, values, names)
+
+
+def _datasets(given: str) -> Any:
+    try:
+        import datasets
+    except (ImportError, RuntimeError) as error:
+        raise MissingExtraError(
+            f"{given} is read by the package datasets, which is not installed.",
+            hint="pip install 'iconoscope[datasets]'",
+        ) from error
+    return datasets
+
+
+def _local(rest: str) -> tuple[Path, str, str | None] | None:
+    """Read a path, with the split and the count after it; None where it is a name of the hub."""
+    place, count = (found[1], found[2]) if (found := re.fullmatch(r"(.*)\[:(\d+)\]", rest)) else (rest, None)
+    path = Path(place).expanduser()
+    if place and path.is_dir():
+        return path, "", count
+    if place.startswith(("/", ".", "~")):
+        if path.parent.is_dir() and not path.exists() and re.fullmatch(r"[\w.-]+", path.name) and path.name != "..":
+            return path.parent, path.name, count
+        raise missing_path(path)
+    return (path.parent, path.name, count) if "/" in place and path.parent.is_dir() else None
+
+
+def _reached(name: str, revision: str | None, given: str) -> bool:
+    """Ask the hub once, with little patience, whether there is such a set. Raises `ImagesError` where there is none."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        HfApi().dataset_info(name, revision=revision, timeout=PATIENCE)
+    except GatedRepoError as error:
+        raise ImagesError(
+            f"{given}: the set is open only to those whom its owners let in.",
+            hint=f"Ask for access at huggingface.co/datasets/{name}, then: hf auth login",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ImagesError(f"{given}: the set has no revision {revision}.", hint=FORM) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ImagesError(
+            f"{given}: the hub has no such set of images, or it is private.",
+            hint=f"{FORM} For a private set: hf auth login",
+        ) from error
+    except Exception:  # noqa: BLE001 -- no connection: each of its HTTP libraries has errors of its own; the cache is asked
+        return False
+    return True
+
+
+@contextmanager
+def _offline(datasets: Any, offline: bool) -> Iterator[None]:
+    """Let the library ask its cache alone: without the hub it would retry for half a minute, and then do so too."""
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = before or offline
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def _as_images_error(origin: str) -> Iterator[None]:
+    try:
+        yield
+    except IconoscopeError:
+        raise
+    # The library answers with errors of its own, of its builders, of Arrow and of the connection.
+    except Exception as error:
+        hint = FORM if origin.startswith("hf:") else ""
+        raise ImagesError(f"{origin} cannot be loaded: {_reason(error)}", hint=hint) from error
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0] if len(lines[0]) <= 200 else f"{lines[0][:197]}..."
+
+
+def _chosen(split: str | None, splits: Sequence[str], address: str) -> str:
+    if split and split not in splits:
+        raise QuestionError(f"{address}: there is no split {split}.", hint=nearest(split, splits))
+    if not split and len(splits) > 1:
+        raise QuestionError(
+            f"{address} holds the splits {', '.join(splits)}: which one is meant?",
+            hint=f"Give one of them: {', '.join(f'{address}/{name}' for name in splits)}.",
+        )
+    return split or splits[0]
+
+
+def _columns(features: Mapping[str, Any], origin: str) -> tuple[str, str | None, tuple[str, ...]]:
+    """Find the column of images, that of labels, and the names of the classes."""
+    fitting = [name for name, feature in features.items() if _holds_images(feature)]
+    column = next((name for name in IMAGE_COLUMNS if name in fitting), fitting[0] if len(fitting) == 1 else None)
+    if column is None:
+        raise ImagesError(
+            f"{origin} has no column of images; its columns are "
+            f"{shortened((f'{name} ({type(feature).__name__})' for name, feature in features.items()), most=8)}.",
+            hint="Wanted is a column image or img of the type Image, or any one column of that type.",
+        )
+    classes = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
+    plain = [name for name in LABEL_COLUMNS if name in features and _holds_labels(features[name])]
+    label = next(iter(plain), classes[0] if len(classes) == 1 else None)
+    names = getattr(features[label], "names", None) if label else None
+    return column, label, tuple(map(str, names or ()))
+
+
+def _holds_images(feature: Any) -> bool:
+    if isinstance(feature, Mapping):
+        return "bytes" in feature
+    return type(feature).__name__ == "Image" or getattr(feature, "dtype", "") in ("binary", "large_binary")
+
+
+def _holds_labels(feature: Any) -> bool:
+    return type(feature).__name__ == "ClassLabel" or (
+        type(feature).__name__ == "Value" and re.match("u?int|string|large_string", feature.dtype) is not None
+    )
+
+
+def _undecoded(table: Any, column: str) -> Any:
+    if type(table.features[column]).__name__ != "Image":
+        return table
+    import datasets
+
+    return table.cast_column(column, datasets.Image(decode=False))
+
+
+def _names(table: Any, column: str, root: str) -> list[str | None] | None:
+    import pyarrow
+
+    rows, names = table.with_format("arrow"), []
+    for start in range(0, len(table), PIECE):
+        cells = rows[start : start + PIECE].column(column)
+        place = cells.type.get_field_index("path") if pyarrow.types.is_struct(cells.type) else -1
+        if place < 0:
+            return None
+        names += cells.flatten()[place].to_pylist()
+    return unique_names([_path(name, root) for name in names])
+
+
+def _path(name: str | None, root: str) -> str | None:
+    """Give the path within the set, whether it lies at the hub, in the cache, in an archive or in a folder."""
+    if not name:
+        return None
+    name = PLACES.sub("", re.sub(r"^\w+://", "", name.partition("::")[0]))
+    if root and Path(name).is_absolute() and Path(name).is_relative_to(Path(root).absolute()):
+        return Path(name).relative_to(Path(root).absolute()).as_posix()
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def _prefix(stream: Any, limit: int, origin: str, split: str, *, root: str) -> HubRows:
+    """Fetch the first rows of a stream, and keep their bytes as they are."""
+    column, label, names = _columns(stream.features or {}, origin)
+    wanted = [column] if label is None else [column, label]
+    rows = list(islice(_undecoded(stream.select_columns(wanted), column), limit))
+    if not rows:
+        raise ImagesError(f"{origin} holds no rows.")
+    cells = [row[column] for row in rows]
+    paths = [_path(cell.get("path"), root) if isinstance(cell, Mapping) else None for cell in cells]
+    values = None if label is None else [row[label] for row in rows]
+    table = [{column: _fetched(cell)} for cell in cells]
+    return HubRows(origin, table, column, unique_names(paths), split, values, names)
+
+
+def _fetched(cell: Any) -> Any:
+    """Give the bytes of a cell that names a file elsewhere."""
+    if not isinstance(cell, Mapping) or cell.get("bytes") or not cell.get("path") or Path(cell["path"]).is_file():
+        return cell
+    import fsspec
+
+    with fsspec.open(cell["path"], "rb") as file:
+        return {"bytes": file.read(), "path": cell["path"]}  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,49 @@
+"""Which of the objects in an image is the object, and which label objects make."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import IconoscopeWarning
+from iconoscope.subject.images.source import Label
+
+__all__ = ["MaskReader", "labels_of", "own_objects"]
+
+# For every image that has a mask: how to read it.
+MaskReader = Callable[[], NDArray[np.bool_]]
+
+
+def own_objects(names: Sequence[str], label: Label, categories: Sequence[str]) -> list[int]:
+    """Give the objects that are meant: those of the image's own label if that is a category, else all.
+
+    >>> own_objects(["dog", "person", "dog"], "Dog", ["dog", "person"])
+    [0, 2]
+    >>> own_objects(["dog", "person", "dog"], "n02099601", ["dog", "person"])
+    [0, 1, 2]
+    """
+    own = None if not isinstance(label, str) else _plain(label)
+    if own is None or own not in {_plain(name) for name in categories}:
+        return list(range(len(names)))
+    return [row for row, name in enumerate(names) if _plain(name) == own]
+
+
+def labels_of(ids: Sequence[str], names: Mapping[str, Sequence[str]], origin: str) -> list[Label]:
+    """Give the category of the images whose objects are all of one; the others have no label, which is said."""
+    kinds = [set(names.get(id, ())) for id in ids]
+    several, none = sum(len(kind) > 1 for kind in kinds), sum(not kind for kind in kinds)
+    if several or none:
+        warnings.warn(
+            f"{several + none} of {len(ids)} images have no label from {origin}: {several} hold objects of several "
+            f"categories, {none} hold none.",
+            IconoscopeWarning,
+            stacklevel=2,
+        )
+    return [kind.pop() if len(kind) == 1 else None for kind in kinds]
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").split())

@@ -1,0 +1,187 @@
+"""Images that lie elsewhere: s3, gs, https and whatever else `fsspec` opens. They are listed once, and read when asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError
+from iconoscope.subject.images.decoding import SUFFIXES
+from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.folder import DEBRIS, class_folders
+from iconoscope.subject.images.source import Label
+
+__all__ = ["RemoteFiles", "open_remote"]
+
+# Filesystems that cannot be listed: there, an address is one image.
+WEB = ("http", "https")
+
+
+class FileSystem:
+    """A filesystem of `fsspec`, made anew in every process: connections do not outlive a fork."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._made: tuple[int, Any] = (0, None)
+
+    def __getstate__(self) -> str:
+        return self.address
+
+    def __setstate__(self, address: str) -> None:
+        self.__init__(address)
+
+    @property
+    def here(self) -> Any:
+        """The filesystem of this process."""
+        if self._made[0] != os.getpid():
+            from fsspec.core import url_to_fs
+
+            self._made = (os.getpid(), url_to_fs(self.address)[0])
+        return self._made[1]
+
+
+@dataclass(frozen=True, eq=False)
+class RemoteFiles(Encoded):
+    """Image files below an address.
+
+    Attributes
+    ----------
+    origin : str
+        The address.
+    files : FileSystem
+        What reads them.
+    root : str
+        What the paths are relative to, as the filesystem writes it.
+    paths : sequence of str
+        The files; they are the ids.
+    classes : ndarray
+        (n,) int32: the index in ``label_names``, -1 for no label.
+    """
+
+    origin: str
+    files: FileSystem = field(repr=False)
+    root: str = field(repr=False)
+    paths: Sequence[str] = field(repr=False)
+    classes: NDArray[np.int32] = field(repr=False)
+    label_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def id(self, row: int) -> str:
+        """Give the path relative to the address."""
+        return self.paths[row]
+
+    def label(self, row: int) -> Label:
+        """Give the name of the class folder."""
+        index = self.classes[row]
+        return None if index < 0 else self.label_names[index]
+
+    def encoded(self, row: int) -> bytes:
+        """Fetch the file."""
+        try:
+            return self.files.here.cat_file(self.root + self.paths[row])
+        except Exception as error:  # every filesystem has errors of its own
+            raise ImageFileError(f"{self.paths[row]} cannot be read: {_reason(error)}") from error
+
+
+def open_remote(address: str) -> RemoteFiles:
+    """List the images below an address, as those below a folder are listed.
+
+    Raises
+    ------
+    ImagesError
+        There are none, or the address cannot be read.
+    QuestionError
+        It holds several splits.
+    MissingExtraError
+        `fsspec`, or the package for this kind of address, is not installed.
+    """
+    try:
+        from fsspec.core import url_to_fs
+        from fsspec.registry import known_implementations
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{address} is read by the package fsspec, which is not installed.", hint="pip install 'iconoscope[remote]'"
+        ) from error
+    scheme = address.partition("://")[0]
+    try:
+        system, path = url_to_fs(address)
+    except ImportError as error:
+        said = str(error).partition("\n")[0].rstrip(".")
+        package = PACKAGES.get(scheme, f"'fsspec[{scheme}]'")
+        raise MissingExtraError(f"{address}: {said}.", hint=f"pip install {package}") from error
+    except ValueError as error:
+        raise ImagesError(
+            f"{address}: there is no source of images {scheme}://.",
+            hint=f"fsspec knows {', '.join(sorted(set(known_implementations) & set(USUAL)))} and more.",
+        ) from error
+    try:
+        if scheme in WEB or system.isfile(path):
+            return _one(address, system, path)
+        found = system.find(path)
+    except IconoscopeError:
+        raise
+    except Exception as error:  # every filesystem has errors of its own: credentials, connections, buckets
+        raise ImagesError(f"{address} cannot be listed: {_reason(error)}", hint=CREDENTIALS.get(scheme, "")) from error
+    root = path.rstrip("/") + "/"
+    paths = sorted(name for file in found if _is_image(name := file.removeprefix(root)))
+    if not paths:
+        where = f"{len(found)} files, none of them with the suffix of an image" if found else "nothing"
+        raise ImagesError(
+            f"There are no images in {address}: {where}.",
+            hint="Parquet, tar and arrays are read from this machine: copy them here." if found else "",
+        )
+    classes, names = class_folders(paths, address)
+    return RemoteFiles(address, FileSystem(address), root, paths, classes, names)
+
+
+USUAL = ("s3", "gs", "az", "abfs", "http", "https", "ftp", "sftp", "hdfs", "file", "memory", "zip")
+# What opens each kind of address beside fsspec itself.
+PACKAGES = {
+    "s3": "s3fs",
+    "gs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "http": "aiohttp requests",
+    "https": "aiohttp requests",
+    "sftp": "paramiko",
+    "hdfs": "pyarrow",
+}
+CREDENTIALS = {
+    "s3": "Credentials are those of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws; "
+    "FSSPEC_S3_ENDPOINT_URL names another server, FSSPEC_S3_ANON=true goes without.",
+    "gs": "Credentials are those of Google: gcloud auth application-default login.",
+}
+
+
+def _one(address: str, system: Any, path: str) -> RemoteFiles:
+    root, _, name = path.rpartition("/")
+    if PurePosixPath(name.partition("?")[0]).suffix.lower() not in SUFFIXES:
+        raise ImagesError(
+            f"{address} is not a source of images: its name ends in no suffix of an image.",
+            hint="From the web, one image at a time; parquet, tar and arrays are read from this machine: copy them here.",
+        )
+    if not system.exists(path):
+        raise ImagesError(f"{address}: there is no such file, or no way to it.")
+    return RemoteFiles(address, FileSystem(address), f"{root}/", [name], np.full(1, -1, np.int32))
+
+
+def _is_image(path: str) -> bool:
+    parts = path.split("/")
+    return PurePosixPath(path).suffix.lower() in SUFFIXES and not any(
+        part.startswith(".") or part in DEBRIS for part in parts
+    )
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

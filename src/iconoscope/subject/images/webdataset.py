@@ -1,0 +1,191 @@
+"""WebDataset: shards of tar files, in which the files of one sample follow each other under one key.
+
+The headers of the members are read once; an image is then read from its place in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import ImageFileError, ImagesError, shortened
+from iconoscope.subject.images.decoding import SUFFIXES
+from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.folder import missing_path
+from iconoscope.subject.images.source import Label
+
+__all__ = ["Members", "expand_shards", "open_webdataset"]
+
+# The name of a member: its key ends at the first dot after the last slash, and the rest says what it is.
+MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?P<kind>[^/]+)")
+LABEL_FIELDS = ("label", "cls", "class", "target")
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
+
+
+@dataclass(frozen=True, eq=False)
+class Members(Encoded):
+    """The images in some shards.
+
+    Attributes
+    ----------
+    origin : str
+        What was given.
+    shards : sequence of Path
+        The tar files.
+    places : ndarray
+        (n, 3) int64: the shard, the first byte, and how many bytes.
+    ids : sequence of str
+        The keys.
+    labels : sequence
+        From ``.cls`` or ``.json``, or None.
+    """
+
+    origin: str
+    shards: Sequence[Path] = field(repr=False)
+    places: NDArray[np.int64] = field(repr=False)
+    ids: Sequence[str] = field(repr=False)
+    labels: Sequence[Label] = field(repr=False)
+    label_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def id(self, row: int) -> str:
+        """Give the key; ``shard#key`` where several shards have the same."""
+        return self.ids[row]
+
+    def label(self, row: int) -> Label:
+        """Give what ``.cls`` or the label in ``.json`` says."""
+        return self.labels[row]
+
+    def encoded(self, row: int) -> bytes:
+        """Read the member from its place."""
+        shard, start, size = self.places[row].tolist()
+        try:
+            with self.shards[shard].open("rb") as file:
+                file.seek(start)
+                data = file.read(size)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ImageFileError(f"{self.ids[row]} cannot be read: {self.shards[shard]}: {reason}") from error
+        if len(data) < size:
+            raise ImageFileError(f"{self.ids[row]} cannot be read: {self.shards[shard]} ends before it does")
+        return data
+
+
+def expand_shards(pattern: str) -> list[Path]:
+    """List the files of ``shard-{000000..000012}.tar`` or ``*.tar``. Raises `ImagesError` where one is missing."""
+    path = Path(pattern).expanduser()
+    if found := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
+        first, last = found[1], found[2]
+        paths = [
+            Path(f"{pattern[: found.start()]}{number:0{len(first)}d}{pattern[found.end() :]}").expanduser()
+            for number in range(int(first), int(last) + 1)
+        ]
+        if missing := [path.name for path in paths if not path.is_file()]:
+            raise ImagesError(
+                f"{pattern}: {len(missing)} of {len(paths)} shards are not there: {shortened(missing)}.",
+                hint="Give the range that is there, as {000..012}, or * for all there are.",
+            )
+        return paths
+    if "*" in path.name:
+        if not (paths := sorted(path.parent.glob(path.name))):
+            raise ImagesError(f"No file is named {pattern}.")
+        return paths
+    if not path.is_file():
+        raise missing_path(path)
+    return [path]
+
+
+def open_webdataset(shards: Sequence[Path], origin: str) -> Members:
+    """Read where the members of the shards lie, and their labels. Raises `ImagesError` for what is no whole tar."""
+    places: list[tuple[int, int, int]] = []
+    keys: list[tuple[str, str]] = []
+    labels: list[Label] = []
+    kinds: Counter[str] = Counter()
+    for number, path in enumerate(shards):
+        for key, files in _samples(path):
+            kinds.update(files)
+            if (kind := _image_kind(files)) is None:
+                continue
+            places.append((number, *files[kind]))
+            keys.append((path.stem, key))
+            labels.append(_label(path, key, files))
+    if not places:
+        found = f"the members end in {shortened(f'.{kind}' for kind in kinds)}" if kinds else "there are no members"
+        raise ImagesError(
+            f"{origin} holds no images: {found}.", hint="A sample is key.jpg (png, webp ...) and key.cls or key.json."
+        )
+    counts = Counter(key for _, key in keys)
+    ids = [key if counts[key] == 1 else f"{shard}#{key}" for shard, key in keys]
+    if twice := [id for id, count in Counter(ids).items() if count > 1]:
+        raise ImagesError(
+            f"{origin} holds samples of the same key: {shortened(twice)}.", hint="A key is there once in a shard."
+        )
+    return Members(origin, list(shards), np.array(places, np.int64), ids, labels)
+
+
+def _samples(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
+    """Group the members of one shard: for every sample its key, and where its files lie, by what they are."""
+    samples: list[tuple[str, dict[str, tuple[int, int]]]] = []
+    try:
+        with path.open("rb") as file:
+            magic = file.read(2)
+        if magic in COMPRESSED:
+            raise ImagesError(
+                f"{path} is compressed ({COMPRESSED[magic]}), and its members cannot be read one by one.",
+                hint="Unpack it once to a plain .tar: images in it are compressed already.",
+            )
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                found = MEMBER.fullmatch(member.name.removeprefix("./"))
+                if not member.isreg() or not found or found["key"].rpartition("/")[2].startswith("."):
+                    continue
+                key, kind = found["key"], found["kind"].lower()
+                if not samples or samples[-1][0] != key or kind in samples[-1][1]:
+                    samples.append((key, {}))
+                samples[-1][1][kind] = (member.offset_data, member.size)
+                archive.members = []  # type: ignore[assignment] -- tarfile keeps them all
+    except (tarfile.TarError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImagesError(
+            f"{path} cannot be read as a tar file: {reason}.",
+            hint="It may be empty, cut off, or something else; fetch it again.",
+        ) from error
+    return samples
+
+
+def _image_kind(files: dict[str, Any]) -> str | None:
+    known = [kind for kind in files if f".{kind}" in SUFFIXES]
+    known = known or [kind for kind in files if f".{kind.rpartition('.')[2]}" in SUFFIXES]
+    return known[0] if known else None
+
+
+def _label(path: Path, key: str, files: dict[str, tuple[int, int]]) -> Label:
+    kind = next((kind for kind in ("cls", "json") if kind in files), None)
+    if kind is None:
+        return None
+    start, size = files[kind]
+    with path.open("rb") as file:
+        file.seek(start)
+        text = file.read(size)
+    try:
+        if kind == "cls":
+            label = text.decode().strip()
+            return int(label) if re.fullmatch(r"-?\d+", label) else label or None
+        fields = json.loads(text)
+    except ValueError as error:
+        raise ImagesError(
+            f"{path}: {key}.{kind} cannot be read: {error}.", hint="A .cls is a number or a name."
+        ) from error
+    value = next((fields[name] for name in LABEL_FIELDS if name in fields), None) if isinstance(fields, dict) else None
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
