@@ -1,4 +1,4 @@
-"""Sets of the library `datasets`, written by the library itself. The hub is not asked: what it would answer is put in its place."""
+"""Sets of the library `datasets`, written by the library itself; what the hub would answer is put in its place."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def test_names_that_are_none(given: str) -> None:
 
 
 def test_a_missing_folder() -> None:
-    with pytest.raises(ImagesError, match="There is no nowhere|There is no ./nowhere|nowhere"):
+    with pytest.raises(ImagesError, match="There is no nowhere"):
         load_images("hf:./nowhere/at/all")
 
 

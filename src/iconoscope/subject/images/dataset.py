@@ -30,7 +30,7 @@ from iconoscope.subject.images.decoding import decode_bands, decode_image
 from iconoscope.subject.images.folder import SPLITS, missing_path
 from iconoscope.subject.images.source import Label, Pixels, Plain
 
-__all__ = ["ROOT", "Items", "is_dataset", "open_dataset", "open_torchvision"]
+__all__ = ["ROOT", "Items", "is_dataset", "is_loader", "open_dataset", "open_torchvision"]
 
 # Where torchvision's sets lie, if the name does not say.
 ROOT = "ICONOSCOPE_TV_ROOT"
@@ -155,10 +155,10 @@ class _Named:
 
 
 def is_dataset(given: Any) -> bool:
-    """Tell whether it is a data set of some kind, or a loader of one."""
+    """Tell whether it is a data set of some kind."""
     if isinstance(given, Mapping | str | bytes | set | frozenset):
         return False
-    return hasattr(given, "__getitem__") or _is_stream(given) or _is_loader(given)
+    return hasattr(given, "__getitem__") or _is_stream(given)
 
 
 def open_dataset(given: Any, origin: str = "") -> Items:
@@ -170,9 +170,6 @@ def open_dataset(given: Any, origin: str = "") -> Items:
         It has no length, is empty, or its first item is no image, or a normalised one.
     """
     kind = type(given).__name__
-    if _is_loader(given):
-        given = given.dataset
-        kind = type(given).__name__
     if _is_stream(given) or not hasattr(given, "__len__"):
         raise ImagesError(
             f"The {kind} has no numbered items, and every image needs a place of its own.",
@@ -279,7 +276,8 @@ def _split_settings(given: str, split: str, parameters: Mapping[str, Any]) -> di
     return {}
 
 
-def _is_loader(given: Any) -> bool:
+def is_loader(given: Any) -> bool:
+    """Tell whether it is a loader, whose ``dataset`` is what it loads, in an order of its own."""
     return hasattr(given, "dataset") and hasattr(given, "batch_size")
 
 

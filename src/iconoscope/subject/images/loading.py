@@ -16,7 +16,7 @@ from iconoscope.errors import ImagesError, QuestionError, shortened
 from iconoscope.subject.images.annotated import Gathered
 from iconoscope.subject.images.arrays import as_array, open_array, open_arrays, open_npy, open_npz, open_pictures
 from iconoscope.subject.images.beside import lay_over
-from iconoscope.subject.images.dataset import is_dataset, open_dataset, open_torchvision
+from iconoscope.subject.images.dataset import is_dataset, is_loader, open_dataset, open_torchvision
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.folder import list_files, missing_path, open_files, open_folder
 from iconoscope.subject.images.hub import is_hub_set, is_saved, open_hub, open_hub_set, open_saved
@@ -56,7 +56,7 @@ FILES: dict[str, Callable[[Path], Source]] = {
     ".parquet": lambda path: open_parquet([path], str(path)),
     ".npz": open_npz,
     ".npy": open_npy,
-    ".tar": lambda path: open_webdataset([path], str(path)),
+    **dict.fromkeys((".tar", ".tgz", ".gz", ".bz2", ".xz"), lambda path: open_webdataset([path], str(path))),
     ".csv": open_list,
     ".tsv": open_list,
     ".jsonl": open_list,
@@ -145,6 +145,8 @@ def _open(source: Any, limit: int | None) -> Source:
         return open_hub_set(source, limit=limit)
     if (array := as_array(source)) is not None:
         return open_array(array)
+    if is_loader(source):
+        return _open(source.dataset, limit)
     if is_dataset(source):
         return open_dataset(source)
     raise ImagesError(f"{type(source).__name__} is not a source of images.", hint=KINDS)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,13 +113,15 @@ def open_webdataset(shards: Sequence[Path], origin: str) -> Members:
     labels: list[Label] = []
     kinds: Counter[str] = Counter()
     for number, path in enumerate(shards):
-        for key, files in _samples(path):
-            kinds.update(files)
-            if (kind := _image_kind(files)) is None:
-                continue
-            places.append((number, *files[kind]))
-            keys.append((path.stem, key))
-            labels.append(_label(path, key, files))
+        samples = _samples(path)
+        with path.open("rb") as shard:
+            for key, files in samples:
+                kinds.update(files.keys())
+                if (kind := _image_kind(files)) is None:
+                    continue
+                places.append((number, *files[kind]))
+                keys.append((path.stem, key))
+                labels.append(_label(shard, f"{path}: {key}", files))
     if not places:
         found = f"the members end in {shortened(f'.{kind}' for kind in kinds)}" if kinds else "there are no members"
         raise ImagesError(
@@ -170,22 +172,19 @@ def _image_kind(files: dict[str, Any]) -> str | None:
     return known[0] if known else None
 
 
-def _label(path: Path, key: str, files: dict[str, tuple[int, int]]) -> Label:
+def _label(shard: BinaryIO, name: str, files: dict[str, tuple[int, int]]) -> Label:
     kind = next((kind for kind in ("cls", "json") if kind in files), None)
     if kind is None:
         return None
     start, size = files[kind]
-    with path.open("rb") as file:
-        file.seek(start)
-        text = file.read(size)
+    shard.seek(start)
+    text = shard.read(size)
     try:
         if kind == "cls":
             label = text.decode().strip()
             return int(label) if re.fullmatch(r"-?\d+", label) else label or None
         fields = json.loads(text)
     except ValueError as error:
-        raise ImagesError(
-            f"{path}: {key}.{kind} cannot be read: {error}.", hint="A .cls is a number or a name."
-        ) from error
+        raise ImagesError(f"{name}.{kind} cannot be read: {error}.", hint="A .cls is a number or a name.") from error
     value = next((fields[name] for name in LABEL_FIELDS if name in fields), None) if isinstance(fields, dict) else None
     return value if isinstance(value, str | int) and not isinstance(value, bool) else None
