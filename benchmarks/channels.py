@@ -76,7 +76,7 @@ def every_channel(network: Network, peer: nn.Module, lucent: Lucent, photographs
 def _answer(network: Network, unit: str, pictures: np.ndarray) -> float:
     shown = torch.from_numpy(pictures.astype(np.float32)).movedim(-1, 1).contiguous()
     with network.questioned():
-        return float(score(network, Scores(objectives(network, unit), network.device), shown)[0])
+        return float(score(network, Scores(objectives(network, unit), network), shown)[0])
 
 
 def _over(answers: np.ndarray, natural: np.ndarray) -> list[float]:

@@ -147,7 +147,7 @@ def measure(case: Case, name: str, network: Network, lucent: Lucent, repeats: in
 def least(network: Network, case: Case) -> float:
     """Give the milliseconds that a picture's step takes at least: its multiplications at the rate of a large convolution."""
     (objective,) = objectives(network, case.unit)
-    scores = Scores([objective], network.device)
+    scores = Scores([objective], network)
     x = torch.rand(1, 3, case.size, case.size, requires_grad=True)
     counter = FlopCounterMode(display=False)
     with (

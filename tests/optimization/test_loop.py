@@ -53,7 +53,7 @@ def climb(network, texts, steps, stepper, **settings):
     common = {"transforms": None, "numbers": None, "regularizers": (), "frames": 3}
     with network.questioned():
         return ascend(
-            network, Scores(asked, network.device), canvas, stepper=stepper, steps=steps, **{**common, **settings}
+            network, Scores(asked, network), canvas, stepper=stepper, steps=steps, **{**common, **settings}
         )
 
 

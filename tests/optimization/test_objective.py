@@ -79,7 +79,7 @@ def test_every_picture_of_a_batch_answers_its_own_objective(network):
         ico.direction("conv", vector, cosine=2),
         "2*conv:3 - 0.5*logit:great tit",
     ]
-    scores = Scores([each for one in asked for each in objectives(network, one)], torch.device("cpu"))
+    scores = Scores([each for one in asked for each in objectives(network, one)], network)
     with torch.no_grad(), reading(network, scores.layers) as read:
         found = scores(read(batch))
         maps = network.module.conv(batch)

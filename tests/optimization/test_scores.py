@@ -43,15 +43,15 @@ def test_an_answer_that_is_none_of_classes_is_said(kind):
 
 
 def test_what_is_neither_map_nor_vector_is_said():
-    with pytest.raises(ico.errors.UnitError, match=r"head answers \(1, 3, 36\); units are read from maps"):
-        ico.optimize(network_of(nn.Flatten(2)), "head:0", steps=1)
+    with pytest.raises(ico.errors.UnitError, match=r"head answers \(1, 3, 2, 3, 6\); units are read from maps"):
+        ico.optimize(network_of(nn.Unflatten(2, (2, 3))), "head:0", steps=1)
 
 
 def test_a_direction_along_one_channel_is_the_plain_mean_of_it():
     network = network_of(Pool())
     batch = torch.randn(2, 3, 6, 6)
     along = ico.direction("conv", [0.0, 1.0, 0.0]).resolved(network)
-    scores = Scores([along, 3 * along - along], torch.device("cpu"))
+    scores = Scores([along, 3 * along - along], network)
     with torch.no_grad(), reading(network, scores.layers) as read:
         found = scores(read(batch))
         mean = network.module.conv(batch)[:, 1].mean((1, 2))
@@ -62,7 +62,7 @@ def test_a_gradient_goes_to_a_pictures_own_pixels_alone():
     network = network_of(Pool())
     batch = torch.randn(3, 3, 6, 6, requires_grad=True)
     asked = [objectives(network, text)[0] for text in ("conv:0", "logit:b", "prob:c")]
-    scores = Scores(asked, torch.device("cpu"))
+    scores = Scores(asked, network)
     with reading(network, scores.layers) as read:
         scores(read(batch))[1].backward()
     assert batch.grad is not None
@@ -75,11 +75,11 @@ def test_pictures_are_alike_by_what_is_there_not_by_where():
     moved, other = one.roll((2, 3), (1, 2)), torch.randn(3, 6, 6)
     same = objectives(network, "conv:0") * 2
     for pair, alike in (((one, moved), True), ((one, other), False)):
-        scores = Scores(same, torch.device("cpu"))
+        scores = Scores(same, network)
         with torch.no_grad(), reading(network, scores.layers) as read:
             found = scores.likeness(read(torch.stack(pair)))
         assert bool((found > 1 - 1e-5).all()) is alike
-    strangers = Scores(objectives(network, ["conv:0", "conv:1"]), torch.device("cpu"))
+    strangers = Scores(objectives(network, ["conv:0", "conv:1"]), network)
     with torch.no_grad(), reading(network, strangers.layers) as read:
         assert not strangers.likeness(read(torch.stack([one, moved]))).any()
 

@@ -153,12 +153,12 @@ def test_a_layer_that_is_used_twice_is_read_the_first_time():
 
 
 def test_what_cannot_be_read_is_said():
-    network = around(lambda x: (x, x))
+    network = around(lambda x: {"a": x, "b": x})
     with reading(network, ["unused"]) as read, pytest.raises(NetworkError, match="unused was not reached"):
         read(torch.zeros(1, 3, 8, 8))
-    with reading(network, ["part"]) as read, pytest.raises(UnitError, match="part answers a tuple"):
+    with reading(network, ["part"]) as read, pytest.raises(UnitError, match="part answers a dict"):
         read(torch.zeros(1, 3, 8, 8))
-    with reading(network, [LOGITS]) as read, pytest.raises(UnitError, match="Around answers a tuple"):
+    with reading(network, [LOGITS]) as read, pytest.raises(NetworkError, match="Around answers a dict of a:"):
         read(torch.zeros(1, 3, 8, 8))
 
 

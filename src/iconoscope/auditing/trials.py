@@ -255,4 +255,4 @@ def ask(network: Network, edited: Floats) -> Floats:
 
     with torch.inference_mode():
         batch = network.preprocessing.normalise((edited * 255).round().clip(0, 255).astype(np.uint8))
-        return network.logits(batch.to(network.device)).float().softmax(1).cpu().numpy()
+        return network.probabilities(network.logits(batch.to(network.device)).float()).cpu().numpy()

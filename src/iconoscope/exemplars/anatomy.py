@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import nan, prod
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 from iconoscope.errors import QuestionError, UnitError
 from iconoscope.exemplars.listening import Penultimate
 from iconoscope.results.recording import Field, RecordedLayer
+from iconoscope.subject.maps import read_maps, tensor_of, token_grid
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import LayerUnit
 
@@ -31,6 +33,10 @@ _NO_NEWS = (
     nn.Identity,
 )
 """What says nothing that the layer before it did not say."""
+_GATES = (nn.Sigmoid, nn.Hardsigmoid, nn.Softmax)
+"""What is never below zero because it weighs others."""
+_SMOOTH = r"(Quick)?(SiLU|Swish|GELU|Mish|ELU|Hardswish|HardSwish|LeakyReLU|PReLU|StarReLU)(Tanh|Activation)?"
+"""What stands for ReLUs where there are none, by name, since libraries have classes of their own."""
 
 
 def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[RecordedLayer, ...], Penultimate]:
@@ -42,12 +48,13 @@ def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[Recor
         In evaluation mode.
     layers
         Names or unique endings; ``logits`` are recorded anyway and may be among them. None: the layers that never answer less
-        than zero (what comes out of ReLUs) and are not inside another such; where there are none, all convolutions.
+        than zero (what comes out of ReLUs) and are not inside another such; where there are none, the widening layers of
+        multilayer perceptrons, as in transformers and ConvNeXt; else activations of other kinds, else all convolutions.
 
     Raises
     ------
     UnitError
-        If the network has no such layer, or it answers neither maps nor vectors.
+        If the network has no such layer, or it answers no maps, tokens or vectors.
     """
     height, width = network.preprocessing.size
     noise = torch.randn(2, len(network.preprocessing.mean), height, width, generator=torch.Generator().manual_seed(0))
@@ -55,17 +62,29 @@ def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[Recor
     names = _usual(network, seen) if layers is None else [_named(network, name) for name in layers if name != "logits"]
     found: list[RecordedLayer] = []
     for name in dict.fromkeys(names):
-        shape = seen[name][1] if name in seen else None
-        if shape is None or len(shape) not in (2, 4):
-            what = "was not reached when the network ran" if name not in seen else f"answers {shape or 'no tensor'}"
+        if name not in seen:
             raise UnitError(
-                f"{name} of {network.name} {what}; units are read from maps (images, channels, rows, columns) and vectors.",
-                hint="Ask another layer; iconoscope layers lists what each of them answers.",
+                f"{name} of {network.name} was not reached when the network ran.",
+                hint="Ask another layer; iconoscope layers lists those that answer.",
             )
-        rows, columns = (int(side) for side in shape[2:]) if len(shape) == 4 else (1, 1)
-        found.append(RecordedLayer(name, int(shape[1]), rows, columns))
+        if seen[name].refusal:
+            raise UnitError(
+                seen[name].refusal, hint="Ask another layer; iconoscope layers lists what each of them answers."
+            )
+        found.append(_recorded(name, seen[name].shape, network))
     fields = _fields(network, found)
     return tuple(replace(layer, field=fields.get(layer.name)) for layer in found), _penultimate(network, seen, logits)
+
+
+def _recorded(name: str, shape: tuple[int, ...], network: Network) -> RecordedLayer:
+    channels, *places = shape
+    if len(places) == 2:
+        return RecordedLayer(name, channels, places[0], places[1])
+    if not places:
+        return RecordedLayer(name, channels, 1, 1)
+    grid = token_grid(places[0], network.preprocessing.size)
+    rows, columns = (grid.rows, grid.columns) if grid else (1, 1)
+    return RecordedLayer(name, channels, rows, columns, tokens=places[0])
 
 
 def _named(network: Network, name: str) -> str:
@@ -75,20 +94,48 @@ def _named(network: Network, name: str) -> str:
     return str(unit)
 
 
-def _seen(network: Network, batch: torch.Tensor) -> tuple[dict[str, tuple[Any, ...]], torch.Tensor]:
-    """Run once; say of every layer whether it is never below zero, its shape and whose answer it hands on."""
-    found: dict[str, tuple[Any, ...]] = {}
+@dataclass(frozen=True)
+class _Seen:
+    """A layer as it answered.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of its answer to one image, the channels first.
+    positive : bool
+        Whether it was never below zero.
+    handed_on : str
+        Whose answer it hands on as it is.
+    refusal : str
+        Why no unit of it can be asked, if so.
+    """
+
+    shape: tuple[int, ...]
+    positive: bool = False
+    handed_on: str = ""
+    refusal: str = ""
+
+
+def _seen(network: Network, batch: torch.Tensor) -> tuple[dict[str, _Seen], torch.Tensor]:
+    """Run once, and look at every layer."""
+    found: dict[str, _Seen] = {}
     answers: dict[int, str] = {}
     alive: list[torch.Tensor] = []  # so that no two have the same id
 
     def listen(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if not isinstance(output, torch.Tensor) or name in found:
-                found.setdefault(name, (False, None, ""))
+            if name in found:
                 return
+            try:
+                maps = read_maps(output, module, batch, name)
+            except UnitError as error:
+                found[name] = _Seen((), refusal=error.message)
+                return
+            output = tensor_of(output)
             alive.append(output)
             handed_on = answers.setdefault(id(output), name)
-            found[name] = (bool((output >= 0).all()), tuple(output.shape), handed_on if handed_on != name else "")
+            shape = tuple(int(side) for side in maps.shape[1:])
+            found[name] = _Seen(shape, bool((output >= 0).all()), handed_on if handed_on != name else "")
 
         return hook
 
@@ -102,48 +149,55 @@ def _seen(network: Network, batch: torch.Tensor) -> tuple[dict[str, tuple[Any, .
     return found, logits
 
 
-def _usual(network: Network, seen: dict[str, tuple[Any, ...]]) -> list[str]:
+def _usual(network: Network, seen: dict[str, _Seen]) -> list[str]:
     modules = dict(network.module.named_modules())
-
-    def fits(name: str) -> bool:
-        positive, shape, handed_on = seen[name]
-        return (
-            positive
-            and shape is not None
-            and len(shape) == 4
-            and not handed_on
-            and not isinstance(modules[name], _NO_NEWS)
-        )
-
-    fitting = [name for name in seen if fits(name)]
+    shapes = {name: each.shape for name, each in seen.items() if len(each.shape) > 1}
+    fitting = [
+        name
+        for name, shape in shapes.items()
+        if seen[name].positive
+        and len(shape) == 3
+        and not seen[name].handed_on
+        and not isinstance(modules[name], (*_NO_NEWS, *_GATES))
+    ]
     # A ReLU that works in place hands on its convolution's tensor, and is the one that is meant.
     fitting += [
-        name for name in seen if seen[name][2] and isinstance(modules[name], nn.ReLU | nn.ReLU6) and seen[name][0]
+        name
+        for name in seen
+        if seen[name].handed_on and isinstance(modules[name], nn.ReLU | nn.ReLU6) and seen[name].positive
     ]
+    # Maps of one place are those of squeeze and excitation, or come after the pooling.
+    fitting = [name for name in fitting if prod(shapes[name][1:]) > 1] or fitting
     outer = [name for name in seen if name in fitting and not any(name.startswith(f"{other}.") for other in fitting)]
     return (
         outer
-        or [name for name in seen if isinstance(modules[name], nn.Conv2d)]
-        or [name for name in seen if seen[name][1] is not None and len(seen[name][1]) == 4]
+        or [name for name in shapes if _widens(name, modules)]
+        or [
+            name
+            for name in shapes
+            if re.fullmatch(_SMOOTH, type(modules[name]).__name__) and prod(shapes[name][1:]) > 1
+        ]
+        or [name for name in shapes if isinstance(modules[name], nn.Conv2d)]
+        or list(shapes)
     )
 
 
-def _penultimate(network: Network, seen: dict[str, tuple[Any, ...]], logits: torch.Tensor) -> Penultimate:
+def _widens(name: str, modules: dict[str, nn.Module]) -> bool:
+    """Whether it is the first layer of a transformer's or ConvNeXt's multilayer perceptron, whose features are its neurons."""
+    module, around = modules[name], type(modules[name.rpartition(".")[0]]).__name__
+    return isinstance(module, nn.Linear) and module.out_features >= 2 * module.in_features and "Att" not in around
+
+
+def _penultimate(network: Network, seen: dict[str, _Seen], logits: torch.Tensor) -> Penultimate:
     modules = dict(network.module.named_modules())
-    weighted = [
-        name
-        for name in seen
-        if any(True for _ in modules[name].parameters(recurse=False)) and seen[name][1] is not None
-    ]
+    read = [name for name in seen if not seen[name].refusal]
+    weighted = [name for name in read if any(True for _ in modules[name].parameters(recurse=False))]
     if not weighted:
-        if not seen:
-            raise UnitError(
-                f"{network.name} has no layers, so nothing of it can be recorded.",
-                hint="Its logits alone are what predict gives.",
-            )
-        return Penultimate(list(seen)[-1], input=False)
+        return Penultimate(read[-1]) if read else Penultimate()
     last = weighted[-1]
-    return Penultimate(last, input=seen[last][1][1] == logits.shape[1])
+    # Of two classes that share one output there is one number, and two logits.
+    single = 1 if network.activation == "sigmoid" and logits.shape[1] == 2 else logits.shape[1]
+    return Penultimate(last, input=seen[last].shape[0] in (logits.shape[1], single))
 
 
 def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Field]:
@@ -153,7 +207,7 @@ def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Fiel
     whatever their weights. One row after another over the largest stride gives the stride, size and start of the fields. A
     layer that sees everything from everywhere, or whose fields are no regular grid, has none.
     """
-    inner = {layer.name: layer for layer in layers if layer.rows > 1 and layer.columns > 1}
+    inner = {layer.name: layer for layer in layers if layer.rows > 1 and layer.columns > 1 and not layer.tokens}
     if not inner:
         return {}
     found: dict[str, list[tuple[int, int, int]]] = {name: [] for name in inner}
@@ -178,10 +232,11 @@ def _reached(
     height, width = network.preprocessing.size
     found: dict[str, list[tuple[int, int]]] = {name: [] for name in layers}
     heard: dict[str, torch.Tensor] = {}
+    shown: list[torch.Tensor] = []
 
     def listen(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
-            heard.setdefault(name, output.isnan().any(1).any(2 - axis))
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            heard.setdefault(name, read_maps(output, module, shown[0], name).isnan().any(1).any(2 - axis))
 
         return hook
 
@@ -192,8 +247,9 @@ def _reached(
                 part = lines[start : start + 8]
                 batch = torch.zeros(len(part), len(network.preprocessing.mean), height, width, device=network.device)
                 for place, line in enumerate(part):
-                    batch[place].select(1 + axis, line).fill_(math.nan)
+                    batch[place].select(1 + axis, line).fill_(nan)
                 heard.clear()
+                shown[:] = [batch]
                 network.run(batch)
                 for name in layers:
                     for line in heard[name].cpu():

@@ -14,7 +14,7 @@ from iconoscope.results import KINDS, Question, Store, Visualization
 from iconoscope.results.record import is_record, read_question, read_record
 from iconoscope.results.recording import Recording
 from iconoscope.results.visualization import rgb
-from iconoscope.subject.network import read_preprocessing
+from iconoscope.subject.network.preprocessing import read_preprocessing, rgb_of
 from iconoscope.subject.unit import ClassUnit, parse_unit
 
 __all__ = ["at_hand", "derived", "made_picture", "place_of", "receptive_field", "recorded_pictures"]
@@ -99,14 +99,19 @@ def recorded_pictures(recording: Recording, rows: NDArray[np.integer[Any]]) -> N
     """
     at_hand(recording)
     preprocessing = read_preprocessing(recording.question.settings["preprocessing"])
-    pixels = [preprocessing.fit(recording.images[int(row)].pixels) for row in rows]
+    pixels = [rgb_of(preprocessing.shown(recording.images[int(row)])) for row in rows]
     return np.stack(pixels) if pixels else np.zeros((0, *preprocessing.size, 3), np.uint8)
 
 
 def receptive_field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Give what a unit sees at a position of its map, all where none is known: top, left, bottom, right, pixels."""
+    """Give what a unit sees at a position of its map, all where none is known: top, left, bottom, right, pixels.
+
+    Of a token it is the patch that it stands for, whatever else it has seen through attention.
+    """
     if at >= 0 and place < len(recording.units) - len(recording.classes):
         layer, _ = recording.layer_at(place)
+        if layer.tokens:
+            return layer.patch(at, size) or (0, 0, size[0], size[1])
         if layer.field is not None:
             return layer.field.at(*divmod(at, layer.columns), size)
     return 0, 0, size[0], size[1]

@@ -58,7 +58,7 @@ class _Batches(Dataset):
         for row in self._ranges[index]:
             image = self._images[row]
             try:
-                pixels.append(self._preprocessing.fit(image.pixels))
+                pixels.append(self._preprocessing.shown(image))
                 rows.append(row)
             except ImageFileError as error:
                 failed[image.id] = image_reason(error, image.id)

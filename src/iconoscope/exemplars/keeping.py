@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from iconoscope.errors import DamagedRecordError, StoreError
 from iconoscope.exemplars.shard import Plan, Rows, Tally
@@ -17,6 +18,7 @@ from iconoscope.exemplars.spread import Spread
 from iconoscope.results.question import Question
 from iconoscope.results.record import writing_whole
 from iconoscope.results.recording import FORMAT, INDEX, UNITS, RecordedLayer, fixed, read_table, write_parquet
+from iconoscope.subject.network.logits import ACTIVATIONS
 
 __all__ = ["Keeper"]
 
@@ -80,7 +82,7 @@ class Keeper:
         columns["target"] = pyarrow.array(np.asarray(told["target"], np.int64))
         columns["prediction"] = pyarrow.array(rows.logits.argmax(1).astype(np.int64))
         columns |= {
-            "probabilities": fixed(rows.probabilities),
+            "probabilities": fixed(ACTIVATIONS[self._plan.activation][0](torch.from_numpy(rows.logits)).numpy()),
             "logits": fixed(rows.logits),
             "penultimate": fixed(rows.penultimate),
         }

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from iconoscope.errors import NetworkError, UnitError
+from iconoscope.errors import IconoscopeError, UnitError
 from iconoscope.results.recording import RecordedLayer
+from iconoscope.subject.maps import read_maps
 from iconoscope.subject.network import Network
 
 __all__ = ["Heard", "Penultimate", "Thresholds", "channels_last", "listening"]
@@ -21,13 +22,16 @@ _FEW = 256  # maps
 
 @dataclass(frozen=True)
 class Penultimate:
-    """Where the vector before the logits is read: what goes into a layer, or comes out of it."""
+    """Where the vector before the logits is read: what goes into a layer, or comes out of it.
 
-    layer: str
-    input: bool
+    Without a layer it is the logits themselves, where no layer can be asked.
+    """
+
+    layer: str = ""
+    input: bool = False
 
     def __str__(self) -> str:
-        return f"the {'input' if self.input else 'output'} of {self.layer}"
+        return f"the {'input' if self.input else 'output'} of {self.layer}" if self.layer else "the logits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class Heard:
     maximum, mean : torch.Tensor, float32, (images, units)
         Over the places of every channel's map.
     position : torch.Tensor, int32, (images, units)
-        Where the maximum was, row times width plus column; -1 where it was not looked for.
+        Where the maximum was, row times width plus column, or the number of the token; -1 where it was not looked for.
     sampled : torch.Tensor, float32, (images, units, places)
         The activation at some places of every map.
     penultimate : torch.Tensor, float32, (images, numbers)
@@ -72,12 +76,13 @@ class _Ear:
         self.units = slice(first, first + layer.channels)
         self.heard: _Hearing | None = None
         self.thresholds: Thresholds | None = None
+        self.batch = torch.zeros(0)
         self.places = torch.zeros(0, dtype=torch.int64)
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if self.heard is not None or self.thresholds is None:  # a layer may be used twice; it is heard the first time
             return
-        maps = _maps(output, self.layer.name)
+        maps = _maps(output, module, self.batch, self.layer.name)
         count = maps.shape[2] * maps.shape[3]
         chosen = self.places % count if len(self.places) else None
         sampled = None
@@ -155,16 +160,11 @@ class _Hearing:
         return position
 
 
-def _maps(output: Any, name: str) -> torch.Tensor:
+def _maps(output: Any, module: nn.Module, batch: torch.Tensor, name: str) -> torch.Tensor:
     """Give a layer's answer as maps (images, channels, rows, columns)."""
-    if not isinstance(output, torch.Tensor) or output.ndim not in (2, 4):
-        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise UnitError(
-            f"{name} answers {shape}; units are read from maps (images, channels, rows, columns) and vectors.",
-            hint="Ask another layer; iconoscope layers lists what each of them answers.",
-        )
-    output = output.float()
-    return output[:, :, None, None] if output.ndim == 2 else output
+    maps = read_maps(output, module, batch, name).float()
+    # Tokens lie in one row, those before the patches first.
+    return maps[:, :, None, None] if maps.ndim == 2 else maps[:, :, None] if maps.ndim == 3 else maps
 
 
 @contextmanager
@@ -199,8 +199,8 @@ def channels_last(network: Network) -> Iterator[bool]:
 def _runs(network: Network) -> bool:
     try:
         with torch.inference_mode():
-            network.run(torch.zeros(2, 3, *network.preprocessing.size))
-    except (RuntimeError, NetworkError):
+            network.run(torch.zeros(2, network.channels, *network.preprocessing.size))
+    except (RuntimeError, IconoscopeError):
         # "view size is not compatible"; what is truly wrong comes again when images are shown.
         return False
     return True
@@ -213,25 +213,30 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
     Yields
     ------
     callable
-        From normalised input (images, 3, height, width), the thresholds and the places that
+        From normalised input (images, channels, height, width), the thresholds and the places that
         are sampled to `Heard`. The network must be in evaluation mode.
     """
     ears: list[_Ear] = []
     for layer in layers:
         ears.append(_Ear(layer, ears[-1].units.stop if ears else 0))
     vector: list[torch.Tensor] = []
+    shown: list[torch.Tensor] = []
 
-    def keep(given: Any) -> None:
+    def keep(given: Any, module: nn.Module) -> None:
         if not vector:
-            vector.append(_maps(given, before.layer).mean((2, 3)))
+            # What goes into a layer lies as that layer wants it: for a linear one the channels last.
+            vector.append(_maps(given, module, shown[0], before.layer).mean((2, 3)))
 
     def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> Heard:
         vector.clear()
+        shown[:] = [batch]
         for ear in ears:
-            ear.heard, ear.thresholds, ear.places = None, thresholds, places.to(batch.device)
-        logits = network.run(batch)
-        if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+            ear.heard, ear.thresholds, ear.places, ear.batch = None, thresholds, places.to(batch.device), batch
+        logits = network.answer(batch)
+        if logits.ndim != 2:
             network.logits(batch)  # says what is wrong
+        if not before.layer:
+            vector.append(logits.float())
         parts = [ear.heard for ear in ears if ear.heard is not None]
         if missing := [ear.layer.name for ear in ears if ear.heard is None]:
             raise UnitError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
@@ -239,12 +244,14 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
             raise UnitError(
                 f"{before.layer} was not reached when {network.name} ran, so there is no vector before the logits."
             )
+        none = torch.zeros(len(batch), 0)
         sampled = [part.sampled for part in parts if part.sampled is not None]
+        unsampled = torch.zeros(len(batch), ears[-1].units.stop if ears else 0, 0 if ears else len(places))
         return Heard(
-            maximum=torch.cat([part.maximum for part in parts], 1),
-            mean=torch.cat([part.mean for part in parts], 1),
-            position=torch.cat([part.position for part in parts], 1),
-            sampled=torch.cat(sampled, 1) if sampled else torch.zeros(len(batch), ears[-1].units.stop, 0),
+            maximum=torch.cat([part.maximum for part in parts], 1) if parts else none,
+            mean=torch.cat([part.mean for part in parts], 1) if parts else none,
+            position=torch.cat([part.position for part in parts], 1) if parts else none.int(),
+            sampled=torch.cat(sampled, 1) if sampled else unsampled,
             penultimate=vector[0],
             logits=logits.float(),
         )
@@ -253,11 +260,11 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
     try:
         for ear in ears:
             handles.append(network.module.get_submodule(ear.layer.name).register_forward_hook(ear))
-        module = network.module.get_submodule(before.layer)
-        if before.input:
-            handles.append(module.register_forward_pre_hook(lambda module, inputs: keep(inputs[0])))
-        else:
-            handles.append(module.register_forward_hook(lambda module, inputs, output: keep(output)))
+        module = network.module.get_submodule(before.layer) if before.layer else None
+        if module is not None and before.input:
+            handles.append(module.register_forward_pre_hook(lambda module, inputs: keep(inputs[0], module)))
+        elif module is not None:
+            handles.append(module.register_forward_hook(lambda module, inputs, output: keep(output, module)))
         yield run
     finally:
         for handle in handles:

@@ -28,7 +28,7 @@ from iconoscope.results.recording import Recording
 from iconoscope.results.store import Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
-from iconoscope.subject.network import Network
+from iconoscope.subject.network import Network, Preprocessing
 
 if TYPE_CHECKING:
     from iconoscope.exemplars.keeping import Keeper
@@ -67,8 +67,8 @@ def record(
         A set of images, or what makes one.
     layers
         Names of layers, as ``iconoscope layers`` lists them, or unique endings. By default those that never answer less than
-        zero, as behind a ReLU, and are not inside another such; where there are none, all convolutions. Logits are always
-        kept.
+        zero, as behind a ReLU, and are not inside another such; where there are none, the widening layers of multilayer
+        perceptrons, as in transformers and ConvNeXt; else other activations, else all convolutions. Logits are always kept.
     store
         Folder for what is kept. For every image that is 8 bytes for each unit and some more.
     k
@@ -139,6 +139,7 @@ def record(
             places=Plan.places_for(len(images)),
             preprocessing=network.preprocessing,
             device=network.device,
+            activation=network.activation,
         )
         settings = {
             "layers": [layer.name for layer in found],
@@ -186,7 +187,7 @@ def _question(network: Network, weights: str, images: Images, targets: Any, sett
         network=network.name,
         weights=weights,
         subject=f"{len(images):,} images from {images.source}",
-        pixels=_fingerprint(images, targets),
+        pixels=_fingerprint(images, targets, network.preprocessing),
         settings={"preprocessing": network.preprocessing.to_json(), "classes": network.classes_digest, **settings},
         version=__version__,
     )
@@ -265,7 +266,7 @@ def _known(keeper: Keeper, shard: int) -> Tally | None:
         return None
 
 
-def _fingerprint(images: Images, targets: Any) -> str:
+def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> str:
     """Tell a set of images from others: by all ids and classes, and by the pixels of some."""
     sha = hashlib.sha256()
     for identity in images.ids:
@@ -274,7 +275,7 @@ def _fingerprint(images: Images, targets: Any) -> str:
     step = max(1, len(images) // _LOOKED_AT)
     for row in range(0, len(images), step):
         try:
-            sha.update(images[row].digest.encode())
+            sha.update(preprocessing.digest_of(images[row]).encode())
         except ImagesError as error:
             sha.update(type(error).__name__.encode())
     return sha.hexdigest()

@@ -47,6 +47,8 @@ class Plan:
         The network's.
     device : torch.device
         Where the network is.
+    activation : str
+        How its logits become probabilities.
     """
 
     k: int
@@ -55,6 +57,7 @@ class Plan:
     places: int
     preprocessing: Preprocessing
     device: torch.device
+    activation: str = "softmax"
 
     @staticmethod
     def places_for(images: int) -> int:
@@ -120,11 +123,6 @@ class Rows:
     penultimate: NDArray[np.float32]
     logits: NDArray[np.float32]
     failed: dict[str | int, str]
-
-    @property
-    def probabilities(self) -> NDArray[np.float32]:
-        """The softmax of the logits."""
-        return torch.from_numpy(self.logits).softmax(1).numpy()
 
 
 def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | None = None) -> tuple[Rows, Tally]:

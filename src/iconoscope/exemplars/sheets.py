@@ -12,7 +12,9 @@ from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitEr
 from iconoscope.results import ActivationSheet, FilterSheet, Question, Store
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.maps import token_grid
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.preprocessing import rgb_of
 from iconoscope.subject.unit import LayerUnit
 
 __all__ = ["activation_maps", "first_filters"]
@@ -74,13 +76,13 @@ def activation_maps(
     image = next(images.readable() if len(images) > 1 else iter(images), None)
     if image is None:
         raise ImagesError(f"There are no images to show: an empty selection from {images.source}.")
-    picture = network.preprocessing.fit(image.pixels)
+    picture = network.preprocessing.shown(image)
     question = Question(
         technique="activations",
         network=network.name,
         weights=network.digest(),
         subject=image.id,
-        pixels=image.digest,
+        pixels=network.preprocessing.digest_of(image),
         unit=str(unit),
         settings={"preprocessing": network.preprocessing.to_json()},
         version=__version__,
@@ -90,16 +92,20 @@ def activation_maps(
         with network.questioned(), torch.inference_mode():
             batch = network.preprocessing.normalise(picture[None]).to(network.device)
             found = activations(network, batch, unit.layer)
+        if found.ndim == 3 and (grid := token_grid(found.shape[2], network.preprocessing.size)) is not None:
+            found = found[:, :, grid.prefix :].unflatten(2, (grid.rows, grid.columns))
         if found.ndim != 4:
             raise UnitError(
-                f"{unit} answers {tuple(found.shape[1:])}, not maps (channels, rows, columns).",
+                f"{unit} answers {tuple(found.shape[1:])}, not maps (channels, rows, columns) or tokens of patches.",
                 hint="Ask a convolution or what follows it; iconoscope layers lists what each answers.",
             )
         maps = found[0].float().cpu().numpy()
         if not np.isfinite(maps).all():
             raise NonFiniteError(f"{unit} of {network.name} answers NaN or infinity to {image.id}.")
         order = np.argsort(-maps.max((1, 2)), kind="stable")
-        return ActivationSheet(question=question, picture=picture, maps=maps[order], channels=order.astype(np.int64))
+        return ActivationSheet(
+            question=question, picture=rgb_of(picture), maps=maps[order], channels=order.astype(np.int64)
+        )
 
     found = ask() if store is None else Store.at(store).answer(question, ActivationSheet, ask)
     if out is not None:

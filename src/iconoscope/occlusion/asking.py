@@ -47,7 +47,7 @@ def question_of(
         network=network.name,
         weights=weights,
         subject=image.id,
-        pixels=image.digest,
+        pixels=network.preprocessing.digest_of(image),
         unit=str(unit),
         settings={
             "preprocessing": network.preprocessing.to_json(),

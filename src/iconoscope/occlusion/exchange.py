@@ -153,7 +153,7 @@ def _cast(network: Network, images: Images) -> _Cast:
         if mask is None:
             left_out[image.id] = reason
         else:
-            taken.append((image.id, labels[image.id], network.preprocessing.fit(image.pixels), mask))
+            taken.append((image.id, labels[image.id], network.preprocessing.shown(image), mask))
     if left_out:
         named = shortened(f"{name} ({reason})" for name, reason in left_out.items())
         message = f"{len(left_out)} of {len(images)} images cannot take part in an exchange: {named}."
@@ -203,7 +203,7 @@ def _ask(
     probabilities = np.empty((len(CONDITIONS), count, len(network.classes)), np.float32)
     # Spread over the set, so that a set sorted by class shows every class.
     kept = np.unique(np.linspace(0, count - 1, min(shown, count)).round().astype(np.int64))
-    examples = np.empty((len(CONDITIONS), len(kept), *cast.pictures.shape[1:]), np.uint8)
+    examples = np.empty((len(CONDITIONS), len(kept), *cast.pictures.shape[1:3], 3), np.uint8)
     whole = cast.pictures.shape[1:3]
     with network.questioned(), torch.inference_mode():
         for first in track(range(0, count, batch), f"exchanging, {network.name}"):
@@ -223,7 +223,7 @@ def _ask(
                     inputs[f"{part} {whose}"] = network.preprocessing.normalise(_composed(cast, things, grounds))
             for index, condition in enumerate(CONDITIONS):
                 logits = network.logits(inputs[condition].to(network.device)).float()
-                probabilities[index, some] = logits.softmax(1).cpu().numpy()
+                probabilities[index, some] = network.probabilities(logits).cpu().numpy()
                 for place in np.flatnonzero(np.isin(kept, some)):
                     examples[index, place] = network.preprocessing.restore(inputs[condition][kept[place] - first])
     return Exchange(

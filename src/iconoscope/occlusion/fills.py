@@ -21,6 +21,7 @@ from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Preprocessing
+from iconoscope.subject.network.preprocessing import GREY
 
 __all__ = ["FILLS", "Fill", "FillLike", "name_fills", "patch_means", "read_fill"]
 
@@ -127,7 +128,9 @@ class _Called(Fill):
 
 
 def _normalised(rgb: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Put colours (..., 3) of 0..1 into the network's input space."""
+    """Put colours (..., 3 or 4) of 0..1 into the network's input space."""
+    if preprocessing.channels == 1:
+        rgb = rgb @ np.asarray(GREY)[:, None]
     mean, std = (np.asarray(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
     return (rgb.astype(np.float32) - mean) / std
 
@@ -138,7 +141,7 @@ def patch_means(picture: Picture, grid: Grid) -> NDArray[np.float64]:
     From sums over all pixels above and to the left of every corner (Crow 1984, "Summed-area tables"), which are whole
     numbers: nothing is rounded before the division.
     """
-    sums = np.zeros((picture.shape[0] + 1, picture.shape[1] + 1, 3), np.int64)
+    sums = np.zeros((picture.shape[0] + 1, picture.shape[1] + 1, picture.shape[2]), np.int64)
     sums[1:, 1:] = picture.cumsum(0, dtype=np.int64).cumsum(1)
     bottom, right = (
         np.minimum(starts + side, length)
@@ -166,7 +169,7 @@ def _mean(picture: Picture, patch: tuple[int, int], generator: np.random.Generat
 
 
 def _black(picture: Picture, patch: tuple[int, int], generator: np.random.Generator) -> NDArray[Any]:
-    return np.zeros(3)
+    return np.zeros(picture.shape[2])
 
 
 def _noise(picture: Picture, patch: tuple[int, int], generator: np.random.Generator) -> NDArray[Any]:
@@ -212,7 +215,7 @@ def read_fill(fill: FillLike, preprocessing: Preprocessing) -> Fill:
     images = load_images(fill)
     if len(images) != 1:
         raise QuestionError(f"A fill is one image; {len(images)} were given.")
-    fitted = preprocessing.fit(images[0].pixels)
+    fitted = preprocessing.shown(images[0])
     digest = hashlib.sha256(fitted.tobytes()).hexdigest()[:16]
     return Fill(f"image {digest}", lambda picture, patch, generator: fitted / 255)
 

@@ -22,6 +22,7 @@ from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.preprocessing import rgb_of
 from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
@@ -354,7 +355,7 @@ class _Scan:
         import torch
 
         with self.network.questioned(), torch.inference_mode():
-            picture = self.network.preprocessing.fit(image.pixels)
+            picture = self.network.preprocessing.shown(image)
             tensor = self.network.preprocessing.normalise(picture[None])[0]
             unit, origin = self._unit(tensor, label)
             fill = self.fill.of(picture)
@@ -406,7 +407,7 @@ class _Scan:
             target_origin=origin,
             names=names,
             measure=measure,
-            picture=picture,
+            picture=rgb_of(picture),
             method=self.method,
             plan=scan.plan,
         )

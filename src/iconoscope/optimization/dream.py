@@ -112,7 +112,7 @@ def dream(
     grown = torch.zeros_like(original)
     reached = []
     with network.questioned():
-        scores = Scores([objective] * count, network.device)
+        scores = Scores([objective] * count, network)
         for octave in _octaves(sides, octaves, ratio):
             base = interpolate(original, octave, mode="bilinear", antialias=True)
             begun = (base + interpolate(grown, octave, mode="bilinear")).clamp(0, 1)

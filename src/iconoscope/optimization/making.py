@@ -163,7 +163,7 @@ class Making:
         assert style.colours is not None and style.rate is not None
         assert not isinstance(style.transforms, str)
         with self.network.questioned():
-            scores = Scores([each.objective for each in pictures], self.network.device)
+            scores = Scores([each.objective for each in pictures], self.network)
             way = style.parameterization
             if isinstance(way, Along):
                 way = way.of(self.network.classes, [each.objective for each in pictures])

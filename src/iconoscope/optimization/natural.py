@@ -53,7 +53,7 @@ class Natural:
         """Ask all of them about all of the objectives, in one pass."""
         asked = tuple(dict.fromkeys(asked))
         sizes = {min(BATCH, len(self.pixels) - first) for first in range(0, len(self.pixels), BATCH)}
-        scores = {(each, size): Scores([each] * size, network.device) for each in asked for size in sizes}
+        scores = {(each, size): Scores([each] * size, network) for each in asked for size in sizes}
         layers = dict.fromkeys(layer for each in scores.values() for layer in each.layers)
         found: dict[tuple[Objective, bool], list[torch.Tensor]] = {}
         for rectified in (True, False):
@@ -130,7 +130,7 @@ def read_natural(network: Network, images: Any) -> Natural:
     kept: list[NDArray[np.uint8]] = []
     labels: list[Any] = []
     for image in load_images(images).readable():
-        kept.append(network.preprocessing.fit(image.pixels))
+        kept.append(network.preprocessing.shown(image))
         labels.append(image.label)
     if not kept:
         raise QuestionError("There are no images to compare with.")

@@ -270,7 +270,7 @@ def read_objective(given: ObjectiveLike) -> Objective:
     return Objective(tuple(terms))
 
 
-_RANGE = re.compile(r"(?P<layer>[\w.\-]+):(?:(?P<first>\d+)-(?P<last>\d+)|(?P<all>\*))")
+_RANGE = re.compile(r"(?P<layer>[\w.\-/]+):(?:(?P<first>\d+)-(?P<last>\d+)|(?P<all>\*))")
 
 
 def objectives(network: Network, asked: Any) -> list[Objective]:

@@ -9,6 +9,8 @@ import torch
 
 from iconoscope.errors import NetworkError, UnitError
 from iconoscope.optimization.objective import Objective, Target, vectors
+from iconoscope.subject.maps import place_at, token_grid
+from iconoscope.subject.network import Network
 from iconoscope.subject.reading import LOGITS
 from iconoscope.subject.unit import ClassUnit, LayerUnit
 
@@ -43,12 +45,15 @@ class Scores:
     ----------
     objectives
         Resolved, one for each picture.
-    device
-        Where the network is.
+    network
+        That will be asked.
+    size
+        Height and width of what it will be shown; that of its preprocessing if not given.
     """
 
-    def __init__(self, objectives: Sequence[Objective], device: torch.device) -> None:
+    def __init__(self, objectives: Sequence[Objective], network: Network, size: tuple[int, int] | None = None) -> None:
         self.count = len(objectives)
+        device = network.device
         found: dict[tuple[object, ...], list[tuple[int, float, Target]]] = {}
         for picture, objective in enumerate(objectives):
             for term in objective.terms:
@@ -58,7 +63,7 @@ class Scores:
                 str(way[0]),
                 torch.tensor([picture for picture, _, _ in terms], device=device),
                 torch.tensor([weight for _, weight, _ in terms], device=device),
-                _reader([target for _, _, target in terms], device),
+                _reader([target for _, _, target in terms], network, size or network.preprocessing.size),
             )
             for way, terms in found.items()
         ]
@@ -84,13 +89,7 @@ class Scores:
         """
         scores = torch.zeros(self.count, device=self._groups[0].weights.device)
         for group in self._groups:
-            answer = answers[group.layer].float()
-            if answer.ndim not in (2, 4):
-                raise UnitError(
-                    f"{group.layer or 'the network'} answers {tuple(answer.shape)}; units are read from maps (images, "
-                    "channels, rows, columns) and vectors (images, channels)."
-                )
-            values = group.read(answer, group.pictures)
+            values = group.read(answers[group.layer].float(), group.pictures)
             scores = scores.index_add(0, group.pictures, values * group.weights)
         return scores
 
@@ -102,7 +101,7 @@ class Scores:
         """
         total = torch.zeros(self.count, device=self._same.device)
         for layer in self.layers:
-            flat = answers[layer].float().flatten(2) if answers[layer].ndim == 4 else answers[layer].float()[:, :, None]
+            flat = _places(answers[layer].float())
             gram = torch.nn.functional.normalize(torch.bmm(flat, flat.transpose(1, 2)).flatten(1), dim=1)
             total = total + ((gram @ gram.T) * self._same).sum(1) / self._same.sum(1).clamp_min(1)
         return total / len(self.layers)
@@ -124,17 +123,17 @@ def _way(target: Target) -> tuple[object, ...]:
     )
 
 
-def _reader(targets: Sequence[Target], device: torch.device) -> Read:
-    first = targets[0]
+def _reader(targets: Sequence[Target], network: Network, size: tuple[int, int]) -> Read:
+    first, device = targets[0], network.device
     if isinstance(first.unit, ClassUnit):
         classes = torch.tensor([t.unit.index for t in targets if isinstance(t.unit, ClassUnit)], device=device)
-        return _logit(classes) if first.unit.kind == "logit" else _probability(classes)
+        return _logit(classes) if first.unit.kind == "logit" else _probability(classes, network)
     if first.vector is not None:
         return _along(torch.from_numpy(vectors(targets)).to(device), first.cosine, first.unit)
     if first.unit.channel is None:
         return lambda answer, pictures: answer[pictures].flatten(1).square().mean(1)
     channels = [target.unit.channel for target in targets if isinstance(target.unit, LayerUnit)]
-    return _channel(torch.tensor(channels, device=device), first)
+    return _channel(torch.tensor(channels, device=device), first, size)
 
 
 def _logit(classes: torch.Tensor) -> Read:
@@ -142,9 +141,9 @@ def _logit(classes: torch.Tensor) -> Read:
     return lambda answer, pictures: _classified(answer, most)[pictures, classes]
 
 
-def _probability(classes: torch.Tensor) -> Read:
+def _probability(classes: torch.Tensor, network: Network) -> Read:
     most = int(classes.max())
-    return lambda answer, pictures: _classified(answer, most).log_softmax(1)[pictures, classes]
+    return lambda answer, pictures: network.log_probabilities(_classified(answer, most))[pictures, classes]
 
 
 def _classified(answer: torch.Tensor, most: int) -> torch.Tensor:
@@ -158,7 +157,7 @@ def _classified(answer: torch.Tensor, most: int) -> torch.Tensor:
     return answer
 
 
-def _channel(channels: torch.Tensor, target: Target) -> Read:
+def _channel(channels: torch.Tensor, target: Target, size: tuple[int, int]) -> Read:
     assert isinstance(target.unit, LayerUnit)
     layer, position, most = target.unit.layer, target.unit.position, int(channels.max())
 
@@ -170,19 +169,32 @@ def _channel(channels: torch.Tensor, target: Target) -> Read:
             if position is not None or target.rows is not None:
                 raise UnitError(f"{layer} is a vector: it has no positions.")
             return chosen
-        rows, columns = chosen.shape[1:]
         if position is not None:
-            row, column = (rows // 2, columns // 2) if position == "center" else position
-            if row >= rows or column >= columns:
-                raise UnitError(f"{layer} has no position {row},{column}: its maps are {rows}x{columns}.")
-            return chosen[:, row, column]
+            return chosen[(..., *place_at(answer.shape, layer, position, size))]
         if target.rows is not None and target.columns is not None:
-            if target.rows[1] >= rows or target.columns[1] >= columns:
-                raise UnitError(f"{target} lies outside of the maps of {layer}, which are {rows}x{columns}.")
-            chosen = chosen[:, target.rows[0] : target.rows[1] + 1, target.columns[0] : target.columns[1] + 1]
-        return torch.nn.functional.leaky_relu(chosen, BELOW_ZERO).mean((1, 2))
+            chosen = _region(chosen, target, size)
+        return torch.nn.functional.leaky_relu(chosen, BELOW_ZERO).flatten(1).mean(1)
 
     return read
+
+
+def _region(chosen: torch.Tensor, target: Target, size: tuple[int, int]) -> torch.Tensor:
+    """Cut a part out of maps (n, rows, columns), or out of the patches of tokens (n, tokens)."""
+    assert target.rows is not None and target.columns is not None and isinstance(target.unit, LayerUnit)
+    if chosen.ndim == 2:
+        first = place_at((len(chosen), 1, chosen.shape[1]), target.unit.layer, (0, 0), size)[0]
+        grid = token_grid(chosen.shape[1], size)
+        assert grid is not None
+        chosen = chosen[:, first:].unflatten(1, (grid.rows, grid.columns))
+    rows, columns = chosen.shape[1:]
+    if target.rows[1] >= rows or target.columns[1] >= columns:
+        raise UnitError(f"{target} lies outside of the maps of {target.unit.layer}, which are {rows}x{columns}.")
+    return chosen[:, target.rows[0] : target.rows[1] + 1, target.columns[0] : target.columns[1] + 1]
+
+
+def _places(answer: torch.Tensor) -> torch.Tensor:
+    """Put all places of maps or tokens one behind another (n, channels, places); a vector has one."""
+    return answer[:, :, None] if answer.ndim == 2 else answer.flatten(2)
 
 
 def _along(directions: torch.Tensor, cosine: float, unit: LayerUnit) -> Read:
@@ -191,7 +203,7 @@ def _along(directions: torch.Tensor, cosine: float, unit: LayerUnit) -> Read:
             raise UnitError(
                 f"{unit.layer} has {answer.shape[1]} channels, and the direction {directions.shape[1]} numbers."
             )
-        chosen = answer[pictures].flatten(2) if answer.ndim == 4 else answer[pictures][:, :, None]
+        chosen = _places(answer[pictures])
         dot = torch.einsum("ncp,nc->np", chosen, directions)
         if cosine:
             lengths = chosen.norm(dim=1) * directions.norm(dim=1)[:, None]

@@ -92,7 +92,7 @@ def read_start(
         )
     )
     readable = list(images.readable())
-    pixels = np.stack([fitted.fit(image.pixels) for image in readable])
+    pixels = np.stack([fitted.shown(image) for image in readable])
     pictures = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
     names = tuple(image.id for image in readable)
     return Start(names[0] if len(names) == 1 else f"{len(names)} images", pictures, names), side

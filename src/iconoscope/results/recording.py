@@ -76,9 +76,11 @@ class RecordedLayer:
     name : str
         Its name in the network.
     channels, rows, columns : int
-        What it answers; one row and one column for a vector.
+        What it answers; one row and one column for a vector. Of tokens the rows and columns of their patches.
     field : Field or None
         What a place of it can see; None where it is the whole image.
+    tokens : int
+        How many tokens it answers, those that stand before the patches first; 0 if it answers none.
     """
 
     name: str
@@ -86,6 +88,25 @@ class RecordedLayer:
     rows: int
     columns: int
     field: Field | None = None
+    tokens: int = 0
+
+    @property
+    def places(self) -> int:
+        """How many places it answers at, to which positions count."""
+        return self.tokens or self.rows * self.columns
+
+    def patch(self, at: int, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """Give where on a picture the patch of a token lies: top, left, bottom, right, pixels; None where it has none."""
+        at -= self.tokens - self.rows * self.columns
+        if not self.tokens or at < 0 or self.rows * self.columns == 1:
+            return None
+        row, column = divmod(at, self.columns)
+        return (
+            row * size[0] // self.rows,
+            column * size[1] // self.columns,
+            (row + 1) * size[0] // self.rows,
+            (column + 1) * size[1] // self.columns,
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

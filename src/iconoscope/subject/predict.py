@@ -50,12 +50,12 @@ def predict(network: Network, images: Images | Any, *, batch: int = 64) -> NDArr
     def ask() -> None:
         rows, pictures = zip(*waiting, strict=True)
         tensor = network.preprocessing.normalise(np.stack(pictures)).to(network.device)
-        probabilities[list(rows)] = network.logits(tensor).float().softmax(1).cpu().numpy()
+        probabilities[list(rows)] = network.probabilities(network.logits(tensor).float()).cpu().numpy()
         waiting.clear()
 
     with network.questioned(), torch.inference_mode():
         for image in track(images.readable(), f"predicting, {network.name}", total=len(images)):
-            waiting.append((row[image.id], network.preprocessing.fit(image.pixels)))
+            waiting.append((row[image.id], network.preprocessing.shown(image)))
             if len(waiting) == batch:
                 ask()
         if waiting:

@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from iconoscope.errors import NetworkError, UnitError
+from iconoscope.errors import NetworkError
+from iconoscope.subject.maps import read_maps, tensor_of
 from iconoscope.subject.network.network import Network
 
 __all__ = ["LOGITS", "Reading", "reading"]
 
 Reading = Callable[[torch.Tensor], dict[str, torch.Tensor]]
-"""From normalised input (n, channels, height, width) to what each of the layers answers."""
+"""From normalised input (n, channels, height, width) to what each of the layers answers, as `read_maps` orders it."""
 
 LOGITS = ""
 """The name under which the network's own answer is read."""
@@ -127,6 +128,7 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
     """
     wanted = dict.fromkeys(layers)
     inner = [name for name in wanted if name != LOGITS]
+    ask = network.answer if LOGITS in wanted else network.run
     found: dict[str, torch.Tensor] = {}
     mode: _BeforeRectified | None = None
     wanted_calls: frozenset[int] | None = None
@@ -135,6 +137,7 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if name in found:  # a layer may be used twice; it is read the first time
                 return
+            output = tensor_of(output)
             before = None if mode is None else mode.before(output)
             # A copy, since what follows may work in place.
             found[name] = (output.clone() if isinstance(output, torch.Tensor) else output) if before is None else before
@@ -149,10 +152,10 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
         current = mode = None if rectified or not inner else _BeforeRectified(wanted_calls)
         try:
             if mode is None:
-                answer = network.run(batch)
+                answer = ask(batch)
             else:
                 with mode:
-                    answer = network.run(batch)
+                    answer = ask(batch)
             if LOGITS in wanted:
                 found[LOGITS] = answer
         except _Read:
@@ -166,15 +169,10 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
             wanted_calls = frozenset(current.used)
         if missing := [name for name in wanted if name not in found]:
             raise NetworkError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
-        for name, value in found.items():
-            if not isinstance(value, torch.Tensor):
-                raise UnitError(
-                    f"{name or network.name} answers a {type(value).__name__}, not a tensor.",
-                    hint="Ask a layer inside it.",
-                )
-        return dict(found)
+        return {name: read_maps(found[name], asked[name], batch, name) if name else found[name] for name in found}
 
-    handles = [network.module.get_submodule(name).register_forward_hook(listen(name)) for name in inner]
+    asked = {name: network.module.get_submodule(name) for name in inner}
+    handles = [module.register_forward_hook(listen(name)) for name, module in asked.items()]
     try:
         yield read
     finally:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import NetworkError, NonFiniteError, UnitError
+from iconoscope.subject.maps import place_at, read_maps, tensor_of
 from iconoscope.subject.network.network import Network
 from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit
 
@@ -39,11 +40,11 @@ class Response:
 
 
 def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
-    """Ask a resolved unit about a batch of normalised input (n, 3, height, width).
+    """Ask a resolved unit about a batch of normalised input (n, channels, height, width).
 
     A probability or a logit comes with those of all other classes, a channel with all channels of its layer, since they
-    cost nothing more. A channel answers with the mean of its map, a neuron with its activation, a whole layer with the
-    mean of the squares of its activations.
+    cost nothing more. A channel answers with the mean of its map or over all tokens, a neuron with its activation, a whole
+    layer with the mean of the squares of its activations.
 
     Raises
     ------
@@ -54,18 +55,13 @@ def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
     """
     if isinstance(unit, ClassUnit):
         logits = network.logits(batch).float()
-        values = logits if unit.kind == "logit" else logits.softmax(1)
+        values = logits if unit.kind == "logit" else network.probabilities(logits)
         measure = "logit" if unit.kind == "logit" else "probability"
         return Response(values, network.classes, unit.index, measure)
     maps = activations(network, batch, unit.layer).float()
-    if maps.ndim not in (2, 4):
-        raise UnitError(
-            f"{unit.layer} answers {tuple(maps.shape)}; units are read from maps (images, channels, rows, columns) and "
-            "vectors (images, channels)."
-        )
     if unit.channel is not None and unit.channel >= maps.shape[1]:
         raise UnitError(f"{unit.layer} has no channel {unit.channel}: its channels are 0 to {maps.shape[1] - 1}.")
-    response = _read(maps, unit)
+    response = _read(maps, unit, (int(batch.shape[2]), int(batch.shape[3])))
     if not bool(response.values.isfinite().all()):
         raise NonFiniteError(f"{unit} of {network.name} answers NaN or infinity.")
     return response
@@ -82,32 +78,29 @@ def responding(network: Network, unit: LayerUnit) -> nn.Module:
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
             # To the end: a trace cannot be left half way, and what nobody reads is dropped from it.
-            read: list[torch.Tensor] = []
+            read: list[Any] = []
             layer = self.network.get_submodule(unit.layer)
-            handle = layer.register_forward_hook(lambda module, inputs, output: read.append(output.clone()))
+            handle = layer.register_forward_hook(lambda module, inputs, output: read.append(tensor_of(output).clone()))
             try:
                 self.network(batch)
             finally:
                 handle.remove()
-            return _read(read[0], unit).values
+            maps = read_maps(read[0], layer, batch, unit.layer)
+            return _read(maps, unit, (int(batch.shape[2]), int(batch.shape[3]))).values
 
     return Responding().eval()
 
 
-def _read(maps: torch.Tensor, unit: LayerUnit) -> Response:
+def _read(maps: torch.Tensor, unit: LayerUnit, size: tuple[int, int]) -> Response:
     channels = tuple(f"{unit.layer}:{channel}" for channel in range(maps.shape[1]))
     if unit.channel is None:
         return Response(maps.flatten(1).square().mean(1, keepdim=True), (unit.layer,), 0, "mean square of activations")
     if unit.position is None:
-        return Response(maps.mean((2, 3)) if maps.ndim == 4 else maps, channels, unit.channel, "mean activation")
-    if maps.ndim == 2:
-        raise UnitError(f"{unit.layer} is a vector: it has no position {unit.position}.")
-    rows, columns = maps.shape[2:]
-    row, column = (rows // 2, columns // 2) if unit.position == "center" else unit.position
-    if row >= rows or column >= columns:
-        raise UnitError(f"{unit.layer} has no position {row},{column}: its maps are {rows}x{columns}.")
-    neurons = tuple(f"{channel}@{row},{column}" for channel in channels)
-    return Response(maps[:, :, row, column], neurons, unit.channel, "activation")
+        values = maps.flatten(2).mean(2) if maps.ndim > 2 else maps
+        return Response(values, channels, unit.channel, "mean activation")
+    values = maps[(..., *place_at(maps.shape, unit.layer, unit.position, size))]
+    neurons = tuple(str(LayerUnit(unit.layer, channel, unit.position)) for channel in range(maps.shape[1]))
+    return Response(values, neurons, unit.channel, "activation")
 
 
 class _Read(BaseException):
@@ -115,19 +108,18 @@ class _Read(BaseException):
 
 
 def activations(network: Network, batch: torch.Tensor, layer: str) -> torch.Tensor:
-    """Run the network as far as a layer and give a copy of what the layer answers.
+    """Run the network as far as a layer and give a copy of what the layer answers, as `read_maps` orders it.
 
     It is a copy because what follows may work in place: an in-place ReLU would change what was read.
     """
-    import torch
-
     read: list[Any] = []
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         read.append(output)
         raise _Read
 
-    handle = network.module.get_submodule(layer).register_forward_hook(hook)
+    asked = network.module.get_submodule(layer)
+    handle = asked.register_forward_hook(hook)
     try:
         network.run(batch)
     except _Read:
@@ -136,6 +128,4 @@ def activations(network: Network, batch: torch.Tensor, layer: str) -> torch.Tens
         handle.remove()
     if not read:
         raise NetworkError(f"{layer} was not reached when {network.name} ran: no unit of it can answer.")
-    if not isinstance(read[0], torch.Tensor):
-        raise UnitError(f"{layer} answers a {type(read[0]).__name__}, not a tensor.", hint="Ask a layer inside it.")
-    return read[0].clone()
+    return read_maps(read[0], asked, batch, layer).clone()

@@ -1,12 +1,14 @@
 """Units: what is asked about. One grammar for Python, the command line, file names and URLs.
 
-=========================  ==================================================================
-``layer2.0.conv1``         a whole layer
-``layer2.0.conv1:17``      channel 17 of it
-``layer2.0.conv1:17@5,3``  the neuron of channel 17 in row 5, column 3 (``@center`` works too)
-``logit:truck``            the logit of a class, by name or index
-``prob:truck``             the probability of a class, by name or index
-=========================  ==================================================================
+===========================  ======================================================================================
+``layer2.0.conv1``           a whole layer
+``layer2.0.conv1:17``        channel 17 of it
+``layer2.0.conv1:17@5,3``    the neuron of channel 17 in row 5, column 3 (``@center`` works too)
+``blocks.6.mlp.fc1:17``      in a transformer: feature 17 over all tokens; with ``@5,3`` at the token of that patch
+``blocks.6.mlp.fc1:17@cls``  the same at the token of the class
+``logit:truck``              the logit of a class, by name or index
+``prob:truck``               the probability of a class, by name or index
+===========================  ======================================================================================
 
 Parsing needs no network and no torch; whether a network has the unit is asked with :meth:`Network.resolve
 <iconoscope.subject.network.Network.resolve>`.
@@ -22,8 +24,11 @@ from iconoscope.errors import UnitError
 
 __all__ = ["ClassUnit", "LayerUnit", "Unit", "parse_unit"]
 
-_LAYER = re.compile(r"(?P<layer>[\w.\-]+)(?::(?P<channel>\d+)(?:@(?P<position>center|\d+,\d+))?)?")
-_GRAMMAR = "Units look like layer2.0.conv1, layer2.0.conv1:17, layer2.0.conv1:17@5,3, logit:truck or prob:truck."
+_LAYER = re.compile(r"(?P<layer>[\w.\-/]+)(?::(?P<channel>\d+)(?:@(?P<position>center|cls|\d+,\d+))?)?")
+_GRAMMAR = (
+    "Units look like layer2.0.conv1, layer2.0.conv1:17, layer2.0.conv1:17@5,3, blocks.6.mlp.fc1:17@cls, logit:truck or "
+    "prob:truck."
+)
 
 
 @dataclass(frozen=True)
@@ -36,20 +41,21 @@ class LayerUnit:
         A name of ``module.named_modules()``, or an ending of one that no other name has.
     channel : int or None
         The channel; ``None`` asks about the whole layer.
-    position : tuple of int, "center" or None
-        The row and the column in the layer's map; ``None`` asks about the whole channel.
+    position : tuple of int, "center", "cls" or None
+        The row and the column in the layer's map, or of the patch whose token is meant; the token of the class; ``None`` asks
+        about the whole channel.
     """
 
     layer: str
     channel: int | None = None
-    position: tuple[int, int] | Literal["center"] | None = None
+    position: tuple[int, int] | Literal["center", "cls"] | None = None
 
     def __str__(self) -> str:
         text = self.layer
         if self.channel is not None:
             text += f":{self.channel}"
         if self.position is not None:
-            text += "@center" if self.position == "center" else f"@{self.position[0]},{self.position[1]}"
+            text += "@" + (self.position if isinstance(self.position, str) else "{},{}".format(*self.position))
         return text
 
 
@@ -116,7 +122,9 @@ def parse_unit(text: str | Unit) -> Unit:
     if match is None:
         raise UnitError(f"{text!r} is not a unit.", hint=_GRAMMAR)
     channel, position = match["channel"], match["position"]
-    if position is not None and position != "center":
-        row, column = position.split(",")
-        return LayerUnit(match["layer"], int(channel), (int(row), int(column)))
-    return LayerUnit(match["layer"], None if channel is None else int(channel), "center" if position else None)
+    if position is None:
+        return LayerUnit(match["layer"], None if channel is None else int(channel))
+    if position in ("center", "cls"):
+        return LayerUnit(match["layer"], int(channel), position)
+    row, column = position.split(",")
+    return LayerUnit(match["layer"], int(channel), (int(row), int(column)))

@@ -88,8 +88,8 @@ def scan_fast(
     graph = exactly.plan.graph
     clean = shortcuts.plans.clean(graph, image, unit)
     for way in shortcuts.ways(graph, image, grid, unit, memory):
-        occluded = _approximate(way, clean, cover, unit)
-        exact = run(way.sample, clean, _for(cover, way), unit)
+        occluded = _approximate(network, way, clean, cover, unit)
+        exact = run(network, way.sample, clean, _for(cover, way), unit)
         difference = np.abs(occluded[np.ix_(way.rows, way.columns)] - exact)[..., _asked(unit)]
         tolerable = TOLERABLE * max(float(np.ptp(exact[..., _asked(unit)])), 1e-3)
         if np.isfinite(occluded).all() and (way.share == SHARES[-1] or difference.mean() <= tolerable):
@@ -123,10 +123,10 @@ def _way(graph: Graph, image: torch.Tensor, grid: Grid, share: float, memory: in
     return _Way(share, Runner(plan), Runner(make_plan(graph, some, memory=memory)), rows, columns, dtype)
 
 
-def _approximate(way: _Way, exact: Clean, cover: Cover, unit: Unit) -> NDArray[np.float32]:
+def _approximate(network: Network, way: _Way, exact: Clean, cover: Cover, unit: Unit) -> NDArray[np.float32]:
     lowly = Clean(way.runner.plan.graph, exact.image.to(way.dtype))
     correction = exact.answer.float() - lowly.answer.float()
-    return run(way.runner, lowly, cover.to(lowly.image), unit, correction=correction)
+    return run(network, way.runner, lowly, cover.to(lowly.image), unit, correction=correction)
 
 
 def _for(cover: Cover, way: _Way) -> Cover:

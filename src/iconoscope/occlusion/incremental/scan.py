@@ -112,7 +112,7 @@ class Plans:
                 self._graphs[reading] = _graphs[key]
             else:
                 try:
-                    self._graphs[reading] = capture(_asked(network, unit), image)
+                    self._graphs[reading] = capture(_asked(network, image, unit), image)
                 except CaptureError as error:
                     self._graphs[reading] = str(error)
                 if self.weights:
@@ -127,8 +127,8 @@ def _reading(unit: Unit) -> str:
     return "classes" if isinstance(unit, ClassUnit) else f"{unit.layer} {unit.channel is None} {unit.position}"
 
 
-def _asked(network: Network, unit: Unit) -> nn.Module:
-    return network.module if isinstance(unit, ClassUnit) else responding(network, unit)
+def _asked(network: Network, image: torch.Tensor, unit: Unit) -> nn.Module:
+    return network.answering(image[None]) if isinstance(unit, ClassUnit) else responding(network, unit)
 
 
 def scan_exact(
@@ -174,7 +174,7 @@ def scan_exact(
     runner = plans.runner(network, image, grid, unit, memory or MEMORY)
     if isinstance(runner, str):
         return plainly(runner)
-    occluded = run(runner, plans.clean(runner.plan.graph, image, unit), cover, unit)
+    occluded = run(network, runner, plans.clean(runner.plan.graph, image, unit), cover, unit)
     if not np.isfinite(occluded).all():
         return plainly("the incremental engine answered NaN or infinity")
     if plans.key(grid, unit) not in plans.checked:
@@ -188,13 +188,19 @@ def scan_exact(
 
 
 def run(
-    runner: Runner, clean: Clean, cover: Cover, unit: Unit, *, correction: torch.Tensor | None = None
+    network: Network,
+    runner: Runner,
+    clean: Clean,
+    cover: Cover,
+    unit: Unit,
+    *,
+    correction: torch.Tensor | None = None,
 ) -> NDArray[np.float32]:
     """Give the answers to a unit at every position, (grid rows, grid columns, outputs).
 
     Parameters
     ----------
-    runner, clean, cover, unit
+    network, runner, clean, cover, unit
         The question.
     correction
         (1, outputs) what is added to the network's own answers.
@@ -203,7 +209,7 @@ def run(
     found: NDArray[np.float32] | None = None
     for chunks, answers in runner.run(clean, cover):
         corrected = answers.float() if correction is None else answers.float() + correction
-        values = values_of(corrected, unit).cpu().numpy()
+        values = values_of(network, corrected, unit).cpu().numpy()
         if found is None:
             found = np.empty((*grid.shape, values.shape[1]), np.float32)
         first = 0
@@ -215,9 +221,9 @@ def run(
     return found
 
 
-def values_of(answers: torch.Tensor, unit: Unit) -> torch.Tensor:
+def values_of(network: Network, answers: torch.Tensor, unit: Unit) -> torch.Tensor:
     """Turn the network's own answers into what is asked for."""
-    return answers.softmax(1) if isinstance(unit, ClassUnit) and unit.kind == "prob" else answers
+    return network.probabilities(answers) if isinstance(unit, ClassUnit) and unit.kind == "prob" else answers
 
 
 def describe(plan: Plan) -> str:

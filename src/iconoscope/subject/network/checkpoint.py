@@ -24,8 +24,6 @@ METADATA_KEY = "iconoscope"
 _AGAIN = "Download or save it again; its size may tell."
 # Where training scripts put the state dict, the one meant for use first (an average of weights is what is evaluated).
 WRAPPERS = ("model_ema", "state_dict_ema", "state_dict", "model_state_dict", "model")
-# What DataParallel, torch.compile and Lightning put before every name.
-PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
 @dataclass(frozen=True)
@@ -203,12 +201,27 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
 
 
 def _without_prefixes(weights: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, torch.Tensor]:
-    # torch's averaged model counts its averages beside the module that it wraps.
-    weights = {name: value for name, value in weights.items() if name != "n_averaged" or name in wanted}
+    """Take off what DataParallel, torch.compile, torch's averaged model and Lightning put before every name.
+
+    The prefix is the one behind which all that is wanted is found; a Lightning module holds more than its network, such as
+    the weights of a loss, which is left out with a warning.
+    """
     # Only what does not fit as it is: a network may well have a child of its own that is called "module".
-    while weights and not wanted.intersection(weights):
-        prefix = next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in weights)), None)
-        if prefix is None:
-            break
-        weights = {name.removeprefix(prefix): value for name, value in weights.items()}
-    return weights
+    if wanted & set(weights):
+        return {name: value for name, value in weights.items() if name != "n_averaged" or name in wanted}
+    found: dict[str, int] = {}
+    for name in weights:
+        for end in [at + 1 for at, letter in enumerate(name) if letter == "."]:
+            if name[end:] in wanted:
+                found[name[:end]] = found.get(name[:end], 0) + 1
+    if not found:
+        return weights
+    prefix = max(found, key=lambda each: found[each])
+    rest = [name for name in weights if not name.startswith(prefix) and name != "n_averaged"]
+    if rest:
+        warnings.warn(
+            f"The network's weights are those under {prefix}*; {len(rest)} others were left out: {shortened(rest)}.",
+            IconoscopeWarning,
+            stacklevel=3,
+        )
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

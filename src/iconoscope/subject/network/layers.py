@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from iconoscope.errors import UnitError
+from iconoscope.subject.maps import read_maps
 from iconoscope.subject.network.network import Network
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ class Layer:
     kind : str
         The name of its class.
     shape : tuple of int
-        What it answers to one image: (channels, rows, columns) or (channels,); empty if it does not answer one tensor.
+        What it answers to one image, as `read_maps` orders it: (channels, rows, columns), (channels, tokens) or (channels,);
+        empty if no unit of it can be asked.
     parameters : int
         Number of weights in it.
     """
@@ -51,12 +54,19 @@ def layers(network: Network) -> list[Layer]:
     """
     import torch
 
+    if network.opaque:
+        return []
+    height, width = network.preprocessing.size
+    batch = torch.zeros(1, network.channels, height, width, device=network.device)
     found: dict[str, Layer] = {}
     handles = []
 
     def listen(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
+            try:
+                shape = tuple(int(side) for side in read_maps(output, module, batch, name).shape[1:])
+            except UnitError:  # a list is a list; whoever asks such a layer is told why it cannot be asked
+                shape = ()
             weights = sum(parameter.numel() for parameter in module.parameters())
             found.setdefault(name, Layer(name, type(module).__name__, shape, weights))
 
@@ -67,8 +77,7 @@ def layers(network: Network) -> list[Layer]:
             if name:
                 handles.append(module.register_forward_hook(listen(name)))
         with network.questioned(), torch.inference_mode():
-            height, width = network.preprocessing.size
-            network.run(torch.zeros(1, len(network.preprocessing.mean), height, width, device=network.device))
+            network.run(batch)
     finally:
         for handle in handles:
             handle.remove()

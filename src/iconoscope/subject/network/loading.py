@@ -1,43 +1,39 @@
-"""Names of networks, and who loads them."""
+"""From a name to a network: its module by one of the loaders, its weights, its preprocessing and its classes."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import inspect
 import re
-import sys
-import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import IconoscopeWarning, NetworkError, NetworkNameError, QuestionError, nearest
+from iconoscope.errors import (
+    IconoscopeWarning,
+    NetworkError,
+    NetworkNameError,
+    PreprocessingError,
+    QuestionError,
+    nearest,
+)
 from iconoscope.subject.builtin import BUILTIN
-from iconoscope.subject.network.checkpoint import Checkpoint, load_weights, read_checkpoint
+from iconoscope.subject.network.checkpoint import load_weights, read_checkpoint
+from iconoscope.subject.network.ending import with_its_ending
+from iconoscope.subject.network.loaders import LOADERS, Asked, Loaded, Loader
+from iconoscope.subject.network.loaders.module import configured
+from iconoscope.subject.network.logits import ACTIVATIONS
 from iconoscope.subject.network.network import Network, class_names, find_device
-from iconoscope.subject.network.preprocessing import Preprocessing, read_preprocessing, unknown_preprocessing
+from iconoscope.subject.network.preprocessing import (
+    Preprocessing,
+    read_preprocessing,
+    settings_of,
+    unknown_preprocessing,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["LOADERS", "load_network"]
-
-
-class Loaded(NamedTuple):
-    """What a loader finds under a name: a module, and a checkpoint that belongs to it."""
-
-    module: nn.Module
-    checkpoint: Checkpoint | None = None
-
-
-class Loader(NamedTuple):
-    """One way to name a network."""
-
-    form: str
-    matches: Callable[[str], bool]
-    load: Callable[[str], Loaded]
 
 
 def load_network(
@@ -46,34 +42,47 @@ def load_network(
     checkpoint: str | Path | None = None,
     classes: Sequence[str] | str | Path | None = None,
     preprocessing: dict[str, Any] | Preprocessing | str | None = None,
+    activation: str | None = None,
     device: str = "auto",
     trust_pickle: bool = False,
+    trust_remote_code: bool = False,
 ) -> Network:
     """Load a trained network, with its preprocessing and class names.
 
     Both are taken from the first that gives them: this call; the checkpoint (metadata ``iconoscope`` of a safetensors
-    file); the module's own attributes ``preprocessing`` and ``classes``. Nothing is guessed.
+    file); the module's own attributes ``preprocessing`` and ``classes``, or the configuration that came with the weights.
+    Nothing is guessed, and who said it is kept beside it.
 
     Parameters
     ----------
     network
-        A built-in network (cars, cars-honest, cifar10), path/to/file.py:factory, or in Python a torch.nn.Module.
+        A built-in network (cars, cars-honest, cifar10); tv:resnet50[@WEIGHTS] of torchvision; timm:name, timm:hf-hub:org/name
+        or timm:local-dir:path; hf:org/name[@revision] or a folder of transformers; model.pt2 of torch.export; model.onnx; a
+        file of TorchScript; path/to/file.py:factory; or in Python a torch.nn.Module. tv:name@none and timm:name@none are
+        networks without weights, as a control.
     checkpoint
-        Its weights: a safetensors file, or a state dict saved by torch.
+        Its weights: a safetensors file, a state dict saved by torch, or a checkpoint of Lightning.
     classes
         Names of its outputs in order: a JSON list, a file with one, or a text file with a name a line (in Python a list).
     preprocessing
-        How it wants its images: size, mean, std (for RGB in 0..1), interpolation, crop, resize; as JSON or a JSON file.
+        How it wants its images: size, mean, std (for RGB in 0..1; one value for grey, four for four channels), interpolation,
+        crop, resize; as JSON or a JSON file.
+    activation
+        How its logits become probabilities. softmax: one class is right. sigmoid: each class is there or not, as in a network
+        of several labels, or of two classes and one output. If not given, what its configuration says; else sigmoid for one
+        output, and softmax.
     device
         auto, cpu, cuda or mps.
     trust_pickle
         Let a pickled checkpoint run the code that it contains.
+    trust_remote_code
+        Let a network from a hub run code of its own.
 
     Returns
     -------
     Network
         On its device. A module that was given stays the same object, in its own mode; it is moved only if `device` is
-        not ``"auto"``.
+        not ``"auto"``. Of one that is wrapped (DataParallel, torch.compile) the module inside is asked.
 
     Raises
     ------
@@ -96,17 +105,27 @@ def load_network(
             )
         return network
     given_module = not isinstance(network, str)
-    found = Loaded(network) if given_module else _loader(network).load(network)
-    name = type(network).__name__ if given_module else re.sub(r".*[/\\](?=[^/\\]+\.py:)", "", network)
+    names = None if classes is None else _both(class_names(classes))
+    if given_module:
+        found, name = configured(_unwrapped(network)), type(_unwrapped(network)).__name__
+    else:
+        name = re.sub(r".*[/\\](?=[^/\\]+\.py:)", "", network)
+        found = _loader(network).load(
+            Asked(
+                network,
+                checkpoint=checkpoint is not None,
+                classes=None if names is None else len(names),
+                channels=_channels(preprocessing),
+                trust_remote_code=trust_remote_code,
+            )
+        )
     _check_module(found.module, name)
-    file = found.checkpoint
-    if checkpoint is not None:
-        file = read_checkpoint(checkpoint, trust_pickle=trust_pickle)
+    file = found.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_pickle=trust_pickle)
     if file is not None:
         load_weights(found.module, file)
-    elif not given_module:
+    elif not given_module and not found.trained:
         warnings.warn(
-            f"No checkpoint was given for {name}: its weights are those that the factory makes.",
+            f"No checkpoint was given for {name}: its weights are those that it was built with, and nothing was learned.",
             IconoscopeWarning,
             stacklevel=2,
         )
@@ -114,20 +133,61 @@ def load_network(
         raise NetworkError(
             f"{name} has no weights yet (it is on the device 'meta').", hint="Give a checkpoint, or load it whole."
         )
-    configuration = file.configuration if file else {}
-    names, names_origin = _classes(classes, configuration, found.module, name)
-    loaded = Network(
-        module=found.module,
-        preprocessing=_preprocessing(preprocessing, configuration, found.module, name),
-        classes=names,
-        name=name,
-        classes_origin=names_origin,
-    )
+    loaded = _put_together(found, name, file.configuration if file else {}, names, preprocessing, activation)
     if not (given_module and device == "auto"):
         loaded.module.to(find_device(device))
     if not given_module:
         loaded.module.eval()
-    return loaded
+    return with_its_ending(loaded)
+
+
+def _put_together(
+    found: Loaded, name: str, configuration: dict[str, Any], classes: Any, preprocessing: Any, activation: str | None
+) -> Network:
+    """Give a module its preprocessing, classes and activation, each from the first that says it."""
+    if activation is not None and activation not in ACTIVATIONS:
+        raise QuestionError(f"activation={activation!r} is not a choice.", hint=nearest(activation, ACTIVATIONS))
+    names, names_origin = _classes(classes, configuration, found, name)
+    own = getattr(found.module, "activation", None)
+    said = (
+        (activation, "the call"),
+        (configuration.get("activation"), "the checkpoint"),
+        (own if own in ACTIVATIONS else None, f"the module {type(found.module).__name__}"),
+        (found.activation, found.origin),
+    )
+    chosen, origin = next(((value, origin) for value, origin in said if value), ("softmax", "usual"))
+    return Network(
+        module=found.module,
+        preprocessing=_preprocessing(preprocessing, configuration, found, name),
+        classes=names,
+        name=name,
+        classes_origin=names_origin,
+        activation=chosen,
+        activation_origin=origin,
+    )
+
+
+def _unwrapped(module: Any) -> Any:
+    """Give the module inside of DataParallel and of torch.compile: they share its weights, and its layers take hooks."""
+    from torch import nn
+
+    while isinstance(module, nn.Module):
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+            module = inner
+        else:
+            break
+    return module
+
+
+def _both(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Give one class its opposite: a network that finds one thing, or does not."""
+    return names if len(names) != 1 else (f"not {names[0]}", *names)
+
+
+def _channels(preprocessing: Any) -> int | None:
+    return None if preprocessing is None else len(read_preprocessing(preprocessing).mean)
 
 
 def _check_module(module: Any, name: str) -> None:
@@ -142,30 +202,42 @@ def _check_module(module: Any, name: str) -> None:
         raise QuestionError(f"{name} gives {kind}; a network is a torch.nn.Module.", hint=_forms())
 
 
-def _preprocessing(given: Any, configuration: dict[str, Any], module: nn.Module, name: str) -> Preprocessing:
+def _preprocessing(given: Any, configuration: dict[str, Any], found: Loaded, name: str) -> Preprocessing:
     # Only where it is meant so: a network may well have a layer of that name.
-    own = getattr(module, "preprocessing", None)
+    own = getattr(found.module, "preprocessing", None)
     own = own if isinstance(own, Mapping | Preprocessing) else None
     for settings, origin in (
         (given, "the call"),
         (configuration.get("preprocessing"), "the checkpoint"),
-        (own, f"the module {type(module).__name__}"),
+        (own, f"the module {type(found.module).__name__}"),
+        (found.preprocessing, found.origin),
     ):
-        if settings is not None:
+        if settings is None:
+            continue
+        if found.size is None:
             return read_preprocessing(settings, origin=origin)
+        read = read_preprocessing({"size": found.size, **settings_of(settings)}, origin=origin)
+        if read.size != found.size:
+            raise PreprocessingError(
+                f"{name} was exported for images of {found.size[0]}x{found.size[1]} pixels, and takes no other; "
+                f"{origin} says {read.size[0]}x{read.size[1]}.",
+                hint="Leave the size out, or export the network anew.",
+            )
+        return read
     raise unknown_preprocessing(name)
 
 
-def _classes(given: Any, configuration: dict[str, Any], module: nn.Module, name: str) -> tuple[tuple[str, ...], str]:
-    own = getattr(module, "classes", None)
+def _classes(given: Any, configuration: dict[str, Any], found: Loaded, name: str) -> tuple[tuple[str, ...], str]:
+    own = getattr(found.module, "classes", None)
     own = own if isinstance(own, list | tuple | Mapping) else None
     for names, origin in (
         (given, "the call"),
         (configuration.get("classes"), "the checkpoint"),
-        (own, f"the module {type(module).__name__}"),
+        (own, f"the module {type(found.module).__name__}"),
+        (found.classes, found.origin),
     ):
         if names is not None:
-            return class_names(names), origin
+            return _both(class_names(names)), origin
     raise QuestionError(
         f"Nobody names the classes of {name}: neither the call, nor the checkpoint, nor the module.",
         hint="Give them in the order of the outputs: classes= in Python; on the command line --classes and a JSON list, a file "
@@ -173,94 +245,26 @@ def _classes(given: Any, configuration: dict[str, Any], module: nn.Module, name:
     )
 
 
-def _load_builtin(name: str) -> Loaded:
-    builtin = BUILTIN[name]
-    module, _, factory = builtin.factory.partition(":")
-    return Loaded(getattr(importlib.import_module(module), factory)(), read_checkpoint(builtin.weights))
-
-
-def _load_file(name: str) -> Loaded:
-    """Run a Python file of the user's and call the factory named after the last colon."""
-    text, colon, factory = name.rpartition(":")
-    if not colon or factory.endswith(".py"):  # a colon may also belong to a path, as in C:\\networks\\mine.py
-        raise NetworkNameError(f"{name} does not say which function builds the network.", hint=f"Write {name}:factory.")
-    path = Path(text).expanduser()
-    if not path.is_file():
-        siblings = [entry.name for entry in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise NetworkNameError(f"{path} does not exist.", hint=nearest(path.name, siblings))
-    spec = importlib.util.spec_from_file_location(f"iconoscope_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise NetworkNameError(f"{path} is not a Python file.")
-    source = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = source  # dataclasses and pickling inside the file look themselves up there
-    # As for a script, what lies beside the file can be imported by it.
-    before, imported = list(sys.path), set(sys.modules)
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        spec.loader.exec_module(source)
-        build = getattr(source, factory, None)
-        if not callable(build):
-            # What the file itself defines, not what it imported.
-            names = [
-                key
-                for key, value in vars(source).items()
-                if callable(value) and getattr(value, "__module__", "") == spec.name
-            ]
-            raise NetworkNameError(f"{path.name} has no factory {factory!r}.", hint=nearest(factory, names))
-        _check_factory(build, factory, path)
-        module: Any = build()
-        return Loaded(module)
-    except NetworkNameError:
-        raise
-    # The user's own code may raise anything, or leave; it is told where, and the traceback is kept as the cause.
-    except (Exception, SystemExit) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise NetworkError(
-            f"{path.name}:{factory} fails: {type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})."
-        ) from error
-    finally:
-        sys.path[:] = before
-        # Another file's "blocks.py" is another module: what was found beside this one is not kept for the next.
-        for key in set(sys.modules) - imported:
-            if Path(getattr(sys.modules[key], "__file__", None) or "/").parent == path.parent.resolve():
-                del sys.modules[key]
-
-
-def _check_factory(build: Callable[..., Any], factory: str, path: Path) -> None:
-    try:
-        wanted = [
-            parameter.name
-            for parameter in inspect.signature(build).parameters.values()
-            if parameter.default is parameter.empty
-            and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        ]
-    except (TypeError, ValueError):  # built in C: it is called, and says itself what it lacks
-        return
-    if wanted:
-        raise NetworkNameError(
-            f"{path.name}:{factory} wants arguments ({', '.join(wanted)}); a factory is called without any.",
-            hint=f"Add to the file: def my_network(): return {factory}(...), and name that.",
-        )
-
-
-LOADERS = {
-    "built-in": Loader(" or ".join(BUILTIN), lambda name: name in BUILTIN, _load_builtin),
-    "file": Loader("path/to/file.py:factory", lambda name: ".py:" in name or name.endswith(".py"), _load_file),
-}
-
-
 def _forms() -> str:
     return f"A network is named: {'; '.join(loader.form for loader in LOADERS.values())}; in Python also a torch.nn.Module."
+
+
+def _siblings(path: Path) -> str:
+    there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    return nearest(path.name, there)
 
 
 def _loader(name: str) -> Loader:
     for loader in LOADERS.values():
         if loader.matches(name):
             return loader
+    if name.endswith((".pt2", ".onnx", ".pt", ".ts")) and not Path(name).expanduser().exists():
+        raise NetworkNameError(f"There is no file {name}.", hint=_siblings(Path(name).expanduser()))
     if name.endswith((".safetensors", ".pt", ".pth", ".ckpt", ".bin")):
         raise NetworkNameError(
             f"{name} is a file of weights, which does not say what network they are of.",
-            hint=f"Name the architecture, and give the file as checkpoint: path/to/file.py:factory, checkpoint={name!r}.",
+            hint="Name the architecture, and give the file as checkpoint: path/to/file.py:factory, tv:resnet50 or timm:name, "
+            f"and checkpoint={name!r}.",
         )
     prefix, colon, _ = name.partition(":")
     if colon:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from iconoscope.errors import NetworkError, NonFiniteError, QuestionError, UnitError, nearest
+from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError, nearest
+from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
 from iconoscope.subject.network.preprocessing import Preprocessing
 from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit, parse_unit
 
@@ -40,6 +41,12 @@ class Network:
         How it was named when it was loaded.
     classes_origin : str
         Who gave the names of the classes, in words.
+    activation : str
+        A key of `ACTIVATIONS`: how logits become probabilities.
+    activation_origin : str
+        Who said so, in words.
+    ending : str
+        A key of `ACTIVATIONS` if the network itself has turned its logits into probabilities so; then they are turned back.
     """
 
     module: nn.Module
@@ -47,6 +54,9 @@ class Network:
     classes: tuple[str, ...]
     name: str
     classes_origin: str = "given"
+    activation: str = "softmax"
+    activation_origin: str = "usual"
+    ending: str = ""
     _index: dict[str, list[int]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,8 +101,21 @@ class Network:
 
     @property
     def classes_digest(self) -> str:
-        """Digest of the class names, which decide what a unit like ``prob:truck`` means."""
-        return hashlib.sha256("\n".join(self.classes).encode()).hexdigest()[:16]
+        """Digest of the class names and the activation, which decide what a unit like ``prob:truck`` means."""
+        told = [*self.classes, *([] if self.activation == "softmax" else ["", self.activation])]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+    @property
+    def channels(self) -> int:
+        """How many channels its input has."""
+        return len(self.preprocessing.mean)
+
+    @property
+    def opaque(self) -> bool:
+        """Whether its layers cannot be asked, as those of TorchScript."""
+        import torch
+
+        return isinstance(self.module, torch.jit.ScriptModule)
 
     def class_index(self, name: str | int) -> int:
         """Give the index of a class by its name or index.
@@ -143,6 +166,11 @@ class Network:
         return ClassUnit(kind, self.classes[index] if unique else str(index), index)
 
     def _layer(self, name: str) -> str:
+        if self.opaque:
+            raise UnitError(
+                f"{self.name} is TorchScript, whose layers cannot be asked: {name!r} is out of reach.",
+                hint="Ask logit: or prob: and a class. For layers load it from Python, or as .pt2 of torch.export.",
+            )
         names = [full for full, _ in self.module.named_modules() if full]
         if name in names:
             return name
@@ -175,6 +203,8 @@ class Network:
                 f"{self.name} does not fit in the memory of {self.device} with {len(batch)} images at once.",
                 hint="Ask with a smaller batch, or a smaller memory.",
             ) from error
+        except IconoscopeError:  # of a hook of ours
+            raise
         # It is the user's code that runs here, and it may raise anything; the traceback is kept as the cause.
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -183,8 +213,58 @@ class Network:
                 hint="Is the preprocessing's size the one that it was trained with?",
             ) from error
 
+    def answer(self, batch: torch.Tensor) -> torch.Tensor:
+        """Run the network on its normalised input (n, channels, height, width); give its logits as they are, unchecked.
+
+        They are read out of a dict, a tuple or an object that the network may answer; of a network of two classes with one
+        output both logits are given.
+
+        Raises
+        ------
+        NetworkError
+            If the network fails, or there are no logits in what it answers.
+        """
+        return self._logits_of(self.run(batch))
+
+    def answering(self, batch: torch.Tensor) -> nn.Module:
+        """Give a module that answers logits (n, classes), for tracing: the network's own if it answers just them to a batch."""
+        import torch
+        from torch import nn
+
+        answer = self.run(batch)
+        if isinstance(answer, torch.Tensor) and self._logits_of(answer) is answer:
+            return self.module
+        network = self
+
+        class Answering(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = network.module
+
+            def forward(self, batch: torch.Tensor) -> torch.Tensor:
+                return network._logits_of(self.network(batch))
+
+        return Answering().eval()
+
+    def _logits_of(self, answer: Any) -> torch.Tensor:
+        found = find_logits(answer, len(self.classes))
+        if isinstance(found, str):
+            raise NetworkError(f"{self.name} answers {found}; a classifier answers (images, classes).")
+        if self.ending:
+            found = undone(found, self.ending)
+        single = self.activation == "sigmoid" and len(self.classes) == 2 and found.shape[1:].numel() == 1
+        return mirrored(found) if single else found
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn logits (n, classes) into probabilities."""
+        return ACTIVATIONS[self.activation][0](logits)
+
+    def log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn logits (n, classes) into the logarithms of probabilities."""
+        return ACTIVATIONS[self.activation][1](logits)
+
     def logits(self, batch: torch.Tensor) -> torch.Tensor:
-        """Run the network on its normalised input (n, 3, height, width); give the logits (n, classes).
+        """Run the network on its normalised input (n, channels, height, width); give the logits (n, classes).
 
         Raises
         ------
@@ -195,15 +275,15 @@ class Network:
         """
         import torch
 
-        logits = self.run(batch)
-        if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(batch):
-            shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-            raise NetworkError(f"{self.name} answers {shape}; a classifier answers (images, classes).")
+        logits = self.answer(batch)
+        if logits.ndim != 2 or len(logits) != len(batch):
+            raise NetworkError(f"{self.name} answers {tuple(logits.shape)}; a classifier answers (images, classes).")
         if logits.shape[1] != len(self.classes):
             raise NetworkError(
                 f"{self.name} has {logits.shape[1]} outputs, but {len(self.classes)} class names were given "
                 f"({self.classes_origin}).",
-                hint="Give as many names as outputs, in their order: classes= in Python, --classes on the command line.",
+                hint="Give as many names as outputs, in their order: classes= in Python, --classes on the command line."
+                + (" One output for two classes wants the activation sigmoid." if logits.shape[1] == 1 else ""),
             )
         if not bool(torch.isfinite(logits).all()):
             raise NonFiniteError(
@@ -216,12 +296,21 @@ class Network:
     def questioned(self) -> Iterator[nn.Module]:
         """Put the module in evaluation mode for the time of a question; give it back as it was.
 
-        Modes are kept module by module: part of a network may be in train mode, and part not. The module is not moved.
+        Modes are kept module by module: part of a network may be in train mode, and part not. The module is not moved. What is
+        compiled in it runs uncompiled.
         """
+        import torch
+
         modes = [(module, module.training) for module in self.module.modules()]
+        compiled = any(
+            getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
+            for module, _ in modes
+        )
         try:
             self.module.eval()
-            yield self.module
+            # What torch.compile has made of a module would not notice our hooks.
+            with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+                yield self.module
         finally:
             for module, training in modes:
                 module.training = training

@@ -23,14 +23,33 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.Image import Resampling
 
-__all__ = ["CROPS", "INTERPOLATIONS", "Preprocessing", "read_preprocessing", "read_size"]
+    from iconoscope.subject.images.image import Image
+
+__all__ = [
+    "CHANNELS",
+    "CROPS",
+    "INTERPOLATIONS",
+    "Preprocessing",
+    "read_preprocessing",
+    "read_size",
+    "rgb_of",
+    "settings_of",
+]
 
 # Names of the choice -> the attribute of PIL.Image.Resampling, which is imported only when pixels are resized.
 INTERPOLATIONS = {"nearest": "NEAREST", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}
 CROPS = {
     "center": "resize the short side, then cut the middle",
     "none": "resize both sides, whatever that does to the proportions",
+    "squash": "resize both sides, whatever that does to the proportions, then cut the middle",
 }
+CHANNELS = {
+    1: "grey: the brightness of RGB, as Pillow and ITU-R BT.601 have it",
+    3: "RGB",
+    4: "the four channels of the image's own file or array",
+}
+GREY = (0.299, 0.587, 0.114)
+"""What red, green and blue count for in the brightness (ITU-R BT.601)."""
 
 _LARGE = 64_000_000  # pixels of a resized image that are still worth making whole
 _HOW = (
@@ -49,13 +68,15 @@ class Preprocessing:
     size : tuple of int
         Height and width of the network's input, pixels.
     mean, std : tuple of float
-        Per channel, for RGB in 0..1: the network is given ``(rgb - mean) / std``.
+        Per channel, for values in 0..1: the network is given ``(values - mean) / std``. How many there are is how many channels
+        the network is given, see `CHANNELS`.
     interpolation : str
         A key of `INTERPOLATIONS` (Pillow's filters, which blur enough to shrink without aliasing).
     crop : str
         ``"center"``: the short side is resized to `resize`, then the middle is cut. ``"none"``: both sides are resized.
+        ``"squash"``: both sides are resized, the short one of `size` to `resize`, then the middle is cut.
     resize : int or None
-        Length of the short side before a centre crop, pixels, or whatever more it takes to cover `size`; ``None`` means
+        Length of the short side before a crop, pixels, or whatever more it takes to cover `size`; ``None`` means
         just what covers it.
     origin : str
         Who said so, in words.
@@ -69,13 +90,39 @@ class Preprocessing:
     resize: int | None = None
     origin: str = "given"
 
+    @property
+    def channels(self) -> int:
+        """How many channels the network is given."""
+        return len(self.mean)
+
+    def shown(self, image: Image) -> NDArray[np.uint8]:
+        """Give an image as the network sees it: resized and cropped, RGB (height, width, 3) or all four of its channels.
+
+        Raises
+        ------
+        ImagesError
+            If the network wants four channels, and the image has three.
+        """
+        return self.fit(image.bands if self.channels == 4 else image.pixels)
+
+    def digest_of(self, image: Image) -> str:
+        """Give the digest of all that the network could see of an image."""
+        return image.bands_digest if self.channels == 4 else image.digest
+
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize and crop a photograph (height, width, 3) to the network's size, still RGB of 0..255."""
+        """Resize and crop a photograph (height, width, 3 or 4) to the network's size, still of 0..255."""
         from PIL import Image
 
         if pixels.shape[:2] == self.size and self.resize is None:
             return pixels
-        return self._fit(Image.fromarray(pixels), Image.Resampling[INTERPOLATIONS[self.interpolation]])
+        resampling = Image.Resampling[INTERPOLATIONS[self.interpolation]]
+        if pixels.shape[2] == 3:
+            return self._fit(Image.fromarray(pixels), resampling)
+        # One after another: Pillow takes a fourth for transparency, and weighs the others with it.
+        bands = [
+            self._fit(Image.fromarray(np.ascontiguousarray(band)), resampling) for band in np.moveaxis(pixels, 2, 0)
+        ]
+        return np.stack(bands, 2)
 
     def fit_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Put a mask (height, width) through the same resizing and cropping as its photograph."""
@@ -86,17 +133,19 @@ class Preprocessing:
         return self._fit(Image.fromarray(mask.astype(np.uint8) * 255), Image.Resampling.BILINEAR) >= 128
 
     def normalise(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
-        """Turn fitted pictures (n, height, width, 3) of 0..255 into the network's input (n, 3, height, width)."""
+        """Turn fitted pictures (n, height, width, 3 or 4) of 0..255 into the network's input (n, channels, height, width)."""
         import torch
 
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float().div_(255)
+        if self.channels == 1:
+            tensor = (tensor * torch.tensor(GREY)[:, None, None]).sum(1, keepdim=True)
         mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (self.mean, self.std))
         return tensor.sub_(mean).div_(std)
 
     def restore(self, tensor: torch.Tensor) -> NDArray[np.uint8]:
-        """Turn one input of the network (3, height, width) back into a picture (height, width, 3) of 0..255."""
-        rgb = tensor.permute(1, 2, 0).cpu().numpy() * np.asarray(self.std) + np.asarray(self.mean)
-        return (rgb * 255).round().clip(0, 255).astype(np.uint8)
+        """Turn one input of the network (channels, height, width) back into a picture (height, width, 3) of 0..255."""
+        values = tensor.permute(1, 2, 0).cpu().numpy() * np.asarray(self.std) + np.asarray(self.mean)
+        return rgb_of((values * 255).round().clip(0, 255).astype(np.uint8))
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as plain values, without their origin."""
@@ -107,6 +156,8 @@ class Preprocessing:
         height, width = self.size
         if self.crop == "none":
             shape = f"both sides resized to {height}x{width}"
+        elif self.crop == "squash":
+            shape = f"both sides resized, the short one to {self.resize or min(self.size)}, middle {height}x{width} cut"
         else:
             shape = f"short side resized to {self.resize or 'cover'}, middle {height}x{width} cut"
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
@@ -126,10 +177,18 @@ class Preprocessing:
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if self.crop == "none":
             return self.size[1], self.size[0]
+        if self.crop == "squash":
+            times = max(1, (self.resize or 0) / min(self.size))
+            return round(self.size[1] * times), round(self.size[0] * times)
         # At least what covers the size. To the nearest pixel, which keeps the proportions best (torchvision cuts the
         # fraction off, so its long side may be one pixel shorter).
         scale = max(self.size[0] / height, self.size[1] / width, (self.resize or 0) / min(width, height))
         return max(self.size[1], round(width * scale)), max(self.size[0], round(height * scale))
+
+
+def rgb_of(picture: NDArray[Any]) -> NDArray[Any]:
+    """Give what is shown of a picture (..., 1, 3 or 4 channels): grey three times, of four channels the first three."""
+    return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture[..., :3]
 
 
 def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin: str = "given") -> Preprocessing:
@@ -155,7 +214,7 @@ def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin
     """
     if isinstance(given, Preprocessing):
         return read_preprocessing(given.to_json(), origin=given.origin)
-    settings = _from_text(given) if isinstance(given, str) else dict(given)
+    settings = settings_of(given)
     known = [field.name for field in fields(Preprocessing) if field.name != "origin"]
     for name in settings:
         if name not in known:
@@ -169,9 +228,10 @@ def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin
                 f"{name}={settings[name]!r} is not a choice.", hint=nearest(str(settings[name]), choices)
             )
     mean, std = _numbers(settings["mean"], "mean"), _numbers(settings["std"], "std")
-    if len(mean) != 3 or len(std) != 3:
+    if len(mean) not in CHANNELS or len(std) != len(mean):
         raise PreprocessingError(
-            f"mean has {len(mean)} values and std {len(std)}; both want three, for RGB.", hint=_HOW
+            f"mean has {len(mean)} values and std {len(std)}; both want three for RGB, one for grey, or four.",
+            hint=_HOW,
         )
     if min(std) <= 0:
         raise PreprocessingError(f"std={std} must be over zero.", hint="It is given for RGB in 0..1, e.g. 0.229.")
@@ -194,6 +254,13 @@ def unknown_preprocessing(name: str) -> PreprocessingError:
     return PreprocessingError(
         f"Nobody says how {name} wants its images: neither the call, nor the checkpoint, nor the module.", hint=_HOW
     )
+
+
+def settings_of(given: Mapping[str, Any] | Preprocessing | str) -> dict[str, Any]:
+    """Give the settings as plain values, unchecked, in whatever form they were given."""
+    if isinstance(given, Preprocessing):
+        return given.to_json()
+    return _from_text(given) if isinstance(given, str) else dict(given)
 
 
 def _from_text(text: str) -> dict[str, Any]:
@@ -219,7 +286,7 @@ def _numbers(values: Any, name: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError) as error:
-        raise PreprocessingError(f"{name}={values!r} is not three numbers.", hint=_HOW) from error
+        raise PreprocessingError(f"{name}={values!r} is not one number for each channel.", hint=_HOW) from error
     if not all(math.isfinite(number) for number in numbers):
         raise PreprocessingError(f"{name}={values!r} is not finite.", hint=_HOW)
     return numbers

@@ -1,0 +1,51 @@
+"""Packages that are not always installed: imported where they are used, and missed with the line that installs them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from iconoscope.errors import MissingExtraError
+
+__all__ = ["import_extra"]
+
+
+def import_extra(module: str, extra: str, purpose: str) -> Any:
+    """Import a module of a package that an extra of ours installs.
+
+    Parameters
+    ----------
+    module
+        Its full name.
+    extra
+        As in ``pip install 'iconoscope[extra]'``.
+    purpose
+        What wants it, for the message.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not there, or cannot be imported; torchvision fails with a RuntimeError where it was built for another torch.
+
+    Examples
+    --------
+    >>> import_extra("json", "nothing", "a test").loads("[1]")
+    [1]
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or package).partition(".")[0]
+        raise MissingExtraError(
+            f"{purpose} wants the package {missing}, which is not installed.",
+            hint=f"pip install 'iconoscope[{extra}]', in a clone pip install '.[{extra}]'",
+        ) from error
+    except (ImportError, RuntimeError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        fit = "torch and torchvision" if "torchvision" in reason else f"torch and {package}"
+        raise MissingExtraError(
+            f"{purpose} wants the package {package}, which is installed but cannot be imported: {reason}.",
+            hint=f"Do {fit} fit each other? Both come from one index, for one kind of processor: a torch for CPUs wants a "
+            "torchvision for CPUs.",
+        ) from error

@@ -1,0 +1,51 @@
+"""Whether a network that was written down for some number of images answers any other number alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["answers_alike", "few_at_once", "noise"]
+
+_TOLERANCE = 1e-3
+"""Of the largest answer: how far answers to several images at once may lie from those to each."""
+
+
+def noise(shape: Sequence[int]) -> torch.Tensor:
+    """Give three times as many pictures of noise as a network was written down for, (3 * images, channels, height, width)."""
+    import torch
+
+    return torch.randn(3 * shape[0], *shape[1:], generator=torch.Generator().manual_seed(0))
+
+
+def answers_alike(module: Callable[[torch.Tensor], Any], images: torch.Tensor, each: torch.Tensor) -> bool:
+    """Whether a module answers to all the images together what was answered to `each` few of them."""
+    import torch
+
+    with torch.no_grad():
+        try:
+            together = _first(module(images))
+        except (RuntimeError, ValueError, TypeError, IndexError):  # shapes that do not fit: that is what is asked
+            return False
+    largest = each.abs().max()
+    return together.shape == each.shape and bool((together - each).abs().max() <= _TOLERANCE * largest)
+
+
+def few_at_once(module: Callable[[torch.Tensor], Any], images: torch.Tensor, count: int) -> torch.Tensor:
+    """Give what a module answers to images in portions of `count`."""
+    import torch
+
+    with torch.no_grad():
+        return torch.cat([_first(module(images[at : at + count])) for at in range(0, len(images), count)])
+
+
+def _first(answer: Any) -> torch.Tensor:
+    """Give the first tensor of an answer."""
+    import torch
+
+    if isinstance(answer, torch.Tensor):
+        return answer
+    return _first(next(iter(answer.values() if isinstance(answer, dict) else answer)))

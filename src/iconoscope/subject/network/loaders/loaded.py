@@ -1,0 +1,102 @@
+"""What a loader is asked for, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from iconoscope.errors import NetworkError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from iconoscope.subject.network.checkpoint import Checkpoint
+
+__all__ = ["UNTRAINED", "Asked", "Loaded", "Loader", "first_line", "named_tag", "unreachable"]
+
+UNTRAINED = "none"
+"""Behind an ``@``: no weights, as a control of what an untrained network would show."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a network was asked for, as far as it decides how it is built.
+
+    Attributes
+    ----------
+    name : str
+        The name, whole.
+    checkpoint : bool
+        Whether its weights come from a file, so that none need be fetched.
+    classes : int or None
+        How many names of classes were given: the outputs it is built with, where the weights come from a file.
+    channels : int or None
+        Of its input, by the preprocessing that was given.
+    trust_remote_code : bool
+        Whether code that comes with the network may be run.
+    """
+
+    name: str
+    checkpoint: bool = False
+    classes: int | None = None
+    channels: int | None = None
+    trust_remote_code: bool = False
+
+
+class Loaded(NamedTuple):
+    """What a loader finds under a name.
+
+    Attributes
+    ----------
+    module
+        The network.
+    checkpoint
+        A file of weights that belongs to it.
+    preprocessing, classes, activation
+        What its own configuration says, if anything.
+    size
+        Height and width that it was written down for, if it takes no other.
+    origin
+        What said it, in words.
+    trained
+        Whether the weights are in it.
+    """
+
+    module: nn.Module
+    checkpoint: Checkpoint | None = None
+    preprocessing: Mapping[str, Any] | None = None
+    classes: Any = None
+    activation: str | None = None
+    size: tuple[int, int] | None = None
+    origin: str = ""
+    trained: bool = False
+
+
+class Loader(NamedTuple):
+    """One way to name a network."""
+
+    form: str
+    matches: Callable[[str], bool]
+    load: Callable[[Asked], Loaded]
+
+
+def named_tag(name: str) -> tuple[str, str]:
+    """Part a name from what follows its last ``@``, which may be nothing.
+
+    >>> named_tag("resnet50@IMAGENET1K_V2"), named_tag("resnet50")
+    (('resnet50', 'IMAGENET1K_V2'), ('resnet50', ''))
+    """
+    name, _, tag = name.partition("@")
+    return name, tag
+
+
+def unreachable(name: str, error: BaseException, *, instead: str) -> NetworkError:
+    """Say that a network's files could not be had, and what would do instead."""
+    return NetworkError(f"{name} cannot be fetched: {first_line(error)}", hint=instead)
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of an error's message, or its kind."""
+    text = str(error).strip()
+    return text.splitlines()[0][:240] if text else type(error).__name__

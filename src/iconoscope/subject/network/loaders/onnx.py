@@ -1,0 +1,80 @@
+"""ONNX, turned into a torch module by onnx2torch: layers keep the names of the file's nodes, and take hooks."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from iconoscope.errors import CheckpointError, NetworkError
+from iconoscope.extras import import_extra
+from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise
+from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line
+
+__all__ = ["load_onnx"]
+
+
+def load_onnx(asked: Asked) -> Loaded:
+    """Read an ONNX file and build the module that does the same.
+
+    Raises
+    ------
+    NetworkError
+        If an operator is not known to onnx2torch.
+    CheckpointError
+        If it is no ONNX file.
+    """
+    onnx = import_extra("onnx", "onnx", asked.name)
+    onnx2torch = import_extra("onnx2torch", "onnx", asked.name)
+    path = Path(asked.name).expanduser()
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    # What protobuf and onnx raise of a broken file has no common root.
+    except Exception as error:
+        raise CheckpointError(f"{path} is no whole ONNX file: {first_line(error)}.") from error
+    _with_own_weights(model.graph)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = onnx2torch.convert(model)
+    except (NotImplementedError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise NetworkError(
+            f"{path} cannot be turned into a torch module by onnx2torch: {type(error).__name__}: {first_line(error)}",
+            hint="Load the network from Python where it was made, or export it there with torch.export as .pt2.",
+        ) from error
+    module.eval()
+    shape = _input(model.graph, path)
+    if shape[0] and all(shape):
+        images = noise(shape)
+        if not answers_alike(module, images, few_at_once(module, images, shape[0])):
+            raise NetworkError(
+                f"{path.name} was exported for {shape[0]} images at a time, and answers no other number as well.",
+                hint="Export it for any number: torch.onnx.export(..., dynamic_axes={'images': {0: 'n'}}).",
+            )
+    size = (shape[2], shape[3]) if shape[2] and shape[3] else None
+    return Loaded(module, size=size, origin=path.name, trained=True)
+
+
+def _input(graph: Any, path: Path) -> list[int]:
+    """Give the shape of the images that a graph takes, 0 for what is open."""
+    weights = {each.name for each in graph.initializer}
+    inputs = [each for each in graph.input if each.name not in weights]
+    shape = [int(side.dim_value) for side in inputs[0].type.tensor_type.shape.dim] if inputs else []
+    if len(inputs) != 1 or len(shape) != 4:
+        raise NetworkError(
+            f"{path.name} takes {len(inputs)} inputs; a network of images takes one tensor (images, channels, height, width)."
+        )
+    return shape
+
+
+def _with_own_weights(graph: Any) -> None:
+    """Give every name its weights: exporters write equal ones once and hand them on, which onnx2torch does not follow."""
+    weights = {each.name: each for each in graph.initializer}
+    for node in [each for each in graph.node if each.op_type == "Identity" and each.input[0] in weights]:
+        copied = type(weights[node.input[0]])()
+        copied.CopyFrom(weights[node.input[0]])
+        copied.name = node.output[0]
+        graph.initializer.append(copied)
+        weights[copied.name] = copied
+        graph.node.remove(node)

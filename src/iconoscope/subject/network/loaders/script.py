@@ -1,0 +1,40 @@
+"""TorchScript: an archive of torch.jit, which runs, but whose layers refuse hooks."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+
+from iconoscope.errors import CheckpointError, IconoscopeWarning
+from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line
+
+__all__ = ["is_script", "load_script"]
+
+
+def is_script(name: str) -> bool:
+    """Whether a file is an archive of torch.jit: a zip with code in it."""
+    path = Path(name).expanduser()
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in entry for entry in archive.namelist())
+
+
+def load_script(asked: Asked) -> Loaded:
+    """Load an archive of torch.jit."""
+    import torch
+
+    path = Path(asked.name).expanduser()
+    try:
+        with warnings.catch_warnings():  # of the age of TorchScript
+            warnings.simplefilter("ignore")
+            module = torch.jit.load(str(path), map_location="cpu")
+    except (RuntimeError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is no whole archive of TorchScript: {first_line(error)}.") from error
+    warnings.warn(
+        f"{path.name} is TorchScript: its layers cannot be asked. Occlusion, logits and exemplars of logits are what there is.",
+        IconoscopeWarning,
+        stacklevel=4,
+    )
+    return Loaded(module, trained=True)

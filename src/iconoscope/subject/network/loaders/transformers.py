@@ -1,0 +1,122 @@
+"""``hf:org/name[@revision]`` or a folder: image classifiers of the library transformers, with their processor and id2label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from iconoscope.errors import NetworkError, NetworkNameError
+from iconoscope.extras import import_extra
+from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line, named_tag, unreachable
+
+__all__ = ["is_transformers_folder", "load_transformers"]
+
+_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+"""Pillow's numbers of filters, as processors write them."""
+
+_PROBLEMS = {"multi_label_classification": "sigmoid", "single_label_classification": "softmax"}
+
+
+def is_transformers_folder(name: str) -> bool:
+    """Whether a path is a folder with a configuration of transformers in it."""
+    path = Path(name).expanduser()
+    return path.is_dir() and (path / "config.json").is_file()
+
+
+def load_transformers(asked: Asked) -> Loaded:
+    """Load a classifier from the hub or a folder; code that comes with it is run only if that was asked for."""
+    transformers = import_extra("transformers", "hf", asked.name)
+    name, revision = _place(asked.name)
+    settings = {"trust_remote_code": asked.trust_remote_code} | ({"revision": revision} if revision else {})
+    with _quiet(transformers):
+        try:
+            module = transformers.AutoModelForImageClassification.from_pretrained(name, **settings)
+            processor = transformers.AutoImageProcessor.from_pretrained(name, **settings)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            raise _refusal(asked, name, error) from error
+    configuration = module.config
+    return Loaded(
+        module,
+        preprocessing=_preprocessing(processor.to_dict(), configuration),
+        classes=None if asked.classes else dict(configuration.id2label),
+        activation=_PROBLEMS.get(configuration.problem_type or ""),
+        origin=f"the configuration and the processor of {name}",
+        trained=True,
+    )
+
+
+def _place(given: str) -> tuple[str, str]:
+    name = given.removeprefix("hf:")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path), ""
+    if name.startswith((".", "/", "~")):
+        raise NetworkNameError(f"{path} is no folder.", hint="hf: wants a folder, or a name on the hub: hf:org/name.")
+    return named_tag(name)
+
+
+def _refusal(asked: Asked, name: str, error: Exception) -> NetworkError:
+    told = first_line(error)
+    if "trust_remote_code" in str(error):
+        return NetworkError(
+            f"{asked.name} brings code of its own, which is not run.",
+            hint="If you trust who made it: trust_remote_code=True, or --trust-remote-code on the command line.",
+        )
+    if Path(name).is_dir():
+        return NetworkError(
+            f"{asked.name} cannot be loaded: {type(error).__name__}: {told}",
+            hint="The folder holds config.json, preprocessor_config.json and the weights, as save_pretrained writes them.",
+        )
+    return unreachable(
+        asked.name, error, instead="Is the name right? A folder that was downloaded will do: hf:path/to/folder."
+    )
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Keep the library from writing of its progress for the time of a block."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _preprocessing(processor: dict[str, Any], configuration: Any) -> dict[str, Any] | None:
+    """Read how a processor treats images: what it resizes, what it cuts, what it takes off and divides by."""
+    size, crop = processor.get("size") or {}, processor.get("crop_size") or {}
+    filters = {"interpolation": _FILTERS.get(int(processor.get("resample") or 2), "bilinear")}
+    normal = processor.get("do_normalize", True)
+    channels = int(getattr(configuration, "num_channels", 3))
+    found = {
+        "mean": tuple(processor["image_mean"]) if normal else (0.0,) * channels,
+        "std": tuple(processor["image_std"]) if normal else (1.0,) * channels,
+        **filters,
+    }
+    if processor.get("do_rescale", True) and abs(float(processor.get("rescale_factor", 1 / 255)) * 255 - 1) > 1e-6:
+        return None  # not of 0..1: nobody knows, and it must be said
+    cut = processor.get("do_center_crop", bool(crop)) and crop
+    short = size.get("shortest_edge")
+    if cut:
+        height, width = _sides(crop)
+        if short:
+            return {**found, "size": (height, width), "crop": "center", "resize": max(int(short), min(height, width))}
+        return {**found, "size": (height, width), "crop": "squash", "resize": min(_sides(size))}
+    if short and "crop_pct" in processor:  # ConvNeXt: below 384 pixels resized by that share, and cut
+        share = 1.0 if short >= 384 else float(processor["crop_pct"] or 224 / 256)
+        kind = "none" if short >= 384 else "center"
+        return {**found, "size": int(short), "crop": kind, "resize": int(short / share) if share < 1 else None}
+    if short:
+        return {**found, "size": int(short), "crop": "center"}
+    return {**found, "size": _sides(size), "crop": "none"} if size else None
+
+
+def _sides(given: Any) -> tuple[int, int]:
+    return (int(given), int(given)) if isinstance(given, int) else (int(given["height"]), int(given["width"]))
