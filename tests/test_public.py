@@ -9,13 +9,14 @@ import pytest
 import iconoscope as ico
 
 PUBLIC = """
-    ActivationSheet Agreement Audit CONDITIONS Curves Exchange Exemplars FAMILIES Family FilterSheet IconoscopeError
-    IconoscopeWarning Image ImageMap Images Layer Look MeanMap Network Objective Occlusion Pictures Preprocessing Prior
-    Question Recording Result Scales Store Unit UnitSearch Visualization __version__ activation_maps agree audit
-    audit_page compare_styles curves decoder_prior demo demo_images diffusion_prior direction dream errors exchange
-    find_units first_filters fit_prior interpolate layers load_images load_network load_prior load_recording
-    load_result look looks_at_object map_images map_page mean_map occlude occlude_each occlude_scales optimize
-    parse_unit place_images predict record refine region report save_prior show_progress top_images unit
+    ActivationSheet Agreement Attribution Audit CONDITIONS ComparedMaps Curves Exchange Exemplars FAMILIES Family
+    FilterSheet IconoscopeError IconoscopeWarning Image ImageMap Images Layer Look MeanMap Network Objective Occlusion
+    Pictures Preprocessing Prior Question Recording Result Scales Store Unit UnitSearch Visualization __version__
+    activation_maps agree attribute audit audit_page compare_maps compare_styles curves decoder_prior demo demo_images
+    diffusion_prior direction dream errors exchange find_units first_filters fit_prior interpolate layers load_images
+    load_network load_prior load_recording load_result look looks_at_object map_images map_page mean_map occlude
+    occlude_each occlude_scales optimize parse_unit place_images predict record refine region report save_prior
+    show_progress top_images unit
 """.split()  # noqa: SIM905
 
 

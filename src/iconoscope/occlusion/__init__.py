@@ -1,6 +1,8 @@
 """Region occlusion: cover a region of the photograph and ask again."""
 
 from iconoscope.occlusion.agree import agree
+from iconoscope.occlusion.attribute import attribute
+from iconoscope.occlusion.compare_maps import compare_maps
 from iconoscope.occlusion.curves import curves
 from iconoscope.occlusion.exchange import exchange
 from iconoscope.occlusion.fills import FILLS
@@ -14,6 +16,8 @@ __all__ = [
     "FILLS",
     "Grid",
     "agree",
+    "attribute",
+    "compare_maps",
     "curves",
     "exchange",
     "look",

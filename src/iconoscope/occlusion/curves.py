@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, QuestionError, shortened
 from iconoscope.occlusion.asking import answered, is_one, question_of, say_unlabelled, unit_of
+from iconoscope.occlusion.attribute import PREFIX, attribute_each
 from iconoscope.occlusion.fills import Fill, read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.maps import Map, rank_pixels, read_maps
 from iconoscope.occlusion.occlude import occlude_each
 from iconoscope.progress import track
-from iconoscope.results import Curves, Occlusion, Question, Store
+from iconoscope.results import Attribution, Curves, Occlusion, Question, Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.preprocessing import rgb_of
 from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Settings(TypedDict, total=False):
     store: Store | str | Path | None
 
 
-Maps = Occlusion | Sequence[Any] | NDArray[Any] | str | Path | None
+Maps = Occlusion | Attribution | Sequence[Any] | NDArray[Any] | str | Path | None
 
 
 @overload
@@ -103,8 +105,9 @@ def curves(
         One image, or a set of them.
     maps
         What ranks the pixels: a .npy or .npz file with an array (height, width) for one image, (images, height, width) for
-        a set, in pixels of the network's input, the highest the most important. In Python also that array, or an
-        `Occlusion`, or a list of them. If not given, the occlusion map is made.
+        a set, in pixels of the network's input, the highest the most important; or a method of `attribute`, as
+        captum:Saliency, whose maps are then made. In Python also that array, or an `Occlusion` or an `Attribution`, or a list
+        of them. If not given, the occlusion map is made.
     unit
         The unit that is asked: prob:truck, logit:truck, layer2.0.conv1:17 and so on. If not given, that of the occlusion map;
         else the probability of the image's label or, if it has none, of the class that the network predicts.
@@ -175,12 +178,15 @@ def curves(
         seed=seed,
         store=None if store is None else Store.at(store),
     )
+    made: list[Occlusion] | list[Attribution] | None = None
     if maps is None:
-        maps = list(
-            occlude_each(network, pictures, unit, patch=patch, stride=stride, fill=fill, seed=seed, store=store)
-        )
-        occluded = {one.question.subject for one in maps}
-        pictures = pictures[[place for place, name in enumerate(pictures.ids) if name in occluded]]
+        each = occlude_each(network, pictures, unit, patch=patch, stride=stride, fill=fill, seed=seed, store=store)
+        made = list(each)
+    elif isinstance(maps, str) and maps.startswith(PREFIX):
+        made = list(attribute_each(network, pictures, unit, method=maps, seed=seed, store=store))
+    if made is not None:
+        maps, mapped = made, {one.question.subject for one in made}
+        pictures = pictures[[place for place, name in enumerate(pictures.ids) if name in mapped]]
     found = asked.all(pictures, read_maps(maps, pictures, size))
     return found[0] if is_one(images) else found
 
@@ -229,7 +235,7 @@ class _Asked:
         import torch
 
         with self.network.questioned(), torch.inference_mode():
-            picture = self.network.preprocessing.fit(image.pixels)
+            picture = self.network.preprocessing.shown(image)
             tensor = self.network.preprocessing.normalise(picture[None])[0]
             unit, origin = self._unit(tensor, attribution, label)
             question = self._question(image, attribution, unit)
@@ -295,7 +301,7 @@ class _Asked:
             attribution=attribution.values,
             full_red=attribution.full,
             ranked_by=attribution.name,
-            picture=picture,
+            picture=rgb_of(picture),
             fill=self.fill.name,
             start=self.start.name,
         )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, shortened
-from iconoscope.results import Occlusion
+from iconoscope.results import Attribution, Occlusion
 from iconoscope.subject.images import Image, Images
 
 __all__ = ["Map", "Ranking", "rank_pixels", "read_maps"]
@@ -95,8 +95,8 @@ def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Ima
     Parameters
     ----------
     maps
-        An `Occlusion` or a list of them, in any order; an array or a tensor, (height, width) for one image or (images,
-        height, width), or a list of such; or a .npy or .npz file with such an array.
+        An `Occlusion`, an `Attribution` or a list of them, in any order; an array or a tensor, (height, width) for one image
+        or (images, height, width), or a list of such; or a .npy or .npz file with such an array.
     images
         What the maps are of.
     size
@@ -108,11 +108,11 @@ def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Ima
         If they are none of these, do not fit the images or the input, or are not finite. The function that is given raises
         it for an image that has no map or a constant one.
     """
-    found = [maps] if isinstance(maps, Occlusion) else maps
-    if isinstance(found, Sequence) and found and all(isinstance(one, Occlusion) for one in found):
+    found = [maps] if isinstance(maps, Occlusion | Attribution) else maps
+    if isinstance(found, Sequence) and found and all(isinstance(one, Occlusion | Attribution) for one in found):
         known = {one.question.pixels: one for one in found}
         known |= {f"{one.question.pixels} {one.question.subject}": one for one in found}
-        return partial(_occlusion_of, known, size)
+        return partial(_result_of, known, size)
     name = "a map that was given"
     if isinstance(maps, str | Path):
         name, maps = f"a map from {Path(maps).name}", _loaded(Path(maps).expanduser())
@@ -126,24 +126,31 @@ def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Ima
     return find
 
 
-_HINT = "A map is an Occlusion, or an array (height, width), or (images, height, width) for a set of images."
+_HINT = "A map is an Occlusion, an Attribution, or an array (height, width), or (images, height, width) for a set of images."
 
 
-def _occlusion_of(known: Mapping[str, Occlusion], size: tuple[int, int], image: Image) -> Map:
+def _result_of(known: Mapping[str, Occlusion | Attribution], size: tuple[int, int], image: Image) -> Map:
     found = known.get(f"{image.digest} {image.id}", known.get(image.digest))
     if found is None:
         about = shortened(sorted({one.question.subject for one in known.values()}))
         raise QuestionError(
             f"There is no map of {image.id}; there are maps of {about}.",
-            hint="To score the map of another image, give its numbers: result.drop_by_pixel().",
+            hint="To score the map of another image, give its numbers: drop_by_pixel() or, of an Attribution, map.",
         )
     _fits(found.picture.shape[:2], size)
-    values = _ranking(found.drop_by_pixel().astype(np.float32), image)
-    name = f"occlusion with a patch of {found.patch[0]}x{found.patch[1]}"
-    if fill := found.question.settings.get("fill"):
-        name += f", filled with {fill}"
     asked = found.question
-    return Map(values, name, f"occlude {asked.key}", found.full_red, asked.unit, found.target_origin)
+    if isinstance(found, Attribution):
+        values, name = found.map, found.told
+    else:
+        values, name = found.drop_by_pixel().astype(np.float32), _named(found)
+    key = f"{asked.technique} {asked.key}"
+    return Map(_ranking(values, image), name, key, found.full_red, asked.unit, found.target_origin)
+
+
+def _named(found: Occlusion) -> str:
+    name = f"occlusion with a patch of {found.patch[0]}x{found.patch[1]}"
+    fill = found.question.settings.get("fill")
+    return f"{name}, filled with {fill}" if fill else name
 
 
 def _ranking(values: NDArray[np.float32], image: Image) -> NDArray[np.float32]:

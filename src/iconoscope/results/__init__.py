@@ -1,7 +1,9 @@
 """What was found: frozen dataclasses of NumPy arrays, their figures, and the store on disk. No torch."""
 
 from iconoscope.results.agreement import Agreement
+from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassFinding
+from iconoscope.results.compared_maps import ComparedMaps
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import CONDITIONS, Exchange
 from iconoscope.results.exemplars import SIDES, Exemplars
@@ -26,8 +28,10 @@ __all__ = [
     "VERDICTS",
     "ActivationSheet",
     "Agreement",
+    "Attribution",
     "Audit",
     "ClassFinding",
+    "ComparedMaps",
     "Curves",
     "Estimate",
     "Exchange",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "both_signs",
     "cell_edges",
     "colour",
     "data_uri",
@@ -45,6 +46,17 @@ def overlay(picture: Picture, weight: NDArray[Any], *, ink: tuple[int, int, int]
     grey = picture.mean(2, keepdims=True).repeat(3, 2) * 0.75 + 48
     strength = np.sqrt(np.clip(weight, 0, 1))[..., None] * 0.85
     return (grey * (1 - strength) + np.asarray(ink) * strength).round().astype(np.uint8)
+
+
+def both_signs(picture: Picture, share: NDArray[Any]) -> Picture:
+    """Lay red where `share` (height, width; -1..1) is positive and blue where it is negative over the greyed picture.
+
+    >>> both_signs(np.full((1, 2, 3), 128, np.uint8), np.array([[1.0, -1.0]]))[0, :, [0, 2]].tolist()
+    [[203, 51], [56, 168]]
+    """
+    red = overlay(picture, share)
+    blue = overlay(picture, -share, ink=(33, 102, 172))
+    return np.where(share[..., None] < 0, blue, red)
 
 
 def outlined(picture: Picture, mask: NDArray[np.bool_], *, ink: tuple[int, int, int] = (0, 214, 255)) -> Picture:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
+from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import Exchange
@@ -37,6 +38,7 @@ KINDS: dict[str, type[Result]] = {
     kind.kind: kind
     for kind in (
         Occlusion,
+        Attribution,
         MeanMap,
         Curves,
         Exchange,

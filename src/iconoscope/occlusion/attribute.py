@@ -1,0 +1,418 @@
+"""Gradient methods, beside occlusion: Captum's maps as results, to be shown and scored like ours."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import IconoscopeWarning, NetworkError, NonFiniteError, QuestionError, nearest, shortened
+from iconoscope.occlusion.asking import answered, is_one, question_of, say_unlabelled, unit_of
+from iconoscope.occlusion.fills import Fill, FillLike, read_fill
+from iconoscope.occlusion.geometry import make_grid
+from iconoscope.progress import track
+from iconoscope.results import Attribution, Question, Store
+from iconoscope.subject.images import Image, Images, load_images
+from iconoscope.subject.labels import match_labels
+from iconoscope.subject.network import Network
+from iconoscope.subject.unit import LayerUnit, Unit
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image as PillowImage
+
+    from iconoscope.occlusion.gradients import Answers
+
+__all__ = ["METHOD", "METHODS", "PREFIX", "attribute", "attribute_each"]
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a method wants to be told, and what its numbers are.
+
+    Attributes
+    ----------
+    signed
+        Whether a number is a share of the answer, so that what is positive speaks for the unit. A gradient is none: its sign
+        says whether the pixel should be brighter or darker.
+    baseline
+        The fill that the image is held against, if nothing else is said; empty where the method has no such thing.
+    steps
+        How many points of the path, or samples, likewise; 0.
+    layer
+        Whether it weighs the maps of a layer.
+    random
+        Whether it draws numbers.
+    modules
+        Whether it has rules of its own for ReLU and maximum pooling.
+    """
+
+    signed: bool
+    baseline: str = ""
+    steps: int = 0
+    layer: bool = False
+    random: bool = False
+    modules: bool = False
+
+
+METHODS = {
+    "captum:IntegratedGradients": Wants(signed=True, baseline="zero", steps=50),
+    "captum:Saliency": Wants(signed=False),
+    "captum:InputXGradient": Wants(signed=True),
+    "captum:GuidedBackprop": Wants(signed=False, modules=True),
+    "captum:Deconvolution": Wants(signed=False, modules=True),
+    "captum:DeepLift": Wants(signed=True, baseline="zero", modules=True),
+    "captum:GradientShap": Wants(signed=True, baseline="zero", steps=50, random=True),
+    "captum:SmoothGrad": Wants(signed=False, steps=50, random=True),
+    "captum:VarGrad": Wants(signed=False, steps=50, random=True),
+    "captum:LayerGradCam": Wants(signed=True, layer=True),
+    "captum:GuidedGradCam": Wants(signed=False, layer=True, modules=True),
+}
+"""The methods by their names in Captum; SmoothGrad and VarGrad are its NoiseTunnel over Saliency."""
+
+PREFIX = "captum:"
+
+METHOD = "captum:IntegratedGradients"
+"""The one that is taken if nothing is said."""
+
+
+class Settings(TypedDict, total=False):
+    """The settings of `attribute`."""
+
+    method: str
+    baseline: FillLike | None
+    steps: int | None
+    layer: str | None
+    seed: int
+    store: Store | str | Path | None
+
+
+@overload
+def attribute(
+    network: Network, images: Image | PillowImage, unit: str | Unit | None = None, **settings: Unpack[Settings]
+) -> Attribution: ...
+@overload
+def attribute(
+    network: Network,
+    images: Images | Sequence[Any] | Path,
+    unit: str | Unit | None = None,
+    **settings: Unpack[Settings],
+) -> list[Attribution]: ...
+@overload
+def attribute(network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[Settings]) -> Any: ...
+def attribute(
+    network: Network,
+    images: Any,
+    unit: str | Unit | None = None,
+    *,
+    method: str = METHOD,
+    baseline: FillLike | None = None,
+    steps: int | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+    store: Store | str | Path | None = None,
+) -> Attribution | list[Attribution]:
+    """Ask a gradient method of Captum how much every pixel speaks for a unit.
+
+    The maps come from Captum (Kokhlikyan et al. 2020, "Captum: A unified and generic model interpretability library for
+    PyTorch"), and are results like an occlusion map: they are shown beside it, and scored by the same `curves`. The network
+    is copied for the time, in 32 bits, with every ReLU a module of its own, as some of the methods want it; so nothing is
+    left on it.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        One image, or a set of them.
+    unit
+        The unit that is asked: prob:truck, logit:truck, layer2.0.conv1:17 and so on. If not given, the probability of the
+        image's label or, if it has none, of the class that the network predicts. The gradient of a probability near 1 is
+        next to nothing; ask for the logit there.
+    method
+        captum:IntegratedGradients (Sundararajan et al. 2017), captum:Saliency (the gradient; Simonyan et al. 2014),
+        captum:InputXGradient (Shrikumar et al. 2016), captum:GuidedBackprop (Springenberg et al. 2015), captum:Deconvolution
+        (Zeiler and Fergus 2014), captum:DeepLift (Shrikumar et al. 2017), captum:GradientShap (Lundberg and Lee 2017),
+        captum:SmoothGrad (Smilkov et al. 2017), captum:VarGrad (Adebayo et al. 2018), captum:LayerGradCam or
+        captum:GuidedGradCam (Selvaraju et al. 2017).
+    baseline
+        What the image is held against by IntegratedGradients, DeepLift and GradientShap: zero, black, mean, blur, noise or
+        an image, as the fill of occlude. If not given, zero.
+    steps
+        How many points the path of IntegratedGradients has, or how many samples GradientShap, SmoothGrad and VarGrad draw.
+        If not given, 50.
+    layer
+        The layer whose maps LayerGradCam and GuidedGradCam weigh. If not given, the last one with maps, those of
+        the classes themselves aside.
+    seed
+        Seed of what is drawn: samples, and a random baseline.
+    store
+        Folder where the answer is looked for first, and kept.
+
+    Returns
+    -------
+    Attribution or list of Attribution
+        One for one image (an `Image`, a PIL image, an array of at most three axes), a list for a set, also of one. Images
+        that cannot be read are left out with a warning.
+
+    Raises
+    ------
+    QuestionError
+        If a setting is no choice, or the method has no such setting.
+    UnitError
+        If the network has no such unit.
+    MissingExtraError
+        If Captum is not installed.
+    NetworkError
+        If the network cannot be copied, or Captum cannot ask it.
+    NonFiniteError
+        If the network answers NaN or infinity, or a map has them.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> net = ico.load_network("cars-honest", device="cpu")
+    >>> found = ico.attribute(net, ico.demo_images(2, seed=1)[0], method="captum:IntegratedGradients")
+    >>> found.values.shape, found.map.shape
+    ((96, 96, 3), (96, 96))
+    >>> abs(found.completeness) < 0.05
+    True
+    """
+    found = list(
+        attribute_each(
+            network,
+            images,
+            unit,
+            method=method,
+            baseline=baseline,
+            steps=steps,
+            layer=layer,
+            seed=seed,
+            store=store,
+        )
+    )
+    return found[0] if is_one(images) else found
+
+
+def attribute_each(
+    network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[Settings]
+) -> Iterator[Attribution]:
+    """Give one result of `attribute` after another, and keep none; what makes no sense is raised at once."""
+    asked = _asked(network, unit, **settings)
+    pictures = load_images(images)
+    labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
+    return _each(asked, pictures, labels)
+
+
+def _each(asked: _Asking, pictures: Images, labels: dict[str, int]) -> Iterator[Attribution]:
+    origins: list[str] = []
+    flat: list[str] = []
+    for image in track(pictures.readable(), f"{asked.method}, {asked.network.name}", total=len(pictures)):
+        found = asked.ask(image, labels[image.id])
+        origins.append(found.target_origin)
+        if not found.values.any():
+            flat.append(image.id)
+        yield found
+    say_unlabelled(origins)
+    if flat:
+        warnings.warn(
+            f"The map of {shortened(flat)} is 0 everywhere, as the gradient is: it is for a probability that is 1 (ask for the "
+            "logit), and for a unit behind a ReLU that is off.",
+            IconoscopeWarning,
+            stacklevel=3,
+        )
+
+
+def _asked(
+    network: Network,
+    unit: str | Unit | None,
+    *,
+    method: str = METHOD,
+    baseline: FillLike | None = None,
+    steps: int | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+    store: Store | str | Path | None = None,
+) -> _Asking:
+    if method not in METHODS:
+        raise QuestionError(f"method={method!r} is not a choice.", hint=nearest(method, METHODS))
+    wants = METHODS[method]
+    for name, given, wanted in (
+        ("baseline", baseline, wants.baseline),
+        ("steps", steps, wants.steps),
+        ("layer", layer, wants.layer),
+    ):
+        if given is not None and not wanted:
+            raise QuestionError(f"{method} has no {name}, and {name}={given!r} was given.", hint=f"Leave {name} out.")
+    if seed < 0 or (steps is not None and steps < 1):
+        raise QuestionError(f"seed={seed} must be at least 0, and steps={steps} at least 1.")
+    if layer is not None:
+        named = network.resolve(layer)
+        if not isinstance(named, LayerUnit) or named.channel is not None:
+            raise QuestionError(f"layer={layer!r} is no layer.", hint="iconoscope layers lists them.")
+        layer = named.layer
+    fill = wants.baseline if baseline is None else baseline
+    return _Asking(
+        network=network,
+        weights=network.digest(),
+        unit=None if unit is None else network.resolve(unit),
+        method=method,
+        wants=wants,
+        baseline=read_fill(fill, network.preprocessing).for_regions() if wants.baseline else None,
+        steps=steps or wants.steps,
+        layer=layer,
+        seed=seed,
+        store=None if store is None else Store.at(store),
+        copies=[],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asking:
+    """All that is asked of every image alike."""
+
+    network: Network
+    weights: str  # their digest
+    unit: Unit | None
+    method: str
+    wants: Wants
+    baseline: Fill | None
+    steps: int
+    layer: str | None
+    seed: int
+    store: Store | None
+    copies: list[Network]  # the copy that is worked on, once there is one
+
+    def ask(self, image: Image, label: int) -> Attribution:
+        import torch
+
+        with self.network.questioned():
+            picture = self.network.preprocessing.fit(image.pixels)
+            tensor = self.network.preprocessing.normalise(picture[None])[0]
+            unit, origin = self.unit, "asked"
+            if unit is None:
+                with torch.inference_mode():
+                    unit, origin = unit_of(self.network, tensor, label)
+            baseline = None if self.baseline is None else self.baseline.of(picture)
+            question = self._question(image, unit, baseline)
+
+            def answer() -> Attribution:
+                return self._answer(question, picture, tensor, unit, origin, baseline)
+
+            return answered(question, Attribution, answer, self.store, target_origin=origin)
+
+    def _question(self, image: Image, unit: Unit, baseline: Fill | None) -> Question:
+        random = self.wants.random or (baseline is not None and baseline.random)
+        settings = {
+            "method": self.method,
+            "baseline": baseline.name if baseline else None,
+            "steps": self.steps or None,
+            "layer": self.layer,
+            "seed": self.seed if random else None,
+        }
+        return question_of("attribute", self.network, self.weights, image, unit, settings)
+
+    def _answer(
+        self,
+        question: Question,
+        picture: NDArray[np.uint8],
+        tensor: torch.Tensor,
+        unit: Unit,
+        origin: str,
+        baseline: Fill | None,
+    ) -> Attribution:
+        import torch
+
+        from iconoscope.occlusion.dense import clean_response
+        from iconoscope.occlusion.gradients import Asked, ask_captum, kept_apart, last_maps, load_captum
+
+        load_captum(self.method)
+        with torch.inference_mode():
+            clean, names, target, measure = clean_response(self.network, tensor, unit)
+        against, of_baseline = None, None
+        if baseline is not None:
+            preprocessing = self.network.preprocessing
+            field = baseline.field(picture, preprocessing, make_grid(preprocessing.size).patch, self.seed)
+            against = torch.from_numpy(field)
+            with torch.inference_mode():
+                of_baseline = float(clean_response(self.network, against, unit)[0][target])
+        answers = self._answers(unit, tensor)
+        self._see_alike(float(clean[target]), answers, tensor, target)
+        layer = (self.layer or last_maps(answers, _fitted(answers, tensor))) if self.wants.layer else ""
+        with kept_apart(answers, layer) if layer else nullcontext() as module:
+            asked = Asked(
+                answers=answers,
+                image=_fitted(answers, tensor).requires_grad_(),
+                target=target,
+                baseline=None if against is None else _fitted(answers, against),
+                layer=module,
+                steps=self.steps,
+                seed=self.seed,
+            )
+            values, delta = ask_captum(self.method, asked)
+        if not np.isfinite(values).all():
+            raise NonFiniteError(
+                f"The map of {question.subject} by {self.method} holds NaN or infinity.",
+                hint="Its gradient overflows, or divides by nothing. Another method, or occlude, may have an answer.",
+            )
+        return Attribution(
+            question=question,
+            values=values,
+            signed=self.wants.signed,
+            clean=clean,
+            target=target,
+            target_origin=origin,
+            names=names,
+            measure=measure,
+            picture=picture,
+            method=self.method,
+            baseline=baseline.name if baseline else "",
+            baseline_answer=of_baseline,
+            convergence=delta,
+            layer=layer,
+            steps=self.steps,
+        )
+
+    def _answers(self, unit: Unit, tensor: torch.Tensor) -> Answers:
+        """Give a copy of the network that answers about the unit, in evaluation mode."""
+        from iconoscope.occlusion.gradients import Answers
+        from iconoscope.occlusion.rectifiers import copied
+
+        if not self.copies:
+            self.copies.append(copied(self.network))
+        (copy,) = self.copies
+        answers = Answers(copy, unit, _fitted(copy, tensor))
+        answers.eval()
+        if self.wants.modules and answers.passed_by:
+            raise QuestionError(
+                f"{self.method} has a rule of its own for {' and '.join(answers.passed_by)}, and some of those that "
+                f"{self.network.name} applies are out of its reach.",
+                hint="Write them as modules (torch.nn.ReLU) or torch.nn.functional; or ask with captum:IntegratedGradients.",
+            )
+        return answers
+
+    def _see_alike(self, clean: float, answers: Answers, tensor: torch.Tensor, target: int) -> None:
+        """See that the copy answers as the network does, up to rounding, coarser where it has 16 bits."""
+        import torch
+
+        with torch.no_grad():
+            again = float(answers(_fitted(answers, tensor))[0, target])
+        half = any(value.dtype in (torch.float16, torch.bfloat16) for value in self.network.module.parameters())
+        if abs(again - clean) > (0.1 if half else 1e-3) * max(1.0, abs(clean)):
+            raise NetworkError(
+                f"{self.network.name} answers {clean:.4g}, and a copy of it {again:.4g}: no gradient of the one is told by "
+                "the other.",
+                hint="Does it draw random numbers, or keep something from one pass for the next?",
+            )
+
+
+def _fitted(answers: Answers | Network, image: torch.Tensor) -> torch.Tensor:
+    """Give an image (channels, height, width) as a batch of one where the network is, and in the type of its weights."""
+    network = answers if isinstance(answers, Network) else answers.network
+    return network.fitted(image[None]).clone()

@@ -1,0 +1,333 @@
+"""What Captum has, as it is asked here: one entry for each of its methods, with what the method wants."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from iconoscope.errors import IconoscopeError, MissingExtraError, NetworkError, QuestionError
+from iconoscope.occlusion.rectifiers import Turns, count_uses
+from iconoscope.progress import track
+from iconoscope.subject.network import Network
+from iconoscope.subject.response import respond
+from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit
+
+__all__ = ["Answers", "Asked", "ask_captum", "kept_apart", "last_maps", "load_captum"]
+
+PIXELS = 1_500_000
+"""Of all pictures that go through the network at once, as for curves."""
+
+NOISE = 0.15
+"""Standard deviation of SmoothGrad's noise, as a share of the range of the picture (Smilkov et al. 2017: 0.1 to 0.2)."""
+
+_SAID = (
+    "Setting backward hooks on ReLU activations",
+    "Setting forward, backward hooks and attributes on non-linear",
+    "Couldn't appropriately interpolate GradCAM",
+)
+
+
+class Answers(nn.Module):
+    """A network that answers as `respond` does, (images, outputs), with every ReLU a module that is used once.
+
+    Parameters
+    ----------
+    network
+        A copy, to be worked on.
+    unit
+        What it answers.
+    image
+        (1, channels, height, width), on its device: what it is first asked.
+    """
+
+    def __init__(self, network: Network, unit: Unit, image: torch.Tensor) -> None:
+        super().__init__()
+        self.network, self.module = network, network.module
+        self.softmax: nn.Module | None = None  # a module, as DeepLift has a rule for it
+        self.unit = unit
+        if isinstance(unit, ClassUnit) and unit.kind == "prob":
+            self.softmax, self.unit = nn.Softmax(1), replace(unit, kind="logit")
+        self.turns = Turns()
+        with torch.no_grad():
+            uses = count_uses(lambda: self(image))
+        self.turns.made = True
+        kinds = [type(each) for each in self.turns]
+        self.passed_by = [kind.__name__ for kind, count in uses.items() if count != kinds.count(kind)]
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Give the answers (images, outputs) to a batch in the network's input space."""
+        with self.turns.taking():
+            values = respond(self.network, batch, self.unit).values
+        return values if self.softmax is None else self.softmax(values)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question to Captum.
+
+    Attributes
+    ----------
+    answers
+        Who is asked.
+    image
+        (1, channels, height, width), in the network's input space.
+    target
+        The output.
+    baseline
+        Like the image; None where the method wants none.
+    layer
+        The module whose maps are weighed; None likewise.
+    steps
+        How many points, or samples; 0 likewise.
+    seed
+        Of the random numbers.
+    """
+
+    answers: Answers
+    image: torch.Tensor
+    target: int
+    baseline: torch.Tensor | None
+    layer: nn.Module | None
+    steps: int
+    seed: int
+
+    @property
+    def batch(self) -> int:
+        """How many pictures go through the network at once."""
+        return max(8, min(256, PIXELS // (self.image.shape[2] * self.image.shape[3])))
+
+
+Found = tuple[torch.Tensor, torch.Tensor | None]
+
+
+def _integrated_gradients(attr: Any, asked: Asked) -> Found:
+    return attr.IntegratedGradients(asked.answers).attribute(
+        asked.image,
+        asked.baseline,
+        target=asked.target,
+        n_steps=asked.steps,
+        internal_batch_size=asked.batch,
+        return_convergence_delta=True,
+    )
+
+
+def _saliency(attr: Any, asked: Asked) -> Found:
+    return attr.Saliency(asked.answers).attribute(asked.image, target=asked.target, abs=False), None
+
+
+def _input_x_gradient(attr: Any, asked: Asked) -> Found:
+    return attr.InputXGradient(asked.answers).attribute(asked.image, target=asked.target), None
+
+
+def _guided_backprop(attr: Any, asked: Asked) -> Found:
+    return attr.GuidedBackprop(asked.answers).attribute(asked.image, target=asked.target), None
+
+
+def _deconvolution(attr: Any, asked: Asked) -> Found:
+    return attr.Deconvolution(asked.answers).attribute(asked.image, target=asked.target), None
+
+
+def _deep_lift(attr: Any, asked: Asked) -> Found:
+    return attr.DeepLift(asked.answers).attribute(
+        asked.image, asked.baseline, target=asked.target, return_convergence_delta=True
+    )
+
+
+def _gradient_shap(attr: Any, asked: Asked) -> Found:
+    """Ask for some samples at a time: Captum would have them all in memory at once."""
+    values, deltas = torch.zeros_like(asked.image), []
+    with _drawn_with(asked.seed):
+        for first in track(range(0, asked.steps, asked.batch), "samples"):
+            count = min(asked.batch, asked.steps - first)
+            found, delta = attr.GradientShap(asked.answers).attribute(
+                asked.image, asked.baseline, n_samples=count, target=asked.target, return_convergence_delta=True
+            )
+            values = values + found * count / asked.steps
+            deltas.append(delta)
+    return values, torch.cat(deltas).mean()
+
+
+def _smooth(kind: str) -> Callable[[Any, Asked], Found]:
+    def ask(attr: Any, asked: Asked) -> Found:
+        tunnel = attr.NoiseTunnel(attr.Saliency(asked.answers))
+        picture = asked.image.detach()
+        spread = NOISE * float(picture.max() - picture.min())
+        with _drawn_with(asked.seed):
+            found = tunnel.attribute(
+                asked.image,
+                nt_type=kind,
+                nt_samples=asked.steps,
+                nt_samples_batch_size=min(asked.steps, asked.batch),
+                stdevs=spread,
+                target=asked.target,
+                abs=False,
+            )
+        return found, None
+
+    return ask
+
+
+def _layer_grad_cam(attr: Any, asked: Asked) -> Found:
+    found = attr.LayerGradCam(asked.answers, asked.layer).attribute(asked.image, target=asked.target)
+    return attr.LayerAttribution.interpolate(found, tuple(asked.image.shape[2:]), "bilinear"), None
+
+
+def _guided_grad_cam(attr: Any, asked: Asked) -> Found:
+    found = attr.GuidedGradCam(asked.answers, asked.layer).attribute(
+        asked.image, target=asked.target, interpolate_mode="bilinear"
+    )
+    return found, None
+
+
+ASK: dict[str, Callable[[Any, Asked], Found]] = {
+    "captum:IntegratedGradients": _integrated_gradients,
+    "captum:Saliency": _saliency,
+    "captum:InputXGradient": _input_x_gradient,
+    "captum:GuidedBackprop": _guided_backprop,
+    "captum:Deconvolution": _deconvolution,
+    "captum:DeepLift": _deep_lift,
+    "captum:GradientShap": _gradient_shap,
+    "captum:SmoothGrad": _smooth("smoothgrad"),
+    "captum:VarGrad": _smooth("vargrad"),
+    "captum:LayerGradCam": _layer_grad_cam,
+    "captum:GuidedGradCam": _guided_grad_cam,
+}
+
+
+def load_captum(method: str) -> Any:
+    """Import Captum's attributions.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed, or cannot be imported.
+    """
+    try:
+        import captum.attr
+    except ImportError as error:
+        raise MissingExtraError(
+            f"method={method!r} is computed by Captum, which is not installed: {error}.",
+            hint="pip install 'iconoscope[captum]', in a clone pip install '.[captum]'",
+        ) from error
+    except RuntimeError as error:  # as where a torchvision lies about that was made for another torch
+        raise MissingExtraError(
+            f"Captum is installed but cannot be imported: {str(error).splitlines()[0]}",
+            hint="Do torch and captum fit each other?",
+        ) from error
+    return captum.attr
+
+
+def ask_captum(method: str, asked: Asked) -> tuple[np.ndarray, float | None]:
+    """Give the attributions (height, width, channels) and, where the method says one, its convergence delta.
+
+    Raises
+    ------
+    NetworkError
+        If Captum cannot ask this network.
+    """
+    network = asked.answers.network
+    attr = load_captum(method)
+    try:
+        with warnings.catch_warnings():
+            for line in _SAID:
+                warnings.filterwarnings("ignore", line, UserWarning)
+            found, delta = ASK[method](attr, asked)
+    except IconoscopeError:
+        raise
+    # Captum runs the user's code here, and has asserts where we have errors; the traceback is kept as the cause.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise NetworkError(
+            f"{method} fails on {network.name}: {type(error).__name__}: {reason}",
+            hint="It takes gradients: does the forward pass cut them, by detach or numpy? Occlusion needs none.",
+        ) from error
+    if found.ndim != 4 or found.shape[2:] != asked.image.shape[2:]:
+        raise NetworkError(
+            f"{method} gives {tuple(found.shape)} for an image of {tuple(asked.image.shape)}.",
+            hint="Name a layer= that answers maps (images, channels, rows, columns).",
+        )
+    values = found[0].detach().float().permute(1, 2, 0).contiguous().cpu().numpy()
+    return values, None if delta is None else float(delta.mean())
+
+
+@contextmanager
+def _drawn_with(seed: int) -> Iterator[None]:
+    """Seed the generators that Captum draws from, torch's and NumPy's own, and put them back as they were."""
+    held = np.random.get_state()
+    # MPS has no generator that can be forked; its seed is then as the question says.
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            np.random.set_state(held)
+
+
+def last_maps(answers: Answers, image: torch.Tensor) -> str:
+    """Give the name of the last layer that answers maps, larger than one pixel, before the unit does.
+
+    Maps of the classes themselves, a channel for each, are passed over where there are others.
+
+    Raises
+    ------
+    QuestionError
+        If there is none.
+    """
+    found: list[str] = []
+    of_classes: list[str] = []
+    classes = len(answers.network.classes) if isinstance(answers.unit, ClassUnit) else 0
+    handles = []
+    asked = f"{answers.unit.layer}." if isinstance(answers.unit, LayerUnit) else "."
+    for name, module in answers.module.named_modules():
+        if not name or f"{name}.".startswith(asked):  # the unit's own layer, or inside it
+            continue
+
+        def hook(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
+            if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+                (of_classes if output.shape[1] == classes else found).append(name)
+
+        handles.append(module.register_forward_hook(hook))
+    try:
+        with torch.no_grad():
+            answers(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not found and not of_classes:
+        raise QuestionError(
+            f"{answers.network.name} has no layer with maps before {answers.unit}.",
+            hint="Take a method that needs no layer, as captum:IntegratedGradients.",
+        )
+    return (found or of_classes)[-1]
+
+
+class _KeptApart(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *inputs: Any, **settings: Any) -> Any:
+        maps = self.layer(*inputs, **settings)
+        return maps.clone() if isinstance(maps, torch.Tensor) else maps
+
+
+@contextmanager
+def kept_apart(answers: Answers, name: str) -> Iterator[nn.Module]:
+    """Give a layer whose maps are its own for the time: what follows works on a copy, as it may work in place."""
+    above, _, last = name.rpartition(".")
+    parent = answers.module.get_submodule(above)
+    layer = parent._modules[last]
+    assert layer is not None
+    parent._modules[last] = _KeptApart(layer)
+    try:
+        yield layer
+    finally:
+        parent._modules[last] = layer

@@ -1,0 +1,159 @@
+"""A copy of a network in which every use of a ReLU or of a maximum pooling is a module of its own.
+
+Guided backpropagation, deconvolution and DeepLift have rules of their own for these operations, and Captum finds them as
+modules: what is called as a function is passed over without a word, a module that is used twice is an error, and so is one
+that works in place. Here such calls are caught while the network runs, and handed to modules that are used once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from iconoscope.errors import NetworkError, QuestionError
+from iconoscope.subject.network import Network
+
+__all__ = ["Turns", "copied", "count_uses", "freed"]
+
+_aten = torch.ops.aten
+
+
+def _rectifier(*args: Any, **settings: Any) -> nn.Module:
+    return nn.ReLU()
+
+
+def _pooling(
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> nn.Module:
+    return nn.MaxPool2d(kernel_size, stride or None, padding, dilation, return_indices, ceil_mode)
+
+
+FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
+    **dict.fromkeys((F.relu, F.relu_, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), _rectifier),
+    **dict.fromkeys((_aten.relu, _aten.relu_, _aten.relu.default, _aten.relu_.default), _rectifier),
+    **dict.fromkeys((F.max_pool2d, torch.max_pool2d, _aten.max_pool2d, _aten.max_pool2d.default), _pooling),
+}
+"""The calls that become modules, and the module of each from the arguments after the first."""
+
+OPERATIONS = {
+    _aten.relu.default: nn.ReLU,
+    _aten.relu_.default: nn.ReLU,
+    _aten.max_pool2d_with_indices.default: nn.MaxPool2d,
+}
+"""What these modules compute, as torch's dispatcher sees it: nothing that it sees may have passed by."""
+
+
+class Turns(nn.ModuleList):
+    """Modules that take their turn: the first call of a pass is the first one's, and so on.
+
+    In the first pass they are made, so that a call has the same one in every pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = False
+
+    def taking(self) -> _Taking:
+        """Give a mode of torch's functions for one pass."""
+        return _Taking(self)
+
+
+class _Taking(TorchFunctionMode):
+    def __init__(self, turns: Turns) -> None:
+        super().__init__()
+        self.turns, self.place = turns, 0
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func not in FUNCTIONS:
+            return func(*args, **given)
+        values = args[0] if args else given.pop("input")
+        if not self.turns.made:
+            self.turns.append(FUNCTIONS[func](*args[1:], **given))
+        if self.place == len(self.turns):
+            raise QuestionError("The network applied more ReLUs this time than the first: its passes differ.")
+        module = self.turns[self.place]
+        self.place += 1
+        # Copies: a hook on what goes in is for this use of it alone, and what comes out may be written over.
+        return module(values.clone()).clone()
+
+
+class _ReLU(nn.Module):
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return F.relu(values)
+
+
+class _MaxPool2d(nn.Module):
+    def __init__(self, pooling: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.settings = pooling.kernel_size, pooling.stride, pooling.padding, pooling.dilation, pooling.ceil_mode
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(values, *self.settings)
+
+
+def copied(network: Network) -> Network:
+    """Copy a network to be worked on: in 32 bits where it has fewer, its weights fixed, no ReLU in place.
+
+    Raises
+    ------
+    NetworkError
+        If the module cannot be copied.
+    """
+    try:
+        module = copy.deepcopy(network.module)
+    # It is the user's code that is copied here, and it may raise anything; the traceback is kept as the cause.
+    except Exception as error:
+        raise NetworkError(
+            f"{network.name} cannot be copied, which a map of gradients takes: {type(error).__name__}: {error}",
+            hint="copy.deepcopy(module) must work: keep tensors of a computation out of its attributes.",
+        ) from error
+    if any(value.dtype in (torch.float16, torch.bfloat16) for value in module.parameters()):
+        module = module.float()
+    for parent in list(module.modules()):
+        for name, child in list(parent._modules.items()):
+            if isinstance(child, nn.ReLU):
+                parent._modules[name] = _ReLU()
+            elif type(child) is nn.MaxPool2d and not child.return_indices:
+                parent._modules[name] = _MaxPool2d(child)
+    return replace(network, module=freed(module))
+
+
+def freed(module: nn.Module) -> nn.Module:
+    """Let no gradient be kept for the weights of a module."""
+    return module.requires_grad_(False)
+
+
+class _Counting(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = dict.fromkeys(OPERATIONS.values(), 0)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in OPERATIONS:
+            self.seen[OPERATIONS[func]] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def count_uses(ask: Callable[[], Any]) -> dict[type[nn.Module], int]:
+    """Count how often a call applies a ReLU, and a maximum pooling, however it does."""
+    with _Counting() as counting:
+        ask()
+    return counting.seen

@@ -1,0 +1,203 @@
+"""What a gradient method says of every pixel: a map to stand beside that of occlusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.pictures import both_signs, to_png
+from iconoscope.results.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["FULL", "Attribution", "full_colour"]
+
+FULL = 99.5
+"""The percentile of a map's absolute values that is drawn in full colour: one pixel must not make all others pale."""
+
+
+def full_colour(values: NDArray[Any]) -> float:
+    """Give the absolute value of a map (height, width) that is drawn in full colour: the percentile `FULL`.
+
+    >>> full_colour(np.array([[0.0, 0.0], [0.0, -2.0]])) > 1.9
+    True
+    """
+    strengths = np.abs(values)
+    found = float(np.percentile(strengths, FULL))
+    return found if found > 0 else float(strengths.max())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Attribution(Result):
+    """What a gradient method says of every pixel of one image.
+
+    Attributes
+    ----------
+    values : ndarray of float32, (height, width, channels)
+        What the method gives for every channel of every pixel of the network's input, with its sign; one channel where it
+        weighs the maps of a layer.
+    signed : bool
+        Whether a value is a share of the answer, so that what is positive speaks for the unit and what is negative against
+        it. A gradient is none: its sign says whether the pixel should be brighter or darker.
+    clean : ndarray of float32, (outputs,)
+        The answers to the photograph.
+    target : int
+        Which output was asked about.
+    target_origin : str
+        Why that one: ``"asked"``, ``"label"`` (the right class) or ``"prediction"`` (there is no label).
+    names : tuple of str
+        The outputs: the classes, or the channels of the layer.
+    measure : str
+        What the numbers are: ``"probability"``, ``"logit"``, ``"mean activation"``, ...
+    picture : ndarray of uint8, (height, width, 3)
+        The photograph as the network saw it.
+    method : str
+        Which method.
+    baseline : str
+        What the image was held against; empty where the method has no such thing.
+    baseline_answer : float or None
+        The target's answer to the baseline.
+    convergence : float or None
+        The method's own error, where it says one: the sum of its values less what the answer differs by.
+    layer : str
+        The layer whose maps were weighed; empty.
+    steps : int
+        How many points or samples; 0.
+    """
+
+    kind: ClassVar[str] = "attribution"
+
+    values: NDArray[np.float32]
+    signed: bool
+    clean: NDArray[np.float32]
+    target: int
+    target_origin: str
+    names: tuple[str, ...]
+    measure: str
+    picture: NDArray[np.uint8]
+    method: str
+    baseline: str
+    baseline_answer: float | None
+    convergence: float | None
+    layer: str
+    steps: int
+
+    @cached_property
+    def map(self) -> NDArray[np.float32]:
+        """A number for every pixel (height, width): the sum over channels; of gradients, that of their absolute values."""
+        return (self.values if self.signed else np.abs(self.values)).sum(2)
+
+    @property
+    def completeness(self) -> float | None:
+        """The sum of all values less what the answer differs by between baseline and photograph; None without a baseline.
+
+        It is zero where the values are shares that add up, as the axiom of completeness asks (Sundararajan et al. 2017).
+        """
+        if self.baseline_answer is None:
+            return None
+        total = float(self.values.sum(dtype=np.float64))
+        return total - (float(self.clean[self.target]) - self.baseline_answer)
+
+    @cached_property
+    def full_red(self) -> float:
+        """The value that is laid over the picture in the strongest colour, as `full_colour` says."""
+        return full_colour(self.map)
+
+    @property
+    def told(self) -> str:
+        """The method with what it was told: its baseline, its layer."""
+        more = [f"baseline {self.baseline}"] if self.baseline else []
+        more += [f"layer {self.layer}"] if self.layer else []
+        return ", ".join([self.method, *more])
+
+    def summary(self) -> str:
+        """Say in one sentence what was asked, and whether the values add up."""
+        clean = float(self.clean[self.target])
+        text = (
+            f"{self.question.subject}: the {self.measure} of {self.names[self.target]} is {clean:.3f}, by {self.told}"
+        )
+        if self.baseline_answer is None:
+            return f"{text}."
+        return (
+            f"{text}: it differs by {clean - self.baseline_answer:.3f} from the baseline's {self.baseline_answer:.3f}, and the "
+            f"values add up to {float(self.values.sum(dtype=np.float64)):.3f}."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the question, the answers to photograph and baseline, and whether the values add up; not the map."""
+        row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)
+        return {
+            "kind": self.kind,
+            "key": self.question.key,
+            "question": self.question.to_json(),
+            "target": self.names[self.target],
+            "target_origin": self.target_origin,
+            "measure": self.measure,
+            "clean": float(self.clean[self.target]),
+            "predicted": self.names[int(self.clean.argmax())],
+            "method": self.method,
+            "baseline": self.baseline or None,
+            "baseline_answer": self.baseline_answer,
+            "convergence": self.convergence,
+            "completeness": self.completeness,
+            "layer": self.layer or None,
+            "steps": self.steps or None,
+            "highest": {"row": int(row), "column": int(column), "value": float(self.map[row, column])},
+        }
+
+    def overlaid(self) -> NDArray[np.uint8]:
+        """Lay the map over the picture (height, width, 3): red speaks for the unit, blue against it."""
+        full = self.full_red
+        return both_signs(self.picture, self.map / full if full > 0 else np.zeros_like(self.map))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the photograph, the map and the map laid over the photograph, or on `ax` only the map.
+
+        Red speaks for the unit, blue against it, white is nothing; the scale is the same on both sides.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Of the map; ``.figure`` is the whole.
+        """
+        return self._shown() if ax is None else self._heat_map(ax)
+
+    @property
+    def _extent(self) -> tuple[float, float]:
+        return 10.5, 3.9
+
+    def _on(self, figure: Figure) -> Axes:
+        photograph, heat, laid = figure.subplots(1, 3)
+        picture_axes(photograph, self.picture, "what the network saw")
+        self._heat_map(heat)
+        picture_axes(laid, self.overlaid(), "laid over the photograph")
+        figure.suptitle(as_text(f"{self.question.subject}: {self.told}"), fontsize=10)
+        return heat
+
+    def _heat_map(self, axes: Axes) -> Axes:
+        clean = float(self.clean[self.target])
+        full = self.full_red or 1.0
+        title = f"{self.measure} of {as_text(self.names[self.target])}: {clean:.3f}"
+        if self.completeness is not None and self.baseline_answer is not None:
+            title += f"\nbaseline {self.baseline_answer:.3f}, values add up to {self.values.sum(dtype=np.float64):.3f}"
+        mesh = axes.imshow(self.map, cmap="RdBu_r", vmin=-full, vmax=full, interpolation="nearest")
+        axes.set_title(title, fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        bar = axes.figure.colorbar(mesh, ax=axes, fraction=0.046, pad=0.03, extend="both")
+        bar.ax.tick_params(labelsize=7)
+        bar.set_label(
+            "red: for, blue: against" if self.signed else "size of the gradient, without its sign", fontsize=7
+        )
+        return axes
+
+    def pictures(self) -> dict[str, bytes]:
+        """Give the photograph as the network saw it."""
+        return {"picture.png": to_png(self.picture)}

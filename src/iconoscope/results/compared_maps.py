@@ -1,0 +1,190 @@
+"""Maps of one image by several methods, side by side, each with its curves."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from iconoscope.errors import QuestionError
+from iconoscope.results.attribution import FULL, full_colour
+from iconoscope.results.curves import Curves
+from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.pictures import both_signs
+from iconoscope.results.record import read_records, write_records
+from iconoscope.results.result import Finding
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["ComparedMaps"]
+
+_INKS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")  # Okabe and Ito 2008
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ComparedMaps(Finding):
+    """Several maps of one image and one unit, and what deleting and inserting in their order shows.
+
+    Attributes
+    ----------
+    results : tuple of Curves
+        One for every map, with the map itself.
+
+    Raises
+    ------
+    QuestionError
+        If there is none, or they are not about the same.
+    """
+
+    kind: ClassVar[str] = "compared-maps"
+    results: tuple[Curves, ...]
+
+    def __post_init__(self) -> None:
+        if not self.results:
+            raise QuestionError("There is no map to compare.")
+        first = self.results[0]
+        for other in self.results[1:]:
+            pairs = {
+                "the weights of the network": (first.question.weights, other.question.weights),
+                "the pixels": (first.question.pixels, other.question.pixels),
+                "the unit": (first.question.unit, other.question.unit),
+                "what deleted pixels are covered with": (first.fill, other.fill),
+                "the picture that insertion starts from": (first.start, other.start),
+                "the network's input": (first.picture.shape, other.picture.shape),
+            }
+            differing = [name for name, (one, another) in pairs.items() if one != another]
+            if differing:
+                raise QuestionError(
+                    f"The maps by {first.ranked_by} and {other.ranked_by} differ in {', '.join(differing)}.",
+                    hint="Compare maps of one network, one image and one unit, scored alike.",
+                )
+
+    @property
+    def names(self) -> list[str]:
+        """What made each of the maps, in a word or two; no two the same."""
+        short = [result.ranked_by.partition(",")[0].removeprefix("captum:") for result in self.results]
+        short = ["occlusion" if name.startswith("occlusion with") else name for name in short]
+        if len(set(short)) == len(short):
+            return short
+        whole = [result.ranked_by for result in self.results]
+        return whole if len(set(whole)) == len(whole) else [f"{name} ({n + 1})" for n, name in enumerate(whole)]
+
+    def summary(self) -> str:
+        """Say in one sentence which map has the smallest deletion area and which the largest insertion area."""
+        first, names = self.results[0], self.names
+        sooner = int(np.argmin([result.deletion_area for result in self.results]))
+        later = int(np.argmax([result.insertion_area for result in self.results]))
+        return (
+            f"{first.question.subject}: of {len(names)} maps for the {first.measure} of {first.names[first.target]}, "
+            f"{names[sooner]} has the smallest deletion area ({self.results[sooner].deletion_area:.3f}), {names[later]} the "
+            f"largest insertion area ({self.results[later].insertion_area:.3f})."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give for every map its areas and those of the map moved elsewhere, and all that the curves give."""
+        rows = [
+            {
+                "map": name,
+                "deletion": result.deletion_area,
+                "deletion_elsewhere": float(result.null_deletion_areas.mean()),
+                "insertion": result.insertion_area,
+                "insertion_elsewhere": float(result.null_insertion_areas.mean()),
+            }
+            for name, result in zip(self.names, self.results, strict=True)
+        ]
+        return {"kind": self.kind, "maps": rows, "results": [result.to_json() for result in self.results]}
+
+    def plot(self) -> list[Axes]:
+        """Draw the photograph, all maps laid over it, and the curves.
+
+        Red speaks for the unit, blue against it, each map on a scale of its own that is the same on both sides: full colour
+        is reached by the strongest half of a percent of its pixels, since the numbers of two methods have no common unit.
+
+        Returns
+        -------
+        list of matplotlib.axes.Axes
+            Of the maps, then of the deletion and of the insertion curves; ``.figure`` is the whole.
+        """
+        return self._shown()
+
+    @property
+    def _columns(self) -> int:
+        """Of the pictures: one row up to six, otherwise two."""
+        count = len(self.results) + 1
+        return count if count <= 6 else -(-count // 2)
+
+    @property
+    def _extent(self) -> tuple[float, float]:
+        rows = -(-(len(self.results) + 1) // self._columns)
+        return max(9.0, 2.1 * self._columns), 2.95 * rows + 3.4
+
+    def _on(self, figure: Any) -> list[Axes]:
+        first = self.results[0]
+        clean = float(first.deletion[0, first.target])
+        told = f"{first.question.subject}: {first.measure} of {first.names[first.target]} {clean:.3f}"
+        scale = (
+            "Red speaks for it, blue against it; a gradient has no such sign, and red is its size. Each map has its own scale: "
+            f"full colour from the {FULL:g}th percentile on."
+        )
+        figure.suptitle(as_text(f"{told}\n{scale}"), fontsize=9)
+        columns = self._columns
+        rows = -(-(len(self.results) + 1) // columns)
+        above, below = figure.subfigures(2, 1, height_ratios=(2.95 * rows, 3.1))
+        panels = above.subplots(rows, columns, squeeze=False).ravel()
+        for axes in panels[len(self.results) + 1 :]:
+            axes.set_axis_off()
+        picture_axes(panels[0], first.picture, "what the network saw")
+        inks = [_INKS[place % len(_INKS)] for place in range(len(self.results))]
+        maps = list(panels[1 : len(self.results) + 1])
+        for axes, name, result, ink in zip(maps, self.names, self.results, inks, strict=True):
+            full = full_colour(result.attribution)
+            laid = both_signs(result.picture, result.attribution / full if full else result.attribution)
+            picture_axes(axes, laid, as_text("\n".join(textwrap.wrap(name, 26))))
+            axes.title.set_color(ink)
+            axes.set_xlabel(
+                f"deletion {result.deletion_area:.3f} ({result.null_deletion_areas.mean():.3f})\n"
+                f"insertion {result.insertion_area:.3f} ({result.null_insertion_areas.mean():.3f})",
+                fontsize=8,
+            )
+        # Where the photograph has no areas below it, what they are.
+        panels[0].set_xlabel("area under the curve\n(of the map moved elsewhere)", fontsize=8)
+        curves = self._curves(below, inks)
+        return [*maps, *curves]
+
+    def _curves(self, figure: Any, inks: list[str]) -> list[Axes]:
+        deletion, insertion = figure.subplots(1, 2, sharey=True)
+        limits = [result.limits() for result in self.results]
+        low, high = min(low for low, _ in limits), max(high for _, high in limits)
+        room = 0.03 * (high - low) or 0.01
+        for axes, what, better in ((deletion, "deletion", "the lower"), (insertion, "insertion", "the higher")):
+            for name, result, ink in zip(self.names, self.results, inks, strict=True):
+                values = getattr(result, what)[:, result.target]
+                axes.plot(result.share, values, "-", color=ink, linewidth=1.4, label=as_text(name))
+            axes.set_xlim(0, 1)
+            axes.set_ylim(low - room, high + room)
+            axes.set_title(f"{what}: {better}, the better", fontsize=9)
+            axes.set_xlabel(f"share of the pixels {'deleted' if what == 'deletion' else 'inserted'}", fontsize=8)
+            axes.tick_params(labelsize=7)
+        deletion.set_ylabel(self.results[0].measure, fontsize=8)
+        insertion.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+        return [deletion, insertion]
+
+    def _keep(self, folder: Path) -> Path:
+        names = ["".join(sign if sign.isalnum() else "-" for sign in name) for name in self.names]
+        return write_records(self.kind, dict(zip(names, self.results, strict=True)), folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read back what `save` wrote as a folder.
+
+        Raises
+        ------
+        StoreError
+            If it is not there, or a record of it cannot be read.
+        """
+        found = read_records(cls.kind, Path(folder), {Curves.kind: Curves})
+        return cls(tuple(each for each in found if isinstance(each, Curves)))
