@@ -16,20 +16,23 @@ test: $(VENV)/.installed-dev  ## the tests, without the slow ones
 test-slow: $(VENV)/.installed-dev  ## the slow tests alone: retraining, whole data sets
 	$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, import contracts, generated pages, tests
+check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, import contracts, generated pages, the site, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make_cli.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	$(BIN)/python -m pytest
 
 format: $(VENV)/.installed-dev  ## put the sources in form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.installed-dev  ## write the generated pages anew
+docs: $(VENV)/.installed-dev  ## write the generated pages anew, and the site from them into build/site
 	$(BIN)/python docs/make_cli.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "The documentation is at $(CURDIR)/build/site/index.html"
 
 weights: $(VENV)/.installed  ## train the built-in networks of cars again and put them into the package
 	$(BIN)/iconoscope demo --retrain --out build/demo

@@ -1,7 +1,5 @@
 """Everything that iconoscope raises, and the warnings that it gives.
 
-::
-
     IconoscopeError                 every error of ours; has a message and a hint
     ├── QuestionError  (ValueError) what was asked makes no sense: a setting, a name, a combination (exit status 2)
     │   ├── UnitError               not a unit of the grammar, or no such layer, channel, position or class

@@ -1,0 +1,36 @@
+"""Public names as they are found at run time, told to the reader of sources that makes the pages of the API."""
+
+import re
+from typing import Any
+
+import griffe
+
+import iconoscope
+
+_NAME = re.compile(r"(?<![`\w])`([A-Za-z_]+)`(?![`\w])")
+
+
+class PublicNames(griffe.Extension):
+    """Functions that are named like their file, and links between docstrings."""
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Let ``iconoscope.occlude`` be the function: statically it is the file ``occlusion/occlude.py`` of that name."""
+        if pkg.path != "iconoscope":
+            return
+        for name in iconoscope.__all__:
+            member = pkg.members[name]
+            if not isinstance(member, griffe.Alias):
+                continue
+            found = member.final_target
+            if found.is_module and name in found.members:
+                pkg.set_member(name, griffe.Alias(name, found.members[name], parent=pkg))
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Let a public name in backticks be a link to it."""
+        if obj.docstring:
+            obj.docstring.value = _NAME.sub(_linked, obj.docstring.value)
+
+
+def _linked(found: re.Match[str]) -> str:
+    name = found[1]
+    return f"[`{name}`][iconoscope.{name}]" if name in iconoscope.__all__ else found[0]
