@@ -112,6 +112,7 @@ def test_a_folder_that_the_library_reads(folder: Path) -> None:
     assert images.ids == ("cat/0.png", "cat/1.png", "cat/2.png", "dog/0.png")
     assert images.labels == ["cat", "cat", "cat", "dog"] and images.source == f"hf:{folder}/train"
     np.testing.assert_array_equal(images[1].pixels, load_images(folder / "train")[1].pixels)
+    assert len(load_images(f"hf:{folder.parent}/../{folder.parent.name}/set/test")) == 1
     with pytest.raises(QuestionError, match="there is no split trian") as caught:
         load_images(f"hf:{folder}/trian")
     assert caught.value.hint == "Did you mean train?"
@@ -246,16 +247,17 @@ def test_a_damaged_saved_folder(made: Any, tmp_path: Path) -> None:
         load_images(tmp_path / "test")
 
 
-@pytest.mark.parametrize("given", ["hf:", "hf:a b", "hf:a/b/c/d", "hf:a[2:3]"])
+@pytest.mark.parametrize("given", ["hf:", "hf:a b", "hf:a/b/c/d", "hf:a[2:3]", "hf:nowhere/"])
 def test_names_that_are_none(given: str) -> None:
     with pytest.raises(QuestionError, match="names no set of images") as caught:
         load_images(given)
     assert "hf:org/name" in caught.value.hint
 
 
-def test_a_missing_folder() -> None:
-    with pytest.raises(ImagesError, match="There is no nowhere"):
-        load_images("hf:./nowhere/at/all")
+@pytest.mark.parametrize("given", ["hf:./nowhere/at/all", "hf:./nowhere", "hf:/nowhere", "hf:~/nowhere/at/all"])
+def test_a_missing_folder(given: str) -> None:
+    with pytest.raises(ImagesError, match=r"There is no .*nowhere"):
+        load_images(given)
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

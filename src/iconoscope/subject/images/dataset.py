@@ -105,7 +105,8 @@ class Items(Plain):
         return decode_bands(image, self.id(row)) if isinstance(image, bytes | str | os.PathLike) else image.bands(0)
 
     def _item(self, row: int) -> Any:
-        if row not in self._last:
+        item = self._last.get(row, self)
+        if item is self:  # there was none; None may be an item
             try:
                 item = self.data[row]
             except Exception as error:  # the data set is the user's own code
@@ -113,7 +114,7 @@ class Items(Plain):
                 raise ImageFileError(f"{self.id(row)} cannot be read: {reason}") from error
             self._last.clear()
             self._last[row] = item
-        return self._last[row]
+        return item
 
     def _image(self, row: int) -> Any:
         name = self.id(row)

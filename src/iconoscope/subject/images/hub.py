@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ def open_hub(given: str, limit: int | None = None) -> HubRows:
         path, split, count = local
         if is_saved(path / split):
             return open_saved(path / split, given)
-        name, config, revision, online, streams = str(path), None, None, False, True
+        name, config, revision, online, streams, failure = str(path), None, None, False, True, ""
     else:
         found = NAMED.fullmatch(given.removeprefix("hf:"))
         if not found:
@@ -127,15 +128,17 @@ def open_hub(given: str, limit: int | None = None) -> HubRows:
         name, config, revision, split, count = found.group("name", "config", "revision", "split", "count")
         if "/" not in name and split and split.lower() not in SPLITS and not (config or revision):
             name, split = f"{name}/{split}", None  # hf:org/name; hf:name/test is a split
-        online = streams = _reached(name, revision, given)
+        failure = _ask(name, revision, given)
+        online = streams = not failure
     limit = min(number for number in (limit, int(count or 0)) if number) if limit or count else None
     address = given.partition("[:")[0]
-    with _as_images_error(given), _offline(datasets, not online):
+    bars = local is None and sys.stderr.isatty()
+    with _as_images_error(given), _offline(datasets, not online), _progress(datasets, bars):
         try:
             splits = datasets.get_dataset_split_names(name, config, revision=revision)
         except ConnectionError as error:
             raise ImagesError(
-                f"{given}: the hub cannot be reached, and the set was not loaded on this machine before.",
+                f"{given}: the hub cannot be reached, and the set was not loaded on this machine before ({failure}).",
                 hint="Check the connection; or load a folder of images, a .parquet file, or what save_to_disk wrote.",
             ) from error
         split = _chosen(split, splits, address)
@@ -217,15 +220,21 @@ def _local(rest: str) -> tuple[Path, str, str | None] | None:
     path = Path(place).expanduser()
     if place and path.is_dir():
         return path, "", count
-    if place.startswith(("/", ".", "~")):
-        if path.parent.is_dir() and not path.exists() and re.fullmatch(r"[\w.-]+", path.name) and path.name != "..":
-            return path.parent, path.name, count
+    whole = place.startswith(("/", ".", "~"))
+    # The last part may be a split; of what could be a name of the hub too, only where it is called as splits are.
+    split = path.parent.is_dir() and path.parent.absolute() not in (Path.cwd(), Path("/")) and not path.exists()
+    if split and (whole or path.name.lower() in SPLITS):
+        return path.parent, path.name, count
+    if whole:
         raise missing_path(path)
-    return (path.parent, path.name, count) if "/" in place and path.parent.is_dir() else None
+    return None
 
 
-def _reached(name: str, revision: str | None, given: str) -> bool:
-    """Ask the hub once, with little patience, whether there is such a set. Raises `ImagesError` where there is none."""
+def _ask(name: str, revision: str | None, given: str) -> str:
+    """Ask the hub once, with little patience, whether there is such a set; give why it could not be asked, or "".
+
+    Raises `ImagesError` where there is none.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -243,9 +252,9 @@ def _reached(name: str, revision: str | None, given: str) -> bool:
             f"{given}: the hub has no such set of images, or it is private.",
             hint=f"{FORM} For a private set: hf auth login",
         ) from error
-    except Exception:  # noqa: BLE001 -- no connection: each of its HTTP libraries has errors of its own; the cache is asked
-        return False
-    return True
+    except Exception as error:  # noqa: BLE001 -- each of its HTTP libraries has errors of its own; the cache is asked
+        return _reason(error)
+    return ""
 
 
 @contextmanager
@@ -257,6 +266,19 @@ def _offline(datasets: Any, offline: bool) -> Iterator[None]:
         yield
     finally:
         datasets.config.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def _progress(datasets: Any, shown: bool) -> Iterator[None]:
+    """Let the library show its bars only to somebody who waits for a download."""
+    hidden = datasets.utils.are_progress_bars_disabled()
+    if not shown:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not hidden:
+            datasets.enable_progress_bars()
 
 
 @contextmanager

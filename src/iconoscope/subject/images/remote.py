@@ -128,6 +128,8 @@ def open_remote(address: str) -> RemoteFiles:
         found = system.find(path)
     except IconoscopeError:
         raise
+    except FileNotFoundError as error:
+        raise ImagesError(f"{address}: there is no such place.") from error
     except Exception as error:  # every filesystem has errors of its own: credentials, connections, buckets
         raise ImagesError(f"{address} cannot be listed: {_reason(error)}", hint=CREDENTIALS.get(scheme, "")) from error
     root = path.rstrip("/") + "/"
