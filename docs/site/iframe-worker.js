@@ -1,9 +1,9 @@
 // A browser lets no page that was opened from a folder start a worker, and search runs in one. There it runs in a hidden frame.
 if (location.protocol === "file:") {
   window.IFrameWorker = window.Worker = class extends EventTarget {
-    constructor(url) {
+    constructor(place) {
       super();
-      this.waiting = [];
+      const url = new URL(place, document.baseURI);
       this.frame = document.createElement("iframe");
       this.frame.hidden = true;
       document.body.append(this.frame);
@@ -16,7 +16,7 @@ if (location.protocol === "file:") {
         const script = Object.assign(page.createElement("script"), { src: new URL(each, url), onload: resolve, onerror: reject });
         page.body.append(script);
       });
-      this.ready = this.load(url);
+      this.ready = this.load(url.href);
     }
     postMessage(data) {
       this.ready.then(() => this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data })));
