@@ -96,3 +96,4 @@ _ALL = (
     Family("paint", objects.paint, objects.set_paint, "value", "object"),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
+"""The properties that an audit tries if nothing else is said, by name."""

@@ -82,6 +82,7 @@ class ClassUnit:
 
 
 Unit = LayerUnit | ClassUnit
+"""What is asked about; written as a string, and read by `parse_unit`."""
 
 
 def parse_unit(text: str | Unit) -> Unit:
