@@ -1,8 +1,20 @@
 """Results made by hand, for the tests of what keeps and shows results."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from iconoscope.results import CONDITIONS, Curves, Exchange, Look, MeanMap, Occlusion, Question, Visualization
+from iconoscope.results import (
+    CONDITIONS,
+    Attribution,
+    Curves,
+    Exchange,
+    Look,
+    MeanMap,
+    Occlusion,
+    Question,
+    Visualization,
+)
 
 
 def occlusion(seed=0, subject="<b>a.jpg</b>"):
@@ -31,6 +43,28 @@ def occlusion(seed=0, subject="<b>a.jpg</b>"):
         picture=generator.integers(0, 256, (9, 12, 3), dtype=np.uint8),
         method="dense",
         plan="dense",
+    )
+
+
+def attributed(seed=0, subject="<b>a.jpg</b>", signed=True):
+    generator = np.random.default_rng(seed)
+    of = occlusion(seed, subject)
+    return Attribution(
+        question=replace(of.question, technique="attribute", settings={"method": "captum:IntegratedGradients"}),
+        values=generator.normal(size=(9, 12, 3)).astype(np.float32),
+        signed=signed,
+        clean=of.clean,
+        target=1,
+        target_origin="label",
+        names=of.names,
+        measure="probability",
+        picture=of.picture,
+        method="captum:IntegratedGradients",
+        baseline="zero",
+        baseline_answer=0.125,
+        convergence=0.01,
+        layer="",
+        steps=50,
     )
 
 

@@ -405,3 +405,17 @@ def test_a_picture_that_cannot_be_made_is_a_line_and_a_hint(capsys, tmp_path, ar
     found, out, err = run(capsys, "optimize", *arguments, *common)
     assert (found, out) == (status, "") and says in err and "Traceback" not in err
     assert len([line for line in err.splitlines() if line.startswith("error: ")]) == 1
+
+
+def test_gradient_methods_and_their_comparison(capsys, photographs, tmp_path):
+    pytest.importorskip("captum.attr")
+    common = ("--network", "cars-honest", "--device", "cpu", "--quiet", "--limit", 2, "--store", tmp_path / "run")
+    asked = ("--method", "captum:LayerGradCam", "--layer", "relu3", "--out", tmp_path / "map.png")
+    status, out, _ = run(capsys, "attribute", "--images", photographs, *common, *asked, "--json")
+    assert status == 0 and [each["layer"] for each in json.loads(out)] == ["relu3", "relu3"]
+    assert [path.name for path in sorted(tmp_path.glob("*.png"))] == ["map-1.png", "map-2.png"]
+    asked = ("--methods", "occlusion,captum:Saliency", "--patch", 48, "--stride", 24, "--steps", 4)
+    status, out, _ = run(capsys, "compare", "--images", photographs, *common, *asked)
+    assert status == 0 and out.count("of 2 maps for the probability") == 2 and out.count("/run/curves/") == 4
+    status, _, err = run(capsys, "attribute", "--images", photographs, *common, "--method", "captum:Salience")
+    assert status == 2 and "captum:Saliency" in err

@@ -132,6 +132,26 @@ COMMANDS = {
         ),
         _STORE,
     ),
+    "attribute": Command(
+        "iconoscope.occlusion:attribute",
+        "Ask a gradient method of Captum how much every pixel speaks for a unit, beside occlusion.",
+        printing.results,
+        (
+            "iconoscope attribute --network cars-honest --images photographs/ --method captum:IntegratedGradients",
+            f"iconoscope attribute {_RESNET} --images cat.png --unit logit:cat --method captum:LayerGradCam --out cat-map.png",
+        ),
+        _STORE,
+    ),
+    "compare": Command(
+        "iconoscope.occlusion:compare_maps",
+        "Occlusion and gradient methods side by side, with the curves of each map.",
+        printing.results,
+        (
+            "iconoscope compare --network cars-honest --images photographs/ --patch 24 --out compared.png",
+            "iconoscope compare --network cars-honest --images photographs/ --methods occlusion,captum:DeepLift",
+        ),
+        _STORE,
+    ),
     "exchange": Command(
         "iconoscope.occlusion:exchange",
         "Hide or exchange the object and the background: which do the answers follow?",

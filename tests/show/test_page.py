@@ -10,7 +10,7 @@ import iconoscope.show.page
 from iconoscope.errors import StoreError
 from iconoscope.results.pictures import data_uri, to_png
 from iconoscope.results.record import read_record
-from specimens import averaged, curved, exchanged, looked, occlusion, visualized
+from specimens import attributed, averaged, curved, exchanged, looked, occlusion, visualized
 
 NASTY = '<script>alert("x")</script>&\'"'
 
@@ -237,3 +237,23 @@ def test_pictures_of_units_are_on_the_page(tmp_path):
     page = ico.report(store, tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count('alt="picture of conv:') == 4 and "dead: it answered nothing" in page
     assert "What units look for" in page
+
+
+def test_gradient_methods_stand_beside_the_occlusion_map_with_the_areas_of_both(tmp_path):
+    ours, theirs, elsewhere = occlusion(), attributed(), attributed(seed=1, signed=False)
+    scores = []
+    for seed, result in ((0, ours), (1, theirs)):
+        curves = curved(seed=seed)
+        settings = {**curves.question.settings, "map": f"{result.question.technique} {result.question.key}"}
+        scores.append(replace(curves, question=replace(curves.question, pixels="0", settings=settings)))
+    found = page(tmp_path, ours, theirs, elsewhere, *scores)
+    told = " ".join(found.text.split())
+    for curves in scores:
+        assert f"Deleted with {curves.fill}, area {curves.deletion_area:.3f}" in told
+    assert told.count("Deleted with") == 2  # and none for the image whose map was not scored
+    both = told[told.index("patch 3x4, filled with") :]
+    assert both.index(f"area {scores[0].deletion_area:.3f}") < both.index("captum:IntegratedGradients, baseline zero")
+    assert f"of the baseline 0.125; the values add up to {theirs.values.sum():.3f}" in told
+    assert "a gradient has no sign" in told and data_uri(to_png(theirs.overlaid())) in found.addresses
+    alone = page(tmp_path / "alone", attributed())
+    assert "What every pixel says" in alone.text and "One patch at every position" not in alone.text

@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning
 from iconoscope.results import Question, Result, Store
+from iconoscope.results.result import Finding
 from iconoscope.subject.images import Image
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import Unit
@@ -17,7 +19,7 @@ from iconoscope.subject.unit import Unit
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["answered", "is_one", "question_of", "say_unlabelled", "unit_of"]
+__all__ = ["answered", "is_one", "question_of", "save_figures", "say_unlabelled", "unit_of"]
 
 Found = TypeVar("Found", bound=Result)
 
@@ -66,6 +68,14 @@ def answered(
     The fields `now` are as they were asked for this time: the same question may have been asked for another reason before.
     """
     return answer() if store is None else replace(store.answer(question, kind, answer), **now)
+
+
+def save_figures(found: Sequence[Finding], out: str | Path | None) -> None:
+    """Write the figure of one finding under a name, if there is one, or of several with their numbers before its ending."""
+    if out is not None:
+        out = Path(out).expanduser()
+        for number, each in enumerate(found, 1):
+            each.save(out if len(found) == 1 else out.with_stem(f"{out.stem}-{number}"))
 
 
 def say_unlabelled(origins: Sequence[str]) -> None:

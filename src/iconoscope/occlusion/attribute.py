@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, NetworkError, NonFiniteError, QuestionError, nearest, shortened
-from iconoscope.occlusion.asking import answered, is_one, question_of, say_unlabelled, unit_of
+from iconoscope.occlusion.asking import answered, is_one, question_of, save_figures, say_unlabelled, unit_of
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Question, Store
+from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
@@ -93,19 +94,23 @@ class Settings(TypedDict, total=False):
     store: Store | str | Path | None
 
 
+class _Shown(Settings, total=False):
+    out: str | Path | None
+
+
 @overload
 def attribute(
-    network: Network, images: Image | PillowImage, unit: str | Unit | None = None, **settings: Unpack[Settings]
+    network: Network, images: Image | PillowImage, unit: str | Unit | None = None, **settings: Unpack[_Shown]
 ) -> Attribution: ...
 @overload
 def attribute(
     network: Network,
     images: Images | Sequence[Any] | Path,
     unit: str | Unit | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[_Shown],
 ) -> list[Attribution]: ...
 @overload
-def attribute(network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[Settings]) -> Any: ...
+def attribute(network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[_Shown]) -> Any: ...
 def attribute(
     network: Network,
     images: Any,
@@ -116,6 +121,7 @@ def attribute(
     steps: int | None = None,
     layer: str | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
     store: Store | str | Path | None = None,
 ) -> Attribution | list[Attribution]:
     """Ask a gradient method of Captum how much every pixel speaks for a unit.
@@ -152,6 +158,9 @@ def attribute(
         the classes themselves aside.
     seed
         Seed of what is drawn: samples, and a random baseline.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp. Where there are several images, their
+        places in the set are put before the ending: map-1.png, map-2.png.
     store
         Folder where the answer is looked for first, and kept.
 
@@ -184,6 +193,7 @@ def attribute(
     >>> abs(found.completeness) < 0.05
     True
     """
+    check_figure_name(out)
     found = list(
         attribute_each(
             network,
@@ -197,6 +207,7 @@ def attribute(
             store=store,
         )
     )
+    save_figures(found, out)
     return found[0] if is_one(images) else found
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from iconoscope.errors import QuestionError, nearest
-from iconoscope.occlusion.asking import is_one
+from iconoscope.occlusion.asking import is_one, save_figures
 from iconoscope.occlusion.attribute import METHODS
 from iconoscope.occlusion.curves import curves
 from iconoscope.progress import track
 from iconoscope.results import ComparedMaps, Curves, Store
+from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import Unit
@@ -34,6 +35,7 @@ class Settings(TypedDict, total=False):
     fill: str | Path
     steps: int
     seed: int
+    out: str | Path | None
     store: Store | str | Path | None
 
 
@@ -63,6 +65,7 @@ def compare_maps(
     fill: str | Path = "mean",
     steps: int = 32,
     seed: int = 0,
+    out: str | Path | None = None,
     store: Store | str | Path | None = None,
 ) -> ComparedMaps | list[ComparedMaps]:
     """Make the maps of several methods and delete and insert the pixels in the order of each.
@@ -91,6 +94,9 @@ def compare_maps(
         How many steps of equal size the curves have.
     seed
         Seed of the places that a map is moved to, and of what a method draws.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp. Where there are several images, their
+        places in the set are put before the ending: maps-1.png, maps-2.png.
     store
         Folder where the answers are looked for first, and kept: every map, and its curves.
 
@@ -114,6 +120,7 @@ def compare_maps(
     >>> found.names
     ['occlusion', 'Saliency']
     """
+    check_figure_name(out)
     known = (OCCLUSION, *METHODS)
     if isinstance(methods, str) or not methods or len(set(methods)) != len(methods):
         raise QuestionError(f"methods={methods!r} must be methods, each named once.", hint=f"As {','.join(known[:3])}.")
@@ -141,4 +148,5 @@ def compare_maps(
     compared = [ComparedMaps(tuple(each)) for each in found.values() if len(each) == len(methods)]
     if is_one(images) and not compared:
         raise QuestionError("A map of the image ranks no pixel before another: there is nothing to compare.")
+    save_figures(compared, out)
     return compared[0] if is_one(images) else compared

@@ -19,6 +19,7 @@ from iconoscope.results import (
     KINDS,
     VERDICTS,
     ActivationSheet,
+    Attribution,
     Audit,
     Curves,
     Exchange,
@@ -38,6 +39,7 @@ from iconoscope.results import (
 from iconoscope.results.look import EVIDENCE
 from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
 from iconoscope.results.record import read_question, read_record, writing_whole
+from iconoscope.show.beside import Attributed, scored_maps
 from iconoscope.show.exemplars import Answered, Mapped, Searched, Sheeted
 from iconoscope.show.mean import Averaged
 from iconoscope.show.template import read_template
@@ -97,6 +99,9 @@ def report(
     return path
 
 
+_OF_ONE_IMAGE = (Occlusion.kind, Attribution.kind)
+
+
 def _read(store: Store, most: int) -> tuple[list[Result], list[tuple[str, Question]], list[str]]:
     """Read what is shown, and of the rest only what was asked: a whole data set would not fit into memory.
 
@@ -110,7 +115,7 @@ def _read(store: Store, most: int) -> tuple[list[Result], list[tuple[str, Questi
         try:
             kind, question = read_question(place, KINDS)
             asked.append((kind, question))
-            if kind == Occlusion.kind and question.pixels not in images:
+            if kind in _OF_ONE_IMAGE and question.pixels not in images:
                 if len(images) >= most:
                     continue
                 images.add(question.pixels)
@@ -171,8 +176,9 @@ class _Page:
 
     @cached_property
     def shown(self) -> list[_Occluded]:
-        found = [result for result in self.results if isinstance(result, Occlusion)]
-        return [_Occluded(alike) for alike in _grouped(found, lambda result: result.question.pixels)]
+        found = [result for result in self.results if isinstance(result, Occlusion | Attribution)]
+        scored = scored_maps(self.results)
+        return [_Occluded.of(alike, scored) for alike in _grouped(found, lambda result: result.question.pixels)]
 
     @cached_property
     def pictured(self) -> list[Pictured]:
@@ -199,17 +205,17 @@ class _Page:
     @property
     def images(self) -> int:
         """How many images were asked about, shown or not."""
-        return len({question.pixels for kind, question in self.asked if kind == Occlusion.kind})
+        return len({question.pixels for kind, question in self.asked if kind in _OF_ONE_IMAGE})
 
     @property
     def alone(self) -> bool:
         """Whether every image was asked about once only, so that there is nothing to put side by side."""
-        return all(len(occluded.results) == 1 for occluded in self.shown)
+        return all(len(occluded.all) == 1 for occluded in self.shown)
 
     @property
     def questions(self) -> list[Result]:
-        groups = (*self.looks, *self.exchanges, *self.shown)
-        asked = [result for group in groups for result in group.results]
+        asked = [result for group in (*self.looks, *self.exchanges) for result in group.results]
+        asked += [result for occluded in self.shown for result in occluded.all]
         made = [result for pictured in self.pictured for result in pictured.results[: Pictured.MOST]]
         of_recordings = [each.result for each in (*self.searches, *self.answered, *self.maps, *self.sheets)]
         return [*(averaged.result for averaged in self.means), *asked, *self.scored, *made, *of_recordings]
@@ -395,15 +401,25 @@ class _Exchanged:
 
 @dataclass(frozen=True)
 class _Occluded:
-    """One image, covered patch by patch before several networks."""
+    """One image, covered patch by patch before several networks, and what gradient methods say of it."""
 
     results: list[Occlusion]
+    beside: Attributed
+
+    @classmethod
+    def of(cls, results: list[Any], scored: dict[str, list[Curves]]) -> _Occluded:
+        covered = [each for each in results if isinstance(each, Occlusion)]
+        return cls(covered, Attributed([each for each in results if isinstance(each, Attribution)], scored))
 
     @property
-    def first(self) -> Occlusion:
-        return self.results[0]
+    def all(self) -> list[Occlusion | Attribution]:
+        return [*self.results, *self.beside.results]
 
-    def picture(self, result: Occlusion) -> str:
+    @property
+    def first(self) -> Occlusion | Attribution:
+        return self.all[0]
+
+    def picture(self, result: Occlusion | Attribution) -> str:
         return _photograph(result.picture)
 
     @property
