@@ -117,6 +117,11 @@ def audit(
     """
     tried = _chosen(families)
     _check(tried, seed, lang, fail_on)
+    if network.channels == 4:
+        raise QuestionError(
+            f"{network.name} takes four channels, and an audit changes the colours of pictures that have three.",
+            hint="Occlusion, optimisation and exemplars take them.",
+        )
     images = load_images(images)
     if store is None:
         with tempfile.TemporaryDirectory(prefix="iconoscope-audit-") as folder:

@@ -139,7 +139,8 @@ def _seen(network: Network, batch: torch.Tensor) -> tuple[dict[str, _Seen], torc
 
         return hook
 
-    handles = [module.register_forward_hook(listen(name)) for name, module in network.module.named_modules() if name]
+    named = [] if network.opaque else network.module.named_modules()
+    handles = [module.register_forward_hook(listen(name)) for name, module in named if name]
     try:
         with torch.inference_mode():
             logits = network.logits(batch)

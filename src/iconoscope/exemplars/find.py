@@ -107,6 +107,11 @@ def find_units(
         )
     check_figure_name(out)
     recording = load_recording(recording)
+    if len(recording.units) == len(recording.classes):
+        raise QuestionError(
+            f"Of {recording.question.network} logits alone were recorded, and units are searched among the channels of layers.",
+            hint="Record layers; those of TorchScript are out of reach.",
+        )
     wanted = _side(recording, concept)
     against = _rest(recording, wanted) if others is None else _side(recording, others)
     if wanted.recording is against.recording and (both := np.intersect1d(wanted.rows, against.rows)).size:

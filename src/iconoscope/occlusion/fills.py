@@ -70,7 +70,7 @@ class Fill:
             return np.zeros(shape, np.float32)
         rgb = np.asarray(self.draw(picture, patch, np.random.default_rng(seed)))
         normalised = np.broadcast_to(_normalised(rgb, preprocessing), (*shape[1:], shape[0]))
-        return np.ascontiguousarray(normalised.transpose(2, 0, 1), np.float32)
+        return np.array(normalised.transpose(2, 0, 1), np.float32, order="C")
 
     def cover(self, picture: Picture, preprocessing: Preprocessing, grid: Grid, seed: int) -> Cover:
         """Give what covers one picture (height, width, 3) where the patch is."""

@@ -65,6 +65,8 @@ def neighbours(network: Network, layers: Iterable[str], batch: torch.Tensor) -> 
     batch
         Normalised input (1, channels, height, width).
     """
+    if network.opaque:
+        return []
     calls: list[_Call] = []
     asked: set[int] = set()
     uses = _Uses()

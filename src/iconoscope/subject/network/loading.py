@@ -187,7 +187,8 @@ def _both(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _channels(preprocessing: Any) -> int | None:
-    return None if preprocessing is None else len(read_preprocessing(preprocessing).mean)
+    mean = None if preprocessing is None else settings_of(preprocessing).get("mean")
+    return len(mean) if isinstance(mean, Sequence) else None
 
 
 def _check_module(module: Any, name: str) -> None:
@@ -255,11 +256,11 @@ def _siblings(path: Path) -> str:
 
 
 def _loader(name: str) -> Loader:
+    if name.endswith((".pt2", ".onnx", ".pt", ".ts")) and not Path(name).expanduser().exists():
+        raise NetworkNameError(f"There is no file {name}.", hint=_siblings(Path(name).expanduser()))
     for loader in LOADERS.values():
         if loader.matches(name):
             return loader
-    if name.endswith((".pt2", ".onnx", ".pt", ".ts")) and not Path(name).expanduser().exists():
-        raise NetworkNameError(f"There is no file {name}.", hint=_siblings(Path(name).expanduser()))
     if name.endswith((".safetensors", ".pt", ".pth", ".ckpt", ".bin")):
         raise NetworkNameError(
             f"{name} is a file of weights, which does not say what network they are of.",

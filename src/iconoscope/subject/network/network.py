@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -87,6 +88,8 @@ class Network:
         import torch
 
         digest = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode())
+        if self.opaque:
+            digest.update(str(getattr(self.module, "inlined_graph", "")).encode())
         for file in sorted({_source(type(module)) for module in self.module.modules()} - {""}):
             digest.update(Path(file).read_bytes())
         for name, module in self.module.named_modules():
@@ -303,17 +306,27 @@ class Network:
 
         modes = [(module, module.training) for module in self.module.modules()]
         compiled = any(
-            getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
+            vars(module).get("_compiled_call_impl") is not None or "_orig_mod" in vars(module).get("_modules", {})
             for module, _ in modes
         )
         try:
             self.module.eval()
             # What torch.compile has made of a module would not notice our hooks.
-            with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            with _uncompiled() if compiled else nullcontext():
                 yield self.module
         finally:
             for module, training in modes:
                 module.training = training
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    import torch
+
+    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
+        # That hooks fire for the compiled module too, which is not asked.
+        warnings.filterwarnings("ignore", message="Using `torch.compile")
+        yield
 
 
 def find_device(name: str) -> torch.device:
@@ -339,8 +352,10 @@ def find_device(name: str) -> torch.device:
 
 def _source(kind: type) -> str:
     """Give the file in which a module's class is written; nothing for torch's own, and for what was typed in."""
+    if kind.__module__.startswith("torch."):
+        return ""
     file = getattr(getattr(kind.forward, "__code__", None), "co_filename", "")
-    return "" if kind.__module__.startswith("torch.") or not Path(file).is_file() else file
+    return file if Path(file).is_file() else ""
 
 
 def _is_plain(value: Any) -> bool:

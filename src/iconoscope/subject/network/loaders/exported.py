@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +35,18 @@ def load_exported(asked: Asked) -> Loaded:
     NetworkError
         If it takes something else than one tensor of images, or no other number of images than it was exported for.
     """
-    import warnings
+    with warnings.catch_warnings():  # torch warns of its own code here
+        warnings.simplefilter("ignore")
+        return _read(Path(asked.name).expanduser())
 
+
+def _read(path: Path) -> Loaded:
     import torch
 
-    path = Path(asked.name).expanduser()
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path} is no whole program of torch.export.", hint="Export or download it again.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.load(path)
+        program = torch.export.load(path)
     # torch lets its zip reader's and its own deserializer's errors through.
     except Exception as error:
         raise CheckpointError(f"{path} is no whole program of torch.export: {first_line(error)}.") from error
@@ -105,7 +110,8 @@ def _open_batch(program: ExportedProgram, images: int) -> None:
             if count is None:
                 with graph.inserting_after(source):
                     count = graph.call_function(aten.sym_size.int, (source, 0))
-                    count.meta["val"] = images
+                    root = next(iter(node.meta["nn_module_stack"].items()))
+                    count.meta |= {"val": images, "nn_module_stack": dict([root])}
             node.args = (node.args[0], [count, *node.args[1][1:]])
             follows.add(node)
     graph.eliminate_dead_code()

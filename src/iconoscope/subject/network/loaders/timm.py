@@ -106,6 +106,8 @@ def _classes(data: Any, module: Any) -> list[str] | None:
     """Give the names of the classes that came with the weights or, of ImageNet's, the first of the words that timm knows."""
     configuration = module.pretrained_cfg or {}
     names = configuration.get("label_names")
+    if isinstance(names, dict):  # by the number of the class
+        names = [names[number] for number in sorted(names, key=int)]
     if names and len(names) == module.num_classes:
         told = configuration.get("label_descriptions") or {}
         return [str(told.get(name, name)) if isinstance(told, dict) else str(name) for name in names]
