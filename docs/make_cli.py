@@ -23,12 +23,12 @@ def reference() -> str:
         "interrupted. Results go to stdout, progress, notes and errors to stderr. An error is one line and a hint; `--debug`",
         "shows the traceback.",
         "",
-        "```",
+        "```text",
         _help(listing=True),
         "```",
     ]
     for name in COMMANDS:
-        parts += ["", f"## iconoscope {name}", "", "```", _help(name), "```"]
+        parts += ["", f"## iconoscope {name}", "", "```text", _help(name), "```"]
     return "\n".join(parts) + "\n"
 
 
