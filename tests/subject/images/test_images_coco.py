@@ -14,7 +14,7 @@ import pytest
 
 from iconoscope.errors import IconoscopeWarning, ImagesError, MissingExtraError
 from iconoscope.subject.images import load_images
-from iconoscope.subject.images.objects import own_objects
+from iconoscope.subject.images.objects import own_objects, plain_names
 
 pycocotools = pytest.importorskip("pycocotools")
 # pycocotools has not followed NumPy 2 yet.
@@ -130,8 +130,8 @@ def test_labels(folder: Path) -> None:
 
 
 def test_own_objects() -> None:
-    assert own_objects(["a", "b"], None, ["a", "b"]) == [0, 1]
-    assert own_objects(["b", "b"], "a", ["a", "b"]) == []
+    assert own_objects(["a", "b"], None, plain_names(["a", "b"])) == [0, 1]
+    assert own_objects(["b", "b"], "a", plain_names(["a", "b"])) == []
 
 
 def test_images_are_found_by_name_where_one_has_it(folder: Path, write: Callable) -> None:

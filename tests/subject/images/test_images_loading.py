@@ -18,7 +18,8 @@ ARRAY = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), np.uint8)
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
-    code = "import sys, iconoscope.subject.images; print([m for m in ('torch', 'pyarrow', 'PIL') if m in sys.modules])"
+    heavy = ("torch", "pyarrow", "PIL", "datasets", "fsspec", "pycocotools", "torchvision")
+    code = f"import sys, iconoscope.subject.images; print([m for m in {heavy} if m in sys.modules])"
     source = str(Path(package.__file__).parents[3])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": source}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, MissingExtraError, shortened
 from iconoscope.subject.images.image import Box
-from iconoscope.subject.images.objects import MaskReader, labels_of, own_objects
+from iconoscope.subject.images.objects import MaskReader, labels_of, own_objects, plain_names
 from iconoscope.subject.images.source import Label
 
 __all__ = ["Coco", "read_coco"]
@@ -103,10 +103,10 @@ class Coco:
     def _own(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, tuple[Mapping, list[Mapping]]]:
         """Give of every image the objects that are meant; regions of crowds are none."""
         chosen = {}
-        label_of = dict(zip(ids, labels, strict=True))
+        label_of, categories = dict(zip(ids, labels, strict=True)), plain_names(self.names)
         for id, (picture, items) in self._found(ids).items():
             single = [item for item in items if not item.get("iscrowd")]
-            rows = own_objects([self._name(item) for item in single], label_of[id], self.names)
+            rows = own_objects([self._name(item) for item in single], label_of[id], categories)
             if rows:
                 chosen[id] = (picture, [single[row] for row in rows])
         return chosen

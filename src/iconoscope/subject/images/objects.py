@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,24 +12,29 @@ from numpy.typing import NDArray
 from iconoscope.errors import IconoscopeWarning
 from iconoscope.subject.images.source import Label
 
-__all__ = ["MaskReader", "labels_of", "own_objects"]
+__all__ = ["MaskReader", "labels_of", "own_objects", "plain_names"]
 
 # For every image that has a mask: how to read it.
 MaskReader = Callable[[], NDArray[np.bool_]]
 
 
-def own_objects(names: Sequence[str], label: Label, categories: Sequence[str]) -> list[int]:
+def own_objects(names: Sequence[str], label: Label, categories: frozenset[str]) -> list[int]:
     """Give the objects that are meant: those of the image's own label if that is a category, else all.
 
-    >>> own_objects(["dog", "person", "dog"], "Dog", ["dog", "person"])
+    >>> own_objects(["dog", "person", "dog"], "Dog", plain_names(["dog", "person"]))
     [0, 2]
-    >>> own_objects(["dog", "person", "dog"], "n02099601", ["dog", "person"])
+    >>> own_objects(["dog", "person", "dog"], "n02099601", plain_names(["dog", "person"]))
     [0, 1, 2]
     """
     own = None if not isinstance(label, str) else _plain(label)
-    if own is None or own not in {_plain(name) for name in categories}:
+    if own is None or own not in categories:
         return list(range(len(names)))
     return [row for row, name in enumerate(names) if _plain(name) == own]
+
+
+def plain_names(names: Iterable[str]) -> frozenset[str]:
+    """Give the categories as labels are compared with them: case and ``_`` aside."""
+    return frozenset(map(_plain, names))
 
 
 def labels_of(ids: Sequence[str], names: Mapping[str, Sequence[str]], origin: str) -> list[Label]:
@@ -45,5 +51,6 @@ def labels_of(ids: Sequence[str], names: Mapping[str, Sequence[str]], origin: st
     return [kind.pop() if len(kind) == 1 else None for kind in kinds]
 
 
+@lru_cache(maxsize=1 << 12)
 def _plain(name: str) -> str:
     return " ".join(name.lower().replace("_", " ").split())

@@ -21,7 +21,7 @@ from iconoscope.subject.images.annotated import Annotated
 from iconoscope.subject.images.decoding import SUFFIXES, decode_indices
 from iconoscope.subject.images.folder import Files, list_files
 from iconoscope.subject.images.image import Box
-from iconoscope.subject.images.objects import MaskReader, labels_of, own_objects
+from iconoscope.subject.images.objects import MaskReader, labels_of, own_objects, plain_names
 from iconoscope.subject.images.source import Label
 
 __all__ = ["Voc", "is_voc", "open_voc", "read_voc"]
@@ -163,7 +163,7 @@ def open_voc(path: Path) -> Annotated:
 
 
 def _own(things: dict[str, list[Thing]], ids: Sequence[str], labels: Sequence[Label]) -> dict[str, list[int]]:
-    categories = [*CLASSES, *{thing.name for found in things.values() for thing in found}]
+    categories = plain_names({*CLASSES, *(thing.name for found in things.values() for thing in found)})
     label_of = dict(zip(ids, labels, strict=True))
     return {id: own_objects([thing.name for thing in found], label_of[id], categories) for id, found in things.items()}
 
