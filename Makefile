@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 
-.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-audit bench-audit-photographs clean
+.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -52,6 +52,9 @@ bench-prior: $(VENV)/.installed  ## pictures along learned priors against pictur
 
 bench-exemplars: $(VENV)/.installed-bench  ## recording, maps and searches against the bare pass, openTSNE, scikit-learn and MiniSom
 	$(BIN)/python -m benchmarks.exemplars $(ARGS)
+
+bench-attribution: $(VENV)/.installed-bench  ## occlusion beside four of Captum's gradient methods, by deletion and insertion, in half an hour
+	$(BIN)/python -m benchmarks.attribution $(ARGS)
 
 bench-audit: $(VENV)/.installed  ## how often the audit is right: networks of which it is known what they learned, in forty minutes
 	$(BIN)/python -m benchmarks.audit $(ARGS)
