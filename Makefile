@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 
-.PHONY: demo test test-slow check format docs weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs clean
+.PHONY: demo test test-slow test-hf check format docs weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -15,6 +15,9 @@ test: $(VENV)/.installed-dev  ## the tests, without the slow ones
 
 test-slow: $(VENV)/.installed-dev  ## the slow tests alone: retraining, whole data sets
 	$(BIN)/python -m pytest -m slow
+
+test-hf: .venv-hf/.installed  ## networks of the library transformers, which wants no torchvision beside it
+	.venv-hf/bin/python -m pytest tests/hf
 
 check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, import contracts, generated pages, the site, tests
 	$(BIN)/ruff format --check .
@@ -63,7 +66,7 @@ bench-audit-photographs: $(VENV)/.installed  ## the audit of ResNet-20 trained o
 	$(BIN)/python -m benchmarks.audit_photographs $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-lucent build dist .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-lucent .venv-hf build dist .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("iconoscope wants Python 3.11 or later; this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -82,6 +85,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PYTHON) -m venv .venv-lucent
 	.venv-lucent/bin/python -m pip install -c constraints.txt -e .
 	.venv-lucent/bin/python -m pip install --no-deps torch-lucent==0.1.8 kornia==0.8.2 kornia_rs==0.2.0 torchvision==0.28.0 tqdm decorator
+	touch $@
+
+# transformers imports torchvision where it finds it, and cannot where that was built for another torch.
+.venv-hf/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-hf
+	.venv-hf/bin/python -m pip install -c constraints.txt -e '.[hf]' pytest
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed

@@ -421,7 +421,9 @@ def _make(maker: str, settings: dict[str, Any]) -> Any:
 def _introduce(network: Network) -> None:
     """Say how the network gets its images and who said so: a wrong preprocessing is the commonest silent error."""
     print(f"{network.name} on {network.device}: {network.preprocessing.describe()}", file=sys.stderr)
-    print(f"{len(network.classes)} classes from {network.classes_origin}", file=sys.stderr)
+    usual = network.activation_origin == "usual"
+    activation = "" if usual else f"; {network.activation} from {network.activation_origin}"
+    print(f"{len(network.classes)} classes from {network.classes_origin}{activation}", file=sys.stderr)
 
 
 def _named(arguments: list[str]) -> tuple[str, ...]:

@@ -41,8 +41,9 @@ def convolutional(outputs=3, channels=3, *after):
             **{f"after{place}": each for place, each in enumerate(after)},
         )
     )
-    nn.init.normal_(module.norm.running_mean, std=0.1)
-    nn.init.normal_(module.head.weight, std=3)
+    for name, value in module.state_dict().items():
+        if name in ("norm.running_mean", "head.weight"):
+            value.normal_(std=0.1 if "norm" in name else 3)
     return module
 
 
@@ -91,7 +92,7 @@ Named = namedtuple("Named", "features output")
         lambda logits: {"any name": logits},
         lambda logits: (logits, None),
         lambda logits: [logits[:, :2], logits],
-        lambda logits: Answer(logits),
+        Answer,
         lambda logits: Named(logits[:, :1], logits),
     ],
     ids=["dict", "dict of one", "tuple", "list", "dataclass", "named tuple"],

@@ -302,8 +302,6 @@ class Network:
         Modes are kept module by module: part of a network may be in train mode, and part not. The module is not moved. What is
         compiled in it runs uncompiled.
         """
-        import torch
-
         modes = [(module, module.training) for module in self.module.modules()]
         compiled = any(
             vars(module).get("_compiled_call_impl") is not None or "_orig_mod" in vars(module).get("_modules", {})

@@ -27,6 +27,8 @@ def is_transformers_folder(name: str) -> bool:
 
 def load_transformers(asked: Asked) -> Loaded:
     """Load a classifier from the hub or a folder; code that comes with it is run only if that was asked for."""
+    from safetensors import SafetensorError
+
     transformers = import_extra("transformers", "hf", asked.name)
     name, revision = _place(asked.name)
     settings = {"trust_remote_code": asked.trust_remote_code} | ({"revision": revision} if revision else {})
@@ -34,7 +36,7 @@ def load_transformers(asked: Asked) -> Loaded:
         try:
             module = transformers.AutoModelForImageClassification.from_pretrained(name, **settings)
             processor = transformers.AutoImageProcessor.from_pretrained(name, **settings)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             raise _refusal(asked, name, error) from error
     configuration = module.config
     return Loaded(
