@@ -78,7 +78,7 @@ def open_folder(folder: Path) -> Files:
         raise ImagesError(
             f"There are no images in {folder}.",
             hint=f"Looked at all depths for the suffixes {', '.join(sorted(SUFFIXES))} (hidden files left out), "
-            "and in the folder and its data/ for .parquet.",
+            "in the folder and its data/ for .parquet, and in the folder for .tar.",
         )
     classes, names = class_folders(paths, str(folder))
     return Files(

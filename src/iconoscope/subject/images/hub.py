@@ -133,7 +133,11 @@ def open_hub(given: str, limit: int | None = None) -> HubRows:
     limit = min(number for number in (limit, int(count or 0)) if number) if limit or count else None
     address = given.partition("[:")[0]
     bars = local is None and sys.stderr.isatty()
-    with _as_images_error(given), _offline(datasets, not online), _progress(datasets, bars):
+    with (
+        _as_images_error(given, FORM if local is None else ""),
+        _offline(datasets, not online),
+        _progress(datasets, bars),
+    ):
         try:
             splits = datasets.get_dataset_split_names(name, config, revision=revision)
         except ConnectionError as error:
@@ -282,14 +286,13 @@ def _progress(datasets: Any, shown: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _as_images_error(origin: str) -> Iterator[None]:
+def _as_images_error(origin: str, hint: str = "") -> Iterator[None]:
     try:
         yield
     except IconoscopeError:
         raise
     # The library answers with errors of its own, of its builders, of Arrow and of the connection.
     except Exception as error:
-        hint = FORM if origin.startswith("hf:") else ""
         raise ImagesError(f"{origin} cannot be loaded: {_reason(error)}", hint=hint) from error
 
 
