@@ -1,7 +1,10 @@
 """The search for units: areas against scikit-learn, units against planted ones, and what chance gives."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -155,6 +158,9 @@ def test_a_result_is_kept_and_drawn(recorded, tmp_path):
     assert {recorded.labels[recorded.ids.index(identity)] for _, identity, _ in lynx} == {"lynx"}
     assert [value for *_, value in lynx] == sorted((value for *_, value in lynx), reverse=True)
     assert search.save(tmp_path / "find.png").stat().st_size > 20_000
+    # A notebook has the summary under the figure, and not in it again.
+    with Image.open(tmp_path / "find.png") as saved, Image.open(io.BytesIO(search._face())) as face:
+        assert saved.size[1] - 150 < face.size[1] < saved.size[1]
 
 
 def test_what_is_no_concept_is_said(recorded, tmp_path):

@@ -1,6 +1,7 @@
 """Maps against planted truths, brute force and other libraries."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -138,6 +139,9 @@ def test_a_map_knows_its_images_and_says_how_good_it_is(recorded, photographs, t
         assert saved.size[0] >= picture.shape[1]
         assert saved.size[1] > picture.shape[0]
     assert found.save(tmp_path / "map.pdf").read_bytes().startswith(b"%PDF")
+    with Image.open(io.BytesIO(found._face())) as face:
+        assert 400 < max(face.size) < 1500
+    assert len(found._repr_html_()) < 300_000
 
 
 def test_the_best_image_of_a_cell_is_the_nearest_to_it(recorded):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.audit_text import LANGUAGES, AuditText
-from iconoscope.results.figure import as_text
+from iconoscope.results.figure import as_text, encoded
 from iconoscope.results.reliance import (
     AUDIT_WORDS,
     KNOWN,
@@ -497,6 +497,11 @@ class Audit(Result):
     @property
     def _extent(self) -> tuple[float, float]:
         return 7.0, 1.2 + 0.25 * max(4, len(self._rows))
+
+    def _face(self) -> bytes:
+        figure = self._drawn()
+        figure.axes[0].set_title("")
+        return encoded(figure, "png")
 
     def _on(self, figure: Figure) -> Axes:
         figure.set_layout_engine("constrained")

@@ -30,6 +30,7 @@ CONDITIONS = {
     "object own": "its object exchanged for one of its own class (control)",
     "background own": "its background exchanged for that of its own class (control)",
 }
+"""What is done to every image of an exchange."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -162,7 +163,16 @@ class Exchange(Result):
         places = np.arange(len(conditions))
         axes.barh(places, np.nan_to_num(shares), color=colours)
         for place, share in enumerate(shares):
-            axes.text(min(np.nan_to_num(share), 0.9) + 0.01, place, f"{share:.0%}", va="center", fontsize=8)
+            inside = share > 0.9  # there is no room beside it
+            axes.text(
+                np.nan_to_num(share) + (-0.01 if inside else 0.01),
+                place,
+                f"{share:.0%}",
+                ha="right" if inside else "left",
+                va="center",
+                color="white" if inside else "black",
+                fontsize=8,
+            )
         axes.set_yticks(places, [CONDITIONS[condition] for condition in conditions], fontsize=8)
         axes.set_xlim(0, 1)
         axes.invert_yaxis()

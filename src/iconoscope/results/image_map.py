@@ -6,6 +6,7 @@ import colorsys
 import io
 import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,6 +45,7 @@ TOPOLOGIES = {
 
 
 _SIDE = 4096  # pixels of a large picture
+_SHOWN = 1400  # pixels of its longer side in a notebook
 _COLOURED = 20  # classes that colours can tell apart
 _RASTER = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 # Okabe and Ito 2008, then more in the same spirit; beyond these, hues in equal steps.
@@ -328,19 +330,26 @@ class ImageMap(Result):
         if form not in _RASTER:
             return super()._figure(form)
         buffer = io.BytesIO()
-        Image.fromarray(self._captioned()).save(buffer, _RASTER[form])
+        told = (self.summary(), f"{self.question.network}, {self.question.subject}. {self.caption()}")
+        Image.fromarray(self._captioned(self.drawn[0], told)).save(buffer, _RASTER[form])
         return buffer.getvalue()
 
-    def _captioned(self) -> NDArray[np.uint8]:
+    def _face(self) -> bytes:
+        from PIL import Image
+
+        picture = Image.fromarray(self.drawn[0])
+        picture.thumbnail((_SHOWN, _SHOWN), Image.Resampling.LANCZOS)
+        return to_png(self._captioned(np.asarray(picture), (f"{self.question.network}. {self.caption()}",)))
+
+    def _captioned(self, picture: NDArray[np.uint8], told: Sequence[str]) -> NDArray[np.uint8]:
+        """Write sentences and the colours' meaning under the picture."""
         from PIL import Image, ImageDraw, ImageFont
 
-        picture, _ = self.drawn
         if picture.shape[1] < 800:  # few images, or a narrow map: the caption wants some room
             picture = np.pad(picture, ((0, 0), (0, 800 - picture.shape[1]), (0, 0)), constant_values=255)
         size = max(13, picture.shape[1] // 110)
         font = ImageFont.load_default(size)
         legend = self._legend()
-        told = (self.summary(), f"{self.question.network}, {self.question.subject}. {self.caption()}")
         letters = int((picture.shape[1] - 2 * size) / font.getlength("abcdefghij klmnopqrs") * 20)
         lines = [line for text in told for line in textwrap.wrap(text, letters)]
         canvas = Image.new("RGB", (picture.shape[1], round((len(lines) + bool(legend)) * 1.5 * size + size)), "white")

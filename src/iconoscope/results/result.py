@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import html
-import io
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from iconoscope.errors import QuestionError
-from iconoscope.results.figure import bare_figure, shown_figure
-from iconoscope.results.pictures import data_uri
+from iconoscope.results.figure import bare_figure, encoded, shown_figure, shown_in_notebook
 from iconoscope.results.question import Question
 from iconoscope.results.record import write_record, writing_to
 
@@ -81,17 +78,11 @@ class Finding(ABC):
         """Write everything as a folder."""
 
     def _figure(self, form: str) -> bytes:
-        import matplotlib as mpl
+        return encoded(self._drawn(), form)
 
-        buffer = io.BytesIO()
-        figure = self._drawn()
-        # SVG and PDF would carry the date of drawing; without it the same result is the same file.
-        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
-        with mpl.rc_context({"svg.hashsalt": "iconoscope"}), warnings.catch_warnings():
-            # A character that the font lacks is drawn as a box: no reason to warn of every figure.
-            warnings.filterwarnings("ignore", "Glyph", UserWarning)
-            figure.savefig(buffer, format=form, dpi=150, metadata=undated, bbox_inches="tight", pad_inches=0.1)
-        return buffer.getvalue()
+    def _face(self) -> bytes:
+        """Give the figure as PNG for a notebook, where the summary stands under it and need not be in it."""
+        return self._figure("png")
 
     @property
     @abstractmethod
@@ -117,7 +108,8 @@ class Finding(ABC):
 
     def _repr_html_(self) -> str:
         return (
-            f'<figure><img alt="{html.escape(self.summary())}" style="max-width:100%" src="{data_uri(self._figure("png"))}">'
+            '<figure style="margin:0.5em 0">'
+            f'<img alt="{html.escape(self.summary())}" style="max-width:100%" src="{shown_in_notebook(self._face())}">'
             f"<figcaption>{html.escape(self.summary())}</figcaption></figure>"
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.figure import as_text, encoded, picture_axes
 from iconoscope.results.pictures import framed, to_png
 from iconoscope.results.result import Result
 
@@ -237,7 +237,12 @@ class UnitSearch(Result):
 
     @property
     def _extent(self) -> tuple[float, float]:
-        return 13.5, 0.9 + 1.75 * len(self.curves)
+        return 11.0, 0.9 + 1.45 * len(self.curves)
+
+    def _face(self) -> bytes:
+        figure = self._drawn()
+        figure.suptitle("")
+        return encoded(figure, "png")
 
     def _on(self, figure: Figure) -> Axes:
         count = len(self.curves)
@@ -266,6 +271,7 @@ class UnitSearch(Result):
                     axes.title.set_fontsize(6.5)
                     if number == 0:
                         axes.set_ylabel(told, fontsize=7)
+        panels[0, 0].legend(fontsize=6, loc="lower right", frameon=False, borderpad=0)
         return panels[0, 0]
 
     def _curve(self, axes: Axes, place: int) -> Axes:
