@@ -51,7 +51,7 @@ class Wants:
     random
         Whether it draws numbers.
     modules
-        Whether it has rules of its own for ReLU and maximum pooling.
+        The kinds of module for which it has a rule of its own; DeepLift has more, which matter less.
     """
 
     signed: bool
@@ -59,21 +59,21 @@ class Wants:
     steps: int = 0
     layer: bool = False
     random: bool = False
-    modules: bool = False
+    modules: tuple[str, ...] = ()
 
 
 METHODS = {
     "captum:IntegratedGradients": Wants(signed=True, baseline="zero", steps=50),
     "captum:Saliency": Wants(signed=False),
     "captum:InputXGradient": Wants(signed=True),
-    "captum:GuidedBackprop": Wants(signed=False, modules=True),
-    "captum:Deconvolution": Wants(signed=False, modules=True),
-    "captum:DeepLift": Wants(signed=True, baseline="zero", modules=True),
+    "captum:GuidedBackprop": Wants(signed=False, modules=("ReLU",)),
+    "captum:Deconvolution": Wants(signed=False, modules=("ReLU",)),
+    "captum:DeepLift": Wants(signed=True, baseline="zero", modules=("ReLU", "MaxPool2d")),
     "captum:GradientShap": Wants(signed=True, baseline="zero", steps=50, random=True),
     "captum:SmoothGrad": Wants(signed=False, steps=50, random=True),
     "captum:VarGrad": Wants(signed=False, steps=50, random=True),
     "captum:LayerGradCam": Wants(signed=True, layer=True),
-    "captum:GuidedGradCam": Wants(signed=False, layer=True, modules=True),
+    "captum:GuidedGradCam": Wants(signed=False, layer=True, modules=("ReLU",)),
 }
 """The methods by their names in Captum; SmoothGrad and VarGrad are its NoiseTunnel over Saliency."""
 
@@ -400,9 +400,10 @@ class _Asking:
         (copy,) = self.copies
         answers = Answers(copy, unit, _fitted(copy, tensor))
         answers.eval()
-        if self.wants.modules and answers.passed_by:
+        missed = [kind for kind in self.wants.modules if kind in answers.passed_by]
+        if missed:
             raise QuestionError(
-                f"{self.method} has a rule of its own for {' and '.join(answers.passed_by)}, and some of those that "
+                f"{self.method} has a rule of its own for {' and '.join(missed)}, and some of those that "
                 f"{self.network.name} applies are out of its reach.",
                 hint="Write them as modules (torch.nn.ReLU) or torch.nn.functional; or ask with captum:IntegratedGradients.",
             )

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from iconoscope.errors import NetworkError, QuestionError
 from iconoscope.subject.network import Network
 
-__all__ = ["Turns", "copied", "count_uses", "freed"]
+__all__ = ["Turns", "copied", "count_uses"]
 
 _aten = torch.ops.aten
 
@@ -131,12 +131,7 @@ def copied(network: Network) -> Network:
                 parent._modules[name] = _ReLU()
             elif type(child) is nn.MaxPool2d and not child.return_indices:
                 parent._modules[name] = _MaxPool2d(child)
-    return replace(network, module=freed(module))
-
-
-def freed(module: nn.Module) -> nn.Module:
-    """Let no gradient be kept for the weights of a module."""
-    return module.requires_grad_(False)
+    return replace(network, module=module.requires_grad_(False))
 
 
 class _Counting(TorchDispatchMode):

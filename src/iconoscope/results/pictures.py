@@ -51,8 +51,8 @@ def overlay(picture: Picture, weight: NDArray[Any], *, ink: tuple[int, int, int]
 def both_signs(picture: Picture, share: NDArray[Any]) -> Picture:
     """Lay red where `share` (height, width; -1..1) is positive and blue where it is negative over the greyed picture.
 
-    >>> both_signs(np.full((1, 2, 3), 128, np.uint8), np.array([[1.0, -1.0]]))[0, :, [0, 2]].tolist()
-    [[203, 51], [56, 168]]
+    >>> both_signs(np.full((1, 2, 3), 128, np.uint8), np.array([[1.0, -1.0]]))[..., [0, 2]].tolist()
+    [[[204, 56], [50, 168]]]
     """
     red = overlay(picture, share)
     blue = overlay(picture, -share, ink=(33, 102, 172))
