@@ -1,0 +1,164 @@
+"""The notebooks of examples/ as a reader runs them: all cells, one after another, in an empty folder.
+
+What their text says is asserted on what their cells leave behind.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+LARGEST = 1_500_000  # bytes
+SECONDS = 45  # of one core, each; together they take about 60
+
+pytestmark = [
+    # The kernel's client closes its sockets when it is collected.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def run(notebook, folder, asked, monkeypatch):
+    """Run a notebook and then, in the same kernel, the expressions that are asked for."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    expressions = ", ".join(f"{name!r}: {expression}" for name, expression in asked.items())
+    spent = "sum(resource.getrusage(resource.RUSAGE_SELF)[:2])"
+    notebook.cells.append(
+        nbformat.v4.new_code_cell(
+            f"import json, resource\nprint(json.dumps({{{expressions}, 'seconds': {spent}}}, default=float))"
+        )
+    )
+    nbclient.NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(folder)}}).execute()
+    assert not [text for text in streams(notebook, "stderr") if "IPKernelApp" not in text]
+    found = json.loads(streams(notebook, "stdout")[-1])
+    assert found["seconds"] < SECONDS
+    return found
+
+
+def read(name):
+    return nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+
+
+def streams(notebook, name):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output.text for output in outputs if output.output_type == "stream" and output.name == name]
+
+
+def test_did_it_learn_the_cars(tmp_path, monkeypatch):
+    found = run(
+        read("did-it-learn-the-cars"),
+        tmp_path,
+        {
+            "right": "[sum(each.classes[place] == image.label for place, image in"
+            " zip(ico.predict(each, images).argmax(1), images)) for each in (cars, honest)]",
+            "follows": "[by_cars.follows, by_honest.follows]",
+            "bars": "[by_cars.changed('background hidden'), by_cars.changed('object removed')]",
+            "controls": "[each.changed(f'{part} own') for each in (by_cars, by_honest) for part in ('object', 'background')]",
+            "looked": "[looked_cars.verdict, looked_honest.verdict]",
+            "width": "[[float(each.low), float(each.high)] for look in (looked_cars, looked_honest)"
+            " for row in look._rows for name, each in row.evidence.items() if 'excess' in name]",
+            "drops": "[float(ico.occlude(each, images[1], patch=24, stride=4, fill='mean').drop.max())"
+            " for each in (cars, honest)]",
+            "audited": "[audit_cars.word, audit_honest.word]",
+            "named": "{name: list(each.conclusion.names) for name, each in audit_cars.classes.items()}",
+        },
+        monkeypatch,
+    )
+    assert found["right"] == [80, 80]
+    assert found["follows"] == ["background", "object"]
+    assert found["bars"][0] == pytest.approx(0.5, abs=0.05) and found["bars"][1] == 0
+    assert found["controls"] == [0, 0, 0, 0]
+    assert found["looked"] == ["context", "object"]
+    assert all(low == high for low, high in found["width"])
+    assert found["drops"][0] < 0.01 and found["drops"][1] > 0.3
+    assert found["audited"] == ["shortcut", "object"]
+    assert found["named"] == {"lynx": ["background brightness"], "bison": ["background brightness"]}
+
+
+def test_what_does_this_neuron_look_for(tmp_path, monkeypatch):
+    found = run(
+        read("what-does-this-neuron-look-for"),
+        tmp_path,
+        {
+            "unit": "unit",
+            "units": "sum('logit' not in each for each in recording.units)",
+            "early": "[early.class_selectivity, float(early.edges[0])]",
+            "late": "[late.class_selectivity, late.makeup()[0]]",
+            # How much columns differ from each other, and rows: it was made for upright stripes.
+            "stripes": "[float(made_early.images[0].mean((axis, 2)).std()) for axis in (0, 1)]",
+            "made": "[float(made.activation[0]), float(likely.activation[0]), float(covered.clean[covered.target])]",
+            "trees": "int(covered_early.top[covered_early.minimum[0]])",
+            "above": "[float(covered.drop[0].max()), float(covered.drop.max())]",
+            "answers": "answers",
+            "free": "[float(each) for each in free.activation]",
+            "natural": "[float(each) for each in natural.activation]",
+        },
+        monkeypatch,
+    )
+    assert found["unit"] == "block4:45" and found["units"] == 368
+    assert found["early"][0] < 0.2 and found["early"][1] > 0
+    assert found["late"][0] > 0.7 and found["late"][1] == ["ship", 90]
+    assert found["stripes"][0] > 2 * found["stripes"][1]
+    free, likely, photograph = found["made"]
+    assert 2.4 * photograph < free < 3 * photograph and likely < free
+    assert found["trees"] < 8
+    assert found["above"][0] < 0.25 * found["above"][1]
+    assert found["answers"] == ["airplane", "truck"]
+    assert all(high > 1.5 * low for high, low in zip(found["free"], found["natural"], strict=True))
+
+
+def test_a_map_of_my_data_set(tmp_path, monkeypatch):
+    found = run(
+        read("a-map-of-my-data-set"),
+        tmp_path,
+        {
+            "same": "[found.same_class_map, other_sheet.same_class_map]",
+            "trust": "[found.trustworthiness, other_sheet.trustworthiness]",
+            "neighbours": "[images[int(place)].label for place in [asked, *found.neighbours[asked][:7]]]",
+            "best": "[search.units[0], float(search.auc_held_out[0]), len(search.invariant)]",
+            "label": "label",
+        },
+        monkeypatch,
+    )
+    assert found["same"][0] > 0.98 and found["same"][1] < 0.65
+    assert min(found["trust"]) > 0.95
+    assert found["neighbours"] == ["lynx"] * 8
+    assert found["label"] == "bison" and found["best"][1] > 0.98 and found["best"][2] > 10
+    assert (tmp_path / "map.html").stat().st_size > 100_000
+
+
+def test_a_broken_cell_is_noticed(tmp_path, monkeypatch):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import iconoscope as ico\nico.lock")])
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="no attribute 'lock'"):
+        run(notebook, tmp_path, {}, monkeypatch)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_is_kept(path):
+    """All cells were run in order, and neither time nor machine is in the file."""
+    text = path.read_text(encoding="utf-8")
+    assert len(text.encode()) < LARGEST
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert set(notebook.metadata) == {"kernelspec", "language_info"} and not any(
+        cell.metadata for cell in notebook.cells
+    )
+    assert not streams(notebook, "stderr")
+    shown = re.sub(r"[A-Za-z0-9+/=]{200,}", "", text)
+    for name in ("/tmp/", "/home/", "/root", "/work", "C:\\\\", "Warning"):
+        assert name not in shown
+    # Every section but the limits ends with a question for the reader.
+    sections = re.split(
+        r"^## ", "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"), flags=re.M
+    )
+    for section in sections[1:]:
+        if section[0].isdigit() and "page to move" not in section.splitlines()[0]:
+            assert "uestion.**" in section, section.splitlines()[0]
