@@ -441,3 +441,36 @@ def test_a_relu_that_is_out_of_reach_is_said(monkeypatch):
         ico.attribute(network, picture, method="captum:GuidedBackprop")
     assert "IntegratedGradients" in caught.value.hint
     assert ico.attribute(network, picture).values.any()
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        (3, 2, 1),
+        (3, 2, 0),
+        (3, 1, 1),
+        (2, 2, 0),
+        (3, 2, 0, 1, True),
+        (2, 2, 1, 1, True),
+        (2, 1, 0, 2),
+        ((3, 2), (2, 3)),
+    ],
+)
+def test_shares_add_up_behind_every_pooling(pooling):
+    """Also where windows share pixels, which Captum's own rule loses; and from a baseline that is no constant."""
+    torch.manual_seed(2)
+    kernel, stride, padding, dilation, up = (*pooling, *(0, 1, False)[len(pooling) - 2 :])
+    module = nn.Sequential(
+        nn.Conv2d(3, 5, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=bool(up)),
+        nn.Tanh(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(20, 2),
+    )
+    network = ico.load_network(module, preprocessing={**CARS, "size": 17}, classes=("a", "b"), device="cpu")
+    picture, other = np.random.default_rng(0).integers(0, 256, (2, 17, 17, 3), dtype=np.uint8)
+    for baseline in ("zero", other):
+        found = ico.attribute(network, picture, "logit:a", method="captum:DeepLift", baseline=baseline)
+        assert found.completeness == pytest.approx(0, abs=1e-5) and found.values.any()

@@ -398,12 +398,11 @@ class _Asking:
         if not self.copies:
             self.copies.append(copied(self.network))
         (copy,) = self.copies
-        answers = Answers(copy, unit, _fitted(copy, tensor))
+        answers = Answers(copy, unit, _fitted(copy, tensor), self.wants.modules)
         answers.eval()
-        missed = [kind for kind in self.wants.modules if kind in answers.passed_by]
-        if missed:
+        if answers.passed_by:
             raise QuestionError(
-                f"{self.method} has a rule of its own for {' and '.join(missed)}, and some of those that "
+                f"{self.method} has a rule of its own for {' and '.join(answers.passed_by)}, and some of those that "
                 f"{self.network.name} applies are out of its reach.",
                 hint="Write them as modules (torch.nn.ReLU) or torch.nn.functional; or ask with captum:IntegratedGradients.",
             )

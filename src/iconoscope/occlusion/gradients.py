@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,7 +35,7 @@ _SAID = (
 
 
 class Answers(nn.Module):
-    """A network that answers as `respond` does, (images, outputs), with every ReLU a module that is used once.
+    """A network that answers as `respond` does, (images, outputs), if wished with every ReLU a module that is used once.
 
     Parameters
     ----------
@@ -45,21 +45,26 @@ class Answers(nn.Module):
         What it answers.
     image
         (1, channels, height, width), on its device: what it is first asked.
+    kinds
+        Which kinds of module are made of what the network applies: ReLU, MaxPool2d.
     """
 
-    def __init__(self, network: Network, unit: Unit, image: torch.Tensor) -> None:
+    def __init__(self, network: Network, unit: Unit, image: torch.Tensor, kinds: Sequence[str] = ()) -> None:
         super().__init__()
         self.network, self.module = network, network.module
         self.softmax: nn.Module | None = None  # a module, as DeepLift has a rule for it
         self.unit = unit
         if isinstance(unit, ClassUnit) and unit.kind == "prob":
             self.softmax, self.unit = nn.Softmax(1), replace(unit, kind="logit")
-        self.turns = Turns()
+        self.turns = Turns(kinds)
         with torch.no_grad():
             uses = count_uses(lambda: self(image))
         self.turns.made = True
-        kinds = [type(each) for each in self.turns]
-        self.passed_by = [kind.__name__ for kind, count in uses.items() if count != kinds.count(kind)]
+        self.passed_by: list[str] = []
+        for kind, count in uses.items():
+            made = sum(type(each) is kind for each in self.turns.modules())
+            if kind.__name__ in kinds and count != made:
+                self.passed_by.append(kind.__name__)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Give the answers (images, outputs) to a batch in the network's input space."""

@@ -38,15 +38,63 @@ def _pooling(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> nn.Module:
-    return nn.MaxPool2d(kernel_size, stride or None, padding, dilation, return_indices, ceil_mode)
+    kernel, step, margin, spacing = map(_both, (kernel_size, stride or kernel_size, padding, dilation))
+    if step == kernel and spacing == (1, 1):
+        return nn.MaxPool2d(kernel, step, margin, ceil_mode=ceil_mode)
+    return _Overlapping(kernel, step, margin, spacing, ceil_mode)
 
 
-FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
-    **dict.fromkeys((F.relu, F.relu_, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), _rectifier),
-    **dict.fromkeys((_aten.relu, _aten.relu_, _aten.relu.default, _aten.relu_.default), _rectifier),
-    **dict.fromkeys((F.max_pool2d, torch.max_pool2d, _aten.max_pool2d, _aten.max_pool2d.default), _pooling),
+def _both(sides: Any) -> tuple[int, int]:
+    first, *others = (sides,) if isinstance(sides, int) else sides
+    return first, others[0] if others else first
+
+
+class _Overlapping(nn.Module):
+    """Maximum pooling whose windows share pixels, as windows taken apart and a pooling of windows that do not.
+
+    Captum's rule of DeepLift for pooling gives a pixel that is the highest of two windows what one of them says.
+    """
+
+    def __init__(
+        self,
+        kernel: tuple[int, int],
+        step: tuple[int, int],
+        margin: tuple[int, int],
+        spacing: tuple[int, int],
+        ceil_mode: bool,
+    ) -> None:
+        super().__init__()
+        self.settings = kernel, step, margin, spacing, ceil_mode
+        self.pool = nn.MaxPool2d((kernel[0] * kernel[1], 1))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        kernel, step, margin, spacing, ceil_mode = self.settings
+        sizes, beyond = [], []
+        for axis in (0, 1):
+            length, reach = values.shape[2 + axis] + 2 * margin[axis], spacing[axis] * (kernel[axis] - 1) + 1
+            count = (length - reach + (step[axis] - 1 if ceil_mode else 0)) // step[axis] + 1
+            # As torch has it: the last window begins within the map or before it, not behind.
+            count -= ceil_mode and (count - 1) * step[axis] >= length - margin[axis]
+            sizes.append(count)
+            beyond.append(max(0, (count - 1) * step[axis] + reach - length))
+        # Lower than anything, and finite: differences of it must be numbers.
+        lowest = torch.finfo(values.dtype).min / 4
+        around = (margin[1], margin[1] + beyond[1], margin[0], margin[0] + beyond[0])
+        windows = F.unfold(F.pad(values, around, value=lowest), kernel, spacing, 0, step)
+        windows = windows.reshape(*values.shape[:2], kernel[0] * kernel[1], -1)[..., : sizes[0] * sizes[1]]
+        return self.pool(windows).reshape(*values.shape[:2], *sizes)
+
+
+FUNCTIONS: dict[Any, tuple[str, Callable[..., nn.Module]]] = {
+    **dict.fromkeys(
+        (F.relu, F.relu_, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), ("ReLU", _rectifier)
+    ),
+    **dict.fromkeys((_aten.relu, _aten.relu_, _aten.relu.default, _aten.relu_.default), ("ReLU", _rectifier)),
+    **dict.fromkeys(
+        (F.max_pool2d, torch.max_pool2d, _aten.max_pool2d, _aten.max_pool2d.default), ("MaxPool2d", _pooling)
+    ),
 }
-"""The calls that become modules, and the module of each from the arguments after the first."""
+"""The calls that become modules: the kind, and the module from the arguments after the first."""
 
 OPERATIONS = {
     _aten.relu.default: nn.ReLU,
@@ -60,11 +108,16 @@ class Turns(nn.ModuleList):
     """Modules that take their turn: the first call of a pass is the first one's, and so on.
 
     In the first pass they are made, so that a call has the same one in every pass.
+
+    Parameters
+    ----------
+    kinds
+        Names of the kinds that are handed over: ReLU, MaxPool2d.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Sequence[str]) -> None:
         super().__init__()
-        self.made = False
+        self.kinds, self.made = kinds, False
 
     def taking(self) -> _Taking:
         """Give a mode of torch's functions for one pass."""
@@ -80,11 +133,12 @@ class _Taking(TorchFunctionMode):
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = dict(kwargs or {})
-        if func not in FUNCTIONS:
+        kind, make = FUNCTIONS.get(func, ("", _rectifier))
+        if kind not in self.turns.kinds:
             return func(*args, **given)
         values = args[0] if args else given.pop("input")
         if not self.turns.made:
-            self.turns.append(FUNCTIONS[func](*args[1:], **given))
+            self.turns.append(make(*args[1:], **given))
         if self.place == len(self.turns):
             raise QuestionError("The network applied more ReLUs this time than the first: its passes differ.")
         module = self.turns[self.place]
