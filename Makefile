@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 
-.PHONY: demo test test-slow test-hf check format docs weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs clean
+.PHONY: demo test test-slow test-hf check format docs families notebooks weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -36,6 +36,12 @@ docs: $(VENV)/.installed-dev  ## write the generated pages anew, and the site fr
 	$(BIN)/python docs/make_cli.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "The documentation is at $(CURDIR)/build/site/index.html"
+
+families: $(VENV)/.installed-dev  ## docs/families.md, as it is run
+	ICONOSCOPE_WRITE_FAMILIES=1 $(BIN)/python -m pytest -q tests/journeys/test_families.py
+
+notebooks: $(VENV)/.installed-dev  ## run the notebooks of examples/ again, and keep what they show
+	$(BIN)/python docs/make_notebooks.py
 
 weights: $(VENV)/.installed  ## train the built-in networks of cars again and put them into the package
 	$(BIN)/iconoscope demo --retrain --out build/demo

@@ -34,6 +34,7 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
     """
     package = module.partition(".")[0]
     try:
+        importlib.import_module(package)
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or package).partition(".")[0]

@@ -18,7 +18,12 @@ NAMES = {0: "owl", 1: "newt", 2: "carp"}
 KINDS = {
     "ViT": (
         transformers.ViTConfig(
-            hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=64, patch_size=16
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            image_size=64,
+            patch_size=16,
         ),
         {"image_processor_type": "ViTImageProcessor", "size": {"height": 64, "width": 64}},
     ),
@@ -128,9 +133,7 @@ def test_several_labels_are_told_by_the_configuration(photographs, tmp_path):
 
 def test_a_network_given_as_an_object_knows_its_classes(tmp_path):
     module = save(tmp_path / "vit", "ViT")
-    network = ico.load_network(
-        module, preprocessing={"size": 64, "mean": (0.5,) * 3, "std": (0.5,) * 3}, device="cpu"
-    )
+    network = ico.load_network(module, preprocessing={"size": 64, "mean": (0.5,) * 3, "std": (0.5,) * 3}, device="cpu")
     assert network.classes == ("owl", "newt", "carp")
 
 

@@ -179,7 +179,7 @@ def _usual(network: Network, seen: dict[str, _Seen]) -> list[str]:
             if re.fullmatch(_SMOOTH, type(modules[name]).__name__) and prod(shapes[name][1:]) > 1
         ]
         or [name for name in shapes if isinstance(modules[name], nn.Conv2d)]
-        or list(shapes)
+        or [name for name in shapes if not any(True for _ in modules[name].children())]
     )
 
 

@@ -22,6 +22,7 @@ from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.preprocessing import rgb_of
 from iconoscope.subject.unit import LayerUnit, Unit
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ class _Asking:
         import torch
 
         with self.network.questioned():
-            picture = self.network.preprocessing.fit(image.pixels)
+            picture = self.network.preprocessing.shown(image)
             tensor = self.network.preprocessing.normalise(picture[None])[0]
             unit, origin = self.unit, "asked"
             if unit is None:
@@ -381,7 +382,7 @@ class _Asking:
             target_origin=origin,
             names=names,
             measure=measure,
-            picture=picture,
+            picture=rgb_of(picture),
             method=self.method,
             baseline=baseline.name if baseline else "",
             baseline_answer=of_baseline,

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from iconoscope.errors import IconoscopeError, MissingExtraError, NetworkError, QuestionError
+from iconoscope.errors import IconoscopeError, NetworkError, QuestionError
+from iconoscope.extras import import_extra
 from iconoscope.occlusion.rectifiers import Turns, count_uses
 from iconoscope.progress import track
 from iconoscope.subject.network import Network
@@ -52,10 +53,11 @@ class Answers(nn.Module):
     def __init__(self, network: Network, unit: Unit, image: torch.Tensor, kinds: Sequence[str] = ()) -> None:
         super().__init__()
         self.network, self.module = network, network.module
-        self.softmax: nn.Module | None = None  # a module, as DeepLift has a rule for it
+        self.activation: nn.Module | None = None  # a module, as DeepLift has a rule for it
         self.unit = unit
         if isinstance(unit, ClassUnit) and unit.kind == "prob":
-            self.softmax, self.unit = nn.Softmax(1), replace(unit, kind="logit")
+            several = network.activation == "sigmoid"
+            self.activation, self.unit = nn.Sigmoid() if several else nn.Softmax(1), replace(unit, kind="logit")
         self.turns = Turns(kinds)
         with torch.no_grad():
             uses = count_uses(lambda: self(image))
@@ -70,7 +72,7 @@ class Answers(nn.Module):
         """Give the answers (images, outputs) to a batch in the network's input space."""
         with self.turns.taking():
             values = respond(self.network, batch, self.unit).values
-        return values if self.softmax is None else self.softmax(values)
+        return values if self.activation is None else self.activation(values)
 
 
 @dataclass(frozen=True)
@@ -214,19 +216,7 @@ def load_captum(method: str) -> Any:
     MissingExtraError
         If it is not installed, or cannot be imported.
     """
-    try:
-        import captum.attr
-    except ImportError as error:
-        raise MissingExtraError(
-            f"method={method!r} is computed by Captum, which is not installed: {error}.",
-            hint="pip install 'iconoscope[captum]', in a clone pip install '.[captum]'",
-        ) from error
-    except RuntimeError as error:  # as where a torchvision lies about that was made for another torch
-        raise MissingExtraError(
-            f"Captum is installed but cannot be imported: {str(error).splitlines()[0]}",
-            hint="Do torch and captum fit each other?",
-        ) from error
-    return captum.attr
+    return import_extra("captum.attr", "captum", f"method={method!r}")
 
 
 def ask_captum(method: str, asked: Asked) -> tuple[np.ndarray, float | None]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from iconoscope.errors import MissingExtraError, PriorError
+from iconoscope.errors import PriorError
+from iconoscope.extras import import_extra
 from iconoscope.priors.decoder import RANGES, DecoderPrior
 
 if TYPE_CHECKING:
@@ -89,23 +90,13 @@ class Walk(torch.nn.Module):
 
 def _loaded(name: str) -> tuple[Any, Any, Any]:
     """Give the model of noise, and the steps to pictures and back."""
+    told = f"hf:{name}"
+    models = import_extra("diffusers.models.unets.unet_2d", "diffusion", told)
+    pipelines = import_extra("diffusers.pipelines.pipeline_utils", "diffusion", told)
+    forward = import_extra("diffusers.schedulers.scheduling_ddim", "diffusion", told)
+    inverse = import_extra("diffusers.schedulers.scheduling_ddim_inverse", "diffusion", told)
     try:
-        from diffusers.models.unets.unet_2d import UNet2DModel
-        from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-        from diffusers.schedulers.scheduling_ddim_inverse import DDIMInverseScheduler
-    except ImportError as error:
-        raise MissingExtraError(
-            f"hf:{name} is read by diffusers, which is not installed: {error}.",
-            hint="pip install 'iconoscope[diffusion]'",
-        ) from error
-    except RuntimeError as error:  # as where a torchvision lies about that was made for another torch
-        raise MissingExtraError(
-            f"hf:{name} is read by diffusers, which is installed but cannot be imported: {str(error).splitlines()[0]}",
-            hint="Do torch, torchvision and diffusers fit each other?",
-        ) from error
-    try:
-        pipeline = DiffusionPipeline.from_pretrained(name, trust_remote_code=False)
+        pipeline = pipelines.DiffusionPipeline.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PriorError(
@@ -113,7 +104,7 @@ def _loaded(name: str) -> tuple[Any, Any, Any]:
             hint="Give a name on the hub, as google/ddpm-cifar10-32, that can be reached, or a folder saved by diffusers.",
         ) from error
     model = getattr(pipeline, "unet", None)
-    if not isinstance(model, UNet2DModel) or set(pipeline.components) != {"unet", "scheduler"}:
+    if model is None or not isinstance(model, models.UNet2DModel) or set(pipeline.components) != {"unet", "scheduler"}:
         raise PriorError(
             f"hf:{name} is made of {', '.join(pipeline.components)}.",
             hint="A prior is a diffusion model of pixels: a UNet2DModel and a scheduler, and nothing else.",
@@ -121,6 +112,6 @@ def _loaded(name: str) -> tuple[Any, Any, Any]:
     settings = dict(pipeline.scheduler.config)
     return (
         model.eval().requires_grad_(False),
-        DDIMScheduler.from_config(settings, clip_sample=False),
-        DDIMInverseScheduler.from_config(settings, clip_sample=False),
+        forward.DDIMScheduler.from_config(settings, clip_sample=False),
+        inverse.DDIMInverseScheduler.from_config(settings, clip_sample=False),
     )

@@ -317,5 +317,5 @@ def test_a_torchvision_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, error:
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
-    with pytest.raises(MissingExtraError, match=f"torchvision, which cannot be imported: {error}"):
+    with pytest.raises(MissingExtraError, match=f"torchvision, which is installed but cannot be imported: {error}"):
         load_images("tv:CIFAR10/test:/tmp")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import pickle
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -117,10 +118,10 @@ def test_a_missing_filesystem_names_its_package(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_without_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
-    without(monkeypatch, "fsspec")
+    monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(MissingExtraError) as caught:
         load_images("s3://bucket/x")
-    assert caught.value.hint == "pip install 'iconoscope[remote]'"
+    assert caught.value.hint.startswith("pip install 'iconoscope[remote]'")
 
 
 def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImagesError, MissingExtraError, shortened
+from iconoscope.errors import ImagesError, shortened
+from iconoscope.extras import import_extra
 from iconoscope.subject.images.image import Box
 from iconoscope.subject.images.objects import MaskReader, labels_of, own_objects, plain_names
 from iconoscope.subject.images.source import Label
@@ -63,13 +64,7 @@ class Coco:
             raise ImagesError(
                 f"{self.origin} holds no outlines of these images, only boxes.", hint="Give it as boxes=."
             )
-        try:
-            import pycocotools.mask  # noqa: F401 -- asked for now, and not when the first mask is drawn
-        except ImportError as error:
-            raise MissingExtraError(
-                "Outlines of COCO are drawn by pycocotools, which is not installed.",
-                hint="pip install 'iconoscope[coco]'",
-            ) from error
+        import_extra("pycocotools.mask", "coco", self.origin)  # now, and not when the first mask is drawn
         readers: dict[str, MaskReader] = {}
         for id, (picture, items) in own.items():
             outlines = [item["segmentation"] for item in items if item.get("segmentation")]

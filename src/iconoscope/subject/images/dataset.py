@@ -25,6 +25,7 @@ from iconoscope.errors import (
     QuestionError,
     nearest,
 )
+from iconoscope.extras import import_extra
 from iconoscope.subject.images.arrays import Arrays, RangeError, as_array, one_array, open_pictures, plain_label
 from iconoscope.subject.images.decoding import decode_bands, decode_image
 from iconoscope.subject.images.folder import SPLITS, missing_path
@@ -219,13 +220,7 @@ def open_torchvision(given: str) -> Items:
     """
     name, _, place = given.removeprefix("tv:").partition(":")
     name, _, split = name.partition("/")
-    try:
-        from torchvision import datasets
-    except (ImportError, RuntimeError) as error:
-        raise MissingExtraError(
-            f"{given} is read by torchvision, which cannot be imported: {str(error).partition(chr(10))[0]}.",
-            hint="pip install torchvision, in the version for this torch",
-        ) from error
+    datasets = import_extra("torchvision.datasets", "torchvision", given)
     if name not in datasets.__all__:
         raise QuestionError(
             f"torchvision has no data set {name!r}.", hint=f"{nearest(name, datasets.__all__)} {TV_FORM}"

@@ -19,11 +19,11 @@ from iconoscope.errors import (
     IconoscopeError,
     ImageFileError,
     ImagesError,
-    MissingExtraError,
     QuestionError,
     nearest,
     shortened,
 )
+from iconoscope.extras import import_extra
 from iconoscope.subject.images.encoded import Encoded
 from iconoscope.subject.images.folder import SPLITS, missing_path
 from iconoscope.subject.images.parquet import IMAGE_COLUMNS, LABEL_COLUMNS, unique_names
@@ -114,7 +114,7 @@ def open_hub(given: str, limit: int | None = None) -> HubRows:
     MissingExtraError
         `datasets` is not installed.
     """
-    datasets = _datasets(given)
+    datasets = import_extra("datasets", "datasets", given)
     local = _local(given.removeprefix("hf:"))
     if local is not None:
         path, split, count = local
@@ -167,7 +167,7 @@ def is_saved(folder: Path) -> bool:
 def open_saved(folder: Path, origin: str = "") -> HubRows:
     """Open what `save_to_disk` wrote. Raises `ImagesError`, and `QuestionError` where it holds several splits."""
     origin = origin or str(folder)
-    datasets = _datasets(origin)
+    datasets = import_extra("datasets", "datasets", origin)
     with _as_images_error(origin):
         split = folder.name
         if (folder / "dataset_dict.json").is_file():
@@ -205,17 +205,6 @@ def open_hub_set(given: Any, origin: str = "", *, split: str = "", root: str = "
             raise ImagesError(f"{origin} holds no rows.")
         values = None if label is None else list(given.select_columns([label])[:][label])
         return HubRows(origin, table, column, _names(table, column, root), split, values, names)
-
-
-def _datasets(given: str) -> Any:
-    try:
-        import datasets
-    except (ImportError, RuntimeError) as error:
-        raise MissingExtraError(
-            f"{given} is read by the package datasets, which is not installed.",
-            hint="pip install 'iconoscope[datasets]'",
-        ) from error
-    return datasets
 
 
 def _local(rest: str) -> tuple[Path, str, str | None] | None:

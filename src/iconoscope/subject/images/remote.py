@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError
+from iconoscope.extras import import_extra
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded import Encoded
 from iconoscope.subject.images.folder import DEBRIS, class_folders
@@ -103,13 +104,8 @@ def open_remote(address: str) -> RemoteFiles:
     MissingExtraError
         `fsspec`, or the package for this kind of address, is not installed.
     """
-    try:
-        from fsspec.core import url_to_fs
-        from fsspec.registry import known_implementations
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{address} is read by the package fsspec, which is not installed.", hint="pip install 'iconoscope[remote]'"
-        ) from error
+    url_to_fs = import_extra("fsspec.core", "remote", address).url_to_fs
+    known_implementations = import_extra("fsspec.registry", "remote", address).known_implementations
     scheme = address.partition("://")[0]
     try:
         system, path = url_to_fs(address)

@@ -96,7 +96,7 @@ def mirrored(logits: torch.Tensor) -> torch.Tensor:
     """
     import torch
 
-    single = logits.reshape(len(logits), 1)
+    single = logits.reshape(-1, 1)  # not by its length, which a trace would take for a fixed number
     return torch.cat([-single, single], 1)
 
 

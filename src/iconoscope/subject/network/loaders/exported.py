@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,8 @@ def _opened(program: ExportedProgram, shape: list[Any], path: Path) -> torch.nn.
     images = noise([side if isinstance(side, int) else _OPEN for side in shape])
     each = few_at_once(torch.export.unflatten(program), images, shape[0])
     for rewritten in (False, True):
-        if rewritten:
-            _open_batch(program, shape[0])
+        if rewritten and not _open_batch(program, images, shape[0]):
+            break
         module = torch.export.unflatten(program)
         module.check_input_constraints = False
         if answers_alike(module, images, each):
@@ -87,25 +88,92 @@ def _opened(program: ExportedProgram, shape: list[Any], path: Path) -> torch.nn.
     )
 
 
-def _open_batch(program: ExportedProgram, images: int) -> None:
-    """Rewrite the shapes that hold the number of images: views keep what they are given, expansions follow the input."""
+def _open_batch(program: ExportedProgram, images: torch.Tensor, count: int) -> bool:
+    """Rewrite the shapes that hold the number of images, `count`, so that any number of `images` goes through.
+
+    What was expanded to it follows the input now; and where a view says all sides of its answer, the one that grows with the
+    images is left open. Which that is, is seen by running the program on more of them; whether that went well is given.
+    """
+    import torch
+
+    graph = program.graph
+    signature = program.graph_signature
+    source = next(node for node in graph.nodes if node.op == "placeholder" and node.name in signature.user_inputs)
+    _follow_input(graph, source, count)
+    program.graph_module.recompile()
+    held = {**program.state_dict, **program.constants}
+    sources = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    given = [images if node is source else held[sources[node.name]] for node in graph.nodes if node.op == "placeholder"]
+
+    class Opening(torch.fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            if n.op == "call_function" and n.target in _shaped():
+                _open_side(n, self.env[n.args[0]].shape, count)  # pyright: ignore[reportArgumentType]
+            return super().run_node(n)
+
+    try:
+        with torch.no_grad():
+            Opening(program.graph_module).run(*given)
+    except RuntimeError:  # some other shape holds the number of images: it is refused
+        return False
+    program.graph_module.recompile()
+    return True
+
+
+def _shaped() -> set[Any]:
+    """Operators that are told all sides of their answer."""
     import torch
 
     aten = torch.ops.aten
-    views = {aten.view.default, aten.reshape.default, aten._unsafe_view.default}
-    graph = program.graph
-    names = program.graph_signature.user_inputs
-    source = next(node for node in graph.nodes if node.op == "placeholder" and node.name in names)
-    follows: set[fx.Node] = {source}
+    return {aten.view.default, aten.reshape.default, aten._unsafe_view.default}
+
+
+def _open_side(node: fx.Node, given: torch.Size, count: int) -> None:
+    """Leave open the side of a view that grows with the images, now that it is given a tensor of this shape."""
+    source = node.args[0]
+    known = [int(side) for side in source.meta["val"].shape]  # pyright: ignore[reportAttributeAccessIssue,reportOptionalMemberAccess]
+    grown = [place for place, (now, then) in enumerate(zip(given, known, strict=True)) if now != then]
+    if len(grown) == 1:
+        sides = [int(side) for side in node.meta["val"].shape]
+        place = _place_of_images(known, grown[0], sides, count)
+        node.args = (source, [-1 if each == place else side for each, side in enumerate(sides)])
+
+
+def _place_of_images(known: list[int], grown: int, sides: list[int], count: int) -> int:
+    """Give the side of a view that grows, where `grown` of the sides that it is `known` to be made of does.
+
+    A side of just so many images is theirs. Else they come before whatever they share a side with, as in images times heads;
+    but not before the last side, which the weights of the next layer want as it is.
+
+    >>> _place_of_images([1, 32, 4, 4], 0, [1, 32, 16], 1), _place_of_images([17, 1, 32], 1, [17, 2, 16], 1)
+    (0, 1)
+    >>> _place_of_images([17, 1, 2, 16], 1, [17, 32], 1), _place_of_images([17, 32], 0, [17, 1, 32], 1)
+    (0, 1)
+    """
+    least, most = prod(known[:grown]), prod(known[: grown + 1])
+    before = [prod(sides[:place]) for place in range(len(sides) + 1)]
+    own = [place for place, side in enumerate(sides) if side == count and least <= before[place] <= most]
+    shared = [place for place in range(len(sides) - 1) if before[place] == least]
+    behind = [place for place in range(len(sides)) if before[place + 1] == most]
+    return next(iter([*own, *shared, *behind]), 0)
+
+
+def _follow_input(graph: fx.Graph, source: fx.Node, images: int) -> None:
+    """Expand what does not come from the images to as many as there are."""
+    import torch
+
+    aten = torch.ops.aten
+    follows = {source}
     count: fx.Node | None = None
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
         if any(each in follows for each in node.all_input_nodes):
             follows.add(node)
-            if node.target in views:
-                rest = [int(side) for side in node.meta["val"].shape[1:]]
-                node.args = (node.args[0], [-1, *rest])
         elif node.target is aten.expand.default and node.args[1] and node.args[1][0] == images:
             if count is None:
                 with graph.inserting_after(source):
@@ -114,6 +182,4 @@ def _open_batch(program: ExportedProgram, images: int) -> None:
                     count.meta |= {"val": images, "nn_module_stack": dict([root])}
             node.args = (node.args[0], [count, *node.args[1][1:]])
             follows.add(node)
-    graph.eliminate_dead_code()
     graph.lint()
-    program.graph_module.recompile()

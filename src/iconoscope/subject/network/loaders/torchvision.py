@@ -18,7 +18,7 @@ def load_torchvision(asked: Asked) -> Loaded:
     Weights are fetched into torch's own cache. With a checkpoint none are, the network gets as many outputs as names of
     classes were given, and its images are treated as those of torchvision's best weights are.
     """
-    models = import_extra("torchvision.models", "timm", asked.name)
+    models = import_extra("torchvision.models", "torchvision", asked.name)
     name, tag = named_tag(asked.name.removeprefix("tv:"))
     known = models.list_models(module=models)
     if name not in known:
