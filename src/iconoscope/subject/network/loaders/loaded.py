@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from iconoscope.subject.network.checkpoint import Checkpoint
 
-__all__ = ["UNTRAINED", "Asked", "Loaded", "Loader", "first_line", "named_tag", "unreachable"]
+__all__ = ["UNTRAINED", "Asked", "Loaded", "Loader", "first_line", "hub_quiet", "named_tag", "unreachable"]
 
 UNTRAINED = "none"
 """Behind an ``@``: no weights, as a control of what an untrained network would show."""
@@ -89,6 +91,18 @@ def named_tag(name: str) -> tuple[str, str]:
     """
     name, _, tag = name.partition("@")
     return name, tag
+
+
+@contextmanager
+def hub_quiet() -> Iterator[None]:
+    """Keep the hub's library from telling of every attempt, for the time of a block; that none went well is ours to say."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def unreachable(name: str, error: BaseException, *, instead: str) -> NetworkError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, nearest
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import UNTRAINED, Asked, Loaded, first_line, unreachable
+from iconoscope.subject.network.loaders.loaded import UNTRAINED, Asked, Loaded, first_line, hub_quiet, unreachable
 
 __all__ = ["configuration_of", "load_timm"]
 
@@ -68,7 +68,8 @@ def _placed(timm: Any, name: str) -> str:
 
 def _created(timm: Any, name: str, told: str, settings: dict[str, Any]) -> Any:
     try:
-        return timm.create_model(name, **settings)
+        with hub_quiet():
+            return timm.create_model(name, **settings)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         if name.startswith(_FOLDER):
             raise NetworkError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line, named_tag, unreachable
+from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line, hub_quiet, named_tag, unreachable
 
 __all__ = ["is_transformers_folder", "load_transformers"]
 
@@ -32,7 +32,7 @@ def load_transformers(asked: Asked) -> Loaded:
     transformers = import_extra("transformers", "hf", asked.name)
     name, revision = _place(asked.name)
     settings = {"trust_remote_code": asked.trust_remote_code} | ({"revision": revision} if revision else {})
-    with _quiet(transformers):
+    with _quiet(transformers), hub_quiet():
         try:
             module = transformers.AutoModelForImageClassification.from_pretrained(name, **settings)
             processor = transformers.AutoImageProcessor.from_pretrained(name, **settings)
