@@ -12,6 +12,13 @@ demo: $(VENV)/.installed  ## question the two networks of cars and write a repor
 
 test: $(VENV)/.installed-dev  ## the tests, without the slow ones
 	$(BIN)/python -m pytest
+	touch $(VENV)/.tested
+
+# The tests have passed as everything is now: `make check` behind `make test` does not run them again.
+$(VENV)/.tested: $(VENV)/.installed-dev Makefile README.md CONTRIBUTING.md CHANGELOG.md mkdocs.yml \
+		$(shell find src tests examples benchmarks training docs -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
+	$(BIN)/python -m pytest
+	touch $@
 
 test-slow: $(VENV)/.installed-dev  ## the slow tests alone: retraining, whole data sets
 	$(BIN)/python -m pytest -m slow
@@ -19,14 +26,14 @@ test-slow: $(VENV)/.installed-dev  ## the slow tests alone: retraining, whole da
 test-hf: .venv-hf/.installed  ## networks of the library transformers, which wants no torchvision beside it
 	.venv-hf/bin/python -m pytest tests/hf
 
-check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, import contracts, generated pages, the site, tests
+check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, import contracts, generated pages, the site, tests if anything changed since
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make_cli.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	$(BIN)/python -m pytest
+	$(MAKE) $(VENV)/.tested
 
 format: $(VENV)/.installed-dev  ## put the sources in form
 	$(BIN)/ruff format .
