@@ -253,6 +253,28 @@ def test_torchvision_takes_the_users_own_weights_and_classes(torchvision_models,
     np.testing.assert_allclose(ico.predict(network, pictures), probabilities(module, pictures), atol=1e-6)
 
 
+def test_a_checkpoint_that_does_not_say_its_preprocessing_is_told_of(torchvision_models, tmp_path):
+    module = torchvision_models.squeezenet1_1(num_classes=1).eval()
+    torch.save(module.state_dict(), tmp_path / "mine.pth")
+    with pytest.warns(IconoscopeWarning, match=r"Nobody says how the network of mine\.pth wants its images"):
+        network = ico.load_network(
+            "tv:squeezenet1_1", checkpoint=tmp_path / "mine.pth", classes=["scratched"], device="cpu"
+        )
+    assert network.classes == ("not scratched", "scratched")
+    assert network.activation == "sigmoid"
+
+
+def test_a_factory_may_give_a_network_of_timm(torchvision_models, tmp_path):
+    pytest.importorskip("timm")
+    (tmp_path / "mine.py").write_text(
+        "import timm, torch\n\ndef net():\n    return torch.nn.DataParallel(timm.create_model('test_resnet'))\n"
+    )
+    with pytest.warns(IconoscopeWarning, match="nothing was learned"):
+        network = ico.load_network(f"{tmp_path / 'mine.py'}:net", device="cpu")
+    assert network.preprocessing.origin == "timm's configuration of it"
+    assert "conv1" in {layer.name.partition(".")[0] for layer in ico.layers(network)}
+
+
 def test_what_torchvision_does_not_have_is_said(torchvision_models, monkeypatch):
     with pytest.raises(NetworkNameError, match=r"no classifier 'resnet5o'(.|\n)*resnet50"):
         ico.load_network("tv:resnet5o")

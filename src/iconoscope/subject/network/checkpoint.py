@@ -194,7 +194,7 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
         raise CheckpointError(
             f"{checkpoint.path.name} does not fit {type(module).__name__}: {'; '.join(findings)}.",
             hint=f"The network has {len(wanted)} entries, the file {len(weights)}. Is it the file of another network, or "
-            "does the factory want other settings (number of classes, width)?",
+            "does it want other settings (the number of classes, which the names of the classes tell, or its width)?",
         )
     module.load_state_dict(weights, strict=False)
     return module

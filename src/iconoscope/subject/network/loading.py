@@ -98,16 +98,16 @@ def load_network(
     ('lynx', 'bison')
     """
     if isinstance(network, Network):
-        if any(setting is not None for setting in (checkpoint, classes, preprocessing)) or device != "auto":
+        if any(setting is not None for setting in (checkpoint, classes, preprocessing, activation)) or device != "auto":
             raise QuestionError(
-                f"{network.name} is loaded already, and keeps its weights, classes, preprocessing and device.",
+                f"{network.name} is loaded already, and keeps its weights, classes, preprocessing, activation and device.",
                 hint="Load it anew with other settings: load_network(net.module, ...).",
             )
         return network
     given_module = not isinstance(network, str)
-    names = None if classes is None else _both(class_names(classes))
+    names = None if classes is None else class_names(classes)
     if given_module:
-        found, name = configured(_unwrapped(network)), type(_unwrapped(network)).__name__
+        found, name = Loaded(network, trained=True), type(_unwrapped(network)).__name__
     else:
         name = re.sub(r".*[/\\](?=[^/\\]+\.py:)", "", network)
         found = _loader(network).load(
@@ -120,6 +120,7 @@ def load_network(
             )
         )
     _check_module(found.module, name)
+    found = configured(found._replace(module=_unwrapped(found.module)))
     file = found.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_pickle=trust_pickle)
     if file is not None:
         load_weights(found.module, file)
@@ -134,6 +135,13 @@ def load_network(
             f"{name} has no weights yet (it is on the device 'meta').", hint="Give a checkpoint, or load it whole."
         )
     loaded = _put_together(found, name, file.configuration if file else {}, names, preprocessing, activation)
+    if checkpoint is not None and loaded.preprocessing.origin == found.origin:
+        warnings.warn(
+            f"Nobody says how the network of {Path(checkpoint).name} wants its images: they are treated as {found.origin} has "
+            "it. If it was trained otherwise, give its preprocessing.",
+            IconoscopeWarning,
+            stacklevel=2,
+        )
     if not (given_module and device == "auto"):
         loaded.module.to(find_device(device))
     if not given_module:
@@ -149,10 +157,11 @@ def _put_together(
         raise QuestionError(f"activation={activation!r} is not a choice.", hint=nearest(activation, ACTIVATIONS))
     names, names_origin = _classes(classes, configuration, found, name)
     own = getattr(found.module, "activation", None)
+    own = own if isinstance(own, str) and own in ACTIVATIONS else None
     said = (
         (activation, "the call"),
         (configuration.get("activation"), "the checkpoint"),
-        (own if own in ACTIVATIONS else None, f"the module {type(found.module).__name__}"),
+        (own, f"the module {type(found.module).__name__}"),
         (found.activation, found.origin),
     )
     chosen, origin = next(((value, origin) for value, origin in said if value), ("softmax", "usual"))
