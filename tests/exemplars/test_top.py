@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import iconoscope as ico
 from iconoscope.errors import QuestionError, StoreError, UnitError
@@ -188,3 +189,50 @@ def test_hints_lead_to_what_was_meant(recorded):
 def test_a_figure_can_be_saved_by_matplotlib(recorded, tmp_path):
     figure: Any = ico.top_images(recorded, "relu3:5", 3, steps=2).plot().figure
     figure.savefig(tmp_path / "figure.png")
+
+
+class Tokens(nn.Module):
+    """A token of the class and sixteen patches, each with the mean colour of its own patch as features."""
+
+    preprocessing = {"size": 16, "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop": "none"}  # noqa: RUF012
+    classes = ("a", "b", "c")
+
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Parameter(torch.tensor([[[2.0, -2.0, 0.0]]]))
+        self.mlp = nn.Linear(3, 6)
+        with torch.no_grad():
+            self.mlp.weight.copy_(torch.cat([torch.eye(3), -torch.eye(3)]))
+            self.mlp.bias.zero_()
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        patches = torch.nn.functional.avg_pool2d(x, 4).flatten(2).transpose(1, 2)
+        return self.head(self.mlp(torch.cat([self.token.expand(len(x), -1, -1), patches], 1)).mean(1))
+
+
+def test_the_strongest_token_is_framed_by_its_patch(tmp_path):
+    pixels = np.full((12, 16, 16, 3), 100, np.uint8)
+    places = [(place // 4 % 4, place % 4) for place in range(3, 15)]
+    for picture, (row, column) in zip(pixels, places, strict=True):
+        picture[4 * row : 4 * row + 4, 4 * column : 4 * column + 4, 1] = 250
+    network = ico.load_network(Tokens(), device="cpu")
+    recording = ico.record(network, pixels, store=tmp_path / "run", k=3)
+    (layer,) = recording.layers
+    assert (layer.name, layer.channels, layer.rows, layer.columns, layer.tokens) == ("mlp", 6, 4, 4, 17)
+    top = ico.top_images(recording, "mlp:1", 3)  # green, which the token of the class has least of
+    assert top.of_tokens
+    assert not top.crop
+    for id, field in zip(top.ids[:3], top.fields[:3].tolist(), strict=True):
+        row, column = places[int(id)]
+        assert field == [4 * row, 4 * column, 4 * row + 4, 4 * column + 4]
+    red = ico.top_images(recording, "mlp:0", 3)  # the token of the class itself answers most: it has no patch
+    assert red.fields[:3].tolist() == [[0, 0, 16, 16]] * 3
+    np.testing.assert_allclose(red.values[:3], 2.0)
+    mean = recording.vectors("mean:mlp")[:, 1]
+    with torch.no_grad():
+        shown = network.preprocessing.normalise(pixels)
+        wanted = torch.cat(
+            [torch.full((12, 1), -2.0), torch.nn.functional.avg_pool2d(shown, 4)[:, 1].flatten(1)], 1
+        ).mean(1)
+    np.testing.assert_allclose(mean, wanted.numpy(), atol=1e-6)

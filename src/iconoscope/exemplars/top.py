@@ -115,6 +115,7 @@ def _exemplars(
         [tables["most_position"][place, :k], np.full(len(ranks), -1), tables["least_position"][place, :k][kept]]
     )
     channel = place < len(recording.units) - len(recording.classes)
+    tokens = channel and recording.layer_at(place)[0].tokens > 0
     shown = recorded_pictures(recording, rows)
     answered = _mean_answers(recording, place) if channel else values
     lowest = min(float(tables["lowest"][place]), float(answered.min())) if channel else float(values.min())
@@ -135,7 +136,8 @@ def _exemplars(
         fields=np.array(
             [receptive_field(recording, place, int(at), shown.shape[1:3]) for at in positions], np.int64
         ).reshape(-1, 4),
-        crop=not whole,
+        crop=not (whole or tokens),
+        of_tokens=tokens,
         images=count,
         ranked=ranked,
         classes=recording.classes,

@@ -55,6 +55,8 @@ class Exemplars(Result):
         where the place of the maximum was not kept, as between the most and the least.
     crop : bool
         Whether the figure shows the field alone. Otherwise the whole image with the field drawn in.
+    of_tokens : bool
+        Whether the fields are the patches that tokens stand for, which see more than that.
     images : int
         How many images there are in all.
     ranked : int
@@ -108,6 +110,7 @@ class Exemplars(Result):
     silent: float
     optimized: NDArray[np.uint8] | None = None
     optimized_style: str = ""
+    of_tokens: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -241,6 +244,8 @@ class Exemplars(Result):
             if places[0] == self.side(side)[0]:
                 line[0].set_ylabel(side, fontsize=8)
         what = "what the maximum sees of each" if self.crop else "the frame is what the maximum sees"
+        if self.of_tokens:
+            what = "the frame is the patch of the token that answers most"
         figure.suptitle(as_text(f"{self.question.network}, {self.unit}: {what}; {self.question.subject}"), fontsize=9)
         return grid[0][0]
 

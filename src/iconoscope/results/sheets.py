@@ -174,6 +174,9 @@ class ActivationSheet(_Sheet):
         return 2.6 + _INCH * 1.12 * across, max(2.8, 0.7 + _INCH * 1.36 * down)
 
     def _on(self, figure: Figure) -> Axes:
+        figure.set_layout_engine(
+            "constrained"
+        )  # the usual one shrinks the sheet to the height of the picture beside it
         figure.suptitle(as_text(self._heading()), fontsize=8.5, wrap=True)
         picture, sheet = figure.subplots(1, 2, width_ratios=(2.4, _INCH * 1.12 * self._layout[1]))
         picture_axes(picture, self.picture, as_text(self.question.subject))
