@@ -23,11 +23,13 @@ Every line of these tables is a test: the network is built small, with drawn wei
 64x64 pixels. The page is written by `make families`, and `make check` fails where what happens is not what stands here.
 
 - **Occlusion** holds the exact engine against the plain one, for a probability and for a unit inside: their answers are equal
-  up to 0.0001. *incremental* says that only what a patch changes was computed; *plain* that the engine found nothing to
-  gain and ran the whole network, as for transformers, where every token sees every other.
+  up to 0.0001. *incremental* says that only what a patch changes was computed; *plain* that there was nothing to gain by that
+  and the whole network ran; both stand where it differs between the two.
 - **Optimisation** makes a picture for that unit and for a logit; both answer more at the end than at the beginning.
 - **Exemplars** records the layers that are taken if none is named, finds the images that units answer most, searches units
   of a class, and maps the set.
+
+The ViT, Swin, ConvNeXt and ResNet of the library transformers are asked likewise by `make test-hf`, in an environment of their own.
 
 | Family | Asked | Unit inside | Occlusion | Optimisation | Exemplars: layers recorded |
 |---|---|---|---|---|---|
