@@ -121,6 +121,17 @@ def test_units_of_tokens(photographs, tmp_path):
         )
 
 
+def test_norms_with_their_channels_first_are_read_so(tmp_path):
+    module = save(tmp_path / "convnext", "ConvNext")
+    network = ico.load_network(str(tmp_path / "convnext"), device="cpu")
+    shapes = {layer.name: layer.shape for layer in ico.layers(network)}
+    norms = [name for name, each in module.named_modules() if "LayerNorm" in type(each).__name__ and name in shapes]
+    first = [name for name in norms if getattr(module.get_submodule(name), "data_format", "") == "channels_first"]
+    assert first
+    for name in norms:
+        assert shapes[name][0] == module.get_submodule(name).normalized_shape[0]
+
+
 def test_several_labels_are_told_by_the_configuration(photographs, tmp_path):
     module = save(tmp_path / "vit", "ViT", problem_type="multi_label_classification")
     network = ico.load_network(f"hf:{tmp_path / 'vit'}", device="cpu")

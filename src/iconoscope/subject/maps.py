@@ -177,7 +177,8 @@ def read_maps(answer: Any, module: nn.Module, batch: torch.Tensor, layer: str) -
 
 def _channels_last(answer: torch.Tensor, module: nn.Module, batch: torch.Tensor) -> bool:
     """Tell whether the channels of maps are the last axis, by what the layer is or, if that does not say, by the shape."""
-    if _names(module, r"(Conv|BatchNorm|Pool|LayerNorm|Upsample)\w*2d\w*|GroupNorm"):
+    told = getattr(module, "data_format", None)  # of the norms of ConvNeXt, which exist in both orders
+    if told == "channels_first" or _names(module, r"(Conv|BatchNorm|Pool|LayerNorm|Upsample)\w*2d\w*|GroupNorm"):
         return False
     if _names(module, r"Linear|LayerNorm|RMSNorm"):
         return True
