@@ -125,7 +125,7 @@ def test_the_page_and_the_time(journey, capsys):
     for name in ("evidence.html", "map-cars.html", "map-cars-honest.html"):
         assert f'href="{name}"' in page and (out / name).is_file()
     assert len(page) < 4_000_000
-    assert seconds < 120  # of both cores together: a minute
+    assert seconds < 180  # of one core; under a minute on two that are free
 
 
 def test_the_second_time_it_is_answered_from_the_store(journey):

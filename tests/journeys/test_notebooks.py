@@ -15,7 +15,7 @@ nbclient = pytest.importorskip("nbclient")
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 LARGEST = 1_500_000  # bytes
-SECONDS = 45  # of one core, each; together they take about 60
+SECONDS = 90  # of one core, each; together they take about 60
 
 pytestmark = [
     # The kernel's client closes its sockets when it is collected.
