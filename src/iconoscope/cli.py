@@ -94,9 +94,9 @@ COMMANDS = {
     "occlude": Command(
         "iconoscope.occlusion:occlude",
         "Cover one region after another: where does the network look?",
-        printing.results,
+        printing.figures,
         (
-            "iconoscope occlude --network cars --images photographs/ --patch 12 --stride 4",
+            "iconoscope occlude --network cars --images photographs/ --patch 12 --stride 4 --limit 4 --out occlude.png",
             f"iconoscope occlude {_RESNET} --images cifar10/test.parquet --limit 4 --patch 8 --stride 1",
         ),
         _STORE,
@@ -145,7 +145,7 @@ COMMANDS = {
     "compare": Command(
         "iconoscope.occlusion:compare_maps",
         "Occlusion and gradient methods side by side, with the curves of each map.",
-        printing.results,
+        printing.figures,
         (
             "iconoscope compare --network cars-honest --images photographs/ --patch 24 --out compared.png",
             "iconoscope compare --network cars-honest --images photographs/ --methods occlusion,captum:DeepLift",
@@ -176,7 +176,7 @@ COMMANDS = {
             f"iconoscope optimize layer3.2.conv2:* {_RESNET}",
             "iconoscope optimize logit:truck --network cifar10 --prior cifar10-refined --count 6",
         ),
-        _STORE,
+        {**_STORE, "out": "optimize.png"},
         ("unit",),
     ),
     "record": Command(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iconoscope.errors import shortened
+
 if TYPE_CHECKING:
     from iconoscope.subject.images import Images
     from iconoscope.subject.network import Network
@@ -83,6 +85,20 @@ def results(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     return lines, values if isinstance(found, list) else values[0]
 
 
+def figures(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Say what was found, where it is kept and, if figures were asked for, where they were written."""
+    from iconoscope.results.result import figure_names
+
+    lines, value = results(found, arguments)
+    if arguments.get("out") is None:
+        return lines, value
+    count = len(found) if isinstance(found, list) else 1
+    names = [str(name.resolve()) for name in figure_names(count, arguments["out"])]
+    told = f"The figure is at {names[0]}" if count == 1 else f"The figures are {', '.join(names[:4])}"
+    more = f" and {count - 4} more" if count > 4 else ""
+    return [*lines, f"{told}{more}"], value
+
+
 def agreements(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say what two fills tell, and how often it is the same."""
     lines, value = results(found, arguments)
@@ -93,7 +109,9 @@ def agreements(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
 
 def recording(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say what was recorded, where it is kept, and which units are dead."""
-    lines = [found.summary(), f"  {found.folder}"]
+    names = [layer.name for layer in found.layers]
+    taken = [f"  layers: {shortened(names, most=8)}"] if names else []
+    lines = [found.summary(), *taken, f"  {found.folder}"]
     dead = found.dead_units()
     if dead:
         lines.append(f"dead: {', '.join(dead[:12])}" + (f" and {len(dead) - 12} more" if len(dead) > 12 else ""))
@@ -138,7 +156,9 @@ def visualization(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any
     folders = folders or [str(store.place(found.question))]
     pictures = [f"  {folder}/picture.png" for folder in folders[:16]]
     more = [f"  and {len(folders) - 16} more"] if len(folders) > 16 else []
-    return [found.summary(), *pictures, *more], {**found.to_json(), "folders": folders}
+    place = str(Path(arguments["out"]).expanduser().resolve())
+    told = f"The figure is at {place}"
+    return [found.summary(), *pictures, *more, told], {**found.to_json(), "folders": folders, "figure": place}
 
 
 def audit(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:

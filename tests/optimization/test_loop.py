@@ -52,9 +52,7 @@ def climb(network, texts, steps, stepper, **settings):
     canvas = paint_on(Pixels(), (len(asked), 3, 8, 8), draws, grey, root=np.eye(3), limits="penalty")
     common = {"transforms": None, "numbers": None, "regularizers": (), "frames": 3}
     with network.questioned():
-        return ascend(
-            network, Scores(asked, network), canvas, stepper=stepper, steps=steps, **{**common, **settings}
-        )
+        return ascend(network, Scores(asked, network), canvas, stepper=stepper, steps=steps, **{**common, **settings})
 
 
 def test_the_first_step_goes_along_the_gradient():

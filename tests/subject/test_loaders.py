@@ -189,6 +189,19 @@ def test_torchscript_is_a_black_box_and_says_so_at_once(small, pictures, tmp_pat
     assert ico.layers(network) == []
 
 
+def test_torchscript_is_scored_after_it_was_asked_for_gradients(torchvision_models, tmp_path):
+    torch.manual_seed(0)
+    module = torchvision_models.squeezenet1_1(num_classes=3).eval()
+    traced = quietly(lambda: torch.jit.trace(module, torch.zeros(1, 3, 64, 64)))
+    quietly(lambda: torch.jit.save(traced, str(tmp_path / "squeezenet.pt")))
+    settings = {"classes": CLASSES, "preprocessing": {**PREPROCESSING, "size": 64}, "device": "cpu"}
+    network = quietly(lambda: ico.load_network(str(tmp_path / "squeezenet.pt"), **settings))
+    made, ours = (
+        ico.optimize(each, "logit:carp", steps=6, seed=1) for each in (network, ico.load_network(module, **settings))
+    )
+    np.testing.assert_allclose(made.activation, ours.activation, rtol=0.05)
+
+
 # weights of Lightning
 
 

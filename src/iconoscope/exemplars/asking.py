@@ -64,7 +64,7 @@ def place_of(recording: Recording, unit: str) -> int:
             f"{parsed.layer} means several layers." if endings else f"{parsed.layer} was not recorded.",
             hint=f"Ask logit:{parsed.layer} for the class."
             if parsed.layer in recording.classes
-            else f"{nearest(parsed.layer, endings or list(layers))} Others are recorded with record's layers.",
+            else f"{nearest(parsed.layer, endings or list(layers))} Others: record --layers {parsed.layer}",
         )
     channels = layers[name].channels
     if parsed.channel is None or parsed.position is not None:

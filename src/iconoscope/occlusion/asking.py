@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning
 from iconoscope.results import Question, Result, Store
-from iconoscope.results.result import Finding
+from iconoscope.results.result import Finding, figure_names
 from iconoscope.subject.images import Image
 from iconoscope.subject.network import Network
 from iconoscope.subject.unit import Unit
@@ -71,11 +71,10 @@ def answered(
 
 
 def save_figures(found: Sequence[Finding], out: str | Path | None) -> None:
-    """Write the figure of one finding under a name, if there is one, or of several with their numbers before its ending."""
+    """Write the figure of each finding under its name, if there is one."""
     if out is not None:
-        out = Path(out).expanduser()
-        for number, each in enumerate(found, 1):
-            each.save(out if len(found) == 1 else out.with_stem(f"{out.stem}-{number}"))
+        for each, name in zip(found, figure_names(len(found), out), strict=True):
+            each.save(name)
 
 
 def say_unlabelled(origins: Sequence[str]) -> None:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, nearest
-from iconoscope.occlusion.asking import answered, is_one, question_of, say_unlabelled, unit_of
+from iconoscope.occlusion.asking import answered, is_one, question_of, save_figures, say_unlabelled, unit_of
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.progress import track
 from iconoscope.results import Occlusion, Question, Store
+from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.memory import read_memory
@@ -72,25 +73,31 @@ class Common(TypedDict, total=False):
 
 
 class Settings(Common, total=False):
-    """The settings of `occlude`."""
+    """The settings of `occlude`, but where its figures are written."""
 
     patch: int | tuple[int, int] | None
     fill: FillLike
 
 
+class Written(Settings, total=False):
+    """The same, and where the figures are written."""
+
+    out: str | Path | None
+
+
 @overload
 def occlude(
-    network: Network, images: Image | PillowImage, unit: str | Unit | None = None, **settings: Unpack[Settings]
+    network: Network, images: Image | PillowImage, unit: str | Unit | None = None, **settings: Unpack[Written]
 ) -> Occlusion: ...
 @overload
 def occlude(
     network: Network,
     images: Images | Sequence[Any] | Path,
     unit: str | Unit | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Written],
 ) -> list[Occlusion]: ...
 @overload
-def occlude(network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[Settings]) -> Any: ...
+def occlude(network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[Written]) -> Any: ...
 def occlude(
     network: Network,
     images: Any,
@@ -102,6 +109,7 @@ def occlude(
     method: str = METHOD,
     memory: str | int | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
     store: Store | str | Path | None = None,
 ) -> Occlusion | list[Occlusion]:
     """Slide a patch over an image and plot the probability of the right class against its position.
@@ -137,6 +145,9 @@ def occlude(
         1.5GiB, or bytes. If not given, what was measured to be fast, under 2GB.
     seed
         Seed of the random fill.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp. Where there are several images, their
+        places in the set are put before the ending: occlude-1.png, occlude-2.png.
     store
         Folder where the answer is looked for first, and kept.
 
@@ -165,6 +176,7 @@ def occlude(
     >>> found.map.shape
     (4, 4)
     """
+    check_figure_name(out)
     each = occlude_each(
         network,
         images,
@@ -178,6 +190,7 @@ def occlude(
         store=store,
     )
     found = list(each)
+    save_figures(found, out)
     return found[0] if is_one(images) else found
 
 
@@ -300,7 +313,7 @@ def _prepared(
 def _complete(settings: Settings) -> dict[str, Any]:
     """Add what `occlude` takes where nothing is said."""
     declared = inspect.signature(occlude).parameters.values()
-    complete = {each.name: each.default for each in declared if each.kind is each.KEYWORD_ONLY}
+    complete = {each.name: each.default for each in declared if each.kind is each.KEYWORD_ONLY and each.name != "out"}
     for name in settings:
         if name not in complete:
             raise QuestionError(f"occlude has no setting {name!r}.", hint=nearest(name, complete))

@@ -14,6 +14,7 @@ from iconoscope.optimization.making import Making
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.optimization.style import Style, read_style
 from iconoscope.results import Store, Visualization
+from iconoscope.results.result import check_figure_name
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.preprocessing import read_size
@@ -48,6 +49,7 @@ def optimize(
     precision: str = "float32",
     memory: str | int | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
     store: Store | str | Path | None = None,
 ) -> Visualization:
     """Make the picture that a unit answers most: what does it look for?
@@ -95,6 +97,8 @@ def optimize(
         bytes; 2GB if not given. It decides how many pictures are made at once.
     seed
         Seed of the start and of the moves.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
     store
         Folder where the answer is looked for first, and kept: one for every unit.
 
@@ -122,6 +126,7 @@ def optimize(
     """
     from iconoscope.optimization.start import read_start
 
+    check_figure_name(out)
     _check_whole(count=count, steps=1 if steps is None else steps)
     _check_precision(network, precision)
     bound = read_memory(memory) or MEMORY
@@ -153,7 +158,10 @@ def optimize(
     groups = [wanted] if asked.style.joint else [[each] for each in wanted]
     if store is not None:
         asked.style.check_told()
-    return make_all(asked, groups, bound, None if store is None else Store.at(store))
+    found = make_all(asked, groups, bound, None if store is None else Store.at(store))
+    if out is not None:
+        found.save(out)
+    return found
 
 
 def compare_styles(

@@ -244,8 +244,12 @@ class Exemplars(Result):
             if places[0] == self.side(side)[0]:
                 line[0].set_ylabel(side, fontsize=8)
         what = "what the maximum sees of each" if self.crop else "the frame is what the maximum sees"
+        if self.unit.startswith("logit:"):
+            what = "by what the network answers"
         if self.of_tokens:
             what = "the frame is the patch of the token that answers most"
+        if self.labels and not any(self.labels):
+            what += "; the names are its answers"
         figure.suptitle(as_text(f"{self.question.network}, {self.unit}: {what}; {self.question.subject}"), fontsize=9)
         return grid[0][0]
 

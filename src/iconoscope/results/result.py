@@ -36,6 +36,16 @@ def check_figure_name(out: str | Path | None) -> None:
         )
 
 
+def figure_names(count: int, out: str | Path) -> list[Path]:
+    """Give the names of figures: of one the name itself, of several with their numbers before its ending.
+
+    >>> [each.name for each in figure_names(2, "maps.png")]
+    ['maps-1.png', 'maps-2.png']
+    """
+    path = Path(out).expanduser()
+    return [path] if count == 1 else [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
+
+
 class Finding(ABC):
     """Something that was found: a sentence, plain values, a figure, a face in a notebook."""
 

@@ -63,7 +63,8 @@ def read_checkpoint(path: str | Path, *, trust_pickle: bool = False) -> Checkpoi
     path = Path(path).expanduser()
     if not path.is_file():
         folder = path if path.is_dir() else path.parent
-        there = [entry.name for entry in folder.iterdir() if entry.is_file()] if folder.is_dir() else []
+        kinds = {".safetensors", ".pt", ".pth", ".bin", ".ckpt", path.suffix}
+        there = [entry.name for entry in folder.iterdir() if entry.suffix in kinds] if folder.is_dir() else []
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(f"The checkpoint {path} {what}.", hint=nearest(path.name, there))
     try:

@@ -109,7 +109,7 @@ def load_network(
     if given_module:
         found, name = Loaded(network, trained=True), type(_unwrapped(network)).__name__
     else:
-        name = re.sub(r".*[/\\](?=[^/\\]+\.py:)", "", network)
+        name = _short(network)
         found = _loader(network).load(
             Asked(
                 network,
@@ -174,6 +174,19 @@ def _put_together(
         activation=chosen,
         activation_origin=origin,
     )
+
+
+def _short(name: str) -> str:
+    """Leave out the folders before a file or a folder that a name ends in.
+
+    >>> _short("timm:hf-hub:org/name"), _short("networks/mine.py:net")
+    ('timm:hf-hub:org/name', 'mine.py:net')
+    """
+    named = re.sub(r".*[/\\](?=[^/\\]+\.py:)", "", name)
+    scheme, _, path = named.rpartition(":")
+    if named == name and re.search(r"[/\\]", path) and Path(path).expanduser().exists():
+        named = f"{scheme}:{Path(path).name}".removeprefix(":")
+    return named
 
 
 def _unwrapped(module: Any) -> Any:
@@ -260,7 +273,7 @@ def _forms() -> str:
 
 
 def _siblings(path: Path) -> str:
-    there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    there = [entry.name for entry in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
     return nearest(path.name, there)
 
 
@@ -282,6 +295,8 @@ def _loader(name: str) -> Loader:
     if name.count("/") == 1 and not Path(name).exists():
         raise NetworkNameError(f"{name!r} looks like a name on a hub, but does not say which.", hint=_forms())
     close = nearest(name, BUILTIN)
+    if not close.startswith("Did") and re.fullmatch(r"[\w.]+", name):
+        close = f"Did you mean timm:{name} or tv:{name}?"
     raise NetworkNameError(
         f"{name!r} names no network.", hint=f"{close} {_forms()}" if close.startswith("Did") else _forms()
     )

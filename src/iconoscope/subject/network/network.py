@@ -184,6 +184,8 @@ class Network:
             raise UnitError(
                 f"{len(found)} layers of {self.name} end in {name!r}.", hint=f"Say which: {', '.join(found)}."
             )
+        if self.has_class(name):
+            raise UnitError(f"{self.name} has no layer {name!r}.", hint=f"Did you mean logit:{name}, the class?")
         raise UnitError(f"{self.name} has no layer {name!r}.", hint=nearest(name, names))
 
     def fitted(self, batch: torch.Tensor) -> torch.Tensor:
@@ -199,8 +201,11 @@ class Network:
         import torch
 
         weights = next((value for value in self.module.parameters() if value.is_floating_point()), batch)
+        # What TorchScript has compiled for gradients keeps tensors for them, which inference mode forbids.
+        plain = torch.inference_mode(False) if self.opaque and torch.is_inference_mode_enabled() else nullcontext()
         try:
-            return self.module(batch.to(weights.dtype, copy=True))
+            with plain, torch.set_grad_enabled(torch.is_grad_enabled() and not isinstance(plain, torch.inference_mode)):
+                return self.module(batch.to(weights.dtype, copy=True))
         except torch.OutOfMemoryError as error:
             raise NetworkError(
                 f"{self.name} does not fit in the memory of {self.device} with {len(batch)} images at once.",
@@ -210,7 +215,8 @@ class Network:
             raise
         # It is the user's code that runs here, and it may raise anything; the traceback is kept as the cause.
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            reason = lines[-1 if self.opaque else 0]  # TorchScript begins with its own stack
             raise NetworkError(
                 f"{self.name} fails on an input of shape {tuple(batch.shape)}: {type(error).__name__}: {reason}",
                 hint="Is the preprocessing's size the one that it was trained with?",
@@ -382,8 +388,9 @@ def class_names(given: Any) -> tuple[str, ...]:
             text = str(given) if isinstance(path, str) else path.read_text(encoding="utf-8-sig")
             given = json.loads(text) if text.lstrip().startswith(("[", "{")) else text.splitlines()
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise QuestionError(
-                f"The class names in {path} cannot be read: {error}.",
+                f"The class names in {path} cannot be read: {reason}.",
                 hint="Give a JSON list of names, or a text file with one name a line.",
             ) from error
     if isinstance(given, dict):  # id2label, as transformers writes it

@@ -159,7 +159,8 @@ class Preprocessing:
         elif self.crop == "squash":
             shape = f"both sides resized, the short one to {self.resize or min(self.size)}, middle {height}x{width} cut"
         else:
-            shape = f"short side resized to {self.resize or 'cover'}, middle {height}x{width} cut"
+            cover = f"to {self.resize}" if self.resize else "as far as is needed"
+            shape = f"short side resized {cover}, middle {height}x{width} cut"
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
         return f"{shape} ({self.interpolation}); mean {mean}; std {std}; from {self.origin}"
 
