@@ -32,7 +32,7 @@ from iconoscope.demo.suite import Case, honest_cases, images_of, network_of, pla
 from iconoscope.exemplars import record
 from iconoscope.exemplars.asking import derived
 from iconoscope.results import Audit
-from iconoscope.results.audit import ACCUSING
+from iconoscope.results.reliance import ACCUSING
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
 

@@ -236,3 +236,11 @@ def test_the_strongest_token_is_framed_by_its_patch(tmp_path):
             [torch.full((12, 1), -2.0), torch.nn.functional.avg_pool2d(shown, 4)[:, 1].flatten(1)], 1
         ).mean(1)
     np.testing.assert_allclose(mean, wanted.numpy(), atol=1e-6)
+
+
+def test_equal_answers_are_shown_once(tmp_path):
+    pixels = np.full((30, 16, 16, 3), 100, np.uint8)  # all alike, so that every answer is equal
+    network = ico.load_network(Tokens(), device="cpu")
+    recording = ico.record(network, pixels, store=tmp_path / "run", k=5)
+    top = ico.top_images(recording, "mlp:1", 5, steps=8)
+    assert len(set(top.ids)) == len(top.ids)

@@ -29,7 +29,8 @@ Every line of these tables is a test: the network is built small, with drawn wei
 - **Exemplars** records the layers that are taken if none is named, finds the images that units answer most, searches units
   of a class, and maps the set.
 
-The ViT, Swin, ConvNeXt and ResNet of the library transformers are asked likewise by `make test-hf`, in an environment of their own.
+The ViT, Swin, ConvNeXt and ResNet of the library transformers are asked likewise by `make test-hf`, in an environment of
+their own.
 
 | Family | Asked | Unit inside | Occlusion | Optimisation | Exemplars: layers recorded |
 |---|---|---|---|---|---|

@@ -302,3 +302,13 @@ def test_units_inside_by_every_engine(resnet20, data, monkeypatch):
         dense = ico.occlude(resnet20, picture, unit, patch=8, stride=4, method="dense")
         assert exact.plan.startswith("exact"), exact.plan
         assert np.abs(exact.occluded - dense.occluded).max() < 1e-4 * np.abs(dense.occluded).max()
+
+
+def test_figures_are_written_under_the_name_that_was_given(planted, bright, tmp_path):
+    ico.occlude(planted, bright, patch=12, stride=12, out=tmp_path / "one.png")
+    ico.occlude(planted, np.stack([bright, bright[::-1]]), patch=12, stride=12, out=tmp_path / "many.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["many-1.png", "many-2.png", "one.png"]
+    with pytest.raises(QuestionError, match=r"not written as one\.txt"):
+        ico.occlude(planted, bright, out=tmp_path / "one.txt")
+    with pytest.raises(QuestionError, match="no setting 'out'"):
+        ico.occlude_each(planted, bright, **{"out": "one.png"})  # pyright: ignore[reportArgumentType]

@@ -1,14 +1,18 @@
 """The rule of the audit, on evidence of which the truth is known."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from iconoscope.results.audit_text import AuditText
 from iconoscope.results.reliance import (
     LEAST_IMAGES,
     Agreement,
+    Conclusion,
     Effect,
     Examined,
     agreement,
@@ -179,3 +183,19 @@ def test_the_smallest_change_that_explains_it_is_named():
     assert (
         named([whole, made("background brightness", 0.5)], {"background brightness": "brightness"})[0] == "brightness"
     )
+
+
+def test_a_headline_names_the_classes_that_something_else_decides():
+    audit: Any = SimpleNamespace(
+        conclusions={
+            0: Conclusion("shortcut", ("colour cast",)),
+            1: Conclusion("shortcut", ("border",)),
+            2: Conclusion("object"),
+        },
+        names=("frog", "truck", "owl"),
+    )
+    told = AuditText("en")._spread("shortcut: colour cast", [0], audit)
+    assert told == "shortcut: colour cast, in 1 of 3 classes: frog; in truck something else decides"
+    assert AuditText("es")._spread("x", [0], audit).endswith("en truck decide otra cosa")
+    del audit.conclusions[1]
+    assert AuditText("en")._spread("x", [0], audit) == "x, in 1 of 2 classes: frog"

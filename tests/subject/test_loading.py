@@ -140,3 +140,17 @@ def test_a_factory_that_leaves_is_an_error(tmp_path):
     path.write_text("import sys\ndef net(): sys.exit(3)\n")
     with pytest.raises(NetworkError, match="SystemExit"):
         ico.load_network(f"{path}:net")
+
+
+def test_names_that_nearly_name_something(tmp_path, monkeypatch):
+    with pytest.raises(NetworkNameError, match="timm:resnet18 or tv:resnet18"):
+        ico.load_network("resnet18")
+    (tmp_path / "three.txt").write_text("x")
+    (tmp_path / "there.pt2").write_text("x")
+    with pytest.raises(NetworkNameError) as caught:
+        ico.load_network(str(tmp_path / "three.pt2"))
+    assert "there.pt2" in str(caught.value)
+    assert "three.txt" not in str(caught.value)
+    cars = ico.load_network("cars", device="cpu")
+    with pytest.raises(ico.errors.UnitError, match="Did you mean logit:bison"):
+        cars.resolve("bison")

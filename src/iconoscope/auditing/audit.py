@@ -25,7 +25,7 @@ from iconoscope.exemplars import record
 from iconoscope.exemplars.asking import derived
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question, Recording, Store
-from iconoscope.results.reliance import AUDIT_WORDS, KNOWN, PARTS
+from iconoscope.results.reliance import ACCUSING, AUDIT_WORDS, KNOWN, PARTS
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
@@ -327,10 +327,13 @@ def _nothing_yet(shape: tuple[int, int], families: int) -> dict[str, Any]:
 
 
 def _covered(network: Network, sample: Sample, found: Audit, effort: Effort, store: Store) -> Audit:
-    """Slide patches over some images of every class that is shown."""
-    shown = tuple(found.answered[: effort.classes])
+    """Slide patches over some images of every class that is shown: those that are accused before others."""
+    conclusions = found.conclusions
+    shown = tuple(sorted(found.answered, key=lambda each: conclusions[each].word not in ACCUSING)[: effort.classes])
     each = max(2, effort.covered // len(shown))
-    rows = np.concatenate([np.flatnonzero(found.predicted == of_class)[:each] for of_class in shown])
+    wrong = (found.target >= 0) & (found.target != found.predicted)
+    candidates = [np.flatnonzero(found.predicted == of_class) for of_class in shown]
+    rows = np.concatenate([mine[np.argsort(wrong[mine], kind="stable")][:each] for mine in candidates])
     height, width = sample.pictures.shape
     patches = tuple(max(1, round(share * min(height, width))) for share in effort.patches)
     covered = cover(network, sample, found.predicted, rows, patches, store)

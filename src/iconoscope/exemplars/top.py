@@ -109,9 +109,11 @@ def _exemplars(
     # Equal steps of the order, strictly between the k on either side.
     ranks = np.unique(np.linspace(k - 1, count - k, steps + 2).round().astype(np.int64)[1:-1])
     ranks = ranks[(ranks >= k) & (ranks < count - k)]
-    kept = list(range(min(k, count - k)))[::-1]  # the weakest last; none is shown twice, equal answers neither
-    shown_already = {*most.tolist(), *least[kept].tolist()}
-    ranks = np.array([rank for rank in ranks if int(ordered[rank]) not in shown_already], np.int64)
+    # The weakest last. None is shown twice: of equal answers some are among the most and the least.
+    strongest = set(most.tolist())
+    kept = [at for at in range(min(k, count - k)) if int(least[at]) not in strongest][::-1]
+    taken = strongest | {int(least[at]) for at in kept}
+    ranks = np.array([rank for rank in ranks.tolist() if int(ordered[rank]) not in taken], np.int64)
     rows = np.concatenate([most, ordered[ranks], least[kept]]).astype(np.int64)
     positions = np.concatenate(
         [tables["most_position"][place, :k], np.full(len(ranks), -1), tables["least_position"][place, :k][kept]]

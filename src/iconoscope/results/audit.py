@@ -16,7 +16,7 @@ from iconoscope.errors import QuestionError
 from iconoscope.results.audit_text import LANGUAGES, AuditText
 from iconoscope.results.figure import as_text, encoded
 from iconoscope.results.reliance import (
-    AUDIT_WORDS,
+    ACCUSING,
     KNOWN,
     PARTS,
     Conclusion,
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ACCUSING", "Audit", "ClassFinding"]
-
-ACCUSING = ("shortcut", "unnamed", "mixed")
-"""The words that say that something other than the object decides."""
+__all__ = ["Audit", "ClassFinding"]
 
 _FEWEST = 3  # images of a class that patches matter to, before it is said that their middle does
 _WELL_INSIDE = 0.75  # of the border's share of the picture: less than this of the drop, and the middle matters
@@ -529,6 +526,3 @@ def _mean(values: NDArray[np.floating]) -> float:
 
 def _finite(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 6)
-
-
-assert set(ACCUSING) < set(AUDIT_WORDS)

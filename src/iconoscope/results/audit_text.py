@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.results.reliance import LEAST_IMAGES, Conclusion, Examined
+from iconoscope.results.reliance import ACCUSING, LEAST_IMAGES, Conclusion, Examined
 
 if TYPE_CHECKING:
     from iconoscope.results.audit import Audit
@@ -120,8 +120,12 @@ class AuditText:
         if len(alike) == len(concluded):
             return self.say("for every class", verdict=whole) if len(alike) > 1 else whole
         names = [audit.names[each] for each in alike]
-        told = ", ".join(names[:4]) + (" " + self.say("and more", count=len(names) - 4) if len(names) > 4 else "")
-        return self.say("in classes", verdict=whole, count=len(alike), of=len(concluded), names=told)
+        found = self.say("in classes", verdict=whole, count=len(alike), of=len(concluded), names=self._named(names))
+        others = [audit.names[each] for each in concluded if concluded[each].word in ACCUSING and each not in alike]
+        return self.say("and others", verdict=found, names=self._named(others)) if others else found
+
+    def _named(self, names: list[str]) -> str:
+        return ", ".join(names[:4]) + (" " + self.say("and more", count=len(names) - 4) if len(names) > 4 else "")
 
     @staticmethod
     def _alike(found: Conclusion, overall: Conclusion) -> bool:

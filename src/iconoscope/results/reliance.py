@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "ACCUSING",
     "AUDIT_WORDS",
     "LEAST_IMAGES",
     "PARTS",
@@ -31,6 +32,9 @@ AUDIT_WORDS = {
     "mixed": "mixed",
     "undecided": "undecided",
 }
+
+ACCUSING = ("shortcut", "unnamed", "mixed")
+"""Those of them that say that something other than the object decides, the gravest first."""
 
 PARTS = ("background", "object")
 """What is exchanged whole, beside the families."""

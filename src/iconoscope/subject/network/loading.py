@@ -16,6 +16,7 @@ from iconoscope.errors import (
     QuestionError,
     nearest,
 )
+from iconoscope.progress import advancing
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.network.checkpoint import load_weights, read_checkpoint
 from iconoscope.subject.network.ending import with_its_ending
@@ -110,15 +111,17 @@ def load_network(
         found, name = Loaded(network, trained=True), type(_unwrapped(network)).__name__
     else:
         name = _short(network)
-        found = _loader(network).load(
-            Asked(
-                network,
-                checkpoint=checkpoint is not None,
-                classes=None if names is None else len(names),
-                channels=_channels(preprocessing),
-                trust_remote_code=trust_remote_code,
-            )
+        asked = Asked(
+            network,
+            checkpoint=checkpoint is not None,
+            classes=None if names is None else len(names),
+            channels=_channels(preprocessing),
+            trust_remote_code=trust_remote_code,
         )
+        with advancing(
+            f"loading {name}", 1
+        ):  # weights may have to be fetched, and a hub that is out of reach takes its time
+            found = _loader(network).load(asked)
     _check_module(found.module, name)
     found = configured(found._replace(module=_unwrapped(found.module)))
     file = found.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_pickle=trust_pickle)
