@@ -16,6 +16,12 @@ from iconoscope.demo.photographs import keep_photographs
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Figures are written where the shell is."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def photographs(tmp_path):
     """Four photographs of cars in class folders, with masks beside them."""
@@ -33,6 +39,13 @@ def run(capsys, *arguments):
 def no_graph(monkeypatch):
     """No network is traced yet: so small a question is then not worth it, and goes to the plain engine."""
     monkeypatch.setattr("iconoscope.occlusion.incremental.scan._graphs", OrderedDict())
+
+
+def test_figures_of_a_set_are_told(capsys, photographs, tmp_path):
+    status, out, _ = occlude(capsys, photographs, "--out", "maps.png")
+    assert status == 0
+    assert len(list(tmp_path.glob("maps-*.png"))) > 1
+    assert f"The figures are {tmp_path / 'maps-1.png'}" in out
 
 
 def occlude(capsys, photographs, *more):
@@ -343,6 +356,7 @@ def test_a_picture_of_a_unit_from_the_shell(capsys, tmp_path):
     assert Path(told["folders"][0], "picture.png").is_file()
     status, out, _ = run(capsys, "optimize", "conv4:0-2", *common)
     assert status == 0 and out.count("picture.png") == 3
+    assert f"The figure is at {tmp_path / 'optimize.png'}" in out and (tmp_path / "optimize.png").is_file()
     assert len(ico.Store(tmp_path / "run")) == 4
     status, _, err = run(capsys, "optimize", "conv5:0", *common)
     assert status != 0 and "no layer 'conv5'" in err and "conv4" in err
