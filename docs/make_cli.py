@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from iconoscope.cli import COMMANDS, build_app
+from iconoscope.cli import build_app
+from iconoscope.commands import COMMANDS
 
 PAGE = Path(__file__).with_name("cli.md")
 

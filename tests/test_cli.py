@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import iconoscope as ico
-from iconoscope.cli import COMMANDS, main
+from iconoscope.cli import main
+from iconoscope.commands import COMMANDS
 from iconoscope.demo.photographs import keep_photographs
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import iconoscope as ico
-from iconoscope.cli import COMMANDS, build_app
+from iconoscope.cli import build_app
+from iconoscope.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

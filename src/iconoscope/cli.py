@@ -6,7 +6,6 @@ Where a function wants a network, the command has the options of `load_network`;
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import os
@@ -16,256 +15,22 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, Token
 from docstring_parser import parse
 
-from iconoscope import __version__, printing
+from iconoscope import __version__
+from iconoscope.commands import COMMANDS, GROUPS, MAKERS, Command, imported
 from iconoscope.errors import AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError
 from iconoscope.progress import show_progress
 
 if TYPE_CHECKING:
     from iconoscope.subject.network import Network
 
-__all__ = ["COMMANDS", "build_app", "main"]
+__all__ = ["build_app", "main"]
 
-
-@dataclass(frozen=True)
-class Command:
-    """One command: the function behind it, what it prints, and examples for its help.
-
-    Attributes
-    ----------
-    function
-        Where the function is, as ``module:name``; it is imported when the command is used.
-    about
-        The line in the list of commands, which must be there without an import.
-    show
-        From the function's answer and its arguments to lines for a person and a value for ``--json``.
-    examples
-        Lines as they are typed.
-    defaults
-        Where the command line has another default than Python has.
-    bare
-        Parameters that may be typed without their names, first.
-    """
-
-    function: str
-    about: str
-    show: Callable[[Any, dict[str, Any]], tuple[list[str], Any]]
-    examples: tuple[str, ...]
-    defaults: dict[str, Any] = field(default_factory=dict)
-    bare: tuple[str, ...] = ()
-
-    def load(self) -> Callable[..., Any]:
-        """Import the function."""
-        return _imported(self.function)
-
-
-def _imported(place: str) -> Callable[..., Any]:
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-_STORE = {"store": "iconoscope-run"}
-_RESNET = "--network examples/resnet20.py:resnet20 --checkpoint resnet20_cifar10.safetensors"
-GROUPS = {"prior": "What images may be, learnt from images: pictures are then made along it (optimize --prior)."}
-COMMANDS = {
-    "demo": Command(
-        "iconoscope.demo.journey:demo",
-        "Two networks, both right: which of them learned the car? Start here.",
-        printing.page,
-        ("iconoscope demo", "iconoscope demo --retrain --out cars"),
-    ),
-    "layers": Command(
-        "iconoscope.subject.network:layers",
-        "List the layers of a network and what they answer.",
-        printing.layers,
-        ("iconoscope layers --network cars",),
-    ),
-    "predict": Command(
-        "iconoscope.subject.predict:predict",
-        "The probabilities of the classes for every image.",
-        printing.predictions,
-        (f"iconoscope predict {_RESNET} --images cifar10/test.parquet --limit 100",),
-    ),
-    "occlude": Command(
-        "iconoscope.occlusion:occlude",
-        "Cover one region after another: where does the network look?",
-        printing.figures,
-        (
-            "iconoscope occlude --network cars --images photographs/ --patch 12 --stride 4 --limit 4 --out occlude.png",
-            f"iconoscope occlude {_RESNET} --images cifar10/test.parquet --limit 4 --patch 8 --stride 1",
-        ),
-        _STORE,
-    ),
-    "scales": Command(
-        "iconoscope.occlusion:occlude_scales",
-        "Cover regions with patches of several sizes: how large is what matters?",
-        printing.results,
-        ("iconoscope scales --network cars-honest --images photographs/ --patches 12,24,48 --fill mean",),
-        _STORE,
-    ),
-    "agree": Command(
-        "iconoscope.occlusion:agree",
-        "Cover regions with two fills: do both tell the same?",
-        printing.agreements,
-        ("iconoscope agree --network cars-honest --images photographs/ --fills zero,mean --patch 24",),
-        _STORE,
-    ),
-    "mean": Command(
-        "iconoscope.occlusion:mean_map",
-        "Cover regions of a whole set of images: where does the network look as a rule?",
-        printing.results,
-        (f"iconoscope mean {_RESNET} --images cifar10/test.parquet --patch 8 --stride 4",),
-        _STORE,
-    ),
-    "curves": Command(
-        "iconoscope.occlusion:curves",
-        "Delete and insert the pixels that a map ranks first: how good is the map?",
-        printing.results,
-        (
-            "iconoscope curves --network cars-honest --images photographs/ --patch 24",
-            f"iconoscope curves {_RESNET} --images cifar10/test.parquet --limit 4 --maps saliency.npy",
-        ),
-        _STORE,
-    ),
-    "attribute": Command(
-        "iconoscope.occlusion:attribute",
-        "Ask a gradient method of Captum how much every pixel speaks for a unit, beside occlusion.",
-        printing.results,
-        (
-            "iconoscope attribute --network cars-honest --images photographs/ --method captum:IntegratedGradients",
-            f"iconoscope attribute {_RESNET} --images cat.png --unit logit:cat --method captum:LayerGradCam --out cat-map.png",
-        ),
-        _STORE,
-    ),
-    "compare": Command(
-        "iconoscope.occlusion:compare_maps",
-        "Occlusion and gradient methods side by side, with the curves of each map.",
-        printing.figures,
-        (
-            "iconoscope compare --network cars-honest --images photographs/ --patch 24 --out compared.png",
-            "iconoscope compare --network cars-honest --images photographs/ --methods occlusion,captum:DeepLift",
-        ),
-        _STORE,
-    ),
-    "exchange": Command(
-        "iconoscope.occlusion:exchange",
-        "Hide or exchange the object and the background: which do the answers follow?",
-        printing.results,
-        ("iconoscope exchange --network cars --images photographs/ --masks masks/",),
-        _STORE,
-    ),
-    "look": Command(
-        "iconoscope.occlusion:look",
-        "Does it look at the object? Patches and exchanges together, and a verdict with its evidence.",
-        printing.results,
-        ("iconoscope look --network cars --images photographs/ --masks masks/ --patch 24 --stride 12",),
-        _STORE,
-    ),
-    "optimize": Command(
-        "iconoscope.optimization:optimize",
-        "Make the picture that a unit answers most: what does it look for?",
-        printing.visualization,
-        (
-            "iconoscope optimize logit:bird --network cifar10",
-            f'iconoscope optimize "2*logit:bird - logit:truck" {_RESNET} --count 6 --diversity 10',
-            f"iconoscope optimize layer3.2.conv2:* {_RESNET}",
-            "iconoscope optimize logit:truck --network cifar10 --prior cifar10-refined --count 6",
-        ),
-        {**_STORE, "out": "optimize.png"},
-        ("unit",),
-    ),
-    "record": Command(
-        "iconoscope.exemplars:record",
-        "Show all images of a set once and keep what every unit answers: top, map and find ask of that.",
-        printing.recording,
-        (
-            f"iconoscope record {_RESNET} --images cifar10/test.parquet",
-            "iconoscope record --network cars --images photographs/ --layers relu2,relu3",
-        ),
-        _STORE,
-    ),
-    "top": Command(
-        "iconoscope.exemplars:top_images",
-        "The images that a unit answers most and least, and steps between.",
-        printing.figure,
-        ("iconoscope top layer3.2:8", "iconoscope top logit:truck --k 18 --steps 0"),
-        {**_STORE, "out": "top.png"},
-        ("unit",),
-    ),
-    "map": Command(
-        "iconoscope.exemplars:map_images",
-        "A map of the images: near each other is what the network answers alike.",
-        printing.image_map,
-        (
-            "iconoscope map",
-            "iconoscope map --method som --cells 20x30 --topology hexagonal --out som.png",
-            "iconoscope map --grid --vectors layer3.0 --out grid.png",
-        ),
-        {**_STORE, "out": "map.html"},
-    ),
-    "find": Command(
-        "iconoscope.exemplars:find_units",
-        "Which units answer a concept and nothing else? The Jennifer Aniston neuron.",
-        printing.figure,
-        ("iconoscope find truck", "iconoscope find dark.txt --correction bh"),
-        {**_STORE, "out": "find.png"},
-        ("concept",),
-    ),
-    "activations": Command(
-        "iconoscope.exemplars:activation_maps",
-        "What every channel of a layer answers to one image, the brightest first.",
-        printing.figure,
-        ("iconoscope activations relu2 --network cars --images photographs/lynx/lynx-0001.png",),
-        {**_STORE, "out": "activations.png"},
-        ("layer",),
-    ),
-    "filters": Command(
-        "iconoscope.exemplars:first_filters",
-        "The filters of the first convolution as pictures.",
-        printing.figure,
-        (f"iconoscope filters {_RESNET}",),
-        {**_STORE, "out": "filters.png"},
-    ),
-    "prior fit": Command(
-        "iconoscope.priors:fit_prior",
-        "Learn from images what images may be, so that pictures are made along it.",
-        printing.prior,
-        (
-            "iconoscope prior fit --images photographs/ --size 64 --out photographs.safetensors",
-            "iconoscope optimize logit:cat --network cats.py:build --prior photographs.safetensors",
-        ),
-        {"out": "prior.safetensors"},
-    ),
-    "audit": Command(
-        "iconoscope.auditing:audit",
-        "All three techniques and a conclusion: does the network go by the object, or by a shortcut?",
-        printing.audit,
-        (
-            "iconoscope audit --network cars --images photographs/ --masks masks/",
-            f"iconoscope audit {_RESNET} --images cifar10/test.parquet --quick --lang es --fail-on shortcut,mixed",
-        ),
-        {**_STORE, "out": "audit.html"},
-    ),
-    "report": Command(
-        "iconoscope.show:report",
-        "Write what was found as one HTML page.",
-        printing.page,
-        ("iconoscope report --store iconoscope-run",),
-        _STORE,
-    ),
-}
-
-# A parameter of this name is not an option of its own: it is made by a function, whose options the command takes over.
-MAKERS = {
-    "network": "iconoscope.subject.network:load_network",
-    "images": "iconoscope.subject.images:load_images",
-    "recording": "iconoscope.exemplars:load_recording",
-}
 
 # What is looked for where another option says, if it is not said itself.
 _FOLLOWS = {"recording": "store"}
@@ -344,7 +109,7 @@ def _options(command: Command, function: Callable[..., Any]) -> dict[str, _Optio
         texts = _help(source)
         for position, parameter in enumerate(inspect.signature(source).parameters.values()):
             if not maker and parameter.name in MAKERS:
-                made = _imported(MAKERS[parameter.name])
+                made = imported(MAKERS[parameter.name])
                 add(parameter.name, made, {}, f"The {parameter.name}")
                 continue
             # The first parameter of a maker is the thing itself: --network, --images.
@@ -413,7 +178,7 @@ def _runner(name: str) -> Callable[..., int]:
 
 
 def _make(maker: str, settings: dict[str, Any]) -> Any:
-    function = _imported(MAKERS[maker])
+    function = imported(MAKERS[maker])
     first = next(iter(inspect.signature(function).parameters))
     return function(settings.pop(first), **settings)
 
