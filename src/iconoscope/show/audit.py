@@ -140,6 +140,11 @@ class Audited:
         """Give the name of a property, or of one of the two parts."""
         return self.text.say(f"part {family}") if family in PARTS else self.text.family(family)
 
+    @property
+    def quick(self) -> bool:
+        """Whether it was the quick audit."""
+        return bool(self.audit.question.settings.get("quick"))
+
     @cached_property
     def cards(self) -> list[Card]:
         """The classes that have pictures, those that are accused first."""
