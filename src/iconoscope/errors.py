@@ -46,6 +46,7 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "UnitError",
+    "first_line",
     "nearest",
     "shortened",
 ]
@@ -145,6 +146,16 @@ def nearest(given: str, known: Iterable[str], *, most: int = 3) -> str:
     if close:
         return f"Did you mean {' or '.join(lowered[name] for name in close)}?"
     return f"There are: {shortened(names, most=12)}." if names else ""
+
+
+def first_line(error: BaseException, *, most: int | None = None) -> str:
+    """Give the first line of what an error of somebody else's says, cut off after `most` letters; or what kind it is.
+
+    >>> first_line(OSError("no way")), first_line(KeyError())
+    ('no way', 'KeyError')
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0][:most] if lines else type(error).__name__
 
 
 def shortened(names: Iterable[str], *, most: int = 5) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from iconoscope.errors import MissingExtraError
+from iconoscope.errors import MissingExtraError, first_line
 
 __all__ = ["import_extra"]
 
@@ -43,7 +43,7 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
             hint=f"pip install 'iconoscope[{extra}]', in a clone pip install '.[{extra}]'",
         ) from error
     except (ImportError, RuntimeError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         fit = "torch and torchvision" if "torchvision" in reason else f"torch and {package}"
         raise MissingExtraError(
             f"{purpose} wants the package {package}, which is installed but cannot be imported: {reason}.",

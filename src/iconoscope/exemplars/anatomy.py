@@ -57,7 +57,7 @@ def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[Recor
         If the network has no such layer, or it answers no maps, tokens or vectors.
     """
     height, width = network.preprocessing.size
-    noise = torch.randn(2, len(network.preprocessing.mean), height, width, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(2, network.channels, height, width, generator=torch.Generator().manual_seed(0))
     seen, logits = _seen(network, noise.to(network.device))
     names = _usual(network, seen) if layers is None else [_named(network, name) for name in layers if name != "logits"]
     found: list[RecordedLayer] = []
@@ -230,7 +230,6 @@ def _reached(
     network: Network, layers: dict[str, RecordedLayer], axis: int, lines: range
 ) -> dict[str, list[tuple[int, int]]]:
     """Give the first and the last place of every map that each line reaches, (-1, -1) for none."""
-    height, width = network.preprocessing.size
     found: dict[str, list[tuple[int, int]]] = {name: [] for name in layers}
     heard: dict[str, torch.Tensor] = {}
     shown: list[torch.Tensor] = []
@@ -246,7 +245,7 @@ def _reached(
         with torch.inference_mode():
             for start in range(0, len(lines), 8):
                 part = lines[start : start + 8]
-                batch = torch.zeros(len(part), len(network.preprocessing.mean), height, width, device=network.device)
+                batch = network.blank(len(part))
                 for place, line in enumerate(part):
                     batch[place].select(1 + axis, line).fill_(nan)
                 heard.clear()

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from iconoscope import __version__
 from iconoscope.errors import QuestionError, StoreError, UnitError, nearest
 from iconoscope.results import KINDS, Question, Store, Visualization
+from iconoscope.results.pictures import rgb
 from iconoscope.results.record import is_record, read_question, read_record
 from iconoscope.results.recording import Recording
-from iconoscope.results.visualization import rgb
-from iconoscope.subject.network.preprocessing import read_preprocessing, rgb_of
+from iconoscope.subject.network import read_preprocessing
 from iconoscope.subject.unit import ClassUnit, parse_unit
 
 __all__ = ["at_hand", "derived", "made_picture", "place_of", "receptive_field", "recorded_pictures"]
@@ -99,7 +99,7 @@ def recorded_pictures(recording: Recording, rows: NDArray[np.integer[Any]]) -> N
     """
     at_hand(recording)
     preprocessing = read_preprocessing(recording.question.settings["preprocessing"])
-    pixels = [rgb_of(preprocessing.shown(recording.images[int(row)])) for row in rows]
+    pixels = [rgb(preprocessing.shown(recording.images[int(row)])) for row in rows]
     return np.stack(pixels) if pixels else np.zeros((0, *preprocessing.size, 3), np.uint8)
 
 

@@ -199,7 +199,7 @@ def channels_last(network: Network) -> Iterator[bool]:
 def _runs(network: Network) -> bool:
     try:
         with torch.inference_mode():
-            network.run(torch.zeros(2, network.channels, *network.preprocessing.size))
+            network.run(network.blank(2))
     except (RuntimeError, IconoscopeError):
         # "view size is not compatible"; what is truly wrong comes again when images are shown.
         return False

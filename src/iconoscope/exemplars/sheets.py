@@ -10,11 +10,11 @@ import numpy as np
 from iconoscope import __version__
 from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitError
 from iconoscope.results import ActivationSheet, FilterSheet, Question, Store
+from iconoscope.results.pictures import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.maps import token_grid
 from iconoscope.subject.network import Network
-from iconoscope.subject.network.preprocessing import rgb_of
 from iconoscope.subject.unit import LayerUnit
 
 __all__ = ["activation_maps", "first_filters"]
@@ -104,7 +104,7 @@ def activation_maps(
             raise NonFiniteError(f"{unit} of {network.name} answers NaN or infinity to {image.id}.")
         order = np.argsort(-maps.max((1, 2)), kind="stable")
         return ActivationSheet(
-            question=question, picture=rgb_of(picture), maps=maps[order], channels=order.astype(np.int64)
+            question=question, picture=rgb(picture), maps=maps[order], channels=order.astype(np.int64)
         )
 
     found = ask() if store is None else Store.at(store).answer(question, ActivationSheet, ask)

@@ -18,11 +18,11 @@ from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Question, Store
+from iconoscope.results.pictures import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
-from iconoscope.subject.network.preprocessing import rgb_of
 from iconoscope.subject.unit import LayerUnit, Unit
 
 if TYPE_CHECKING:
@@ -382,7 +382,7 @@ class _Asking:
             target_origin=origin,
             names=names,
             measure=measure,
-            picture=rgb_of(picture),
+            picture=rgb(picture),
             method=self.method,
             baseline=baseline.name if baseline else "",
             baseline_answer=of_baseline,

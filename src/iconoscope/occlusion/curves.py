@@ -20,10 +20,10 @@ from iconoscope.occlusion.maps import Map, rank_pixels, read_maps
 from iconoscope.occlusion.occlude import occlude_each
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Curves, Occlusion, Question, Store
+from iconoscope.results.pictures import rgb
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
-from iconoscope.subject.network.preprocessing import rgb_of
 from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ class _Asked:
             attribution=attribution.values,
             full_red=attribution.full,
             ranked_by=attribution.name,
-            picture=rgb_of(picture),
+            picture=rgb(picture),
             fill=self.fill.name,
             start=self.start.name,
         )

@@ -24,6 +24,7 @@ from iconoscope.occlusion.inpainting import fill_hole
 from iconoscope.occlusion.objects import fitted_object
 from iconoscope.progress import track
 from iconoscope.results import CONDITIONS, Exchange, Question, Store
+from iconoscope.results.pictures import rgb
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
@@ -225,7 +226,7 @@ def _ask(
                 logits = network.logits(inputs[condition].to(network.device)).float()
                 probabilities[index, some] = network.probabilities(logits).cpu().numpy()
                 for place in np.flatnonzero(np.isin(kept, some)):
-                    examples[index, place] = network.preprocessing.restore(inputs[condition][kept[place] - first])
+                    examples[index, place] = rgb(network.preprocessing.restore(inputs[condition][kept[place] - first]))
     return Exchange(
         question=question,
         conditions=tuple(CONDITIONS),

@@ -65,7 +65,7 @@ class Fill:
 
     def field(self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int) -> Field:
         """Give the fill for one picture in the network's input space (channels, height, width)."""
-        shape = (len(preprocessing.mean), *picture.shape[:2])
+        shape = (preprocessing.channels, *picture.shape[:2])
         if self.draw is None:
             return np.zeros(shape, np.float32)
         rgb = np.asarray(self.draw(picture, patch, np.random.default_rng(seed)))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from iconoscope.errors import IconoscopeError, NetworkError, QuestionError
+from iconoscope.errors import IconoscopeError, NetworkError, QuestionError, first_line
 from iconoscope.extras import import_extra
 from iconoscope.occlusion.rectifiers import Turns, count_uses
 from iconoscope.progress import track
@@ -238,7 +238,7 @@ def ask_captum(method: str, asked: Asked) -> tuple[np.ndarray, float | None]:
         raise
     # Captum runs the user's code here, and has asserts where we have errors; the traceback is kept as the cause.
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise NetworkError(
             f"{method} fails on {network.name}: {type(error).__name__}: {reason}",
             hint="It takes gradients: does the forward pass cut them, by detach or numpy? Occlusion needs none.",

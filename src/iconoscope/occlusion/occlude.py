@@ -18,12 +18,12 @@ from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.progress import track
 from iconoscope.results import Occlusion, Question, Store
+from iconoscope.results.pictures import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
-from iconoscope.subject.network.preprocessing import rgb_of
 from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
@@ -420,7 +420,7 @@ class _Scan:
             target_origin=origin,
             names=names,
             measure=measure,
-            picture=rgb_of(picture),
+            picture=rgb(picture),
             method=self.method,
             plan=scan.plan,
         )

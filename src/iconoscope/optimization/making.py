@@ -158,7 +158,7 @@ class Making:
         start = None
         if self.start.pictures is not None:
             start = self.start.pictures[[each.number % len(self.start.pictures) for each in pictures]]
-        shape = (len(pictures), len(self.network.preprocessing.mean), *self.size)
+        shape = (len(pictures), self.network.channels, *self.size)
         known = [natural[each.objective] for each in pictures] if natural else []
         assert style.colours is not None and style.rate is not None
         assert not isinstance(style.transforms, str)

@@ -305,10 +305,8 @@ def _channels(network: Network, layer: str) -> int:
 
     from iconoscope.subject.response import activations
 
-    height, width = network.preprocessing.size
-    blank = torch.zeros(1, len(network.preprocessing.mean), height, width, device=network.device)
     with network.questioned(), torch.inference_mode():
-        return activations(network, blank, layer).shape[1]
+        return activations(network, network.blank(), layer).shape[1]
 
 
 def vectors(targets: Sequence[Target]) -> NDArray[np.float32]:

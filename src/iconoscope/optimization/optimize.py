@@ -143,7 +143,7 @@ def optimize(
     asked = Making(
         network=network,
         weights=network.digest(),
-        style=chosen.fitted(sides, len(network.preprocessing.mean)),
+        style=chosen.fitted(sides, network.channels),
         start=begun,
         size=sides,
         count=count,

@@ -68,7 +68,7 @@ def read_start(
         If no image can be read.
     """
     side = size or preprocessing.size
-    channels = len(preprocessing.mean)
+    channels = preprocessing.channels
     if isinstance(given, str) and given == "noise":
         return Start("noise"), side
     colour = _colour(given) if isinstance(given, str) else None

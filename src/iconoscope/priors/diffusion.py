@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from iconoscope.errors import PriorError
+from iconoscope.errors import PriorError, first_line
 from iconoscope.extras import import_extra
 from iconoscope.priors.decoder import RANGES, DecoderPrior
 
@@ -98,9 +98,8 @@ def _loaded(name: str) -> tuple[Any, Any, Any]:
     try:
         pipeline = pipelines.DiffusionPipeline.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PriorError(
-            f"hf:{name} cannot be loaded: {line}.",
+            f"hf:{name} cannot be loaded: {first_line(error)}.",
             hint="Give a name on the hub, as google/ddpm-cifar10-32, that can be reached, or a folder saved by diffusers.",
         ) from error
     model = getattr(pipeline, "unet", None)

@@ -18,6 +18,7 @@ __all__ = [
     "lay_out",
     "outlined",
     "overlay",
+    "rgb",
     "spread",
     "to_jpeg",
     "to_png",
@@ -185,3 +186,14 @@ def data_uri(data: bytes) -> str:
     """Give a PNG or a JPEG as a ``data:`` address for an HTML page."""
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """Give a picture (height, width, channels) of 0..1 or 0..255 as (height, width, 3) of 0..255.
+
+    One channel is grey; of more than three the first three are shown.
+    """
+    pixels = picture if picture.dtype == np.uint8 else (picture * 255).round().clip(0, 255).astype(np.uint8)
+    if pixels.shape[2] < 3:
+        return pixels[:, :, :1].repeat(3, 2)
+    return pixels[:, :, :3]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.pictures import to_png
+from iconoscope.results.pictures import rgb, to_png
 from iconoscope.results.record import writing_to
 from iconoscope.results.result import Result
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Visualization", "rgb"]
+__all__ = ["Visualization"]
 
 _ANIMATED = {".gif": "GIF", ".webp": "WEBP"}
 
@@ -308,17 +308,6 @@ class Visualization(Result):
         """Give every picture, the first as ``picture.png``."""
         named = {f"picture-{place}.png": to_png(self.bytes_of(place)) for place in range(1, len(self))}
         return {"picture.png": to_png(self.bytes_of(0)), **named}
-
-
-def rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    """Give a picture (height, width, channels) of 0..1 or 0..255 as (height, width, 3) of 0..255.
-
-    One channel is grey; of more than three the first three are shown.
-    """
-    pixels = picture if picture.dtype == np.uint8 else (picture * 255).round().clip(0, 255).astype(np.uint8)
-    if pixels.shape[2] < 3:
-        return pixels[:, :, :1].repeat(3, 2)
-    return pixels[:, :, :3]
 
 
 def _finite(value: Any) -> float | None:

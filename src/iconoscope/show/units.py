@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iconoscope.results import Result, Visualization
-from iconoscope.results.pictures import data_uri, to_jpeg, to_png
-from iconoscope.results.visualization import rgb
+from iconoscope.results.pictures import data_uri, rgb, to_jpeg, to_png
 
 __all__ = ["Pictured"]
 

@@ -20,6 +20,7 @@ from iconoscope.errors import (
     ImageFileError,
     ImagesError,
     QuestionError,
+    first_line,
     nearest,
     shortened,
 )
@@ -286,8 +287,8 @@ def _as_images_error(origin: str, hint: str = "") -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0] if len(lines[0]) <= 200 else f"{lines[0][:197]}..."
+    line = first_line(error)
+    return line if len(line) <= 200 else f"{line[:197]}..."
 
 
 def _chosen(split: str | None, splits: Sequence[str], address: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 from iconoscope.errors import ImagesError, nearest, shortened
 from iconoscope.subject.images.encoded import Encoded
 from iconoscope.subject.images.source import Label
+from iconoscope.subject.images.tables import typed_labels
 
 __all__ = ["Listed", "open_list"]
 
@@ -117,12 +117,10 @@ def _lines(path: Path) -> list[dict[str | None, Any]]:
 
 
 def _typed(values: Sequence[Any], path: Path) -> list[Label]:
-    """Give labels as numbers where all of them are, which a CSV cannot say."""
+    """Read the labels of a table, as numbers where all of them are."""
     wrong = next(
         (value for value in values if isinstance(value, bool) or not isinstance(value, str | int | None)), None
     )
     if wrong is not None:
         raise ImagesError(f"{path}: {wrong!r} is not a label.", hint="A label is a string or an integer.")
-    texts = ["" if value is None else str(value).strip() for value in values]
-    numbers = all(re.fullmatch(r"-?\d+", text) for text in texts if text)
-    return [None if not text else int(text) if numbers else text for text in texts]
+    return typed_labels(["" if value is None else str(value).strip() for value in values])

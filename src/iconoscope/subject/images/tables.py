@@ -18,7 +18,7 @@ from iconoscope.subject.images.arrays import as_array, plain_label
 from iconoscope.subject.images.folder import missing_path
 from iconoscope.subject.images.source import Label
 
-__all__ = ["check_ids", "read_labels", "read_table"]
+__all__ = ["check_ids", "read_labels", "read_table", "typed_labels"]
 
 
 def read_labels(given: Any, ids: Sequence[str]) -> list[Label]:
@@ -133,11 +133,18 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> list[tuple[str, Any]]:
         raise ImagesError(f"{path}: line {short} has fewer fields than the header.")
     if columns != ("label",):
         return [(row["id"], [row[name].strip() for name in columns]) for row in rows]
-    labels = [row["label"].strip() for row in rows]
-    # A CSV has no types: labels are numbers where all of them are.
-    numbers = all(re.fullmatch(r"-?\d+", label) for label in labels if label)
-    typed = [(int(label) if numbers else label) if label else None for label in labels]
+    typed = typed_labels([row["label"].strip() for row in rows])
     return [(row["id"], label) for row, label in zip(rows, typed, strict=True)]
+
+
+def typed_labels(texts: Sequence[str]) -> list[Label]:
+    """Give labels as numbers where all of them are, which a table of texts cannot say; None for an empty text.
+
+    >>> typed_labels(["3", "", "-1"]), typed_labels(["3", "three"])
+    ([3, None, -1], ['3', 'three'])
+    """
+    numbers = all(re.fullmatch(r"-?\d+", text) for text in texts if text)
+    return [None if not text else int(text) if numbers else text for text in texts]
 
 
 def _read_json(path: Path, columns: tuple[str, ...]) -> list[tuple[str, Any]]:

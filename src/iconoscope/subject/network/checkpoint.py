@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import CheckpointError, IconoscopeWarning, nearest, shortened
+from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line, nearest, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +119,7 @@ def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
         ) from error
     except pickle.UnpicklingError as error:
         if trust_pickle:
-            raise CheckpointError(f"{path} cannot be unpickled: {_first_line(error)}.") from error
+            raise CheckpointError(f"{path} cannot be unpickled: {first_line(error).rstrip('.')}.") from error
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"it wants to use {wanted[1]}" if wanted else "it holds more than weights, or is no file of weights"
         raise CheckpointError(
@@ -134,10 +134,6 @@ def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
             hint=_AGAIN,
         ) from error
     return Checkpoint(path, _without_wrappers(loaded, path))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
 
 
 def _without_wrappers(loaded: Any, path: Path) -> dict[str, torch.Tensor]:

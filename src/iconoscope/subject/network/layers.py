@@ -56,8 +56,7 @@ def layers(network: Network) -> list[Layer]:
 
     if network.opaque:
         return []
-    height, width = network.preprocessing.size
-    batch = torch.zeros(1, network.channels, height, width, device=network.device)
+    batch = network.blank()
     found: dict[str, Layer] = {}
     handles = []
 

@@ -66,9 +66,8 @@ def find_logits(answer: Any, classes: int) -> torch.Tensor | str:
             return named[name]
     values = list(answer) if isinstance(answer, Sequence) and not isinstance(answer, str) else list(named.values())
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
-    fitting = [
-        value for value in tensors if value.ndim == 2 and value.shape[1] in (classes, 1 if classes == 2 else classes)
-    ]
+    outputs = {classes, 1} if classes == 2 else {classes}
+    fitting = [value for value in tensors if value.ndim == 2 and value.shape[1] in outputs]
     if fitting:
         return fitting[0]
     if len(tensors) == 1:

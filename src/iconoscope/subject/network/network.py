@@ -6,7 +6,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -111,7 +111,7 @@ class Network:
     @property
     def channels(self) -> int:
         """How many channels its input has."""
-        return len(self.preprocessing.mean)
+        return self.preprocessing.channels
 
     @property
     def opaque(self) -> bool:
@@ -193,18 +193,26 @@ class Network:
         weights = next((value for value in self.module.parameters() if value.is_floating_point()), batch)
         return batch.to(self.device, weights.dtype)
 
+    def blank(self, images: int = 1) -> torch.Tensor:
+        """Give input of zeros, (images, channels, height, width) on its device, to see what layers answer."""
+        import torch
+
+        return torch.zeros(images, self.channels, *self.preprocessing.size, device=self.device)
+
     def run(self, batch: torch.Tensor) -> Any:
-        """Run the module on its normalised input (n, 3, height, width); its own errors become a `NetworkError`.
+        """Run the module on its normalised input (n, channels, height, width); its own errors become a `NetworkError`.
 
         The module is given a copy of its own, in the type of its weights: it may work in place.
         """
         import torch
 
         weights = next((value for value in self.module.parameters() if value.is_floating_point()), batch)
-        # What TorchScript has compiled for gradients keeps tensors for them, which inference mode forbids.
-        plain = torch.inference_mode(False) if self.opaque and torch.is_inference_mode_enabled() else nullcontext()
         try:
-            with plain, torch.set_grad_enabled(torch.is_grad_enabled() and not isinstance(plain, torch.inference_mode)):
+            with ExitStack() as modes:
+                if self.opaque and torch.is_inference_mode_enabled():
+                    # What TorchScript has compiled for gradients keeps tensors for them, which inference mode forbids.
+                    modes.enter_context(torch.inference_mode(False))
+                    modes.enter_context(torch.no_grad())
                 return self.module(batch.to(weights.dtype, copy=True))
         except torch.OutOfMemoryError as error:
             raise NetworkError(

@@ -32,7 +32,6 @@ __all__ = [
     "Preprocessing",
     "read_preprocessing",
     "read_size",
-    "rgb_of",
     "settings_of",
 ]
 
@@ -143,9 +142,9 @@ class Preprocessing:
         return tensor.sub_(mean).div_(std)
 
     def restore(self, tensor: torch.Tensor) -> NDArray[np.uint8]:
-        """Turn one input of the network (channels, height, width) back into a picture (height, width, 3) of 0..255."""
+        """Turn one input of the network (channels, height, width) back into a picture (height, width, channels) of 0..255."""
         values = tensor.permute(1, 2, 0).cpu().numpy() * np.asarray(self.std) + np.asarray(self.mean)
-        return rgb_of((values * 255).round().clip(0, 255).astype(np.uint8))
+        return (values * 255).round().clip(0, 255).astype(np.uint8)
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as plain values, without their origin."""
@@ -185,11 +184,6 @@ class Preprocessing:
         # fraction off, so its long side may be one pixel shorter).
         scale = max(self.size[0] / height, self.size[1] / width, (self.resize or 0) / min(width, height))
         return max(self.size[1], round(width * scale)), max(self.size[0], round(height * scale))
-
-
-def rgb_of(picture: NDArray[Any]) -> NDArray[Any]:
-    """Give what is shown of a picture (..., 1, 3 or 4 channels): grey three times, of four channels the first three."""
-    return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture[..., :3]
 
 
 def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin: str = "given") -> Preprocessing:

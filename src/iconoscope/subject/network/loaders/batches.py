@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from iconoscope.errors import NetworkError
+
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["answers_alike", "few_at_once", "noise"]
+__all__ = ["answers_alike", "few_at_once", "noise", "wants_images", "wants_its_number"]
 
 _TOLERANCE = 1e-3
 """Of the largest answer: how far answers to several images at once may lie from those to each."""
@@ -40,6 +42,21 @@ def few_at_once(module: Callable[[torch.Tensor], Any], images: torch.Tensor, cou
 
     with torch.no_grad():
         return torch.cat([_first(module(images[at : at + count])) for at in range(0, len(images), count)])
+
+
+def wants_images(name: str, inputs: int) -> NetworkError:
+    """Say that a file is no network of images."""
+    return NetworkError(
+        f"{name} takes {inputs} inputs; a network of images takes one tensor (images, channels, height, width)."
+    )
+
+
+def wants_its_number(name: str, images: int, how: str) -> NetworkError:
+    """Say that a file answers so many images at a time and no other number, and how it is written down for any."""
+    return NetworkError(
+        f"{name} was exported for {images} images at a time, and answers no other number as well.",
+        hint=f"Export it for any number: {how}.",
+    )
 
 
 def _first(answer: Any) -> torch.Tensor:

@@ -8,9 +8,9 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import CheckpointError, NetworkError
-from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line
+from iconoscope.errors import CheckpointError, first_line
+from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise, wants_images, wants_its_number
+from iconoscope.subject.network.loaders.loaded import Asked, Loaded
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ def _read(path: Path) -> Loaded:
         program = torch.export.load(path)
     # torch lets its zip reader's and its own deserializer's errors through.
     except Exception as error:
-        raise CheckpointError(f"{path} is no whole program of torch.export: {first_line(error)}.") from error
+        raise CheckpointError(f"{path} is no whole program of torch.export: {first_line(error, most=240)}.") from error
     shape = _input(program, path)
     height, width = shape[2:]
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
@@ -62,9 +62,7 @@ def _input(program: ExportedProgram, path: Path) -> list[Any]:
     names = program.graph_signature.user_inputs
     values = [node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     if len(values) != 1 or getattr(values[0], "ndim", 0) != 4:
-        raise NetworkError(
-            f"{path.name} takes {len(values)} inputs; a network of images takes one tensor (images, channels, height, width)."
-        )
+        raise wants_images(path.name, len(values))
     return [int(side) if isinstance(side, int) or str(side).isdecimal() else side for side in values[0].shape]
 
 
@@ -82,10 +80,8 @@ def _opened(program: ExportedProgram, shape: list[Any], path: Path) -> torch.nn.
         module.check_input_constraints = False
         if answers_alike(module, images, each):
             return module
-    raise NetworkError(
-        f"{path.name} was exported for {shape[0]} images at a time, and answers no other number as well.",
-        hint="Export it for any number: torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim('n')},)).",
-    )
+    how = "torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim('n')},))"
+    raise wants_its_number(path.name, shape[0], how)
 
 
 def _open_batch(program: ExportedProgram, images: torch.Tensor, count: int) -> bool:

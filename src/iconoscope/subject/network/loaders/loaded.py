@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iconoscope.errors import NetworkError
+from iconoscope.errors import NetworkError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
 
     from iconoscope.subject.network.checkpoint import Checkpoint
 
-__all__ = ["UNTRAINED", "Asked", "Loaded", "Loader", "first_line", "hub_quiet", "named_tag", "unreachable"]
+__all__ = ["UNTRAINED", "Asked", "Loaded", "Loader", "hub_quiet", "named_tag", "unreachable"]
 
 UNTRAINED = "none"
 """Behind an ``@``: no weights, as a control of what an untrained network would show."""
@@ -107,10 +107,4 @@ def hub_quiet() -> Iterator[None]:
 
 def unreachable(name: str, error: BaseException, *, instead: str) -> NetworkError:
     """Say that a network's files could not be had, and what would do instead."""
-    return NetworkError(f"{name} cannot be fetched: {first_line(error)}", hint=instead)
-
-
-def first_line(error: BaseException) -> str:
-    """Give the first line of an error's message, or its kind."""
-    text = str(error).strip()
-    return text.splitlines()[0][:240] if text else type(error).__name__
+    return NetworkError(f"{name} cannot be fetched: {first_line(error, most=240)}", hint=instead)

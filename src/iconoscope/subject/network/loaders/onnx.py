@@ -6,10 +6,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from iconoscope.errors import CheckpointError, NetworkError
+from iconoscope.errors import CheckpointError, NetworkError, first_line
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line
+from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise, wants_images, wants_its_number
+from iconoscope.subject.network.loaders.loaded import Asked, Loaded
 
 __all__ = ["load_onnx"]
 
@@ -32,7 +32,7 @@ def load_onnx(asked: Asked) -> Loaded:
         onnx.checker.check_model(model)
     # What protobuf and onnx raise of a broken file has no common root.
     except Exception as error:
-        raise CheckpointError(f"{path} is no whole ONNX file: {first_line(error)}.") from error
+        raise CheckpointError(f"{path} is no whole ONNX file: {first_line(error, most=240)}.") from error
     _with_own_weights(model.graph)
     try:
         with warnings.catch_warnings():
@@ -40,7 +40,7 @@ def load_onnx(asked: Asked) -> Loaded:
             module = onnx2torch.convert(model)
     except (NotImplementedError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise NetworkError(
-            f"{path} cannot be turned into a torch module by onnx2torch: {type(error).__name__}: {first_line(error)}",
+            f"{path} cannot be turned into a torch module by onnx2torch: {type(error).__name__}: {first_line(error, most=240)}",
             hint="Load the network from Python where it was made, or export it there with torch.export as .pt2.",
         ) from error
     module.eval()
@@ -48,10 +48,7 @@ def load_onnx(asked: Asked) -> Loaded:
     if shape[0] and all(shape):
         images = noise(shape)
         if not answers_alike(module, images, few_at_once(module, images, shape[0])):
-            raise NetworkError(
-                f"{path.name} was exported for {shape[0]} images at a time, and answers no other number as well.",
-                hint="Export it for any number: torch.onnx.export(..., dynamic_axes={'images': {0: 'n'}}).",
-            )
+            raise wants_its_number(path.name, shape[0], "torch.onnx.export(..., dynamic_axes={'images': {0: 'n'}})")
     size = (shape[2], shape[3]) if shape[2] and shape[3] else None
     return Loaded(module, size=size, origin=path.name, trained=True)
 
@@ -62,9 +59,7 @@ def _input(graph: Any, path: Path) -> list[int]:
     inputs = [each for each in graph.input if each.name not in weights]
     shape = [int(side.dim_value) for side in inputs[0].type.tensor_type.shape.dim] if inputs else []
     if len(inputs) != 1 or len(shape) != 4:
-        raise NetworkError(
-            f"{path.name} takes {len(inputs)} inputs; a network of images takes one tensor (images, channels, height, width)."
-        )
+        raise wants_images(path.name, len(inputs))
     return shape
 
 

@@ -6,8 +6,8 @@ import warnings
 import zipfile
 from pathlib import Path
 
-from iconoscope.errors import CheckpointError, IconoscopeWarning
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line
+from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line
+from iconoscope.subject.network.loaders.loaded import Asked, Loaded
 
 __all__ = ["is_script", "load_script"]
 
@@ -31,7 +31,7 @@ def load_script(asked: Asked) -> Loaded:
             warnings.simplefilter("ignore")
             module = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is no whole archive of TorchScript: {first_line(error)}.") from error
+        raise CheckpointError(f"{path} is no whole archive of TorchScript: {first_line(error, most=240)}.") from error
     warnings.warn(
         f"{path.name} is TorchScript: its layers cannot be asked. Occlusion, logits and exemplars of logits are what there is.",
         IconoscopeWarning,

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from iconoscope.errors import NetworkError, NetworkNameError, nearest
+from iconoscope.errors import NetworkError, NetworkNameError, first_line, nearest
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import UNTRAINED, Asked, Loaded, first_line, hub_quiet, unreachable
+from iconoscope.subject.network.loaders.loaded import UNTRAINED, Asked, Loaded, hub_quiet, unreachable
 
 __all__ = ["configuration_of", "load_timm"]
 
@@ -73,7 +73,7 @@ def _created(timm: Any, name: str, told: str, settings: dict[str, Any]) -> Any:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         if name.startswith(_FOLDER):
             raise NetworkError(
-                f"{told} cannot be built: {type(error).__name__}: {first_line(error)}",
+                f"{told} cannot be built: {type(error).__name__}: {first_line(error, most=240)}",
                 hint="Is it a folder as timm.models.save_for_hf writes it, whole, and of this version of timm?",
             ) from error
         raise unreachable(

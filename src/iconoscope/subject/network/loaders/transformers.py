@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from iconoscope.errors import NetworkError, NetworkNameError
+from iconoscope.errors import NetworkError, NetworkNameError, first_line
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded, first_line, hub_quiet, named_tag, unreachable
+from iconoscope.subject.network.loaders.loaded import Asked, Loaded, hub_quiet, named_tag, unreachable
 
 __all__ = ["is_transformers_folder", "load_transformers"]
 
@@ -60,7 +60,7 @@ def _place(given: str) -> tuple[str, str]:
 
 
 def _refusal(asked: Asked, name: str, error: Exception) -> NetworkError:
-    told = first_line(error)
+    told = first_line(error, most=240)
     if "trust_remote_code" in str(error):
         return NetworkError(
             f"{asked.name} brings code of its own, which is not run.",
