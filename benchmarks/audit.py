@@ -30,9 +30,9 @@ from iconoscope.auditing.sample import load_sample
 from iconoscope.demo.shortcuts import KEPT_BACK, SHORTCUTS
 from iconoscope.demo.suite import Case, honest_cases, images_of, network_of, planted_cases
 from iconoscope.exemplars import record
-from iconoscope.exemplars.asking import derived
+from iconoscope.exemplars.recorded_units import derived
 from iconoscope.results import Audit
-from iconoscope.results.reliance import ACCUSING
+from iconoscope.results.decision_rule import ACCUSING
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
 

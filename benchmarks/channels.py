@@ -14,8 +14,8 @@ from torch import nn
 import iconoscope as ico
 from benchmarks.lucent_peer import Lucent
 from iconoscope.optimization.loop import score
-from iconoscope.optimization.natural import read_natural
 from iconoscope.optimization.objective import objectives
+from iconoscope.optimization.reference_activations import read_natural
 from iconoscope.optimization.scores import Scores
 from iconoscope.subject.network import Network
 

@@ -26,10 +26,10 @@ import iconoscope as ico
 from benchmarks.figures import machine, put, where
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT, load
-from iconoscope.exemplars.areas import rank_test
-from iconoscope.exemplars.feeding import feed
 from iconoscope.exemplars.layouts import LAYOUTS
-from iconoscope.exemplars.nearness import metric_vectors, nearest_rows, trustworthiness
+from iconoscope.exemplars.loader import feed
+from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows, trustworthiness
+from iconoscope.exemplars.roc_area import rank_test
 from iconoscope.exemplars.som import fit_som
 from iconoscope.results import Recording
 from iconoscope.subject.images import Images

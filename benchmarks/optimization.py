@@ -33,7 +33,7 @@ from iconoscope.optimization.frozen import frozen
 from iconoscope.optimization.objective import objectives
 from iconoscope.optimization.scores import Scores
 from iconoscope.subject.network import Network
-from iconoscope.subject.reading import reading
+from iconoscope.subject.probe import reading
 
 ROOT = Path(__file__).parent.parent
 BATCH, FEW, SEEDS = 8, 2, 5

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import iconoscope as ico
 from iconoscope.optimization import Transforms
 from iconoscope.subject.network import Network
-from iconoscope.subject.reading import LOGITS, reading
+from iconoscope.subject.probe import LOGITS, reading
 
 __all__ = ["Judge", "Quality"]
 

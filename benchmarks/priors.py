@@ -25,10 +25,10 @@ from benchmarks.figures import machine, put, where
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT, load
 from benchmarks.pictures import real_images
-from iconoscope.optimization.along import CAP
-from iconoscope.optimization.natural import Natural, read_natural
+from iconoscope.optimization.latent_parameterization import CAP
+from iconoscope.optimization.reference_activations import Natural, read_natural
 from iconoscope.subject.network import Network
-from iconoscope.subject.reading import LOGITS, reading
+from iconoscope.subject.probe import LOGITS, reading
 
 EARLY, LAST = "block1", "block4"
 EACH, AIRPLANES = 30, 20

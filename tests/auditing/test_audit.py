@@ -18,7 +18,7 @@ from iconoscope.demo.photographs import keep_photographs
 from iconoscope.demo.suite import Case, images_of, network_of
 from iconoscope.errors import AuditFailedError, QuestionError
 from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
-from iconoscope.results.reliance import ACCUSING
+from iconoscope.results.decision_rule import ACCUSING
 
 FEW = ("background brightness", "corner tag", "sharpness")  # families, where it is not of families that is asked
 

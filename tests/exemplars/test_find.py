@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 import iconoscope as ico
 from iconoscope.errors import ImagesError, QuestionError
-from iconoscope.exemplars.areas import areas, curve, rank_test, recalls
+from iconoscope.exemplars.roc_area import areas, curve, rank_test, recalls
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 
 import iconoscope as ico
 from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError
-from iconoscope.exemplars.grid import snap_to_grid
-from iconoscope.exemplars.nearness import kept_class, metric_vectors, nearest_rows, trustworthiness
+from iconoscope.exemplars.grid_assignment import snap_to_grid
+from iconoscope.exemplars.nearest_neighbours import kept_class, metric_vectors, nearest_rows, trustworthiness
 from iconoscope.exemplars.som import cell_places, fit_som
 from iconoscope.results.atlas import Atlas
 

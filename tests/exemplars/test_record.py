@@ -12,7 +12,7 @@ import torch
 import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, StoreError
 from iconoscope.exemplars import record
-from iconoscope.results.recording import Recording, bin_edges
+from iconoscope.store.recording import Recording, bin_edges
 
 
 @pytest.fixture(scope="module")

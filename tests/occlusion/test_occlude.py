@@ -219,7 +219,7 @@ def test_an_answer_that_cannot_be_kept_is_given_all_the_same(planted, bright, tm
     def full(*_, **__):
         raise StoreError("the disk is full.")
 
-    monkeypatch.setattr("iconoscope.results.store.write_record", full)
+    monkeypatch.setattr("iconoscope.store.store.write_record", full)
     with pytest.warns(IconoscopeWarning, match=r"the disk is full\. The answer is not kept"):
         assert ico.occlude(planted, bright, patch=24, store=tmp_path / "run").map.shape == (1, 1)
 

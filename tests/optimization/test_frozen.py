@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import iconoscope as ico
+from iconoscope.optimization.adjacent_layers import neighbours
 from iconoscope.optimization.frozen import _phases, frozen
-from iconoscope.optimization.neighbours import neighbours
 
 
 def network_of(module, size=24):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.optimization import Pixels, Style, Transforms, making
+from iconoscope.optimization import Pixels, Style, Transforms, synthesis
 from iconoscope.optimization.canvas import paint_on
 from iconoscope.optimization.loop import adam, ascend, normalised
 from iconoscope.optimization.objective import objectives
@@ -151,7 +151,7 @@ def asked_in_batches(network, store):
 
 @pytest.fixture
 def one_by_one(monkeypatch):
-    monkeypatch.setattr(making, "MOST", 1)
+    monkeypatch.setattr(synthesis, "MOST", 1)
 
 
 def test_ctrl_c_keeps_the_units_that_are_finished_and_no_other(one_by_one, tmp_path):

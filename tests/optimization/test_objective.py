@@ -9,7 +9,7 @@ from torch.nn import functional as F
 import iconoscope as ico
 from iconoscope.optimization.objective import objectives, read_objective
 from iconoscope.optimization.scores import Scores
-from iconoscope.subject.reading import reading
+from iconoscope.subject.probe import reading
 
 
 class Two(nn.Module):

@@ -10,7 +10,7 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.optimization.objective import objectives, read_objective
 from iconoscope.optimization.scores import Scores
-from iconoscope.subject.reading import reading
+from iconoscope.subject.probe import reading
 
 
 class Answering(nn.Module):

@@ -11,7 +11,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.optimization import Style
-from iconoscope.optimization.along import Along
+from iconoscope.optimization.latent_parameterization import Along
 from iconoscope.priors import decoder_prior, diffusion_prior, load_prior, save_prior
 
 

@@ -6,9 +6,9 @@ import torch
 
 import iconoscope as ico
 from iconoscope.priors import GaussianPrior, fit_prior, load_prior, save_prior
-from iconoscope.priors.components import Moments
 from iconoscope.priors.gaussian import CODE, Level, padded, windowed
-from iconoscope.priors.learning import _sizes
+from iconoscope.priors.gaussian_fit import _sizes
+from iconoscope.priors.principal_components import Moments
 
 
 @pytest.mark.parametrize("width", [6, 5, 1])

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from iconoscope.results.figure import shown_in_notebook
-from iconoscope.results.pictures import to_png
+from iconoscope.results.rendering import to_png
 from specimens import exchanged
 
 

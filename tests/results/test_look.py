@@ -6,7 +6,7 @@ import pytest
 
 from iconoscope.results import CONDITIONS
 from iconoscope.results.look import EVIDENCE
-from iconoscope.results.pictures import outlined
+from iconoscope.results.rendering import outlined
 from specimens import looked
 
 

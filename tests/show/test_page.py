@@ -8,8 +8,8 @@ import pytest
 import iconoscope as ico
 import iconoscope.show.page
 from iconoscope.errors import StoreError
-from iconoscope.results.pictures import data_uri, to_png
-from iconoscope.results.record import read_record
+from iconoscope.results.rendering import data_uri, to_png
+from iconoscope.store.result_folder import read_record
 from specimens import attributed, averaged, curved, exchanged, looked, occlusion, visualized
 
 NASTY = '<script>alert("x")</script>&\'"'

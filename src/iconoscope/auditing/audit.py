@@ -13,19 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.company import followers, lay_out_sample, neighbourhoods
-from iconoscope.auditing.families import FAMILIES, Family
 from iconoscope.auditing.illustrations import illustrate, make_pictures
-from iconoscope.auditing.keeping import Parts
+from iconoscope.auditing.interventions import draw_donors, hide, run_trials
+from iconoscope.auditing.neighbourhoods import followers, lay_out_sample, neighbourhoods
+from iconoscope.auditing.nuisances import FAMILIES, Family
+from iconoscope.auditing.occlusion_evidence import cover, near_border
 from iconoscope.auditing.sample import Sample, load_sample
-from iconoscope.auditing.trials import draw_donors, hide, run_trials
-from iconoscope.auditing.where import cover, near_border
 from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, nearest
 from iconoscope.exemplars import record
-from iconoscope.exemplars.asking import derived
+from iconoscope.exemplars.recorded_units import derived
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question, Recording, Store
-from iconoscope.results.reliance import ACCUSING, AUDIT_WORDS, KNOWN, PARTS
+from iconoscope.results.decision_rule import ACCUSING, AUDIT_WORDS, KNOWN, PARTS
+from iconoscope.store.parts import Parts
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network

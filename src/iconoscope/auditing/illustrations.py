@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.auditing.families import Family
-from iconoscope.auditing.pictures import take_apart
+from iconoscope.auditing.decomposition import take_apart
+from iconoscope.auditing.interventions import Donors, changed_picture, measure
+from iconoscope.auditing.nuisances import Family
 from iconoscope.auditing.sample import Sample
-from iconoscope.auditing.trials import Donors, changed_picture, measure
-from iconoscope.exemplars.asking import recorded_pictures
+from iconoscope.exemplars.recorded_units import recorded_pictures
 from iconoscope.optimization import optimize
 from iconoscope.results import Audit, Recording, Store
-from iconoscope.results.reliance import Examined
+from iconoscope.results.decision_rule import Examined
 from iconoscope.subject.network import Network
 
 __all__ = ["illustrate", "make_pictures"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.pictures import Pictures, take_apart
+from iconoscope.auditing.decomposition import Pictures, take_apart
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, shortened
-from iconoscope.occlusion.objects import NO_OBJECT, fitted_object
+from iconoscope.occlusion.object_masks import NO_OBJECT, fitted_object
 from iconoscope.progress import track
 from iconoscope.results import Recording
 from iconoscope.subject.images import Images

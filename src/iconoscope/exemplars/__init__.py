@@ -1,8 +1,8 @@
 """Exemplars: what every unit answers to every image of a set, and what those images tell."""
 
 from iconoscope.exemplars.find import find_units
+from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.map import map_images, place_images
-from iconoscope.exemplars.opening import load_recording
 from iconoscope.exemplars.record import record
 from iconoscope.exemplars.sheets import activation_maps, first_filters
 from iconoscope.exemplars.top import top_images

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, QuestionError, nearest, shortened
-from iconoscope.exemplars.asking import at_hand, derived, made_picture, receptive_field, recorded_pictures
-from iconoscope.exemplars.opening import load_recording
+from iconoscope.exemplars.load_recording import load_recording
+from iconoscope.exemplars.recorded_units import at_hand, derived, made_picture, receptive_field, recorded_pictures
 from iconoscope.results import Question, Store, UnitSearch
-from iconoscope.results.recording import INDEX, Recording
 from iconoscope.results.result import check_figure_name
 from iconoscope.results.unit_search import CORRECTIONS
+from iconoscope.store.recording import INDEX, Recording
 from iconoscope.subject.images import Images, load_images
 
 __all__ = ["find_units"]
@@ -235,7 +235,7 @@ def _rest(recording: Recording, wanted: _Side) -> _Side:
 
 
 def _search(recording: Recording, wanted: _Side, against: _Side, question: Question) -> UnitSearch:
-    from iconoscope.exemplars.areas import areas, curve, rank_test, recalls
+    from iconoscope.exemplars.roc_area import areas, curve, rank_test, recalls
 
     settings = question.settings
     channels = len(recording.units) - len(recording.classes)

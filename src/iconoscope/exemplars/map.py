@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError, nearest
-from iconoscope.exemplars.asking import at_hand, derived, recorded_pictures
-from iconoscope.exemplars.opening import load_recording
+from iconoscope.exemplars.load_recording import load_recording
+from iconoscope.exemplars.recorded_units import at_hand, derived, recorded_pictures
 from iconoscope.progress import advancing
 from iconoscope.results import Question, Store
 from iconoscope.results.atlas import Atlas, thumbnail_side
 from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, TOPOLOGIES, ImageMap
-from iconoscope.results.recording import Recording
 from iconoscope.results.result import FIGURES
+from iconoscope.store.recording import Recording
 
 if TYPE_CHECKING:
     import torch
@@ -146,7 +146,7 @@ def map_images(
     question = derived(recording, "map", **asked)
 
     def ask() -> ImageMap:
-        from iconoscope.exemplars.nearness import metric_vectors
+        from iconoscope.exemplars.nearest_neighbours import metric_vectors
 
         given = _finite(recording.vectors(vectors)[rows], vectors)
         near = metric_vectors(given, metric)
@@ -187,7 +187,7 @@ def _finite(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 def _image_map(recording: Recording, rows: NDArray[np.int64], near: torch.Tensor, question: Question) -> ImageMap:
     from iconoscope.exemplars.layouts import LAYOUTS
-    from iconoscope.exemplars.nearness import nearest_rows
+    from iconoscope.exemplars.nearest_neighbours import nearest_rows
 
     settings = question.settings
     # t-SNE wants three times as many neighbours as the perplexity says; what is kept of them is exact where that is cheap.
@@ -209,7 +209,7 @@ def _described(
 ) -> ImageMap:
     import torch
 
-    from iconoscope.exemplars.nearness import kept_class, nearest_points, trustworthiness
+    from iconoscope.exemplars.nearest_neighbours import kept_class, nearest_points, trustworthiness
 
     settings = question.settings
     points = torch.from_numpy(placed.points)
@@ -253,7 +253,7 @@ def _label_numbers(labels: list[str | None]) -> NDArray[np.int64]:
 
 def _cells(placed: Placed, settings: Any) -> tuple[NDArray[np.int64] | None, tuple[int, int] | None, dict[str, Any]]:
     """Give every image's row and column, if there is a grid, and what a self-organising map says of itself."""
-    from iconoscope.exemplars.grid import snap_to_grid
+    from iconoscope.exemplars.grid_assignment import snap_to_grid
 
     if placed.som is None:
         return (*snap_to_grid(placed.points), {}) if settings["grid"] else (None, None, {})
@@ -323,7 +323,7 @@ def place_images(
     import torch
 
     from iconoscope.exemplars.layouts import Placed, place_among, principal_axes
-    from iconoscope.exemplars.nearness import metric_vectors, nearest_rows
+    from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows
 
     recording, old_recording = load_recording(recording), load_recording(old_recording)
     at_hand(recording)

@@ -23,16 +23,16 @@ from iconoscope.errors import (
     shortened,
 )
 from iconoscope.progress import advancing
-from iconoscope.results.question import Question
-from iconoscope.results.recording import Recording
-from iconoscope.results.store import Store
+from iconoscope.store.question import Question
+from iconoscope.store.recording import Recording
+from iconoscope.store.store import Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network, Preprocessing
 
 if TYPE_CHECKING:
-    from iconoscope.exemplars.keeping import Keeper
     from iconoscope.exemplars.shard import Plan, Tally
+    from iconoscope.store.shards import Keeper
 
 __all__ = ["record"]
 
@@ -113,11 +113,11 @@ def record(
     """
     import torch
 
-    from iconoscope.exemplars.anatomy import dissect
-    from iconoscope.exemplars.feeding import worker_count
-    from iconoscope.exemplars.keeping import Keeper
-    from iconoscope.exemplars.listening import channels_last
+    from iconoscope.exemplars.activation_summary import channels_last
+    from iconoscope.exemplars.loader import worker_count
+    from iconoscope.exemplars.recordable_layers import dissect
     from iconoscope.exemplars.shard import Plan
+    from iconoscope.store.shards import Keeper
 
     for name, value in (("k", k), ("batch", batch), ("shard", shard)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -198,8 +198,8 @@ def _record(
     layers: Any, batch: int, shard: int, workers: int,
 ) -> None:  # fmt: skip
     """Ask about the shards that are not there, and end the recording."""
-    from iconoscope.exemplars.feeding import feed
-    from iconoscope.exemplars.listening import listening
+    from iconoscope.exemplars.activation_summary import listening
+    from iconoscope.exemplars.loader import feed
     from iconoscope.exemplars.shard import Tally, ask_shard
 
     total = Tally.empty(plan)

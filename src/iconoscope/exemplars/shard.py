@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.exemplars.feeding import Batch
-from iconoscope.exemplars.listening import Heard, Thresholds
-from iconoscope.exemplars.shortlist import EMPTY, Shortlist
-from iconoscope.exemplars.spread import Spread
+from iconoscope.exemplars.activation_histogram import Spread
+from iconoscope.exemplars.activation_summary import Heard, Thresholds
+from iconoscope.exemplars.loader import Batch
+from iconoscope.exemplars.top_k import EMPTY, Shortlist
 from iconoscope.subject.network import Preprocessing
 
 __all__ = ["NOT_FINITE", "Plan", "Rows", "Tally", "ask_shard"]
@@ -131,7 +131,7 @@ def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | 
     Parameters
     ----------
     run
-        As `iconoscope.exemplars.listening.listening` gives it.
+        As `iconoscope.exemplars.activation_summary.listening` gives it.
     batches
         The shard, in the order of the images' numbers.
     plan

@@ -9,11 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.exemplars.asking import at_hand, derived, made_picture, place_of, receptive_field, recorded_pictures
-from iconoscope.exemplars.opening import load_recording
+from iconoscope.exemplars.load_recording import load_recording
+from iconoscope.exemplars.recorded_units import (
+    at_hand,
+    derived,
+    made_picture,
+    place_of,
+    receptive_field,
+    recorded_pictures,
+)
 from iconoscope.results import Exemplars, Question, Store
-from iconoscope.results.recording import Recording
 from iconoscope.results.result import check_figure_name
+from iconoscope.store.recording import Recording
 
 __all__ = ["selectivity", "top_images"]
 

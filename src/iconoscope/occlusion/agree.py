@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from iconoscope.errors import QuestionError
-from iconoscope.occlusion.asking import is_one
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.occlude import METHOD, Common, Settings, ask_each
+from iconoscope.occlusion.query import is_one
 from iconoscope.results import Agreement, Store
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network import Network

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, NetworkError, NonFiniteError, QuestionError, nearest, shortened
-from iconoscope.occlusion.asking import answered, is_one, question_of, save_figures, say_unlabelled, unit_of
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import make_grid
+from iconoscope.occlusion.query import answered, is_one, question_of, save_figures, say_unlabelled, unit_of
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Question, Store
-from iconoscope.results.pictures import rgb
+from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from iconoscope.errors import QuestionError, nearest
-from iconoscope.occlusion.asking import is_one, save_figures
 from iconoscope.occlusion.attribute import METHODS
 from iconoscope.occlusion.curves import curves
+from iconoscope.occlusion.query import is_one, save_figures
 from iconoscope.progress import track
 from iconoscope.results import ComparedMaps, Curves, Store
 from iconoscope.results.result import check_figure_name

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, QuestionError, shortened
-from iconoscope.occlusion.asking import answered, is_one, question_of, say_unlabelled, unit_of
 from iconoscope.occlusion.attribute import PREFIX, attribute_each
+from iconoscope.occlusion.attribution_maps import Map, rank_pixels, read_maps
 from iconoscope.occlusion.fills import Fill, read_fill
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.maps import Map, rank_pixels, read_maps
 from iconoscope.occlusion.occlude import occlude_each
+from iconoscope.occlusion.query import answered, is_one, question_of, say_unlabelled, unit_of
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Curves, Occlusion, Question, Store
-from iconoscope.results.pictures import rgb
+from iconoscope.results.rendering import rgb
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results import Occlusion
-from iconoscope.results.pictures import spread
+from iconoscope.results.rendering import spread
 
 __all__ = ["MapEvidence", "map_evidence"]
 

@@ -21,10 +21,10 @@ from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError, shortened
 from iconoscope.occlusion.fills import Fill, FillLike, name_fills, read_fill
 from iconoscope.occlusion.inpainting import fill_hole
-from iconoscope.occlusion.objects import fitted_object
+from iconoscope.occlusion.object_masks import fitted_object
 from iconoscope.progress import track
 from iconoscope.results import CONDITIONS, Exchange, Question, Store
-from iconoscope.results.pictures import rgb
+from iconoscope.results.rendering import rgb
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network

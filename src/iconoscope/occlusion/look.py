@@ -18,7 +18,7 @@ from iconoscope.occlusion.evidence import MapEvidence, map_evidence
 from iconoscope.occlusion.exchange import exchange
 from iconoscope.occlusion.fills import read_fill
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.objects import Objects
+from iconoscope.occlusion.object_masks import Objects
 from iconoscope.occlusion.occlude import METHOD, METHODS, occlude_each
 from iconoscope.results import Exchange, Look, Occlusion, Question, Store
 from iconoscope.subject.images import Images, load_images

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from iconoscope.errors import QuestionError
-from iconoscope.occlusion.asking import is_one
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.occlude import METHOD, Common, Settings, ask_each
+from iconoscope.occlusion.query import is_one
 from iconoscope.results import Scales, Store
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network import Network

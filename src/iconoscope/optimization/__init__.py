@@ -3,9 +3,9 @@
 Objective x parameterization x transforms x regularizers x loop, one file each, as in lucid.
 """
 
-from iconoscope.optimization.along import Along
 from iconoscope.optimization.colour import square_root
 from iconoscope.optimization.dream import dream
+from iconoscope.optimization.latent_parameterization import Along
 from iconoscope.optimization.objective import Objective, direction, interpolate, region, unit
 from iconoscope.optimization.optimize import compare_styles, optimize
 from iconoscope.optimization.parameterization import Fourier, Network2D, Phase, Pixels, Pyramid, natural_magnitude

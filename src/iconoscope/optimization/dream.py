@@ -15,7 +15,7 @@ from iconoscope.subject.network.preprocessing import read_size
 from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
-    from iconoscope.optimization.start import StartLike
+    from iconoscope.optimization.initial_image import StartLike
 
 __all__ = ["dream"]
 
@@ -88,10 +88,10 @@ def dream(
     from torch.nn.functional import interpolate
 
     from iconoscope.optimization.canvas import paint_on
+    from iconoscope.optimization.initial_image import read_start
     from iconoscope.optimization.loop import ascend, normalised, score
     from iconoscope.optimization.parameterization import Pixels
     from iconoscope.optimization.scores import Scores
-    from iconoscope.optimization.start import read_start
     from iconoscope.optimization.transforms import Transforms
 
     if octaves < 1 or steps < 1 or ratio <= 1 or rate <= 0 or seed < 0:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import torch
 
 from iconoscope.errors import NonFiniteError
+from iconoscope.optimization.adjacent_layers import neighbours
 from iconoscope.optimization.canvas import Canvas
 from iconoscope.optimization.frozen import frozen
-from iconoscope.optimization.neighbours import neighbours
 from iconoscope.optimization.regularizers import Regularizer, charged
 from iconoscope.optimization.scores import Scores
 from iconoscope.optimization.transforms import Transforms
 from iconoscope.progress import track
 from iconoscope.subject.allocator import keeping_memory
 from iconoscope.subject.network.network import Network
-from iconoscope.subject.reading import reading
+from iconoscope.subject.probe import reading
 
 __all__ = ["Reached", "Stepper", "ascend", "score"]
 

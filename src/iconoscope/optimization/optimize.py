@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import QuestionError, nearest
-from iconoscope.optimization import along
-from iconoscope.optimization.batches import make_all
-from iconoscope.optimization.making import Making
+from iconoscope.optimization import latent_parameterization
+from iconoscope.optimization.batch_schedule import make_all
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.optimization.style import Style, read_style
+from iconoscope.optimization.synthesis import Making
 from iconoscope.results import Store, Visualization
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.memory import read_memory
@@ -21,7 +21,7 @@ from iconoscope.subject.network.preprocessing import read_size
 from iconoscope.subject.unit import Unit
 
 if TYPE_CHECKING:
-    from iconoscope.optimization.start import StartLike
+    from iconoscope.optimization.initial_image import StartLike
     from iconoscope.priors import Prior
 
 __all__ = ["compare_styles", "optimize"]
@@ -124,22 +124,26 @@ def optimize(
     >>> found.images.shape, found.units
     ((2, 96, 96, 3), ('conv4:0', 'conv4:1'))
     """
-    from iconoscope.optimization.start import read_start
+    from iconoscope.optimization.initial_image import read_start
 
     check_figure_name(out)
     _check_whole(count=count, steps=1 if steps is None else steps)
     _check_precision(network, precision)
     bound = read_memory(memory) or MEMORY
-    if prior is None and isinstance(style, Style) and isinstance(style.parameterization, along.Along):
+    if prior is None and isinstance(style, Style) and isinstance(style.parameterization, latent_parameterization.Along):
         prior = style.parameterization.prior
     _check(count, diversity, seed, cap, given=compare is not None or prior is not None)
-    chosen = read_style(style) if prior is None else along.style_along(prior, style)
+    chosen = read_style(style) if prior is None else latent_parameterization.style_along(prior, style)
     way = chosen.parameterization
-    known = way.prior if isinstance(way, along.Along) else None
+    known = way.prior if isinstance(way, latent_parameterization.Along) else None
     begun, sides = read_start(start, network.preprocessing, read_size(size) or (known and known.shape[1:]))
-    natural = _compared(network, compare) if compare is not None else known and along.real_images(known, network)
+    natural = (
+        _compared(network, compare)
+        if compare is not None
+        else known and latent_parameterization.real_images(known, network)
+    )
     if known is not None and cap is None and natural is not None:
-        cap = along.CAP
+        cap = latent_parameterization.CAP
     asked = Making(
         network=network,
         weights=network.digest(),
@@ -191,7 +195,9 @@ def compare_styles(
 
 
 def _steps(sides: tuple[int, int], *, latent: bool) -> int:
-    small, large = (along.STEPS, along.STEPS_LARGE) if latent else (STEPS, STEPS_LARGE)
+    small, large = (
+        (latent_parameterization.STEPS, latent_parameterization.STEPS_LARGE) if latent else (STEPS, STEPS_LARGE)
+    )
     return small if min(sides) < 100 else large
 
 
@@ -231,7 +237,7 @@ def _check_precision(network: Network, precision: str) -> None:
 
 
 def _compared(network: Network, images: Any) -> Any:
-    from iconoscope.optimization.natural import read_natural
+    from iconoscope.optimization.reference_activations import read_natural
 
     if isinstance(images, str) and not Path(images).expanduser().exists():
         raise QuestionError(f"compare={images!r} does not exist.", hint="Give a folder of images, a file, or arrays.")

@@ -9,9 +9,9 @@ import torch
 
 from iconoscope.errors import NetworkError, UnitError
 from iconoscope.optimization.objective import Objective, Target, vectors
-from iconoscope.subject.maps import place_at, token_grid
+from iconoscope.subject.activation_layout import place_at, token_grid
 from iconoscope.subject.network import Network
-from iconoscope.subject.reading import LOGITS
+from iconoscope.subject.probe import LOGITS
 from iconoscope.subject.unit import ClassUnit, LayerUnit
 
 __all__ = ["Scores"]

@@ -13,7 +13,7 @@ _HOME = {
     "GaussianPrior": "gaussian",
     "Prior": "prior",
     "Reference": "prior",
-    "RefinedPrior": "refined",
+    "RefinedPrior": "refined_prior",
     "decoder_prior": "decoder",
     "diffusion_prior": "diffusion",
     "fit_prior": "fit",
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from iconoscope.priors.fit import fit_prior
     from iconoscope.priors.gaussian import GaussianPrior
     from iconoscope.priors.prior import Prior, Reference
-    from iconoscope.priors.refined import RefinedPrior
+    from iconoscope.priors.refined_prior import RefinedPrior
 
 
 def __getattr__(name: str) -> Any:

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from iconoscope.errors import PriorError, QuestionError, nearest
-from iconoscope.priors.material import Material
 from iconoscope.priors.prior import Prior, Reference, as_pixels
+from iconoscope.priors.training_images import Material
 from iconoscope.progress import track
 from iconoscope.subject.images import load_images
 

@@ -12,7 +12,7 @@ from iconoscope.errors import PriorError, nearest
 from iconoscope.priors.diffusion import PREFIX, diffusion_prior
 from iconoscope.priors.gaussian import GaussianPrior
 from iconoscope.priors.prior import Prior
-from iconoscope.priors.refined import RefinedPrior
+from iconoscope.priors.refined_prior import RefinedPrior
 
 __all__ = ["BUILTIN", "load_prior", "read_prior", "save_prior"]
 

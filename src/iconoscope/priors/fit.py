@@ -91,9 +91,9 @@ def fit_prior(
     (('bison', 'lynx'), (3, 32, 32, 3))
     """
     from iconoscope.priors.files import save_prior, with_ending
-    from iconoscope.priors.learning import learn
-    from iconoscope.priors.material import Material
-    from iconoscope.priors.refining import refine
+    from iconoscope.priors.gaussian_fit import learn
+    from iconoscope.priors.refiner_training import refine
+    from iconoscope.priors.training_images import Material
 
     if kind not in KINDS:
         raise QuestionError(f"kind={kind!r} is not a choice.", hint=nearest(str(kind), KINDS))

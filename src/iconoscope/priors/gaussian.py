@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from iconoscope.priors.components import Components
+from iconoscope.priors.principal_components import Components
 from iconoscope.priors.prior import Prior, Reference, as_pixels
 
 __all__ = ["CODE", "GaussianPrior", "Level", "shrunk", "windowed"]

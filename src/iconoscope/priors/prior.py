@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError, nearest
 
 if TYPE_CHECKING:
-    from iconoscope.priors.standing import Standing
+    from iconoscope.priors.plausibility import Standing
 
 __all__ = ["Prior", "Reference"]
 
@@ -88,7 +88,7 @@ class Prior(ABC):
     @cached_property
     def standing(self) -> Standing | None:
         """What pictures are held against, if there are real images to do so."""
-        from iconoscope.priors.standing import Standing
+        from iconoscope.priors.plausibility import Standing
 
         reference = self.reference
         return None if reference is None or len(reference.pixels) < 2 else Standing(self, reference)

@@ -11,15 +11,15 @@ from iconoscope.results.image_map import ImageMap
 from iconoscope.results.look import Finding, Look
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
-from iconoscope.results.question import Question
-from iconoscope.results.recording import Recording
 from iconoscope.results.result import Result
 from iconoscope.results.scales import Scales
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
-from iconoscope.results.store import KINDS, Store, load_result
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
 from iconoscope.results.visualization import Visualization
+from iconoscope.store.question import Question
+from iconoscope.store.recording import Recording
+from iconoscope.store.store import KINDS, Store, load_result
 
 __all__ = [
     "CONDITIONS",

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.audit_text import LANGUAGES, AuditText
-from iconoscope.results.figure import as_text, encoded
-from iconoscope.results.reliance import (
+from iconoscope.results.decision_rule import (
     ACCUSING,
     KNOWN,
     PARTS,
@@ -25,6 +24,7 @@ from iconoscope.results.reliance import (
     examine,
     predictive_area,
 )
+from iconoscope.results.figure import as_text, encoded
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:

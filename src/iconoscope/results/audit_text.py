@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.results.reliance import ACCUSING, LEAST_IMAGES, Conclusion, Examined
+from iconoscope.results.decision_rule import ACCUSING, LEAST_IMAGES, Conclusion, Examined
 
 if TYPE_CHECKING:
     from iconoscope.results.audit import Audit

@@ -13,9 +13,9 @@ from iconoscope.errors import QuestionError
 from iconoscope.results.attribution import FULL, full_colour
 from iconoscope.results.curves import Curves
 from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.pictures import both_signs
-from iconoscope.results.record import read_records, write_records
+from iconoscope.results.rendering import both_signs
 from iconoscope.results.result import Finding
+from iconoscope.store.result_folder import read_records, write_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text
 from iconoscope.results.occlusion import Occlusion
-from iconoscope.results.record import read_records, write_records
 from iconoscope.results.result import Finding
+from iconoscope.store.result_folder import read_records, write_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from iconoscope.results.atlas import Atlas
 from iconoscope.results.figure import as_text
-from iconoscope.results.pictures import colour, to_png
+from iconoscope.results.rendering import colour, to_png
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:

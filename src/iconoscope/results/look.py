@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import shortened
 from iconoscope.results.figure import as_text
-from iconoscope.results.pictures import outlined, overlay, to_png
+from iconoscope.results.rendering import outlined, overlay, to_png
 from iconoscope.results.result import Result
 from iconoscope.results.verdict import (
     MATTERS,

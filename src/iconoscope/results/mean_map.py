@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text
-from iconoscope.results.pictures import cell_edges
+from iconoscope.results.rendering import cell_edges
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:

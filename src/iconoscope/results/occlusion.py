@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.pictures import cell_edges, overlay, spread, to_png
+from iconoscope.results.rendering import cell_edges, overlay, spread, to_png
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:

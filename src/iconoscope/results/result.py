@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import bare_figure, encoded, shown_figure, shown_in_notebook
-from iconoscope.results.question import Question
-from iconoscope.results.record import write_record, writing_to
+from iconoscope.store.question import Question
+from iconoscope.store.result_folder import write_record, writing_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.pictures import rgb, to_png
-from iconoscope.results.record import writing_to
+from iconoscope.results.rendering import rgb, to_png
 from iconoscope.results.result import Result
+from iconoscope.store.result_folder import writing_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

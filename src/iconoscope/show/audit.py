@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.results.audit import Audit, ClassFinding
 from iconoscope.results.audit_text import SUITE, AuditText, percent
+from iconoscope.results.decision_rule import PARTS, Examined
 from iconoscope.results.image_map import class_colours
-from iconoscope.results.pictures import colour, data_uri, to_jpeg
-from iconoscope.results.record import writing_whole
-from iconoscope.results.reliance import PARTS, Examined
+from iconoscope.results.rendering import colour, data_uri, to_jpeg
 from iconoscope.show.audit_card import PLAIN, Card, drawn
 from iconoscope.show.template import read_template
+from iconoscope.store.result_folder import writing_whole
 
 __all__ = ["audit_page"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from iconoscope.results.audit import Audit, ClassFinding
 from iconoscope.results.audit_text import percent
-from iconoscope.results.pictures import colour, data_uri, overlay, to_jpeg, to_png
-from iconoscope.results.reliance import Examined
+from iconoscope.results.decision_rule import Examined
+from iconoscope.results.rendering import colour, data_uri, overlay, to_jpeg, to_png
 
 if TYPE_CHECKING:
     from iconoscope.show.audit import Audited

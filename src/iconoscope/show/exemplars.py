@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results import SIDES, ActivationSheet, Exemplars, FilterSheet, ImageMap, UnitSearch
-from iconoscope.results.pictures import data_uri, to_jpeg, to_png
+from iconoscope.results.rendering import data_uri, to_jpeg, to_png
 
 __all__ = ["Answered", "Mapped", "Searched", "Sheeted"]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from iconoscope.results.atlas import PAGE
 from iconoscope.results.image_map import ImageMap, class_colours
-from iconoscope.results.record import writing_whole
 from iconoscope.show.template import read_template
+from iconoscope.store.result_folder import writing_whole
 
 __all__ = ["map_page"]
 

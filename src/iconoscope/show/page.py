@@ -37,13 +37,13 @@ from iconoscope.results import (
     Visualization,
 )
 from iconoscope.results.look import EVIDENCE
-from iconoscope.results.pictures import colour, data_uri, lay_out, to_jpeg, to_png
-from iconoscope.results.record import read_question, read_record, writing_whole
-from iconoscope.show.beside import Attributed, scored_maps
+from iconoscope.results.rendering import colour, data_uri, lay_out, to_jpeg, to_png
+from iconoscope.show.attribution import Attributed, scored_maps
 from iconoscope.show.exemplars import Answered, Mapped, Searched, Sheeted
-from iconoscope.show.mean import Averaged
+from iconoscope.show.mean_map import Averaged
 from iconoscope.show.template import read_template
 from iconoscope.show.units import Pictured
+from iconoscope.store.result_folder import read_question, read_record, writing_whole
 
 __all__ = ["report"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iconoscope.results import Result, Visualization
-from iconoscope.results.pictures import data_uri, rgb, to_jpeg, to_png
+from iconoscope.results.rendering import data_uri, rgb, to_jpeg, to_png
 
 __all__ = ["Pictured"]
 

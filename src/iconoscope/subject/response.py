@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import NetworkError, NonFiniteError, UnitError
-from iconoscope.subject.maps import place_at, read_maps, tensor_of
+from iconoscope.subject.activation_layout import place_at, read_maps, tensor_of
 from iconoscope.subject.network.network import Network
 from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.subject.images.image import Box, Image
-from iconoscope.subject.images.objects import MaskReader
+from iconoscope.subject.images.object_choice import MaskReader
 from iconoscope.subject.images.source import Label, Pixels, Source
 
 __all__ = ["Annotated", "Gathered"]

@@ -14,16 +14,16 @@ import numpy as np
 
 from iconoscope.errors import ImagesError, QuestionError, shortened
 from iconoscope.subject.images.annotated import Gathered
+from iconoscope.subject.images.annotation_files import lay_over
 from iconoscope.subject.images.arrays import as_array, open_array, open_arrays, open_npy, open_npz, open_pictures
-from iconoscope.subject.images.beside import lay_over
 from iconoscope.subject.images.dataset import is_dataset, is_loader, open_dataset, open_torchvision
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.folder import list_files, missing_path, open_files, open_folder
 from iconoscope.subject.images.hub import is_hub_set, is_saved, open_hub, open_hub_set, open_saved
 from iconoscope.subject.images.image import Image
 from iconoscope.subject.images.imageset import Images
-from iconoscope.subject.images.listed import open_list
 from iconoscope.subject.images.parquet import find_shards, open_parquet
+from iconoscope.subject.images.path_table import open_list
 from iconoscope.subject.images.remote import open_remote
 from iconoscope.subject.images.source import Source
 from iconoscope.subject.images.voc import is_voc, open_voc

@@ -21,7 +21,7 @@ from iconoscope.subject.images.annotated import Annotated
 from iconoscope.subject.images.decoding import SUFFIXES, decode_indices
 from iconoscope.subject.images.folder import Files, list_files
 from iconoscope.subject.images.image import Box
-from iconoscope.subject.images.objects import MaskReader, labels_of, own_objects, plain_names
+from iconoscope.subject.images.object_choice import MaskReader, labels_of, own_objects, plain_names
 from iconoscope.subject.images.source import Label
 
 __all__ = ["Voc", "is_voc", "open_voc", "read_voc"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import UnitError
-from iconoscope.subject.maps import read_maps
+from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network.network import Network
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from iconoscope.errors import (
 from iconoscope.progress import advancing
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.network.checkpoint import load_weights, read_checkpoint
-from iconoscope.subject.network.ending import with_its_ending
+from iconoscope.subject.network.final_activation import with_its_ending
 from iconoscope.subject.network.loaders import LOADERS, Asked, Loaded, Loader
 from iconoscope.subject.network.loaders.module import configured
 from iconoscope.subject.network.logits import ACTIVATIONS

@@ -1,0 +1,99 @@
+"""Families of nuisances: what may come with a class and be learned in its place, each a statistic and an edit.
+
+A family is two functions. The statistic measures something plain of pictures, an array (n, numbers). The edit gives
+pictures what others have of it and leaves all else as it is. There are two ways to say what is to be given, and a family
+has one of them: by the donors (a tag is copied), or by the numbers wanted (a brightness is set).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.auditing import light, object_properties, overlays, sharpness
+from iconoscope.auditing.decomposition import Pictures
+from iconoscope.errors import QuestionError
+
+__all__ = ["FAMILIES", "Family"]
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A nuisance that a network may have learned in place of its classes.
+
+    Attributes
+    ----------
+    name : str
+        As it is named in a verdict.
+    statistic : callable
+        ``statistic(pictures) -> (n, numbers)``: measures it.
+    edit : callable
+        ``edit(pictures, donors) -> (n, height, width, 3)``: gives every picture what its donor has, donors being pictures
+        too; or, where `by` is ``"value"``, ``edit(pictures, values)`` with values as the statistic gives them.
+    by : "donor" or "value"
+        Which of the two the edit takes. By value, not only another picture's value can be given but also a class's mean.
+    needs : "nothing", "object", "native" or "sizes"
+        What must be known: where the object is; the pixels as they were stored, not resized; images of different sizes.
+    within : str
+        The broader family that it is a part of: if the part does nearly as much, the part is named.
+
+    Examples
+    --------
+    A family of one's own, the brightness of everything:
+
+    >>> def brightness(pictures):
+    ...     return pictures.pixels.mean((1, 2, 3))[:, None]
+    >>> def set_brightness(pictures, values):
+    ...     return (pictures.pixels + (values - brightness(pictures))[:, None, None]).clip(0, 1)
+    >>> Family("brightness of everything", brightness, set_brightness, by="value").needs
+    'nothing'
+    """
+
+    name: str
+    statistic: Callable[[Pictures], Floats]
+    edit: Callable[[Pictures, Any], Floats]
+    by: Literal["donor", "value"] = "donor"
+    needs: Literal["nothing", "object", "native", "sizes"] = "nothing"
+    within: str = ""
+
+    def __post_init__(self) -> None:
+        for setting, choices in (("by", ("donor", "value")), ("needs", ("nothing", "object", "native", "sizes"))):
+            given = getattr(self, setting)
+            if given not in choices:
+                raise QuestionError(f"{setting}={given!r} is not a choice.", hint=f"There are: {', '.join(choices)}.")
+
+
+_ALL = (
+    Family("brightness", light.brightness, light.set_brightness, "value"),
+    Family("contrast", light.contrast, light.set_contrast, "value"),
+    Family("saturation", light.saturation, light.set_saturation, "value"),
+    Family("colour cast", light.cast, light.set_cast, "value"),
+    Family("light gradient", light.gradient, light.set_gradient, "value"),
+    Family(
+        "background brightness",
+        light.background_brightness,
+        light.set_background_brightness,
+        "value",
+        within="brightness",
+    ),
+    Family("background hue", light.background_hue, light.set_background_hue, "value", within="colour cast"),
+    Family("background texture", overlays.texture, overlays.give_texture),
+    Family("corner tag", overlays.corners, overlays.give_corners),
+    Family("border", overlays.border, overlays.give_border),
+    Family("sharpness", sharpness.sharpness, sharpness.set_sharpness, "value"),
+    Family("noise", sharpness.noise, sharpness.set_noise, "value"),
+    Family("JPEG quality", sharpness.blocks, sharpness.set_blocks, "value", "native"),
+    Family("original size", sharpness.original_size, sharpness.set_original_size, "value", "sizes"),
+    Family("aspect", object_properties.aspect, object_properties.set_aspect, "value", "sizes"),
+    Family("position", object_properties.position, object_properties.set_position, "value", "object"),
+    Family("object size", object_properties.size, object_properties.set_size, "value", "object"),
+    Family("paint", object_properties.paint, object_properties.set_paint, "value", "object"),
+)
+FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
+"""The properties that an audit tries if nothing else is said, by name."""

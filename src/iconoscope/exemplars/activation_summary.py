@@ -1,0 +1,271 @@
+"""Listening to layers while the network runs: of every map only what is kept of it, before the next layer takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from iconoscope.errors import IconoscopeError, UnitError
+from iconoscope.store.recording import RecordedLayer
+from iconoscope.subject.activation_layout import read_maps
+from iconoscope.subject.network import Network
+
+__all__ = ["Heard", "Penultimate", "Thresholds", "channels_last", "listening"]
+
+_FEW = 256  # maps
+
+
+@dataclass(frozen=True)
+class Penultimate:
+    """Where the vector before the logits is read: what goes into a layer, or comes out of it.
+
+    Without a layer it is the logits themselves, where no layer can be asked.
+    """
+
+    layer: str = ""
+    input: bool = False
+
+    def __str__(self) -> str:
+        return f"the {'input' if self.input else 'output'} of {self.layer}" if self.layer else "the logits"
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds:
+    """Which answers are looked at more closely, to find where they were: above `most`, or below `least`, (units,)."""
+
+    most: torch.Tensor
+    least: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What is kept of one pass.
+
+    Attributes
+    ----------
+    maximum, mean : torch.Tensor, float32, (images, units)
+        Over the places of every channel's map.
+    position : torch.Tensor, int32, (images, units)
+        Where the maximum was, row times width plus column, or the number of the token; -1 where it was not looked for.
+    sampled : torch.Tensor, float32, (images, units, places)
+        The activation at some places of every map.
+    penultimate : torch.Tensor, float32, (images, numbers)
+        The vector before the logits.
+    logits : torch.Tensor, float32, (images, classes)
+        What the network answered.
+    """
+
+    maximum: torch.Tensor
+    mean: torch.Tensor
+    position: torch.Tensor
+    sampled: torch.Tensor
+    penultimate: torch.Tensor
+    logits: torch.Tensor
+
+
+class _Ear:
+    """What is kept of one layer; its hook runs at once, since what follows may work in place."""
+
+    def __init__(self, layer: RecordedLayer, first: int) -> None:
+        self.layer = layer
+        self.units = slice(first, first + layer.channels)
+        self.heard: _Hearing | None = None
+        self.thresholds: Thresholds | None = None
+        self.batch = torch.zeros(0)
+        self.places = torch.zeros(0, dtype=torch.int64)
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if self.heard is not None or self.thresholds is None:  # a layer may be used twice; it is heard the first time
+            return
+        maps = _maps(output, module, self.batch, self.layer.name)
+        count = maps.shape[2] * maps.shape[3]
+        chosen = self.places % count if len(self.places) else None
+        sampled = None
+        if count > 1 and maps.is_contiguous(memory_format=torch.channels_last):
+            images, channels, rows, columns = maps.shape
+            last = maps.permute(0, 2, 3, 1)
+            # First over rows: of the few maps where the place counts, a row and a column are all that is looked at again.
+            highest = last.reshape(images, rows, columns * channels).amax(1).view(images, columns, channels)
+            lines = last.view(images, count, channels)
+            maximum, mean = _highest(highest), lines.mean(1)
+            if chosen is not None:
+                sampled = lines.index_select(1, chosen).transpose(1, 2)
+            where = self._passing(maximum, self.thresholds)
+            image, channel = where.div(channels, rounding_mode="floor"), where.remainder(channels)
+            column = highest[image, :, channel].argmax(1)
+            found = last[image, :, column, channel].argmax(1).mul_(columns).add_(column)
+        else:
+            maximum, mean = maps.amax((2, 3)), maps.mean((2, 3))
+            if chosen is not None:
+                sampled = maps.flatten(2).index_select(2, chosen)
+            where = self._passing(maximum, self.thresholds)
+            found = _places(maps, where)
+        self.heard = _Hearing(maximum, mean, sampled, where, found)
+
+    def _passing(self, maximum: torch.Tensor, thresholds: Thresholds) -> torch.Tensor:
+        """Say of which maps the maximum counts, so that its place must be found: image times channels plus channel."""
+        low, high = thresholds.least[self.units], thresholds.most[self.units]
+        return torch.clamp(maximum, low, high).ne(maximum).flatten().nonzero().squeeze(1)
+
+
+def _highest(lines: torch.Tensor) -> torch.Tensor:
+    """Give the maximum over the places, (images, channels), of maps that lie channels last, (images, places, channels).
+
+    A maximum over rows of fewer than 64 numbers is many times as slow as over longer ones: neighbouring places are first taken
+    for one row.
+    """
+    images, places, channels = lines.shape
+    joined = 1
+    while channels * joined < 64 and places % (2 * joined) == 0:
+        joined *= 2
+    if joined == 1:
+        return lines.amax(1)
+    return lines.view(images, places // joined, joined * channels).amax(1).view(images, joined, channels).amax(1)
+
+
+def _places(maps: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Find the maximum of some maps again: row times the map's width plus column."""
+    if not len(where) or maps.shape[2] * maps.shape[3] == 1:
+        return torch.zeros_like(where)
+    picked = maps.reshape(-1, *maps.shape[2:]).index_select(0, where)
+    if len(picked) < _FEW:
+        return picked.flatten(1).argmax(1)
+    # Over many, two passes over rows are several times as fast as `argmax` over maps.
+    row = picked.amax(2).argmax(1)
+    lines = torch.arange(len(row), device=row.device).mul_(maps.shape[2]).add_(row)
+    column = picked.view(-1, maps.shape[3]).index_select(0, lines).argmax(1)
+    return row.mul_(maps.shape[3]).add_(column)
+
+
+@dataclass(frozen=True, eq=False)
+class _Hearing:
+    """What is kept of one layer, as in `Heard`, and where the maximum was in the maps that were looked at."""
+
+    maximum: torch.Tensor
+    mean: torch.Tensor
+    sampled: torch.Tensor | None
+    where: torch.Tensor
+    found: torch.Tensor
+
+    @property
+    def position(self) -> torch.Tensor:
+        """The places, -1 where they were not looked for, (images, channels)."""
+        position = torch.full(self.maximum.shape, -1, dtype=torch.int32, device=self.maximum.device)
+        position.view(-1)[self.where] = self.found.int()
+        return position
+
+
+def _maps(output: Any, module: nn.Module, batch: torch.Tensor, name: str) -> torch.Tensor:
+    """Give a layer's answer as maps (images, channels, rows, columns)."""
+    maps = read_maps(output, module, batch, name).float()
+    # Tokens lie in one row, those before the patches first.
+    return maps[:, :, None, None] if maps.ndim == 2 else maps[:, :, None] if maps.ndim == 3 else maps
+
+
+@contextmanager
+def channels_last(network: Network) -> Iterator[bool]:
+    """Lay the network's convolutions out channels last for the time of a block, where that is faster: on a processor.
+
+    Answers differ by rounding alone, and are the same in every run. A module that wants its maps as they were, and says so
+    with an error, gets them so.
+
+    Yields
+    ------
+    bool
+        Whether it is laid out so.
+    """
+    convolutions = [module for module in network.module.modules() if isinstance(module, nn.Conv2d)]
+    kept = [module.weight.data for module in convolutions]
+    able = network.device.type == "cpu" and bool(convolutions)
+    try:
+        if able:
+            for module in convolutions:
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+            able = _runs(network)
+        if not able:
+            for module, weight in zip(convolutions, kept, strict=True):
+                module.weight.data = weight
+        yield able
+    finally:
+        for module, weight in zip(convolutions, kept, strict=True):
+            module.weight.data = weight
+
+
+def _runs(network: Network) -> bool:
+    try:
+        with torch.inference_mode():
+            network.run(network.blank(2))
+    except (RuntimeError, IconoscopeError):
+        # "view size is not compatible"; what is truly wrong comes again when images are shown.
+        return False
+    return True
+
+
+@contextmanager
+def listening(network: Network, layers: Sequence[RecordedLayer], before: Penultimate) -> Iterator[Any]:
+    """Give what runs the network and hears its layers, for the time of a block.
+
+    Yields
+    ------
+    callable
+        From normalised input (images, channels, height, width), the thresholds and the places that
+        are sampled to `Heard`. The network must be in evaluation mode.
+    """
+    ears: list[_Ear] = []
+    for layer in layers:
+        ears.append(_Ear(layer, ears[-1].units.stop if ears else 0))
+    vector: list[torch.Tensor] = []
+    shown: list[torch.Tensor] = []
+
+    def keep(given: Any, module: nn.Module) -> None:
+        if not vector:
+            # What goes into a layer lies as that layer wants it: for a linear one the channels last.
+            vector.append(_maps(given, module, shown[0], before.layer).mean((2, 3)))
+
+    def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> Heard:
+        vector.clear()
+        shown[:] = [batch]
+        for ear in ears:
+            ear.heard, ear.thresholds, ear.places, ear.batch = None, thresholds, places.to(batch.device), batch
+        logits = network.answer(batch)
+        if logits.ndim != 2:
+            network.logits(batch)  # says what is wrong
+        if not before.layer:
+            vector.append(logits.float())
+        parts = [ear.heard for ear in ears if ear.heard is not None]
+        if missing := [ear.layer.name for ear in ears if ear.heard is None]:
+            raise UnitError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
+        if not vector:
+            raise UnitError(
+                f"{before.layer} was not reached when {network.name} ran, so there is no vector before the logits."
+            )
+        none = torch.zeros(len(batch), 0)
+        sampled = [part.sampled for part in parts if part.sampled is not None]
+        unsampled = torch.zeros(len(batch), ears[-1].units.stop if ears else 0, 0 if ears else len(places))
+        return Heard(
+            maximum=torch.cat([part.maximum for part in parts], 1) if parts else none,
+            mean=torch.cat([part.mean for part in parts], 1) if parts else none,
+            position=torch.cat([part.position for part in parts], 1) if parts else none.int(),
+            sampled=torch.cat(sampled, 1) if sampled else unsampled,
+            penultimate=vector[0],
+            logits=logits.float(),
+        )
+
+    handles = []
+    try:
+        for ear in ears:
+            handles.append(network.module.get_submodule(ear.layer.name).register_forward_hook(ear))
+        module = network.module.get_submodule(before.layer) if before.layer else None
+        if module is not None and before.input:
+            handles.append(module.register_forward_pre_hook(lambda module, inputs: keep(inputs[0], module)))
+        elif module is not None:
+            handles.append(module.register_forward_hook(lambda module, inputs, output: keep(output, module)))
+        yield run
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,71 @@
+"""Opening a recording again, with its images beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from iconoscope.errors import ImagesError, QuestionError, StoreError
+from iconoscope.store.recording import INDEX, Recording
+from iconoscope.subject.images import Images, load_images
+
+__all__ = ["load_recording"]
+
+
+def load_recording(recording: Recording | str | Path = "iconoscope-run", *, images: Images | Any = None) -> Recording:
+    """Open what `record` has kept.
+
+    Parameters
+    ----------
+    recording
+        A store, of which the latest recording is taken, or the folder of one recording. On the command line by default that
+        of --store.
+    images
+        The set that was recorded, if it is not any more where it was. Images are matched by their ids.
+
+    Returns
+    -------
+    Recording
+        With its images, if they are at hand: `top_images` and `map_images` show them.
+
+    Raises
+    ------
+    StoreError
+        If there is no recording, or it was not ended.
+    ImagesError
+        If `images` lacks some that were recorded.
+    """
+    if isinstance(recording, Recording):
+        return recording if images is None else _attached(recording, load_images(images), given=True)
+    folder = Path(recording).expanduser()
+    if not (folder / INDEX).is_file():
+        found = sorted(folder.glob(f"record/*/{INDEX}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
+        if not found:
+            raise StoreError(
+                f"There is no recording in {folder}.",
+                hint="Make one first: iconoscope record --network ... --images ... --store DIR",
+            )
+        folder = found[-1].parent
+    opened = Recording.open(folder)
+    if images is not None:
+        return _attached(opened, load_images(images), given=True)
+    try:
+        return _attached(opened, load_images(opened.source), given=False)
+    except (ImagesError, QuestionError):  # they came from memory, or have gone: some questions need no pictures
+        return opened
+
+
+def _attached(recording: Recording, images: Images, *, given: bool) -> Recording:
+    """Put the images beside the recording, in its order."""
+    place = {identity: number for number, identity in enumerate(images.ids)}
+    missing = [identity for identity in recording.ids if identity not in place]
+    if missing:
+        if not given:
+            return recording
+        raise ImagesError(
+            f"{len(missing)} of the {len(recording)} recorded images are not among those from {images.source}, "
+            f"for example {missing[0]}.",
+            hint=f"The recording was made of {recording.source}.",
+        )
+    return replace(recording, images=images[[place[identity] for identity in recording.ids]])

@@ -1,0 +1,281 @@
+"""What there is to record in a network: its layers, where the vector before the logits is, what each place can see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import nan, prod
+from typing import Any
+
+import torch
+from torch import nn
+
+from iconoscope.errors import QuestionError, UnitError
+from iconoscope.exemplars.activation_summary import Penultimate
+from iconoscope.store.recording import Field, RecordedLayer
+from iconoscope.subject.activation_layout import read_maps, tensor_of, token_grid
+from iconoscope.subject.network import Network
+from iconoscope.subject.unit import LayerUnit
+
+__all__ = ["dissect"]
+
+_SMALL = 64  # pixels: all lines of so small an input are asked about, so that fields nearly as large as it are measured
+_NO_NEWS = (
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Flatten,
+    nn.Identity,
+)
+"""What says nothing that the layer before it did not say."""
+_GATES = (nn.Sigmoid, nn.Hardsigmoid, nn.Softmax)
+"""What is never below zero because it weighs others."""
+_SMOOTH = r"(Quick)?(SiLU|Swish|GELU|Mish|ELU|Hardswish|HardSwish|LeakyReLU|PReLU|StarReLU)(Tanh|Activation)?"
+"""What stands for ReLUs where there are none, by name, since libraries have classes of their own."""
+
+
+def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[RecordedLayer, ...], Penultimate]:
+    """Look at the layers that are asked for and find the vector before the logits.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    layers
+        Names or unique endings; ``logits`` are recorded anyway and may be among them. None: the layers that never answer less
+        than zero (what comes out of ReLUs) and are not inside another such; where there are none, the widening layers of
+        multilayer perceptrons, as in transformers and ConvNeXt; else activations of other kinds, else all convolutions.
+
+    Raises
+    ------
+    UnitError
+        If the network has no such layer, or it answers no maps, tokens or vectors.
+    """
+    height, width = network.preprocessing.size
+    noise = torch.randn(2, network.channels, height, width, generator=torch.Generator().manual_seed(0))
+    seen, logits = _seen(network, noise.to(network.device))
+    names = _usual(network, seen) if layers is None else [_named(network, name) for name in layers if name != "logits"]
+    found: list[RecordedLayer] = []
+    for name in dict.fromkeys(names):
+        if name not in seen:
+            raise UnitError(
+                f"{name} of {network.name} was not reached when the network ran.",
+                hint="Ask another layer; iconoscope layers lists those that answer.",
+            )
+        if seen[name].refusal:
+            raise UnitError(
+                seen[name].refusal, hint="Ask another layer; iconoscope layers lists what each of them answers."
+            )
+        found.append(_recorded(name, seen[name].shape, network))
+    fields = _fields(network, found)
+    return tuple(replace(layer, field=fields.get(layer.name)) for layer in found), _penultimate(network, seen, logits)
+
+
+def _recorded(name: str, shape: tuple[int, ...], network: Network) -> RecordedLayer:
+    channels, *places = shape
+    if len(places) == 2:
+        return RecordedLayer(name, channels, places[0], places[1])
+    if not places:
+        return RecordedLayer(name, channels, 1, 1)
+    grid = token_grid(places[0], network.preprocessing.size)
+    rows, columns = (grid.rows, grid.columns) if grid else (1, 1)
+    return RecordedLayer(name, channels, rows, columns, tokens=places[0])
+
+
+def _named(network: Network, name: str) -> str:
+    unit = network.resolve(name)
+    if not isinstance(unit, LayerUnit) or unit.channel is not None:
+        raise QuestionError(f"{name!r} is a unit; a layer is recorded whole.", hint=f"Give {name.partition(':')[0]!r}.")
+    return str(unit)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A layer as it answered.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of its answer to one image, the channels first.
+    positive : bool
+        Whether it was never below zero.
+    handed_on : str
+        Whose answer it hands on as it is.
+    refusal : str
+        Why no unit of it can be asked, if so.
+    """
+
+    shape: tuple[int, ...]
+    positive: bool = False
+    handed_on: str = ""
+    refusal: str = ""
+
+
+def _seen(network: Network, batch: torch.Tensor) -> tuple[dict[str, _Seen], torch.Tensor]:
+    """Run once, and look at every layer."""
+    found: dict[str, _Seen] = {}
+    answers: dict[int, str] = {}
+    alive: list[torch.Tensor] = []  # so that no two have the same id
+
+    def listen(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if name in found:
+                return
+            try:
+                maps = read_maps(output, module, batch, name)
+            except UnitError as error:
+                found[name] = _Seen((), refusal=error.message)
+                return
+            output = tensor_of(output)
+            alive.append(output)
+            handed_on = answers.setdefault(id(output), name)
+            shape = tuple(int(side) for side in maps.shape[1:])
+            found[name] = _Seen(shape, bool((output >= 0).all()), handed_on if handed_on != name else "")
+
+        return hook
+
+    named = [] if network.opaque else network.module.named_modules()
+    handles = [module.register_forward_hook(listen(name)) for name, module in named if name]
+    try:
+        with torch.inference_mode():
+            logits = network.logits(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found, logits
+
+
+def _usual(network: Network, seen: dict[str, _Seen]) -> list[str]:
+    modules = dict(network.module.named_modules())
+    shapes = {name: each.shape for name, each in seen.items() if len(each.shape) > 1}
+    fitting = [
+        name
+        for name, shape in shapes.items()
+        if seen[name].positive
+        and len(shape) == 3
+        and not seen[name].handed_on
+        and not isinstance(modules[name], (*_NO_NEWS, *_GATES))
+    ]
+    # A ReLU that works in place hands on its convolution's tensor, and is the one that is meant.
+    fitting += [
+        name
+        for name in seen
+        if seen[name].handed_on and isinstance(modules[name], nn.ReLU | nn.ReLU6) and seen[name].positive
+    ]
+    # Maps of one place are those of squeeze and excitation, or come after the pooling.
+    fitting = [name for name in fitting if prod(shapes[name][1:]) > 1] or fitting
+    outer = [name for name in seen if name in fitting and not any(name.startswith(f"{other}.") for other in fitting)]
+    return (
+        outer
+        or [name for name in shapes if _widens(name, modules)]
+        or [
+            name
+            for name in shapes
+            if re.fullmatch(_SMOOTH, type(modules[name]).__name__) and prod(shapes[name][1:]) > 1
+        ]
+        or [name for name in shapes if isinstance(modules[name], nn.Conv2d)]
+        or [name for name in shapes if not any(True for _ in modules[name].children())]
+    )
+
+
+def _widens(name: str, modules: dict[str, nn.Module]) -> bool:
+    """Whether it is the first layer of a transformer's or ConvNeXt's multilayer perceptron, whose features are its neurons."""
+    module, around = modules[name], type(modules[name.rpartition(".")[0]]).__name__
+    return isinstance(module, nn.Linear) and module.out_features >= 2 * module.in_features and "Att" not in around
+
+
+def _penultimate(network: Network, seen: dict[str, _Seen], logits: torch.Tensor) -> Penultimate:
+    modules = dict(network.module.named_modules())
+    read = [name for name in seen if not seen[name].refusal]
+    weighted = [name for name in read if any(True for _ in modules[name].parameters(recurse=False))]
+    if not weighted:
+        return Penultimate(read[-1]) if read else Penultimate()
+    last = weighted[-1]
+    # Of two classes that share one output there is one number, and two logits.
+    single = 1 if network.activation == "sigmoid" and logits.shape[1] == 2 else logits.shape[1]
+    return Penultimate(last, input=seen[last].shape[0] in (logits.shape[1], single))
+
+
+def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Field]:
+    """Find what every place of the layers' maps can see, by asking the network itself.
+
+    A row of the input is made NaN, and whatever can see it answers NaN: convolutions, poolings and sums all hand it on,
+    whatever their weights. One row after another over the largest stride gives the stride, size and start of the fields. A
+    layer that sees everything from everywhere, or whose fields are no regular grid, has none.
+    """
+    inner = {layer.name: layer for layer in layers if layer.rows > 1 and layer.columns > 1 and not layer.tokens}
+    if not inner:
+        return {}
+    found: dict[str, list[tuple[int, int, int]]] = {name: [] for name in inner}
+    for axis, extent in enumerate(network.preprocessing.size):
+        strides = {name: round(extent / (layer.rows, layer.columns)[axis]) for name, layer in inner.items()}
+        asked = extent if extent <= _SMALL else 2 * max(strides.values()) + 2
+        first = max(0, extent // 2 - asked // 2)
+        reached = _reached(network, inner, axis, range(first, min(extent, first + asked)))
+        for name in inner:
+            found[name].append(_grid(reached[name], first))
+    return {
+        name: Field(*zip(*axes, strict=True))  # pyright: ignore[reportArgumentType]
+        for name, axes in found.items()
+        if all(size > 0 for size, _, _ in axes)
+    }
+
+
+def _reached(
+    network: Network, layers: dict[str, RecordedLayer], axis: int, lines: range
+) -> dict[str, list[tuple[int, int]]]:
+    """Give the first and the last place of every map that each line reaches, (-1, -1) for none."""
+    found: dict[str, list[tuple[int, int]]] = {name: [] for name in layers}
+    heard: dict[str, torch.Tensor] = {}
+    shown: list[torch.Tensor] = []
+
+    def listen(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            heard.setdefault(name, read_maps(output, module, shown[0], name).isnan().any(1).any(2 - axis))
+
+        return hook
+
+    handles = [network.module.get_submodule(name).register_forward_hook(listen(name)) for name in layers]
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(lines), 8):
+                part = lines[start : start + 8]
+                batch = network.blank(len(part))
+                for place, line in enumerate(part):
+                    batch[place].select(1 + axis, line).fill_(nan)
+                heard.clear()
+                shown[:] = [batch]
+                network.run(batch)
+                for name in layers:
+                    for line in heard[name].cpu():
+                        places = line.nonzero().flatten().tolist()
+                        found[name].append((places[0], places[-1]) if places else (-1, -1))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _grid(reached: list[tuple[int, int]], first: int) -> tuple[int, int, int]:
+    """From what lines reach, one after another, to size, stride and start of the fields along one axis; zeros if it is no grid.
+
+    Where a further place begins to be reached, its field begins; where one is reached no more, its field has ended.
+    """
+    begins = {place: first + at for at, (place, before) in enumerate(_pairs(reached, 1), 1) if place > before}
+    ends = {before: first + at for at, (place, before) in enumerate(_pairs(reached, 0), 1) if place > before}
+    if len(begins) < 2 or not ends or any(low < 0 for low, _ in reached):
+        return 0, 0, 0
+    (place, begin), (later, further) = sorted(begins.items())[:2]
+    stride = (further - begin) // (later - place)
+    start = begin - stride * place
+    last, end = next(iter(ends.items()))
+    return end - (start + stride * last), stride, start
+
+
+def _pairs(reached: list[tuple[int, int]], which: int) -> list[tuple[int, int]]:
+    return [(now[which], before[which]) for before, now in pairwise(reached)]

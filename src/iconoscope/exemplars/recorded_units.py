@@ -1,0 +1,139 @@
+"""What is decided alike by all that is asked of a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope import __version__
+from iconoscope.errors import QuestionError, StoreError, UnitError, nearest
+from iconoscope.results import KINDS, Question, Store, Visualization
+from iconoscope.results.rendering import rgb
+from iconoscope.store.recording import Recording
+from iconoscope.store.result_folder import is_record, read_question, read_record
+from iconoscope.subject.network import read_preprocessing
+from iconoscope.subject.unit import ClassUnit, parse_unit
+
+__all__ = ["at_hand", "derived", "made_picture", "place_of", "receptive_field", "recorded_pictures"]
+
+
+def derived(recording: Recording, technique: str, *, unit: str = "", **settings: Any) -> Question:
+    """Give the question that is asked of a recording."""
+    asked = recording.question
+    return Question(
+        technique=technique,
+        network=asked.network,
+        weights=asked.weights,
+        subject=asked.subject,
+        pixels=asked.pixels,
+        unit=unit,
+        settings={"recording": asked.key, **settings},
+        version=__version__,
+    )
+
+
+def place_of(recording: Recording, unit: str) -> int:
+    """Give the place of a unit among those of a recording.
+
+    Raises
+    ------
+    UnitError
+        If it was not recorded, or is a whole layer or a single neuron.
+    """
+    parsed = parse_unit(unit)
+    if isinstance(parsed, ClassUnit):
+        names = list(recording.classes)
+        index = names.index(parsed.name) if parsed.name in names else None
+        if index is None and parsed.name.isdecimal() and int(parsed.name) < len(names):
+            index = int(parsed.name)
+        if parsed.kind == "prob":
+            raise UnitError(
+                f"{unit} is not ranked: probabilities share one sum.", hint=f"Ask logit:{parsed.name} instead."
+            )
+        if index is None:
+            raise UnitError(f"{unit}: there is no class {parsed.name!r}.", hint=nearest(parsed.name, names))
+        return len(recording.units) - len(names) + index
+    layers = {layer.name: layer for layer in recording.layers}
+    endings = [name for name in layers if name == parsed.layer or name.endswith(f".{parsed.layer}")]
+    name = parsed.layer if parsed.layer in layers else endings[0] if len(endings) == 1 else None
+    if name is None:
+        raise UnitError(
+            f"{parsed.layer} means several layers." if endings else f"{parsed.layer} was not recorded.",
+            hint=f"Ask logit:{parsed.layer} for the class."
+            if parsed.layer in recording.classes
+            else f"{nearest(parsed.layer, endings or list(layers))} Others: record --layers {parsed.layer}",
+        )
+    channels = layers[name].channels
+    if parsed.channel is None or parsed.position is not None:
+        raise UnitError(f"{unit} is not a channel.", hint=f"Ask one of {name}:0 to {name}:{channels - 1}.")
+    if parsed.channel >= channels:
+        raise UnitError(f"{unit}: {name} has {channels} channels, 0 to {channels - 1}.")
+    return recording.first_of(name) + parsed.channel
+
+
+def at_hand(recording: Recording) -> None:
+    """See that the images are at hand, before anything that will show them is asked.
+
+    Raises
+    ------
+    QuestionError
+        If they are not.
+    """
+    if recording.images is None:
+        raise QuestionError(
+            f"The images of this recording are not at hand: they came from {recording.source}.",
+            hint="Give them: load_recording(..., images=...), or --images.",
+        )
+
+
+def recorded_pictures(recording: Recording, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """Give images of a recording as the network saw them, (rows, height, width, 3).
+
+    Raises
+    ------
+    QuestionError
+        If the images are not at hand.
+    """
+    at_hand(recording)
+    preprocessing = read_preprocessing(recording.question.settings["preprocessing"])
+    pixels = [rgb(preprocessing.shown(recording.images[int(row)])) for row in rows]
+    return np.stack(pixels) if pixels else np.zeros((0, *preprocessing.size, 3), np.uint8)
+
+
+def receptive_field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Give what a unit sees at a position of its map, all where none is known: top, left, bottom, right, pixels.
+
+    Of a token it is the patch that it stands for, whatever else it has seen through attention.
+    """
+    if at >= 0 and place < len(recording.units) - len(recording.classes):
+        layer, _ = recording.layer_at(place)
+        if layer.tokens:
+            return layer.patch(at, size) or (0, 0, size[0], size[1])
+        if layer.field is not None:
+            return layer.field.at(*divmod(at, layer.columns), size)
+    return 0, 0, size[0], size[1]
+
+
+def made_picture(
+    recording: Recording, unit: str, store: Store | str | Path | None
+) -> tuple[tuple[NDArray[np.uint8], str] | None, str]:
+    """Look for the picture that was made for a unit: it and how it was made, and the key of the result that holds it."""
+    stores = [recording.folder.parent.parent] + ([Store.at(store).folder] if store is not None else [])
+    for folder in dict.fromkeys(stores):
+        for place in sorted((folder / "optimize").glob("*")):
+            try:
+                if not is_record(place):
+                    continue
+                _, asked = read_question(place, KINDS)
+                if asked.weights != recording.question.weights or asked.unit != unit:
+                    continue
+                found = read_record(place, KINDS)
+            except StoreError:  # a damaged picture is told of by whoever asks for it, not by what stands beside it
+                continue
+            if isinstance(found, Visualization) and unit in found.units:
+                first = found.units.index(unit)
+                return (rgb(found.images[first]), found.style), asked.key
+    return None, ""

@@ -1,0 +1,243 @@
+"""How a refiner learns: from a critic that is shown real images beside what it made of the Gaussian's pictures.
+
+What it is given are pictures of latents that were drawn, half of them mixed with the latents of real images. It is charged
+for changing what is coarse, so that the latent still decides the picture. The critic is shown everything mirrored, shifted,
+darker, brighter or paler by chance (Zhao et al. 2020, "Differentiable Augmentation"), or it would know few images by heart.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch.nn import functional as F
+
+from iconoscope.errors import NonFiniteError, PriorError
+from iconoscope.priors.files import write_whole
+from iconoscope.priors.gaussian import GaussianPrior
+from iconoscope.priors.prior import as_pictures
+from iconoscope.priors.refined_prior import RefinedPrior
+from iconoscope.priors.refiner import Critic, Refiner
+from iconoscope.priors.training_images import Material
+from iconoscope.progress import track
+
+__all__ = ["refine"]
+
+BATCH = 64
+RATE, CRITIC_RATE, BETAS = 2e-4, 4e-4, (0.0, 0.9)
+TURNS = 2
+"""So many steps of the critic to one of the refiner."""
+
+PLACES, COARSE, BEYOND = 0.5, 5.0, 2.0
+"""What places weigh beside wholes, and what changing the coarse, and leaving the range, costs the refiner."""
+
+MIXED = 0.5
+"""The share of latents into which a real image's is mixed."""
+
+KEPT = 0.002
+"""The share of the refiner that goes into its running mean at every step; that mean is what is kept."""
+
+OFTEN = 200
+"""Steps from one checkpoint to the next."""
+
+
+def refine(
+    prior: GaussianPrior, material: Material, *, steps: int, seed: int, checkpoint: Path | None = None
+) -> RefinedPrior:
+    """Train a refiner for a Gaussian.
+
+    Parameters
+    ----------
+    prior
+        The Gaussian, of whole pictures with sides divisible by 4.
+    material
+        The images that it was learnt from.
+    steps
+        Of the critic; the refiner does half as many.
+    seed
+        Of all that is drawn.
+    checkpoint
+        A file that is written on the way and, if it is there and of the same question, gone on from; it is deleted at the end.
+
+    Raises
+    ------
+    PriorError
+        If the pictures do not suit, or there are too many images to keep in memory.
+    NonFiniteError
+        If the training comes to NaN; it says at which step.
+    """
+    if prior.levels or any(side % 4 for side in prior.shape[1:]):
+        raise PriorError(
+            f"Pictures of {prior.shape[1]}x{prior.shape[2]} are not refined.",
+            hint="Give a size up to 64 that 4 divides.",
+        )
+    training = Training(prior, material, seed)
+    key = f"{prior.digest()} {seed}"
+    done = 0 if checkpoint is None else training.resume(checkpoint, key)
+    try:
+        for step in track(range(done, steps), "learning to refine", told=lambda: f"from step {done}" if done else ""):
+            training.step(step)
+            if checkpoint is not None and (step + 1) % OFTEN == 0:
+                training.save(checkpoint, key, step + 1)
+    except KeyboardInterrupt:
+        if checkpoint is not None:
+            training.save(checkpoint, key, training.done)
+        raise
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    refiner = Refiner(len(prior.classes), prior.shape[0])
+    refiner.load_state_dict({name: value.half().float() for name, value in training.mean.state_dict().items()})
+    return RefinedPrior(prior.name, prior, refiner)
+
+
+class Training:
+    """A refiner and its critic while they learn."""
+
+    def __init__(self, prior: GaussianPrior, material: Material, seed: int) -> None:
+        pixels = material.pixels
+        if pixels is None:
+            raise PriorError(
+                f"{len(material)} images of this size do not fit into memory, where training needs them.",
+                hint="Give fewer (--limit), or a smaller size.",
+            )
+        self._prior, self._pixels = prior, pixels
+        places = [-1 if label is None else prior.classes.index(label) for label in material.labels]
+        self._labels = torch.tensor(places)
+        self._draw = torch.Generator().manual_seed(seed)
+        count, channels = len(prior.classes), prior.shape[0]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.refiner, self.critic, self.mean = (kind(count, channels) for kind in (Refiner, Critic, Refiner))
+        for each in (self.refiner, self.critic):
+            each.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.mean.load_state_dict(self.refiner.state_dict())
+        self._optimizers = (
+            torch.optim.Adam(self.refiner.parameters(), RATE, BETAS),
+            torch.optim.Adam(self.critic.parameters(), CRITIC_RATE, BETAS),
+        )
+        self._half = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        self.done = 0
+
+    def step(self, number: int) -> None:
+        """Teach the critic once, and the refiner every second time."""
+        given, labels = self._inputs()
+        chosen = torch.randint(len(self._pixels), (BATCH,), generator=self._draw)
+        real = self._real(chosen)
+        with self._quicker(), torch.no_grad():
+            made = self.refiner(given, labels).float()
+        both = torch.cat([real, made]) * 2 - 1
+        with self._quicker():
+            wholes, places = self.critic(self._changed(both), torch.cat([self._labels[chosen], labels]))
+        loss = _hinge(wholes.float()) + PLACES * _hinge(places.float())
+        self._learn(1, loss, number)
+        if number % TURNS == TURNS - 1:
+            given, labels = self._inputs()
+            with self._quicker():
+                made = self.refiner(given, labels)
+                wholes, places = self.critic(self._changed(made.float() * 2 - 1), labels)
+            made = made.float()
+            coarse = 4 * (F.avg_pool2d(made, 4) - F.avg_pool2d(given, 4)).square().mean()
+            beyond = F.relu((2 * made - 1).abs() - 1).mean()
+            wanted = wholes.float().mean() + PLACES * places.float().mean()
+            self._learn(0, COARSE * coarse + BEYOND * beyond - wanted, number)
+            with torch.no_grad():
+                for kept, new in zip(self.mean.parameters(), self.refiner.parameters(), strict=True):
+                    kept.lerp_(new, KEPT)
+        self.done = number + 1
+
+    def _learn(self, which: int, loss: torch.Tensor, number: int) -> None:
+        if not bool(loss.isfinite()):
+            raise NonFiniteError(f"The training came to NaN or infinity at step {number + 1}.")
+        self._optimizers[which].zero_grad()
+        loss.backward()
+        self._optimizers[which].step()
+
+    def _quicker(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self._half)
+
+    def _real(self, chosen: torch.Tensor) -> torch.Tensor:
+        return as_pictures(self._pixels[chosen.numpy()]).contiguous(memory_format=torch.channels_last)
+
+    def _inputs(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw latents, mix real ones into some of them, and give their pictures and classes."""
+        draw, prior = self._draw, self._prior
+        chosen = torch.randint(len(self._pixels), (BATCH,), generator=draw)
+        labels = self._labels[chosen]
+        share = torch.rand(BATCH, 1, generator=draw).sqrt() * (torch.rand(BATCH, 1, generator=draw) < MIXED)
+        with torch.no_grad():
+            mean, deviation = prior.centre(labels.tolist())
+            noise = deviation * torch.randn(BATCH, prior.size, generator=draw)
+            apart = prior.encode(self._real(chosen)) - mean
+            mixed = mean + share * apart + (1 - share.square()).clamp_min(0).sqrt() * noise
+            pictures = prior.decode(mixed)
+        return pictures.contiguous(memory_format=torch.channels_last), labels
+
+    def _changed(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Mirror, brighten, make paler and shift pictures by chance, in the same way for real and made ones."""
+        draw, count = self._draw, len(pictures)
+        height, width = pictures.shape[2:]
+
+        def drawn() -> torch.Tensor:
+            return torch.rand(count, 1, 1, 1, generator=draw)
+
+        pictures = torch.where(drawn() < 0.5, pictures, pictures.flip(3)) + 0.4 * (drawn() - 0.5)
+        grey = pictures.mean(1, keepdim=True)
+        pictures = grey + (0.5 + drawn()) * (pictures - grey)
+        reach = max(1, min(height, width) // 8)
+        padded = F.pad(pictures, (reach, reach, reach, reach))
+        down, across = torch.randint(0, 2 * reach + 1, (2, count), generator=draw)
+        rows, columns = torch.arange(height) + down[:, None], torch.arange(width) + across[:, None]
+        picked = padded[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        return picked.movedim(-1, 1)
+
+    def save(self, path: Path, key: str, done: int) -> None:
+        """Write a checkpoint; it is there whole or not at all."""
+        state = {
+            "key": key,
+            "done": done,
+            "draw": self._draw.get_state(),
+            "networks": [each.state_dict() for each in (self.refiner, self.critic, self.mean)],
+            "optimizers": [each.state_dict() for each in self._optimizers],
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(path, buffer.getvalue(), called=f"The checkpoint {path}")
+
+    def resume(self, path: Path, key: str) -> int:
+        """Go on from a checkpoint, if there is one of the same question; give how many steps are done."""
+        if not path.is_file():
+            return 0
+        try:
+            state = torch.load(path, weights_only=True)
+            if state["key"] != key:
+                return 0
+            parts: list[tuple[Callable[..., object], object]] = [(self._draw.set_state, state["draw"])]
+            parts += zip(
+                (each.load_state_dict for each in (self.refiner, self.critic, self.mean, *self._optimizers)),
+                (*state["networks"], *state["optimizers"]),
+                strict=True,
+            )
+            for load, value in parts:
+                load(value)
+            self.done = int(state["done"])
+        except (
+            OSError,
+            EOFError,
+            RuntimeError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            UnpicklingError,
+        ) as error:
+            raise PriorError(f"The checkpoint {path} is damaged: {error}.", hint="Delete it to begin anew.") from error
+        return self.done
+
+
+def _hinge(answers: torch.Tensor) -> torch.Tensor:
+    """Charge the critic for what it does not tell apart by one: the first half are real."""
+    real, made = answers.chunk(2)
+    return F.relu(1 - real).mean() + F.relu(1 + made).mean()

@@ -1,0 +1,98 @@
+"""Who gives to whom, and that nothing is asked twice."""
+
+import numpy as np
+import pytest
+
+import iconoscope as ico
+from iconoscope.auditing.decomposition import take_apart
+from iconoscope.auditing.interventions import changed_picture, draw_donors, run_trials
+from iconoscope.auditing.nuisances import FAMILIES
+from iconoscope.auditing.sample import choose
+from iconoscope.store.parts import Parts
+
+
+def test_donors_are_of_another_class_and_of_the_same():
+    predicted = np.random.default_rng(0).choice(5, 200, p=[0.6, 0.2, 0.1, 0.07, 0.03])
+    drawn = draw_donors(predicted, repeats=3, seed=1)
+    assert (predicted[drawn.other] != predicted[drawn.rows]).all()
+    assert (predicted[drawn.same] == predicted[drawn.rows]).all() and (drawn.same != drawn.rows).all()
+    assert np.bincount(drawn.rows).max() == 3
+    # Small classes give as often as large ones.
+    given = np.bincount(predicted[drawn.other], minlength=5)[1:]
+    assert given.min() > 0.7 * given.max()
+
+
+def test_a_class_of_one_neither_gives_nor_takes():
+    drawn = draw_donors(np.array([0, 0, 1, 2, 2]), repeats=1, seed=0)
+    assert 2 not in drawn.rows and 2 not in drawn.other
+    assert len(draw_donors(np.array([0, 0, 0]), repeats=2, seed=0).rows) == 0
+
+
+def test_the_sample_is_even_over_the_answers():
+    predicted = np.repeat([0, 1, 2], [1000, 50, 5])
+    chosen = choose(predicted, 90, seed=3)
+    assert np.bincount(predicted[chosen]).tolist() == [43, 42, 5] and (np.diff(chosen) > 0).all()
+    assert np.array_equal(chosen, choose(predicted, 90, seed=3))
+
+
+@pytest.fixture(scope="module")
+def asked():
+    network = ico.load_network("cars", device="cpu")
+    images = ico.demo_images(80, backgrounds="telling", seed=4)
+    pictures = take_apart(
+        np.stack([image.pixels for image in images]), [np.asarray(image.mask) for image in images], np.full((80, 2), 96)
+    )
+    predicted = ico.predict(network, images).argmax(1)
+    return network, pictures, predicted, draw_donors(predicted, repeats=1, seed=0)
+
+
+def test_what_was_answered_is_not_asked_again(asked, tmp_path):
+    network, pictures, predicted, donors = asked
+    family = FAMILIES["background brightness"]
+    calls = []
+
+    def counted(some, values):
+        calls.append(len(some))
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return family.edit(some, values)
+
+    counting = ico.Family("counted", family.statistic, counted, by="value")
+    with pytest.raises(KeyboardInterrupt):
+        run_trials(network, pictures, predicted, [counting], donors, kept=Parts(tmp_path / "parts"))
+    assert calls == [64] * 4 + [16]
+    found = run_trials(network, pictures, predicted, [counting], donors, kept=Parts(tmp_path / "parts"))
+    assert calls == [64] * 4 + [16] * 5  # the first 64 rows were kept
+    plain = run_trials(network, pictures, predicted, [family], donors)
+    assert np.array_equal(found.answers, plain.answers) and np.array_equal(found.certainty, plain.certainty)
+    assert np.allclose(found.change, plain.change)
+
+
+def test_a_part_that_is_damaged_is_asked_again(tmp_path):
+    parts = Parts(tmp_path)
+    parts.of("a", lambda: {"x": np.arange(3)})
+    (tmp_path / "a.npz").write_bytes(b"PK no zip")
+    assert parts.of("a", lambda: {"x": np.arange(4)})["x"].tolist() == [0, 1, 2, 3]
+
+
+def test_the_picture_that_is_shown_is_the_one_that_was_asked(asked):
+    network, pictures, predicted, donors = asked
+    families = [FAMILIES["background brightness"]]
+    trials = run_trials(network, pictures, predicted, families, donors)
+    assert list(zip(trials.names, trials.ways, strict=True)) == [
+        ("background brightness", "donor"), ("background brightness", "mean"), ("background", "donor"), ("object", "donor"),
+    ]  # fmt: skip
+    for place, trial in enumerate(zip(trials.names, trials.ways, strict=True)):
+        for at in (0, 41):
+            pair = changed_picture(pictures, predicted, families, trials.values, donors, trial, at)
+            shown = np.stack([(each * 255).round().clip(0, 255).astype(np.uint8) for each in pair])
+            answers = ico.predict(network, ico.load_images(shown)).argmax(1)
+            assert answers.tolist() == trials.answers[place, :, at].tolist()
+
+
+def test_a_background_that_is_given_decides_for_cars(asked):
+    network, pictures, predicted, donors = asked
+    trials = run_trials(network, pictures, predicted, [FAMILIES["background brightness"]], donors)
+    before = predicted[donors.rows]
+    other, own = (trials.answers[0, which] != before for which in (0, 1))
+    assert other.mean() > 0.95 and own.mean() < 0.05

@@ -1,0 +1,204 @@
+"""What is read of a layer: its answer, or what went into the ReLU that its answer comes out of."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import iconoscope as ico
+from iconoscope.errors import NetworkError, UnitError
+from iconoscope.subject.probe import LOGITS, reading
+
+
+class Part(nn.Module):
+    """A layer that does with its input what it is told to."""
+
+    def __init__(self, work):
+        super().__init__()
+        self.work = work
+
+    def forward(self, x):
+        return self.work(x)
+
+
+class Around(nn.Module):
+    def __init__(self, work):
+        super().__init__()
+        self.conv, self.part, self.unused = nn.Conv2d(3, 4, 3), Part(work), nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        answer = self.part(self.conv(x))
+        return answer.mean((2, 3)) if isinstance(answer, torch.Tensor) else answer
+
+
+def around(work) -> Any:
+    torch.manual_seed(0)
+    preprocessing = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
+    return ico.load_network(Around(work), preprocessing=preprocessing, classes=list("abcd"), device="cpu")
+
+
+def read_of(network, layer="part", *, rectified, batch=None):
+    batch = torch.randn(2, 3, 8, 8) if batch is None else batch
+    with torch.no_grad(), reading(network, [layer], rectified=rectified) as read:
+        return read(batch)[layer], network.module.conv(batch)
+
+
+RELUS = {
+    "F.relu": F.relu,
+    "F.relu by name": lambda x: F.relu(input=x, inplace=False),
+    "F.relu in place": lambda x: F.relu(x, inplace=True),
+    "F.relu in place by position": lambda x: F.relu(x, True),
+    "F.relu_": F.relu_,
+    "torch.relu": torch.relu,
+    "torch.relu_": torch.relu_,
+    "method": lambda x: x.relu(),
+    "method in place": lambda x: x.relu_(),
+    "module": nn.ReLU(),
+    "module in place": nn.ReLU(inplace=True),
+    "then dropout that does nothing": lambda x: F.dropout(F.relu(x), training=False),
+}
+
+
+@pytest.mark.parametrize("name", RELUS)
+def test_every_way_to_write_a_relu_is_read_before_it(name):
+    found, before = read_of(around(RELUS[name]), rectified=False)
+    assert float(before.min()) < 0 and torch.equal(found, before)
+
+
+@pytest.mark.parametrize("name", RELUS)
+def test_and_after_it_where_nobody_wishes_otherwise(name):
+    found, before = read_of(around(RELUS[name]), rectified=True)
+    assert torch.equal(found, before.relu())
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_relus_that_are_joined_count_as_one(in_place):
+    """As in SqueezeNet's Fire."""
+
+    def fire(x):
+        one, other = x[:, :1].clone(), x[:, 1:].clone() * 2
+        return torch.cat([F.relu(one, inplace=in_place), F.relu(other, inplace=in_place)], 1)
+
+    found, before = read_of(around(fire), rectified=False)
+    assert torch.equal(found, torch.cat([before[:, :1], before[:, 1:] * 2], 1))
+
+
+NO_RELU_ANY_MORE = {
+    "residual": lambda x: F.relu(x).__iadd__(x * 10),
+    "scaled": lambda x: F.relu(x).mul_(3),
+    "residual out of place": lambda x: F.relu(x) + x * 10,
+    "a leaky one": lambda x: F.leaky_relu(x, 0.2),
+    "pooled": lambda x: F.max_pool2d(F.relu(x), 2),
+    "joined with something else": lambda x: torch.cat([F.relu(x), x * 2], 1),
+    "joined after a change": lambda x: torch.cat([F.relu(x).add_(1), F.relu(x)], 1),
+    "joined and changed": lambda x: torch.cat([F.relu(x), F.relu(x)], 1).add_(1),
+}
+
+
+@pytest.mark.parametrize("name", NO_RELU_ANY_MORE)
+def test_what_is_no_relus_answer_is_read_as_it_is(name):
+    """A residual network may add to a ReLU's answer in place; what is below zero there is not what the layer answers."""
+    work = NO_RELU_ANY_MORE[name]
+    found, before = read_of(around(work), rectified=False)
+    assert torch.equal(found, work(before))
+
+
+def test_an_assignment_to_a_part_is_a_change():
+    def work(x):
+        y = F.relu(x)
+        y[:, :1] += 5
+        return y
+
+    found, before = read_of(around(work), rectified=False)
+    assert torch.equal(found, work(before))
+
+
+def test_a_gradient_comes_through_a_unit_that_is_off_only_before_its_relu():
+    network = around(F.relu)
+    nn.init.constant_(network.module.conv.bias, -100.0)
+    for rectified in (True, False):
+        batch = torch.zeros(1, 3, 8, 8, requires_grad=True)
+        with reading(network, ["part"], rectified=rectified) as read:
+            read(batch)["part"].sum().backward()
+        assert batch.grad is not None
+        assert bool(batch.grad.any()) is not rectified
+
+
+def test_it_is_read_in_inference_mode_too():
+    network = around(lambda x: torch.cat([F.relu(x), F.relu(x)], 1))
+    with torch.inference_mode(), reading(network, ["part"], rectified=False) as read:
+        batch = torch.randn(2, 3, 8, 8)
+        assert torch.equal(read(batch)["part"], network.module.conv(batch).repeat(1, 2, 1, 1))
+
+
+def test_a_layer_that_is_used_twice_is_read_the_first_time():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            return self.conv(self.conv(x)).mean((2, 3))
+
+    preprocessing = {"size": 4, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
+    module = Twice()
+    network = ico.load_network(module, preprocessing=preprocessing, classes=list("abc"), device="cpu")
+    batch = torch.randn(2, 3, 4, 4)
+    with torch.no_grad(), reading(network, ["conv", LOGITS]) as read:
+        found = read(batch)
+        assert torch.equal(found["conv"], module.conv(batch))
+        assert torch.equal(found[LOGITS], module(batch))
+
+
+def test_what_cannot_be_read_is_said():
+    network = around(lambda x: {"a": x, "b": x})
+    with reading(network, ["unused"]) as read, pytest.raises(NetworkError, match="unused was not reached"):
+        read(torch.zeros(1, 3, 8, 8))
+    with reading(network, ["part"]) as read, pytest.raises(UnitError, match="part answers a dict"):
+        read(torch.zeros(1, 3, 8, 8))
+    with reading(network, [LOGITS]) as read, pytest.raises(NetworkError, match="Around answers a dict of a:"):
+        read(torch.zeros(1, 3, 8, 8))
+
+
+def test_hooks_are_gone_also_after_an_error():
+    network = around(lambda x: x / 0)
+    with pytest.raises(ZeroDivisionError), reading(network, ["part", "conv"]):
+        raise ZeroDivisionError
+    assert not any(each._forward_hooks for each in network.module.modules())
+
+
+def test_only_what_is_asked_about_is_copied_after_the_first_pass(monkeypatch):
+    """A ReLU in place elsewhere in the network costs nothing; the one in question still does."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3), nn.ReLU(inplace=True))
+    preprocessing = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
+    network = ico.load_network(module, preprocessing=preprocessing, classes=list("abcd"), device="cpu")
+    copies = []
+    clone = torch.Tensor.clone
+    monkeypatch.setattr(torch.Tensor, "clone", lambda self: copies.append(self.shape) or clone(self))
+    batch = torch.randn(2, 3, 8, 8)
+    with torch.no_grad(), reading(network, ["3"], rectified=False) as read:
+        first = read(batch)["3"]
+        assert len(copies) == 2
+        second = read(batch)["3"]
+        assert len(copies) == 3 and torch.equal(first, second) and bool((first < 0).any())
+
+
+def test_a_network_that_goes_another_way_is_read_again():
+    """Which ReLU mattered is remembered from pass to pass; where another one does, everything is looked at anew."""
+    told = {"long": False}
+
+    def work(x):
+        return F.relu((F.relu(x + 1) - 2) if told["long"] else x, inplace=True)
+
+    network = around(work)
+    with torch.no_grad(), reading(network, ["part"], rectified=False) as read:
+        batch = torch.randn(2, 3, 8, 8)
+        before = network.module.conv(batch)
+        assert torch.equal(read(batch)["part"], before)
+        told["long"] = True
+        assert torch.equal(read(batch)["part"], F.relu(before + 1) - 2)
+        told["long"] = False
+        assert torch.equal(read(batch)["part"], before)
