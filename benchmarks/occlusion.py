@@ -32,7 +32,7 @@ from iconoscope.occlusion.incremental.engine import Clean
 from iconoscope.occlusion.incremental.scan import MEMORY
 from iconoscope.occlusion.occlude import METHODS
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import ClassUnit
+from iconoscope.vocabulary.unit import ClassUnit
 
 ROOT = Path(__file__).parent.parent
 Answer = TypeVar("Answer")

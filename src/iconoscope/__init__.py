@@ -49,7 +49,7 @@ _HOME = {
     "Result": "iconoscope.results",
     "Scales": "iconoscope.results",
     "Store": "iconoscope.results",
-    "Unit": "iconoscope.subject.unit",
+    "Unit": "iconoscope.vocabulary.unit",
     "UnitSearch": "iconoscope.results",
     "Visualization": "iconoscope.results",
     "activation_maps": "iconoscope.exemplars",
@@ -87,7 +87,7 @@ _HOME = {
     "occlude_each": "iconoscope.occlusion",
     "occlude_scales": "iconoscope.occlusion",
     "optimize": "iconoscope.optimization",
-    "parse_unit": "iconoscope.subject.unit",
+    "parse_unit": "iconoscope.vocabulary.unit",
     "place_images": "iconoscope.exemplars",
     "predict": "iconoscope.subject.predict",
     "record": "iconoscope.exemplars",
@@ -178,7 +178,7 @@ if TYPE_CHECKING:
     from iconoscope.subject.images import Image, Images, load_images
     from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network
     from iconoscope.subject.predict import predict
-    from iconoscope.subject.unit import Unit, parse_unit
+    from iconoscope.vocabulary.unit import Unit, parse_unit
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ from iconoscope.exemplars.activation_summary import Penultimate
 from iconoscope.store.recording import Field, RecordedLayer
 from iconoscope.subject.activation_layout import read_maps, tensor_of, token_grid
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import LayerUnit
+from iconoscope.vocabulary.unit import LayerUnit
 
 __all__ = ["dissect"]
 

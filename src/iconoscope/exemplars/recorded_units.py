@@ -15,7 +15,7 @@ from iconoscope.results.rendering import rgb
 from iconoscope.store.recording import Recording
 from iconoscope.store.result_folder import is_record, read_question, read_record
 from iconoscope.subject.network import read_preprocessing
-from iconoscope.subject.unit import ClassUnit, parse_unit
+from iconoscope.vocabulary.unit import ClassUnit, parse_unit
 
 __all__ = ["at_hand", "derived", "made_picture", "place_of", "receptive_field", "recorded_pictures"]
 

@@ -15,7 +15,7 @@ from iconoscope.results.result import check_figure_name
 from iconoscope.subject.activation_layout import token_grid
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import LayerUnit
+from iconoscope.vocabulary.unit import LayerUnit
 
 __all__ = ["activation_maps", "first_filters"]
 

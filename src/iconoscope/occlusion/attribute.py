@@ -23,7 +23,7 @@ from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import LayerUnit, Unit
+from iconoscope.vocabulary.unit import LayerUnit, Unit
 
 if TYPE_CHECKING:
     import torch

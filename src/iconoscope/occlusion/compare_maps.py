@@ -15,7 +15,7 @@ from iconoscope.results import ComparedMaps, Curves, Store
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import Unit
+from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage

@@ -19,7 +19,7 @@ from iconoscope.subject.ledger import Ledger
 from iconoscope.subject.memory import written_memory
 from iconoscope.subject.network import Network
 from iconoscope.subject.response import respond
-from iconoscope.subject.unit import Unit
+from iconoscope.vocabulary.unit import Unit
 
 __all__ = ["Scan", "clean_response", "scan_dense"]
 

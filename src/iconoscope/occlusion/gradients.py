@@ -18,7 +18,7 @@ from iconoscope.occlusion.rectifiers import Turns, count_uses
 from iconoscope.progress import track
 from iconoscope.subject.network import Network
 from iconoscope.subject.response import respond
-from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit
+from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
 
 __all__ = ["Answers", "Asked", "ask_captum", "kept_apart", "last_maps", "load_captum"]
 

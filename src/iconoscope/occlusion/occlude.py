@@ -24,7 +24,7 @@ from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.labels import match_labels
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import Unit
+from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from iconoscope.results import Question, Result, Store
 from iconoscope.results.result import Finding, figure_names
 from iconoscope.subject.images import Image
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import Unit
+from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from iconoscope.occlusion.query import is_one
 from iconoscope.results import Scales, Store
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import Unit
+from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage

@@ -12,7 +12,7 @@ from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.results import Question, Visualization
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.preprocessing import read_size
-from iconoscope.subject.unit import Unit
+from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
     from iconoscope.optimization.initial_image import StartLike

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, UnitError
 from iconoscope.subject.network.network import Network
-from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit, parse_unit
+from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit, parse_unit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -18,7 +18,7 @@ from iconoscope.results.result import check_figure_name
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.preprocessing import read_size
-from iconoscope.subject.unit import Unit
+from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
     from iconoscope.optimization.initial_image import StartLike

@@ -12,7 +12,7 @@ from iconoscope.optimization.objective import Objective, Target, vectors
 from iconoscope.subject.activation_layout import place_at, token_grid
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LOGITS
-from iconoscope.subject.unit import ClassUnit, LayerUnit
+from iconoscope.vocabulary.unit import ClassUnit, LayerUnit
 
 __all__ = ["Scores"]
 

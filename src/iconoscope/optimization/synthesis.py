@@ -19,7 +19,7 @@ from iconoscope.progress import quietly
 from iconoscope.results import Question, Visualization
 from iconoscope.subject.memory import written_memory
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import ClassUnit, Unit
+from iconoscope.vocabulary.unit import ClassUnit, Unit
 
 if TYPE_CHECKING:
     import torch

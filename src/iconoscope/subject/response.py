@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from iconoscope.errors import NetworkError, NonFiniteError, UnitError
 from iconoscope.subject.activation_layout import place_at, read_maps, tensor_of
 from iconoscope.subject.network.network import Network
-from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit
+from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
 
 if TYPE_CHECKING:
     import torch

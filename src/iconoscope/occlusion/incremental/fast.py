@@ -18,7 +18,7 @@ from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
 from iconoscope.occlusion.incremental.precision import half_of, lowered
 from iconoscope.occlusion.incremental.scan import MEMORY, Plans, run, scan_exact
 from iconoscope.subject.network import Network
-from iconoscope.subject.unit import Unit
+from iconoscope.vocabulary.unit import Unit
 
 __all__ = ["Shortcuts", "scan_fast"]
 

@@ -20,7 +20,7 @@ from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.plan import Plan, make_plan
 from iconoscope.subject.network import Network
 from iconoscope.subject.response import respond, responding
-from iconoscope.subject.unit import ClassUnit, Unit
+from iconoscope.vocabulary.unit import ClassUnit, Unit
 
 __all__ = ["MEMORY", "Plans", "run", "scan_exact", "values_of"]
 

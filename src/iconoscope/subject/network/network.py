@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError, nearest
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
 from iconoscope.subject.network.preprocessing import Preprocessing
-from iconoscope.subject.unit import ClassUnit, LayerUnit, Unit, parse_unit
+from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit, parse_unit
 
 if TYPE_CHECKING:
     import torch

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iconoscope.errors import UnitError
-from iconoscope.subject.unit import ClassUnit, LayerUnit, parse_unit
+from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, parse_unit
 
 layer = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}(\.[A-Za-z0-9_]{1,8}){0,3}", fullmatch=True).filter(
     lambda name: name not in ("logit", "prob")
