@@ -13,6 +13,7 @@ import iconoscope as ico
 from iconoscope.cli import main
 from iconoscope.commands import COMMANDS
 from iconoscope.demo.photographs import keep_photographs
+from iconoscope.removed_names import REMOVED_COMMANDS
 
 ROOT = Path(__file__).parent.parent
 
@@ -201,6 +202,13 @@ def test_an_error_is_a_clear_line_and_a_hint(capsys, photographs, tmp_path, monk
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and says in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", sorted(set(REMOVED_COMMANDS) - set(COMMANDS)))
+def test_a_command_that_has_gone_says_what_to_type_now(capsys, command):
+    status, out, err = run(capsys, command, "--network", "cars", "--quiet")
+    assert (status, out) == (2, "")
+    assert err == f"error: The command {command} has gone.\nhint: {REMOVED_COMMANDS[command]}\n"
 
 
 def test_debug_shows_where(capsys):

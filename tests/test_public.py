@@ -1,21 +1,24 @@
 """The exported surface: what a user may rely on."""
 
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import iconoscope as ico
+from iconoscope.removed_names import REMOVED_COMMANDS, REMOVED_NAMES
 
 PUBLIC = """
-    ActivationSheet Agreement Attribution Audit CONDITIONS ComparedMaps Curves Exchange Exemplars FAMILIES Family
-    FilterSheet IconoscopeError IconoscopeWarning Image ImageMap Images Layer Look MeanMap Network Objective Occlusion
-    Pictures Preprocessing Prior Question Recording Result Scales Store Unit UnitSearch Visualization __version__
+    Agreement Attribution Audit CONDITIONS ComparedMaps Curves Exchange Exemplars FAMILIES Family
+    IconoscopeError IconoscopeWarning Image ImageMap Images Look MeanMap Network Objective Occlusion
+    Preprocessing Prior Question Recording Scales Store Unit UnitSearch Visualization __version__
     activation_maps agree attribute audit audit_page compare_maps compare_styles curves decoder_prior demo demo_images
     diffusion_prior direction dream errors exchange find_units first_filters fit_prior interpolate layers load_images
     load_network load_prior load_recording load_result look looks_at_object map_images map_page mean_map occlude
-    occlude_each occlude_scales optimize parse_unit place_images predict record refine region report save_prior
+    occlude_each occlude_scales optimize place_images predict record refine region report save_prior
     show_progress top_images unit
 """.split()  # noqa: SIM905
 
@@ -42,6 +45,21 @@ def test_every_public_name_is_documented(name):
 def test_what_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="occlud"):
         ico.occlud  # noqa: B018  # pyright: ignore
+
+
+@pytest.mark.parametrize("name", sorted(set(REMOVED_NAMES) - set(ico.__all__)))
+def test_a_name_that_has_gone_says_what_to_use_now(name):
+    with pytest.raises(ico.errors.RemovedNameError, match=name) as caught:
+        getattr(ico, name)
+    assert caught.value.hint == REMOVED_NAMES[name]
+    assert not hasattr(ico, name)
+
+
+def test_the_change_log_has_every_name_that_has_gone():
+    text = (Path(__file__).parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", text, re.MULTILINE)
+    commands = {f"iconoscope {command}": sentence for command, sentence in REMOVED_COMMANDS.items()}
+    assert [(name, sentence.replace("`", "")) for name, sentence in rows] == [*(REMOVED_NAMES | commands).items()]
 
 
 def run(code):

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "ActivationSheet": "iconoscope.results",
     "Agreement": "iconoscope.results",
     "Attribution": "iconoscope.results",
     "Audit": "iconoscope.results",
@@ -29,24 +28,20 @@ _HOME = {
     "Exemplars": "iconoscope.results",
     "FAMILIES": "iconoscope.auditing",
     "Family": "iconoscope.auditing",
-    "FilterSheet": "iconoscope.results",
     "IconoscopeError": "iconoscope.errors",
     "IconoscopeWarning": "iconoscope.errors",
     "Image": "iconoscope.subject.images",
     "ImageMap": "iconoscope.results",
     "Images": "iconoscope.subject.images",
-    "Layer": "iconoscope.subject.network",
     "Look": "iconoscope.results",
     "MeanMap": "iconoscope.results",
     "Network": "iconoscope.subject.network",
     "Objective": "iconoscope.optimization",
     "Occlusion": "iconoscope.results",
-    "Pictures": "iconoscope.auditing",
     "Preprocessing": "iconoscope.subject.network",
     "Prior": "iconoscope.priors",
     "Question": "iconoscope.results",
     "Recording": "iconoscope.results",
-    "Result": "iconoscope.results",
     "Scales": "iconoscope.results",
     "Store": "iconoscope.results",
     "Unit": "iconoscope.vocabulary.unit",
@@ -87,7 +82,6 @@ _HOME = {
     "occlude_each": "iconoscope.occlusion",
     "occlude_scales": "iconoscope.occlusion",
     "optimize": "iconoscope.optimization",
-    "parse_unit": "iconoscope.vocabulary.unit",
     "place_images": "iconoscope.exemplars",
     "predict": "iconoscope.subject.predict",
     "record": "iconoscope.exemplars",
@@ -107,11 +101,11 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "optimize", "compare_styles", "dream", "unit", "direction", "region", "interpolate", "Objective",
     "fit_prior", "decoder_prior", "diffusion_prior", "load_prior", "save_prior", "Prior",
     "record", "load_recording", "top_images", "map_images", "place_images", "find_units", "activation_maps", "first_filters",
-    "audit", "Family", "FAMILIES", "Pictures",
+    "audit", "Family", "FAMILIES",
     "report", "map_page", "audit_page",
-    "Network", "Preprocessing", "Layer", "Image", "Images", "Unit", "parse_unit",
-    "Result", "Occlusion", "Scales", "Agreement", "Attribution", "MeanMap", "Curves", "Exchange", "Look", "Visualization",
-    "Recording", "Exemplars", "ImageMap", "UnitSearch", "ActivationSheet", "FilterSheet", "Audit", "ComparedMaps",
+    "Network", "Preprocessing", "Image", "Images", "Unit",
+    "Occlusion", "Scales", "Agreement", "Attribution", "MeanMap", "Curves", "Exchange", "Look", "Visualization",
+    "Recording", "Exemplars", "ImageMap", "UnitSearch", "Audit", "ComparedMaps",
     "CONDITIONS",
     "Question",
     "Store", "load_result",
@@ -120,7 +114,7 @@ __all__ = [  # noqa: RUF022 (in the order of use)
 
 if TYPE_CHECKING:
     from iconoscope import demo, errors
-    from iconoscope.auditing import FAMILIES, Family, Pictures, audit
+    from iconoscope.auditing import FAMILIES, Family, audit
     from iconoscope.demo import demo_images
     from iconoscope.errors import IconoscopeError, IconoscopeWarning
     from iconoscope.exemplars import (
@@ -152,7 +146,6 @@ if TYPE_CHECKING:
     from iconoscope.progress import show_progress
     from iconoscope.results import (
         CONDITIONS,
-        ActivationSheet,
         Agreement,
         Attribution,
         Audit,
@@ -160,14 +153,12 @@ if TYPE_CHECKING:
         Curves,
         Exchange,
         Exemplars,
-        FilterSheet,
         ImageMap,
         Look,
         MeanMap,
         Occlusion,
         Question,
         Recording,
-        Result,
         Scales,
         Store,
         UnitSearch,
@@ -176,13 +167,18 @@ if TYPE_CHECKING:
     )
     from iconoscope.show import audit_page, map_page, report
     from iconoscope.subject.images import Image, Images, load_images
-    from iconoscope.subject.network import Layer, Network, Preprocessing, layers, load_network
+    from iconoscope.subject.network import Network, Preprocessing, layers, load_network
     from iconoscope.subject.predict import predict
-    from iconoscope.vocabulary.unit import Unit, parse_unit
+    from iconoscope.vocabulary.unit import Unit
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
+        from iconoscope.errors import RemovedNameError
+        from iconoscope.removed_names import REMOVED_NAMES
+
+        if name in REMOVED_NAMES:
+            raise RemovedNameError(f"iconoscope.{name} has gone.", hint=REMOVED_NAMES[name])
         raise AttributeError(f"module 'iconoscope' has no attribute {name!r}")
     home = importlib.import_module(_HOME[name])
     value = home if _HOME[name] == f"iconoscope.{name}" else getattr(home, name)

@@ -25,6 +25,7 @@ from iconoscope import __version__
 from iconoscope.commands import COMMANDS, GROUPS, MAKERS, Command, imported
 from iconoscope.errors import AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError
 from iconoscope.progress import show_progress
+from iconoscope.removed_names import REMOVED_COMMANDS
 
 if TYPE_CHECKING:
     from iconoscope.subject.network import Network
@@ -234,6 +235,8 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     # Only what is asked for is imported, so that help is there at once.
     named = _named(arguments)
+    if not named and arguments and arguments[0] in REMOVED_COMMANDS:
+        return _fail(f"The command {arguments[0]} has gone.", REMOVED_COMMANDS[arguments[0]], 2)
     warnings.simplefilter("always", IconoscopeWarning)
     warnings.showwarning = _show_warning
     try:

@@ -4,6 +4,7 @@
     ├── QuestionError  (ValueError) what was asked makes no sense: a setting, a name, a combination (exit status 2)
     │   ├── UnitError               not a unit of the grammar, or no such layer, channel, position or class
     │   ├── NetworkNameError        a network's name that no loader understands
+    │   ├── RemovedNameError (AttributeError)  a public name of an earlier version; the hint has the name of today
     │   └── PreprocessingError      nobody says how this network wants its images (also a NetworkError)
     ├── NetworkError                the network cannot be had, or does not answer
     │   ├── CheckpointError         the file of weights is missing, broken, unsafe or does not fit
@@ -43,6 +44,7 @@ __all__ = [
     "PreprocessingError",
     "PriorError",
     "QuestionError",
+    "RemovedNameError",
     "StoreError",
     "TrainingError",
     "UnitError",
@@ -74,6 +76,10 @@ class UnitError(QuestionError):
 
 class NetworkNameError(QuestionError):
     """A network's name that no loader understands."""
+
+
+class RemovedNameError(QuestionError, AttributeError):
+    """A public name of an earlier version; the hint says what to use now."""
 
 
 class NetworkError(IconoscopeError):

@@ -6,6 +6,7 @@ import torch
 
 import iconoscope as ico
 from iconoscope.errors import QuestionError, UnitError
+from iconoscope.results import ActivationSheet
 
 
 def test_maps_are_the_layers_own_brightest_first(cars, photographs, tmp_path):
@@ -21,7 +22,7 @@ def test_maps_are_the_layers_own_brightest_first(cars, photographs, tmp_path):
     assert (np.diff(peaks) <= 0).all()
     assert sorted(sheet.channels.tolist()) == list(range(len(peaks)))
     again = ico.load_result(tmp_path / "run" / "activations" / sheet.question.key[:24])
-    assert isinstance(again, ico.ActivationSheet)
+    assert isinstance(again, ActivationSheet)
     assert np.array_equal(again.maps, sheet.maps)
     numbers = [text.get_text() for text in sheet.plot().texts]
     assert numbers == [str(channel) for channel in sheet.channels]
