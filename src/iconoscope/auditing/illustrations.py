@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.auditing.decomposition import take_apart
+from iconoscope.auditing.segmentation import take_apart
 from iconoscope.auditing.interventions import Donors, changed_picture, measure
 from iconoscope.auditing.nuisances import Family
 from iconoscope.auditing.sample import Sample

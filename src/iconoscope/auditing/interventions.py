@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.decomposition import Pictures
+from iconoscope.auditing.segmentation import Pictures
 from iconoscope.auditing.nuisances import Family
 from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.progress import advancing

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing import light, object_properties, overlays, sharpness
-from iconoscope.auditing.decomposition import Pictures
+from iconoscope.auditing import illumination, image_quality, object_properties, overlays
+from iconoscope.auditing.segmentation import Pictures
 from iconoscope.errors import QuestionError
 
 __all__ = ["FAMILIES", "Family"]
@@ -70,26 +70,26 @@ class Family:
 
 
 _ALL = (
-    Family("brightness", light.brightness, light.set_brightness, "value"),
-    Family("contrast", light.contrast, light.set_contrast, "value"),
-    Family("saturation", light.saturation, light.set_saturation, "value"),
-    Family("colour cast", light.cast, light.set_cast, "value"),
-    Family("light gradient", light.gradient, light.set_gradient, "value"),
+    Family("brightness", illumination.brightness, illumination.set_brightness, "value"),
+    Family("contrast", illumination.contrast, illumination.set_contrast, "value"),
+    Family("saturation", illumination.saturation, illumination.set_saturation, "value"),
+    Family("colour cast", illumination.cast, illumination.set_cast, "value"),
+    Family("light gradient", illumination.gradient, illumination.set_gradient, "value"),
     Family(
         "background brightness",
-        light.background_brightness,
-        light.set_background_brightness,
+        illumination.background_brightness,
+        illumination.set_background_brightness,
         "value",
         within="brightness",
     ),
-    Family("background hue", light.background_hue, light.set_background_hue, "value", within="colour cast"),
+    Family("background hue", illumination.background_hue, illumination.set_background_hue, "value", within="colour cast"),
     Family("background texture", overlays.texture, overlays.give_texture),
     Family("corner tag", overlays.corners, overlays.give_corners),
     Family("border", overlays.border, overlays.give_border),
-    Family("sharpness", sharpness.sharpness, sharpness.set_sharpness, "value"),
-    Family("noise", sharpness.noise, sharpness.set_noise, "value"),
-    Family("JPEG quality", sharpness.blocks, sharpness.set_blocks, "value", "native"),
-    Family("original size", sharpness.original_size, sharpness.set_original_size, "value", "sizes"),
+    Family("sharpness", image_quality.sharpness, image_quality.set_sharpness, "value"),
+    Family("noise", image_quality.noise, image_quality.set_noise, "value"),
+    Family("JPEG quality", image_quality.blocks, image_quality.set_blocks, "value", "native"),
+    Family("original size", image_quality.original_size, image_quality.set_original_size, "value", "sizes"),
     Family("aspect", object_properties.aspect, object_properties.set_aspect, "value", "sizes"),
     Family("position", object_properties.position, object_properties.set_position, "value", "object"),
     Family("object size", object_properties.size, object_properties.set_size, "value", "object"),

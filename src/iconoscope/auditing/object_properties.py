@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.auditing.decomposition import Pictures, luminance
-from iconoscope.auditing.light import tinted, tints
+from iconoscope.auditing.segmentation import Pictures, luminance
+from iconoscope.auditing.illumination import tinted, tints
 from iconoscope.auditing.overlays import shifted
 
 __all__ = ["aspect", "paint", "position", "set_aspect", "set_paint", "set_position", "set_size", "size"]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from iconoscope.auditing.decomposition import Pictures, luminance
+from iconoscope.auditing.segmentation import Pictures, luminance
 
 __all__ = [
     "border",

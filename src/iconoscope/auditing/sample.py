@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.decomposition import Pictures, take_apart
+from iconoscope.auditing.segmentation import Pictures, take_apart
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, shortened
 from iconoscope.occlusion.object_masks import NO_OBJECT, fitted_object
 from iconoscope.progress import track

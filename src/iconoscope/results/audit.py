@@ -436,7 +436,7 @@ class Audit(Result):
         QuestionError
             If there is no such language.
         """
-        from iconoscope.show.audit import audit_page  # the one door from a result to its page
+        from iconoscope.show.audit_page import audit_page  # the one door from a result to its page
 
         return audit_page(self, path, lang=lang)
 

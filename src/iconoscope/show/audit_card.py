@@ -15,7 +15,7 @@ from iconoscope.results.decision_rule import Examined
 from iconoscope.results.rendering import colour, data_uri, overlay, to_jpeg, to_png
 
 if TYPE_CHECKING:
-    from iconoscope.show.audit import Audited
+    from iconoscope.show.audit_page import Audited
 
 __all__ = ["PLAIN", "Card", "drawn"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.decomposition import Pictures, luminance
+from iconoscope.auditing.segmentation import Pictures, luminance
 
 __all__ = [
     "background_brightness",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from iconoscope.auditing.decomposition import take_apart
+from iconoscope.auditing.segmentation import take_apart
 from iconoscope.demo.shortcuts import SHORTCUTS, draw_planted
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
-from iconoscope.auditing.decomposition import Pictures, luminance
+from iconoscope.auditing.segmentation import Pictures, luminance
 
 __all__ = [
     "blocks", "noise", "original_size", "set_blocks", "set_noise", "set_original_size", "set_sharpness", "sharpness",
