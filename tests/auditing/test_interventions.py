@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
-from iconoscope.auditing.segmentation import take_apart
 from iconoscope.auditing.interventions import changed_picture, draw_donors, run_trials
 from iconoscope.auditing.nuisances import FAMILIES
 from iconoscope.auditing.sample import choose
+from iconoscope.auditing.segmentation import take_apart
 from iconoscope.store.parts import Parts
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.auditing.segmentation import take_apart
 from iconoscope.auditing.interventions import Donors, changed_picture, measure
 from iconoscope.auditing.nuisances import Family
 from iconoscope.auditing.sample import Sample
+from iconoscope.auditing.segmentation import take_apart
 from iconoscope.exemplars.recorded_units import recorded_pictures
 from iconoscope.optimization import optimize
 from iconoscope.results import Audit, Recording, Store

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.segmentation import Pictures
 from iconoscope.auditing.nuisances import Family
 from iconoscope.auditing.overlays import give_background, give_object
+from iconoscope.auditing.segmentation import Pictures
 from iconoscope.progress import advancing
 from iconoscope.store.parts import Parts
 from iconoscope.subject.network import Network

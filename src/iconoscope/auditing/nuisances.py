@@ -82,7 +82,9 @@ _ALL = (
         "value",
         within="brightness",
     ),
-    Family("background hue", illumination.background_hue, illumination.set_background_hue, "value", within="colour cast"),
+    Family(
+        "background hue", illumination.background_hue, illumination.set_background_hue, "value", within="colour cast"
+    ),
     Family("background texture", overlays.texture, overlays.give_texture),
     Family("corner tag", overlays.corners, overlays.give_corners),
     Family("border", overlays.border, overlays.give_border),

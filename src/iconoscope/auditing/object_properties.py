@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.auditing.segmentation import Pictures, luminance
 from iconoscope.auditing.illumination import tinted, tints
 from iconoscope.auditing.overlays import shifted
+from iconoscope.auditing.segmentation import Pictures, luminance
 
 __all__ = ["aspect", "paint", "position", "set_aspect", "set_paint", "set_position", "set_size", "size"]
 
