@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.reach import Reach
+from iconoscope.occlusion.incremental.receptive_field import Reach
 
 __all__ = ["operation_limit"]
 

@@ -29,7 +29,7 @@ from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.occlusion.incremental import Plans, scan_exact
 from iconoscope.occlusion.incremental.engine import Clean
-from iconoscope.occlusion.incremental.scan import MEMORY
+from iconoscope.occlusion.incremental.exact import MEMORY
 from iconoscope.occlusion.occlude import METHODS
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import ClassUnit

@@ -40,7 +40,7 @@ def run(capsys, *arguments):
 @pytest.fixture
 def no_graph(monkeypatch):
     """No network is traced yet: so small a question is then not worth it, and goes to the plain engine."""
-    monkeypatch.setattr("iconoscope.occlusion.incremental.scan._graphs", OrderedDict())
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact._graphs", OrderedDict())
 
 
 def test_figures_of_a_set_are_told(capsys, photographs, tmp_path):
@@ -249,7 +249,7 @@ def test_interrupted(capsys, photographs, no_graph, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.scan_dense", interrupt)
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact.scan_dense", interrupt)
     status, _, err = occlude(capsys, photographs)
     assert status == 130 and "Interrupted" in err
 
@@ -343,7 +343,7 @@ def test_two_classes_of_one_name_are_both_there(capsys, photographs):
 
 
 def test_our_own_mistakes_are_a_sentence_too(capsys, photographs, no_graph, monkeypatch):
-    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.scan_dense", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact.scan_dense", lambda *_, **__: 1 / 0)
     status, _, err = occlude(capsys, photographs)
     assert status == 1 and "mistake in iconoscope" in err and "Traceback" not in err
     status, _, err = occlude(capsys, photographs, "--debug")

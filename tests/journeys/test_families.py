@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.occlusion.incremental import scan
+from iconoscope.occlusion.incremental import exact as exact_engine
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 SIZE = 64
@@ -244,7 +244,7 @@ def ask(name, models, folder):
 
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_a_family_is_asked_in_all_three_ways(name, torchvision_models, tmp_path, monkeypatch):
-    monkeypatch.setattr(scan, "LEAST_WORK", 0.0)
+    monkeypatch.setattr(exact_engine, "LEAST_WORK", 0.0)
     line = ask(name, torchvision_models, tmp_path)
     if os.environ.get("ICONOSCOPE_WRITE_FAMILIES"):
         first = name == next(iter(FAMILIES))

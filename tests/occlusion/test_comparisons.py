@@ -10,7 +10,7 @@ from iconoscope.occlusion.occlude import METHODS
 
 @pytest.mark.parametrize("method", ["dense", "exact"])
 def test_every_size_is_what_occlude_answers(resnet20, data, method, monkeypatch):
-    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.LEAST_WORK", 0.0)
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact.LEAST_WORK", 0.0)
     images = ico.load_images(data / "cifar10" / "test.parquet", limit=2)
     found = ico.occlude_scales(resnet20, images, patches=(6, (4, 12), 16), stride=9, method=method)
     assert [[result.patch for result in each.results] for each in found] == [[(6, 6), (4, 12), (16, 16)]] * 2

@@ -10,12 +10,13 @@ import iconoscope as ico
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.incremental import Plans, Shortcuts, fast, scan, scan_fast
+from iconoscope.occlusion.incremental import Plans, Shortcuts, fast, scan_fast
+from iconoscope.occlusion.incremental import exact as exact_engine
 
 
 @pytest.fixture(autouse=True)
 def _always_planned(monkeypatch):
-    monkeypatch.setattr(scan, "LEAST_WORK", 0)
+    monkeypatch.setattr(exact_engine, "LEAST_WORK", 0)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_windows_get_longer_only_where_short_ones_err_and_stay_so(question, monk
 
 def test_what_is_answered_plainly_by_the_exact_engine_is_by_this_one_too(question, monkeypatch):
     network, images, grid, unit = question
-    monkeypatch.setattr(scan, "LEAST_GAIN", 100)
+    monkeypatch.setattr(exact_engine, "LEAST_GAIN", 100)
     cover = Cover(torch.zeros_like(images[0]))
     found = scan_fast(network, images[0], cover, grid, unit)
     assert found.plan.startswith("dense") and "nothing to gain" in found.plan

@@ -280,7 +280,7 @@ def test_a_map_is_refined_until_it_is_what_was_asked_for(planted, bright, tmp_pa
 @pytest.mark.parametrize("method", ["exact", "fast"])
 def test_every_fill_before_every_engine(resnet20, data, method, monkeypatch):
     """Also a colour of its own for every position, and a function."""
-    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.LEAST_WORK", 0)
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact.LEAST_WORK", 0)
     picture = ico.load_images(data / "cifar10" / "test.parquet", limit=1)[0].pixels
     for fill in ("zero", "mean", "patch-mean", "blur", "noise", np.flipud):
         found = ico.occlude(resnet20, picture, patch=(8, 5), stride=3, fill=fill, method=method)
@@ -295,7 +295,7 @@ def test_every_fill_before_every_engine(resnet20, data, method, monkeypatch):
 
 
 def test_units_inside_by_every_engine(resnet20, data, monkeypatch):
-    monkeypatch.setattr("iconoscope.occlusion.incremental.scan.LEAST_WORK", 0)
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact.LEAST_WORK", 0)
     picture = ico.load_images(data / "cifar10" / "test.parquet", limit=1)[0].pixels
     for unit in ("layer1.1.conv2:3", "layer2.0.conv1:5@2,3", "layer1.0.conv1"):
         exact = ico.occlude(resnet20, picture, unit, patch=8, stride=4)

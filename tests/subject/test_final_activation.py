@@ -10,7 +10,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.errors import ImagesError, NetworkError, QuestionError
-from iconoscope.occlusion.incremental import scan
+from iconoscope.occlusion.incremental import exact as exact_engine
 
 CLASSES = ["owl", "newt", "carp"]
 RGB = {"size": 16, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3), "crop": "none"}
@@ -18,7 +18,7 @@ RGB = {"size": 16, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3), "crop": "no
 
 @pytest.fixture(autouse=True)
 def always_incremental(monkeypatch):
-    monkeypatch.setattr(scan, "LEAST_WORK", 0.0)
+    monkeypatch.setattr(exact_engine, "LEAST_WORK", 0.0)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ _HOME = {
     "decoder_prior": "decoder",
     "diffusion_prior": "diffusion",
     "fit_prior": "fit",
-    "load_prior": "files",
-    "read_prior": "files",
-    "save_prior": "files",
+    "load_prior": "prior_file",
+    "read_prior": "prior_file",
+    "save_prior": "prior_file",
 }
 
 __all__ = [
@@ -39,10 +39,10 @@ __all__ = [
 if TYPE_CHECKING:
     from iconoscope.priors.decoder import DecoderPrior, decoder_prior
     from iconoscope.priors.diffusion import diffusion_prior
-    from iconoscope.priors.files import load_prior, read_prior, save_prior
     from iconoscope.priors.fit import fit_prior
     from iconoscope.priors.gaussian import GaussianPrior
     from iconoscope.priors.prior import Prior, Reference
+    from iconoscope.priors.prior_file import load_prior, read_prior, save_prior
     from iconoscope.priors.refined_prior import RefinedPrior
 
 

@@ -90,8 +90,8 @@ def fit_prior(
     >>> prior.classes, prior.sample(3, label="bison").shape
     (('bison', 'lynx'), (3, 32, 32, 3))
     """
-    from iconoscope.priors.files import save_prior, with_ending
     from iconoscope.priors.gaussian_fit import learn
+    from iconoscope.priors.prior_file import save_prior, with_ending
     from iconoscope.priors.refiner_training import refine
     from iconoscope.priors.training_images import Material
 

@@ -16,9 +16,9 @@ import torch
 from torch.nn import functional as F
 
 from iconoscope.errors import NonFiniteError, PriorError
-from iconoscope.priors.files import write_whole
 from iconoscope.priors.gaussian import GaussianPrior
 from iconoscope.priors.prior import as_pictures
+from iconoscope.priors.prior_file import write_whole
 from iconoscope.priors.refined_prior import RefinedPrior
 from iconoscope.priors.refiner import Critic, Refiner
 from iconoscope.priors.training_images import Material

@@ -15,8 +15,8 @@ from torch import fx, nn
 from torch.export import Dim, ExportedProgram, export
 
 from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, Graph, Map, Step
+from iconoscope.occlusion.incremental.graph_builder import TRACED, Reading, bytes_of
 from iconoscope.occlusion.incremental.operators import Call, Part
-from iconoscope.occlusion.incremental.reading import TRACED, Reading, bytes_of
 from iconoscope.occlusion.incremental.translation import translate
 
 __all__ = ["CaptureError", "capture"]

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from iconoscope.occlusion.cover import Cover
-from iconoscope.occlusion.incremental.action import Action, make_actions
 from iconoscope.occlusion.incremental.graph import Graph, Map, Step
-from iconoscope.occlusion.incremental.layout import PADS, Layout
+from iconoscope.occlusion.incremental.instructions import Action, make_actions
 from iconoscope.occlusion.incremental.operators import Operator
 from iconoscope.occlusion.incremental.plan import Chunk, Plan
+from iconoscope.occlusion.incremental.windows import PADS, Layout
 from iconoscope.progress import track
 
 __all__ = ["Clean", "Runner", "run_graph"]

@@ -13,10 +13,10 @@ from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import Scan
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.engine import Clean, Runner, run_graph
+from iconoscope.occlusion.incremental.exact import MEMORY, Plans, run, scan_exact
 from iconoscope.occlusion.incremental.graph import Graph
+from iconoscope.occlusion.incremental.half_precision import half_of, lowered
 from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
-from iconoscope.occlusion.incremental.precision import half_of, lowered
-from iconoscope.occlusion.incremental.scan import MEMORY, Plans, run, scan_exact
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from iconoscope.occlusion.incremental.operators import Operator
-from iconoscope.occlusion.incremental.reach import Reach, Rise
+from iconoscope.occlusion.incremental.receptive_field import Reach, Rise
 
 __all__ = ["CHANNELS_FIRST", "CHANNELS_LAST", "EDGE", "LOWEST", "ZEROS", "Graph", "Kind", "Map", "Step"]
 

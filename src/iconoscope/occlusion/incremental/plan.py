@@ -13,9 +13,9 @@ import numpy as np
 
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.layout import CALL, PIXEL, Layout, arrange, regions, whole
 from iconoscope.occlusion.incremental.operators import Convolution, Operator
-from iconoscope.occlusion.incremental.reach import Ends, Interval, Reach, Rise
+from iconoscope.occlusion.incremental.receptive_field import Ends, Interval, Reach, Rise
+from iconoscope.occlusion.incremental.windows import CALL, PIXEL, Layout, arrange, regions, whole
 
 __all__ = ["Changes", "Chunk", "Plan", "changes", "cut", "make_plan"]
 

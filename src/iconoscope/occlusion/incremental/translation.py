@@ -14,6 +14,7 @@ import torch
 from torch import fx
 
 from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, CHANNELS_LAST, EDGE, LOWEST, Map, Step
+from iconoscope.occlusion.incremental.graph_builder import Reading, bytes_of, layer_of
 from iconoscope.occlusion.incremental.operators import (
     AveragePool,
     Call,
@@ -25,8 +26,7 @@ from iconoscope.occlusion.incremental.operators import (
     Slot,
     Transposed,
 )
-from iconoscope.occlusion.incremental.reach import Reach, Rise
-from iconoscope.occlusion.incremental.reading import Reading, bytes_of, layer_of
+from iconoscope.occlusion.incremental.receptive_field import Reach, Rise
 
 __all__ = ["TRANSLATORS", "translate"]
 

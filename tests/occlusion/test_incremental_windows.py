@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, EDGE, LOWEST, ZEROS, Map
-from iconoscope.occlusion.incremental.layout import PADS, Region, arrange, regions, whole
-from iconoscope.occlusion.incremental.reach import Interval, Reach, Rise
+from iconoscope.occlusion.incremental.receptive_field import Interval, Reach, Rise
+from iconoscope.occlusion.incremental.windows import PADS, Region, arrange, regions, whole
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.integers(-3, 6), st.integers(1, 20), st.data())

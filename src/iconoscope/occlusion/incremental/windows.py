@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.occlusion.incremental.graph import EDGE, Map
-from iconoscope.occlusion.incremental.reach import Ends, Interval, Reach, Rise
+from iconoscope.occlusion.incremental.receptive_field import Ends, Interval, Reach, Rise
 
 __all__ = ["CALL", "LARGEST_SHARE", "PADS", "Layout", "Region", "arrange", "regions", "whole"]
 

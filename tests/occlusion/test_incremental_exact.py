@@ -14,7 +14,8 @@ import iconoscope as ico
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.incremental import Plans, scan, scan_exact
+from iconoscope.occlusion.incremental import Plans, scan_exact
+from iconoscope.occlusion.incremental import exact as exact_engine
 
 
 class ChannelsLast(nn.Module):
@@ -219,8 +220,8 @@ def check(question):
 @pytest.fixture
 def always(monkeypatch):
     """Run the incremental engine even where it does not pay."""
-    monkeypatch.setattr(scan, "LEAST_GAIN", 0.0)
-    monkeypatch.setattr(scan, "LEAST_WORK", 0.0)
+    monkeypatch.setattr(exact_engine, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(exact_engine, "LEAST_WORK", 0.0)
 
 
 LENIENT = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
@@ -339,12 +340,12 @@ def test_writing_into_a_part_of_a_map_is_followed(always):
 
 
 def test_attention_has_nothing_to_gain(monkeypatch):
-    monkeypatch.setattr(scan, "LEAST_WORK", 0.0)
+    monkeypatch.setattr(exact_engine, "LEAST_WORK", 0.0)
     network, image = awake(Attention(), (64, 64), 0)
     found, oracle = both(network, image, make_grid((64, 64), patch=16, stride=16))
     assert np.array_equal(found.occluded, oracle.occluded)
     assert found.plan.startswith("dense: 16 positions") and "nothing to gain" in found.plan, found.plan
-    monkeypatch.setattr(scan, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(exact_engine, "LEAST_GAIN", 0.0)
     found, _ = both(network, image, make_grid((64, 64), patch=16, stride=16))
     assert agree(found, oracle) and "; dense from" in found.plan
 
@@ -376,8 +377,8 @@ def test_what_cannot_be_traced_is_answered_plainly(always):
 
 def test_an_engine_that_errs_is_not_trusted(always, monkeypatch):
     network, image = awake(nn.Sequential(nn.Conv2d(3, 6, 3), HEADS["mean"](6)), (24, 24), 0)
-    right = scan.values_of
-    monkeypatch.setattr(scan, "values_of", lambda *given: right(*given) + torch.tensor([0.01, 0, 0, 0]))
+    right = exact_engine.values_of
+    monkeypatch.setattr(exact_engine, "values_of", lambda *given: right(*given) + torch.tensor([0.01, 0, 0, 0]))
     plans, grid = Plans(), make_grid((24, 24), patch=8, stride=8)
     found, oracle = both(network, image, grid, plans=plans)
     assert np.array_equal(found.occluded, oracle.occluded)

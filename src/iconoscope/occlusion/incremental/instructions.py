@@ -10,8 +10,8 @@ import torch
 
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Map, Step
-from iconoscope.occlusion.incremental.layout import Layout, Region, regions, whole
 from iconoscope.occlusion.incremental.plan import Chunk, Plan
+from iconoscope.occlusion.incremental.windows import Layout, Region, regions, whole
 
 __all__ = ["Action", "Take", "make_actions"]
 
