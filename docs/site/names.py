@@ -21,9 +21,9 @@ class PublicNames(griffe.Extension):
             member = pkg.members[name]
             if not isinstance(member, griffe.Alias):
                 continue
-            found = member.final_target
-            if found.is_module and name in found.members:
-                pkg.set_member(name, griffe.Alias(name, found.members[name], parent=pkg))
+            target = member.final_target
+            if target.is_module and name in target.members:
+                pkg.set_member(name, griffe.Alias(name, target.members[name], parent=pkg))
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Let a public name in backticks be a link to it."""
@@ -31,6 +31,6 @@ class PublicNames(griffe.Extension):
             obj.docstring.value = _NAME.sub(_linked, obj.docstring.value)
 
 
-def _linked(found: re.Match[str]) -> str:
-    name = found[1]
-    return f"[`{name}`][iconoscope.{name}]" if name in iconoscope.__all__ else found[0]
+def _linked(backticked: re.Match[str]) -> str:
+    name = backticked[1]
+    return f"[`{name}`][iconoscope.{name}]" if name in iconoscope.__all__ else backticked[0]
