@@ -16,9 +16,9 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def read_record(folder: Path, kinds: Mapping[str, type[Result]]) -> Result:
         with np.load(folder / _ARRAYS, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         plain = {name: _frozen(value) for name, value in index["fields"].items()}
-        return kinds[kind](question=Question(**index["question"]), **plain, **arrays)
+        return _put_together(kinds[kind], {"question": Question(**index["question"]), **plain, **arrays})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise DamagedRecordError(f"{folder} is damaged: {type(error).__name__}: {error}.", hint=_AGAIN) from error
 
@@ -187,16 +187,34 @@ def _index(folder: Path, kinds: Mapping[str, type[Result]]) -> tuple[dict[str, A
 _AGAIN = "Delete the folder and ask again."
 
 
-def _taken_apart(result: Result) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _taken_apart(result: Any, prefix: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Part the fields of a result into plain values and arrays; those of a dataclass within it go by ``outer.inner``."""
     plain: dict[str, Any] = {}
     arrays: dict[str, np.ndarray] = {}
     for field in fields(result):
-        value = getattr(result, field.name)
+        name, value = prefix + field.name, getattr(result, field.name)
         if isinstance(value, np.ndarray):
-            arrays[field.name] = value
-        elif field.name != "question":
-            plain[field.name] = value
+            arrays[name] = value
+        elif is_dataclass(value) and not isinstance(value, Question):
+            inner_plain, inner_arrays = _taken_apart(value, f"{name}.")
+            plain |= inner_plain
+            arrays |= inner_arrays
+        elif not isinstance(value, Question):
+            plain[name] = value
     return plain, arrays
+
+
+def _put_together(dataclass: type[Any], values: dict[str, Any]) -> Any:
+    """Make a dataclass, and those within it, of what `_taken_apart` gave."""
+    inner: dict[str, dict[str, Any]] = {}
+    for name in [name for name in values if "." in name]:
+        outer, _, field = name.partition(".")
+        inner.setdefault(outer, {})[field] = values.pop(name)
+    hints = get_type_hints(dataclass) if inner else {}
+    for name, fields_within in inner.items():
+        choices = (hints[name], *get_args(hints[name]))  # a dataclass, or one that may be missing
+        values[name] = _put_together(next(filter(is_dataclass, choices)), fields_within)
+    return dataclass(**values)
 
 
 def _frozen(value: Any) -> Any:
