@@ -13,7 +13,6 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError
-from iconoscope.occlusion.evidence import map_evidence
 from iconoscope.results import Store
 from specimens import occlusion
 
@@ -99,42 +98,6 @@ def test_every_image_has_its_own_verdict(images):
     alone = ico.looks_at_object(maps("middle", images[:4]), images)
     assert [verdict.word for verdict in alone.verdicts] == ["object"] * 4
     assert "no patch costs more" in ico.looks_at_object(maps("none", images[:1]), images).verdicts[0].reason.lower()
-
-
-def test_the_evidence_of_a_map_counted_pixel_by_pixel():
-    generator = np.random.default_rng(3)
-    for trial in range(6):
-        result = occlusion(trial)
-        mask = generator.random((9, 12)) < 0.15
-        mask[2:5, 3:6] = True
-        found = map_evidence(result, mask)
-        total, count, beside, positions = np.zeros((9, 12)), np.zeros((9, 12)), 0.0, 0
-        for row, top in enumerate(result.top):
-            for column, left in enumerate(result.left):
-                drop = max(float(result.drop[row, column]), 0)
-                window = slice(top, top + 3), slice(left, left + 4)
-                total[window] += drop
-                count[window] += 1
-                if not mask[window].any():
-                    beside, positions = beside + drop, positions + 1
-        by_pixel = np.divide(total, count, out=np.zeros((9, 12)), where=count > 0)
-        by_pixel /= by_pixel.sum()
-        everywhere = [by_pixel[np.roll(mask, shift, (0, 1))].sum() for shift in np.ndindex(9, 12)]
-        share = by_pixel[mask].sum()
-        row, column = result.minimum
-        bottom, right = min(result.top[row] + 3, 9), min(result.left[column] + 4, 12)
-        centre = (result.top[row] + bottom - 1) // 2, (result.left[column] + right - 1) // 2
-        expected = {
-            "largest": result.drop.max(),
-            "hit": float(mask[centre]),
-            "share": share,
-            "area": mask.mean(),
-            "beside": beside / np.maximum(result.drop, 0).sum(),
-            "beside_positions": positions / 20,
-            "p_object": np.mean([other >= share - 1e-9 for other in everywhere]),
-            "p_context": np.mean([other <= share + 1e-9 for other in everywhere]),
-        }
-        assert found._asdict() == pytest.approx(expected)
 
 
 def test_maps_that_know_nothing_of_the_object_are_seldom_taken_for_something():

@@ -312,3 +312,19 @@ def test_figures_are_written_under_the_name_that_was_given(planted, bright, tmp_
         ico.occlude(planted, bright, out=tmp_path / "one.txt")
     with pytest.raises(QuestionError, match="no setting 'out'"):
         ico.occlude_each(planted, bright, **{"out": "one.png"})  # pyright: ignore[reportArgumentType]
+
+
+def test_the_object_comes_with_the_images_and_not_with_the_question(tmp_path):
+    network = ico.load_network("cars-honest", device="cpu")
+    images = ico.demo_images(2, seed=1)
+    bare = ico.load_images(np.stack([image.pixels for image in images]))
+    settings = {"patch": 24, "stride": 24, "fill": "mean", "store": tmp_path / "run"}
+    without = ico.occlude(network, bare, "prob:0", **settings)
+    occlusions = ico.occlude(network, images, "prob:0", **settings)
+    for first, second, image in zip(without, occlusions, images, strict=True):
+        assert first.question.key == second.question.key and (first.occluded == second.occluded).all()
+        assert first.object_mask is None and first.pointing is None and np.isnan(first.object_share)
+        assert (second.object_mask == network.preprocessing.fit_mask(image.mask)).all()
+        assert isinstance(second.pointing, bool) and 0 < second.object_share <= 1
+    again = ico.load_result(occlusions[0].save(tmp_path / "kept"))
+    assert (again.object_mask == occlusions[0].object_mask).all() and again.pointing == occlusions[0].pointing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError, nearest
+from iconoscope.errors import IconoscopeWarning, QuestionError, nearest, shortened
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, make_grid
+from iconoscope.occlusion.object_masks import NO_OBJECT, fitted_object
 from iconoscope.occlusion.query import answered, is_one, question_of, save_figures, say_unlabelled, unit_of
 from iconoscope.progress import track
 from iconoscope.results import Occlusion, Question, Store
@@ -292,7 +294,7 @@ def refine(
             variants.insert(0, {**settings, "stride": stride, "store": None})
             fewest = count
     scans, pictures, labels = _prepared(network, image, unit, variants)
-    return (scan.ask(picture, labels[picture.id]) for picture in pictures for scan in scans)
+    return (scan.ask(image, labels[image.id], _mask(network, image)[0]) for image in pictures for scan in scans)
 
 
 def _prepared(
@@ -321,12 +323,27 @@ def _complete(settings: Settings) -> dict[str, Any]:
 
 
 def _each(scans: Sequence[_Scan], pictures: Images, labels: dict[str, int]) -> Iterator[tuple[Occlusion, ...]]:
+    network = scans[0].network
     origins: list[str] = []
-    for image in track(pictures.readable(), f"occluding, {scans[0].network.name}", total=len(pictures)):
-        found = tuple(scan.ask(image, labels[image.id]) for scan in scans)
+    unusable: dict[str, str] = {}  # masks, and why
+    for image in track(pictures.readable(), f"occluding, {network.name}", total=len(pictures)):
+        mask, reason = _mask(network, image)
+        if reason:
+            unusable[image.id] = reason
+        found = tuple(scan.ask(image, labels[image.id], mask) for scan in scans)
         origins.append(found[0].target_origin)
         yield found
     say_unlabelled(origins)
+    if unusable:
+        reasons = shortened(f"{name} ({reason})" for name, reason in unusable.items())
+        message = f"The object of {len(unusable)} of {len(origins)} images is left out: {reasons}."
+        warnings.warn(message, IconoscopeWarning, stacklevel=3)
+
+
+def _mask(network: Network, image: Image) -> tuple[NDArray[np.bool_] | None, str]:
+    """Give the object's mask (height, width) at the network's size; or None and, if there should be one, the reason."""
+    mask, reason = fitted_object(network.preprocessing, image)
+    return mask, "" if reason == NO_OBJECT else reason
 
 
 def _scan(
@@ -364,7 +381,7 @@ class _Scan:
     seed: int
     store: Store | None
 
-    def ask(self, image: Image, label: int) -> Occlusion:
+    def ask(self, image: Image, label: int, mask: NDArray[np.bool_] | None) -> Occlusion:
         import torch
 
         with self.network.questioned(), torch.inference_mode():
@@ -375,9 +392,9 @@ class _Scan:
             question = self._question(image, unit, fill)
 
             def answer() -> Occlusion:
-                return self._answer(question, picture, tensor, unit, origin, fill)
+                return self._answer(question, picture, tensor, unit, origin, fill, mask)
 
-            return answered(question, Occlusion, answer, self.store, target_origin=origin)
+            return answered(question, Occlusion, answer, self.store, target_origin=origin, object_mask=mask)
 
     def _unit(self, tensor: torch.Tensor, label: int) -> tuple[Unit, str]:
         if self.unit is not None:
@@ -403,6 +420,7 @@ class _Scan:
         unit: Unit,
         origin: str,
         fill: Fill,
+        mask: NDArray[np.bool_] | None,
     ) -> Occlusion:
         from iconoscope.occlusion.dense import clean_response
 
@@ -423,4 +441,5 @@ class _Scan:
             picture=rgb(picture),
             method=self.method,
             plan=scan.plan,
+            object_mask=mask,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.object_evidence import ObjectEvidence, object_evidence
 from iconoscope.results.rendering import cell_edges, overlay, spread, to_png
 from iconoscope.results.result import Result
 
@@ -53,6 +54,8 @@ class Occlusion(Result):
         The photograph as the network saw it.
     method, plan : str
         Which engine answered, and what it ran how.
+    object_mask : ndarray of bool, (height, width), or None
+        Where the object is, if the image has a mask or boxes. It comes with the images and is no part of the question.
     """
 
     kind: ClassVar[str] = "occlusion"
@@ -69,6 +72,7 @@ class Occlusion(Result):
     picture: NDArray[np.uint8]
     method: str
     plan: str
+    object_mask: NDArray[np.bool_] | None = None
 
     @cached_property
     def map(self) -> NDArray[np.float32]:
@@ -95,6 +99,27 @@ class Occlusion(Result):
     def indifferent(self) -> bool:
         """Whether no patch costs more than `INDIFFERENT`; never for other measures, which have no such scale."""
         return self.measure == "probability" and float(self.drop.max()) < INDIFFERENT
+
+    @cached_property
+    def object_evidence(self) -> ObjectEvidence | None:
+        """Where the drop lies against the object, with its null; None where no object is known."""
+        return None if self.object_mask is None else object_evidence(self, self.object_mask)
+
+    @property
+    def pointing(self) -> bool | None:
+        """Whether the centre of the patch that costs most lies on the object (the pointing game, Zhang et al. 2016).
+
+        None where no object is known, or no patch costs anything.
+        """
+        return None if self.object_evidence is None else self.object_evidence.pointing
+
+    @property
+    def object_share(self) -> float:
+        """The object's share of the positive drop by pixel, 0 to 1; `object_evidence` has its share of the picture.
+
+        NaN where no object is known, or no patch costs anything.
+        """
+        return float("nan") if self.object_evidence is None else self.object_evidence.share
 
     def summary(self) -> str:
         """Say in one sentence where the answer is lowest."""
@@ -133,7 +158,14 @@ class Occlusion(Result):
             "map": np.round(self.map.astype(float), 6).tolist(),
             "method": self.method,
             "plan": self.plan,
+            "object": self._object_to_json(),
         }
+
+    def _object_to_json(self) -> dict[str, Any] | None:
+        if self.object_evidence is None:
+            return None
+        measures = asdict(self.object_evidence)
+        return {name: None if measure is None or np.isnan(measure) else measure for name, measure in measures.items()}
 
     def agreement(self, other: Occlusion) -> Agreement:
         """Hold this map against one of the same question with another fill: does what is seen depend on the fill?
