@@ -9,6 +9,7 @@ import torch
 
 import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, ImageFileError, NonFiniteError, QuestionError, StoreError, UnitError
+from iconoscope.results import Occlusion
 
 
 def naive(network, picture, patch, stride, fill):
@@ -324,7 +325,9 @@ def test_the_object_comes_with_the_images_and_not_with_the_question(tmp_path):
     for first, second, image in zip(without, occlusions, images, strict=True):
         assert first.question.key == second.question.key and (first.occluded == second.occluded).all()
         assert first.object_mask is None and first.pointing is None and np.isnan(first.object_share)
+        assert image.mask is not None and second.object_mask is not None
         assert (second.object_mask == network.preprocessing.fit_mask(image.mask)).all()
         assert isinstance(second.pointing, bool) and 0 < second.object_share <= 1
     again = ico.load_result(occlusions[0].save(tmp_path / "kept"))
+    assert isinstance(again, Occlusion) and again.object_mask is not None
     assert (again.object_mask == occlusions[0].object_mask).all() and again.pointing == occlusions[0].pointing
