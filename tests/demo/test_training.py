@@ -109,7 +109,7 @@ def hasty(monkeypatch):
     monkeypatch.setattr(training, "_TRAINING_IMAGES", 20)
     monkeypatch.setattr(training, "_NEW_IMAGES", 20)
     monkeypatch.setattr(training, "_BATCH", 10)
-    monkeypatch.setattr(training, "_EPOCHS", 1)
+    monkeypatch.setattr(training, "_SCHEDULE", training._SCHEDULE._replace(epochs=1))
 
 
 def test_a_network_that_learned_nothing_is_not_written(hasty, tmp_path):

@@ -12,7 +12,7 @@ from iconoscope.errors import QuestionError
 from iconoscope.exemplars import find_units, map_images, record
 from iconoscope.occlusion import look, occlude
 from iconoscope.results import Store
-from iconoscope.show import audit_page, report
+from iconoscope.show import report
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network, load_network
 
@@ -27,9 +27,9 @@ FILL = "mean"
 LOOK_PATCH, LOOK_STRIDE = 24, 12
 _AUDITED = 80  # photographs that are audited: forty of each make
 _OCCLUDED = 4  # images that are covered patch by patch
-_KEPT_RECORDED = 120  # of those below, which are on any background
 _RECORDED = 400  # photographs on any background that are recorded
-_KEPT = 24  # photographs that are left in the folder, to try the other commands on
+# Photographs that are left in the folder, to try the other commands on.
+_SAVED, _SAVED_ANY_BACKGROUND = 24, 120
 TITLE = "Two makes of car: what did each network learn?"
 LEAD = (
     "Lynx and bison are two invented makes of car, a low saloon and a tall van. The network cars was trained on photographs in "
@@ -72,39 +72,31 @@ def demo(
     """
     if count < _OCCLUDED:
         raise QuestionError(f"count={count} photographs are too few.", hint=f"Draw {_OCCLUDED} or more; 200 is usual.")
+    out = Path(out)
     weights: dict[str, Path | None] = dict.fromkeys(NETWORKS)
     if retrain:
         from iconoscope.demo.training import retrain as train  # torch is slow to import, and help must not wait for it
 
-        train(Path(out) / "weights", seed=seed)
-        weights = {name: Path(out) / "weights" / f"{name}.safetensors" for name in NETWORKS}
-    store = Store(Path(out) / "store")
+        train(out / "weights", seed=seed)
+        weights = {name: out / "weights" / f"{name}.safetensors" for name in NETWORKS}
+    store = Store(out / "store")
     photographs = demo_images(count, backgrounds="telling", seed=seed)
+    any_background = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
     networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
     for network in networks:
-        look(
-            network,
-            photographs,
-            patch=LOOK_PATCH,
-            stride=LOOK_STRIDE,
-            fill=FILL,
-            seed=seed,
-            store=store,
-        )
-    shown = photographs[:_OCCLUDED]
+        look(network, photographs, patch=LOOK_PATCH, stride=LOOK_STRIDE, fill=FILL, seed=seed, store=store)
     for patch, stride in PATCHES.items():
         for network in networks:
-            occlude(network, shown, patch=patch, stride=stride, fill=FILL, store=store)
-    recorded = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
+            occlude(network, photographs[:_OCCLUDED], patch=patch, stride=stride, fill=FILL, store=store)
     for network in networks:
-        _exemplars(network, recorded, store, Path(out) / f"map-{network.name}.html")
-    keep_photographs(photographs[:_KEPT], Path(out))
-    keep_photographs(recorded[:_KEPT_RECORDED], Path(out) / "any-background")
+        _exemplars(network, any_background, store, out / f"map-{network.name}.html")
+    keep_photographs(photographs[:_SAVED], out)
+    keep_photographs(any_background[:_SAVED_ANY_BACKGROUND], out / "any-background")
     audits = [audit(network, photographs[:_AUDITED], quick=True, seed=seed, store=store) for network in networks]
-    report(store, Path(out) / "evidence.html", title=TITLE, lead=LEAD)
+    report(store, out / "evidence.html", title=TITLE, lead=LEAD)
     links = [("What each technique found, side by side", "evidence.html")]
     links += [(f"A map of photographs by {name}, to move about in", f"map-{name}.html") for name in NETWORKS]
-    return audit_page(audits, Path(out) / "report.html", title=TITLE, lead=LEAD, links=links)
+    return report(audits, out / "report.html", title=TITLE, lead=LEAD, links=links)
 
 
 def _exemplars(network: Network, photographs: Images, store: Store, page: Path) -> None:
@@ -117,6 +109,6 @@ def _exemplars(network: Network, photographs: Images, store: Store, page: Path) 
 
 def dark_backgrounds(photographs: Images) -> list[str]:
     """Give the ids of the photographs whose background is darker than that of most."""
-    light = {image.id: float(image.pixels[~np.asarray(image.mask)].mean()) for image in photographs}
-    middle = float(np.median(list(light.values())))
-    return [identity for identity, value in light.items() if value < middle]
+    brightness = {image.id: float(image.pixels[~np.asarray(image.mask)].mean()) for image in photographs}
+    median = float(np.median(list(brightness.values())))
+    return [id for id, value in brightness.items() if value < median]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
-from iconoscope.demo.cars import MAKES, Cars, draw_cars
+from iconoscope.demo.cars import MAKES, draw_cars
 from iconoscope.subject.images import Images
-from iconoscope.subject.images.source import Plain
+from iconoscope.subject.images.arrays import Arrays
 
 __all__ = ["demo_images", "keep_photographs"]
 
@@ -46,13 +45,13 @@ def demo_images(count: int = 200, *, backgrounds: str = "telling", seed: int = 0
     (96, 96)
     """
     cars = draw_cars(count, backgrounds=backgrounds, seed=seed)
-    return Images(_Photographs(cars, f"cars on {backgrounds} backgrounds, seed {seed}"))
+    makes = [MAKES[make] for make in cars.makes.tolist()]
+    origin = f"cars on {backgrounds} backgrounds, seed {seed}"
+    return Images(_Photographs(origin, cars.pixels, makes, cars.masks, label_names=MAKES))
 
 
 def keep_photographs(images: Images, folder: Path) -> None:
     """Write images and masks as PNG into ``photographs/<label>/`` and ``masks/<label>/``, as a user's own would lie."""
-    from PIL import Image
-
     for image in images:
         for kind, pixels in (("photographs", image.pixels), ("masks", np.asarray(image.mask))):
             path = folder / kind / str(image.label) / f"{image.id}.png"
@@ -60,23 +59,8 @@ def keep_photographs(images: Images, folder: Path) -> None:
             Image.fromarray(pixels).save(path)
 
 
-@dataclass(frozen=True, eq=False)
-class _Photographs(Plain):
-    cars: Cars
-    origin: str
-    label_names: tuple[str, ...] = MAKES
-
-    def __len__(self) -> int:
-        return len(self.cars.makes)
+class _Photographs(Arrays):
+    """Arrays whose ids say the make: lynx-0003."""
 
     def id(self, row: int) -> str:
         return f"{self.label(row)}-{row:04d}"
-
-    def label(self, row: int) -> str:
-        return MAKES[int(self.cars.makes[row])]
-
-    def read(self, row: int) -> NDArray[np.uint8]:
-        return self.cars.pixels[row].copy()
-
-    def mask(self, row: int) -> NDArray[np.bool_]:
-        return self.cars.masks[row]

@@ -16,13 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional as F
 
 from iconoscope.demo.cars import MAKES
 from iconoscope.demo.shortcuts import KEPT_BACK, SHORTCUTS, SIDE, Planted, draw_planted
+from iconoscope.demo.training import Schedule, seeded, train
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network, read_preprocessing
 
@@ -43,7 +42,7 @@ HONEST = 0.5  # the correlation that tells nothing
 
 _PREPROCESSING = read_preprocessing({"size": SIDE, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "crop": "none"})
 _TRAINING, _NEW = 800, 300  # images to learn from, and to measure the truth on
-_EPOCHS, _BATCH, _PEAK_RATE = 6, 40, 4e-3
+_SCHEDULE = Schedule(epochs=6, batch=40, peak_rate=4e-3)
 # The seeds of a case's three sets of images must never meet.
 _SETS = {"training": 1_000_000, "truth": 2_000_000, "audit": 3_000_000}
 
@@ -97,8 +96,8 @@ class Case:
 
     def draw(self, purpose: str, count: int, *, correlation: float, exchanged: bool = False) -> Planted:
         """Draw images for one of the purposes training, truth and audit."""
-        place = sorted(SHORTCUTS | KEPT_BACK).index(self.shortcut)
-        seed = _SETS[purpose] + 1000 * self.seed + 20 * place + round(10 * self.trained)
+        number = sorted(SHORTCUTS | KEPT_BACK).index(self.shortcut)
+        seed = _SETS[purpose] + 1000 * self.seed + 20 * number + round(10 * self.trained)
         return draw_planted(count, self.shortcut, correlation=correlation, seed=seed, exchanged=exchanged)
 
 
@@ -114,11 +113,11 @@ class SuiteNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 16, 32, 48, 48)
-        for place, (before, after) in enumerate(pairwise(widths), 1):
-            kernel = 5 if place == 1 else 3
-            self.add_module(f"conv{place}", nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False))
-            self.add_module(f"bn{place}", nn.BatchNorm2d(after))
-            self.add_module(f"relu{place}", nn.ReLU())
+        for depth, (before, after) in enumerate(pairwise(widths), 1):
+            kernel = 5 if depth == 1 else 3
+            self.add_module(f"conv{depth}", nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2, bias=False))
+            self.add_module(f"bn{depth}", nn.BatchNorm2d(after))
+            self.add_module(f"relu{depth}", nn.ReLU())
         self.flatten = nn.Flatten()
         self.hidden = nn.Linear(48 * 16, 64)
         self.relu5 = nn.ReLU()
@@ -141,9 +140,9 @@ def planted_cases(seeds: range, shortcuts: tuple[str, ...] = tuple(SHORTCUTS)) -
 def honest_cases(seeds: range) -> list[Case]:
     """Give honest networks: of every other seed judged on images in which the property tells the make all the same."""
     return [
-        Case(shortcut, HONEST, HONEST if seed % 2 else CORRELATIONS[(seed // 2 + place) % 3], seed)
+        Case(shortcut, HONEST, HONEST if seed % 2 else CORRELATIONS[(seed // 2 + number) % 3], seed)
         for seed in seeds
-        for place, shortcut in enumerate(SHORTCUTS)
+        for number, shortcut in enumerate(SHORTCUTS)
     ]
 
 
@@ -157,37 +156,20 @@ def images_of(case: Case, count: int = 320, *, masks: bool = False) -> Images:
 def network_of(case: Case, folder: str | Path) -> tuple[Network, Truth]:
     """Train the network of a case and measure what it learned; or read both from the folder, where they are kept."""
     path = Path(folder) / f"{case.name}.safetensors"
-    module, known = SuiteNetwork().eval(), path.with_suffix(".json")
-    if known.is_file():
+    module, truth_path = SuiteNetwork().eval(), path.with_suffix(".json")
+    if truth_path.is_file():
         module.load_state_dict(load_file(path))
-        truth = Truth(**json.loads(known.read_text(encoding="utf-8")))
+        truth = Truth(**json.loads(truth_path.read_text(encoding="utf-8")))
     else:
         drawn = case.draw("training", _TRAINING, correlation=case.trained)
-        module = _train(drawn.pixels, drawn.makes, case.seed)
+        with seeded(case.seed):
+            module = SuiteNetwork()
+        train(module, drawn.pixels, drawn.makes, _PREPROCESSING, _SCHEDULE, seed=case.seed)
         truth = _measure(module, case)
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({key: value.contiguous() for key, value in module.state_dict().items()}, path)
-        known.write_text(json.dumps(truth._asdict()), encoding="utf-8")
+        truth_path.write_text(json.dumps(truth._asdict()), encoding="utf-8")
     return Network(module, _PREPROCESSING, MAKES, f"suite-{case.name}"), truth
-
-
-def _train(pixels: NDArray[np.uint8], makes: NDArray[np.int64], seed: int) -> SuiteNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        module = SuiteNetwork().train()
-    inputs, targets = _PREPROCESSING.normalise(pixels), torch.from_numpy(makes)
-    optimizer = torch.optim.AdamW(module.parameters(), weight_decay=1e-3)
-    steps = _EPOCHS * (len(makes) // _BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_RATE, total_steps=steps)
-    rng = np.random.default_rng((seed, 1))
-    for _ in range(_EPOCHS):
-        for batch in np.array_split(rng.permutation(len(makes)), len(makes) // _BATCH):
-            loss = F.cross_entropy(module(inputs[batch]), targets[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    return module.eval()
 
 
 @torch.inference_mode()

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
+from torch import nn
 from torch.nn import functional as F
 
 from iconoscope.demo.cars import BACKGROUNDS, MAKES, SIZE, Cars, draw_cars
@@ -21,19 +25,28 @@ from iconoscope.errors import QuestionError, TrainingError
 from iconoscope.progress import track
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.builtin.cars import CarNetwork, car_network
-from iconoscope.subject.network import read_preprocessing
+from iconoscope.subject.network import Preprocessing, read_preprocessing
 from iconoscope.subject.network.checkpoint import METADATA_KEY
 
-__all__ = ["TRAINED_ON", "retrain"]
+__all__ = ["TRAINED_ON", "Schedule", "retrain", "seeded", "train"]
+
+
+class Schedule(NamedTuple):
+    """How a network is trained: rounds through the images, images in a step, the highest rate, smoothing of the labels."""
+
+    epochs: int
+    batch: int
+    peak_rate: float
+    smoothing: float = 0.0
+
 
 # The networks, and the backgrounds of the images that each is trained on.
 TRAINED_ON = {"cars": "telling", "cars-honest": "neutral"}
 
 _PREPROCESSING = read_preprocessing({"size": SIZE, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "crop": "none"})
 _TRAINING_IMAGES, _NEW_IMAGES = 3000, 2000
-_EPOCHS, _BATCH, _PEAK_RATE = 12, 50, 1e-2
-# Keeps the networks from being so sure that no patch moves a probability.
-_SMOOTHING = 0.1
+# Smoothing keeps the networks from being so sure that no patch moves a probability.
+_SCHEDULE = Schedule(epochs=12, batch=50, peak_rate=1e-2, smoothing=0.1)
 # Far from the seeds that people choose, so that nobody questions the networks about their own training images.
 _FIRST_SEED = 1_000_000
 
@@ -76,8 +89,10 @@ def retrain(directory: Path | None = None, *, seed: int = 0, device: str = "cpu"
     new_images = {kind: draw_cars(_NEW_IMAGES, backgrounds=kind, seed=seed_of_new) for kind in BACKGROUNDS}
     for name, kind in TRAINED_ON.items():
         images = draw_cars(_TRAINING_IMAGES, backgrounds=kind, seed=seed_of_training)
-        networks[name] = _train(images, name, seed, device)
-        measured = {other: _accuracy(networks[name], images, device) for other, images in new_images.items()}
+        with seeded(seed):
+            networks[name] = car_network()
+        train(networks[name], images.pixels, images.makes, _PREPROCESSING, _SCHEDULE, seed=seed, device=device)
+        measured = {behind: _accuracy(networks[name], images, device) for behind, images in new_images.items()}
         accuracies[name] = {"own": measured[kind], **measured}
     _require(accuracies)
     for name, network in networks.items():
@@ -95,36 +110,56 @@ def _check(seed: int, device: str) -> None:
         raise QuestionError(f"torch cannot use the device {device!r}: {error}", hint='"cpu" always works.') from error
 
 
-def _train(cars: Cars, name: str, seed: int, device: str) -> CarNetwork:
-    with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they were
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's random numbers for first weights, and leave the caller's own as they were."""
+    with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        network = car_network()
-    network.to(device).train()
-    makes = torch.from_numpy(cars.makes).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
-    batches = list(_batches(len(makes), np.random.default_rng((seed, 1))))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_RATE, total_steps=len(batches))
-    for batch in track(batches, f"training {name}"):
-        loss = F.cross_entropy(
-            network(_PREPROCESSING.normalise(cars.pixels[batch]).to(device)), makes[batch], label_smoothing=_SMOOTHING
-        )
+        yield
+
+
+def train(
+    module: nn.Module,
+    pixels: NDArray[np.uint8],
+    makes: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    schedule: Schedule,
+    *,
+    seed: int,
+    device: str = "cpu",
+) -> None:
+    """Train a classifier in place, and leave it in the mode that answers.
+
+    Parameters
+    ----------
+    module
+        From (n, 3, height, width) to logits (n, classes).
+    pixels, makes
+        (n, height, width, 3) uint8, and the index of the class (n,).
+    """
+    module.to(device).train()
+    targets = torch.from_numpy(makes).to(device)
+    optimizer = torch.optim.AdamW(module.parameters(), weight_decay=1e-3)
+    rng = np.random.default_rng((seed, 1))
+    count = len(makes) // schedule.batch
+    batches = [batch for _ in range(schedule.epochs) for batch in np.array_split(rng.permutation(len(makes)), count)]
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.peak_rate, total_steps=len(batches))
+    for batch in track(batches, "training"):
+        logits = module(preprocessing.normalise(pixels[batch]).to(device))
+        loss = F.cross_entropy(logits, targets[batch], label_smoothing=schedule.smoothing)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        schedule.step()
-    return network.eval()
-
-
-def _batches(count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    for _ in range(_EPOCHS):
-        yield from np.array_split(rng.permutation(count), count // _BATCH)
+        rate.step()
+    module.eval()
 
 
 @torch.inference_mode()
 def _accuracy(network: CarNetwork, cars: Cars, device: str) -> float:
     batches = range(0, len(cars.makes), 250)
     answers = [
-        network(_PREPROCESSING.normalise(cars.pixels[at : at + 250]).to(device)).argmax(1).cpu() for at in batches
+        network(_PREPROCESSING.normalise(cars.pixels[first : first + 250]).to(device)).argmax(1).cpu()
+        for first in batches
     ]
     return float((torch.cat(answers).numpy() == cars.makes).mean())
 

@@ -1,7 +1,5 @@
-"""How results are read: the report, made of the store and nothing else, the page of an audit, and the page of a map."""
+"""How results are read: the page of a store, of audits, or of a map."""
 
-from iconoscope.show.audit_page import audit_page
-from iconoscope.show.map import map_page
-from iconoscope.show.page import report
+from iconoscope.show.report import report
 
-__all__ = ["audit_page", "map_page", "report"]
+__all__ = ["report"]

@@ -20,8 +20,7 @@ from iconoscope.results.decision_rule import PARTS, Examined
 from iconoscope.results.image_map import class_colours
 from iconoscope.results.rendering import colour, data_uri, to_jpeg
 from iconoscope.show.audit_card import PLAIN, Card, drawn
-from iconoscope.show.template import read_template
-from iconoscope.store.result_folder import writing_whole
+from iconoscope.show.template import write_page
 
 __all__ = ["audit_page"]
 
@@ -74,7 +73,9 @@ def audit_page(
     heading = told.say(
         "page title" if len(names) == 1 else "page title many", networks=f" {told.say('page and')} ".join(names)
     )
-    html = read_template("audit.html.j2").render(
+    return write_page(
+        path,
+        "audit.html.j2",
         lang=lang,
         say=told.say,
         title=title or heading,
@@ -83,10 +84,6 @@ def audit_page(
         suite=told.say("suite", **SUITE),
         audited=[Audited(each, told, lang, place) for place, each in enumerate(audits)],
     )
-    path = Path(path).expanduser()
-    with writing_whole(path) as aside:
-        aside.write_text(html, encoding="utf-8")
-    return path
 
 
 @dataclass(frozen=True)

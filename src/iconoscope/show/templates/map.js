@@ -3,12 +3,12 @@
   const get = (id) => document.getElementById(id);
   const data = JSON.parse(get("data").textContent);
   const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
-  const places = new Uint16Array(bytes(data.places).buffer);
+  const points = new Uint16Array(bytes(data.points).buffer);
   const labels = new Int16Array(bytes(data.labels).buffer);
   const predictions = new Int16Array(bytes(data.predictions).buffer);
   const wrong = bytes(data.wrong);
   const neighbours = new Uint32Array(bytes(data.neighbours).buffer);
-  const grid = data.grid && new Uint16Array(bytes(data.grid.places).buffer);
+  const grid = data.grid && new Uint16Array(bytes(data.grid.points).buffer);
   const count = data.count;
   const across = data.page / data.side, perPage = across * across;
   const hex = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
@@ -77,7 +77,7 @@
   const at = Object.fromEntries(["middle", "scale", "extent", "side", "across", "size", "border", "dots", "bare"].map((name) => [name, uniform(name)]));
   const buffers = { points: gl.createBuffer(), grid: gl.createBuffer(), inks: gl.createBuffer() };
   const fill = (buffer, values, use) => { gl.bindBuffer(gl.ARRAY_BUFFER, buffer); gl.bufferData(gl.ARRAY_BUFFER, values, use); };
-  fill(buffers.points, places, gl.STATIC_DRAW);
+  fill(buffers.points, points, gl.STATIC_DRAW);
   if (grid) fill(buffers.grid, grid, gl.STATIC_DRAW);
 
   // Thumbnails: one texture for each page, shrunk in steps down to two pixels, where neighbours would run into each other.
@@ -119,7 +119,7 @@
   const width = () => stage.clientWidth, height = () => stage.clientHeight;
   const unit = () => view.z * Math.min(width(), height());
   const onGrid = () => Boolean(view.grid && grid);
-  const placesNow = () => (onGrid() ? grid : places);
+  const pointsNow = () => (onGrid() ? grid : points);
   function extent() {
     const free = unit() * (onGrid() ? data.grid.spacing : data.spacing) * 2 ** view.size;
     if (view.mode === "dots") return Math.min(Math.max(free * 0.8, 2.5), 12 * 2 ** view.size);
@@ -127,11 +127,11 @@
   }
   const border = () => (view.colour === "none" || extent() < 7 ? 0 : Math.max(1, extent() / 18));
   const toScreen = (index) => {
-    const now = placesNow();
+    const now = pointsNow();
     return [(now[2 * index] / STEPS - view.x) * unit() + width() / 2, (now[2 * index + 1] / STEPS - view.y) * unit() + height() / 2];
   };
   function pick(x, y) {
-    const half = extent() / 2, now = placesNow();
+    const half = extent() / 2, now = pointsNow();
     const dots = view.mode === "dots" || !sheets.every((sheet) => sheet.texture);
     const reach = (half / unit()) * STEPS;
     const mapX = ((x - width() / 2) / unit() + view.x) * STEPS, mapY = ((y - height() / 2) / unit() + view.y) * STEPS;
@@ -241,7 +241,7 @@
     pen.drawImage(sheet.bitmap, (cell % across) * data.side, Math.floor(cell / across) * data.side, data.side, data.side, left, top, large, large);
   }
   function count_() {
-    const half = extent() / 2, reach = [(width() / 2 + half) / unit() * STEPS, (height() / 2 + half) / unit() * STEPS], now = placesNow();
+    const half = extent() / 2, reach = [(width() / 2 + half) / unit() * STEPS, (height() / 2 + half) / unit() * STEPS], now = pointsNow();
     let shown = 0;
     for (let index = 0; index < count; index++) {
       if (visible(index) && Math.abs(now[2 * index] - view.x * STEPS) <= reach[0] && Math.abs(now[2 * index + 1] - view.y * STEPS) <= reach[1]) shown++;
@@ -306,7 +306,7 @@
     if (follow && index >= 0) {
       const [x, y] = toScreen(index);
       if (x < 20 || y < 20 || x > width() - 20 || y > height() - 20) {
-        const now = placesNow();
+        const now = pointsNow();
         view.x = now[2 * index] / STEPS;
         view.y = now[2 * index + 1] / STEPS;
       }

@@ -1,0 +1,149 @@
+"""The maps of one image on the page: occlusion, and gradient methods beside it, with the areas under their curves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.results import Attribution, Curves, Occlusion, Result
+from iconoscope.results.rendering import colour, data_uri, lay_out, to_png
+from iconoscope.show.template import picture_uri, pixelated
+
+__all__ = ["ImagePanels", "curves_by_map"]
+
+# The answer that stays, and the classes that win elsewhere, the most frequent first (colours of Okabe and Ito 2008).
+_STAYS = (246, 245, 241)
+_WINNERS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (230, 159, 0))
+_OTHERS = (90, 90, 90)
+
+
+def curves_by_map(results: Iterable[Result]) -> dict[str, list[Curves]]:
+    """Give the curves of every map that is a result too, by how the curves name it: its technique and key."""
+    by_map: dict[str, list[Curves]] = {}
+    for curves in results:
+        if isinstance(curves, Curves):
+            by_map.setdefault(str(curves.question.settings.get("map", "")), []).append(curves)
+    return by_map
+
+
+@dataclass(frozen=True)
+class ImagePanels:
+    """One image, covered patch by patch before several networks, and what gradient methods say of it."""
+
+    maps: list[Occlusion | Attribution]
+    curves: Mapping[str, list[Curves]]
+
+    @cached_property
+    def occlusions(self) -> list[Occlusion]:
+        """The maps that a patch has made."""
+        return [map for map in self.maps if isinstance(map, Occlusion)]
+
+    @cached_property
+    def attributions(self) -> list[Attribution]:
+        """The maps of gradient methods."""
+        return [map for map in self.maps if isinstance(map, Attribution)]
+
+    @property
+    def first(self) -> Occlusion | Attribution:
+        """The one whose image stands for all."""
+        return [*self.occlusions, *self.attributions][0]
+
+    @property
+    def small(self) -> bool:
+        """Whether the pixels of the image are to be seen."""
+        return pixelated(*self.first.picture.shape[:2])
+
+    def picture(self, map: Occlusion | Attribution) -> str:
+        """Give the image as the network was shown it."""
+        return picture_uri(map.picture)
+
+    def overlay(self, map: Occlusion | Attribution) -> str:
+        """Give the map laid over the image."""
+        return picture_uri(map.overlaid())
+
+    def heat(self, map: Occlusion | Attribution) -> str:
+        """Give the map in colours; of a gradient method, the same on both sides of zero."""
+        if isinstance(map, Attribution):
+            return data_uri(to_png(colour(map.map, low=-map.full_red, high=map.full_red, table="RdBu_r")))
+        low, high = map.limits()
+        return _laid_out(map, colour(map.map, low=low, high=high))
+
+    def areas(self, map: Occlusion | Attribution) -> list[str]:
+        """Give the areas of a map's curves, deletion and insertion, for every way it was scored."""
+        return [
+            f"Deleted with {curves.fill}, area {curves.deletion_area:.3f} "
+            f"(moved elsewhere {curves.null_deletion_areas.mean():.3f}); "
+            f"inserted into {curves.start}, {curves.insertion_area:.3f} ({curves.null_insertion_areas.mean():.3f})."
+            for curves in self.curves.get(f"{map.question.technique} {map.question.key}", ())
+        ]
+
+    def winners(self, occlusion: Occlusion) -> dict[str, Any] | None:
+        """Map the class that wins with the patch at each position, and list the classes; None where it is always one."""
+        by_frequency = [index for index, _ in Counter(occlusion.winner.ravel().tolist()).most_common()]
+        if len(by_frequency) == 1 or occlusion.measure not in ("probability", "logit"):
+            return None
+        clean = int(occlusion.clean.argmax())
+        others = [index for index in by_frequency if index != clean]
+        inks = {clean: _STAYS, **dict(zip(others, _WINNERS, strict=False))}
+        cells = np.array([inks.get(index, _OTHERS) for index in occlusion.winner.ravel().tolist()], np.uint8)
+        share = {index: float((occlusion.winner == index).mean()) for index in by_frequency}
+        legend = [(inks[index], occlusion.names[index], share[index]) for index in inks if index in share]
+        if rare := others[len(_WINNERS) :]:
+            legend.append((_OTHERS, f"{len(rare)} other classes", sum(share[index] for index in rare)))
+        return {
+            "map": _laid_out(occlusion, cells.reshape(*occlusion.winner.shape, 3)),
+            "legend": [{"ink": "#" + bytes(ink).hex(), "class": name, "share": part} for ink, name, part in legend],
+        }
+
+    def worst_patch(self, occlusion: Occlusion) -> dict[str, float]:
+        """Give the box of the patch that costs most, percent of the picture."""
+        height, width = occlusion.picture.shape[:2]
+        row, column = occlusion.minimum
+        top, left = int(occlusion.top[row]), int(occlusion.left[column])
+        return {
+            "top": 100 * top / height,
+            "left": 100 * left / width,
+            "height": 100 * min(occlusion.patch[0], height - top) / height,
+            "width": 100 * min(occlusion.patch[1], width - left) / width,
+        }
+
+    def finding(self, map: Occlusion | Attribution) -> str:
+        """Say what was asked, and what came of it."""
+        guessed = " (predicted: the image has no label)" if map.target_origin == "prediction" else ""
+        clean = float(map.clean[map.target])
+        outcome = _attribution_outcome(map, clean) if isinstance(map, Attribution) else _occlusion_outcome(map)
+        return f"{map.measure} of {map.names[map.target]}{guessed} {clean:.3f}{outcome}"
+
+
+def _occlusion_outcome(occlusion: Occlusion) -> str:
+    row, column = occlusion.minimum
+    lowest = f", lowest {float(occlusion.map[row, column]):.3f}"
+    if occlusion.indifferent:
+        return f"{lowest}: no single patch matters"
+    if occlusion.measure == "probability" and occlusion.winner[row, column] != occlusion.clean.argmax():
+        return f"{lowest}: there the answer becomes {occlusion.names[int(occlusion.winner[row, column])]}"
+    return lowest
+
+
+def _attribution_outcome(attribution: Attribution, clean: float) -> str:
+    text = ""
+    if attribution.baseline_answer is not None:
+        text = (
+            f", of the baseline {attribution.baseline_answer:.3f}; the values add up to {attribution.values.sum():.3f}, "
+            f"the difference is {clean - attribution.baseline_answer:.3f}"
+        )
+    if not attribution.signed:
+        text += "; a gradient has no sign that speaks for or against, and red is its size"
+    return f"{text}. Full colour from {attribution.full_red:.2g} on"
+
+
+def _laid_out(occlusion: Occlusion, cells: NDArray[np.uint8]) -> str:
+    """Give coloured cells (grid rows, grid columns, 3) as a picture of the image's size."""
+    size = (occlusion.picture.shape[0], occlusion.picture.shape[1])
+    return data_uri(to_png(lay_out(cells, occlusion.top, occlusion.left, occlusion.patch, size)))

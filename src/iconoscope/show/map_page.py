@@ -1,0 +1,105 @@
+"""A map of images as one page to move about in: it holds all thumbnails, and opens anywhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.results.atlas import PAGE
+from iconoscope.results.image_map import ImageMap, class_colours
+from iconoscope.show.template import write_page
+
+__all__ = ["map_page"]
+
+# Points are kept in 16 bits: a thousandth of a thumbnail on a map that fills a screen a hundred times.
+_STEPS = 65535
+
+
+def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: str = "") -> Path:
+    """Write a map as one self-contained HTML page: move, zoom, point at an image, follow its neighbours.
+
+    Parameters
+    ----------
+    image_map
+        What `map_images` gave.
+    path
+        Where to write the page.
+    title, lead
+        Its heading, and a sentence or two under it; a heading is made if none is given.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    StoreError
+        If the page cannot be written.
+    """
+    return write_page(
+        path,
+        "map.html.j2",
+        title=title or f"What {image_map.question.network} finds alike",
+        lead=lead,
+        summary=image_map.summary(),
+        subject=image_map.question.subject,
+        data=_page_data(image_map),
+        pages=[base64.b64encode(page).decode() for page in image_map.pages],
+    )
+
+
+def _page_data(image_map: ImageMap) -> str:
+    """Give all that the page knows of the images, as JSON that cannot end the element it stands in."""
+    labels, names = _classes(image_map)
+    low, high = image_map.points.min(0), image_map.points.max(0)
+    span = max(float((high - low).max()), 1e-12)
+    points = ((image_map.points - (low + high) / 2) / span + 0.5).clip(0, 1) * _STEPS
+    contents = {
+        "count": len(image_map),
+        "side": image_map.side,
+        "page": PAGE,
+        "points": _packed(points.round().astype("<u2")),
+        "labels": _packed(labels.astype("<i2")),
+        "predictions": _packed(image_map.predictions.astype("<i2")),
+        "wrong": _packed(((image_map.targets >= 0) & (image_map.targets != image_map.predictions)).astype("u1")),
+        "judged": bool((image_map.targets >= 0).any()),
+        "neighbours": _packed(image_map.neighbours.astype("<u4")),
+        "near": image_map.neighbours.shape[1],
+        "ids": image_map.ids.tolist(),
+        "classes": names,
+        "colours": ["#" + bytes(ink).hex() for ink in class_colours(len(names))],
+        "grid": _grid(image_map),
+        # A map that is a grid is shown so large that its images just touch.
+        "spacing": 1 / max(2.0, math.sqrt(len(image_map)) * 1.1),
+    }
+    return json.dumps(contents).replace("<", "\\u003c")
+
+
+def _classes(image_map: ImageMap) -> tuple[NDArray[np.int64], list[str]]:
+    """Give labels numbers: those that are classes of the network theirs, others later ones; -1 where there is none."""
+    others: dict[str, int] = {}
+    numbers = image_map.targets.copy()
+    for row in np.flatnonzero((image_map.targets < 0) & (image_map.labels != "")).tolist():
+        numbers[row] = others.setdefault(str(image_map.labels[row]), len(image_map.classes) + len(others))
+    return numbers, [*image_map.classes, *others]
+
+
+def _grid(image_map: ImageMap) -> dict[str, Any] | None:
+    """Give the points on the full grid, if there is one beside those of the map."""
+    if image_map.cells is None or image_map.shape is None or image_map.best is not None:
+        return None
+    rows, columns = image_map.shape
+    longest = max(rows, columns)
+    points = (image_map.cells[:, ::-1] + 0.5 - np.array([columns, rows]) / 2) / longest + 0.5
+    return {"points": _packed((points * _STEPS).round().astype("<u2")), "spacing": 1 / longest}
+
+
+def _packed(values: NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()

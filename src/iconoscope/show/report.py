@@ -1,0 +1,79 @@
+"""The one writer of pages: of a store, of audits, of a map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from iconoscope.errors import QuestionError
+from iconoscope.results import Audit, ImageMap, Store
+from iconoscope.show.audit_page import audit_page
+from iconoscope.show.map_page import map_page
+from iconoscope.show.store_page import store_page
+
+__all__ = ["report"]
+
+
+def report(
+    subject: Store | str | Path | Audit | Iterable[Audit] | ImageMap,
+    path: str | Path = "report.html",
+    *,
+    title: str = "",
+    lead: str = "",
+    links: Iterable[tuple[str, str]] = (),
+    lang: str = "en",
+    most: int = 24,
+) -> Path:
+    """Write a self-contained HTML page of what a store holds, of audits, or of a map of images.
+
+    It needs no network connection, fits a phone, and follows the reader's choice of light or dark. In the page of a store
+    networks that were asked the same about the same image stand side by side; in that of a map one moves, zooms and points
+    at images, which takes a browser with WebGL2 (60,000 images of 32 pixels make about 29 MB).
+
+    Parameters
+    ----------
+    subject
+        A store or its folder; what `audit` gave, of one network or of several in a list; or what `map_images` gave.
+    path
+        Where to write the page.
+    title
+        Its heading; one is made if none is given.
+    lead
+        A sentence or two under the heading, for readers who do not know what was asked.
+    links
+        Of audits: texts and addresses of pages beside it.
+    lang
+        Of audits: en or es.
+    most
+        Of a store: how many images are shown at the most; the page says how many there are.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    QuestionError
+        If there is no such language, or the subject is none of these.
+    StoreError
+        If the store holds nothing, or the page cannot be written.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> audits = [ico.audit(net, images) for net in networks]  # doctest: +SKIP
+    >>> ico.report(audits, "audit.html", lang="es")  # doctest: +SKIP
+    >>> ico.report("iconoscope-run", "report.html")  # doctest: +SKIP
+    """
+    if isinstance(subject, Store | str | Path):
+        return store_page(subject, path, title=title, lead=lead, most=most)
+    if isinstance(subject, ImageMap):
+        return map_page(subject, path, title=title, lead=lead)
+    audits = [subject] if isinstance(subject, Audit) else list(subject) if isinstance(subject, Iterable) else []
+    if not audits or not all(isinstance(audit, Audit) for audit in audits):
+        raise QuestionError(
+            f"There is no page of {type(subject).__name__}.",
+            hint="Give a store, what audit gave (one or several), or what map_images gave.",
+        )
+    return audit_page(audits, path, title=title, lead=lead, links=links, lang=lang)

@@ -1,0 +1,243 @@
+"""The page of a store: what it holds, and nothing else, as one HTML file that opens anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from iconoscope.errors import QuestionError, StoreError
+from iconoscope.results import (
+    CONDITIONS,
+    KINDS,
+    VERDICTS,
+    ActivationSheet,
+    Attribution,
+    Audit,
+    Curves,
+    Exchange,
+    Exemplars,
+    FilterSheet,
+    ImageMap,
+    Look,
+    MeanMap,
+    Occlusion,
+    Question,
+    Result,
+    Store,
+    UnitSearch,
+    Visualization,
+)
+from iconoscope.results.look import EVIDENCE
+from iconoscope.show.curve_panels import CurvesPanel, areas_key, mean_areas
+from iconoscope.show.exemplar_panels import ImageMapPanel, SheetPanel, TopImagesPanel, UnitSearchPanel
+from iconoscope.show.image_panels import ImagePanels, curves_by_map
+from iconoscope.show.mean_map_panels import MeanMapPanel
+from iconoscope.show.optimized_panels import OptimizedPanel, sheet_key
+from iconoscope.show.panel import Panel
+from iconoscope.show.template import write_page
+from iconoscope.show.verdict_panels import Exchanged, Looked, same_exchange, same_look
+from iconoscope.store.result_folder import read_question, read_record
+
+__all__ = ["store_page"]
+
+R = TypeVar("R", bound=Result)
+
+
+def store_page(
+    store: Store | str | Path, path: str | Path = "report.html", *, title: str = "", lead: str = "", most: int = 24
+) -> Path:
+    """Write what a store holds as one self-contained HTML page.
+
+    Networks that were asked the same about the same image stand side by side. The page needs no network connection, fits a
+    phone, and follows the reader's choice of light or dark.
+
+    Parameters
+    ----------
+    store
+        The folder with the results.
+    path
+        Where to write the page.
+    title
+        Its heading; one is made if none is given.
+    lead
+        A sentence or two under the heading, for readers who do not know what was asked.
+    most
+        How many images are shown at the most; the page says how many there are.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    StoreError
+        If the store holds nothing, or the page cannot be written.
+    """
+    if most < 1:
+        raise QuestionError(f"most={most} must be at least 1.")
+    store = Store.at(store)
+    results, questions, damaged = _read(store, most)
+    if not results:
+        raise StoreError(
+            f"{store.folder} holds no result to report.",
+            hint="Ask something first, for example: iconoscope occlude --network ... --images ... --store DIR",
+        )
+    page = _Page(results, questions, most)
+    words = {"conditions": CONDITIONS, "evidence": EVIDENCE, "verdicts": VERDICTS}
+    return write_page(
+        path, "store.html.j2", page=page, title=title or page.heading, lead=lead, damaged=damaged, **words
+    )
+
+
+_OF_ONE_IMAGE = (Occlusion.kind, Attribution.kind)
+
+
+def _read(store: Store, most: int) -> tuple[list[Result], list[tuple[str, Question]], list[str]]:
+    """Read what is shown; the kind and question of everything; and what is wrong with damaged records.
+
+    Of what is not shown only the question is read: a whole data set would not fit into memory. A damaged result must not
+    take the others with it, but is named on the page.
+    """
+    results: list[Result] = []
+    questions: list[tuple[str, Question]] = []
+    damaged: list[str] = []
+    images: set[str] = set()  # the pixels of those that are shown
+    for folder in store.places():
+        try:
+            kind, question = read_question(folder, KINDS)
+            questions.append((kind, question))
+            if kind in _OF_ONE_IMAGE and question.pixels not in images:
+                if len(images) >= most:
+                    continue
+                images.add(question.pixels)
+            results.append(read_record(folder, KINDS))
+        except StoreError as error:
+            damaged.append(error.message)
+    return results, questions, damaged
+
+
+@dataclass(frozen=True)
+class _Page:
+    results: list[Result]
+    all_questions: list[tuple[str, Question]]  # the kind and the question of all that the store holds
+    most: int
+
+    PANELS: ClassVar[dict[str, type[Panel[Any]]]] = {
+        MeanMap.kind: MeanMapPanel,
+        UnitSearch.kind: UnitSearchPanel,
+        Exemplars.kind: TopImagesPanel,
+        ImageMap.kind: ImageMapPanel,
+        ActivationSheet.kind: SheetPanel,
+        FilterSheet.kind: SheetPanel,
+    }
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The networks' names by their digests, in the order in which they were first asked; never two the same."""
+        names: dict[str, str] = {}
+        for _, question in self.all_questions:
+            names.setdefault(question.weights, question.network)
+        shared = {name for name, count in Counter(names.values()).items() if count > 1}
+        return {digest: f"{name} [{digest[:6]}]" if name in shared else name for digest, name in names.items()}
+
+    def name(self, result: Result) -> str:
+        return self.names[result.question.weights]
+
+    @property
+    def heading(self) -> str:
+        names = list(self.names.values())
+        return f"What did {' and '.join(names)} learn?" if len(names) <= 3 else f"What did {len(names)} networks learn?"
+
+    def of_kind(self, kind: type[R]) -> list[R]:
+        return [result for result in self.results if isinstance(result, kind)]
+
+    def panels(self, *kinds: str) -> list[Panel[Any]]:
+        """Give the panels of all results of some kinds."""
+        return [
+            self.PANELS[result.kind](result, self.name(result), self.most)
+            for result in self.results
+            if result.kind in kinds
+        ]
+
+    @property
+    def audits(self) -> list[Audit]:
+        return self.of_kind(Audit)
+
+    @cached_property
+    def looks(self) -> list[Looked]:
+        return [Looked(alike, self.name) for alike in _grouped(self.of_kind(Look), same_look)]
+
+    @cached_property
+    def unjudged(self) -> list[tuple[Exchanged, Exchange]]:
+        """The exchanges that no verdict has taken up: they speak for themselves."""
+        judged = {look.question.settings.get("exchange") for looked in self.looks for look in looked.results}
+        pairs = [(exchanged, exchange) for exchanged in self.exchanges for exchange in exchanged.results]
+        return [(exchanged, exchange) for exchanged, exchange in pairs if exchange.question.key not in judged]
+
+    @cached_property
+    def exchanges(self) -> list[Exchanged]:
+        return [Exchanged(alike, self.name) for alike in _grouped(self.of_kind(Exchange), same_exchange)]
+
+    @cached_property
+    def images(self) -> list[ImagePanels]:
+        """The images that have maps."""
+        maps = [result for result in self.results if isinstance(result, Occlusion | Attribution)]
+        curves = curves_by_map(self.results)
+        return [ImagePanels(of_image, curves) for of_image in _grouped(maps, lambda map: map.question.pixels)]
+
+    @property
+    def image_count(self) -> int:
+        """How many images were asked about, shown or not."""
+        return len({question.pixels for kind, question in self.all_questions if kind in _OF_ONE_IMAGE})
+
+    @property
+    def alone(self) -> bool:
+        """Whether every image was asked about once only, so that there is nothing to put side by side."""
+        return all(len(image.maps) == 1 for image in self.images)
+
+    @cached_property
+    def all_curves(self) -> list[Curves]:
+        """The scored maps; those of one image follow one another."""
+        by_image = _grouped(self.of_kind(Curves), lambda curves: curves.question.pixels)
+        return [curves for of_image in by_image for curves in of_image]
+
+    @property
+    def curves(self) -> list[CurvesPanel]:
+        return [CurvesPanel(curves, self.name(curves), self.most) for curves in self.all_curves[: self.most]]
+
+    @cached_property
+    def mean_areas(self) -> list[dict[str, Any]]:
+        """The mean areas of every kind of map, where there is more than one to compare."""
+        probabilities = [curves for curves in self.all_curves if curves.measure == "probability"]
+        if len(probabilities) < 2:
+            return []
+        return [mean_areas(group, self.name(group[0])) for group in _grouped(probabilities, areas_key)]
+
+    @cached_property
+    def optimized(self) -> list[OptimizedPanel]:
+        sheets = _grouped(self.of_kind(Visualization), sheet_key)
+        return [OptimizedPanel(sheet, self.name(sheet[0])) for sheet in sheets]
+
+    @property
+    def questions(self) -> list[Result]:
+        """What is on the page, each result with its question, in the order of the page."""
+        return [
+            *(panel.result for panel in self.panels(MeanMap.kind)),
+            *(result for group in (*self.looks, *self.exchanges) for result in group.results),
+            *(map for image in self.images for map in (*image.occlusions, *image.attributions)),
+            *(panel.result for panel in self.curves),
+            *(result for panel in self.optimized for result in panel.results[: panel.MOST]),
+            *(panel.result for kind in self.PANELS if kind != MeanMap.kind for panel in self.panels(kind)),
+        ]
+
+
+def _grouped(results: list[R], key: Callable[[R], Hashable]) -> list[list[R]]:
+    groups: dict[Hashable, list[R]] = {}
+    for result in results:
+        groups.setdefault(key(result), []).append(result)
+    return list(groups.values())
