@@ -15,9 +15,9 @@ PUBLIC = """
     Agreement Attribution Audit CONDITIONS ComparedMaps Curves Exchange Exemplars FAMILIES Family
     IconoscopeError IconoscopeWarning Image ImageMap Images Look MeanMap Network Objective Occlusion
     Preprocessing Prior Question Recording Scales Store Unit UnitSearch Visualization __version__
-    activation_maps agree attribute audit audit_page compare_maps compare_styles curves decoder_prior demo demo_images
+    activation_maps agree attribute audit compare_maps compare_styles curves decoder_prior demo demo_images
     diffusion_prior direction dream errors exchange find_units first_filters fit_prior interpolate layers load_images
-    load_network load_prior load_recording load_result look looks_at_object map_images map_page mean_map occlude
+    load_network load_prior load_recording load_result look looks_at_object map_images mean_map occlude
     occlude_each occlude_scales optimize place_images predict record refine region report save_prior
     show_progress top_images unit
 """.split()  # noqa: SIM905

@@ -85,8 +85,6 @@ from .results import Question as Question
 from .results import Store as Store
 from .results import load_result as load_result
 from .show import report as report
-from .show import map_page as map_page
-from .show import audit_page as audit_page
 
 # Errors, progress, the demo.
 from .errors import IconoscopeError as IconoscopeError

@@ -233,7 +233,7 @@ COMMANDS = {
         {**_STORE, "out": "audit.html"},
     ),
     "report": Command(
-        "iconoscope.show:report",
+        "iconoscope.show.store_page:store_page",
         "Write what was found as one HTML page.",
         printing.page,
         ("iconoscope report --store iconoscope-run",),

@@ -269,7 +269,7 @@ def test_every_sentence_is_used():
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_page_has_all_of_it_and_needs_nothing(audits, lang, tmp_path):
-    page = ico.audit_page(audits.values(), tmp_path / "page.html", lang=lang).read_text(encoding="utf-8")
+    page = ico.report(audits.values(), tmp_path / "page.html", lang=lang).read_text(encoding="utf-8")
     assert f'<html lang="{lang}">' in page and not re.search(r'(src|href)="https?:', page)
     assert page.count('<article class="class ') == 4
     say = AuditText(lang).say

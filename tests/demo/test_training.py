@@ -108,8 +108,7 @@ def hasty(monkeypatch):
     """Training too short to learn anything."""
     monkeypatch.setattr(training, "_TRAINING_IMAGES", 20)
     monkeypatch.setattr(training, "_NEW_IMAGES", 20)
-    monkeypatch.setattr(training, "_BATCH", 10)
-    monkeypatch.setattr(training, "_SCHEDULE", training._SCHEDULE._replace(epochs=1))
+    monkeypatch.setattr(training, "_SCHEDULE", training._SCHEDULE._replace(epochs=1, batch=10))
 
 
 def test_a_network_that_learned_nothing_is_not_written(hasty, tmp_path):

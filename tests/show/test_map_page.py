@@ -14,7 +14,7 @@ from PIL import Image
 import iconoscope as ico
 from iconoscope.results import ImageMap, Question
 from iconoscope.results.atlas import Atlas
-from iconoscope.show import map_page
+from iconoscope.show.map_page import map_page
 
 COUNT, SIDE = 3000, 64
 CLASSES = ("red </script>", "green", "blue")
@@ -245,5 +245,5 @@ def test_names_cannot_leave_the_data(address, found):
 
 
 def test_the_page_is_found_by_its_ending(found, tmp_path):
-    path = ico.map_page(found, tmp_path / "deep" / "map.html", title="A <map>")
+    path = ico.report(found, tmp_path / "deep" / "map.html", title="A <map>")
     assert "<h1>A &lt;map&gt;</h1>" in path.read_text()

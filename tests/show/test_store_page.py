@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
-import iconoscope.show.page
 from iconoscope.errors import StoreError
 from iconoscope.results.rendering import data_uri, to_png
 from iconoscope.store.result_folder import read_record
@@ -125,7 +124,7 @@ def test_what_is_not_shown_is_not_read(tmp_path, monkeypatch):
     read = []
     original = read_record
     monkeypatch.setattr(
-        "iconoscope.show.page.read_record", lambda place, kinds: read.append(1) or original(place, kinds)
+        "iconoscope.show.store_page.read_record", lambda place, kinds: read.append(1) or original(place, kinds)
     )
     found = page(tmp_path, *(occlusion(seed) for seed in range(6)), averaged(), exchanged(), most=2)
     assert len(read) == 4 and "Showing 2 of 6 images" in found.text

@@ -185,7 +185,9 @@ def _size(scene: Scene, side: int, draws: NDArray[np.float64]) -> Scene:
 
 def _paint(scene: Scene, side: int, draws: NDArray[np.float64]) -> Scene:
     hue = _between(0.55, 0.66, draws[0]) if side == 0 else _between(-0.04, 0.06, draws[0])
-    return replace(scene, paint=colorsys.hsv_to_rgb(hue % 1, _between(0.6, 0.95, draws[1]), _between(0.45, 0.95, draws[2])))
+    return replace(
+        scene, paint=colorsys.hsv_to_rgb(hue % 1, _between(0.6, 0.95, draws[1]), _between(0.45, 0.95, draws[2]))
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

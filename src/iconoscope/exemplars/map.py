@@ -16,7 +16,7 @@ from iconoscope.exemplars.recorded_units import at_hand, derived, recorded_pictu
 from iconoscope.progress import advancing
 from iconoscope.results import Question, Store
 from iconoscope.results.atlas import Atlas, thumbnail_side
-from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, TOPOLOGIES, ImageMap
+from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, PAGES, TOPOLOGIES, ImageMap
 from iconoscope.results.result import FIGURES
 from iconoscope.store.recording import Recording
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["map_images", "place_images"]
 
-_PAGES = (".html", ".htm")
 _TRUSTED = 15  # neighbours that the quality is asked of
 _NEIGHBOURS = 8  # that are kept for every image
 _EXACT = 100_000  # images from which t-SNE's neighbours are looked for approximately, which is then faster
@@ -115,10 +114,10 @@ def map_images(
         )
     if method == "som" and grid:
         raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
-    if out is not None and Path(out).suffix.lower() not in (*_PAGES, *FIGURES):
+    if out is not None and Path(out).suffix.lower() not in (*PAGES, *FIGURES):
         raise QuestionError(
             f"A map is not written as {Path(out).name}.",
-            hint=f"{', '.join((*_PAGES, *FIGURES))} are; .html is a page.",
+            hint=f"{', '.join((*PAGES, *FIGURES))} are; .html is a page.",
         )
     recording = load_recording(recording)
     at_hand(recording)
@@ -154,16 +153,8 @@ def map_images(
 
     found = ask() if store is None else Store.at(store).answer(question, ImageMap, ask)
     if out is not None:
-        write_map(found, out)
+        found.save(out)
     return found
-
-
-def write_map(found: ImageMap, out: str | Path) -> Path:
-    """Write a map as a page or as a picture, by the ending of the name."""
-    from iconoscope.show import map_page
-
-    path = Path(out).expanduser()
-    return map_page(found, path) if path.suffix.lower() in _PAGES else found.save(path)
 
 
 def _check(method: str, metric: str, topology: str, **numbers: float | None) -> None:

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EXTRAS", "METHODS", "METRICS", "TOPOLOGIES", "ImageMap", "class_colours"]
+__all__ = ["EXTRAS", "METHODS", "METRICS", "PAGES", "TOPOLOGIES", "ImageMap", "class_colours"]
 
 METHODS = {
     "tsne": "t-SNE: neighbours stay neighbours, distances between groups mean little",
@@ -32,6 +33,8 @@ METHODS = {
     "pca": "the two directions in which the vectors differ most: distances are shadows of true ones",
     "som": "a self-organising map: a sheet of cells, near cells standing for near vectors",
 }
+PAGES = (".html", ".htm")
+"""Endings of a map's page."""
 EXTRAS = ("umap", "pacmap")
 """Methods that need a package which is not always installed: extras and modules of these names."""
 METRICS = {
@@ -174,6 +177,15 @@ class ImageMap(Result):
                 f"{self.quantisation_error:.3g}, topographic error {self.topographic_error:.3f}"
             )
         return f"{text}."
+
+    def save(self, path: str | Path) -> Path:
+        """Save the map as a page to move about in (.html), as a figure as every result, or everything as a folder."""
+        path = Path(path).expanduser()
+        if path.suffix.lower() not in PAGES:
+            return super().save(path)
+        from iconoscope.show.map_page import map_page  # like an audit, a map writes its own page
+
+        return map_page(self, path)
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the quality, and every image with its place."""

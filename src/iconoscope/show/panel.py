@@ -9,7 +9,7 @@ from iconoscope.results import Result
 
 __all__ = ["Panel"]
 
-Shown = TypeVar("Shown", bound=Result, covariant=True)
+Shown = TypeVar("Shown", bound=Result)
 
 
 @dataclass(frozen=True)

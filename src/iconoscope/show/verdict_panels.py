@@ -1,3 +1,4 @@
+# ruff: noqa: D102
 """Judgements and exchanges on the page."""
 
 from __future__ import annotations
@@ -132,5 +133,3 @@ class Exchanged:
             "probability": float(result.probabilities[condition, image, answer]),
             "right": answer == int(result.target[image]),
         }
-
-
