@@ -110,7 +110,7 @@ def priors(data: Path) -> None:
     large = squeezenet1(data)
     photographs = ico.fit_prior(data / "imagenet" / "images", size=227)
     names = ("goldfinch", "African elephant", "daisy")
-    asked = [f"logit:{name}" for name in names if large.has_class(name)]
+    asked = [f"logit:{name}" for name in names if name in large.names]
     shown = [pictures_of(ico.optimize(large, asked)), pictures_of(ico.optimize(large, asked, prior=photographs))]
     keep(sheet([*shown[0], *shown[1]], 3, side=227), "photographs", quality=95)
 
@@ -141,7 +141,7 @@ def squeezenet(data: Path) -> None:
     found = ico.optimize(network, "features.6:0-127", size=128, steps=128)
     keep(sheet(pictures_of(found), 16, side=72, gap=2), "layer")
     names = ("tench", "great white shark", "goldfinch", "tree frog", "African elephant", "daisy")
-    found = ico.optimize(network, [f"logit:{name}" for name in names if network.has_class(name)])
+    found = ico.optimize(network, [f"logit:{name}" for name in names if name in network.names])
     keep(sheet(pictures_of(found), 3, side=227), "imagenet")
     dreamt = ico.dream(network, photographs[40], "features.10", size=288)
     keep(sheet(list(dreamt.frames[0][[0, 2, -1]]), 3, side=260), "dream")

@@ -41,11 +41,11 @@ def predictions(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Give the three likeliest classes of every image, and how many images are right."""
     import numpy as np
 
-    from iconoscope.subject.labels import match_labels
+    from iconoscope.vocabulary.labels import match_labels
 
     network: Network = arguments["network"]
     images: Images = arguments["images"]
-    targets = match_labels(network, images.labels)
+    targets = match_labels(network.names, images.labels)
     lines: list[str] = []
     rows: list[dict[str, Any]] = []
     for identity, target, answer in zip(images.ids, targets.tolist(), found, strict=True):

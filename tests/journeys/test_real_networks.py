@@ -8,13 +8,13 @@ import pytest
 
 import iconoscope as ico
 from iconoscope.cli import main
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def top1(network, images):
-    targets = match_labels(network, images.labels)
+    targets = match_labels(network.names, images.labels)
     assert (targets >= 0).all()
     return float((ico.predict(network, images).argmax(1) == targets).mean())
 

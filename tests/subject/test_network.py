@@ -5,7 +5,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, NetworkError, NonFiniteError, QuestionError, UnitError
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import find_device
 from iconoscope.subject.response import activations, respond
 
@@ -165,9 +165,9 @@ def test_numbers_are_indices_and_texts_are_names():
     assert [network.class_unit("prob", index).name for index in range(3)] == ["1", "2", "3"]
     found = ico.occlude(network, ico.load_images(np.zeros((1, 8, 8, 3), np.uint8), labels=["2"]), patch=8)
     assert found[0].target == 1
-    assert match_labels(tiny(classes=["x", "y", "z"]), [2, 0]).tolist() == [2, 0]
+    assert match_labels(tiny(classes=["x", "y", "z"]).names, [2, 0]).tolist() == [2, 0]
     with pytest.warns(IconoscopeWarning, match="read as indices"):
-        assert match_labels(tiny(classes=["x", "y", "z"]), ["2", "0"]).tolist() == [2, 0]
+        assert match_labels(tiny(classes=["x", "y", "z"]).names, ["2", "0"]).tolist() == [2, 0]
 
 
 def test_a_module_that_works_in_place_on_its_input_changes_nothing():

@@ -27,7 +27,7 @@ from iconoscope.results import Audit, Question, Recording, Store
 from iconoscope.results.decision_rule import ACCUSING, AUDIT_WORDS, KNOWN, PARTS
 from iconoscope.store.parts import Parts
 from iconoscope.subject.images import Images, load_images
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
 
 __all__ = ["audit", "weigh"]
@@ -270,7 +270,7 @@ def weigh(
         question=question,
         names=network.classes,
         ids=np.array([recording.ids[row] for row in sample.rows]),
-        target=match_labels(network, sample.images.labels),
+        target=match_labels(network.names, sample.images.labels),
         predicted=predicted,
         certainty=recording.vectors("probabilities")[sample.rows].max(1),
         known=pictures.known,

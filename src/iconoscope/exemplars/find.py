@@ -11,14 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImagesError, QuestionError, nearest, shortened
+from iconoscope.errors import ImagesError, QuestionError, UnitError, nearest, shortened
 from iconoscope.exemplars.load_recording import load_recording
-from iconoscope.exemplars.recorded_units import at_hand, derived, made_picture, receptive_field, recorded_pictures
+from iconoscope.exemplars.recorded_units import (
+    at_hand,
+    class_names,
+    derived,
+    made_picture,
+    receptive_field,
+    recorded_pictures,
+)
 from iconoscope.results import Question, Store, UnitSearch
 from iconoscope.results.result import check_figure_name
 from iconoscope.results.unit_search import CORRECTIONS
 from iconoscope.store.recording import INDEX, Recording
 from iconoscope.subject.images import Images, load_images
+from iconoscope.vocabulary.resolver import Names
 
 __all__ = ["find_units"]
 
@@ -54,7 +62,7 @@ def find_units(
     recording
         What `record` gave, or where it is.
     concept
-        A label; or a folder of images that were recorded, by their ids; a list of ids or a .txt file with one on each line; in
+        A label, or a class of the network by name or index; or a folder of images that were recorded, by their ids; a list of ids or a .txt file with one on each line; in
         Python also images, or bools, one for each recorded image; or another recording by the same network, or its store.
     others
         What it is held against, likewise; all other recorded images by default.
@@ -165,12 +173,8 @@ class _Side:
 def _side(recording: Recording, given: Any) -> _Side:
     if isinstance(given, Recording):
         return _other(recording, given)
-    if isinstance(given, str):
-        rows = np.flatnonzero(np.array([label == given for label in recording.labels]))
-        if len(rows):
-            return _Side(recording, rows, given)
-    if isinstance(given, str | Path):
-        return _named(recording, str(given))
+    if isinstance(given, str | Path | int) and not isinstance(given, bool):
+        return _named(recording, given)
     if isinstance(given, Images):
         return _listed(recording, given.ids, given.source)
     values = np.asarray(given)
@@ -185,8 +189,14 @@ def _side(recording: Recording, given: Any) -> _Side:
     return _listed(recording, values.tolist(), "a list")
 
 
-def _named(recording: Recording, given: str) -> _Side:
-    path = Path(given).expanduser()
+def _named(recording: Recording, name: str | Path | int) -> _Side:
+    """Give the images of a label or a class, or those of a folder, a list or a store; a label that is written just so first."""
+    labels = Names(
+        tuple(sorted({label for label in recording.labels if label is not None})), recording.source, "label", indexed=0
+    )
+    if name in labels.names:
+        return _labelled(recording, str(name))
+    path = Path(str(name)).expanduser()
     if path.suffix == ".txt" and path.is_file():
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         return _listed(recording, [line.strip() for line in lines if line.strip()], path.name)
@@ -194,11 +204,19 @@ def _named(recording: Recording, given: str) -> _Side:
         return _other(recording, load_recording(path))
     if path.exists():
         return _listed(recording, load_images(path).ids, str(path))
-    labels = sorted({label for label in recording.labels if label is not None})
-    raise QuestionError(
-        f"No recorded image has the label {given!r}, and there is no such folder or file.",
-        hint=nearest(given, labels) if labels else "The images were recorded without labels: give a folder or ids.",
-    )
+    if isinstance(name, str) and name in labels:
+        return _labelled(recording, labels.names[labels.index(name)])
+    classes = class_names(recording)
+    try:
+        target = classes.index(name if isinstance(name, int) else str(name))
+    except UnitError as error:
+        hint = "A folder or ids of images will do too."
+        raise labels.missing(name if isinstance(name, int) else str(name), hint=hint) from error
+    return _Side(recording, np.flatnonzero(recording.targets == target), recording.classes[target])
+
+
+def _labelled(recording: Recording, label: str) -> _Side:
+    return _Side(recording, np.flatnonzero(np.array(recording.labels, object) == label), label)
 
 
 def _listed(recording: Recording, ids: Any, told: str) -> _Side:

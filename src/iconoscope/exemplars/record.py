@@ -27,7 +27,7 @@ from iconoscope.store.question import Question
 from iconoscope.store.recording import Recording
 from iconoscope.store.store import Store
 from iconoscope.subject.images import Images, load_images
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network, Preprocessing
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def record(
         raise ImagesError(f"There are no images to record: an empty selection from {images.source}.")
     processes = worker_count(workers, images)
     store = Store.at(store)
-    targets = match_labels(network, images.labels)
+    targets = match_labels(network.names, images.labels)
     with network.questioned(), ExitStack() as laid_out:
         found, before = dissect(network, layers)
         weights = network.digest()  # of the weights as they lie

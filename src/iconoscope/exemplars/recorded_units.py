@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope import __version__
-from iconoscope.errors import QuestionError, StoreError, UnitError, nearest
+from iconoscope.errors import QuestionError, StoreError, UnitError
 from iconoscope.results import KINDS, Question, Store, Visualization
 from iconoscope.results.rendering import rgb
 from iconoscope.store.recording import Recording
 from iconoscope.store.result_folder import is_record, read_question, read_record
 from iconoscope.subject.network import read_preprocessing
-from iconoscope.vocabulary.unit import ClassUnit, parse_unit
+from iconoscope.vocabulary.resolver import Names, check_channel, resolve
+from iconoscope.vocabulary.unit import ClassUnit
 
-__all__ = ["at_hand", "derived", "made_picture", "place_of", "receptive_field", "recorded_pictures"]
+__all__ = ["at_hand", "class_names", "derived", "made_picture", "receptive_field", "recorded_pictures", "unit_index"]
 
 
 def derived(recording: Recording, technique: str, *, unit: str = "", **settings: Any) -> Question:
@@ -35,43 +36,38 @@ def derived(recording: Recording, technique: str, *, unit: str = "", **settings:
     )
 
 
-def place_of(recording: Recording, unit: str) -> int:
-    """Give the place of a unit among those of a recording.
+def unit_index(recording: Recording, unit: str) -> int:
+    """Give the index of a unit among those of a recording.
 
     Raises
     ------
     UnitError
         If it was not recorded, or is a whole layer or a single neuron.
     """
-    parsed = parse_unit(unit)
-    if isinstance(parsed, ClassUnit):
-        names = list(recording.classes)
-        index = names.index(parsed.name) if parsed.name in names else None
-        if index is None and parsed.name.isdecimal() and int(parsed.name) < len(names):
-            index = int(parsed.name)
-        if parsed.kind == "prob":
+    channels = {layer.name: layer.channels for layer in recording.layers}
+    resolved = resolve(
+        unit,
+        class_names(recording),
+        lambda: list(channels),
+        owner=f"The recording of {recording.question.network}",
+        hint="Others: record --layers {}",
+    )
+    if isinstance(resolved, ClassUnit):
+        if resolved.kind == "prob" or resolved.index is None:
             raise UnitError(
-                f"{unit} is not ranked: probabilities share one sum.", hint=f"Ask logit:{parsed.name} instead."
+                f"{resolved} is not ranked: probabilities share one sum.", hint=f"Ask logit:{resolved.name} instead."
             )
-        if index is None:
-            raise UnitError(f"{unit}: there is no class {parsed.name!r}.", hint=nearest(parsed.name, names))
-        return len(recording.units) - len(names) + index
-    layers = {layer.name: layer for layer in recording.layers}
-    endings = [name for name in layers if name == parsed.layer or name.endswith(f".{parsed.layer}")]
-    name = parsed.layer if parsed.layer in layers else endings[0] if len(endings) == 1 else None
-    if name is None:
-        raise UnitError(
-            f"{parsed.layer} means several layers." if endings else f"{parsed.layer} was not recorded.",
-            hint=f"Ask logit:{parsed.layer} for the class."
-            if parsed.layer in recording.classes
-            else f"{nearest(parsed.layer, endings or list(layers))} Others: record --layers {parsed.layer}",
-        )
-    channels = layers[name].channels
-    if parsed.channel is None or parsed.position is not None:
-        raise UnitError(f"{unit} is not a channel.", hint=f"Ask one of {name}:0 to {name}:{channels - 1}.")
-    if parsed.channel >= channels:
-        raise UnitError(f"{unit}: {name} has {channels} channels, 0 to {channels - 1}.")
-    return recording.first_of(name) + parsed.channel
+        return len(recording.units) - len(recording.classes) + resolved.index
+    layer = resolved.layer
+    if resolved.channel is None or resolved.position is not None:
+        raise UnitError(f"{unit} is not a channel.", hint=f"Ask one of {layer}:0 to {layer}:{channels[layer] - 1}.")
+    check_channel(resolved, channels[layer])
+    return recording.first_of(layer) + resolved.channel
+
+
+def class_names(recording: Recording) -> Names:
+    """Give the classes of the network that was recorded, as they are looked up."""
+    return Names(recording.classes, recording.question.network)
 
 
 def at_hand(recording: Recording) -> None:

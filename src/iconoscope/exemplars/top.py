@@ -14,9 +14,9 @@ from iconoscope.exemplars.recorded_units import (
     at_hand,
     derived,
     made_picture,
-    place_of,
     receptive_field,
     recorded_pictures,
+    unit_index,
 )
 from iconoscope.results import Exemplars, Question, Store
 from iconoscope.results.result import check_figure_name
@@ -82,7 +82,7 @@ def top_images(
     """
     check_figure_name(out)
     recording = load_recording(recording)
-    place = place_of(recording, unit)
+    place = unit_index(recording, unit)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= recording.k:
         raise QuestionError(
             f"k={k!r} is not possible: {recording.k} images of every unit are ranked on either side.",

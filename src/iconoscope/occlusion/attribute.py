@@ -21,7 +21,7 @@ from iconoscope.results import Attribution, Question, Store
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import LayerUnit, Unit
 
@@ -218,7 +218,7 @@ def attribute_each(
     """Give one result of `attribute` after another, and keep none; what makes no sense is raised at once."""
     asked = _asked(network, unit, **settings)
     pictures = load_images(images)
-    labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
+    labels = dict(zip(pictures.ids, match_labels(network.names, pictures.labels).tolist(), strict=True))
     return _each(asked, pictures, labels)
 
 

@@ -22,7 +22,7 @@ from iconoscope.progress import track
 from iconoscope.results import Attribution, Curves, Occlusion, Question, Store
 from iconoscope.results.rendering import rgb
 from iconoscope.subject.images import Image, Images, load_images
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit
 
@@ -220,7 +220,7 @@ class _Asked:
                 failed[image.id] = error.message
                 continue
             if self.unit is None and not attribution.unit and not labels:
-                labels = dict(zip(pictures.ids, match_labels(self.network, pictures.labels).tolist(), strict=True))
+                labels = dict(zip(pictures.ids, match_labels(self.network.names, pictures.labels).tolist(), strict=True))
             found.append(self._ask(image, attribution, labels.get(image.id, -1)))
         if failed:
             message = f"{len(failed)} of {len(pictures)} images have no map to score: {shortened(failed.values())}"

@@ -26,7 +26,7 @@ from iconoscope.progress import track
 from iconoscope.results import CONDITIONS, Exchange, Question, Store
 from iconoscope.results.rendering import rgb
 from iconoscope.subject.images import Images, load_images
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
 
 __all__ = ["exchange"]
@@ -139,7 +139,7 @@ class _Cast:
 
 
 def _cast(network: Network, images: Images) -> _Cast:
-    labels = dict(zip(images.ids, match_labels(network, images.labels).tolist(), strict=True))
+    labels = dict(zip(images.ids, match_labels(network.names, images.labels).tolist(), strict=True))
     if max(labels.values(), default=-1) < 0:
         raise ImagesError(
             f"None of the {len(images)} images has a label that is a class of {network.name}.",

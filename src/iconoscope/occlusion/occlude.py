@@ -23,7 +23,7 @@ from iconoscope.results import Occlusion, Question, Store
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit
@@ -308,7 +308,7 @@ def _prepared(
     weights, resolved = network.digest(), None if unit is None else network.resolve(unit)
     answer = METHODS[method](len(pictures), weights)
     scans = [_scan(network, weights, resolved, answer, settings) for settings in complete]
-    labels = dict(zip(pictures.ids, match_labels(network, pictures.labels).tolist(), strict=True))
+    labels = dict(zip(pictures.ids, match_labels(network.names, pictures.labels).tolist(), strict=True))
     return scans, pictures, labels
 
 

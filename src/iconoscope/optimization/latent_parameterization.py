@@ -14,7 +14,6 @@ from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.parameterization import Draws, Field, Shape
 from iconoscope.optimization.style import Style
-from iconoscope.subject.network.network import plain_name
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from iconoscope.optimization.reference_activations import Natural
     from iconoscope.priors import Prior
     from iconoscope.subject.network import Network
+from iconoscope.vocabulary.resolver import plain_name
 
 __all__ = ["CAP", "STEPS", "STEPS_LARGE", "Along", "real_images", "samples", "style_along"]
 

@@ -16,7 +16,7 @@ from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.scores import Scores
 from iconoscope.progress import track
 from iconoscope.subject.images import load_images
-from iconoscope.subject.labels import match_labels
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import reading
 
@@ -134,4 +134,4 @@ def read_natural(network: Network, images: Any) -> Natural:
         labels.append(image.label)
     if not kept:
         raise QuestionError("There are no images to compare with.")
-    return Natural(np.stack(kept), match_labels(network, labels))
+    return Natural(np.stack(kept), match_labels(network.names, labels))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError, nearest
+from iconoscope.vocabulary.resolver import Names
 
 if TYPE_CHECKING:
     from iconoscope.priors.plausibility import Standing
@@ -156,15 +156,10 @@ class Prior(ABC):
 
         Raises
         ------
-        QuestionError
+        UnitError
             If the prior has no such class.
         """
-        if label is None:
-            return -1
-        if label not in self.classes:
-            hint = nearest(label, self.classes) if self.classes else "It was fitted without labels: leave label out."
-            raise QuestionError(f"The prior {self.name} has no class {label!r}.", hint=hint)
-        return self.classes.index(label)
+        return -1 if label is None else Names(self.classes, f"The prior {self.name}").index(label)
 
     def to_json(self) -> dict[str, Any]:
         """Say which prior it is, as plain values."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import NetworkError, NonFiniteError, UnitError
+from iconoscope.errors import NetworkError, NonFiniteError
 from iconoscope.subject.activation_layout import place_at, read_maps, tensor_of
 from iconoscope.subject.network.network import Network
+from iconoscope.vocabulary.resolver import check_channel
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
         measure = "logit" if unit.kind == "logit" else "probability"
         return Response(values, network.classes, unit.index, measure)
     maps = activations(network, batch, unit.layer).float()
-    if unit.channel is not None and unit.channel >= maps.shape[1]:
-        raise UnitError(f"{unit.layer} has no channel {unit.channel}: its channels are 0 to {maps.shape[1] - 1}.")
+    check_channel(unit, maps.shape[1])
     response = _read(maps, unit, (int(batch.shape[2]), int(batch.shape[3])))
     if not bool(response.values.isfinite().all()):
         raise NonFiniteError(f"{unit} of {network.name} answers NaN or infinity.")

@@ -11,10 +11,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, nearest, shortened
+from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, shortened
 from iconoscope.subject.images.decoding import image_reason
 from iconoscope.subject.images.image import Image
 from iconoscope.subject.images.source import Label, Source
+from iconoscope.vocabulary.resolver import Names
 
 __all__ = ["Images"]
 
@@ -116,21 +117,16 @@ class Images(Sequence[Image]):
         return positions
 
     def where(self, *, label: Label) -> Images:
-        """Give the images with the label; a class can be named, or given by its index in `label_names`.
+        """Give the images with the label: its name (case, ``_`` and ``-`` aside), or its index in `label_names`.
 
         Raises `QuestionError` for a label that there is not.
         """
         labels = self.labels
-        wanted = label
-        known = dict.fromkeys([*self.label_names, *(value for value in labels if value is not None)])
-        if isinstance(label, int) and label not in known and 0 <= label < len(self.label_names):
-            wanted = self.label_names[label]
-        elif isinstance(label, str) and label not in known and label.isdecimal() and int(label) in known:
-            wanted = int(label)  # from a command line, where everything is a string
-        if wanted is not None and wanted not in known:
-            hint = nearest(str(label), map(str, known)) or "These images have no labels; load_images takes labels=."
-            raise QuestionError(f"No image has the label {label!r}.", hint=hint)
-        return self[np.array([value == wanted for value in labels], np.bool_)]
+        distinct = tuple(dict.fromkeys([*self.label_names, *(other for other in labels if other is not None)]))
+        if label is not None and label not in distinct:
+            names = Names(tuple(map(str, distinct)), self.source, "label", indexed=len(self.label_names))
+            label = distinct[names.index(label)]
+        return self[np.array([other == label for other in labels], np.bool_)]
 
     def sample(self, count: int, seed: int = 0) -> Images:
         """Give ``count`` images at random, none twice, in the order they have here; the same for the same seed."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning
 from iconoscope.subject.images.source import Label
+from iconoscope.vocabulary.resolver import plain_name
 
 __all__ = ["MaskReader", "labels_of", "own_objects", "plain_names"]
 
@@ -26,15 +26,15 @@ def own_objects(names: Sequence[str], label: Label, categories: frozenset[str]) 
     >>> own_objects(["dog", "person", "dog"], "n02099601", plain_names(["dog", "person"]))
     [0, 1, 2]
     """
-    own = None if not isinstance(label, str) else _plain(label)
+    own = None if not isinstance(label, str) else plain_name(label)
     if own is None or own not in categories:
         return list(range(len(names)))
-    return [row for row, name in enumerate(names) if _plain(name) == own]
+    return [row for row, name in enumerate(names) if plain_name(name) == own]
 
 
 def plain_names(names: Iterable[str]) -> frozenset[str]:
-    """Give the categories as labels are compared with them: case and ``_`` aside."""
-    return frozenset(map(_plain, names))
+    """Give the categories as labels are compared with them: case, ``_`` and ``-`` aside."""
+    return frozenset(map(plain_name, names))
 
 
 def labels_of(ids: Sequence[str], names: Mapping[str, Sequence[str]], origin: str) -> list[Label]:
@@ -49,8 +49,3 @@ def labels_of(ids: Sequence[str], names: Mapping[str, Sequence[str]], origin: st
             stacklevel=2,
         )
     return [kind.pop() if len(kind) == 1 else None for kind in kinds]
-
-
-@lru_cache(maxsize=1 << 12)
-def _plain(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").split())

@@ -12,10 +12,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError, nearest
+from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
 from iconoscope.subject.network.preprocessing import Preprocessing
-from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit, parse_unit
+from iconoscope.vocabulary.resolver import Names, resolve
+from iconoscope.vocabulary.unit import ClassUnit, Unit
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +49,8 @@ class Network:
         Who said so, in words.
     ending : str
         A key of `ACTIVATIONS` if the network itself has turned its logits into probabilities so; then they are turned back.
+    names : Names
+        The classes, as they are looked up.
     """
 
     module: nn.Module
@@ -58,13 +61,10 @@ class Network:
     activation: str = "softmax"
     activation_origin: str = "usual"
     ending: str = ""
-    _index: dict[str, list[int]] = field(init=False, repr=False)
+    names: Names = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        index: dict[str, list[int]] = {}
-        for position, name in enumerate(self.classes):
-            index.setdefault(plain_name(name), []).append(position)
-        object.__setattr__(self, "_index", index)
+        object.__setattr__(self, "names", Names(self.classes, self.name))
 
     def __repr__(self) -> str:
         height, width = self.preprocessing.size
@@ -121,29 +121,18 @@ class Network:
         return isinstance(self.module, torch.jit.ScriptModule)
 
     def class_index(self, name: str | int) -> int:
-        """Give the index of a class by its name or index.
-
-        A number is an index. A text is a name, compared without regard to case and with ``_`` and ``-`` as spaces; if no
-        class has that name and it is in digits, it is an index too.
+        """Give the index of a class by its name or index, as `Names.index` does.
 
         Raises
         ------
         UnitError
             If there is no such class, or if two classes share the name.
         """
-        found = [] if isinstance(name, int) else self._index.get(plain_name(name), [])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UnitError(
-                f"{len(found)} classes of {self.name} are called {name!r}.",
-                hint=f"Give the index: one of {', '.join(map(str, found))}.",
-            )
-        if str(name).isdecimal():
-            if int(name) < len(self.classes):
-                return int(name)
-            raise UnitError(f"{self.name} has no class {name}: its classes are 0 to {len(self.classes) - 1}.")
-        raise UnitError(f"{self.name} has no class {name!r}.", hint=nearest(str(name), self.classes))
+        return self.names.index(name)
+
+    def class_unit(self, kind: Literal["logit", "prob"], index: int) -> ClassUnit:
+        """Give the unit of a class by its index, written with its name or, if that is not unique, its index."""
+        return self.names.unit(kind, index)
 
     def resolve(self, unit: str | Unit) -> Unit:
         """Give the unit with the full name of its layer, or the class's own name.
@@ -154,39 +143,15 @@ class Network:
             If the network has no such layer or class; the hint gives the nearest. Channels and positions are checked
             when the layer first answers, since a layer does not always know its own shape.
         """
-        parsed = parse_unit(unit)
-        if isinstance(parsed, ClassUnit):
-            return self.class_unit(parsed.kind, self.class_index(parsed.name) if parsed.index is None else parsed.index)
-        return LayerUnit(self._layer(parsed.layer), parsed.channel, parsed.position)
+        return resolve(unit, self.names, self._layer_names)
 
-    def has_class(self, name: str) -> bool:
-        """Tell whether a class has that name."""
-        return plain_name(name) in self._index
-
-    def class_unit(self, kind: Literal["logit", "prob"], index: int) -> ClassUnit:
-        """Give the unit of a class by its index, written with its name or, if that is not unique, its index."""
-        unique = len(self._index[plain_name(self.classes[index])]) == 1
-        return ClassUnit(kind, self.classes[index] if unique else str(index), index)
-
-    def _layer(self, name: str) -> str:
+    def _layer_names(self) -> list[str]:
         if self.opaque:
             raise UnitError(
-                f"{self.name} is TorchScript, whose layers cannot be asked: {name!r} is out of reach.",
+                f"{self.name} is TorchScript, whose layers cannot be asked.",
                 hint="Ask logit: or prob: and a class. For layers load it from Python, or as .pt2 of torch.export.",
             )
-        names = [full for full, _ in self.module.named_modules() if full]
-        if name in names:
-            return name
-        found = [full for full in names if full.endswith(f".{name}")]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UnitError(
-                f"{len(found)} layers of {self.name} end in {name!r}.", hint=f"Say which: {', '.join(found)}."
-            )
-        if self.has_class(name):
-            raise UnitError(f"{self.name} has no layer {name!r}.", hint=f"Did you mean logit:{name}, the class?")
-        raise UnitError(f"{self.name} has no layer {name!r}.", hint=nearest(name, names))
+        return [name for name, _ in self.module.named_modules() if name]
 
     def fitted(self, batch: torch.Tensor) -> torch.Tensor:
         """Give input of any shape on the device and in the type of the weights."""
@@ -374,11 +339,6 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, bool | int | float | str)
-
-
-def plain_name(name: str) -> str:
-    """Give a class's name as it is compared: without regard to case, with ``_`` and ``-`` as spaces."""
-    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def class_names(given: Any) -> tuple[str, ...]:

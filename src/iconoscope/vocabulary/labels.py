@@ -1,0 +1,57 @@
+"""Which class an image's label means."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import IconoscopeWarning, UnitError, shortened
+from iconoscope.vocabulary.resolver import Names
+
+__all__ = ["match_labels"]
+
+
+def match_labels(classes: Names, labels: Sequence[str | int | None]) -> NDArray[np.int64]:
+    """Give the class index of every label, -1 where there is no label or no such class.
+
+    Labels are looked up by `Names.index`: by name (case, ``_`` and ``-`` aside), numbers as indices. What does not match is
+    said in one `IconoscopeWarning`.
+
+    Examples
+    --------
+    >>> match_labels(Names(("lynx", "bison"), "cars"), ["bison", "Lynx", None]).tolist()
+    [1, 0, -1]
+    """
+    index_of: dict[str | int | None, int] = {None: -1}
+    indices = np.full(len(labels), -1, np.int64)
+    unmatched: Counter[str | int | None] = Counter()
+    for position, label in enumerate(labels):
+        if label not in index_of:
+            try:
+                index_of[label] = classes.index(label)
+            except UnitError:
+                index_of[label] = -1
+        indices[position] = index_of[label]
+        if label is not None and indices[position] < 0:
+            unmatched[label] += 1
+    digits = [label for label, index in index_of.items() if index >= 0 and isinstance(label, str) and label not in classes]
+    if digits:
+        warnings.warn(
+            f"The labels {shortened(digits, most=4)} are no names of classes and are read as indices, from 0 up: "
+            f"{digits[0]} is {classes.names[index_of[digits[0]]]!r}.",
+            IconoscopeWarning,
+            stacklevel=2,
+        )
+    if unmatched:
+        counted = shortened((f"{label!r} ({count})" for label, count in unmatched.most_common()), most=8)
+        warnings.warn(
+            f"{unmatched.total()} of {len(labels)} images have labels that are not one class of {classes.owner}: {counted}. "
+            f"Its classes are {shortened(classes.names, most=8)}.",
+            IconoscopeWarning,
+            stacklevel=2,
+        )
+    return indices
