@@ -5,9 +5,9 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, NetworkError, NonFiniteError, QuestionError, UnitError
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import find_device
 from iconoscope.subject.response import activations, respond
+from iconoscope.vocabulary.labels import match_labels
 
 HOW = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
 

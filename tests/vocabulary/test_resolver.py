@@ -91,7 +91,10 @@ def test_a_network_and_a_recording_know_a_class_by_one_name(network, recording, 
 
 def test_layers_and_channels_are_refused_alike(network, recording):
     for unit, message in {"nowhere:1": "has no layer 'nowhere'", "great_dane": "has no layer", "1:9": "0 to 3"}.items():
-        for ask in (lambda unit=unit: ico.top_images(recording, unit, 1), lambda unit=unit: network_asked(network, unit)):
+        for ask in (
+            lambda unit=unit: ico.top_images(recording, unit, 1),
+            lambda unit=unit: network_asked(network, unit),
+        ):
             with pytest.raises(UnitError, match=message) as raised:
                 ask()
             if unit == "great_dane":

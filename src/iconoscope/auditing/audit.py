@@ -27,8 +27,8 @@ from iconoscope.results import Audit, Question, Recording, Store
 from iconoscope.results.decision_rule import ACCUSING, AUDIT_WORDS, KNOWN, PARTS
 from iconoscope.store.parts import Parts
 from iconoscope.subject.images import Images, load_images
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
+from iconoscope.vocabulary.labels import match_labels
 
 __all__ = ["audit", "weigh"]
 

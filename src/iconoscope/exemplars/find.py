@@ -62,8 +62,9 @@ def find_units(
     recording
         What `record` gave, or where it is.
     concept
-        A label, or a class of the network by name or index; or a folder of images that were recorded, by their ids; a list of ids or a .txt file with one on each line; in
-        Python also images, or bools, one for each recorded image; or another recording by the same network, or its store.
+        A label, or a class of the network by name or index; or a folder of images that were recorded, by their ids; a list
+        of ids or a .txt file with one on each line; in Python also images, or bools, one for each recorded image; or another
+        recording by the same network, or its store.
     others
         What it is held against, likewise; all other recorded images by default.
     name

@@ -27,8 +27,8 @@ from iconoscope.store.question import Question
 from iconoscope.store.recording import Recording
 from iconoscope.store.store import Store
 from iconoscope.subject.images import Images, load_images
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network, Preprocessing
+from iconoscope.vocabulary.labels import match_labels
 
 if TYPE_CHECKING:
     from iconoscope.exemplars.shard import Plan, Tally

@@ -21,8 +21,8 @@ from iconoscope.results import Attribution, Question, Store
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.vocabulary.unit import LayerUnit, Unit
 
 if TYPE_CHECKING:

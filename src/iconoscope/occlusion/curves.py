@@ -22,8 +22,8 @@ from iconoscope.progress import track
 from iconoscope.results import Attribution, Curves, Occlusion, Question, Store
 from iconoscope.results.rendering import rgb
 from iconoscope.subject.images import Image, Images, load_images
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
@@ -220,7 +220,9 @@ class _Asked:
                 failed[image.id] = error.message
                 continue
             if self.unit is None and not attribution.unit and not labels:
-                labels = dict(zip(pictures.ids, match_labels(self.network.names, pictures.labels).tolist(), strict=True))
+                labels = dict(
+                    zip(pictures.ids, match_labels(self.network.names, pictures.labels).tolist(), strict=True)
+                )
             found.append(self._ask(image, attribution, labels.get(image.id, -1)))
         if failed:
             message = f"{len(failed)} of {len(pictures)} images have no map to score: {shortened(failed.values())}"

@@ -26,8 +26,8 @@ from iconoscope.progress import track
 from iconoscope.results import CONDITIONS, Exchange, Question, Store
 from iconoscope.results.rendering import rgb
 from iconoscope.subject.images import Images, load_images
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
+from iconoscope.vocabulary.labels import match_labels
 
 __all__ = ["exchange"]
 

@@ -23,9 +23,9 @@ from iconoscope.results import Occlusion, Question, Store
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.subject.images import Image, Images, load_images
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
+from iconoscope.vocabulary.labels import match_labels
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:

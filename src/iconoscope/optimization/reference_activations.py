@@ -16,9 +16,9 @@ from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.scores import Scores
 from iconoscope.progress import track
 from iconoscope.subject.images import load_images
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import reading
+from iconoscope.vocabulary.labels import match_labels
 
 __all__ = ["ALL", "OWN", "Answers", "Natural", "read_natural"]
 

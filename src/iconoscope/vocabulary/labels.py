@@ -38,7 +38,9 @@ def match_labels(classes: Names, labels: Sequence[str | int | None]) -> NDArray[
         indices[position] = index_of[label]
         if label is not None and indices[position] < 0:
             unmatched[label] += 1
-    digits = [label for label, index in index_of.items() if index >= 0 and isinstance(label, str) and label not in classes]
+    digits = [
+        label for label, index in index_of.items() if index >= 0 and isinstance(label, str) and label not in classes
+    ]
     if digits:
         warnings.warn(
             f"The labels {shortened(digits, most=4)} are no names of classes and are read as indices, from 0 up: "

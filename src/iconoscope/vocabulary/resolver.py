@@ -163,9 +163,7 @@ def find_layer(name: str, layers: Sequence[str], classes: Names, *, owner: str =
             f"{len(ending)} layers of {owner} end in {name!r}.", hint=f"Say which: {shortened(ending, most=20)}."
         )
     close = f"Did you mean logit:{name}, the class?" if name in classes else nearest(name, layers)
-    raise UnitError(
-        f"{owner} has no layer {name!r}.", hint=" ".join(filter(None, (close, hint.replace("{}", name))))
-    )
+    raise UnitError(f"{owner} has no layer {name!r}.", hint=" ".join(filter(None, (close, hint.replace("{}", name)))))
 
 
 def check_channel(unit: LayerUnit, channels: int) -> None:
