@@ -26,17 +26,19 @@ def match_labels(classes: Names, labels: Sequence[str | int | None]) -> NDArray[
     >>> match_labels(Names(("lynx", "bison"), "cars"), ["bison", "Lynx", None]).tolist()
     [1, 0, -1]
     """
-    index_of: dict[str | int | None, int] = {None: -1}
+    index_of: dict[str | int, int] = {}
     indices = np.full(len(labels), -1, np.int64)
-    unmatched: Counter[str | int | None] = Counter()
+    unmatched: Counter[str | int] = Counter()
     for position, label in enumerate(labels):
+        if label is None:
+            continue
         if label not in index_of:
             try:
                 index_of[label] = classes.index(label)
             except UnitError:
                 index_of[label] = -1
         indices[position] = index_of[label]
-        if label is not None and indices[position] < 0:
+        if indices[position] < 0:
             unmatched[label] += 1
     digits = [
         label for label, index in index_of.items() if index >= 0 and isinstance(label, str) and label not in classes
