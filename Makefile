@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
+# A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .PHONY: demo test test-slow test-hf check format docs families notebooks weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs clean
 
@@ -11,13 +13,13 @@ demo: $(VENV)/.installed  ## question the two networks of cars and write a repor
 	$(BIN)/iconoscope demo --out $(OUT)
 
 test: $(VENV)/.installed-dev  ## the tests, without the slow ones
-	$(BIN)/python -m pytest
+	$(PYTEST)
 	touch $(VENV)/.tested
 
 # The tests have passed as everything is now: `make check` behind `make test` does not run them again.
 $(VENV)/.tested: $(VENV)/.installed-dev Makefile README.md CONTRIBUTING.md CHANGELOG.md mkdocs.yml \
 		$(shell find src tests examples benchmarks training docs -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
-	$(BIN)/python -m pytest
+	$(PYTEST)
 	touch $@
 
 test-slow: $(VENV)/.installed-dev  ## the slow tests alone: retraining, whole data sets
