@@ -33,7 +33,7 @@ from iconoscope.optimization.frozen import frozen
 from iconoscope.optimization.objective import objectives
 from iconoscope.optimization.scores import Scores
 from iconoscope.subject.network import Network
-from iconoscope.subject.probe import reading
+from iconoscope.subject.probe import probe
 
 ROOT = Path(__file__).parent.parent
 BATCH, FEW, SEEDS = 8, 2, 5
@@ -153,7 +153,7 @@ def least(network: Network, case: Case) -> float:
     with (
         network.questioned(),
         frozen(network.module),
-        reading(network, scores.layers, rectified=False) as read,
+        probe(network, scores.layers, before_relu=True) as read,
         counter,
     ):
         scores(read(x)).sum().backward()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import iconoscope as ico
 from iconoscope.optimization import Transforms
 from iconoscope.subject.network import Network
-from iconoscope.subject.probe import LOGITS, reading
+from iconoscope.subject.probe import LOGITS, probe
 
 __all__ = ["Judge", "Quality"]
 
@@ -79,7 +79,7 @@ class Judge:
             torch.tensor(x)[:, None, None] for x in (self.network.preprocessing.mean, self.network.preprocessing.std)
         )
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
-        with self.network.questioned(), reading(self.network, [LOGITS, self.layer]) as read:
+        with self.network.questioned(), probe(self.network, [LOGITS, self.layer]) as read:
             for some in pictures.split(200):
                 answers = read((some - mean) / std)
                 found.append((answers[LOGITS].softmax(1), answers[self.layer].mean((2, 3))))

@@ -28,7 +28,7 @@ from benchmarks.pictures import real_images
 from iconoscope.optimization.latent_parameterization import CAP
 from iconoscope.optimization.reference_activations import Natural, read_natural
 from iconoscope.subject.network import Network
-from iconoscope.subject.probe import LOGITS, reading
+from iconoscope.subject.probe import LOGITS, probe
 
 EARLY, LAST = "block1", "block4"
 EACH, AIRPLANES = 30, 20
@@ -93,7 +93,7 @@ class Critic:
         found: list[NDArray[np.int64]] = []
         features: dict[str, list[NDArray[np.float64]]] = {EARLY: [], LAST: []}
         pixels = images if images.dtype == np.uint8 else (images * 255).round().astype(np.uint8)
-        with self._network.questioned(), reading(self._network, [LOGITS, EARLY, LAST]) as read:
+        with self._network.questioned(), probe(self._network, [LOGITS, EARLY, LAST]) as read:
             for first in range(0, len(pixels), 200):
                 answers = read(self._network.preprocessing.normalise(pixels[first : first + 200]))
                 found.append(answers[LOGITS].argmax(1).numpy())

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.optimization.adjacent_layers import neighbours
+from iconoscope.optimization.adjacent_layers import adjacent_layers
 from iconoscope.optimization.frozen import _phases, frozen
 
 
@@ -39,7 +39,7 @@ def asked(module: Any, x):
 
 
 class Branches(nn.Module):
-    """Some that are neighbours; and answers used twice, modules called twice, a ReLU that works in place."""
+    """Some that follow each other; and answers used twice, modules called twice, a ReLU that works in place."""
 
     def __init__(self):
         super().__init__()
@@ -61,12 +61,12 @@ def pairs_of(module, layers=("",)):
     network = network_of(module)
     names = {each: name for name, each in network.module.named_modules()}
     with network.questioned():
-        found = neighbours(network, layers, torch.randn(1, 3, 24, 24))
+        found = adjacent_layers(network, layers, torch.randn(1, 3, 24, 24))
     assert not any(each._forward_hooks for each in network.module.modules())
     return [(names[first], names[second]) for first, second in found]
 
 
-def test_neighbours_are_those_whose_answer_goes_nowhere_else():
+def test_adjacent_layers_are_those_whose_answer_goes_nowhere_else():
     assert pairs_of(Branches()) == [("first", "norm"), ("relu", "pool")]
 
 
@@ -91,7 +91,7 @@ def test_every_layer_of_a_frozen_network_answers_as_before(layer):
         return (*answer, found[0].detach())
 
     before = read()
-    found = neighbours(network, (layer,), torch.randn(1, 3, 24, 24))
+    found = adjacent_layers(network, (layer,), torch.randn(1, 3, 24, 24))
     assert bool(found) == (layer != "first")
     with frozen(module, found):
         during = read()

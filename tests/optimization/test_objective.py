@@ -9,7 +9,7 @@ from torch.nn import functional as F
 import iconoscope as ico
 from iconoscope.optimization.objective import objectives, read_objective
 from iconoscope.optimization.scores import Scores
-from iconoscope.subject.probe import reading
+from iconoscope.subject.probe import probe
 
 
 class Two(nn.Module):
@@ -80,7 +80,7 @@ def test_every_picture_of_a_batch_answers_its_own_objective(network):
         "2*conv:3 - 0.5*logit:great tit",
     ]
     scores = Scores([each for one in asked for each in objectives(network, one)], network)
-    with torch.no_grad(), reading(network, scores.layers) as read:
+    with torch.no_grad(), probe(network, scores.layers) as read:
         found = scores(read(batch))
         maps = network.module.conv(batch)
         logits = network.module(batch)
@@ -151,9 +151,9 @@ def test_a_layer_is_read_before_its_relu_only_if_wished(network):
     batch = torch.randn(2, 3, 4, 4)
     with torch.no_grad():
         before = module.conv(batch)
-        with reading(subject, ["relu"], rectified=False) as read:
+        with probe(subject, ["relu"], before_relu=True) as read:
             assert torch.equal(read(batch)["relu"], before)
-        with reading(subject, ["relu", "conv"]) as read:
+        with probe(subject, ["relu", "conv"]) as read:
             found = read(batch)
         assert torch.equal(found["relu"], before.relu()) and torch.equal(found["conv"], before)
     assert not module.relu._forward_hooks

@@ -10,7 +10,7 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.optimization.objective import objectives, read_objective
 from iconoscope.optimization.scores import Scores
-from iconoscope.subject.probe import reading
+from iconoscope.subject.probe import probe
 
 
 class Answering(nn.Module):
@@ -52,7 +52,7 @@ def test_a_direction_along_one_channel_is_the_plain_mean_of_it():
     batch = torch.randn(2, 3, 6, 6)
     along = ico.direction("conv", [0.0, 1.0, 0.0]).resolved(network)
     scores = Scores([along, 3 * along - along], network)
-    with torch.no_grad(), reading(network, scores.layers) as read:
+    with torch.no_grad(), probe(network, scores.layers) as read:
         found = scores(read(batch))
         mean = network.module.conv(batch)[:, 1].mean((1, 2))
     assert torch.allclose(found, mean * torch.tensor([1.0, 2.0]), atol=1e-6)
@@ -63,7 +63,7 @@ def test_a_gradient_goes_to_a_pictures_own_pixels_alone():
     batch = torch.randn(3, 3, 6, 6, requires_grad=True)
     asked = [objectives(network, text)[0] for text in ("conv:0", "logit:b", "prob:c")]
     scores = Scores(asked, network)
-    with reading(network, scores.layers) as read:
+    with probe(network, scores.layers) as read:
         scores(read(batch))[1].backward()
     assert batch.grad is not None
     assert [bool(each.any()) for each in batch.grad] == [False, True, False]
@@ -76,11 +76,11 @@ def test_pictures_are_alike_by_what_is_there_not_by_where():
     same = objectives(network, "conv:0") * 2
     for pair, alike in (((one, moved), True), ((one, other), False)):
         scores = Scores(same, network)
-        with torch.no_grad(), reading(network, scores.layers) as read:
+        with torch.no_grad(), probe(network, scores.layers) as read:
             found = scores.likeness(read(torch.stack(pair)))
         assert bool((found > 1 - 1e-5).all()) is alike
     strangers = Scores(objectives(network, ["conv:0", "conv:1"]), network)
-    with torch.no_grad(), reading(network, strangers.layers) as read:
+    with torch.no_grad(), probe(network, strangers.layers) as read:
         assert not strangers.likeness(read(torch.stack([one, moved]))).any()
 
 

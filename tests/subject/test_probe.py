@@ -1,7 +1,10 @@
-"""What is read of a layer: its answer, or what went into the ReLU that its answer comes out of."""
+"""What is read of a layer: its answer, or what went into the ReLU that its answer comes out of; and what that leaves behind."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,7 +12,9 @@ from torch.nn import functional as F
 
 import iconoscope as ico
 from iconoscope.errors import NetworkError, UnitError
-from iconoscope.subject.probe import LOGITS, reading
+from iconoscope.subject import probe as probing
+from iconoscope.subject.probe import LOGITS, FunctionCalls, probe, tensors_in, watching
+from iconoscope.subject.response import activations
 
 
 class Part(nn.Module):
@@ -41,7 +46,7 @@ def around(work) -> Any:
 
 def read_of(network, layer="part", *, rectified, batch=None):
     batch = torch.randn(2, 3, 8, 8) if batch is None else batch
-    with torch.no_grad(), reading(network, [layer], rectified=rectified) as read:
+    with torch.no_grad(), probe(network, [layer], before_relu=not rectified) as read:
         return read(batch)[layer], network.module.conv(batch)
 
 
@@ -120,7 +125,7 @@ def test_a_gradient_comes_through_a_unit_that_is_off_only_before_its_relu():
     nn.init.constant_(network.module.conv.bias, -100.0)
     for rectified in (True, False):
         batch = torch.zeros(1, 3, 8, 8, requires_grad=True)
-        with reading(network, ["part"], rectified=rectified) as read:
+        with probe(network, ["part"], before_relu=not rectified) as read:
             read(batch)["part"].sum().backward()
         assert batch.grad is not None
         assert bool(batch.grad.any()) is not rectified
@@ -128,7 +133,7 @@ def test_a_gradient_comes_through_a_unit_that_is_off_only_before_its_relu():
 
 def test_it_is_read_in_inference_mode_too():
     network = around(lambda x: torch.cat([F.relu(x), F.relu(x)], 1))
-    with torch.inference_mode(), reading(network, ["part"], rectified=False) as read:
+    with torch.inference_mode(), probe(network, ["part"], before_relu=True) as read:
         batch = torch.randn(2, 3, 8, 8)
         assert torch.equal(read(batch)["part"], network.module.conv(batch).repeat(1, 2, 1, 1))
 
@@ -146,7 +151,7 @@ def test_a_layer_that_is_used_twice_is_read_the_first_time():
     module = Twice()
     network = ico.load_network(module, preprocessing=preprocessing, classes=list("abc"), device="cpu")
     batch = torch.randn(2, 3, 4, 4)
-    with torch.no_grad(), reading(network, ["conv", LOGITS]) as read:
+    with torch.no_grad(), probe(network, ["conv", LOGITS]) as read:
         found = read(batch)
         assert torch.equal(found["conv"], module.conv(batch))
         assert torch.equal(found[LOGITS], module(batch))
@@ -154,19 +159,153 @@ def test_a_layer_that_is_used_twice_is_read_the_first_time():
 
 def test_what_cannot_be_read_is_said():
     network = around(lambda x: {"a": x, "b": x})
-    with reading(network, ["unused"]) as read, pytest.raises(NetworkError, match="unused was not reached"):
+    with probe(network, ["unused"]) as read, pytest.raises(NetworkError, match="unused was not reached"):
         read(torch.zeros(1, 3, 8, 8))
-    with reading(network, ["part"]) as read, pytest.raises(UnitError, match="part answers a dict"):
+    with probe(network, ["part"]) as read, pytest.raises(UnitError, match="part answers a dict"):
         read(torch.zeros(1, 3, 8, 8))
-    with reading(network, [LOGITS]) as read, pytest.raises(NetworkError, match="Around answers a dict of a:"):
+    with probe(network, [LOGITS]) as read, pytest.raises(NetworkError, match="Around answers a dict of a:"):
         read(torch.zeros(1, 3, 8, 8))
 
 
-def test_hooks_are_gone_also_after_an_error():
-    network = around(lambda x: x / 0)
-    with pytest.raises(ZeroDivisionError), reading(network, ["part", "conv"]):
-        raise ZeroDivisionError
-    assert not any(each._forward_hooks for each in network.module.modules())
+def state(module):
+    """All of a module that a question might leave changed."""
+    return {
+        "hooks": [name for name, part in module.named_modules() if part._forward_hooks or part._forward_pre_hooks],
+        "forward": [name for name, part in module.named_modules() if "forward" in vars(part)],
+        "training": [part.training for part in module.modules()],
+        "gradients": [(value.requires_grad, value.grad is None) for value in module.parameters()],
+        "strides": [value.stride() for value in module.parameters()],
+        "values": [value.tolist() for value in module.state_dict().values()],
+    }
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError, KeyboardInterrupt])
+@pytest.mark.parametrize("inside", [True, False])
+def test_nothing_is_left_behind_also_after_an_error_or_ctrl_c(error, inside):
+    """Whether it comes while the network runs, or between two passes."""
+
+    def work(x):
+        if error and inside:
+            raise error
+        return F.relu(x)
+
+    network = around(work)
+    before = state(network.module)
+    expected = {None: (), ZeroDivisionError: (NetworkError, ZeroDivisionError), KeyboardInterrupt: KeyboardInterrupt}
+    heard = []
+
+    def question():
+        with (
+            network.questioned(),
+            watching(network, ["conv"], heard.append, before_call=True),
+            probe(network, ["part", LOGITS], before_relu=True) as read,
+            FunctionCalls(lambda function, args, kwargs: function(*args, **kwargs)),
+        ):
+            read(torch.randn(1, 3, 8, 8))
+            if error:
+                raise error
+
+    if error:
+        with pytest.raises(expected[error]):
+            question()
+    else:
+        question()
+    assert len(heard) == 1 and heard[0].name == "conv" and heard[0].output is None
+    assert state(network.module) == before
+    assert not torch.overrides._get_current_function_mode_stack()
+    with ThreadPoolExecutor(1) as other:  # and the lock is free
+        assert (
+            other.submit(lambda: network.logits(torch.zeros(1, 3, 8, 8)) if not (error and inside) else 0) is not None
+        )
+
+
+def test_a_hook_that_cannot_be_placed_takes_the_others_with_it():
+    network = around(F.relu)
+    with pytest.raises(AttributeError), watching(network, ["conv", "nowhere"], lambda call: None):
+        pass
+    assert not state(network.module)["hooks"]
+
+
+def test_watching_hands_over_every_call():
+    calls = []
+    network = around(F.relu)
+    with watching(network, ["conv", "part"], calls.append), torch.no_grad():
+        for _ in range(2):
+            network.run(torch.zeros(1, 3, 8, 8))
+    assert [call.name for call in calls] == ["conv", "part"] * 2
+    assert calls[1].inputs[0] is calls[0].output and torch.equal(calls[1].output, calls[0].output.relu())
+
+
+def test_tensors_are_found_wherever_they_are():
+    one, two, three = torch.zeros(3)
+    assert [id(each) for each in tensors_in([one, (two, "text"), {"a": [three], "b": 2}])] == [
+        *map(id, (one, two, three))
+    ]
+
+
+def test_where_torch_counts_no_changes_nothing_passes_for_a_relus_answer(monkeypatch):
+    """The count is private to torch. Without it a layer is read as it answers."""
+
+    class Uncounted:
+        def is_inference(self):
+            return False
+
+    version = probing._version(Uncounted())  # pyright: ignore[reportArgumentType]
+    assert np.isnan(version)
+    monkeypatch.setattr(probing, "_version", lambda tensor: version)
+    answer, before = read_of(around(F.relu), rectified=False)
+    assert torch.equal(answer, before.relu())
+
+
+THREADS = 8
+
+
+def test_several_threads_may_ask_one_network(tmp_path):
+    """Each is answered as if it were alone, and the module comes back as it was, in its half training mode."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3),
+    )  # fmt: skip
+    module.train()
+    module[4].eval()
+    preprocessing = {"size": 16, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
+    network = ico.load_network(module, preprocessing=preprocessing, classes=list("abc"), device="cpu")
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
+    batch = network.preprocessing.normalise(images)
+
+    def recorded(folder):
+        return ico.record(network, images, layers=["5"], store=folder, workers=0).responses
+
+    def of_layer(_):
+        with network.questioned(), torch.inference_mode():
+            return activations(network, batch, "1").numpy()
+
+    jobs = [
+        lambda _: ico.predict(network, images),
+        lambda _: ico.occlude(network, images[0], "prob:b", patch=5, stride=4).occluded,
+        lambda _: ico.occlude(network, images[1], "4:3", patch=5, stride=4, method="dense").occluded,
+        lambda _: ico.optimize(network, "4:1", steps=3, seed=1).images,
+        lambda _: ico.optimize(network, "logit:c", steps=3, seed=2).images,
+        recorded,
+        of_layer,
+        lambda _: str(ico.layers(network)),
+        lambda _: network.digest(),
+    ]
+    before = state(module)
+    alone = [job(tmp_path / f"alone{number}") for number, job in enumerate(jobs)]
+    assert state(module) == before
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(THREADS) as threads:
+            order = [*range(len(jobs)), *reversed(range(len(jobs)))]
+            futures = [(number, threads.submit(jobs[number], tmp_path / f"{at}")) for at, number in enumerate(order)]
+            together = [(number, future.result()) for number, future in futures]
+    finally:
+        sys.setswitchinterval(interval)
+    assert [number for number, answer in together if not np.array_equal(answer, alone[number])] == []
+    assert state(module) == before
 
 
 def test_only_what_is_asked_about_is_copied_after_the_first_pass(monkeypatch):
@@ -179,7 +318,7 @@ def test_only_what_is_asked_about_is_copied_after_the_first_pass(monkeypatch):
     clone = torch.Tensor.clone
     monkeypatch.setattr(torch.Tensor, "clone", lambda self: copies.append(self.shape) or clone(self))
     batch = torch.randn(2, 3, 8, 8)
-    with torch.no_grad(), reading(network, ["3"], rectified=False) as read:
+    with torch.no_grad(), probe(network, ["3"], before_relu=True) as read:
         first = read(batch)["3"]
         assert len(copies) == 2
         second = read(batch)["3"]
@@ -194,7 +333,7 @@ def test_a_network_that_goes_another_way_is_read_again():
         return F.relu((F.relu(x + 1) - 2) if told["long"] else x, inplace=True)
 
     network = around(work)
-    with torch.no_grad(), reading(network, ["part"], rectified=False) as read:
+    with torch.no_grad(), probe(network, ["part"], before_relu=True) as read:
         batch = torch.randn(2, 3, 8, 8)
         before = network.module.conv(batch)
         assert torch.equal(read(batch)["part"], before)

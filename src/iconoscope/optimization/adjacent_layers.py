@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from iconoscope.subject.network import Network
-from iconoscope.subject.probe import LOGITS, reading
+from iconoscope.subject.probe import LOGITS, FunctionCalls, LayerCall, probe, tensors_in, watching
 
-__all__ = ["neighbours"]
-
-
-class _Uses(TorchFunctionMode):
-    """Counts for every tensor what functions made other tensors of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: dict[int, int] = {}
-        self._held: list[Any] = []  # so that no two tensors have the same id
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        answer = func(*args, **(kwargs or {}))
-        if any(True for _ in _tensors(answer)):
-            for each in _tensors([*args, *(kwargs or {}).values()]):
-                self.counts[id(each)] = self.counts.get(id(each), 0) + 1
-            self._held += (args, kwargs, answer)
-        return answer
+__all__ = ["adjacent_layers"]
 
 
-def _tensors(values: Any) -> Iterator[torch.Tensor]:
-    if isinstance(values, torch.Tensor):
-        yield values
-    elif isinstance(values, list | tuple):
-        for each in values:
-            yield from _tensors(each)
-
-
-@dataclass(frozen=True)
-class _Call:
-    module: nn.Module
-    given: torch.Tensor
-    answer: torch.Tensor
-
-
-def neighbours(network: Network, layers: Iterable[str], batch: torch.Tensor) -> list[tuple[nn.Module, nn.Module]]:
+def adjacent_layers(network: Network, layers: Iterable[str], batch: torch.Tensor) -> list[tuple[nn.Module, nn.Module]]:
     """Give the pairs of modules of which the second is given the first's answer, and nothing else is.
 
     Modules without children count, each once at most in a pass; those that are called more than once do not, and a module
@@ -67,48 +32,60 @@ def neighbours(network: Network, layers: Iterable[str], batch: torch.Tensor) -> 
     """
     if network.opaque:
         return []
-    calls: list[_Call] = []
-    asked: set[int] = set()
-    uses = _Uses()
+    names = tuple(layers)
+    read = {name for name in names if name != LOGITS}
+    leaves = [name for name, module in network.module.named_modules() if not any(True for _ in module.children())]
+    calls: list[LayerCall] = []
+    answers: set[int] = set()  # ids of what the layers asked for answer
+    uses = _TensorUses()
 
-    def listen(module: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, torch.Tensor) and len(inputs) == 1 and isinstance(inputs[0], torch.Tensor):
-            calls.append(_Call(module, inputs[0], output))
+    def note(call: LayerCall) -> None:
+        if call.name in read:
+            answers.update(map(id, tensors_in(call.output)))
+        if call.name in leaves and isinstance(call.output, torch.Tensor) and _single(call.inputs):
+            calls.append(call)
 
-    def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        asked.update(map(id, _tensors(output)))
-
-    wanted = tuple(layers)
-    leaves = [module for module in network.module.modules() if not any(True for _ in module.children())]
-    handles: list[RemovableHandle] = [module.register_forward_hook(listen) for module in leaves]
-    handles += [network.module.get_submodule(name).register_forward_hook(note) for name in wanted if name != LOGITS]
-    with _removed(handles), torch.enable_grad(), reading(network, wanted) as read, uses:
-        read(batch.requires_grad_())
-    return _pairs(calls, asked, uses.counts)
-
-
-@contextmanager
-def _removed(handles: Iterable[RemovableHandle]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with (
+        watching(network, dict.fromkeys((*leaves, *read)), note),
+        torch.enable_grad(),
+        probe(network, names) as reader,
+        FunctionCalls(uses),
+    ):
+        reader(batch.requires_grad_())
+    return _pairs(calls, answers, uses.counts)
 
 
-def _pairs(calls: list[_Call], asked: set[int], uses: dict[int, int]) -> list[tuple[nn.Module, nn.Module]]:
-    times: dict[nn.Module, int] = {}
-    takers: dict[int, list[_Call]] = {}
+class _TensorUses:
+    """Counts for every tensor what functions made other tensors of it."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[int] = Counter()  # by the id of the tensor
+        self._alive: list[Any] = []  # so that no two tensors have the same id
+
+    def __call__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        answer = function(*args, **kwargs)
+        if any(True for _ in tensors_in(answer)):
+            self.counts.update(map(id, tensors_in([*args, *kwargs.values()])))
+            self._alive += (args, kwargs, answer)
+        return answer
+
+
+def _single(inputs: tuple[Any, ...]) -> bool:
+    return len(inputs) == 1 and isinstance(inputs[0], torch.Tensor)
+
+
+def _pairs(calls: list[LayerCall], answers: set[int], uses: Counter[int]) -> list[tuple[nn.Module, nn.Module]]:
+    times = Counter(call.module for call in calls)
+    readers: dict[int, list[LayerCall]] = {}
     for call in calls:
-        times[call.module] = times.get(call.module, 0) + 1
-        takers.setdefault(id(call.given), []).append(call)
-    found: list[tuple[nn.Module, nn.Module]] = []
+        readers.setdefault(id(call.inputs[0]), []).append(call)
+    pairs: list[tuple[nn.Module, nn.Module]] = []
     for call in calls:
-        answer = id(call.answer)
-        in_place = call.answer is call.given
-        after = [each for each in takers.get(answer, []) if each is not call]
-        if len(after) == 1 and answer not in asked and uses.get(answer) == 1 + in_place:
-            second = after[0]
-            if times[call.module] == times[second.module] == 1:
-                found.append((call.module, second.module))
-    return found
+        answer = id(call.output)
+        in_place = call.output is call.inputs[0]
+        after = [reader for reader in readers.get(answer, []) if reader is not call]
+        if len(after) == 1 and answer not in answers and uses[answer] == 1 + in_place:
+            second = after[0].module
+            if times[call.module] == times[second] == 1:
+                pairs.append((call.module, second))
+    return pairs

@@ -34,7 +34,7 @@ def frozen(
     module
         On any device; all but the first is for processors.
     pairs
-        Modules inside it that follow each other and nothing else, as `neighbours` gives them.
+        Modules inside it that follow each other and nothing else, as `adjacent_layers` gives them.
     dtype
         What the weights of convolutions are turned to, once and for all; under autocast they would be in every pass.
     """

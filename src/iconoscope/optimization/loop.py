@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from iconoscope.errors import NonFiniteError
-from iconoscope.optimization.adjacent_layers import neighbours
+from iconoscope.optimization.adjacent_layers import adjacent_layers
 from iconoscope.optimization.canvas import Canvas
 from iconoscope.optimization.frozen import frozen
 from iconoscope.optimization.regularizers import Regularizer, charged
@@ -17,7 +17,7 @@ from iconoscope.optimization.transforms import Transforms
 from iconoscope.progress import track
 from iconoscope.subject.allocator import keeping_memory
 from iconoscope.subject.network.network import Network
-from iconoscope.subject.probe import reading
+from iconoscope.subject.probe import probe
 
 __all__ = ["Reached", "Stepper", "ascend", "score"]
 
@@ -115,10 +115,10 @@ def ascend(
     gradient = torch.zeros_like(picture)
     ended = False
     try:
-        pairs = neighbours(network, scores.layers, normal(torch.full((1, picture.shape[1], *sides), 0.5)))
+        pairs = adjacent_layers(network, scores.layers, normal(torch.full((1, picture.shape[1], *sides), 0.5)))
         with (
             frozen(network.module, pairs, dtype=dtype),
-            reading(network, scores.layers, rectified=False) as read,
+            probe(network, scores.layers, before_relu=True) as read,
             torch.enable_grad(),
             keeping_memory(),
         ):
@@ -194,7 +194,7 @@ def normalised(size: float) -> Stepper:
 @torch.inference_mode()
 def score(network: Network, scores: Scores, pictures: torch.Tensor) -> torch.Tensor:
     """Give the scores (n,) of pictures (n, channels, height, width) of 0..1 as they are, behind the ReLU if one follows."""
-    with reading(network, scores.layers) as read:
+    with probe(network, scores.layers) as read:
         return scores(read(_normalising(network)(pictures)))
 
 

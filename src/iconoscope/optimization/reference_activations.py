@@ -17,7 +17,7 @@ from iconoscope.optimization.scores import Scores
 from iconoscope.progress import track
 from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Network
-from iconoscope.subject.probe import reading
+from iconoscope.subject.probe import probe
 from iconoscope.vocabulary.labels import match_labels
 
 __all__ = ["ALL", "OWN", "Answers", "Natural", "read_natural"]
@@ -57,7 +57,7 @@ class Natural:
         layers = dict.fromkeys(layer for each in scores.values() for layer in each.layers)
         found: dict[tuple[Objective, bool], list[torch.Tensor]] = {}
         for rectified in (True, False):
-            with reading(network, layers, rectified=rectified) as read, torch.inference_mode():
+            with probe(network, layers, before_relu=not rectified) as read, torch.inference_mode():
                 for first in track(range(0, len(self.pixels), BATCH), "asking real images"):
                     shown = network.preprocessing.normalise(self.pixels[first : first + BATCH]).to(network.device)
                     answers = read(shown)

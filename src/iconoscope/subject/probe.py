@@ -1,11 +1,16 @@
-"""Reading several layers in one pass that ends at the deepest of them."""
+"""Reading a network's layers while it runs: the one place that hooks into modules and into torch's functions.
+
+Whatever is put in place here is taken away again in `finally`, also after an error or Ctrl-C; and for as long as it is there,
+the network belongs to one thread (`Network.reserved`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from math import nan
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +19,15 @@ from torch.overrides import TorchFunctionMode
 
 from iconoscope.errors import NetworkError
 from iconoscope.subject.activation_layout import read_maps, tensor_of
-from iconoscope.subject.network.network import Network
 
-__all__ = ["LOGITS", "Reading", "reading"]
+if TYPE_CHECKING:
+    from torch.utils.hooks import RemovableHandle
 
-Reading = Callable[[torch.Tensor], dict[str, torch.Tensor]]
+    from iconoscope.subject.network.network import Network
+
+__all__ = ["LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "probe", "tensors_in", "watching"]
+
+LayerReader = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 """From normalised input (n, channels, height, width) to what each of the layers answers, as `read_maps` orders it."""
 
 LOGITS = ""
@@ -29,95 +38,100 @@ IN_PLACE = {F.relu_, torch.relu_, torch.Tensor.relu_}
 JOINS = {torch.cat, torch.concat, torch.concatenate}
 
 
-class _Read(BaseException):
-    """Ends the forward pass once all layers have answered: no error, and nothing that a network's own handlers should catch."""
+class LayerCall(NamedTuple):
+    """One call of a layer: its full name, the module, what it was given, and its answer (None before it has answered)."""
 
-
-class _BeforeRectified(TorchFunctionMode):
-    """Remembers what went into a ReLU, also where several are joined, for the time of one pass.
-
-    Parameters
-    ----------
-    wanted
-        The ReLUs that matter, as `used` told of an earlier pass; all if not given. What went into the others is let go, which
-        spares a copy of it where the ReLU works in place.
-    """
-
-    def __init__(self, wanted: frozenset[int] | None = None) -> None:
-        super().__init__()
-        self._wanted = wanted
-        self._calls = 0
-        self._known: dict[int, _Rectified] = {}
-        self.used: set[int] = set()
-        """The ReLUs that were asked about, counted in the order of their calls."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in RECTIFIERS:
-            self._calls += 1
-            if self._wanted is not None and self._calls not in self._wanted:
-                return func(*args, **kwargs)
-            x = args[0] if args else kwargs["input"]
-            in_place = func in IN_PLACE or kwargs.get("inplace", args[1] if len(args) > 1 else False)
-            before = x.clone() if in_place else x
-            answer = func(*args, **kwargs)
-            self._known[id(answer)] = _Rectified(answer, _version(answer), {self._calls}, lambda: before)
-            return answer
-        parts = [self._look(each) for each in args[0]] if func in JOINS and args else []
-        answer = func(*args, **kwargs)
-        befores = [part for part in parts if part is not None]
-        if befores and len(befores) == len(parts):
-            rest = args[1:]
-            self._known[id(answer)] = _Rectified(
-                answer,
-                _version(answer),
-                set().union(*(before.calls for before in befores)),
-                lambda: torch.cat([before.before() for before in befores], *rest, **kwargs),
-            )
-        return answer
-
-    def before(self, answer: torch.Tensor) -> torch.Tensor | None:
-        """Give what the ReLU was given whose answer this is; None if it is no ReLU's."""
-        known = self._look(answer)
-        if known is None:
-            return None
-        self.used |= known.calls
-        return known.before()
-
-    def _look(self, answer: torch.Tensor) -> _Rectified | None:
-        known = self._known.get(id(answer))
-        # What was changed in place since then, as by `out += identity`, is no ReLU's answer any more.
-        return None if known is None or known.answer is not answer or known.version != _version(answer) else known
-
-
-@dataclass(frozen=True)
-class _Rectified:
-    """An answer of ReLUs: which calls they were, and what they were given."""
-
-    answer: torch.Tensor
-    version: int
-    calls: set[int]
-    before: Callable[[], torch.Tensor]
-
-
-def _version(tensor: torch.Tensor) -> int:
-    """Give how often a tensor was changed in place; tensors of inference mode do not count."""
-    return 0 if tensor.is_inference() else tensor._version
+    name: str
+    module: nn.Module
+    inputs: tuple[Any, ...]
+    output: Any
 
 
 @contextmanager
-def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) -> Iterator[Reading]:
-    """Give what reads layers, for the time of a block.
+def watching(
+    network: Network, layers: Iterable[str], callback: Callable[[LayerCall], None], *, before_call: bool = False
+) -> Iterator[None]:
+    """Hand every call of some layers to a function, for the time of a block.
+
+    Parameters
+    ----------
+    network
+        The network.
+    layers
+        Full names; the empty name is the network as a whole.
+    callback
+        Called at once, before the next layer runs, since what follows may work in place.
+    before_call
+        Whether it is called before the layer runs, with no output, rather than after.
+    """
+    handles: list[RemovableHandle] = []
+    with network.reserved():
+        try:
+            for name in layers:
+                handles.append(_hook(network.module.get_submodule(name), name, callback, before_call=before_call))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _hook(module: nn.Module, name: str, callback: Callable[[LayerCall], None], *, before_call: bool) -> RemovableHandle:
+    # Hooks answer nothing: what they returned would take the place of the layer's answer.
+    def before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        callback(LayerCall(name, module, inputs, None))
+
+    def after(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        callback(LayerCall(name, module, inputs, output))
+
+    return module.register_forward_pre_hook(before) if before_call else module.register_forward_hook(after)
+
+
+class FunctionCalls(TorchFunctionMode):
+    """Hands every call of a torch function, inside its ``with`` block, to a handler.
+
+    Parameters
+    ----------
+    handler
+        From the function, its arguments and its keyword arguments to what stands for its answer. What the handler itself
+        calls is not handed to it again.
+    """
+
+    def __init__(self, handler: Callable[[Any, Sequence[Any], Mapping[str, Any]], Any]) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return self._handler(func, args, kwargs or {})
+
+
+def tensors_in(values: Any) -> Iterator[torch.Tensor]:
+    """Give the tensors in arguments or answers, also in lists, tuples and dicts of them."""
+    if isinstance(values, torch.Tensor):
+        yield values
+    elif isinstance(values, list | tuple | dict):
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from tensors_in(value)
+
+
+class _EndOfPass(BaseException):
+    """Ends a forward pass once all layers have answered: no error, and nothing that a network's own handlers should catch."""
+
+
+@contextmanager
+def probe(network: Network, layers: Iterable[str], *, before_relu: bool = False) -> Iterator[LayerReader]:
+    """Give what reads layers, for the time of a block; a pass ends when all of them have answered.
 
     Parameters
     ----------
     network
         In evaluation mode.
     layers
-        Full names; `LOGITS` reads what the network itself answers. The pass ends when all have answered.
-    rectified
-        Whether a layer whose answer comes out of a ReLU is read as it is. Without it, it is read before that ReLU, where
-        a unit that is off still says what it lacks; the ReLUs of a layer that joins several count as one.
+        Full names; `LOGITS` reads what the network itself answers.
+    before_relu
+        Whether a layer whose answer comes out of a ReLU is read before that ReLU, where a unit that is off still says what it
+        lacks; the ReLUs of a layer that joins several count as one. Else it is read as it answers.
 
     Raises
     ------
@@ -126,55 +140,135 @@ def reading(network: Network, layers: Iterable[str], *, rectified: bool = True) 
     UnitError
         By what is given, if a layer answers no tensor.
     """
-    wanted = dict.fromkeys(layers)
-    inner = [name for name in wanted if name != LOGITS]
-    ask = network.answer if LOGITS in wanted else network.run
-    found: dict[str, torch.Tensor] = {}
-    mode: _BeforeRectified | None = None
-    wanted_calls: frozenset[int] | None = None
+    names = tuple(dict.fromkeys(layers))
+    inner = [name for name in names if name != LOGITS]
+    run = network.answer if LOGITS in names else network.run
+    modules = {name: network.module.get_submodule(name) for name in inner}
+    answers: dict[str, Any] = {}
+    rectified: _RectifiedAnswers | None = None
+    calls: frozenset[int] | None = None
 
-    def listen(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if name in found:  # a layer may be used twice; it is read the first time
-                return
-            output = tensor_of(output)
-            before = None if mode is None else mode.before(output)
-            # A copy, since what follows may work in place.
-            found[name] = (output.clone() if isinstance(output, torch.Tensor) else output) if before is None else before
-            if len(found) == len(wanted):
-                raise _Read
+    def keep(call: LayerCall) -> None:
+        if call.name in answers:  # a layer may be used twice; it is read the first time
+            return
+        output = tensor_of(call.output)
+        before = None if rectified is None else rectified.before(output)
+        # A copy, since what follows may work in place.
+        answers[call.name] = (
+            (output.clone() if isinstance(output, torch.Tensor) else output) if before is None else before
+        )
+        if len(answers) == len(names):
+            raise _EndOfPass
 
-        return hook
+    def run_once(batch: torch.Tensor) -> None:
+        answers.clear()
+        try:
+            if rectified is None:
+                answer = run(batch)
+            else:
+                with FunctionCalls(rectified):
+                    answer = run(batch)
+            if LOGITS in names:
+                answers[LOGITS] = answer
+        except _EndOfPass:
+            pass
 
     def read(batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        nonlocal mode, wanted_calls
-        found.clear()
-        current = mode = None if rectified or not inner else _BeforeRectified(wanted_calls)
-        try:
-            if mode is None:
-                answer = ask(batch)
-            else:
-                with mode:
-                    answer = ask(batch)
-            if LOGITS in wanted:
-                found[LOGITS] = answer
-        except _Read:
-            pass
-        finally:
-            mode = None
-        if current is not None and wanted_calls is not None and current.used != wanted_calls:
-            wanted_calls = None  # the network went another way than the first time
-            return read(batch)
-        if current is not None:
-            wanted_calls = frozenset(current.used)
-        if missing := [name for name in wanted if name not in found]:
+        nonlocal rectified, calls
+        if before_relu and inner:
+            rectified = _RectifiedAnswers(calls)
+            run_once(batch)
+            if calls is not None and rectified.used != calls:  # the network went another way than the first time
+                rectified = _RectifiedAnswers()
+                run_once(batch)
+            calls, rectified = frozenset(rectified.used), None  # and what it remembers is let go
+        else:
+            run_once(batch)
+        if missing := [name for name in names if name not in answers]:
             raise NetworkError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
-        return {name: read_maps(found[name], asked[name], batch, name) if name else found[name] for name in found}
+        return {
+            name: read_maps(answer, modules[name], batch, name) if name != LOGITS else answer
+            for name, answer in answers.items()
+        }
 
-    asked = {name: network.module.get_submodule(name) for name in inner}
-    handles = [module.register_forward_hook(listen(name)) for name, module in asked.items()]
-    try:
+    with watching(network, inner, keep):
         yield read
-    finally:
-        for handle in handles:
-            handle.remove()
+
+
+class _RectifiedAnswers:
+    """Remembers, as a handler of `FunctionCalls`, what went into a ReLU, also where several are joined, for one pass.
+
+    Parameters
+    ----------
+    calls
+        The ReLUs that matter, as `used` of an earlier pass has them; all if not given. What went into the others is let go,
+        which spares a copy of it where the ReLU works in place.
+    """
+
+    def __init__(self, calls: frozenset[int] | None = None) -> None:
+        self._calls = calls
+        self._count = 0
+        self._answers: dict[
+            int, _RectifiedAnswer
+        ] = {}  # by the id of the tensor, which is held so that it stays its own
+        self.used: set[int] = set()
+        """The ReLUs that were asked about, counted in the order of their calls."""
+
+    def __call__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if function in RECTIFIERS:
+            return self._rectify(function, args, kwargs)
+        parts = [self._recall(part) for part in args[0]] if function in JOINS and args else []
+        answer = function(*args, **kwargs)
+        rectified = [part for part in parts if part is not None]
+        if rectified and len(rectified) == len(parts):
+            self._remember(
+                answer,
+                set().union(*(part.calls for part in rectified)),
+                lambda: torch.cat([part.before() for part in rectified], *args[1:], **kwargs),
+            )
+        return answer
+
+    def _rectify(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        self._count += 1
+        if self._calls is not None and self._count not in self._calls:
+            return function(*args, **kwargs)
+        x = args[0] if args else kwargs["input"]
+        in_place = function in IN_PLACE or kwargs.get("inplace", args[1] if len(args) > 1 else False)
+        before = x.clone() if in_place else x
+        answer = function(*args, **kwargs)
+        self._remember(answer, {self._count}, lambda: before)
+        return answer
+
+    def _remember(self, answer: torch.Tensor, calls: set[int], before: Callable[[], torch.Tensor]) -> None:
+        self._answers[id(answer)] = _RectifiedAnswer(answer, _version(answer), calls, before)
+
+    def _recall(self, answer: torch.Tensor) -> _RectifiedAnswer | None:
+        rectified = self._answers.get(id(answer))
+        # What was changed in place since then, as by `out += identity`, is no ReLU's answer any more.
+        return rectified if rectified is not None and rectified.version == _version(answer) else None
+
+    def before(self, answer: torch.Tensor) -> torch.Tensor | None:
+        """Give what the ReLU was given whose answer this is; None if it is no ReLU's."""
+        rectified = self._recall(answer)
+        if rectified is None:
+            return None
+        self.used |= rectified.calls
+        return rectified.before()
+
+
+@dataclass(frozen=True, eq=False)
+class _RectifiedAnswer:
+    """An answer of ReLUs: which calls they were, and what they were given."""
+
+    answer: torch.Tensor
+    version: float
+    calls: set[int]
+    before: Callable[[], torch.Tensor]
+
+
+def _version(tensor: torch.Tensor) -> float:
+    """Give how often a tensor was changed in place; tensors of inference mode do not count.
+
+    The attribute is private to torch. Without it nothing equals anything, so that no tensor passes for a ReLU's answer.
+    """
+    return 0 if tensor.is_inference() else getattr(tensor, "_version", nan)

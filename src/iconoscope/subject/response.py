@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from iconoscope.errors import NetworkError, NonFiniteError
+from iconoscope.errors import NonFiniteError
 from iconoscope.subject.activation_layout import place_at, read_maps, tensor_of
 from iconoscope.subject.network.network import Network
 from iconoscope.vocabulary.resolver import check_channel
@@ -71,6 +71,8 @@ def responding(network: Network, unit: LayerUnit) -> nn.Module:
     """Give a module that answers as `respond` does, (images, outputs), for tracing; it shares the network's weights."""
     from torch import nn
 
+    from iconoscope.subject.probe import LayerCall, watching
+
     class Responding(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -78,15 +80,14 @@ def responding(network: Network, unit: LayerUnit) -> nn.Module:
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
             # To the end: a trace cannot be left half way, and what nobody reads is dropped from it.
-            read: list[Any] = []
-            layer = self.network.get_submodule(unit.layer)
-            handle = layer.register_forward_hook(lambda module, inputs, output: read.append(tensor_of(output).clone()))
-            try:
+            maps: list[torch.Tensor] = []
+
+            def keep(call: LayerCall) -> None:
+                maps.append(read_maps(tensor_of(call.output).clone(), call.module, batch, unit.layer))
+
+            with watching(network, [unit.layer], keep):
                 self.network(batch)
-            finally:
-                handle.remove()
-            maps = read_maps(read[0], layer, batch, unit.layer)
-            return _read(maps, unit, (int(batch.shape[2]), int(batch.shape[3]))).values
+            return _read(maps[0], unit, (int(batch.shape[2]), int(batch.shape[3]))).values
 
     return Responding().eval()
 
@@ -103,29 +104,9 @@ def _read(maps: torch.Tensor, unit: LayerUnit, size: tuple[int, int]) -> Respons
     return Response(values, neurons, unit.channel, "activation")
 
 
-class _Read(BaseException):
-    """Ends the forward pass once the layer has answered: no error, and nothing that a network's own handlers should catch."""
-
-
 def activations(network: Network, batch: torch.Tensor, layer: str) -> torch.Tensor:
-    """Run the network as far as a layer and give a copy of what the layer answers, as `read_maps` orders it.
+    """Run the network as far as a layer and give a copy of what the layer answers, as `read_maps` orders it."""
+    from iconoscope.subject.probe import probe
 
-    It is a copy because what follows may work in place: an in-place ReLU would change what was read.
-    """
-    read: list[Any] = []
-
-    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        read.append(output)
-        raise _Read
-
-    asked = network.module.get_submodule(layer)
-    handle = asked.register_forward_hook(hook)
-    try:
-        network.run(batch)
-    except _Read:
-        pass
-    finally:
-        handle.remove()
-    if not read:
-        raise NetworkError(f"{layer} was not reached when {network.name} ran: no unit of it can answer.")
-    return read_maps(read[0], asked, batch, layer).clone()
+    with probe(network, [layer]) as read:
+        return read(batch)[layer]

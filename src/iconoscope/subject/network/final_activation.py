@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from iconoscope.errors import NetworkError
 from iconoscope.subject.network.network import Network
@@ -19,33 +18,32 @@ def with_its_ending(network: Network) -> Network:
     import torch
     from torch import nn
 
-    kinds: dict[type[nn.Module], str] = {nn.Softmax: "softmax", nn.Sigmoid: "sigmoid"}
-    endings = [] if network.opaque else [module for module in network.module.modules() if type(module) in kinds]
+    from iconoscope.subject.probe import LayerCall, watching
+
+    activations: dict[type[nn.Module], str] = {nn.Softmax: "softmax", nn.Sigmoid: "sigmoid"}
+    modules = {} if network.opaque else dict(network.module.named_modules())
+    endings = [name for name, module in modules.items() if type(module) in activations]
     single = len(network.classes) == 2 and any(
         1 in (getattr(module, "out_features", 0), getattr(module, "out_channels", 0))
         for module in network.module.modules()
     )
     if not (endings or single or (network.opaque and len(network.classes) == 2)):
         return network
-    last: list[tuple[nn.Module, Any]] = []
-    handles = [
-        module.register_forward_hook(lambda module, inputs, output: last.append((module, output))) for module in endings
-    ]
+    calls: list[LayerCall] = []
     try:
-        with network.questioned(), torch.inference_mode():
+        with network.questioned(), watching(network, endings, calls.append), torch.inference_mode():
             answer = network.answer(network.blank())
     except NetworkError:
         return network
-    finally:
-        for handle in handles:
-            handle.remove()
-    if last and torch.equal(answer, last[-1][1]):
-        ending = kinds[type(last[-1][0])]
+    usual = network.activation_origin == "usual"
+    if calls and torch.equal(answer, calls[-1].output):
+        ending = activations[type(calls[-1].module)]
         network = replace(network, ending=ending)
-        if network.activation_origin == "usual":
-            network = replace(network, activation=ending, activation_origin=f"the network, which ends in a {ending}")
-    if len(network.classes) == 2 and answer.shape[1:].numel() == 1 and network.activation_origin == "usual":
-        network = replace(
+        if usual:
+            origin = f"the network, which ends in a {ending}"
+            return replace(network, activation=ending, activation_origin=origin)
+    elif usual and len(network.classes) == 2 and answer.shape[1:].numel() == 1:
+        return replace(
             network, activation="sigmoid", activation_origin="the network, which has one output for two classes"
         )
     return network

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import UnitError
 from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network.network import Network
-
-if TYPE_CHECKING:
-    from torch import nn
 
 __all__ = ["Layer", "layers"]
 
@@ -54,30 +50,22 @@ def layers(network: Network) -> list[Layer]:
     """
     import torch
 
+    from iconoscope.subject.probe import LayerCall, watching
+
     if network.opaque:
         return []
     batch = network.blank()
-    found: dict[str, Layer] = {}
-    handles = []
+    by_name: dict[str, Layer] = {}
 
-    def listen(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            try:
-                shape = tuple(int(side) for side in read_maps(output, module, batch, name).shape[1:])
-            except UnitError:  # a list is a list; whoever asks such a layer is told why it cannot be asked
-                shape = ()
-            weights = sum(parameter.numel() for parameter in module.parameters())
-            found.setdefault(name, Layer(name, type(module).__name__, shape, weights))
+    def note(call: LayerCall) -> None:
+        try:
+            shape = tuple(int(side) for side in read_maps(call.output, call.module, batch, call.name).shape[1:])
+        except UnitError:  # a list is a list; whoever asks such a layer is told why it cannot be asked
+            shape = ()
+        weights = sum(parameter.numel() for parameter in call.module.parameters())
+        by_name.setdefault(call.name, Layer(call.name, type(call.module).__name__, shape, weights))
 
-        return hook
-
-    try:
-        for name, module in network.module.named_modules():
-            if name:
-                handles.append(module.register_forward_hook(listen(name)))
-        with network.questioned(), torch.inference_mode():
-            network.run(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return list(found.values())
+    names = [name for name, _ in network.module.named_modules() if name]
+    with network.questioned(), watching(network, names, note), torch.inference_mode():
+        network.run(batch)
+    return list(by_name.values())

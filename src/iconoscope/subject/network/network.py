@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["DEVICES", "Network", "find_device"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+"""A lock for each module that was asked, whatever networks it is in; kept beside the module, which stays as it was given."""
+_LOCKS_GUARD = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +98,15 @@ class Network:
             digest.update(str(getattr(self.module, "inlined_graph", "")).encode())
         for file in sorted({_source(type(module)) for module in self.module.modules()} - {""}):
             digest.update(Path(file).read_bytes())
-        for name, module in self.module.named_modules():
-            plain = {key: value for key, value in vars(module).items() if key != "training" and _is_plain(value)}
-            digest.update(f"{name} {sorted(plain.items())!r}".encode())
-        for name, value in (*self.module.named_parameters(), *self.module.named_buffers()):
-            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            flat = value.detach().cpu().contiguous().reshape(-1)
-            if flat.numel():
-                digest.update(flat.view(torch.uint8).numpy().tobytes())
+        with self.reserved():  # another thread's question may have put layers into another form
+            for name, module in self.module.named_modules():
+                plain = {key: value for key, value in vars(module).items() if key != "training" and _is_plain(value)}
+                digest.update(f"{name} {sorted(plain.items())!r}".encode())
+            for name, value in (*self.module.named_parameters(), *self.module.named_buffers()):
+                digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+                flat = value.detach().cpu().contiguous().reshape(-1)
+                if flat.numel():
+                    digest.update(flat.view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     @property
@@ -174,6 +181,7 @@ class Network:
         weights = next((value for value in self.module.parameters() if value.is_floating_point()), batch)
         try:
             with ExitStack() as modes:
+                modes.enter_context(self.reserved())
                 if self.opaque and torch.is_inference_mode_enabled():
                     # What TorchScript has compiled for gradients keeps tensors for them, which inference mode forbids.
                     modes.enter_context(torch.inference_mode(False))
@@ -275,12 +283,29 @@ class Network:
         return logits
 
     @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keep the module to one thread for the time of a block; others that ask it wait. A thread may nest such blocks.
+
+        A question changes the module for its time (its mode, hooks, the form of its layers), and what another thread asked
+        meanwhile would be answered by a mixture of both.
+        """
+        with _LOCKS_GUARD:
+            lock = _LOCKS.setdefault(self.module, threading.RLock())
+        with lock:
+            yield
+
+    @contextmanager
     def questioned(self) -> Iterator[nn.Module]:
         """Put the module in evaluation mode for the time of a question; give it back as it was.
 
         Modes are kept module by module: part of a network may be in train mode, and part not. The module is not moved. What is
-        compiled in it runs uncompiled.
+        compiled in it runs uncompiled. Other threads wait.
         """
+        with self.reserved(), self._evaluating():
+            yield self.module
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         modes = [(module, module.training) for module in self.module.modules()]
         compiled = any(
             vars(module).get("_compiled_call_impl") is not None or "_orig_mod" in vars(module).get("_modules", {})
@@ -290,7 +315,7 @@ class Network:
             self.module.eval()
             # What torch.compile has made of a module would not notice our hooks.
             with _uncompiled() if compiled else nullcontext():
-                yield self.module
+                yield
         finally:
             for module, training in modes:
                 module.training = training
