@@ -189,7 +189,7 @@ def test_predict_and_layers(capsys, photographs):
         (["demo", "--count", "0"], 2, "count=0"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--memory", "plenty"], 2, "500MB, 2GB"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--memory", "1kB"], 2, "too little"),
-        (["scales", "--network", "cars", "--images", "{photographs}", "--patches", "16,big"], 2, "16,big"),
+        (["scales", "--network", "cars", "--images", "{photographs}", "--patches", "16,big"], 2, "'big' is not a size"),
         (["scales", "--network", "cars", "--images", "{photographs}", "--patches", "16,97"], 2, "does not fit"),
         (["agree", "--network", "cars", "--images", "{photographs}", "--fills", "zero"], 2, "two fills"),
         (["mean", "--network", "cars", "--images", "{photographs}", "--fill", "grey"], 2, "fill='grey'"),

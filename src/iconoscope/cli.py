@@ -9,21 +9,20 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, Token
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 from docstring_parser import parse
 
 from iconoscope import __version__
 from iconoscope.commands import COMMANDS, GROUPS, MAKERS, Command, imported
 from iconoscope.errors import AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError
+from iconoscope.options import read_options
 from iconoscope.progress import show_progress
 from iconoscope.removed_names import REMOVED_COMMANDS
 
@@ -32,156 +31,64 @@ if TYPE_CHECKING:
 
 __all__ = ["build_app", "main"]
 
-
-# What is looked for where another option says, if it is not said itself.
 _FOLLOWS = {"recording": "store"}
+"""Options that are what another one says, unless they are typed themselves."""
 
-_COMMON = Group("Output", sort_key=9)
-_OPTIONS = {
-    "json": Annotated[
-        bool, Parameter(help="Print one JSON value on stdout, for machines.", negative="", group=_COMMON)
-    ],
-    "quiet": Annotated[bool, Parameter(help="No progress on stderr.", negative="", group=_COMMON)],
-    "debug": Annotated[bool, Parameter(help="Show the traceback of an error.", negative="", group=_COMMON)],
+_OUTPUT = {
+    "json": "Print one JSON value on stdout, for machines.",
+    "quiet": "No progress on stderr.",
+    "debug": "Show the traceback of an error.",
 }
-_SCALARS = {"int": int, "float": float, "bool": bool}
-
-
-@dataclass(frozen=True)
-class _Option:
-    """One option of a command: which function takes it, and under what name."""
-
-    maker: str  # a key of MAKERS, or "" for the command's own function
-    parameter: str
-    declared: inspect.Parameter
-
-
-def _pair(kind: Any, tokens: Iterable[Token]) -> int | tuple[int, int]:
-    """Read 8, 8x12 or 8,12."""
-    text = next(iter(tokens)).value
-    numbers = re.split(r"[x,]", text)
-    if not 1 <= len(numbers) <= 2 or not all(number.strip().isdecimal() for number in numbers):
-        raise ValueError(f"{text!r} is not a number, nor two as 8x12")
-    pair = tuple(int(number) for number in numbers)
-    return pair[0] if len(pair) == 1 else (pair[0], pair[1])
-
-
-def _sizes(kind: Any, tokens: Iterable[Token]) -> tuple[int | tuple[int, int], ...]:
-    """Read 16,32,64 or 8x12,16x24."""
-    text = next(iter(tokens)).value
-    sizes = [size.split("x") for size in text.split(",")]
-    if not all(1 <= len(size) <= 2 and all(side.strip().isdecimal() for side in size) for size in sizes):
-        raise ValueError(f"{text!r} is not sizes in pixels, as 16,32,64 or 8x12,16x24")
-    return tuple(int(size[0]) if len(size) == 1 else (int(size[0]), int(size[1])) for size in sizes)
-
-
-def _texts(kind: Any, tokens: Iterable[Token]) -> tuple[str, ...]:
-    """Read zero,mean."""
-    return tuple(part.strip() for part in next(iter(tokens)).value.split(","))
-
-
-def _annotation(text: str, *, help: str, group: Group, default: Any) -> Any:
-    """Read the annotation of a parameter as a shell can give it: a number, a pair, a list, a flag, otherwise text."""
-    members = [member.strip() for member in text.split("|")]
-    settings: dict[str, Any] = {"help": help, "group": group, "required": default is inspect.Parameter.empty}
-    listed = text.removesuffix(" | None")
-    if listed.startswith("Sequence[") and listed.endswith("]"):
-        # As it is typed.
-        shown = {} if default is None else {"show_default": lambda default: ",".join(map(str, default))}
-        return Annotated[str, Parameter(converter=_sizes if "int" in text else _texts, **shown, **settings)]
-    if "tuple[int, int]" in members:
-        return Annotated[str, Parameter(converter=_pair, **settings)]
-    if members[0] == "bool":
-        return Annotated[bool, Parameter(negative="", **settings)]
-    return Annotated[_SCALARS.get(members[0], str), Parameter(**settings)]
-
-
-def _help(function: Callable[..., Any]) -> dict[str, str]:
-    return {
-        found.arg_name: " ".join((found.description or "").split()) for found in parse(function.__doc__ or "").params
-    }
-
-
-def _options(command: Command, function: Callable[..., Any]) -> dict[str, _Option]:
-    """Compose the options of a command from the signatures of its function and of what makes its arguments."""
-    found: dict[str, _Option] = {}
-
-    def add(maker: str, source: Callable[..., Any], defaults: dict[str, Any], title: str) -> None:
-        texts = _help(source)
-        for position, parameter in enumerate(inspect.signature(source).parameters.values()):
-            if not maker and parameter.name in MAKERS:
-                made = imported(MAKERS[parameter.name])
-                add(parameter.name, made, {}, f"The {parameter.name}")
-                continue
-            # The first parameter of a maker is the thing itself: --network, --images.
-            name = maker if maker and position == 0 else parameter.name
-            default = defaults.get(parameter.name, parameter.default)
-            kind = _annotation(
-                str(parameter.annotation),
-                help=texts.get(parameter.name, ""),
-                group=Group(title, sort_key=1 if maker else 2),
-                default=default,
-            )
-            place = inspect.Parameter.POSITIONAL_OR_KEYWORD if name in command.bare else inspect.Parameter.KEYWORD_ONLY
-            declared = inspect.Parameter(name, place, annotation=kind, default=default)
-            found[name] = _Option(maker, parameter.name, declared)
-
-    add("", function, command.defaults, "The question")
-    return {name: found[name] for name in (*command.bare, *(name for name in found if name not in command.bare))}
+"""Options of every command."""
 
 
 def _runner(name: str) -> Callable[..., int]:
     """Make the function that cyclopts calls: it makes the arguments, asks, and prints."""
     command = COMMANDS[name]
     function = command.load()
-    options = _options(command, function)
+    options = {option.declared.name: option for option in read_options(command)}
+    signature = inspect.Signature([*(option.declared for option in options.values()), *_output_parameters()])
 
-    def run(*typed: Any, **given: Any) -> int:
-        given |= dict(zip(command.bare, typed, strict=False))
-        output = {key: given.pop(key, False) for key in _OPTIONS}
-        # cyclopts hands over only what was typed.
-        for follower, other in _FOLLOWS.items():
-            if follower in options and follower not in given and other in given:
-                given[follower] = given[other]
-        given = {name: option.declared.default for name, option in options.items()} | given
-        own = {options[key].parameter: value for key, value in given.items() if not options[key].maker}
-        made: dict[str, dict[str, Any]] = {}
-        for key, value in given.items():
-            if options[key].maker:
-                made.setdefault(options[key].maker, {})[options[key].parameter] = value
-        with nullcontext() if output["quiet"] else show_progress():
-            arguments = {maker: _make(maker, settings) for maker, settings in made.items()}
+    def run(*typed: Any, **named: Any) -> int:
+        bound = signature.bind(*typed, **named)  # cyclopts hands over only what was typed
+        for follower, leader in _FOLLOWS.items():
+            if follower in options and leader in named:
+                bound.arguments.setdefault(follower, named[leader])
+        bound.apply_defaults()
+        settings: dict[str, dict[str, Any]] = {"": {}}
+        for key, option in options.items():
+            settings.setdefault(option.maker, {})[option.parameter] = bound.arguments[key]
+        arguments = settings.pop("")
+        with nullcontext() if bound.arguments["quiet"] else show_progress():
+            for maker, made_of in settings.items():
+                arguments[maker] = imported(MAKERS[maker])(**made_of)
             if "network" in arguments:
                 _introduce(arguments["network"])
-            failed = None
+            failure = None
             try:
-                answer = function(**arguments, **own)
-            except AuditFailedError as error:  # all of it is there to be shown
-                answer, failed = error.audit, error
-        lines, value = command.show(answer, {**own, **arguments})
-        print(json.dumps(value) if output["json"] else _printable("\n".join(lines)))
-        if failed is not None:
-            raise failed
+                answer = function(**arguments)
+            except AuditFailedError as error:  # the whole audit is there to be shown
+                answer, failure = error.audit, error
+        lines, value = command.show(answer, arguments)
+        print(json.dumps(value) if bound.arguments["json"] else _printable("\n".join(lines)))
+        if failure is not None:
+            raise failure
         return 0
 
-    parameters = [option.declared for option in options.values()]
-    parameters += [
-        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=False)
-        for key, kind in _OPTIONS.items()
-    ]
-    described = parse(function.__doc__ or "")
+    description = parse(function.__doc__ or "")
     # A docstring's lines are broken for the source; a terminal breaks them itself.
-    paragraphs = (described.long_description or "").split("\n\n")
-    run.__doc__ = "\n\n".join(" ".join(text.split()) for text in (described.short_description or "", *paragraphs))
-    run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    paragraphs = (description.short_description or "", *(description.long_description or "").split("\n\n"))
+    run.__doc__ = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+    run.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
     return run
 
 
-def _make(maker: str, settings: dict[str, Any]) -> Any:
-    function = imported(MAKERS[maker])
-    first = next(iter(inspect.signature(function).parameters))
-    return function(settings.pop(first), **settings)
+def _output_parameters() -> Iterator[inspect.Parameter]:
+    group = Group("Output", sort_key=9)
+    for name, text in _OUTPUT.items():
+        flag = Annotated[bool, Parameter(help=text, negative="", group=group)]
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=flag, default=False)
 
 
 def _introduce(network: Network) -> None:
