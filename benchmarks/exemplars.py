@@ -31,7 +31,7 @@ from iconoscope.exemplars.loader import feed
 from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows, trustworthiness
 from iconoscope.exemplars.roc_area import rank_test
 from iconoscope.exemplars.som import fit_som
-from iconoscope.results import Recording
+from iconoscope.store import Recording
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
 

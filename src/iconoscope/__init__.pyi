@@ -76,14 +76,14 @@ from .results import Look as Look
 from .results import CONDITIONS as CONDITIONS
 from .results import ComparedMaps as ComparedMaps
 from .results import Visualization as Visualization
-from .results import Recording as Recording
+from .store import Recording as Recording
 from .results import Exemplars as Exemplars
 from .results import ImageMap as ImageMap
 from .results import UnitSearch as UnitSearch
 from .results import Audit as Audit
 from .results import Question as Question
-from .results import Store as Store
-from .results import load_result as load_result
+from .store import Store as Store
+from .store import load_result as load_result
 from .show import report as report
 
 # Errors, progress, the demo.

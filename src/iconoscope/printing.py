@@ -72,14 +72,15 @@ def predictions(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
 
 def results(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say what was found and where it is kept; of what compares several results, where each of them is."""
-    from iconoscope.results import Result, Store
+    from iconoscope.results import Result
+    from iconoscope.store import Store
 
     store = Store(arguments["store"])
     lines: list[str] = []
     values: list[dict[str, Any]] = []
     for each in found if isinstance(found, list) else [found]:
         results: tuple[Result, ...] = (each,) if isinstance(each, Result) else each.results
-        folders = [str(store.place(result.question)) for result in results]
+        folders = [str(store.folder_of(result.question)) for result in results]
         lines += [each.summary(), *(f"  {folder}" for folder in folders)]
         values.append({**each.to_json(), **({"folder": folders[0]} if each is results[0] else {"folders": folders})})
     return lines, values if isinstance(found, list) else values[0]
@@ -148,12 +149,12 @@ def visualization(found: Any, arguments: dict[str, Any]) -> tuple[list[str], Any
     """Say what was found, and where the pictures of every unit are kept."""
     from dataclasses import replace
 
-    from iconoscope.results import Store
+    from iconoscope.store import Store
 
     store = Store(arguments["store"])
     questions = [replace(found.question, unit=unit) for unit in dict.fromkeys(found.units)]
-    folders = [str(store.place(question)) for question in questions if store.place(question).is_dir()]
-    folders = folders or [str(store.place(found.question))]
+    folders = [str(store.folder_of(question)) for question in questions if store.folder_of(question).is_dir()]
+    folders = folders or [str(store.folder_of(found.question))]
     pictures = [f"  {folder}/picture.png" for folder in folders[:16]]
     more = [f"  and {len(folders) - 16} more"] if len(folders) > 16 else []
     place = str(Path(arguments["out"]).expanduser().resolve())

@@ -8,7 +8,7 @@ from iconoscope.auditing.interventions import changed_picture, draw_donors, run_
 from iconoscope.auditing.nuisances import FAMILIES
 from iconoscope.auditing.sample import choose
 from iconoscope.auditing.segmentation import take_apart
-from iconoscope.store.parts import Parts
+from iconoscope.store.partial_answers import PartialAnswers
 
 
 def test_donors_are_of_another_class_and_of_the_same():
@@ -59,9 +59,9 @@ def test_what_was_answered_is_not_asked_again(asked, tmp_path):
 
     counting = ico.Family("counted", family.statistic, counted, by="value")
     with pytest.raises(KeyboardInterrupt):
-        run_trials(network, pictures, predicted, [counting], donors, kept=Parts(tmp_path / "parts"))
+        run_trials(network, pictures, predicted, [counting], donors, kept=PartialAnswers(tmp_path / "parts"))
     assert calls == [64] * 4 + [16]
-    found = run_trials(network, pictures, predicted, [counting], donors, kept=Parts(tmp_path / "parts"))
+    found = run_trials(network, pictures, predicted, [counting], donors, kept=PartialAnswers(tmp_path / "parts"))
     assert calls == [64] * 4 + [16] * 5  # the first 64 rows were kept
     plain = run_trials(network, pictures, predicted, [family], donors)
     assert np.array_equal(found.answers, plain.answers) and np.array_equal(found.certainty, plain.certainty)
@@ -69,10 +69,10 @@ def test_what_was_answered_is_not_asked_again(asked, tmp_path):
 
 
 def test_a_part_that_is_damaged_is_asked_again(tmp_path):
-    parts = Parts(tmp_path)
-    parts.of("a", lambda: {"x": np.arange(3)})
+    parts = PartialAnswers(tmp_path)
+    parts.get_or_make("a", lambda: {"x": np.arange(3)})
     (tmp_path / "a.npz").write_bytes(b"PK no zip")
-    assert parts.of("a", lambda: {"x": np.arange(4)})["x"].tolist() == [0, 1, 2, 3]
+    assert parts.get_or_make("a", lambda: {"x": np.arange(4)})["x"].tolist() == [0, 1, 2, 3]
 
 
 def test_the_picture_that_is_shown_is_the_one_that_was_asked(asked):

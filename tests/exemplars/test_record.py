@@ -12,7 +12,8 @@ import torch
 import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, StoreError
 from iconoscope.exemplars import record
-from iconoscope.store.recording import Recording, bin_edges
+from iconoscope.store import Recording
+from iconoscope.store.histogram_bins import bin_edges
 
 
 @pytest.fixture(scope="module")

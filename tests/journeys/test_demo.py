@@ -8,7 +8,8 @@ import pytest
 import iconoscope as ico
 from iconoscope.cli import main
 from iconoscope.demo.journey import dark_backgrounds
-from iconoscope.results import Audit, Exchange, ImageMap, Look, Occlusion, Store, UnitSearch
+from iconoscope.results import Audit, Exchange, ImageMap, Look, Occlusion, UnitSearch
+from iconoscope.store import Store
 
 
 @pytest.fixture(scope="module")

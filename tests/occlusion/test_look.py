@@ -13,7 +13,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError
-from iconoscope.results import Store
+from iconoscope.store import Store
 from specimens import occlusion
 
 HOW = {"size": 16, "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop": "none"}

@@ -223,7 +223,7 @@ def test_what_is_in_the_store_is_not_asked_again(tmp_path):
     assert np.array_equal(again.images, first.images) and again.units == first.units
     more = ico.optimize(network, "conv2:*", steps=4, store=tmp_path / "run")
     assert np.array_equal(more.images[:2], first.images) and len(ico.Store(tmp_path / "run")) == 5
-    record = ico.Store(tmp_path / "run").place(
+    record = ico.Store(tmp_path / "run").folder_of(
         ico.optimize(network, "conv2:0", steps=4, store=tmp_path / "run").question
     )
     next(record.glob("*.npz")).write_bytes(b"broken")

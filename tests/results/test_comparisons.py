@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iconoscope.errors import DamagedRecordError, QuestionError, StoreError
-from iconoscope.results import Agreement, Scales, Store, load_result
+from iconoscope.results import Agreement, Scales
 from iconoscope.results.agreement import rank_correlation
+from iconoscope.store import Store, load_result
 from specimens import occlusion
 
 

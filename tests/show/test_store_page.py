@@ -8,7 +8,7 @@ import pytest
 import iconoscope as ico
 from iconoscope.errors import StoreError
 from iconoscope.results.rendering import data_uri, to_png
-from iconoscope.store.result_folder import read_record
+from iconoscope.store import load_result
 from specimens import attributed, averaged, curved, exchanged, looked, occlusion, visualized
 
 NASTY = '<script>alert("x")</script>&\'"'
@@ -122,10 +122,7 @@ def test_what_is_left_out_is_said(tmp_path):
 def test_what_is_not_shown_is_not_read(tmp_path, monkeypatch):
     """A whole data set would not fit into memory; only its questions are read."""
     read = []
-    original = read_record
-    monkeypatch.setattr(
-        "iconoscope.show.store_page.read_record", lambda place, kinds: read.append(1) or original(place, kinds)
-    )
+    monkeypatch.setattr("iconoscope.show.store_page.load_result", lambda folder: read.append(1) or load_result(folder))
     found = page(tmp_path, *(occlusion(seed) for seed in range(6)), averaged(), exchanged(), most=2)
     assert len(read) == 4 and "Showing 2 of 6 images" in found.text
     assert "The mean over" in found.text and "The whole object, the whole background" in found.text

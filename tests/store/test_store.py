@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, QuestionError, StoreError
-from iconoscope.results import Occlusion, Store, load_result
+from iconoscope.results import Occlusion
+from iconoscope.store import Store, load_result
 from specimens import averaged, curved, exchanged, looked, occlusion
 
 SPECIMENS = {"occlusion": occlusion, "curves": curved, "exchange": exchanged, "look": looked, "mean-map": averaged}

@@ -23,9 +23,10 @@ from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, near
 from iconoscope.exemplars import record
 from iconoscope.exemplars.recorded_units import derived
 from iconoscope.progress import advancing
-from iconoscope.results import Audit, Question, Recording, Store
+from iconoscope.results import Audit, Question
 from iconoscope.results.decision_rule import ACCUSING, AUDIT_WORDS, KNOWN, PARTS
-from iconoscope.store.parts import Parts
+from iconoscope.store import Recording, Store
+from iconoscope.store.partial_answers import PartialAnswers
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.labels import match_labels
@@ -209,7 +210,7 @@ def _ask(
     seed = int(question.settings["seed"])
     # What is answered on the way is kept beside the store for as long as the audit takes, so that it can go on where it was.
     aside = store.folder / f".audit-{question.key[:24]}"
-    work, parts = Store(aside / "run"), Parts(aside / "parts")
+    work, parts = Store(aside / "run"), PartialAnswers(aside / "parts")
     with advancing(f"auditing {network.name}", _STAGES) as advance:
         sample = load_sample(network, recording, images, most=effort.images, seed=seed)
         advance(1, "(exchanging properties)")
@@ -256,7 +257,7 @@ def weigh(
     sample: Sample,
     families: tuple[Family, ...],
     question: Question,
-    parts: Parts | None = None,
+    parts: PartialAnswers | None = None,
 ) -> Audit:
     """Measure, exchange, ask again: an audit with the evidence that decides, and nothing else yet."""
     families, skipped = _usable(families, sample)

@@ -14,8 +14,9 @@ from iconoscope.auditing.sample import Sample
 from iconoscope.auditing.segmentation import take_apart
 from iconoscope.exemplars.recorded_units import recorded_pictures
 from iconoscope.optimization import optimize
-from iconoscope.results import Audit, Recording, Store
+from iconoscope.results import Audit
 from iconoscope.results.decision_rule import Examined
+from iconoscope.store import Recording, Store
 from iconoscope.subject.network import Network
 
 __all__ = ["illustrate", "make_pictures"]

@@ -13,7 +13,7 @@ from iconoscope.auditing.nuisances import Family
 from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures
 from iconoscope.progress import advancing
-from iconoscope.store.parts import Parts
+from iconoscope.store.partial_answers import PartialAnswers
 from iconoscope.subject.network import Network
 
 __all__ = ["PARTS", "Donors", "Trials", "ask", "changed_picture", "draw_donors", "hide", "measure", "run_trials"]
@@ -106,7 +106,7 @@ def run_trials(
     families: Iterable[Family],
     donors: Donors,
     *,
-    kept: Parts | None = None,
+    kept: PartialAnswers | None = None,
 ) -> Trials:
     """Edit every picture by every family and ask the network again.
 
@@ -121,7 +121,7 @@ def run_trials(
     kept
         Where the answers to some pictures at a time are kept, for a process that is ended.
     """
-    kept = Parts(None) if kept is None else kept
+    kept = PartialAnswers(None) if kept is None else kept
     families = tuple(families)
     values = {family.name: measure(family, pictures) for family in families}
     plans = [plan for family in families for plan in _plans(family, values[family.name], predicted, donors)]
@@ -137,7 +137,7 @@ def run_trials(
             def ask(some: slice = some) -> dict[str, NDArray[Any]]:
                 return _tried(network, pictures, predicted, plans, donors, some)
 
-            found = kept.of(f"{first:06d}", ask)
+            found = kept.get_or_make(f"{first:06d}", ask)
             answers[:, :, some], certainty[:, :, some] = found["answers"], found["certainty"]
             change = change + found["change"].astype(np.float64)
             advance(some.stop - some.start)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.exemplars import find_units
-from iconoscope.results import Audit, Recording, Store
+from iconoscope.results import Audit
+from iconoscope.store import Recording, Store
 
 __all__ = ["Followers", "followers", "lay_out_sample", "neighbourhoods"]
 

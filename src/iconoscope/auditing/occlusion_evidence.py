@@ -11,7 +11,7 @@ from PIL import Image
 
 from iconoscope.auditing.sample import Sample
 from iconoscope.occlusion import occlude_each
-from iconoscope.results import Store
+from iconoscope.store import Store
 from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Network
 

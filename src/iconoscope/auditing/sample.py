@@ -12,7 +12,7 @@ from iconoscope.auditing.segmentation import Pictures, take_apart
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, shortened
 from iconoscope.occlusion.object_masks import NO_OBJECT, fitted_object
 from iconoscope.progress import track
-from iconoscope.results import Recording
+from iconoscope.store import Recording
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
 

@@ -11,8 +11,8 @@ from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import find_units, map_images, record
 from iconoscope.occlusion import look, occlude
-from iconoscope.results import Store
 from iconoscope.show import report
+from iconoscope.store import Store
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network, load_network
 

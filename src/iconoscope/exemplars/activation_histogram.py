@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.store.recording import BINS
+from iconoscope.store.histogram_bins import BINS
 
 __all__ = ["Spread"]
 
@@ -31,7 +31,7 @@ class Spread:
     lowest : ndarray of float32, (units,)
         The smallest.
     histogram : ndarray of int64, (units, BINS)
-        How many fell into each bin of `iconoscope.store.recording.bin_edges`.
+        How many fell into each bin of `iconoscope.store.histogram_bins.bin_edges`.
 
     Examples
     --------

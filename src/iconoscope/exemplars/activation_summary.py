@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from iconoscope.errors import IconoscopeError, UnitError
-from iconoscope.store.recording import RecordedLayer
+from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network import Network
 

@@ -21,9 +21,10 @@ from iconoscope.exemplars.recorded_units import (
     receptive_field,
     recorded_pictures,
 )
-from iconoscope.results import Question, Store, UnitSearch
+from iconoscope.results import Question, UnitSearch
 from iconoscope.results.result import check_figure_name
 from iconoscope.results.unit_search import CORRECTIONS
+from iconoscope.store import Store
 from iconoscope.store.recording import INDEX, Recording
 from iconoscope.subject.images import Images, load_images
 from iconoscope.vocabulary.resolver import Names

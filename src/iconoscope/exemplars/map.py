@@ -14,11 +14,11 @@ from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError, 
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import at_hand, derived, recorded_pictures
 from iconoscope.progress import advancing
-from iconoscope.results import Question, Store
+from iconoscope.results import Question
 from iconoscope.results.atlas import Atlas, thumbnail_side
 from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, PAGES, TOPOLOGIES, ImageMap
 from iconoscope.results.result import FIGURES
-from iconoscope.store.recording import Recording
+from iconoscope.store import Recording, Store
 
 if TYPE_CHECKING:
     import torch

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from iconoscope import __version__
 from iconoscope.errors import (
     DamagedRecordError,
@@ -23,16 +25,15 @@ from iconoscope.errors import (
     shortened,
 )
 from iconoscope.progress import advancing
-from iconoscope.store.question import Question
-from iconoscope.store.recording import Recording
-from iconoscope.store.store import Store
+from iconoscope.results import Question
+from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network, Preprocessing
 from iconoscope.vocabulary.labels import match_labels
 
 if TYPE_CHECKING:
     from iconoscope.exemplars.shard import Plan, Tally
-    from iconoscope.store.shards import Keeper
+    from iconoscope.store.recording_writer import RecordingWriter
 
 __all__ = ["record"]
 
@@ -117,7 +118,7 @@ def record(
     from iconoscope.exemplars.loader import worker_count
     from iconoscope.exemplars.recordable_layers import dissect
     from iconoscope.exemplars.shard import Plan
-    from iconoscope.store.shards import Keeper
+    from iconoscope.store.recording_writer import RecordingWriter
 
     for name, value in (("k", k), ("batch", batch), ("shard", shard)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -153,10 +154,10 @@ def record(
         store.prepare()
         names = [f"{layer.name}:{channel}" for layer in found for channel in range(layer.channels)]
         names += [str(network.class_unit("logit", index)) for index in range(plan.classes)]
-        keeper = Keeper(store.place(question), plan, found, names)
+        writer = RecordingWriter(store.folder_of(question), found, names, plan.k)
         if not resume:
-            shutil.rmtree(keeper.folder, ignore_errors=True)
-        keeper.begin(
+            shutil.rmtree(writer.folder, ignore_errors=True)
+        writer.begin(
             question,
             shards=-(-len(images) // shard),
             classes=list(network.classes),
@@ -168,7 +169,7 @@ def record(
                 network,
                 images,
                 targets,
-                keeper,
+                writer,
                 plan,
                 before,
                 layers=found,
@@ -176,7 +177,7 @@ def record(
                 shard=shard,
                 workers=processes,
             )
-    recording = Recording.open(keeper.folder)
+    recording = Recording.open(writer.folder)
     _tell(recording, images)
     return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
 
@@ -194,7 +195,7 @@ def _question(network: Network, weights: str, images: Images, targets: Any, sett
 
 
 def _record(
-    network: Network, images: Images, targets: Any, keeper: Keeper, plan: Plan, before: Any, *,
+    network: Network, images: Images, targets: Any, writer: RecordingWriter, plan: Plan, before: Any, *,
     layers: Any, batch: int, shard: int, workers: int,
 ) -> None:  # fmt: skip
     """Ask about the shards that are not there, and end the recording."""
@@ -204,15 +205,15 @@ def _record(
 
     total = Tally.empty(plan)
     count = -(-len(images) // shard)
-    known = [_known(keeper, number) for number in range(count)]
-    if all(tally is not None for tally in known) and keeper.ended:
+    known = [_known(writer, number) for number in range(count)]
+    if all(tally is not None for tally in known) and writer.ended:
         return
     ids, labels = images.ids, images.labels
     writing: Future[None] | None = None
     with (
         advancing(f"recording, {network.name}", len(images)) as advance,
         listening(network, layers, before) as run,
-        ThreadPoolExecutor(1) as writer,  # a shard is written while the next is asked about
+        ThreadPoolExecutor(1) as background,  # a shard is written while the next is asked about
     ):
         done, began = 0, time.monotonic()
         number = 0
@@ -241,29 +242,42 @@ def _record(
 
                 asked, tally = ask_shard(run, batches(), plan, known=total)
                 here = asked.rows.tolist()
-                told = {
+                columns = {
+                    "row": asked.rows,
                     "id": [ids[row] for row in here],
                     "label": [None if labels[row] is None else str(labels[row]) for row in here],
-                    "target": targets[asked.rows],
+                    "target": np.asarray(targets[asked.rows], np.int64),
+                    **asked.to_columns(plan),
                 }
                 failed = {ids[key] if isinstance(key, int) else key: reason for key, reason in asked.failed.items()}
                 if writing is not None:
                     writing.result()
-                writing = writer.submit(keeper.keep, each, asked, tally, told, failed)
+                writing = background.submit(
+                    writer.write_shard,
+                    each,
+                    columns,
+                    tally.to_columns(),
+                    maximum=asked.maximum,
+                    mean=asked.mean,
+                    failed=failed,
+                )
                 total = total.merged(tally)
             number = until
         if writing is not None:
             writing.result()
-    keeper.end(total)
+    writer.end(total.to_columns())
 
 
-def _known(keeper: Keeper, shard: int) -> Tally | None:
+def _known(writer: RecordingWriter, shard: int) -> Tally | None:
+    from iconoscope.exemplars.shard import Tally
+
     try:
-        return keeper.known(shard)
+        columns = writer.read_units(shard)
     except DamagedRecordError as error:
         warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=5)
-        keeper.discard(shard)
+        writer.discard(shard)
         return None
+    return None if columns is None else Tally.from_columns(columns)
 
 
 def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> str:

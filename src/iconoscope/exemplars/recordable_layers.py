@@ -14,7 +14,7 @@ from torch import nn
 
 from iconoscope.errors import QuestionError, UnitError
 from iconoscope.exemplars.activation_summary import Penultimate
-from iconoscope.store.recording import Field, RecordedLayer
+from iconoscope.store.recorded_layer import ReceptiveField, RecordedLayer
 from iconoscope.subject.activation_layout import read_maps, tensor_of, token_grid
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import LayerUnit
@@ -201,7 +201,7 @@ def _penultimate(network: Network, seen: dict[str, _Seen], logits: torch.Tensor)
     return Penultimate(last, input=seen[last].shape[0] in (logits.shape[1], single))
 
 
-def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Field]:
+def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, ReceptiveField]:
     """Find what every place of the layers' maps can see, by asking the network itself.
 
     A row of the input is made NaN, and whatever can see it answers NaN: convolutions, poolings and sums all hand it on,
@@ -220,7 +220,7 @@ def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Fiel
         for name in inner:
             found[name].append(_grid(reached[name], first))
     return {
-        name: Field(*zip(*axes, strict=True))  # pyright: ignore[reportArgumentType]
+        name: ReceptiveField(*zip(*axes, strict=True))  # pyright: ignore[reportArgumentType]
         for name, axes in found.items()
         if all(size > 0 for size, _, _ in axes)
     }

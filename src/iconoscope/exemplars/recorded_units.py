@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from iconoscope import __version__
 from iconoscope.errors import QuestionError, StoreError, UnitError
-from iconoscope.results import KINDS, Question, Store, Visualization
+from iconoscope.results import Question, Visualization
 from iconoscope.results.rendering import rgb
-from iconoscope.store.recording import Recording
-from iconoscope.store.result_folder import is_record, read_question, read_record
+from iconoscope.results.result_folder import is_record
+from iconoscope.store import Recording, Store, load_question, load_result
 from iconoscope.subject.network import read_preprocessing
 from iconoscope.vocabulary.resolver import Names, check_channel, resolve
 from iconoscope.vocabulary.unit import ClassUnit
@@ -123,10 +123,10 @@ def made_picture(
             try:
                 if not is_record(place):
                     continue
-                _, asked = read_question(place, KINDS)
+                _, asked = load_question(place)
                 if asked.weights != recording.question.weights or asked.unit != unit:
                     continue
-                found = read_record(place, KINDS)
+                found = load_result(place)
             except StoreError:  # a damaged picture is told of by whoever asks for it, not by what stands beside it
                 continue
             if isinstance(found, Visualization) and unit in found.units:

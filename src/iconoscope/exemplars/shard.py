@@ -6,7 +6,7 @@ merge the tallies in any grouping.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from iconoscope.exemplars.activation_summary import Heard, Thresholds
 from iconoscope.exemplars.loader import Batch
 from iconoscope.exemplars.top_k import EMPTY, Shortlist
 from iconoscope.subject.network import Preprocessing
+from iconoscope.subject.network.logits import ACTIVATIONS
 
 __all__ = ["NOT_FINITE", "Plan", "Rows", "Tally", "ask_shard"]
 
@@ -26,6 +27,7 @@ _MERGED = 16  # batches between two merges at most; the first ones follow sooner
 _SAMPLED_EVERY = 4  # batches: fewer and larger samples cost less
 _SAMPLED = 4096  # activations of every unit that are enough for its histogram
 _ANSWERS = ("maximum", "mean", "penultimate", "logits")
+_SPREAD = ("count", "total", "square", "lowest", "histogram")
 NOT_FINITE = "the network answers NaN or infinity"
 
 
@@ -91,6 +93,26 @@ class Tally:
         """Give the tally of both; of equal answers the earlier image's stands first."""
         return Tally(self.most.merged(other.most), self.least.merged(other.least), self.spread.added(other.spread))
 
+    def to_columns(self) -> dict[str, NDArray[Any]]:
+        """Give the tally as a recording keeps it: `iconoscope.store.recording_writer.UNIT_COLUMNS`, a row for every unit."""
+        columns: dict[str, NDArray[Any]] = {name: getattr(self.spread, name) for name in _SPREAD}
+        for side, ranking, sign in (("most", self.most, 1), ("least", self.least, -1)):
+            columns |= {
+                f"{side}_row": ranking.rows,
+                f"{side}_value": ranking.values * np.float32(sign) + np.float32(0),  # +0 of -0
+                f"{side}_position": ranking.positions,
+            }
+        return columns
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, NDArray[Any]]) -> Tally:
+        """Make the tally again of which `to_columns` gave the columns."""
+        return cls(
+            Shortlist.restored(columns["most_value"], columns["most_row"], columns["most_position"]),
+            Shortlist.restored(-columns["least_value"], columns["least_row"], columns["least_position"]),
+            Spread(**{name: columns[name] for name in _SPREAD}),
+        )
+
     def thresholds(self, plan: Plan) -> Thresholds:
         """Give which answers a later image must pass to be kept."""
         most, least = (
@@ -123,6 +145,15 @@ class Rows:
     penultimate: NDArray[np.float32]
     logits: NDArray[np.float32]
     failed: dict[str | int, str]
+
+    def to_columns(self, plan: Plan) -> dict[str, NDArray[Any]]:
+        """Give what a recording keeps of every image beside its layers' answers, a row for every image."""
+        return {
+            "prediction": self.logits.argmax(1).astype(np.int64),
+            "probabilities": ACTIVATIONS[plan.activation][0](torch.from_numpy(self.logits)).numpy(),
+            "logits": self.logits,
+            "penultimate": self.penultimate,
+        }
 
 
 def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | None = None) -> tuple[Rows, Tally]:
@@ -215,8 +246,7 @@ def _merge(tally: Tally, floor: Tally, parts: list[_Part], plan: Plan) -> tuple[
 
 
 def _joined(first: Spread, second: Spread) -> Spread:
-    names = ("count", "total", "square", "lowest", "histogram")
-    return Spread(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
+    return Spread(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in _SPREAD))
 
 
 def _rows(parts: list[Rows], plan: Plan, failed: dict[str | int, str]) -> Rows:

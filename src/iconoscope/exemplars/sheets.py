@@ -9,9 +9,10 @@ import numpy as np
 
 from iconoscope import __version__
 from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitError
-from iconoscope.results import ActivationSheet, FilterSheet, Question, Store
+from iconoscope.results import ActivationSheet, FilterSheet, Question
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
+from iconoscope.store import Store
 from iconoscope.subject.activation_layout import token_grid
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network

@@ -18,9 +18,9 @@ from iconoscope.exemplars.recorded_units import (
     recorded_pictures,
     unit_index,
 )
-from iconoscope.results import Exemplars, Question, Store
+from iconoscope.results import Exemplars, Question
 from iconoscope.results.result import check_figure_name
-from iconoscope.store.recording import Recording
+from iconoscope.store import Recording, Store
 
 __all__ = ["selectivity", "top_images"]
 

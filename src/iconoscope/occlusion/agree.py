@@ -10,7 +10,8 @@ from iconoscope.errors import QuestionError
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.occlude import METHOD, Common, Settings, ask_each
 from iconoscope.occlusion.query import is_one
-from iconoscope.results import Agreement, Store
+from iconoscope.results import Agreement
+from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit

@@ -17,9 +17,10 @@ from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.query import answered, is_one, question_of, save_figures, say_unlabelled, unit_of
 from iconoscope.progress import track
-from iconoscope.results import Attribution, Question, Store
+from iconoscope.results import Attribution, Question
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
+from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.labels import match_labels

@@ -11,8 +11,9 @@ from iconoscope.occlusion.attribute import METHODS
 from iconoscope.occlusion.curves import curves
 from iconoscope.occlusion.query import is_one, save_figures
 from iconoscope.progress import track
-from iconoscope.results import ComparedMaps, Curves, Store
+from iconoscope.results import ComparedMaps, Curves
 from iconoscope.results.result import check_figure_name
+from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit

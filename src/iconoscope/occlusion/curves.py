@@ -19,8 +19,9 @@ from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.occlude import occlude_each
 from iconoscope.occlusion.query import answered, is_one, question_of, say_unlabelled, unit_of
 from iconoscope.progress import track
-from iconoscope.results import Attribution, Curves, Occlusion, Question, Store
+from iconoscope.results import Attribution, Curves, Occlusion, Question
 from iconoscope.results.rendering import rgb
+from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.labels import match_labels

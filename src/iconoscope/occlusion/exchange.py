@@ -23,8 +23,9 @@ from iconoscope.occlusion.fills import Fill, FillLike, name_fills, read_fill
 from iconoscope.occlusion.inpainting import fill_hole
 from iconoscope.occlusion.object_masks import fitted_object
 from iconoscope.progress import track
-from iconoscope.results import CONDITIONS, Exchange, Question, Store
+from iconoscope.results import CONDITIONS, Exchange, Question
 from iconoscope.results.rendering import rgb
+from iconoscope.store import Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.labels import match_labels

@@ -20,7 +20,8 @@ from iconoscope.occlusion.fills import read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.object_masks import Objects
 from iconoscope.occlusion.occlude import METHOD, METHODS, occlude_each
-from iconoscope.results import Exchange, Look, Occlusion, Question, Store
+from iconoscope.results import Exchange, Look, Occlusion, Question
+from iconoscope.store import Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 

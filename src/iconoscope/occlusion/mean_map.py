@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from iconoscope.errors import ImagesError
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.occlude import METHOD, occlude_each
-from iconoscope.results import MeanMap, Occlusion, Question, Store
+from iconoscope.results import MeanMap, Occlusion, Question
+from iconoscope.store import Store
 from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Network
 

@@ -19,9 +19,10 @@ from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.occlusion.object_masks import NO_OBJECT, fitted_object
 from iconoscope.occlusion.query import answered, is_one, question_of, save_figures, say_unlabelled, unit_of
 from iconoscope.progress import track
-from iconoscope.results import Occlusion, Question, Store
+from iconoscope.results import Occlusion, Question
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
+from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning
-from iconoscope.results import Question, Result, Store
+from iconoscope.results import Question, Result
 from iconoscope.results.result import Finding, figure_names
+from iconoscope.store import Store
 from iconoscope.subject.images import Image
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit

@@ -11,7 +11,8 @@ from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.occlude import METHOD, Common, Settings, ask_each
 from iconoscope.occlusion.query import is_one
-from iconoscope.results import Scales, Store
+from iconoscope.results import Scales
+from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit

@@ -12,7 +12,8 @@ from iconoscope.errors import IconoscopeWarning
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.synthesis import Making, Picture, put_together
 from iconoscope.progress import track
-from iconoscope.results import Store, Visualization
+from iconoscope.results import Visualization
+from iconoscope.store import Store
 
 __all__ = ["make_all"]
 
@@ -22,7 +23,7 @@ def make_all(asked: Making, groups: Sequence[Sequence[Objective]], memory: int, 
     known: dict[int, Visualization] = {}
     if store is not None:
         for place, group in enumerate(groups):
-            found = store.known(asked.question(group), Visualization)
+            found = store.find(asked.question(group), Visualization)
             if found is not None:
                 known[place] = found
         store.prepare()

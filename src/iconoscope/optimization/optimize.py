@@ -13,8 +13,9 @@ from iconoscope.optimization.batch_schedule import make_all
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.optimization.style import Style, read_style
 from iconoscope.optimization.synthesis import Making
-from iconoscope.results import Store, Visualization
+from iconoscope.results import Visualization
 from iconoscope.results.result import check_figure_name
+from iconoscope.store import Store
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.preprocessing import read_size

@@ -1,4 +1,4 @@
-"""What was found: frozen dataclasses of NumPy arrays, their figures, and the store on disk. No torch."""
+"""Results: frozen dataclasses of NumPy arrays with the question that they answer, and their figures. No torch."""
 
 from iconoscope.results.agreement import Agreement
 from iconoscope.results.attribution import Attribution
@@ -11,19 +11,16 @@ from iconoscope.results.image_map import ImageMap
 from iconoscope.results.look import Finding, Look
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
+from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.scales import Scales
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
 from iconoscope.results.visualization import Visualization
-from iconoscope.store.question import Question
-from iconoscope.store.recording import Recording
-from iconoscope.store.store import KINDS, Store, load_result
 
 __all__ = [
     "CONDITIONS",
-    "KINDS",
     "SIDES",
     "VERDICTS",
     "ActivationSheet",
@@ -43,12 +40,9 @@ __all__ = [
     "MeanMap",
     "Occlusion",
     "Question",
-    "Recording",
     "Result",
     "Scales",
-    "Store",
     "UnitSearch",
     "Verdict",
     "Visualization",
-    "load_result",
 ]

@@ -15,7 +15,7 @@ from iconoscope.results.curves import Curves
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.rendering import both_signs
 from iconoscope.results.result import Finding
-from iconoscope.store.result_folder import read_records, write_records
+from iconoscope.results.result_folder import naming_damage, read_records, write_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -175,7 +175,9 @@ class ComparedMaps(Finding):
 
     def _keep(self, folder: Path) -> Path:
         names = ["".join(sign if sign.isalnum() else "-" for sign in name) for name in self.names]
-        return write_records(self.kind, dict(zip(names, self.results, strict=True)), folder)
+        return write_records(
+            self.kind, {name: curves.to_record() for name, curves in zip(names, self.results, strict=True)}, folder
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -186,5 +188,6 @@ class ComparedMaps(Finding):
         StoreError
             If it is not there, or a record of it cannot be read.
         """
-        found = read_records(cls.kind, Path(folder), {Curves.kind: Curves})
-        return cls(tuple(each for each in found if isinstance(each, Curves)))
+        records = read_records(cls.kind, Path(folder))
+        with naming_damage(Path(folder)):
+            return cls(tuple(Curves.from_record(record) for record in records))

@@ -11,7 +11,7 @@ from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.result import Finding
-from iconoscope.store.result_folder import read_records, write_records
+from iconoscope.results.result_folder import naming_damage, read_records, write_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +101,9 @@ class Comparison(Finding):
         return list(panels[1])
 
     def _keep(self, folder: Path) -> Path:
-        return write_records(self.kind, {_file_name(self._label(each)): each for each in self.results}, folder)
+        return write_records(
+            self.kind, {_file_name(self._label(occlusion)): occlusion.to_record() for occlusion in self.results}, folder
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -112,8 +114,9 @@ class Comparison(Finding):
         StoreError
             If it is not there, or a record of it cannot be read.
         """
-        found = read_records(cls.kind, Path(folder), {Occlusion.kind: Occlusion})
-        return cls(tuple(each for each in found if isinstance(each, Occlusion)))
+        records = read_records(cls.kind, Path(folder))
+        with naming_damage(Path(folder)):
+            return cls(tuple(Occlusion.from_record(record) for record in records))
 
 
 def _file_name(label: str) -> str:

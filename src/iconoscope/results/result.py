@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import html
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_type_hints
 
+import numpy as np
+
+from iconoscope.atomic_files import writing_to
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import bare_figure, encoded, shown_figure, shown_in_notebook
-from iconoscope.store.question import Question
-from iconoscope.store.result_folder import write_record, writing_to
+from iconoscope.results.question import Question
+from iconoscope.results.result_folder import Record, write_record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,5 +149,51 @@ class Result(Finding):
         """Give the PNG files that go beside the arrays in a record, by file name."""
         return {}
 
+    def to_record(self) -> Record:
+        """Give the result as it lies on disk; the fields of a nested dataclass have dotted names."""
+        flat: dict[str, Any] = {}
+        for field in fields(self):
+            if field.name != "question":
+                flat |= _flattened(field.name, getattr(self, field.name))
+        arrays = {name: value for name, value in flat.items() if isinstance(value, np.ndarray)}
+        plain = {name: value for name, value in flat.items() if name not in arrays}
+        return Record(self.kind, self.question, plain, arrays, self.pictures())
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Make the result again of which `to_record` gave the record.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If the record lacks a field, or has one that the class has not.
+        """
+        return _nested(cls, {"question": record.question, **record.fields, **record.arrays})
+
     def _keep(self, folder: Path) -> Path:
-        return write_record(self, folder, replace=True)
+        return write_record(self.to_record(), folder, replace=True)
+
+
+def _flattened(name: str, value: Any) -> dict[str, Any]:
+    if not is_dataclass(value):
+        return {name: value}
+    flat: dict[str, Any] = {}
+    for field in fields(value):
+        flat |= _flattened(f"{name}.{field.name}", getattr(value, field.name))
+    return flat
+
+
+def _nested(cls: Any, flat: Mapping[str, Any]) -> Any:
+    values: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {}
+    for dotted, value in flat.items():
+        name, _, inner_name = dotted.partition(".")
+        if inner_name:
+            inner.setdefault(name, {})[inner_name] = value
+        else:
+            values[name] = value
+    for name, inner_fields in inner.items():
+        annotation = get_type_hints(cls)[name]  # a dataclass, or one or None
+        nested_class = next(choice for choice in (annotation, *get_args(annotation)) if is_dataclass(choice))
+        values[name] = _nested(nested_class, inner_fields)
+    return cls(**values)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.atomic_files import writing_to
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.rendering import rgb, to_png
 from iconoscope.results.result import Result
-from iconoscope.store.result_folder import writing_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

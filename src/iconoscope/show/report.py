@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from iconoscope.errors import QuestionError
-from iconoscope.results import Audit, ImageMap, Store
+from iconoscope.results import Audit, ImageMap
 from iconoscope.show.audit_page import audit_page
 from iconoscope.show.map_page import map_page
 from iconoscope.show.store_page import store_page
+from iconoscope.store import Store
 
 __all__ = ["report"]
 

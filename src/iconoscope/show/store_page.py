@@ -12,7 +12,6 @@ from typing import Any, ClassVar, TypeVar
 from iconoscope.errors import QuestionError, StoreError
 from iconoscope.results import (
     CONDITIONS,
-    KINDS,
     VERDICTS,
     ActivationSheet,
     Attribution,
@@ -27,7 +26,6 @@ from iconoscope.results import (
     Occlusion,
     Question,
     Result,
-    Store,
     UnitSearch,
     Visualization,
 )
@@ -40,7 +38,7 @@ from iconoscope.show.optimized_panels import OptimizedPanel, sheet_key
 from iconoscope.show.panel import Panel
 from iconoscope.show.template import write_page
 from iconoscope.show.verdict_panels import Exchanged, Looked, same_exchange, same_look
-from iconoscope.store.result_folder import read_question, read_record
+from iconoscope.store import Store, load_question, load_result
 
 __all__ = ["store_page"]
 
@@ -107,15 +105,15 @@ def _read(store: Store, most: int) -> tuple[list[Result], list[tuple[str, Questi
     questions: list[tuple[str, Question]] = []
     damaged: list[str] = []
     images: set[str] = set()  # the pixels of those that are shown
-    for folder in store.places():
+    for folder in store.folders():
         try:
-            kind, question = read_question(folder, KINDS)
+            kind, question = load_question(folder)
             questions.append((kind, question))
             if kind in _OF_ONE_IMAGE and question.pixels not in images:
                 if len(images) >= most:
                     continue
                 images.add(question.pixels)
-            results.append(read_record(folder, KINDS))
+            results.append(load_result(folder))
         except StoreError as error:
             damaged.append(error.message)
     return results, questions, damaged

@@ -10,8 +10,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from iconoscope.atomic_files import writing_whole
 from iconoscope.results.rendering import data_uri, to_jpeg, to_png
-from iconoscope.store.result_folder import writing_whole
 
 __all__ = ["picture_uri", "pixelated", "write_page"]
 

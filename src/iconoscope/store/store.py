@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from iconoscope.atomic_files import writing_to
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
@@ -23,20 +24,20 @@ from iconoscope.results.image_map import ImageMap
 from iconoscope.results.look import Look
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
+from iconoscope.results.question import Question
 from iconoscope.results.result import Result
+from iconoscope.results.result_folder import FORMAT, is_record, naming_damage, read_question, read_record, write_record
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
-from iconoscope.store.question import Question
-from iconoscope.store.result_folder import FORMAT, is_record, read_record, write_record, writing_to
 
-__all__ = ["KINDS", "Store", "load_result"]
+__all__ = ["KINDS", "Store", "load_question", "load_result"]
 
 R = TypeVar("R", bound=Result)
 
 KINDS: dict[str, type[Result]] = {
-    kind.kind: kind
-    for kind in (
+    result_class.kind: result_class
+    for result_class in (
         Occlusion,
         Attribution,
         MeanMap,
@@ -84,14 +85,14 @@ class Store:
             )
 
     @classmethod
-    def at(cls, place: Store | str | Path) -> Store:
-        """Give the store at a place; a store already made is given back."""
-        return place if isinstance(place, Store) else cls(place)
+    def at(cls, folder: Store | str | Path) -> Store:
+        """Give the store in a folder; a store already made is given back."""
+        return folder if isinstance(folder, Store) else cls(folder)
 
     def __repr__(self) -> str:
         return f"<Store {self.folder}: {len(self)} results>"
 
-    def place(self, question: Question) -> Path:
+    def folder_of(self, question: Question) -> Path:
         """Give the folder where the answer to a question is, or would be."""
         return self.folder / question.technique / question.key[:24]
 
@@ -103,15 +104,15 @@ class Store:
         DamagedRecordError
             If the answer is here but is not what was written.
         """
-        place = self.place(question)
-        return read_record(place, KINDS) if is_record(place) else None
+        folder = self.folder_of(question)
+        return load_result(folder) if is_record(folder) else None
 
     def put(self, result: Result, *, again: bool = False) -> Path:
         """File a result under its question; a result that is here already is kept, unless `again` says otherwise."""
         self.prepare()
-        place = self.place(result.question)
-        self._sweep(place.parent)
-        return write_record(result, place, replace=again)
+        folder = self.folder_of(result.question)
+        self._sweep(folder.parent)
+        return write_record(result.to_record(), folder, replace=again)
 
     def prepare(self) -> None:
         """Make the folder, if it is not there, and see that it can be written to.
@@ -141,24 +142,25 @@ class Store:
         StoreError
             Before anything is asked, if the store could not keep the answer.
         """
-        known = self.known(question, kind)
-        if known is not None:
-            return known
+        stored = self.find(question, kind)
+        if stored is not None:
+            return stored
         self.prepare()
         result = ask()
         self.keep(result)
         return result
 
-    def known(self, question: Question, kind: type[R]) -> R | None:
+    def find(self, question: Question, kind: type[R]) -> R | None:
         """Give the answer that is here, with the question as it is asked now, or None; one that is damaged is thrown away."""
         try:
-            known = self.get(question)
+            stored = self.get(question)
         except DamagedRecordError as error:
             warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=4)
-            with writing_to(self.place(question)):
-                shutil.rmtree(self.place(question))
+            folder = self.folder_of(question)
+            with writing_to(folder):
+                shutil.rmtree(folder)
             return None
-        return replace(known, question=question) if isinstance(known, kind) else None
+        return replace(stored, question=question) if isinstance(stored, kind) else None
 
     def keep(self, result: Result) -> None:
         """File a result; if that fails, say so and go on."""
@@ -167,27 +169,27 @@ class Store:
         except StoreError as error:
             warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=4)
 
-    def places(self) -> Iterator[Path]:
+    def folders(self) -> list[Path]:
         """Give the folders of all results in the order in which they were written."""
-        found = filter(is_record, self.folder.glob("*/*"))
-        yield from sorted(found, key=lambda place: (place.stat().st_mtime_ns, place.name))
+        folders = filter(is_record, self.folder.glob("*/*"))
+        return sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name))
 
     def __iter__(self) -> Iterator[Result]:
-        return (read_record(place, KINDS) for place in self.places())
+        return map(load_result, self.folders())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.places())
+        return len(self.folders())
 
     @staticmethod
     def _sweep(folder: Path) -> None:
         """Remove what a killed process left half written."""
         if not folder.is_dir():
             return
-        for left in folder.glob(".*.*"):
+        for hidden in folder.glob(".*.*"):
             # Another process may sweep the same folder.
             with contextlib.suppress(FileNotFoundError):
-                if left.suffix in (".tmp", ".old") and time.time() - left.stat().st_mtime > _STALE:
-                    shutil.rmtree(left, ignore_errors=True)
+                if hidden.suffix in (".tmp", ".old") and time.time() - hidden.stat().st_mtime > _STALE:
+                    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def load_result(path: str | Path) -> Result:
@@ -205,4 +207,30 @@ def load_result(path: str | Path) -> Result:
     DamagedRecordError
         If a file of it is missing or is not what was written.
     """
-    return read_record(Path(path), KINDS)
+    folder = Path(path)
+    record = read_record(folder)
+    result_class = _class_of(record.kind, folder)
+    with naming_damage(folder):
+        return result_class.from_record(record)
+
+
+def load_question(folder: Path) -> tuple[str, Question]:
+    """Read the kind of a result and the question that it answers, and nothing else.
+
+    Raises
+    ------
+    StoreError, DamagedRecordError
+        As `load_result` does; but files beside the question are not looked at.
+    """
+    kind, question = read_question(folder)
+    _class_of(kind, folder)
+    return kind, question
+
+
+def _class_of(kind: str, folder: Path) -> type[Result]:
+    if kind not in KINDS:
+        raise StoreError(
+            f"{folder} is a {kind!r}; this version reads {', '.join(KINDS)}.",
+            hint="Was it written by a later version of iconoscope? pip install --upgrade iconoscope",
+        )
+    return KINDS[kind]

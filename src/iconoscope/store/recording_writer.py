@@ -1,0 +1,154 @@
+"""The writer of a recording: a table of images and a table of units for every shard, each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.atomic_files import writing_whole
+from iconoscope.errors import DamagedRecordError, StoreError
+from iconoscope.results.question import Question
+from iconoscope.store.parquet_tables import RECORD_AGAIN, read_numbers, write_table
+from iconoscope.store.recorded_layer import RecordedLayer
+from iconoscope.store.recording import FORMAT, INDEX, UNITS
+
+__all__ = ["UNIT_COLUMNS", "RecordingWriter"]
+
+UNIT_COLUMNS = (
+    "most_row", "most_value", "most_position", "least_row", "least_value", "least_position",
+    "count", "total", "square", "lowest", "histogram",
+)  # fmt: skip
+"""Of a table of units: the rankings, (units, k); sums over sampled activations, (units,); their histogram, (units, BINS)."""
+
+
+class RecordingWriter:
+    """The folder of one recording.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    layers
+        The layers that are recorded.
+    units
+        The names of all units: the channels of the layers, then the logits.
+    k
+        How many images of every unit are ranked on either side.
+    """
+
+    def __init__(self, folder: Path, layers: Sequence[RecordedLayer], units: Sequence[str], k: int) -> None:
+        self.folder, self._layers, self._units, self._k = folder, layers, units, k
+
+    def begin(self, question: Question, **about: Any) -> None:
+        """Make the folder and write what it is about, unless that is there."""
+        index = {
+            "format": FORMAT,
+            "question": question.to_json(),
+            "layers": [asdict(layer) for layer in self._layers],
+            "k": self._k,
+            **about,
+        }
+        text = json.dumps(index, indent=1).encode()
+        path = self.folder / INDEX
+        if not path.is_file() or path.read_bytes() != text:
+            with writing_whole(path) as hidden:
+                hidden.write_bytes(text)
+        for unfinished in self.folder.glob(".*.tmp"):  # of a process that was killed
+            unfinished.unlink(missing_ok=True)
+
+    def read_units(self, shard: int) -> dict[str, NDArray[Any]] | None:
+        """Give the table of units of a shard, by the names of `UNIT_COLUMNS`; None where the shard is not there.
+
+        Raises
+        ------
+        DamagedRecordError
+            If a file of the shard is there but is not what was written.
+        StoreError
+            If the table is of other units.
+        """
+        path = self._units_path(shard)
+        if not self._images_path(shard).is_file() or not path.is_file():
+            return None
+        read_numbers(self._images_path(shard))  # every page has a checksum
+        table = read_numbers(path)
+        missing = [name for name in UNIT_COLUMNS if name not in table]
+        if missing:
+            raise DamagedRecordError(f"{path} is damaged: it has no column {missing[0]!r}.", hint=RECORD_AGAIN)
+        if table["most_row"].shape != (len(self._units), self._k):
+            raise StoreError(
+                f"{path} holds {table['most_row'].shape}, not {(len(self._units), self._k)} images of units."
+            )
+        return table
+
+    def discard(self, shard: int) -> None:
+        """Remove the files of a shard, and what was made of all."""
+        for pattern in (self._images_path(shard).name, self._units_path(shard).name, UNITS, "*.npy", "*.crc"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
+    def write_shard(
+        self,
+        shard: int,
+        images: Mapping[str, NDArray[Any] | Sequence[str | None]],
+        units: Mapping[str, NDArray[Any]],
+        *,
+        maximum: NDArray[np.float32],
+        mean: NDArray[np.float32],
+        failed: Mapping[str, str],
+    ) -> None:
+        """Write a shard. The table of images comes last, so that where it is, all is there.
+
+        Parameters
+        ----------
+        shard
+            Its number.
+        images
+            Columns with a row for every image: ``row``, ``id``, ``label``, ``target``, ``prediction``, ``probabilities``,
+            ``logits``, ``penultimate``.
+        units
+            Columns with a row for every unit: `UNIT_COLUMNS`.
+        maximum, mean
+            Over the map of every channel of all layers, (images, channels).
+        failed
+            The ids of the images that could not be used, and why.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        self._write_units(self._units_path(shard), units)
+        columns = dict(images)
+        first = 0
+        for layer in self._layers:
+            channels = slice(first, first + layer.channels)
+            columns[f"max:{layer.name}"] = maximum[:, channels]
+            columns[f"mean:{layer.name}"] = mean[:, channels]
+            first = channels.stop
+        about = json.dumps({"shard": shard, "failed": failed})
+        write_table(self._images_path(shard), columns, metadata={"iconoscope": about})
+
+    def end(self, units: Mapping[str, NDArray[Any]]) -> None:
+        """Write what all shards make together, which ends the recording. Raises `StoreError`."""
+        self._write_units(self.folder / UNITS, units)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all shards were put together."""
+        return (self.folder / UNITS).is_file()
+
+    def _images_path(self, shard: int) -> Path:
+        return self.folder / f"rows-{shard:05d}.parquet"
+
+    def _units_path(self, shard: int) -> Path:
+        return self.folder / f"tally-{shard:05d}.parquet"
+
+    def _write_units(self, path: Path, units: Mapping[str, NDArray[Any]]) -> None:
+        table = {"unit": list(self._units), **{name: units[name] for name in UNIT_COLUMNS}}
+        write_table(path, table, compression="zstd")
