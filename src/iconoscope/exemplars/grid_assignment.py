@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 __all__ = ["snap_to_grid"]
 
@@ -77,8 +78,6 @@ def _assign(
     columns: tuple[int, int],
     cells: NDArray[np.int64],
 ) -> None:
-    from lap import lapjv
-
     if not len(chosen):
         return
     grid = np.stack(np.meshgrid(np.arange(*rows), np.arange(*columns), indexing="ij"), 2).reshape(-1, 2)
@@ -88,5 +87,4 @@ def _assign(
     size = np.array([columns[1] - columns[0] - 1, rows[1] - rows[0] - 1])
     placed = (here - low) / span * size + np.array([columns[0], rows[0]])
     cost = np.square(placed[:, None, 0] - grid[None, :, 1]) + np.square(placed[:, None, 1] - grid[None, :, 0])
-    _, found, _ = lapjv(cost, extend_cost=True)
-    cells[chosen] = grid[found]
+    cells[chosen] = grid[linear_sum_assignment(cost)[1]]

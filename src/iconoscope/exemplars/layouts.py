@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from iconoscope.exemplars.principal_axes import principal_axes
 from iconoscope.exemplars.som import SelfOrganisingMap, cell_places, fit_som
 from iconoscope.progress import advancing
 
-__all__ = ["LAYOUTS", "Placed", "place_among", "principal_axes"]
+__all__ = ["LAYOUTS", "Placed", "in_plane", "place_among"]
 
 _EARLY = 250  # iterations of t-SNE in which groups are pulled together
 
@@ -69,16 +70,15 @@ def _pacmap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any
 
 
 def _pca(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
-    return Placed((near - near.mean(0)).matmul(principal_axes(near)).numpy())
+    return Placed(in_plane(near, near))
 
 
-def principal_axes(near: torch.Tensor) -> torch.Tensor:
-    """Give the first two principal axes, (numbers, 2)."""
-    centred = near - near.mean(0)
-    _, axes = torch.linalg.eigh((centred.T @ centred).double())
-    axes = axes[:, -2:].flip(1)
-    axes = axes * axes.sum(0).sign()
-    return torch.nn.functional.pad(axes, (0, 2 - axes.shape[1])).float()
+def in_plane(vectors: torch.Tensor, of: torch.Tensor) -> NDArray[np.float32]:
+    """Give where vectors (n, numbers) lie in the plane in which others, `of`, vary most, (n, 2)."""
+    middle = of.mean(0)
+    centred = of - middle
+    _, axes = principal_axes(centred.T @ centred)
+    return (vectors - middle).matmul(axes.float()).numpy()
 
 
 def _som(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:

@@ -313,7 +313,7 @@ def place_images(
     """
     import torch
 
-    from iconoscope.exemplars.layouts import Placed, place_among, principal_axes
+    from iconoscope.exemplars.layouts import Placed, in_plane, place_among
     from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows
 
     recording, old_recording = load_recording(recording), load_recording(old_recording)
@@ -335,7 +335,7 @@ def place_images(
     else:
         known, new = metric_vectors(there, "cosine"), metric_vectors(came, "cosine")
     if old.method == "pca":
-        points = (new - known.mean(0)).matmul(principal_axes(known)).numpy()
+        points = in_plane(new, known)
     else:
         points = place_among(known, new, old.points, old.question.settings["perplexity"], seed=seed)
     asked = {**old.question.settings, "into": old.question.key}

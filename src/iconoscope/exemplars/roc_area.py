@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 __all__ = ["areas", "curve", "rank_test", "recalls"]
 
@@ -13,18 +14,8 @@ _CHUNK = 32_000_000  # numbers that are held at once
 
 def _ranks(answers: NDArray[np.float32]) -> torch.Tensor:
     """Give the ranks of the answers, (images, units), less their mean; equal answers share theirs."""
-    values, order = torch.from_numpy(np.ascontiguousarray(answers.T)).sort(1)
-    count = values.shape[1]
-    # Where a run of equal answers begins and ends: they get the middle of its places.
-    new = torch.ones_like(values, dtype=torch.bool)
-    new[:, 1:] = values[:, 1:] != values[:, :-1]
-    place = torch.arange(count).expand_as(values)
-    first = torch.where(new, place, 0).cummax(1).values
-    last = torch.ones_like(new)
-    last[:, :-1] = new[:, 1:]
-    end = torch.where(last, place, count - 1).flip(1).cummin(1).values.flip(1)
-    ranks = torch.empty_like(values).scatter_(1, order, (first + end).float() / 2)
-    return ranks.sub_((count - 1) / 2).T.contiguous()
+    ranks = rankdata(np.ascontiguousarray(answers.T), axis=1) - (len(answers) + 1) / 2
+    return torch.from_numpy(np.ascontiguousarray(ranks.T, np.float32))  # halves: exact in single precision
 
 
 def areas(concept: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -116,7 +107,9 @@ def rank_test(
 
 
 def _stepped(p_value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjust p-values after Benjamini and Hochberg.
+    """Adjust p-values after Benjamini and Hochberg, in the order of operations that results on disk were made in.
+
+    `scipy.stats.false_discovery_control` differs from it in the last digit.
 
     >>> _stepped(np.array([0.01, 0.5, 0.02])).round(3).tolist()
     [0.03, 0.5, 0.03]

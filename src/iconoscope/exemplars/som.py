@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
+from iconoscope.exemplars.principal_axes import principal_axes
 from iconoscope.progress import advancing
 from iconoscope.results.image_map import TOPOLOGIES
 
@@ -156,17 +157,15 @@ def _plane(vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     middle = vectors.mean(0)
     centred = vectors - middle
     # Of the covariance, which is small however many vectors there are.
-    values, axes = torch.linalg.eigh((centred.T @ centred).double() / max(1, len(vectors)))
+    variances, axes = principal_axes((centred.T @ centred).double() / max(1, len(vectors)))
     span = places.max(0).values.clamp(min=1)
     # The longer side of the map along the longer axis of the vectors.
-    order = [1, 2] if span[0] >= span[1] else [2, 1]
+    axis_of_side = [0, 1] if span[0] >= span[1] else [1, 0]
     weights = middle.repeat(len(places), 1)
-    for side, back in enumerate(order):
-        if back <= len(values):
-            direction = axes[:, -back] * axes[:, -back].sum().sign()  # so that it is the same on every machine
-            reach = 2 * values[-back].clamp(min=0).sqrt()
-            along = (places[:, side] / span[side] * 2 - 1) if places[:, side].max() > 0 else torch.zeros(len(places))
-            weights = weights + (along.to(vectors).unsqueeze(1) * (reach * direction).to(vectors)[None])
+    for side, axis in enumerate(axis_of_side):
+        reach = 2 * variances[axis].clamp(min=0).sqrt()
+        along = (places[:, side] / span[side] * 2 - 1) if places[:, side].max() > 0 else torch.zeros(len(places))
+        weights = weights + (along.to(vectors).unsqueeze(1) * (reach * axes[:, axis]).to(vectors)[None])
     return weights
 
 
