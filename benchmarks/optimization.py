@@ -34,6 +34,7 @@ from iconoscope.optimization.objective import objectives
 from iconoscope.optimization.scores import Scores
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import probe
+from iconoscope.subject.processor import has_bfloat16
 
 ROOT = Path(__file__).parent.parent
 BATCH, FEW, SEEDS = 8, 2, 5
@@ -130,7 +131,7 @@ def measure(case: Case, name: str, network: Network, lucent: Lucent, repeats: in
     runs: dict[str, tuple[Callable[[int, int], None], int]] = {
         "ours_1": (ours, 1), "ours_8": (ours, BATCH), "lucent_1": (theirs, 1), "lucent_8": (theirs, BATCH),
     }  # fmt: skip
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if has_bfloat16():
         runs["half"] = (partial(ours, precision="bfloat16"), BATCH)
     times: dict[str, list[float]] = {key: [] for key in runs}
     for repeat in range(repeats + 1):

@@ -20,7 +20,8 @@ def faults(times):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator is that of the GNU C library")
-def test_large_tensors_do_not_go_back_to_the_system():
+def test_large_tensors_do_not_go_back_to_the_system(monkeypatch):
+    monkeypatch.setenv(allocator.SWITCH, "1")
     with keeping_memory():
         faults(20)  # until its place is found
         assert faults(20) < 20_000  # of 700,000 pages that would be taken anew
@@ -36,6 +37,7 @@ def test_where_there_is_no_such_allocator_nothing_is_done(monkeypatch):
     def missing(name):
         raise OSError("no library")
 
+    monkeypatch.setenv(allocator.SWITCH, "1")
     monkeypatch.setattr(ctypes, "CDLL", missing)
     allocator._allocator.cache_clear()
     try:
@@ -43,3 +45,11 @@ def test_where_there_is_no_such_allocator_nothing_is_done(monkeypatch):
             pass
     finally:
         allocator._allocator.cache_clear()
+
+
+def test_nothing_is_done_by_itself(monkeypatch):
+    """The thresholds are those of the whole process, which is the user's."""
+    monkeypatch.delenv(allocator.SWITCH, raising=False)
+    monkeypatch.setattr(allocator, "_allocator", lambda: pytest.fail("the C library was asked"))
+    with keeping_memory():
+        pass

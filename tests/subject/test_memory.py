@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from iconoscope.errors import QuestionError
+from iconoscope.subject import dispatcher
 from iconoscope.subject.ledger import Ledger
 from iconoscope.subject.memory import read_memory
 
@@ -32,6 +33,14 @@ def test_what_is_no_amount_lists_the_choices(given):
     assert "KiB, MiB, GiB" in caught.value.hint
 
 
+@pytest.fixture(params=["dispatcher", "functions"])
+def _seen_by(request, monkeypatch):
+    """Also under a torch that has no mode of its dispatcher, which is private."""
+    if request.param == "functions":
+        monkeypatch.setattr(dispatcher, "TorchDispatchMode", None)
+
+
+@pytest.mark.usefixtures("_seen_by")
 def test_a_ledger_by_hand():
     before = torch.zeros(1000)
     with Ledger() as ledger:
@@ -51,6 +60,7 @@ def test_a_ledger_by_hand():
     assert ledger.peak >= 2000 + 2 * 6000
 
 
+@pytest.mark.usefixtures("_seen_by")
 def test_a_ledger_of_a_network():
     """The largest moment: what goes into the second convolution, and twice what comes out of it."""
     module = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 1), nn.Conv2d(16, 1, 1))

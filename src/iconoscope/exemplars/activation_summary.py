@@ -14,6 +14,7 @@ from iconoscope.errors import IconoscopeError, UnitError
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network import Network
+from iconoscope.subject.probe import LayerCall, watching
 
 __all__ = ["Heard", "Penultimate", "Thresholds", "channels_last", "listening"]
 
@@ -69,7 +70,7 @@ class Heard:
 
 
 class _Ear:
-    """What is kept of one layer; its hook runs at once, since what follows may work in place."""
+    """What is kept of one layer; it is called at once, since what follows may work in place."""
 
     def __init__(self, layer: RecordedLayer, first: int) -> None:
         self.layer = layer
@@ -79,10 +80,10 @@ class _Ear:
         self.batch = torch.zeros(0)
         self.places = torch.zeros(0, dtype=torch.int64)
 
-    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def __call__(self, call: LayerCall) -> None:
         if self.heard is not None or self.thresholds is None:  # a layer may be used twice; it is heard the first time
             return
-        maps = _maps(output, module, self.batch, self.layer.name)
+        maps = _maps(call.output, call.module, self.batch, self.layer.name)
         count = maps.shape[2] * maps.shape[3]
         chosen = self.places % count if len(self.places) else None
         sampled = None
@@ -222,10 +223,11 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
     vector: list[torch.Tensor] = []
     shown: list[torch.Tensor] = []
 
-    def keep(given: Any, module: nn.Module) -> None:
+    def keep(call: LayerCall) -> None:
         if not vector:
+            maps = call.inputs[0] if before.input else call.output
             # What goes into a layer lies as that layer wants it: for a linear one the channels last.
-            vector.append(_maps(given, module, shown[0], before.layer).mean((2, 3)))
+            vector.append(_maps(maps, call.module, shown[0], before.layer).mean((2, 3)))
 
     def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> Heard:
         vector.clear()
@@ -256,16 +258,9 @@ def listening(network: Network, layers: Sequence[RecordedLayer], before: Penulti
             logits=logits.float(),
         )
 
-    handles = []
-    try:
-        for ear in ears:
-            handles.append(network.module.get_submodule(ear.layer.name).register_forward_hook(ear))
-        module = network.module.get_submodule(before.layer) if before.layer else None
-        if module is not None and before.input:
-            handles.append(module.register_forward_pre_hook(lambda module, inputs: keep(inputs[0], module)))
-        elif module is not None:
-            handles.append(module.register_forward_hook(lambda module, inputs, output: keep(output, module)))
+    by_name = {ear.layer.name: ear for ear in ears}
+    with (
+        watching(network, by_name, lambda call: by_name[call.name](call)),
+        watching(network, [before.layer] if before.layer else [], keep, before_call=before.input),
+    ):
         yield run
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import nan, prod
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,6 +16,7 @@ from iconoscope.exemplars.activation_summary import Penultimate
 from iconoscope.store.recorded_layer import ReceptiveField, RecordedLayer
 from iconoscope.subject.activation_layout import read_maps, tensor_of, token_grid
 from iconoscope.subject.network import Network
+from iconoscope.subject.probe import LayerCall, watching
 from iconoscope.vocabulary.unit import LayerUnit
 
 __all__ = ["dissect"]
@@ -118,36 +118,28 @@ class _Seen:
 
 def _seen(network: Network, batch: torch.Tensor) -> tuple[dict[str, _Seen], torch.Tensor]:
     """Run once, and look at every layer."""
-    found: dict[str, _Seen] = {}
+    seen: dict[str, _Seen] = {}
     answers: dict[int, str] = {}
     alive: list[torch.Tensor] = []  # so that no two have the same id
 
-    def listen(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if name in found:
-                return
-            try:
-                maps = read_maps(output, module, batch, name)
-            except UnitError as error:
-                found[name] = _Seen((), refusal=error.message)
-                return
-            output = tensor_of(output)
-            alive.append(output)
-            handed_on = answers.setdefault(id(output), name)
-            shape = tuple(int(side) for side in maps.shape[1:])
-            found[name] = _Seen(shape, bool((output >= 0).all()), handed_on if handed_on != name else "")
+    def look(call: LayerCall) -> None:
+        if call.name in seen:
+            return
+        try:
+            maps = read_maps(call.output, call.module, batch, call.name)
+        except UnitError as error:
+            seen[call.name] = _Seen((), refusal=error.message)
+            return
+        output = tensor_of(call.output)
+        alive.append(output)
+        handed_on = answers.setdefault(id(output), call.name)
+        shape = tuple(int(side) for side in maps.shape[1:])
+        seen[call.name] = _Seen(shape, bool((output >= 0).all()), handed_on if handed_on != call.name else "")
 
-        return hook
-
-    named = [] if network.opaque else network.module.named_modules()
-    handles = [module.register_forward_hook(listen(name)) for name, module in named if name]
-    try:
-        with torch.inference_mode():
-            logits = network.logits(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found, logits
+    names = [] if network.opaque else [name for name, _ in network.module.named_modules() if name]
+    with watching(network, names, look), torch.inference_mode():
+        logits = network.logits(batch)
+    return seen, logits
 
 
 def _usual(network: Network, seen: dict[str, _Seen]) -> list[str]:
@@ -230,35 +222,28 @@ def _reached(
     network: Network, layers: dict[str, RecordedLayer], axis: int, lines: range
 ) -> dict[str, list[tuple[int, int]]]:
     """Give the first and the last place of every map that each line reaches, (-1, -1) for none."""
-    found: dict[str, list[tuple[int, int]]] = {name: [] for name in layers}
-    heard: dict[str, torch.Tensor] = {}
-    shown: list[torch.Tensor] = []
+    reached: dict[str, list[tuple[int, int]]] = {name: [] for name in layers}
+    unknown: dict[str, torch.Tensor] = {}  # by layer, which lines of its maps are NaN, (input lines, rows or columns)
+    batch = network.blank(0)
 
-    def listen(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            heard.setdefault(name, read_maps(output, module, shown[0], name).isnan().any(1).any(2 - axis))
+    def look(call: LayerCall) -> None:
+        if call.name not in unknown:
+            maps = read_maps(call.output, call.module, batch, call.name)
+            unknown[call.name] = maps.isnan().any(1).any(2 - axis)
 
-        return hook
-
-    handles = [network.module.get_submodule(name).register_forward_hook(listen(name)) for name in layers]
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(lines), 8):
-                part = lines[start : start + 8]
-                batch = network.blank(len(part))
-                for place, line in enumerate(part):
-                    batch[place].select(1 + axis, line).fill_(nan)
-                heard.clear()
-                shown[:] = [batch]
-                network.run(batch)
-                for name in layers:
-                    for line in heard[name].cpu():
-                        places = line.nonzero().flatten().tolist()
-                        found[name].append((places[0], places[-1]) if places else (-1, -1))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+    with watching(network, layers, look), torch.inference_mode():
+        for start in range(0, len(lines), 8):
+            part = lines[start : start + 8]
+            batch = network.blank(len(part))
+            for row, line in enumerate(part):
+                batch[row].select(1 + axis, line).fill_(nan)
+            unknown.clear()
+            network.run(batch)
+            for name in layers:
+                for line in unknown[name].cpu():
+                    places = line.nonzero().flatten().tolist()
+                    reached[name].append((places[0], places[-1]) if places else (-1, -1))
+    return reached
 
 
 def _grid(reached: list[tuple[int, int]], first: int) -> tuple[int, int, int]:

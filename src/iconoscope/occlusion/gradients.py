@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from iconoscope.extras import import_extra
 from iconoscope.occlusion.rectifiers import Turns, count_uses
 from iconoscope.progress import track
 from iconoscope.subject.network import Network
+from iconoscope.subject.probe import LayerCall, watching
 from iconoscope.subject.response import respond
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
 
@@ -27,6 +29,9 @@ PIXELS = 1_500_000
 
 NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, as a share of the range of the picture (Smilkov et al. 2017: 0.1 to 0.2)."""
+
+_DRAWING = threading.Lock()
+"""Captum draws from the generators of the whole process, so one thread at a time does."""
 
 _SAID = (
     "Setting backward hooks on ReLU activations",
@@ -61,7 +66,7 @@ class Answers(nn.Module):
         self.turns = Turns(kinds)
         with torch.no_grad():
             uses = count_uses(lambda: self(image))
-        self.turns.made = True
+        self.turns.complete = True
         self.passed_by: list[str] = []
         for kind, count in uses.items():
             made = sum(type(each) is kind for each in self.turns.modules())
@@ -70,7 +75,7 @@ class Answers(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Give the answers (images, outputs) to a batch in the network's input space."""
-        with self.turns.taking():
+        with self.turns.one_pass():
             values = respond(self.network, batch, self.unit).values
         return values if self.activation is None else self.activation(values)
 
@@ -255,15 +260,15 @@ def ask_captum(method: str, asked: Asked) -> tuple[np.ndarray, float | None]:
 @contextmanager
 def _drawn_with(seed: int) -> Iterator[None]:
     """Seed the generators that Captum draws from, torch's and NumPy's own, and put them back as they were."""
-    held = np.random.get_state()
     # MPS has no generator that can be forked; its seed is then as the question says.
-    with torch.random.fork_rng():
+    with _DRAWING, torch.random.fork_rng():
+        state = np.random.get_state()
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)
         try:
             yield
         finally:
-            np.random.set_state(held)
+            np.random.set_state(state)
 
 
 def last_maps(answers: Answers, image: torch.Tensor) -> str:
@@ -276,32 +281,27 @@ def last_maps(answers: Answers, image: torch.Tensor) -> str:
     QuestionError
         If there is none.
     """
-    found: list[str] = []
+    of_features: list[str] = []
     of_classes: list[str] = []
     classes = len(answers.network.classes) if isinstance(answers.unit, ClassUnit) else 0
-    handles = []
-    asked = f"{answers.unit.layer}." if isinstance(answers.unit, LayerUnit) else "."
-    for name, module in answers.module.named_modules():
-        if not name or f"{name}.".startswith(asked):  # the unit's own layer, or inside it
-            continue
+    behind = (
+        f"{answers.unit.layer}." if isinstance(answers.unit, LayerUnit) else "."
+    )  # the unit's own layer, or inside it
+    names = [name for name, _ in answers.module.named_modules() if name and not f"{name}.".startswith(behind)]
 
-        def hook(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
-            if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-                (of_classes if output.shape[1] == classes else found).append(name)
+    def note(call: LayerCall) -> None:
+        maps = call.output
+        if isinstance(maps, torch.Tensor) and maps.ndim == 4 and maps.shape[2] * maps.shape[3] > 1:
+            (of_classes if maps.shape[1] == classes else of_features).append(call.name)
 
-        handles.append(module.register_forward_hook(hook))
-    try:
-        with torch.no_grad():
-            answers(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not found and not of_classes:
+    with watching(answers.network, names, note), torch.no_grad():
+        answers(image)
+    if not of_features and not of_classes:
         raise QuestionError(
             f"{answers.network.name} has no layer with maps before {answers.unit}.",
             hint="Take a method that needs no layer, as captum:IntegratedGradients.",
         )
-    return (found or of_classes)[-1]
+    return (of_features or of_classes)[-1]
 
 
 class _KeptApart(nn.Module):

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from iconoscope.errors import NetworkError, QuestionError
+from iconoscope.subject.dispatcher import operation_calls
 from iconoscope.subject.network import Network
+from iconoscope.subject.probe import FunctionCalls
 
 __all__ = ["Turns", "copied", "count_uses"]
 
@@ -100,6 +100,8 @@ OPERATIONS = {
     _aten.relu.default: nn.ReLU,
     _aten.relu_.default: nn.ReLU,
     _aten.max_pool2d_with_indices.default: nn.MaxPool2d,
+    # Where the dispatcher has no mode, the functions.
+    **{function: nn.ReLU if kind == "ReLU" else nn.MaxPool2d for function, (kind, _) in FUNCTIONS.items()},
 }
 """What these modules compute, as torch's dispatcher sees it: nothing that it sees may have passed by."""
 
@@ -117,32 +119,31 @@ class Turns(nn.ModuleList):
 
     def __init__(self, kinds: Sequence[str]) -> None:
         super().__init__()
-        self.kinds, self.made = kinds, False
+        self.kinds, self.complete = kinds, False
 
-    def taking(self) -> _Taking:
-        """Give a mode of torch's functions for one pass."""
-        return _Taking(self)
+    def one_pass(self) -> FunctionCalls:
+        """Give what hands calls over, for the time of a ``with`` block of one pass."""
+        return FunctionCalls(_HandedOver(self))
 
 
-class _Taking(TorchFunctionMode):
+class _HandedOver:
+    """Hands calls to modules, as a handler of `FunctionCalls`: it rewrites what a copy computes, and reads no layer."""
+
     def __init__(self, turns: Turns) -> None:
-        super().__init__()
-        self.turns, self.place = turns, 0
+        self.turns, self.next = turns, 0
 
-    def __torch_function__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        given = dict(kwargs or {})
-        kind, make = FUNCTIONS.get(func, ("", _rectifier))
+    def __call__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        kind, make = FUNCTIONS.get(function, ("", _rectifier))
         if kind not in self.turns.kinds:
-            return func(*args, **given)
-        values = args[0] if args else given.pop("input")
-        if not self.turns.made:
-            self.turns.append(make(*args[1:], **given))
-        if self.place == len(self.turns):
+            return function(*args, **kwargs)
+        settings = dict(kwargs)
+        values = args[0] if args else settings.pop("input")
+        if not self.turns.complete:
+            self.turns.append(make(*args[1:], **settings))
+        if self.next == len(self.turns):
             raise QuestionError("The network applied more ReLUs this time than the first: its passes differ.")
-        module = self.turns[self.place]
-        self.place += 1
+        module = self.turns[self.next]
+        self.next += 1
         # Copies: a hook on what goes in is for this use of it alone, and what comes out may be written over.
         return module(values.clone()).clone()
 
@@ -188,21 +189,15 @@ def copied(network: Network) -> Network:
     return replace(network, module=module.requires_grad_(False))
 
 
-class _Counting(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen = dict.fromkeys(OPERATIONS.values(), 0)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func in OPERATIONS:
-            self.seen[OPERATIONS[func]] += 1
-        return func(*args, **(kwargs or {}))
-
-
 def count_uses(ask: Callable[[], Any]) -> dict[type[nn.Module], int]:
     """Count how often a call applies a ReLU, and a maximum pooling, however it does."""
-    with _Counting() as counting:
+    counts = dict.fromkeys(OPERATIONS.values(), 0)
+
+    def count(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if operation in OPERATIONS:
+            counts[OPERATIONS[operation]] += 1
+        return operation(*args, **kwargs)
+
+    with operation_calls(count):
         ask()
-    return counting.seen
+    return counts

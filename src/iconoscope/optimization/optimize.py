@@ -19,6 +19,7 @@ from iconoscope.store import Store
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.preprocessing import read_size
+from iconoscope.subject.processor import has_bfloat16
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
@@ -227,13 +228,11 @@ def _check(count: int, diversity: float, seed: int, cap: float | None, *, given:
 
 
 def _check_precision(network: Network, precision: str) -> None:
-    import torch
-
     from iconoscope.optimization.loop import PRECISIONS
 
     if precision not in PRECISIONS:
         raise QuestionError(f"precision={precision!r} is not a choice.", hint=nearest(str(precision), PRECISIONS))
-    if precision == "bfloat16" and network.device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if precision == "bfloat16" and network.device.type == "cpu" and not has_bfloat16():
         raise QuestionError("This processor has no arithmetic in bfloat16.", hint="Leave precision at float32.")
 
 

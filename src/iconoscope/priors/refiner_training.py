@@ -23,6 +23,7 @@ from iconoscope.priors.refined_prior import RefinedPrior
 from iconoscope.priors.refiner import Critic, Refiner
 from iconoscope.priors.training_images import Material
 from iconoscope.progress import track
+from iconoscope.subject.processor import has_bfloat16
 
 __all__ = ["refine"]
 
@@ -118,7 +119,7 @@ class Training:
             torch.optim.Adam(self.refiner.parameters(), RATE, BETAS),
             torch.optim.Adam(self.critic.parameters(), CRITIC_RATE, BETAS),
         )
-        self._half = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        self._half = has_bfloat16()
         self.done = 0
 
     def step(self, number: int) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from iconoscope.subject.dispatcher import operation_calls
+from iconoscope.subject.probe import tensors_in
 
 __all__ = ["Ledger"]
 
 
-class Ledger(TorchDispatchMode):
+class Ledger:
     """Counts, inside its ``with`` block, the bytes of all tensors that came into being there and are still held.
 
     A storage that several tensors share is counted once. What was there before, such as the weights, is not counted. While
@@ -30,42 +31,43 @@ class Ledger(TorchDispatchMode):
     Examples
     --------
     >>> with Ledger() as ledger:
-    ...     kept = torch.zeros(1000)
+    ...     zeros = torch.zeros(1000)
     >>> ledger.held, ledger.peak
     (4000, 8000)
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.held = 0
         self.peak = 0
-        self._known: set[int] = set()  # addresses of the storages that are still there
+        self._storages: set[int] = set()  # ids of those that are still there; one storage has one Python object
+        self._mode = operation_calls(self._count)
 
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        for tensor in _tensors((args, kwargs)):
-            self._enter(tensor, counted=False)  # unless it was made inside the block, and is known
-        result = func(*args, **(kwargs or {}))
-        made = sum(self._enter(tensor, counted=True) for tensor in _tensors(result))
-        self.peak = max(self.peak, self.held + made)
-        return result
+    def __enter__(self) -> Ledger:
+        self._mode.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._mode.__exit__(*error)
+
+    def _count(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        for tensor in tensors_in([*args, *kwargs.values()]):
+            self._enter(tensor, counted=False)  # unless it came into being inside the block, and is in the set
+        answer = operation(*args, **kwargs)
+        new = sum(self._enter(tensor, counted=True) for tensor in tensors_in(answer))
+        self.peak = max(self.peak, self.held + new)
+        return answer
 
     def _enter(self, tensor: torch.Tensor, *, counted: bool) -> int:
         storage = tensor.untyped_storage()
-        place = storage._cdata
-        if place in self._known:
+        identity = id(storage)
+        if identity in self._storages:
             return 0
         size = storage.nbytes() if counted else 0
-        self._known.add(place)
+        self._storages.add(identity)
         self.held += size
-        weakref.finalize(storage, self._leave, place, size)
+        weakref.finalize(storage, self._leave, identity, size)
         return size
 
-    def _leave(self, place: int, size: int) -> None:
-        self._known.discard(place)
+    def _leave(self, identity: int, size: int) -> None:
+        self._storages.discard(identity)
         self.held -= size
-
-
-def _tensors(values: Any) -> list[torch.Tensor]:
-    return [value for value in tree_leaves(values) if isinstance(value, torch.Tensor)]
