@@ -12,14 +12,14 @@ import iconoscope as ico
 from iconoscope.removed_names import REMOVED_COMMANDS, REMOVED_NAMES
 
 PUBLIC = """
-    Agreement Attribution Audit CONDITIONS ComparedMaps Curves Exchange Exemplars FAMILIES Family
+    Agreement Attribution Audit CONDITIONS ComparedMaps Curves Exchange FAMILIES Family
     IconoscopeError IconoscopeWarning Image ImageMap Images Look MeanMap Network Objective Occlusion
-    Preprocessing Prior Question Recording Scales Store Unit UnitSearch Visualization __version__
-    activation_maps agree attribute audit compare_maps compare_styles curves decoder_prior demo demo_images
-    diffusion_prior direction dream errors exchange find_units first_filters fit_prior interpolate layers load_images
-    load_network load_prior load_recording load_result look looks_at_object map_images mean_map occlude
-    occlude_each occlude_scales optimize place_images predict record refine region report save_prior
-    show_progress top_images unit
+    Preprocessing Prior Question Recording Scales Store TopImages Unit UnitSearch Visualization
+    __version__ activation_maps agree attribute audit compare_maps compare_styles curves decoder_prior
+    demo demo_images diffusion_prior direction dream errors exchange find_units first_filters
+    fit_prior interpolate layers load_images load_network load_prior load_recording load_result look
+    looks_at_object map_images mean_map occlude occlude_each occlude_scales optimize place_images
+    predict record refine region report save_prior show_progress top_images unit
 """.split()  # noqa: SIM905
 
 

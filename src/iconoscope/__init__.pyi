@@ -57,7 +57,7 @@ from .exemplars import map_images as map_images
 from .exemplars import place_images as place_images
 from .exemplars import find_units as find_units
 from .exemplars import activation_maps as activation_maps
-from .exemplars import first_filters as first_filters
+from .subject.network.filters import first_filters as first_filters
 
 # The conclusion.
 from .auditing import audit as audit
@@ -77,7 +77,7 @@ from .results import CONDITIONS as CONDITIONS
 from .results import ComparedMaps as ComparedMaps
 from .results import Visualization as Visualization
 from .store import Recording as Recording
-from .results import Exemplars as Exemplars
+from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap
 from .results import UnitSearch as UnitSearch
 from .results import Audit as Audit

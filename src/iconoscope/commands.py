@@ -64,7 +64,7 @@ COMMANDS = {
         "iconoscope.subject.network:layers",
         "List the layers of a network and what they answer.",
         printing.layers,
-        ("iconoscope layers --network cars",),
+        ("iconoscope layers --network cars", f"iconoscope layers {_RESNET} --filters filters.png"),
     ),
     "predict": Command(
         "iconoscope.subject.predict:predict",
@@ -204,13 +204,6 @@ COMMANDS = {
         ("iconoscope activations relu2 --network cars --images photographs/lynx/lynx-0001.png",),
         {**_STORE, "out": "activations.png"},
         ("layer",),
-    ),
-    "filters": Command(
-        "iconoscope.exemplars:first_filters",
-        "The filters of the first convolution as pictures.",
-        printing.figure,
-        (f"iconoscope filters {_RESNET}",),
-        {**_STORE, "out": "filters.png"},
     ),
     "prior fit": Command(
         "iconoscope.priors:fit_prior",

@@ -41,7 +41,7 @@ REMOVED_COMMANDS = {
     "compare": "Use iconoscope faithfulness, which takes several maps.",
     "curves": "Use iconoscope faithfulness.",
     "exchange": "Use iconoscope audit.",
-    "filters": "Use iconoscope.first_filters(network) in Python.",
+    "filters": "Use iconoscope layers --filters filters.png.",
     "look": "Use iconoscope audit.",
     "mean": "Use iconoscope occlude --mean.",
     "scales": "Use iconoscope occlude --patch 12,24,48.",

@@ -4,13 +4,12 @@ from iconoscope.exemplars.find import find_units
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.map import map_images, place_images
 from iconoscope.exemplars.record import record
-from iconoscope.exemplars.sheets import activation_maps, first_filters
+from iconoscope.exemplars.sheets import activation_maps
 from iconoscope.exemplars.top import top_images
 
 __all__ = [
     "activation_maps",
     "find_units",
-    "first_filters",
     "load_recording",
     "map_images",
     "place_images",

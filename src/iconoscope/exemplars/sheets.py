@@ -1,4 +1,4 @@
-"""Two looks at a layer as it is: its answer to one image, channel by channel, and the filters of the first."""
+"""A layer as it is: what it answers to one image, channel by channel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from iconoscope import __version__
 from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitError
-from iconoscope.results import ActivationSheet, FilterSheet, Question
+from iconoscope.results import ActivationSheet, Question
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.store import Store
@@ -18,7 +18,7 @@ from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import LayerUnit
 
-__all__ = ["activation_maps", "first_filters"]
+__all__ = ["activation_maps"]
 
 
 def activation_maps(
@@ -109,65 +109,6 @@ def activation_maps(
         )
 
     found = ask() if store is None else Store.at(store).answer(question, ActivationSheet, ask)
-    if out is not None:
-        found.save(out)
-    return found
-
-
-def first_filters(
-    network: Network, *, out: str | Path | None = None, store: Store | str | Path | None = None
-) -> FilterSheet:
-    """Show the filters of the first convolution as pictures.
-
-    Of a large first layer, 7x7 pixels and more, smooth filters that differ are a sign of a network that was trained well;
-    noise, and many that are near zero, of one that was not. Small filters of a small network look like noise to the eye.
-
-    Parameters
-    ----------
-    network
-        The network.
-    out
-        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
-    store
-        Folder where the answer is looked for first, and kept.
-
-    Returns
-    -------
-    FilterSheet
-        The weights.
-
-    Raises
-    ------
-    UnitError
-        If the network has no convolution.
-
-    Examples
-    --------
-    >>> import iconoscope as ico
-    >>> ico.first_filters(ico.load_network("cars", device="cpu")).filters.shape
-    (16, 3, 5, 5)
-    """
-    from torch import nn
-
-    check_figure_name(out)
-    first = next(((name, x) for name, x in network.module.named_modules() if isinstance(x, nn.Conv2d)), None)
-    if first is None:
-        raise UnitError(f"{network.name} has no convolution, so no filters.")
-    name, module = first
-    question = Question(
-        technique="filters",
-        network=network.name,
-        weights=network.digest(),
-        subject="its weights",
-        pixels="",
-        unit=name,
-        version=__version__,
-    )
-
-    def ask() -> FilterSheet:
-        return FilterSheet(question=question, filters=module.weight.detach().float().cpu().numpy())
-
-    found = ask() if store is None else Store.at(store).answer(question, FilterSheet, ask)
     if out is not None:
         found.save(out)
     return found

@@ -18,7 +18,7 @@ from iconoscope.exemplars.recorded_units import (
     recorded_pictures,
     unit_index,
 )
-from iconoscope.results import Exemplars, Question
+from iconoscope.results import Question, TopImages
 from iconoscope.results.result import check_figure_name
 from iconoscope.store import Recording, Store
 
@@ -36,7 +36,7 @@ def top_images(
     whole: bool = False,
     out: str | Path | None = None,
     store: Store | str | Path | None = None,
-) -> Exemplars:
+) -> TopImages:
     """Show the images that a unit answers most and least, and steps between: the whole spectrum (Olah et al. 2017).
 
     Beside them stands the picture that was made for the unit, if `optimize` has one in the store.
@@ -61,7 +61,7 @@ def top_images(
 
     Returns
     -------
-    Exemplars
+    TopImages
         The images, the labels of the strongest, and how selective the unit is for a class.
 
     Raises
@@ -95,10 +95,10 @@ def top_images(
     made, key = made_picture(recording, name, store)
     question = derived(recording, "top", unit=name, k=k, steps=steps, whole=bool(whole), made=key)
 
-    def ask() -> Exemplars:
+    def ask() -> TopImages:
         return _exemplars(recording, place, question, k=k, steps=steps, whole=bool(whole), made=made)
 
-    found = ask() if store is None else Store.at(store).answer(question, Exemplars, ask)
+    found = ask() if store is None else Store.at(store).answer(question, TopImages, ask)
     if out is not None:
         found.save(out)
     return found
@@ -106,7 +106,7 @@ def top_images(
 
 def _exemplars(
     recording: Recording, place: int, question: Question, *, k: int, steps: int, whole: bool, made: Any
-) -> Exemplars:
+) -> TopImages:
     values = recording.responses[:, place]
     tables = recording.rankings
     count = len(recording)
@@ -135,7 +135,7 @@ def _exemplars(
     ranked = min(recording.k, max(1, count // 4))
     targets = recording.targets[recording.ranked("most")[place, :ranked]]
     counts, edges = np.histogram(values, bins=_BINS)
-    return Exemplars(
+    return TopImages(
         question=question,
         ids=tuple(recording.ids[row] for row in rows),
         labels=tuple(recording.labels[row] for row in rows),

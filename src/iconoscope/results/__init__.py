@@ -6,7 +6,6 @@ from iconoscope.results.audit import Audit, ClassFinding
 from iconoscope.results.compared_maps import ComparedMaps
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import CONDITIONS, Exchange
-from iconoscope.results.exemplars import SIDES, Exemplars
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.look import Finding, Look
 from iconoscope.results.mean_map import MeanMap
@@ -15,6 +14,7 @@ from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.scales import Scales
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
+from iconoscope.results.top_images import SIDES, TopImages
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
 from iconoscope.results.visualization import Visualization
@@ -32,7 +32,6 @@ __all__ = [
     "Curves",
     "Estimate",
     "Exchange",
-    "Exemplars",
     "FilterSheet",
     "Finding",
     "ImageMap",
@@ -42,6 +41,7 @@ __all__ = [
     "Question",
     "Result",
     "Scales",
+    "TopImages",
     "UnitSearch",
     "Verdict",
     "Visualization",

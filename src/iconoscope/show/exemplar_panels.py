@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.results import SIDES, ActivationSheet, Exemplars, FilterSheet, ImageMap, UnitSearch
+from iconoscope.results import SIDES, ActivationSheet, FilterSheet, ImageMap, TopImages, UnitSearch
 from iconoscope.results.rendering import data_uri, to_jpeg
 from iconoscope.show.panel import Panel
 from iconoscope.show.template import picture_uri, pixelated
@@ -19,7 +19,7 @@ __all__ = ["ImageMapPanel", "SheetPanel", "TopImagesPanel", "UnitSearchPanel"]
 _LOSSLESS = 64  # pixels: there are many, and a page is to be sent
 
 
-class TopImagesPanel(Panel[Exemplars]):
+class TopImagesPanel(Panel[TopImages]):
     """The images that a unit answers."""
 
     @property

@@ -18,7 +18,6 @@ from iconoscope.results import (
     Audit,
     Curves,
     Exchange,
-    Exemplars,
     FilterSheet,
     ImageMap,
     Look,
@@ -26,6 +25,7 @@ from iconoscope.results import (
     Occlusion,
     Question,
     Result,
+    TopImages,
     UnitSearch,
     Visualization,
 )
@@ -128,7 +128,7 @@ class _Page:
     PANELS: ClassVar[dict[str, type[Panel[Any]]]] = {
         MeanMap.kind: MeanMapPanel,
         UnitSearch.kind: UnitSearchPanel,
-        Exemplars.kind: TopImagesPanel,
+        TopImages.kind: TopImagesPanel,
         ImageMap.kind: ImageMapPanel,
         ActivationSheet.kind: SheetPanel,
         FilterSheet.kind: SheetPanel,

@@ -19,7 +19,6 @@ from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
 from iconoscope.results.curves import Curves
 from iconoscope.results.exchange import Exchange
-from iconoscope.results.exemplars import Exemplars
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.look import Look
 from iconoscope.results.mean_map import MeanMap
@@ -28,6 +27,7 @@ from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.result_folder import FORMAT, is_record, naming_damage, read_question, read_record, write_record
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
+from iconoscope.results.top_images import TopImages
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
 
@@ -45,7 +45,7 @@ KINDS: dict[str, type[Result]] = {
         Exchange,
         Look,
         Visualization,
-        Exemplars,
+        TopImages,
         ImageMap,
         UnitSearch,
         ActivationSheet,

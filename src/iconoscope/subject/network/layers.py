@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from iconoscope.errors import UnitError
 from iconoscope.subject.activation_layout import read_maps
@@ -34,13 +35,20 @@ class Layer:
     parameters: int
 
 
-def layers(network: Network) -> list[Layer]:
+def layers(network: Network, *, filters: str | Path | None = None) -> list[Layer]:
     """List the layers that answer when the network runs, in the order in which they do.
 
     Parameters
     ----------
     network
         The network.
+    filters
+        Where to write the filters of the first convolution as a figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
+
+    Raises
+    ------
+    UnitError
+        If `filters` are asked of a network that has no convolution.
 
     Examples
     --------
@@ -50,8 +58,11 @@ def layers(network: Network) -> list[Layer]:
     """
     import torch
 
+    from iconoscope.subject.network.filters import first_filters
     from iconoscope.subject.probe import LayerCall, watching
 
+    if filters is not None:
+        first_filters(network, out=filters)
     if network.opaque:
         return []
     batch = network.blank()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["SIDES", "Exemplars"]
+__all__ = ["SIDES", "TopImages"]
 
 SIDES = {
     "most": "the images it answers most",
@@ -31,7 +31,7 @@ _LISTED = 8  # classes that are drawn
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Exemplars(Result):
+class TopImages(Result):
     """The images of a set in order of what one unit answers, as far as they are shown: n of all.
 
     Attributes
@@ -86,7 +86,7 @@ class Exemplars(Result):
         How it was made.
     """
 
-    kind: ClassVar[str] = "exemplars"
+    kind: ClassVar[str] = "top_images"
 
     ids: tuple[str, ...]
     labels: tuple[str | None, ...]
