@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.subject.images.image import Box, Image
+from iconoscope.subject.images.image import Image
 from iconoscope.subject.images.object_choice import MaskReader
-from iconoscope.subject.images.source import Label, Pixels, Source
+from iconoscope.subject.images.source import Box, Label, Pixels, Source
 
 __all__ = ["Annotated", "Gathered"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import ImagesError, shortened
 from iconoscope.subject.images.decoding import upright_bands, upright_pixels
 from iconoscope.subject.images.modes import as_mask
-from iconoscope.subject.images.source import Label, Pixels, Plain, three_channels
+from iconoscope.subject.images.source import Label, Pixels, ThreeChannels, three_channels
 
 __all__ = [
     "Arrays",
@@ -50,7 +50,7 @@ class RangeError(ImagesError):
 
 
 @dataclass(frozen=True, eq=False)
-class Arrays(Plain):
+class Arrays(ThreeChannels):
     """Arrays, each of them (height, width), (height, width, 1, 3 or 4); floats 0..1 or integers 0..255.
 
     Attributes
@@ -107,7 +107,7 @@ class Arrays(Plain):
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures(Plain):
+class Pictures(ThreeChannels):
     """PIL images: the id is the file's name where the image has one and no other has the same, else six digits."""
 
     origin: str

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, shortened
 from iconoscope.extras import import_extra
-from iconoscope.subject.images.image import Box
 from iconoscope.subject.images.object_choice import MaskReader, labels_of, own_objects, plain_names
-from iconoscope.subject.images.source import Label
+from iconoscope.subject.images.source import Box, Label
 
 __all__ = ["Coco", "read_coco"]
 

@@ -29,7 +29,7 @@ from iconoscope.extras import import_extra
 from iconoscope.subject.images.arrays import Arrays, RangeError, as_array, one_array, open_pictures, plain_label
 from iconoscope.subject.images.decoding import decode_bands, decode_image
 from iconoscope.subject.images.folder import SPLITS, missing_path
-from iconoscope.subject.images.source import Label, Pixels, Plain
+from iconoscope.subject.images.source import Label, Pixels, ThreeChannels
 
 __all__ = ["ROOT", "Items", "is_dataset", "is_loader", "open_dataset", "open_torchvision"]
 
@@ -50,7 +50,7 @@ CHANCE = re.compile(r"\b(Random\w+|AutoAugment|RandAugment|TrivialAugmentWide|Au
 
 
 @dataclass(frozen=True, eq=False)
-class Items(Plain):
+class Items(ThreeChannels):
     """The items of a data set, each read when it is asked for.
 
     Attributes

@@ -6,69 +6,20 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError, nearest, shortened
 from iconoscope.subject.images.decoding import SUFFIXES
-from iconoscope.subject.images.encoded import Encoded
-from iconoscope.subject.images.source import Label
+from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 
-__all__ = ["DEBRIS", "SPLITS", "Files", "class_folders", "list_files", "missing_path", "open_files", "open_folder"]
+__all__ = ["DEBRIS", "SPLITS", "class_folders", "list_files", "missing_path", "open_files", "open_folder"]
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 # What archives and servers leave behind beside the images.
 DEBRIS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
 
 
-@dataclass(frozen=True, eq=False)
-class Files(Encoded):
-    """Image files, each known by its path.
-
-    Attributes
-    ----------
-    origin : str
-        What was given.
-    root : Path
-        What the paths are relative to.
-    paths : sequence of str
-        The files.
-    ids : sequence of str
-        Their ids: the paths themselves, in a folder.
-    classes : ndarray
-        (n,) int32: the index in ``label_names``, -1 for no label.
-    label_names : tuple of str
-        The class folders, sorted.
-    """
-
-    origin: str
-    root: Path
-    paths: Sequence[str] = field(repr=False)
-    ids: Sequence[str] = field(repr=False)
-    classes: NDArray[np.int32] = field(repr=False)
-    label_names: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def id(self, row: int) -> str:
-        """Give the path relative to the folder, with forward slashes."""
-        return self.ids[row]
-
-    def label(self, row: int) -> Label:
-        """Give the name of the class folder."""
-        index = self.classes[row]
-        return None if index < 0 else self.label_names[index]
-
-    def encoded(self, row: int) -> Path:
-        """Give the file."""
-        return self.root / self.paths[row]
-
-
-def open_folder(folder: Path) -> Files:
+def open_folder(folder: Path) -> EncodedImages:
     """List the images below a folder; the first folder level is the label.
 
     Raises `ImagesError` where there are none, `QuestionError` where it holds several splits.
@@ -80,42 +31,34 @@ def open_folder(folder: Path) -> Files:
             hint=f"Looked at all depths for the suffixes {', '.join(sorted(SUFFIXES))} (hidden files left out), "
             "in the folder and its data/ for .parquet, and in the folder for .tar.",
         )
-    classes, names = class_folders(paths, str(folder))
-    return Files(
-        origin=str(folder),
-        root=folder,
-        paths=paths,
-        ids=[_printable(path) for path in paths],
-        classes=classes,
-        label_names=tuple(_printable(name) for name in names),
-    )
+    ids = [_printable(path) for path in paths]
+    labels, names = class_folders(ids, str(folder))
+    return EncodedImages(str(folder), ids, labels, FileReader(folder, paths), names)
 
 
-def class_folders(paths: Sequence[str], folder: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+def class_folders(paths: Sequence[str], folder: str) -> tuple[list[str | None], tuple[str, ...]]:
     """Read the classes from paths relative to a folder: the first level, or the second below a lone split.
 
-    Gives the index in the names for every path, -1 for none, and the names, sorted. Raises `QuestionError` where there
-    are several splits.
+    Gives the class of every path, None where it has none, and all classes, sorted. Raises `QuestionError` where there are
+    several splits.
     """
     tops = {path.partition("/")[0] for path in paths if "/" in path}
     level = 0
     if all("/" in path for path in paths) and all(top.lower() in SPLITS for top in tops):
         if len(tops) > 1:
-            ways = (f"{folder.rstrip('/')}/{top}" for top in sorted(tops))
+            choices = (f"{folder.rstrip('/')}/{top}" for top in sorted(tops))
             raise QuestionError(
                 f"{folder} holds the splits {', '.join(sorted(tops))}: which one is meant?",
-                hint=f"Give one of them: {', '.join(ways)}.",
+                hint=f"Give one of them: {', '.join(choices)}.",
             )
         level = 1
-    labels = [path.split("/", level + 1)[level] if path.count("/") > level else "" for path in paths]
-    names = sorted(set(labels) - {""})
-    index = {name: number for number, name in enumerate(names)} | {"": -1}
-    return np.array([index[label] for label in labels], np.int32), tuple(names)
+    labels = [path.split("/", level + 1)[level] if path.count("/") > level else None for path in paths]
+    return labels, tuple(sorted({label for label in labels if label is not None}))
 
 
-def open_files(given: Sequence[str | os.PathLike[str]]) -> Files:
+def open_files(files: Sequence[str | os.PathLike[str]]) -> EncodedImages:
     """Take a list of image files; the id is the file's name, or the path as given where names repeat."""
-    paths = [Path(path).expanduser() for path in given]
+    paths = [Path(path).expanduser() for path in files]
     for path in paths:
         if not path.exists() and not path.is_symlink():
             raise missing_path(path)
@@ -124,7 +67,7 @@ def open_files(given: Sequence[str | os.PathLike[str]]) -> Files:
     if repeated := [id for id, count in Counter(ids).items() if count > 1]:
         raise ImagesError(f"Files given more than once: {shortened(repeated)}.", hint="Give every file once.")
     origin = str(paths[0]) if len(paths) == 1 else f"{len(paths)} files"
-    return Files(origin, Path(), [str(path) for path in paths], ids, np.full(len(paths), -1, np.int32))
+    return EncodedImages(origin, ids, None, FileReader(Path(), [str(path) for path in paths]))
 
 
 def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = None) -> list[str]:
@@ -133,7 +76,7 @@ def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = Non
     Hidden files and folders are left out. A link back to a folder above it ends there. ``depth`` is how many levels of
     folders to go down; None is all.
     """
-    found: list[str] = []
+    files: list[str] = []
     closed: list[str] = []
     pending: list[tuple[str, int, frozenset[tuple[int, int]]]] = [("", 0, frozenset())]
     while pending:
@@ -141,7 +84,7 @@ def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = Non
         path = os.path.join(root, prefix)  # noqa: PTH118 -- a million Path objects take seconds
         try:
             status = os.stat(path)  # noqa: PTH116
-            if (here := (status.st_dev, status.st_ino)) in above:
+            if (inode := (status.st_dev, status.st_ino)) in above:
                 continue
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -150,9 +93,9 @@ def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = Non
                         continue
                     if _is_folder(entry):
                         if depth is None or level < depth:
-                            pending.append((f"{prefix}{name}/", level + 1, above | {here}))
+                            pending.append((f"{prefix}{name}/", level + 1, above | {inode}))
                     elif os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122
-                        found.append(prefix + name)
+                        files.append(prefix + name)
         except OSError as error:
             if not prefix:
                 raise ImagesError(f"{root} cannot be listed: {(error.strerror or str(error)).lower()}.") from error
@@ -163,8 +106,7 @@ def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = Non
             IconoscopeWarning,
             stacklevel=2,
         )
-    found.sort()
-    return found
+    return sorted(files)
 
 
 def missing_path(path: Path) -> ImagesError:
@@ -176,8 +118,8 @@ def missing_path(path: Path) -> ImagesError:
         siblings = sorted(entry.name for entry in os.scandir(missing.parent) if entry.name[0] != ".")
     except OSError:
         siblings = []
-    where = "" if missing == path else f": there is no {missing}"
-    return ImagesError(f"There is no {path}{where}.", hint=nearest(missing.name, siblings))
+    reason = "" if missing == path else f": there is no {missing}"
+    return ImagesError(f"There is no {path}{reason}.", hint=nearest(missing.name, siblings))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -25,12 +25,12 @@ from iconoscope.errors import (
     shortened,
 )
 from iconoscope.extras import import_extra
-from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, missing_path
-from iconoscope.subject.images.parquet import IMAGE_COLUMNS, LABEL_COLUMNS, unique_names
+from iconoscope.subject.images.parquet import IMAGE_COLUMNS, LABEL_COLUMNS, image_in_cell, unique_names
 from iconoscope.subject.images.source import Label
 
-__all__ = ["HubRows", "is_hub_set", "is_saved", "open_hub", "open_hub_set", "open_saved"]
+__all__ = ["is_hub_set", "is_saved", "open_hub", "open_hub_set", "open_saved"]
 
 FORM = "Written hf:name, hf:org/name, and after it as needed :configuration, @revision, /split and [:100]."
 NAMED = re.compile(
@@ -45,65 +45,23 @@ PATIENCE = 10
 PIECE = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class HubRows(Encoded):
-    """Rows of a set, or the first few of one that was streamed.
+@dataclass(frozen=True)
+class TableReader:
+    """Images in a column of a `datasets.Dataset`, on disk, or of rows in memory."""
 
-    Attributes
-    ----------
-    origin : str
-        What was given.
-    table : sequence of mapping
-        A `datasets.Dataset` of the column of images, on disk; or rows in memory.
-    column : str
-        The name of that column.
-    names : sequence of (str or None) or None
-        The path of a row where no other row has the same.
-    split : str
-        What the ids begin with where there is no path.
-    values : sequence or None
-        The label column.
-    label_names : tuple of str
-        The ClassLabel names, or ``()``.
-    """
-
-    origin: str
     table: Any = field(repr=False)
     column: str
-    names: Sequence[str | None] | None = field(repr=False)
-    split: str
-    values: Sequence[Label] | None = field(repr=False)
-    label_names: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def id(self, row: int) -> str:
-        """Give the path stored with the image, or ``split#row``."""
-        name = None if self.names is None else self.names[row]
-        return f"{self.split}#{row}" if name is None else name
-
-    def label(self, row: int) -> Label:
-        """Give the class name where the set has names, else the value of the column."""
-        value = None if self.values is None else self.values[row]
-        if not self.label_names or not isinstance(value, int):
-            return value
-        return self.label_names[value] if 0 <= value < len(self.label_names) else None
-
-    def encoded(self, row: int) -> bytes | Path:
+    def __call__(self, row: int, id: str) -> bytes | Path:
         """Give the bytes, or the file that the row names."""
         try:
             cell = self.table[row][self.column]
         except Exception as error:  # whatever Arrow and the library raise on a damaged file
-            raise ImageFileError(f"{self.id(row)} cannot be read: {_reason(error)}") from error
-        if isinstance(cell, Mapping):
-            cell = cell.get("bytes") or Path(cell.get("path") or "")
-        if not cell or cell == Path():
-            raise ImageFileError(f"{self.id(row)} cannot be read: the row holds neither bytes nor a path")
-        return cell
+            raise ImageFileError(f"{id} cannot be read: {_reason(error)}") from error
+        return image_in_cell(cell, id, Path())
 
 
-def open_hub(given: str, limit: int | None = None) -> HubRows:
+def open_hub(given: str, limit: int | None = None) -> EncodedImages:
     """Load ``hf:...`` by `datasets.load_dataset`; only the first few rows are fetched where there is a limit.
 
     Raises
@@ -165,7 +123,7 @@ def is_saved(folder: Path) -> bool:
     )
 
 
-def open_saved(folder: Path, origin: str = "") -> HubRows:
+def open_saved(folder: Path, origin: str = "") -> EncodedImages:
     """Open what `save_to_disk` wrote. Raises `ImagesError`, and `QuestionError` where it holds several splits."""
     origin = origin or str(folder)
     datasets = import_extra("datasets", "datasets", origin)
@@ -183,7 +141,9 @@ def is_hub_set(given: Any) -> bool:
     return type(given).__module__.partition(".")[0] == "datasets"
 
 
-def open_hub_set(given: Any, origin: str = "", *, split: str = "", root: str = "", limit: int | None = None) -> HubRows:
+def open_hub_set(
+    given: Any, origin: str = "", *, split: str = "", root: str = "", limit: int | None = None
+) -> EncodedImages:
     """Take a `datasets.Dataset`; of an `IterableDataset` the first few. Raises `ImagesError`."""
     kind = type(given).__name__
     if isinstance(given, Mapping):
@@ -205,7 +165,7 @@ def open_hub_set(given: Any, origin: str = "", *, split: str = "", root: str = "
         if not len(table):
             raise ImagesError(f"{origin} holds no rows.")
         values = None if label is None else list(given.select_columns([label])[:][label])
-        return HubRows(origin, table, column, _names(table, column, root), split, values, names)
+        return _images(origin, table, column, _names(table, column, root), split, values, names)
 
 
 def _local(rest: str) -> tuple[Path, str, str | None] | None:
@@ -362,7 +322,7 @@ def _path(name: str | None, root: str) -> str | None:
     return Path(name).name if Path(name).is_absolute() else name
 
 
-def _prefix(stream: Any, limit: int, origin: str, split: str, *, root: str) -> HubRows:
+def _prefix(stream: Any, limit: int, origin: str, split: str, *, root: str) -> EncodedImages:
     """Fetch the first rows of a stream, and keep their bytes as they are."""
     column, label, names = _columns(stream.features or {}, origin)
     wanted = [column] if label is None else [column, label]
@@ -373,7 +333,16 @@ def _prefix(stream: Any, limit: int, origin: str, split: str, *, root: str) -> H
     paths = [_path(cell.get("path"), root) if isinstance(cell, Mapping) else None for cell in cells]
     values = None if label is None else [row[label] for row in rows]
     table = [{column: _fetched(cell)} for cell in cells]
-    return HubRows(origin, table, column, unique_names(paths), split, values, names)
+    return _images(origin, table, column, unique_names(paths), split, values, names)
+
+
+def _images(
+    origin: str, table: Any, column: str, paths: Sequence[str | None] | None, split: str,
+    values: Sequence[Label] | None, names: tuple[str, ...],
+) -> EncodedImages:  # fmt: skip
+    ids = [path or f"{split}#{row}" for row, path in enumerate(paths or [None] * len(table))]
+    labels = None if values is None else named_labels(values, names)
+    return EncodedImages(origin, ids, labels, TableReader(table, column), names)
 
 
 def _fetched(cell: Any) -> Any:

@@ -5,24 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError
-from iconoscope.subject.images.source import Label, Pixels, Source
+from iconoscope.subject.images.source import Box, Label, Pixels, Source
 
-__all__ = ["Box", "Image"]
-
-
-class Box(NamedTuple):
-    """A rectangle in pixels of the upright image; ``right`` and ``bottom`` are the first column and row outside it."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
+__all__ = ["Image"]
 
 
 @dataclass(frozen=True)

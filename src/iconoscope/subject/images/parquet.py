@@ -6,9 +6,9 @@ import json
 import re
 import threading
 import warnings
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, shortened
-from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, list_files
 from iconoscope.subject.images.source import Label
 
-__all__ = ["IMAGE_COLUMNS", "LABEL_COLUMNS", "Rows", "find_shards", "open_parquet", "unique_names"]
+__all__ = ["IMAGE_COLUMNS", "LABEL_COLUMNS", "find_shards", "image_in_cell", "open_parquet", "unique_names"]
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -39,7 +39,7 @@ class RowGroups:
 
     def _open(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._columns: OrderedDict[int, Any] = OrderedDict()
         self._file: tuple[int, Any] | None = None
 
     def __getstate__(self) -> tuple:
@@ -53,12 +53,12 @@ class RowGroups:
         """Give the value of the row: bytes, or a dict of bytes and path, or None."""
         group = int(np.searchsorted(self.starts, row, side="right")) - 1
         with self._lock:
-            if group not in self._kept:
-                self._kept[group] = self._read(*self.groups[group])
-                while len(self._kept) > GROUPS_KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(group)
-            column = self._kept[group]
+            if group not in self._columns:
+                self._columns[group] = self._read(*self.groups[group])
+                while len(self._columns) > GROUPS_KEPT:
+                    self._columns.popitem(last=False)
+            self._columns.move_to_end(group)
+            column = self._columns[group]
         return column[row - int(self.starts[group])].as_py()
 
     def _read(self, file: int, group: int) -> Any:
@@ -69,106 +69,65 @@ class RowGroups:
         return self._file[1].read_row_group(group, columns=[self.column]).column(0)
 
 
-@dataclass(frozen=True, eq=False)
-class Rows(Encoded):
-    """The rows of one or more parquet files.
+@dataclass(frozen=True)
+class ParquetReader:
+    """Images in the rows of parquet files, or in files that the rows name beside them."""
 
-    Attributes
-    ----------
-    origin : str
-        What was given.
-    groups : RowGroups
-        Where the image bytes are read.
-    files : sequence of Path
-        The shards in order.
-    first_rows : ndarray
-        (files,) the row each shard begins with.
-    names : sequence of (str or None)
-        (rows,) the ``path`` of a row where no other row has the same.
-    values : sequence or None
-        (rows,) the label column.
-    label_names : tuple of str
-        The ClassLabel names, or ``()``.
-    """
+    groups: RowGroups
+    file_of_row: NDArray[np.int32]
 
-    origin: str
-    groups: RowGroups = field(repr=False)
-    files: Sequence[Path] = field(repr=False)
-    first_rows: NDArray[np.int64] = field(repr=False)
-    names: Sequence[str | None] | None = field(repr=False)
-    values: Sequence[Label] | None = field(repr=False)
-    label_names: tuple[str, ...]
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def id(self, row: int) -> str:
-        """Give the path stored with the image, or ``file#row``."""
-        if self.names is not None and (name := self.names[row]) is not None:
-            return name
-        file, row_in_file = self._place(row)
-        return f"{file.stem}#{row_in_file}"
-
-    def label(self, row: int) -> Label:
-        """Give the class name where the file has names, else the value of the column."""
-        value = None if self.values is None else self.values[row]
-        if not self.label_names or not isinstance(value, int):
-            return value
-        return None if value < 0 else self.label_names[value]
-
-    def encoded(self, row: int) -> bytes | Path:
+    def __call__(self, row: int, id: str) -> bytes | Path:
         """Give the bytes, or the file that the row names beside the parquet."""
         import pyarrow
 
-        name = self.id(row)
         try:
             cell = self.groups.cell(row)
         except (pyarrow.ArrowException, OSError) as error:
-            raise ImageFileError(f"{name} cannot be read: its row group is damaged ({error})") from error
-        data = cell.get("bytes") if isinstance(cell, dict) else cell
-        if data is None:
-            path = cell.get("path") if isinstance(cell, dict) else None
-            if not path:
-                raise ImageFileError(f"{name} cannot be read: the row holds neither bytes nor a path")
-            return self._place(row)[0].parent / path
-        return data
+            raise ImageFileError(f"{id} cannot be read: its row group is damaged ({error})") from error
+        return image_in_cell(cell, id, self.groups.files[self.file_of_row[row]].parent)
 
-    def _place(self, row: int) -> tuple[Path, int]:
-        file = int(np.searchsorted(self.first_rows, row, side="right")) - 1
-        return self.files[file], row - int(self.first_rows[file])
+
+def image_in_cell(cell: Any, id: str, folder: Path) -> bytes | Path:
+    """Give the bytes in a cell, or the file that it names, relative to a folder. Raises `ImageFileError`."""
+    content = cell.get("bytes") if isinstance(cell, Mapping) else cell
+    if content is not None:
+        return content
+    path = cell.get("path") if isinstance(cell, Mapping) else None
+    if not path:
+        raise ImageFileError(f"{id} cannot be read: the row holds neither bytes nor a path")
+    return folder / path
 
 
 def find_shards(folder: Path) -> list[Path]:
     """List the parquet files in a folder and its ``data/``. Raises `QuestionError` where they are several splits."""
-    found = list_files(folder, {".parquet"}, depth=0)
-    if not found and (folder / "data").is_dir():
-        found = [f"data/{name}" for name in list_files(folder / "data", {".parquet"}, depth=0)]
+    shards = list_files(folder, {".parquet"}, depth=0)
+    if not shards and (folder / "data").is_dir():
+        shards = [f"data/{name}" for name in list_files(folder / "data", {".parquet"}, depth=0)]
     splits: dict[str, list[str]] = {}
-    for path in found:
+    for path in shards:
         head = re.match(r"[a-z]+", Path(path).name.lower())
         splits.setdefault(head[0] if head and head[0] in SPLITS else "", []).append(path)
     if len(splits) > 1:
-        ways = [str(folder / (paths[0] if len(paths) == 1 else _pattern(paths[0]))) for paths in splits.values()]
+        choices = [str(folder / (paths[0] if len(paths) == 1 else _pattern(paths[0]))) for paths in splits.values()]
         raise QuestionError(
             f"{folder} holds the splits {', '.join(split or 'others' for split in splits)}: which one is meant?",
-            hint=f"Give one of them: {', '.join(ways)}.",
+            hint=f"Give one of them: {', '.join(choices)}.",
         )
-    if found and (total := re.search(r"-of-(\d+)\.parquet$", found[0])) and int(total[1]) != len(found):
+    if shards and (total := re.search(r"-of-(\d+)\.parquet$", shards[0])) and int(total[1]) != len(shards):
         warnings.warn(
-            f"{folder} holds {len(found)} of the {int(total[1])} shards that {found[0]} counts; "
+            f"{folder} holds {len(shards)} of the {int(total[1])} shards that {shards[0]} counts; "
             "the rows of the others are left out.",
             IconoscopeWarning,
             stacklevel=2,
         )
-    return [folder / path for path in found]
+    return [folder / path for path in shards]
 
 
 def _pattern(path: str) -> str:
     return re.sub(r"-\d+-of-\d+(?=\.parquet$)|(?<=[a-z])[^/a-z]*\d+(?=\.parquet$)", "-*", path)
 
 
-def open_parquet(files: Sequence[Path], origin: str) -> Rows:
+def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
     """Read what is small of the files: the schema, the labels, the paths. Raises `ImagesError`."""
     import pyarrow
     import pyarrow.parquet
@@ -183,8 +142,8 @@ def open_parquet(files: Sequence[Path], origin: str) -> Rows:
                     label = _label_column(file.schema_arrow)
                     class_names = _class_names(file.schema_arrow.metadata, label)
                 has_paths = _has_paths(file.schema_arrow.field(column).type)
-                wanted = ([label] if label else []) + ([f"{column}.path"] if has_paths else [])
-                table = file.read(columns=wanted) if wanted else None
+                columns = ([label] if label else []) + ([f"{column}.path"] if has_paths else [])
+                table = file.read(columns=columns) if columns else None
                 first_rows.append(count)
                 for group in range(file.num_row_groups):
                     starts.append(count)
@@ -200,16 +159,17 @@ def open_parquet(files: Sequence[Path], origin: str) -> Rows:
     if not count:
         raise ImagesError(f"{origin} holds no rows.")
     _check_labels(values, class_names, origin)
-    positions = np.array(starts, np.int64)
-    return Rows(
-        origin=origin,
-        groups=RowGroups(files, column, positions, groups),
-        files=files,
-        first_rows=np.array(first_rows, np.int64),
-        names=unique_names(names),
-        values=values or None,
-        label_names=class_names,
-        count=count,
+    file_of_row = np.repeat(np.arange(len(files), dtype=np.int32), np.diff([*first_rows, count]))
+    rows_in_file = np.arange(count) - np.array(first_rows)[file_of_row]
+    numbered = [
+        f"{files[file].stem}#{row}" for file, row in zip(file_of_row.tolist(), rows_in_file.tolist(), strict=True)
+    ]
+    return EncodedImages(
+        origin,
+        [name or number for name, number in zip(unique_names(names) or numbered, numbered, strict=True)],
+        named_labels(values, class_names) if values else None,
+        ParquetReader(RowGroups(files, column, np.array(starts, np.int64), groups), file_of_row),
+        class_names,
     )
 
 
@@ -267,13 +227,9 @@ def unique_names(names: Sequence[str | None]) -> list[str | None] | None:
     """Give None for a path that several rows have, and for one that looks like our own ``file#row``."""
     if not any(names):
         return None
-    seen: set[str] = set()
-    twice: set[str] = set()
-    for name in names:
-        if name:
-            (twice if name in seen else seen).add(name)
+    counts = Counter(names)
     # A path that looks like one of our own ids could meet one.
-    return [name if name and name not in twice and not re.search(r"#\d+$", name) else None for name in names]
+    return [name if name and counts[name] == 1 and not re.search(r"#\d+$", name) else None for name in names]
 
 
 def _check_labels(values: Sequence[Label], names: tuple[str, ...], origin: str) -> None:

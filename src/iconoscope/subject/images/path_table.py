@@ -6,16 +6,15 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from iconoscope.errors import ImagesError, nearest, shortened
-from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 from iconoscope.subject.images.source import Label
 from iconoscope.subject.images.tables import typed_labels
 
-__all__ = ["Listed", "open_list"]
+__all__ = ["open_list"]
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path")
 LABELS = ("label", "class", "target", "class_name")
@@ -23,45 +22,7 @@ LABELS = ("label", "class", "target", "class_name")
 TRIED = 16
 
 
-@dataclass(frozen=True, eq=False)
-class Listed(Encoded):
-    """Image files that a table lists.
-
-    Attributes
-    ----------
-    origin : str
-        The table.
-    root : Path
-        Its folder, which the paths are relative to.
-    paths : sequence of str
-        The files, as they are written; they are the ids.
-    labels : sequence or None
-        Their labels.
-    """
-
-    origin: str
-    root: Path
-    paths: Sequence[str] = field(repr=False)
-    labels: Sequence[Label] | None = field(repr=False)
-    label_names: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def id(self, row: int) -> str:
-        """Give the path as it is written."""
-        return self.paths[row]
-
-    def label(self, row: int) -> Label:
-        """Give the label of the line."""
-        return None if self.labels is None else self.labels[row]
-
-    def encoded(self, row: int) -> Path:
-        """Give the file."""
-        return self.root / self.paths[row]
-
-
-def open_list(path: Path) -> Listed:
+def open_list(path: Path) -> EncodedImages:
     """Read a table of images. Raises `ImagesError` where it has no column of paths, or its files are not there."""
     try:
         rows = _lines(path) if path.suffix.lower() in (".jsonl", ".ndjson") else _table(path)
@@ -70,14 +31,14 @@ def open_list(path: Path) -> Listed:
     if not rows:
         raise ImagesError(f"{path} lists no images.", hint="It has a column path, and label if there are labels.")
     columns = {str(name).strip().lower(): name for name in rows[0] if name is not None}
-    where = next((columns[name] for name in PATHS if name in columns), None)
-    if where is None:
+    path_column = next((columns[name] for name in PATHS if name in columns), None)
+    if path_column is None:
         raise ImagesError(
             f"{path} has no column of paths; it has {shortened(columns) or 'none'}.",
             hint=f"The column is named one of {', '.join(PATHS)}. {nearest('path', columns)}",
         )
-    what = next((columns[name] for name in LABELS if name in columns), None)
-    files = [str(row.get(where) or "").strip().replace("\\", "/").removeprefix("./") for row in rows]
+    label_column = next((columns[name] for name in LABELS if name in columns), None)
+    files = [str(row.get(path_column) or "").strip().replace("\\", "/").removeprefix("./") for row in rows]
     if "" in files:
         raise ImagesError(f"{path}: row {files.index('') + 1} names no file.")
     if twice := [name for name, count in Counter(files).items() if count > 1]:
@@ -88,8 +49,8 @@ def open_list(path: Path) -> Listed:
             f"{path}: of the files that it lists, the first is not there: {root / files[0]}.",
             hint="Paths are relative to the folder of the table.",
         )
-    labels = None if what is None else _typed([row.get(what) for row in rows], path)
-    return Listed(str(path), root, files, labels)
+    labels = None if label_column is None else _typed([row.get(label_column) for row in rows], path)
+    return EncodedImages(str(path), files, labels, FileReader(root, files))
 
 
 def _table(path: Path) -> list[dict[str | None, Any]]:

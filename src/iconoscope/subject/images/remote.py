@@ -8,17 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError
+from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError, first_line
 from iconoscope.extras import import_extra
 from iconoscope.subject.images.decoding import SUFFIXES
-from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.folder import DEBRIS, class_folders
-from iconoscope.subject.images.source import Label
 
-__all__ = ["RemoteFiles", "open_remote"]
+__all__ = ["open_remote"]
 
 # Filesystems that cannot be listed: there, an address is one image.
 WEB = ("http", "https")
@@ -29,7 +25,7 @@ class FileSystem:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._made: tuple[int, Any] = (0, None)
+        self._connection: tuple[int, Any] = (0, None)
 
     def __getstate__(self) -> str:
         return self.address
@@ -38,61 +34,32 @@ class FileSystem:
         self.__init__(address)
 
     @property
-    def here(self) -> Any:
+    def connected(self) -> Any:
         """The filesystem of this process."""
-        if self._made[0] != os.getpid():
+        if self._connection[0] != os.getpid():
             from fsspec.core import url_to_fs
 
-            self._made = (os.getpid(), url_to_fs(self.address)[0])
-        return self._made[1]
+            self._connection = (os.getpid(), url_to_fs(self.address)[0])
+        return self._connection[1]
 
 
-@dataclass(frozen=True, eq=False)
-class RemoteFiles(Encoded):
-    """Image files below an address.
+@dataclass(frozen=True)
+class RemoteReader:
+    """Files of a filesystem, by their paths below a root, as the filesystem writes it."""
 
-    Attributes
-    ----------
-    origin : str
-        The address.
-    files : FileSystem
-        What reads them.
-    root : str
-        What the paths are relative to, as the filesystem writes it.
-    paths : sequence of str
-        The files; they are the ids.
-    classes : ndarray
-        (n,) int32: the index in ``label_names``, -1 for no label.
-    """
-
-    origin: str
-    files: FileSystem = field(repr=False)
-    root: str = field(repr=False)
+    files: FileSystem
+    root: str
     paths: Sequence[str] = field(repr=False)
-    classes: NDArray[np.int32] = field(repr=False)
-    label_names: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def id(self, row: int) -> str:
-        """Give the path relative to the address."""
-        return self.paths[row]
-
-    def label(self, row: int) -> Label:
-        """Give the name of the class folder."""
-        index = self.classes[row]
-        return None if index < 0 else self.label_names[index]
-
-    def encoded(self, row: int) -> bytes:
+    def __call__(self, row: int, id: str) -> bytes:
         """Fetch the file."""
         try:
-            return self.files.here.cat_file(self.root + self.paths[row])
+            return self.files.connected.cat_file(self.root + self.paths[row])
         except Exception as error:  # every filesystem has errors of its own
-            raise ImageFileError(f"{self.paths[row]} cannot be read: {_reason(error)}") from error
+            raise ImageFileError(f"{id} cannot be read: {_reason(error)}") from error
 
 
-def open_remote(address: str) -> RemoteFiles:
+def open_remote(address: str) -> EncodedImages:
     """List the images below an address, as those below a folder are listed.
 
     Raises
@@ -110,9 +77,9 @@ def open_remote(address: str) -> RemoteFiles:
     try:
         system, path = url_to_fs(address)
     except ImportError as error:
-        said = str(error).partition("\n")[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         package = PACKAGES.get(scheme, f"'fsspec[{scheme}]'")
-        raise MissingExtraError(f"{address}: {said}.", hint=f"pip install {package}") from error
+        raise MissingExtraError(f"{address}: {reason}.", hint=f"pip install {package}") from error
     except ValueError as error:
         raise ImagesError(
             f"{address}: there is no source of images {scheme}://.",
@@ -120,8 +87,8 @@ def open_remote(address: str) -> RemoteFiles:
         ) from error
     try:
         if scheme in WEB or system.isfile(path):
-            return _one(address, system, path)
-        found = system.find(path)
+            return _open_file(address, system, path)
+        files = system.find(path)
     except IconoscopeError:
         raise
     except FileNotFoundError as error:
@@ -129,15 +96,15 @@ def open_remote(address: str) -> RemoteFiles:
     except Exception as error:  # every filesystem has errors of its own: credentials, connections, buckets
         raise ImagesError(f"{address} cannot be listed: {_reason(error)}", hint=CREDENTIALS.get(scheme, "")) from error
     root = path.rstrip("/") + "/"
-    paths = sorted(name for file in found if _is_image(name := file.removeprefix(root)))
+    paths = sorted(name for file in files if _is_image(name := file.removeprefix(root)))
     if not paths:
-        where = f"{len(found)} files, none of them with the suffix of an image" if found else "nothing"
+        content = f"{len(files)} files, none of them with the suffix of an image" if files else "nothing"
         raise ImagesError(
-            f"There are no images in {address}: {where}.",
-            hint="Parquet, tar and arrays are read from this machine: copy them here." if found else "",
+            f"There are no images in {address}: {content}.",
+            hint="Parquet, tar and arrays are read from this machine: copy them here." if files else "",
         )
-    classes, names = class_folders(paths, address)
-    return RemoteFiles(address, FileSystem(address), root, paths, classes, names)
+    labels, names = class_folders(paths, address)
+    return EncodedImages(address, paths, labels, RemoteReader(FileSystem(address), root, paths), names)
 
 
 USUAL = ("s3", "gs", "az", "abfs", "http", "https", "ftp", "sftp", "hdfs", "file", "memory", "zip")
@@ -159,7 +126,7 @@ CREDENTIALS = {
 }
 
 
-def _one(address: str, system: Any, path: str) -> RemoteFiles:
+def _open_file(address: str, system: Any, path: str) -> EncodedImages:
     root, _, name = path.rpartition("/")
     if PurePosixPath(name.partition("?")[0]).suffix.lower() not in SUFFIXES:
         raise ImagesError(
@@ -168,7 +135,7 @@ def _one(address: str, system: Any, path: str) -> RemoteFiles:
         )
     if not system.exists(path):
         raise ImagesError(f"{address}: there is no such file, or no way to it.")
-    return RemoteFiles(address, FileSystem(address), f"{root}/", [name], np.full(1, -1, np.int32))
+    return EncodedImages(address, [name], None, RemoteReader(FileSystem(address), f"{root}/", [name]))
 
 
 def _is_image(path: str) -> bool:

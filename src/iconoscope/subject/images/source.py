@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError
 
-if TYPE_CHECKING:
-    from iconoscope.subject.images.image import Box
-
-__all__ = ["Label", "Pixels", "Plain", "Source", "three_channels"]
+__all__ = ["Box", "Label", "Pixels", "Source", "ThreeChannels", "three_channels"]
 
 Label = str | int | None
 Pixels = NDArray[np.uint8]
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the upright image; ``right`` and ``bottom`` are the first column and row outside it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
 
 
 class Source(Protocol):
@@ -58,7 +64,7 @@ class Source(Protocol):
         ...
 
 
-class Plain:
+class ThreeChannels:
     """A source of three channels that knows of no object: no masks, no boxes."""
 
     def bands(self: Source, row: int) -> Pixels:
@@ -74,9 +80,9 @@ class Plain:
         return ()
 
 
-def three_channels(name: str, found: str = "three channels") -> ImagesError:
+def three_channels(name: str, channels: str = "three channels") -> ImagesError:
     """Say that an image has not the four channels that it was asked for."""
     return ImagesError(
-        f"{name} has {found}, and four were asked for.",
+        f"{name} has {channels}, and four were asked for.",
         hint="Four come from arrays (n, h, w, 4) and (n, 4, h, w), and from image files in RGBA, RGBX or CMYK.",
     )

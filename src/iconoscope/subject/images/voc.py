@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from iconoscope.errors import ImageFileError, ImagesError, shortened
 from iconoscope.subject.images.annotated import Annotated
 from iconoscope.subject.images.decoding import SUFFIXES, decode_indices
-from iconoscope.subject.images.folder import Files, list_files
-from iconoscope.subject.images.image import Box
+from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
+from iconoscope.subject.images.folder import list_files
 from iconoscope.subject.images.object_choice import MaskReader, labels_of, own_objects, plain_names
-from iconoscope.subject.images.source import Label
+from iconoscope.subject.images.source import Box, Label
 
 __all__ = ["Voc", "is_voc", "open_voc", "read_voc"]
 
@@ -152,8 +152,7 @@ def open_voc(path: Path) -> Annotated:
     things = voc.things(paths)
     labels = labels_of(paths, {id: [thing.name for thing in found] for id, found in things.items()}, str(path))
     names = tuple(sorted({thing.name for found in things.values() for thing in found}))
-    classes = np.array([-1 if label is None else names.index(str(label)) for label in labels], np.int32)
-    files = Files(str(path), root / "JPEGImages", paths, paths, classes, names)
+    files = EncodedImages(str(path), paths, labels, FileReader(root / "JPEGImages", paths), names)
     return Annotated(
         files,
         np.arange(len(paths)),

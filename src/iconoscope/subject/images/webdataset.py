@@ -1,6 +1,8 @@
 """WebDataset: shards of tar files, in which the files of one sample follow each other under one key.
 
-The headers of the members are read once; an image is then read from its place in the file.
+The headers of the members are read once, by `tarfile`; an image is then read from its place in the file. The library
+`webdataset` reads shards as streams: it gives no image by its number, and skips or ends at what is damaged. No index is
+written beside the shards, since they may lie where nothing can be written, and headers are read at the speed of the disk.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError, ImagesError, shortened
 from iconoscope.subject.images.decoding import SUFFIXES
-from iconoscope.subject.images.encoded import Encoded
+from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.folder import missing_path
 from iconoscope.subject.images.source import Label
 
-__all__ = ["Members", "expand_shards", "open_webdataset"]
+__all__ = ["expand_shards", "open_webdataset"]
 
 # The name of a member: its key ends at the first dot after the last slash, and the rest says what it is.
 MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?P<kind>[^/]+)")
@@ -31,64 +33,43 @@ LABEL_FIELDS = ("label", "cls", "class", "target")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
 
 
-@dataclass(frozen=True, eq=False)
-class Members(Encoded):
-    """The images in some shards.
+@dataclass(frozen=True)
+class TarReader:
+    """Members of tar files, each read from its place: seeking once is as fast as a file of its own.
 
     Attributes
     ----------
-    origin : str
-        What was given.
     shards : sequence of Path
         The tar files.
     places : ndarray
         (n, 3) int64: the shard, the first byte, and how many bytes.
-    ids : sequence of str
-        The keys.
-    labels : sequence
-        From ``.cls`` or ``.json``, or None.
     """
 
-    origin: str
     shards: Sequence[Path] = field(repr=False)
     places: NDArray[np.int64] = field(repr=False)
-    ids: Sequence[str] = field(repr=False)
-    labels: Sequence[Label] = field(repr=False)
-    label_names: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def id(self, row: int) -> str:
-        """Give the key; ``shard#key`` where several shards have the same."""
-        return self.ids[row]
-
-    def label(self, row: int) -> Label:
-        """Give what ``.cls`` or the label in ``.json`` says."""
-        return self.labels[row]
-
-    def encoded(self, row: int) -> bytes:
+    def __call__(self, row: int, id: str) -> bytes:
         """Read the member from its place."""
         shard, start, size = self.places[row].tolist()
         try:
             with self.shards[shard].open("rb") as file:
                 file.seek(start)
-                data = file.read(size)
+                content = file.read(size)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise ImageFileError(f"{self.ids[row]} cannot be read: {self.shards[shard]}: {reason}") from error
-        if len(data) < size:
-            raise ImageFileError(f"{self.ids[row]} cannot be read: {self.shards[shard]} ends before it does")
-        return data
+            raise ImageFileError(f"{id} cannot be read: {self.shards[shard]}: {reason}") from error
+        if len(content) < size:
+            raise ImageFileError(f"{id} cannot be read: {self.shards[shard]} ends before it does")
+        return content
 
 
 def expand_shards(pattern: str) -> list[Path]:
     """List the files of ``shard-{000000..000012}.tar`` or ``*.tar``. Raises `ImagesError` where one is missing."""
     path = Path(pattern).expanduser()
-    if found := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
-        first, last = found[1], found[2]
+    if braces := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
+        first, last = braces[1], braces[2]
         paths = [
-            Path(f"{pattern[: found.start()]}{number:0{len(first)}d}{pattern[found.end() :]}").expanduser()
+            Path(f"{pattern[: braces.start()]}{number:0{len(first)}d}{pattern[braces.end() :]}").expanduser()
             for number in range(int(first), int(last) + 1)
         ]
         if missing := [path.name for path in paths if not path.is_file()]:
@@ -106,7 +87,7 @@ def expand_shards(pattern: str) -> list[Path]:
     return [path]
 
 
-def open_webdataset(shards: Sequence[Path], origin: str) -> Members:
+def open_webdataset(shards: Sequence[Path], origin: str) -> EncodedImages:
     """Read where the members of the shards lie, and their labels. Raises `ImagesError` for what is no whole tar."""
     places: list[tuple[int, int, int]] = []
     keys: list[tuple[str, str]] = []
@@ -123,9 +104,9 @@ def open_webdataset(shards: Sequence[Path], origin: str) -> Members:
                 keys.append((path.stem, key))
                 labels.append(_label(shard, f"{path}: {key}", files))
     if not places:
-        found = f"the members end in {shortened(f'.{kind}' for kind in kinds)}" if kinds else "there are no members"
+        content = f"the members end in {shortened(f'.{kind}' for kind in kinds)}" if kinds else "there are no members"
         raise ImagesError(
-            f"{origin} holds no images: {found}.", hint="A sample is key.jpg (png, webp ...) and key.cls or key.json."
+            f"{origin} holds no images: {content}.", hint="A sample is key.jpg (png, webp ...) and key.cls or key.json."
         )
     counts = Counter(key for _, key in keys)
     ids = [key if counts[key] == 1 else f"{shard}#{key}" for shard, key in keys]
@@ -133,7 +114,7 @@ def open_webdataset(shards: Sequence[Path], origin: str) -> Members:
         raise ImagesError(
             f"{origin} holds samples of the same key: {shortened(twice)}.", hint="A key is there once in a shard."
         )
-    return Members(origin, list(shards), np.array(places, np.int64), ids, labels)
+    return EncodedImages(origin, ids, labels, TarReader(list(shards), np.array(places, np.int64)))
 
 
 def _samples(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
@@ -149,10 +130,10 @@ def _samples(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
             )
         with tarfile.open(path, "r:") as archive:
             for member in archive:
-                found = MEMBER.fullmatch(member.name.removeprefix("./"))
-                if not member.isreg() or not found or found["key"].rpartition("/")[2].startswith("."):
+                name = MEMBER.fullmatch(member.name.removeprefix("./"))
+                if not member.isreg() or not name or name["key"].rpartition("/")[2].startswith("."):
                     continue
-                key, kind = found["key"], found["kind"].lower()
+                key, kind = name["key"], name["kind"].lower()
                 if not samples or samples[-1][0] != key or kind in samples[-1][1]:
                     samples.append((key, {}))
                 samples[-1][1][kind] = (member.offset_data, member.size)
@@ -167,9 +148,9 @@ def _samples(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
 
 
 def _image_kind(files: dict[str, Any]) -> str | None:
-    known = [kind for kind in files if f".{kind}" in SUFFIXES]
-    known = known or [kind for kind in files if f".{kind.rpartition('.')[2]}" in SUFFIXES]
-    return known[0] if known else None
+    kinds = [kind for kind in files if f".{kind}" in SUFFIXES]
+    kinds += [kind for kind in files if f".{kind.rpartition('.')[2]}" in SUFFIXES]
+    return kinds[0] if kinds else None
 
 
 def _label(shard: BinaryIO, name: str, files: dict[str, tuple[int, int]]) -> Label:
