@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.receptive_field import Reach
+from iconoscope.occlusion.incremental.receptive_field import ReceptiveField
 
 __all__ = ["operation_limit"]
 
@@ -49,9 +49,9 @@ def operation_limit(graph: Graph, grid: Grid) -> float:
     across: dict[str, Marks] = {}
     dense = exact = 0
     for step in graph.steps:
-        dense += step.total * len(grid)
+        dense += step.multiplications * len(grid)
         if step.map is None:
-            exact += step.total * len(grid)
+            exact += step.multiplications * len(grid)
             continue
         down[step.name] = _marks(step, down, 0, grid)
         across[step.name] = _marks(step, across, 1, grid)
@@ -59,19 +59,19 @@ def operation_limit(graph: Graph, grid: Grid) -> float:
     return dense / exact
 
 
-def _marks(step: Step, found: dict[str, Marks], axis: int, grid: Grid) -> Marks:
+def _marks(step: Step, marked: dict[str, Marks], axis: int, grid: Grid) -> Marks:
     """Mark the rows (or columns) of a step's map that the patch reaches."""
     assert step.map is not None
     starts, length = (grid.top, grid.left)[axis], step.map.size[axis]
     if step.kind == "input":
-        places = np.arange(length)
-        return (places >= starts[:, None]) & (places < starts[:, None] + grid.patch[axis])
+        lines = np.arange(length)
+        return (lines >= starts[:, None]) & (lines < starts[:, None] + grid.patch[axis])
     if step.kind == "everywhere":
         return np.ones((len(starts), length), np.bool_)
-    reach = step.reach[axis]
-    if not isinstance(reach, Reach):
+    field = step.fields[axis]
+    if not isinstance(field, ReceptiveField):
         raise ValueError(f"{step.name} enlarges a map, which this count does not know.")
-    marks = np.logical_or.reduce([found[name] for name in step.inputs])
-    read = np.arange(length)[:, None] * reach.stride - reach.before + np.arange(reach.extent)
+    marks = np.logical_or.reduce([marked[name] for name in step.inputs])
+    read = np.arange(length)[:, None] * field.stride - field.before + np.arange(field.extent)
     inside = (read >= 0) & (read < marks.shape[1])
     return (marks[:, read.clip(0, marks.shape[1] - 1)] & inside).any(2)

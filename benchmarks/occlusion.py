@@ -27,8 +27,8 @@ from benchmarks.networks import VGG16, ResNet18, awaken
 from benchmarks.peers import FORWARDS, DenseLoop, captum_ms
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.geometry import Grid, make_grid
-from iconoscope.occlusion.incremental import Plans, scan_exact
-from iconoscope.occlusion.incremental.engine import Clean
+from iconoscope.occlusion.incremental import PlanCache, scan_exact
+from iconoscope.occlusion.incremental.engine import CleanMaps
 from iconoscope.occlusion.incremental.exact import MEMORY
 from iconoscope.occlusion.occlude import METHODS
 from iconoscope.subject.network import Network
@@ -265,7 +265,7 @@ class _Exact:
 
     def __init__(self, network: Network, image: torch.Tensor, other: torch.Tensor, grid: Grid, target: int) -> None:
         self._other, self._grid = other, grid
-        unit, cover, plans = network.class_unit("prob", target), Cover(torch.zeros_like(image)), Plans(images=100)
+        unit, cover, plans = network.class_unit("prob", target), Cover(torch.zeros_like(image)), PlanCache(images=100)
         self.plan_s, runner = _timed(lambda: plans.runner(network, image, grid, unit, MEMORY))
         if isinstance(runner, str):
             raise ValueError(f"{network.name} is not answered by the incremental engine: {runner}.")
@@ -284,7 +284,7 @@ class _Exact:
 
     def clean_s(self) -> float:
         """Give the seconds for the clean maps of another image."""
-        return _timed(lambda: Clean(self.graph, self._other))[0]
+        return _timed(lambda: CleanMaps(self.graph, self._other))[0]
 
 
 def _fast(network: Network, image: torch.Tensor, grid: Grid, target: int) -> Callable[[], object] | None:

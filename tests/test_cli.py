@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 import time
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,7 @@ def run(capsys, *arguments):
 @pytest.fixture
 def no_graph(monkeypatch):
     """No network is traced yet: so small a question is then not worth it, and goes to the plain engine."""
-    monkeypatch.setattr("iconoscope.occlusion.incremental.exact._graphs", OrderedDict())
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact._recent_graphs", {})
 
 
 def test_figures_of_a_set_are_told(capsys, photographs, tmp_path):

@@ -8,7 +8,7 @@ import iconoscope as ico
 from awakening import as_network, awaken, covered_everywhere
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.incremental import Plans, scan_exact
+from iconoscope.occlusion.incremental import PlanCache, scan_exact
 from iconoscope.occlusion.incremental import exact as exact_engine
 
 
@@ -55,7 +55,9 @@ def test_every_position_as_the_plain_network_answers_it(name, photographs, torch
     awaken(network.module, pictures, covered)
     with network.questioned(), torch.inference_mode():
         unit = network.resolve("prob:0")
-        found = scan_exact(network, pictures[0], Cover(torch.zeros_like(pictures[0])), grid, unit, plans=Plans(10**6))
+        found = scan_exact(
+            network, pictures[0], Cover(torch.zeros_like(pictures[0])), grid, unit, plans=PlanCache(10**6)
+        )
         naive = torch.cat([network.module(each[None]) for each in covered]).softmax(1).numpy()
         network.module.double()
         true = torch.cat([network.module(each[None].double()) for each in covered]).softmax(1).numpy()
@@ -79,7 +81,7 @@ def test_the_real_networks(name, patch, stride, request, data):
         image = network.preprocessing.normalise(network.preprocessing.fit(picture.pixels)[None])[0]
         with network.questioned(), torch.inference_mode():
             cover = Cover(torch.zeros_like(image))
-            found = scan_exact(network, image, cover, grid, network.resolve("prob:0"), plans=Plans(10**6))
+            found = scan_exact(network, image, cover, grid, network.resolve("prob:0"), plans=PlanCache(10**6))
             naive = torch.cat([network.module(each[None]) for each in covered_everywhere(image, grid)])
         assert found.plan.startswith("exact"), found.plan
         assert np.abs(found.occluded.reshape(naive.shape) - naive.softmax(1).numpy()).max() < 1e-5

@@ -14,7 +14,7 @@ import iconoscope as ico
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.incremental import Plans, scan_exact
+from iconoscope.occlusion.incremental import PlanCache, scan_exact
 from iconoscope.occlusion.incremental import exact as exact_engine
 
 
@@ -205,7 +205,7 @@ def check(question):
     except (RuntimeError, ValueError):  # the layers that were drawn have shrunk the map to nothing
         return
     grid = make_grid(size, patch=patch, stride=stride)
-    plans = Plans()
+    plans = PlanCache()
     # The head makes single precision's rounding many times larger; double precision shows that nothing else differs.
     double = seed % 2 == 0
     if double:
@@ -302,7 +302,7 @@ def test_a_u_shaped_network(always):
 
 @pytest.mark.parametrize(("patch", "stride"), [(8, 3), ((5, 12), (9, 4)), (3, 11), (30, 2)])
 def test_resnet20(always, resnet20, data, patch, stride):
-    plans = Plans()
+    plans = PlanCache()
     for picture in ico.load_images(data / "cifar10" / "test.parquet", limit=2):
         image = resnet20.preprocessing.normalise(resnet20.preprocessing.fit(picture.pixels)[None])[0]
         found, oracle = both(resnet20, image, make_grid((32, 32), patch=patch, stride=stride), "prob:0", plans)
@@ -310,7 +310,7 @@ def test_resnet20(always, resnet20, data, patch, stride):
 
 
 def test_squeezenet(always, squeezenet, photographs):
-    plans = Plans()
+    plans = PlanCache()
     size = squeezenet.preprocessing.size
     for picture in (photographs[0], photographs[40]):
         image = squeezenet.preprocessing.normalise(squeezenet.preprocessing.fit(picture.pixels)[None])[0]
@@ -367,7 +367,7 @@ class Forking(nn.Module):
 
 def test_what_cannot_be_traced_is_answered_plainly(always):
     network, image = awake(Forking(), (24, 24), 0)
-    plans = Plans()
+    plans = PlanCache()
     grid = make_grid((24, 24), patch=8, stride=8)
     for _ in range(2):
         found, oracle = both(network, image, grid, plans=plans)
@@ -379,7 +379,7 @@ def test_an_engine_that_errs_is_not_trusted(always, monkeypatch):
     network, image = awake(nn.Sequential(nn.Conv2d(3, 6, 3), HEADS["mean"](6)), (24, 24), 0)
     right = exact_engine.values_of
     monkeypatch.setattr(exact_engine, "values_of", lambda *given: right(*given) + torch.tensor([0.01, 0, 0, 0]))
-    plans, grid = Plans(), make_grid((24, 24), patch=8, stride=8)
+    plans, grid = PlanCache(), make_grid((24, 24), patch=8, stride=8)
     found, oracle = both(network, image, grid, plans=plans)
     assert np.array_equal(found.occluded, oracle.occluded)
     assert "was not trusted" in found.plan and not plans.checked
@@ -387,7 +387,7 @@ def test_an_engine_that_errs_is_not_trusted(always, monkeypatch):
 
 def test_an_error_below_what_a_probability_shows_passes(always):
     network, image = awake(nn.Sequential(nn.Conv2d(3, 6, 3), HEADS["mean"](6)), (24, 24), 0)
-    plans = Plans()
+    plans = PlanCache()
     found, oracle = both(network, image, make_grid((24, 24), patch=8, stride=8), plans=plans)
     assert agree(found, oracle) and plans.checked
 

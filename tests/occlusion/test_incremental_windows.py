@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, EDGE, LOWEST, ZEROS, Map
-from iconoscope.occlusion.incremental.receptive_field import Interval, Reach, Rise
-from iconoscope.occlusion.incremental.windows import PADS, Region, arrange, regions, whole
+from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, EDGE, LOWEST, ZEROS, MapShape
+from iconoscope.occlusion.incremental.receptive_field import Interval, ReceptiveField, UpsampledField
+from iconoscope.occlusion.incremental.windows import PADS, Rectangles, arrange_windows, fields_of, whole_maps
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.integers(-3, 6), st.integers(1, 20), st.data())
@@ -14,7 +14,7 @@ def test_the_changed_outputs_are_those_that_read_a_changed_input(extent, stride,
     inputs = (outputs - 1) * stride + extent
     start = data.draw(st.integers(0, inputs - 1))
     stop = data.draw(st.integers(start + 1, inputs))
-    reach = Reach(extent, stride, before)
+    reach = ReceptiveField(extent, stride, before)
     found = reach.changed(Interval(np.array([start]), np.array([stop])), outputs)
     reading = [
         output
@@ -37,7 +37,7 @@ def test_an_enlargement_reads_all_that_it_needs(stride, kernel, padding, inputs,
     size = (inputs - 1) * stride + kernel - 2 * padding
     if size < 1 or padding >= kernel:
         return
-    reach = Rise(stride, padding, kernel - padding, (padding - kernel + 1) // stride, padding)
+    reach = UpsampledField(stride, padding, kernel - padding, (padding - kernel + 1) // stride, padding)
     start = data.draw(st.integers(0, inputs - 1))
     stop = data.draw(st.integers(start + 1, inputs))
     reads = {out: {i for i in range(inputs) if 0 <= out + padding - i * stride < kernel} for out in range(size)}
@@ -62,9 +62,9 @@ def intervals(draw, size, count):
 
 @given(st.data(), st.integers(1, 12), st.integers(1, 12), st.integers(1, 4), st.integers(1, 4), st.integers(0, 10**7))
 def test_windows_hold_what_changes_and_lie_one_behind_another(data, rows, columns, down_count, across_count, cost):
-    map = Map((rows, columns), CHANNELS_FIRST, 1)
+    map = MapShape((rows, columns), CHANNELS_FIRST, 1)
     down, across = data.draw(intervals(rows, down_count)), data.draw(intervals(columns, across_count))
-    found = arrange(map, down, across, cost)
+    found = arrange_windows(map, down, across, cost)
     assert sorted(np.concatenate(found.members).tolist()) == list(range(down_count * across_count))
     assert all(len(members) for members in found.members)
     places = found.pixels(map)
@@ -84,7 +84,7 @@ def test_windows_that_begin_at_a_multiple(data, by, rows, columns):
     size = (rows * by + data.draw(st.integers(0, 1)), columns * by)
     down, across = data.draw(intervals(size[0], 3)), data.draw(intervals(size[1], 3))
     down, across = (Interval(each.start // by * by, each.stop) for each in (down, across))
-    found = arrange(Map(size, CHANNELS_FIRST, 1), down, across, 10**9, (by, by))
+    found = arrange_windows(MapShape(size, CHANNELS_FIRST, 1), down, across, 10**9, (by, by))
     if not found.whole:
         assert (found.top % by == 0).all() and (found.left % by == 0).all()
         assert (found.top + found.height <= size[0]).all() and (found.left + found.width <= size[1]).all()
@@ -97,21 +97,21 @@ def test_regions_are_cut_from_the_changed_map(seed):
     """One gather does what pasting the window, padding the map and cutting the region would do."""
     draw = np.random.default_rng(seed)
     rows, columns, height, width = (int(each) for each in draw.integers(1, 9, 4))
-    map = Map((rows, columns), CHANNELS_FIRST, 1)
+    map = MapShape((rows, columns), CHANNELS_FIRST, 1)
     starts = draw.integers(0, rows, 2), draw.integers(0, columns, 3)
     down = Interval(starts[0], draw.integers(starts[0] + 1, rows + 1))
     across = Interval(starts[1], draw.integers(starts[1] + 1, columns + 1))
-    have = arrange(map, down, across, 10**9)
+    have = arrange_windows(map, down, across, 10**9)
     count = len(have.top)
-    wanted = regions(whole(map, count), (Reach(), Reach()))
-    region = Region(
+    wanted = fields_of(whole_maps(map, count), (ReceptiveField(), ReceptiveField()))
+    region = Rectangles(
         ((height, width),), wanted.members, draw.integers(-3, rows, count), draw.integers(-3, columns, count)
     )
     clean, changed = draw.normal(size=(rows, columns)), draw.normal(size=have.total)
     band = region.band(map)
     for padding, mode in ((ZEROS, 0.0), (LOWEST, -np.inf), (EDGE, None)):
         # An edge may need rows that no region reaches: the engine's band holds them too.
-        index = region.index(have, map, (0, rows) if padding == EDGE else band, padding)
+        index = region.sources(have, map, (0, rows) if padding == EDGE else band, padding)
         kept = clean if padding == EDGE else clean[band[0] : band[1]]
         pads = [0.0, -np.inf]
         assert len(pads) == PADS

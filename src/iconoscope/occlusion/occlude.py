@@ -39,15 +39,15 @@ __all__ = ["METHOD", "METHODS", "Common", "Settings", "ask_each", "occlude", "oc
 
 
 def _exact(images: int, weights: str) -> Callable[..., Scan]:
-    from iconoscope.occlusion.incremental import Plans, scan_exact
+    from iconoscope.occlusion.incremental import PlanCache, scan_exact
 
-    return partial(scan_exact, plans=Plans(images, weights))
+    return partial(scan_exact, plans=PlanCache(images, weights))
 
 
 def _fast(images: int, weights: str) -> Callable[..., Scan]:
-    from iconoscope.occlusion.incremental import Plans, Shortcuts, scan_fast
+    from iconoscope.occlusion.incremental import FastPlanCache, PlanCache, scan_fast
 
-    return partial(scan_fast, shortcuts=Shortcuts(Plans(images, weights)))
+    return partial(scan_fast, shortcuts=FastPlanCache(PlanCache(images, weights)))
 
 
 def _dense(images: int, weights: str) -> Callable[..., Scan]:

@@ -1,4 +1,10 @@
-"""The engine: the clean maps of one image, and from them the answers with the patch at every position."""
+"""The engine: the clean maps of one image, and from them the answers with the patch at every position.
+
+One image goes through it so. The network runs once on the untouched image and its maps are stored (`CleanMaps`). For each
+chunk of positions the patch is painted into the windows of the input; then every step gathers what the pixels in its windows
+are made of, from the clean map, from rows of padding and from the windows of the step before, and computes the windows anew
+(`_run`). What follows the last map, mostly a linear layer, runs for many chunks together (`Runner`).
+"""
 
 from __future__ import annotations
 
@@ -8,72 +14,74 @@ from typing import Any
 import torch
 
 from iconoscope.occlusion.cover import Cover
-from iconoscope.occlusion.incremental.graph import Graph, Map, Step
-from iconoscope.occlusion.incremental.instructions import Action, make_actions
-from iconoscope.occlusion.incremental.operators import Operator
-from iconoscope.occlusion.incremental.plan import Chunk, Plan
-from iconoscope.occlusion.incremental.windows import PADS, Layout
+from iconoscope.occlusion.incremental.graph import Graph, Step
+from iconoscope.occlusion.incremental.instructions import Instruction, make_instructions
+from iconoscope.occlusion.incremental.plan import Chunk, ScanPlan
+from iconoscope.occlusion.incremental.windows import PADS, Windows
 from iconoscope.progress import track
 
-__all__ = ["Clean", "Runner", "run_graph"]
+__all__ = ["CleanMaps", "Runner", "run_graph"]
 
 TAIL = 256
-"""Positions that are waited for before the steps after the last map run for all of them: their weights are read once."""
+"""Positions that are collected before the steps after the last map run for all of them. The weights of a linear layer are
+larger than what a few positions give it to do: run for each chunk, they would be read from memory again and again."""
+
+Answers = dict[str, Any]
+"""What steps have answered, by their names."""
 
 
-def run_graph(graph: Graph, batch: torch.Tensor, keep: set[str] | None = None) -> dict[str, Any]:
-    """Run all steps on whole images (n, channels, height, width); give the answers of those to keep (the last alone)."""
-    keep = {graph.output} if keep is None else keep
+def run_graph(graph: Graph, batch: torch.Tensor, outputs: set[str] | None = None) -> Answers:
+    """Run all steps on whole images (n, channels, height, width); give the answers of those named (the last alone)."""
+    outputs = {graph.output} if outputs is None else outputs
     first = graph.steps[0]
-    values: dict[str, Any] = {first.name: batch.contiguous(memory_format=torch.channels_last)}
-    kept = {first.name: values[first.name]} if first.name in keep else {}
-    for step in _follow(graph, graph.steps[1:], values, len(batch)):
-        if step.name in keep:
-            kept[step.name] = values[step.name]
-    return kept
+    answers: Answers = {first.name: batch.contiguous(memory_format=torch.channels_last)}
+    stored = {name: answers[name] for name in outputs & {first.name}}
+    for step in _follow(graph, graph.steps[1:], answers, len(batch)):
+        if step.name in outputs:
+            stored[step.name] = answers[step.name]
+    return stored
 
 
-def _follow(graph: Graph, steps: Iterable[Step], values: dict[str, Any], count: int) -> Iterator[Step]:
+def _follow(graph: Graph, steps: Iterable[Step], answers: Answers, count: int) -> Iterator[Step]:
     """Do steps on whole answers, and say when each is done; answers that nobody reads any more are dropped after that."""
     for step in steps:
         if step.operator is None:
-            assert step.kind == "batch"
-            values[step.name] = count
+            answers[step.name] = count
         else:
-            values[step.name] = step.operator.whole([values[name] for name in step.inputs])
+            answers[step.name] = step.operator.whole([answers[name] for name in step.inputs])
         yield step
         for name in graph.last_reads.get(step.name, ()):
-            del values[name]
+            del answers[name]
 
 
-class Clean:
-    """What every step answers to the image with nothing covered."""
+class CleanMaps:
+    """The answers of all steps to the image with nothing covered."""
 
     def __init__(self, graph: Graph, image: torch.Tensor) -> None:
         self.image = image
         needed = {step.name for step in graph.steps if step.map is not None or step.kind == "mean"} | {graph.output}
         self._graph = graph
-        self._values = run_graph(graph, image[None], needed)
+        self._answers = run_graph(graph, image[None], needed)
         self._sums: dict[str, torch.Tensor] = {}
         self._pads: dict[tuple[int, torch.dtype], torch.Tensor] = {}
 
     @property
     def answer(self) -> torch.Tensor:
         """The network's own answer, (1, outputs)."""
-        return self._values[self._graph.output]
+        return self._answers[self._graph.output]
 
     def rows(self, name: str) -> torch.Tensor:
         """Give a map as (pixels, channels)."""
-        value = self._values[name]
-        if value.ndim != 2:
-            map = self._graph.by_name[name].map
-            assert map is not None
-            value = self._values[name] = map.as_rows(value)
-        return value
+        rows = self._answers[name]
+        if rows.ndim != 2:
+            shape = self._graph.by_name[name].map
+            assert shape is not None
+            rows = self._answers[name] = shape.as_rows(rows)
+        return rows
 
     def mean(self, name: str) -> torch.Tensor:
         """Give the answer of a step that takes the mean."""
-        return self._values[name]
+        return self._answers[name]
 
     def pads(self, name: str) -> torch.Tensor:
         """Give the rows of padding for a map, (`PADS`, channels)."""
@@ -85,17 +93,21 @@ class Clean:
             assert len(self._pads[key]) == PADS
         return self._pads[key]
 
-    def sum(self, name: str, layout: Layout) -> torch.Tensor:
+    def sum(self, name: str, windows: Windows) -> torch.Tensor:
         """Give the sums over the windows of a map, (positions, channels), from a table of sums (Crow 1984)."""
-        map = self._graph.by_name[name].map
-        assert map is not None
+        shape = self._graph.by_name[name].map
+        assert shape is not None
         if name not in self._sums:
-            rows = self.rows(name).view(*map.size, map.channels)
-            exact = rows if rows.device.type == "mps" else rows.double()  # there is no double precision on mps
-            self._sums[name] = torch.nn.functional.pad(exact.cumsum(0).cumsum(1), (0, 0, 1, 0, 1, 0))
+            rows = self.rows(name).view(*shape.size, shape.channels)
+            # Differences of large sums would lose digits in single precision; there is no double precision on mps.
+            precise = rows if rows.device.type == "mps" else rows.double()
+            self._sums[name] = torch.nn.functional.pad(precise.cumsum(0).cumsum(1), (0, 0, 1, 0, 1, 0))
         table = self._sums[name]
-        top, left = (torch.from_numpy(each).to(table.device) for each in (layout.top, layout.left))
-        bottom, right = top + torch.from_numpy(layout.height).to(top), left + torch.from_numpy(layout.width).to(left)
+        top, left, height, width = (
+            torch.from_numpy(lengths).to(table.device)
+            for lengths in (windows.top, windows.left, windows.height, windows.width)
+        )
+        bottom, right = top + height, left + width
         return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
 
 
@@ -105,47 +117,50 @@ class Runner:
     Indices are kept from one image to the next as long as there is room for them.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ScanPlan) -> None:
         self.plan = plan
-        self._kept: dict[tuple[int, bool], tuple[Action, ...]] = {}
-        self._held = 0
+        self._instructions: dict[tuple[int, bool], tuple[Instruction, ...]] = {}
+        self._index_bytes = 0
         self._tail, self._crossing = _tail(plan.graph)
 
-    def run(self, clean: Clean, cover: Cover) -> Iterator[tuple[list[Chunk], torch.Tensor]]:
+    def run(self, clean: CleanMaps, cover: Cover) -> Iterator[tuple[list[Chunk], torch.Tensor]]:
         """Give some chunks and the network's answers at their positions (positions, outputs), until all are done."""
-        picture = torch.cat([clean.rows(self.plan.graph.steps[0].name), _paint(cover)])
-        waiting: list[dict[str, Any]] = []
+        # Painting is one gather from this list: the image's pixels, then the cover's, (pixels, channels).
+        pixels = torch.cat([clean.rows(self.plan.graph.steps[0].name), _pixels_of(cover)])
+        waiting: list[Answers] = []
         chunks: list[Chunk] = []
         for number, chunk in enumerate(track(self.plan.chunks, "positions")):
-            actions = self._actions(number, chunk, colours=cover.picture is None, device=picture.device)
-            values = _run(self.plan.graph, actions[: self._tail], clean, picture, len(chunk))
-            waiting.append({step.name: values[step.name] for step in self._crossing})
+            instructions = self._make_instructions(number, chunk, colours=cover.picture is None, device=pixels.device)
+            answers = _run(self.plan.graph, instructions[: self._tail], clean, pixels, len(chunk))
+            waiting.append({step.name: answers[step.name] for step in self._crossing})
             chunks.append(chunk)
             if sum(map(len, chunks)) >= TAIL or number == len(self.plan.chunks) - 1:
                 yield chunks, self._finish(waiting, sum(map(len, chunks)))
                 waiting, chunks = [], []
 
-    def _finish(self, waiting: list[dict[str, Any]], count: int) -> torch.Tensor:
+    def _finish(self, waiting: list[Answers], count: int) -> torch.Tensor:
         """Run the steps after the last map for all positions that wait."""
         graph = self.plan.graph
-        values: dict[str, Any] = {
-            step.name: torch.cat([each[step.name] for each in waiting]) if step.kind != "batch" else count
+        answers: Answers = {
+            step.name: torch.cat([chunk[step.name] for chunk in waiting]) if step.kind != "batch" else count
             for step in self._crossing
         }
-        for _ in _follow(graph, graph.steps[self._tail :], values, count):
+        for _ in _follow(graph, graph.steps[self._tail :], answers, count):
             pass
-        return values[graph.output]
+        return answers[graph.output]
 
-    def _actions(self, number: int, chunk: Chunk, *, colours: bool, device: torch.device) -> tuple[Action, ...]:
+    def _make_instructions(
+        self, number: int, chunk: Chunk, *, colours: bool, device: torch.device
+    ) -> tuple[Instruction, ...]:
         key = (number, colours)
-        if key in self._kept:
-            return self._kept[key]
-        actions = make_actions(self.plan, chunk, colours=colours, device=device)
-        size = sum(action.bytes for action in actions)
-        if self._held + size <= self.plan.kept_bytes:
-            self._kept[key] = actions
-            self._held += size
-        return actions
+        if key in self._instructions:
+            return self._instructions[key]
+        instructions = make_instructions(self.plan, chunk, colours=colours, device=device)
+        size = sum(instruction.bytes for instruction in instructions)
+        if self._index_bytes + size <= self.plan.index_bytes:
+            self._instructions[key] = instructions
+            self._index_bytes += size
+        return instructions
 
 
 def _tail(graph: Graph) -> tuple[int, list[Step]]:
@@ -153,20 +168,20 @@ def _tail(graph: Graph) -> tuple[int, list[Step]]:
 
     Their answers for several chunks must be one behind another along the first axis.
     """
-    found = len(graph.steps)
+    tail = len(graph.steps)
     for number in range(len(graph.steps) - 1, -1, -1):
         step = graph.steps[number]
         if step.map is not None or any(graph.by_name[name].map is not None for name in step.inputs):
             break
-        found = number
-    read = {name for step in graph.steps[found:] for name in step.inputs} | {graph.output}
-    crossing = [step for step in graph.steps[:found] if step.name in read]
+        tail = number
+    read = {name for step in graph.steps[tail:] for name in step.inputs} | {graph.output}
+    crossing = [step for step in graph.steps[:tail] if step.name in read]
     if all(step.by_image and step.kind != "number" for step in crossing):
-        return found, crossing
+        return tail, crossing
     return len(graph.steps), [graph.by_name[graph.output]]
 
 
-def _paint(cover: Cover) -> torch.Tensor:
+def _pixels_of(cover: Cover) -> torch.Tensor:
     """Give the pixels of the cover one below another, (pixels, channels)."""
     if cover.picture is not None:
         return cover.picture.flatten(1).T
@@ -174,97 +189,105 @@ def _paint(cover: Cover) -> torch.Tensor:
     return cover.colours.flatten(0, 1)
 
 
-def _run(graph: Graph, actions: Sequence[Action], clean: Clean, picture: torch.Tensor, count: int) -> dict[str, Any]:
-    """Run steps for one chunk; maps are (pixels of all windows, channels)."""
-    values: dict[str, Any] = {}
-    joined: dict[str, torch.Tensor] = {}  # clean pixels, padding and windows of a step, one after another
-    for action in actions:
-        step = action.step
-        if action.mode == "batch":
-            values[step.name] = count
-        elif action.mode == "mean":
-            values[step.name] = _mean(graph.by_name[step.inputs[0]], action, clean, values)
+def _run(
+    graph: Graph, instructions: Sequence[Instruction], clean: CleanMaps, pixels: torch.Tensor, count: int
+) -> Answers:
+    """Run steps for one chunk of `count` positions; maps are (pixels of all windows, channels)."""
+    answers: Answers = {}
+    # What a later step gathers from lies in one tensor: a band of clean pixels, a row of zeros, a row of minus infinity, the
+    # windows. So one index_select cuts what is read, pads it (with zeros for convolutions, with minus infinity for maximum
+    # pooling) and pastes the windows into the clean map, all at once.
+    joined: dict[str, torch.Tensor] = {}
+    for instruction in instructions:
+        step = instruction.step
+        if instruction.mode == "batch":
+            answers[step.name] = count
+        elif instruction.mode == "mean":
+            answers[step.name] = _mean(instruction, clean, answers)
         else:
-            parts = _answer(graph, action, picture, values, joined)
-            if action.layout is None:
-                values[step.name] = parts[0]
-            else:
-                if action.band is not None:
-                    assert step.map is not None
-                    first, last = (row * step.map.size[1] for row in action.band)
-                    joined[step.name] = torch.cat([clean.rows(step.name)[first:last], clean.pads(step.name), *parts])
-                    parts = [joined[step.name][last - first + PADS :]]
-                values[step.name] = parts[0] if len(parts) == 1 else torch.cat(parts)
+            by_class = _answer(instruction, pixels, answers, joined)
+            if instruction.band is not None:
+                assert step.map is not None
+                first, last = (row * step.map.size[1] for row in instruction.band)
+                joined[step.name] = torch.cat([clean.rows(step.name)[first:last], clean.pads(step.name), *by_class])
+                by_class = [joined[step.name][last - first + PADS :]]
+            answers[step.name] = by_class[0] if len(by_class) == 1 else torch.cat(by_class)
         for name in graph.last_reads.get(step.name, ()):
-            values.pop(name, None)
+            answers.pop(name, None)
             joined.pop(name, None)
-    return values
+    return answers
 
 
 def _answer(
-    graph: Graph, action: Action, picture: torch.Tensor, values: dict[str, Any], joined: dict[str, torch.Tensor]
+    instruction: Instruction, pixels: torch.Tensor, answers: Answers, joined: dict[str, torch.Tensor]
 ) -> list[Any]:
     """Give what a step answers: the pixels of its windows, class by class or all in one; or one value that is no map."""
-    step, layout = action.step, action.layout
-    if action.mode == "paint":
-        assert action.own is not None
-        return [picture.index_select(0, action.own)]
+    step, shapes = instruction.step, instruction.input_maps
+    if instruction.mode == "paint":
+        assert instruction.index is not None
+        return [pixels.index_select(0, instruction.index)]
     assert step.operator is not None
-    inputs = []
-    for name, take in zip(step.inputs, action.takes, strict=True):
-        inputs.append(values[name] if take is None else joined[name].index_select(0, take.index))
-    maps = [graph.by_name[name].map for name in step.inputs]
-    if action.mode == "whole":
-        answer = step.operator.whole(
-            [x if map is None else map.from_rows(x, map.size) for map, x in zip(maps, inputs, strict=True)]
-        )
+    inputs = [
+        answers[name] if gather is None else joined[name].index_select(0, gather.index)
+        for name, gather in zip(step.inputs, instruction.gathers, strict=True)
+    ]
+    if instruction.mode == "whole":
+        maps = [
+            rows if shape is None else shape.from_rows(rows, shape.size)
+            for shape, rows in zip(shapes, inputs, strict=True)
+        ]
+        answer = step.operator.whole(maps)
         return [answer if step.map is None else step.map.as_rows(answer)]
-    assert step.map is not None and layout is not None
-    if action.mode == "pixels":
-        answer = step.operator.window([map.in_one(x) for map, x in zip(maps, inputs, strict=True) if map is not None])
-        parts = [step.map.as_rows(answer)]
+    assert step.map is not None
+    if instruction.mode == "pixels":  # all windows as one map with its pixels in one column
+        columns = [
+            shape.from_rows(rows, (len(rows), 1))
+            for shape, rows in zip(shapes, inputs, strict=True)
+            if shape is not None
+        ]
+        by_class = [step.map.as_rows(step.operator.window(columns))]
     else:
-        parts = _by_class(action, step.operator, step.map, maps, inputs)
-    if step.factor is not None and action.own is not None:
-        parts = [torch.cat(parts) * step.factor[action.own][:, None]]
-    return parts
+        by_class = _by_class(instruction, inputs)
+    if step.factor is not None and instruction.index is not None:
+        by_class = [torch.cat(by_class) * step.factor[instruction.index][:, None]]
+    return by_class
 
 
-def _by_class(
-    action: Action, operator: Operator, map: Map, maps: list[Map | None], inputs: list[torch.Tensor]
-) -> list[torch.Tensor]:
-    step, layout = action.step, action.layout
-    assert layout is not None
-    take = next(take for take in action.takes if take is not None)
-    parts, first = [], 0
-    for own_size, size, members in zip(layout.sizes, take.region.sizes, take.region.members, strict=True):
-        last = first + len(members) * size[0] * size[1]
-        windows = [own.from_rows(x[first:last], size) for own, x in zip(maps, inputs, strict=True) if own is not None]
-        answer = operator.window(windows)
+def _by_class(instruction: Instruction, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Run an operator on the windows of each class, (members, channels, rows, columns); inputs are (pixels, channels)."""
+    step, windows = instruction.step, instruction.windows
+    assert step.map is not None and step.operator is not None and windows is not None
+    gather = next(gather for gather in instruction.gathers if gather is not None)
+    by_class, first = [], 0
+    for size, (rows, columns, members) in zip(windows.sizes, gather.rectangles.classes(), strict=True):
+        last = first + len(members) * rows * columns
+        batches = [
+            shape.from_rows(pixels[first:last], (rows, columns))
+            for shape, pixels in zip(instruction.input_maps, inputs, strict=True)
+            if shape is not None
+        ]
+        answer = step.operator.window(batches)
         if step.crop is not None:
             row, column = step.crop
-            answer = answer[:, :, row : row + own_size[0], column : column + own_size[1]]
-        parts.append(map.as_rows(answer))
+            answer = answer[:, :, row : row + size[0], column : column + size[1]]
+        by_class.append(step.map.as_rows(answer))
         first = last
-    return parts
+    return by_class
 
 
-def _mean(before: Step, action: Action, clean: Clean, values: dict[str, Any]) -> torch.Tensor:
+def _mean(instruction: Instruction, clean: CleanMaps, answers: Answers) -> torch.Tensor:
     """Give the clean mean and what the windows add to it."""
-    assert before.map is not None
-    layout, rows = action.read, values[before.name]
-    assert layout is not None
+    (source,), (shape,), windows = instruction.step.inputs, instruction.input_maps, instruction.input_windows
+    assert shape is not None and windows is not None
+    rows, mean = answers[source], clean.mean(instruction.step.name)
     sums, first = [], 0
-    for (tall, wide), members in zip(layout.sizes, layout.members, strict=True):
-        last = first + len(members) * tall * wide
-        sums.append(
-            rows[first:last].view(len(members), tall * wide, -1).sum(1, dtype=clean.mean(action.step.name).dtype)
-        )
+    for height, width, members in windows.classes():
+        last = first + len(members) * height * width
+        sums.append(rows[first:last].view(len(members), height * width, -1).sum(1, dtype=mean.dtype))
         first = last
     now = sums[0] if len(sums) == 1 else torch.cat(sums)
-    if layout.order is not None:
-        order = torch.from_numpy(layout.order).to(now.device)
+    if windows.order is not None:
+        order = torch.from_numpy(windows.order).to(now.device)
         now = torch.empty_like(now).index_copy_(0, order, now)
-    then = clean.sum(before.name, layout)
-    mean = clean.mean(action.step.name)
-    return mean + ((now - then) / before.map.area).to(now.dtype).view(-1, *mean.shape[1:])
+    before = clean.sum(source, windows)
+    return mean + ((now - before) / shape.area).to(now.dtype).view(-1, *mean.shape[1:])

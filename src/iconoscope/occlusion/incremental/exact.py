@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import Scan, scan_dense
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.capture import CaptureError, capture
-from iconoscope.occlusion.incremental.engine import Clean, Runner
+from iconoscope.occlusion.incremental.engine import CleanMaps, Runner
 from iconoscope.occlusion.incremental.graph import Graph
-from iconoscope.occlusion.incremental.plan import Plan, make_plan
+from iconoscope.occlusion.incremental.plan import make_plan
 from iconoscope.subject.network import Network
 from iconoscope.subject.response import respond, responding
 from iconoscope.vocabulary.unit import ClassUnit, Unit
 
-__all__ = ["MEMORY", "Plans", "run", "scan_exact", "values_of"]
+__all__ = ["MEMORY", "PlanCache", "answers_everywhere", "scan_exact", "values_of"]
 
 MEMORY = 1 << 30
 """Bytes that the engine may take if nothing else is said."""
@@ -36,12 +34,13 @@ LEAST_WORK = 5e10
 TOLERANCE = 1e-4
 """Of a probability, or of the largest logit: what the answers may differ by from naive ones."""
 
-GRAPHS_KEPT = 2
-_graphs: OrderedDict[tuple[str, ...], Graph | str] = OrderedDict()
+RECENT_GRAPHS = 2
+_recent_graphs: dict[tuple[str, ...], Graph | str] = {}
+"""Captured networks by the digest of their weights, so that the next call does not trace them again; or why they cannot be."""
 
 
 @dataclass
-class Plans:
+class PlanCache:
     """What was found out about a network, kept from one image to the next.
 
     It holds for one network with one set of weights, and one bound of memory.
@@ -52,28 +51,30 @@ class Plans:
         How many will be asked about.
     weights : str
         Digest of the network. If it is given, the captured network is kept for the next call too.
+    checked : set
+        For which grids and units the engine's answers were compared with naive ones, and were the same.
     """
 
     images: int = 1
     weights: str = ""
     checked: set[tuple[object, ...]] = field(default_factory=set)
     _runners: dict[tuple[object, ...], Runner | str] = field(default_factory=dict)
-    _graphs: dict[str, Graph | str] = field(default_factory=dict)
-    _cleans: dict[str, Clean] = field(default_factory=dict)
+    _graphs: dict[tuple[str, ...], Graph | str] = field(default_factory=dict)
+    _clean: dict[str, CleanMaps] = field(default_factory=dict)
 
     def runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
-        """Give what answers for a grid, or in words why there is nothing."""
+        """Give the engine for a grid, or in words why there is none."""
         key = self.key(grid, unit)
         if key not in self._runners:
-            self._runners[key] = self._plan(network, image, grid, unit, memory)
+            self._runners[key] = self._make_runner(network, image, grid, unit, memory)
         return self._runners[key]
 
-    def clean(self, graph: Graph, image: torch.Tensor, unit: Unit) -> Clean:
+    def clean(self, graph: Graph, image: torch.Tensor, unit: Unit) -> CleanMaps:
         """Give the clean maps of an image; kept for the next patch size on the same image."""
-        known = self._cleans.get(_reading(unit))
-        if known is None or not torch.equal(known.image, image):
-            known = self._cleans[_reading(unit)] = Clean(graph, image)
-        return known
+        clean = self._clean.get(_outputs_of(unit))
+        if clean is None or not torch.equal(clean.image, image):
+            clean = self._clean[_outputs_of(unit)] = CleanMaps(graph, image)
+        return clean
 
     def refuse(self, grid: Grid, unit: Unit, reason: str) -> None:
         """Answer no more for a grid."""
@@ -81,12 +82,14 @@ class Plans:
 
     def key(self, grid: Grid, unit: Unit) -> tuple[object, ...]:
         """Give what a plan is made for."""
-        return _reading(unit), grid.patch, grid.size, grid.top.tobytes(), grid.left.tobytes()
+        return _outputs_of(unit), grid.patch, grid.size, grid.top.tobytes(), grid.left.tobytes()
 
-    def _plan(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
-        if not self._known(image, unit) and _work(network, image) * len(grid) * self.images < LEAST_WORK:
+    def _make_runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
+        key = self.weights, _outputs_of(unit), str(tuple(image.shape)), str(image.dtype), str(image.device)
+        captured = key in self._graphs or key in _recent_graphs
+        if not captured and _work(network, image) * len(grid) * self.images < LEAST_WORK:
             return "too little work for a plan to pay"
-        graph = self._graph(network, image, unit)
+        graph = self._graph(key, network, image, unit)
         if isinstance(graph, str):
             return graph
         plan = make_plan(graph, grid, memory=memory)
@@ -97,38 +100,28 @@ class Plans:
             return f"{where}every position changes nearly everything, so there is nothing to gain"
         return Runner(plan)
 
-    def _known(self, image: torch.Tensor, unit: Unit) -> bool:
-        return _reading(unit) in self._graphs or self._graph_key(image, unit) in _graphs
-
-    def _graph_key(self, image: torch.Tensor, unit: Unit) -> tuple[str, ...]:
-        return self.weights, _reading(unit), str(tuple(image.shape)), str(image.dtype), str(image.device)
-
-    def _graph(self, network: Network, image: torch.Tensor, unit: Unit) -> Graph | str:
-        reading = _reading(unit)
-        if reading not in self._graphs:
-            key = self._graph_key(image, unit)
-            if key in _graphs:
-                _graphs.move_to_end(key)
-                self._graphs[reading] = _graphs[key]
-            else:
+    def _graph(self, key: tuple[str, ...], network: Network, image: torch.Tensor, unit: Unit) -> Graph | str:
+        """Give the captured network, or why it cannot be captured."""
+        if key not in self._graphs:
+            graph = _recent_graphs.pop(key, None)
+            if graph is None:
+                by_class = isinstance(unit, ClassUnit)
+                module = network.answering(image[None]) if by_class else responding(network, unit)
                 try:
-                    self._graphs[reading] = capture(_asked(network, image, unit), image)
+                    graph = capture(module, image)
                 except CaptureError as error:
-                    self._graphs[reading] = str(error)
-                if self.weights:
-                    _graphs[key] = self._graphs[reading]
-                    while len(_graphs) > GRAPHS_KEPT:
-                        _graphs.popitem(last=False)
-        return self._graphs[reading]
+                    graph = str(error)
+            self._graphs[key] = graph
+            if self.weights:
+                _recent_graphs[key] = graph
+                while len(_recent_graphs) > RECENT_GRAPHS:
+                    del _recent_graphs[next(iter(_recent_graphs))]
+        return self._graphs[key]
 
 
-def _reading(unit: Unit) -> str:
+def _outputs_of(unit: Unit) -> str:
     """Name what is read of the network: all classes, or all channels of a layer in one way."""
     return "classes" if isinstance(unit, ClassUnit) else f"{unit.layer} {unit.channel is None} {unit.position}"
-
-
-def _asked(network: Network, image: torch.Tensor, unit: Unit) -> nn.Module:
-    return network.answering(image[None]) if isinstance(unit, ClassUnit) else responding(network, unit)
 
 
 def scan_exact(
@@ -138,7 +131,7 @@ def scan_exact(
     grid: Grid,
     unit: Unit,
     *,
-    plans: Plans | None = None,
+    plans: PlanCache | None = None,
     memory: int | None = None,
 ) -> Scan:
     """Put the patch at every position of the grid and ask, computing anew only what the patch changes.
@@ -163,18 +156,19 @@ def scan_exact(
     memory
         Bytes that maps, indices and one chunk of positions may take together, the weights not counted.
     """
-    plans = Plans() if plans is None else plans
+    plans = PlanCache() if plans is None else plans
     image = network.fitted(image)
     cover = cover.to(image)
 
-    def plainly(why: str) -> Scan:
+    def plainly(reason: str) -> Scan:
         scan = scan_dense(network, image, cover, grid, unit, memory=memory)
-        return Scan(scan.occluded, f"{scan.plan}; {why}")
+        return Scan(scan.occluded, f"{scan.plan}; {reason}")
 
     runner = plans.runner(network, image, grid, unit, memory or MEMORY)
     if isinstance(runner, str):
         return plainly(runner)
-    occluded = run(network, runner, plans.clean(runner.plan.graph, image, unit), cover, unit)
+    clean = plans.clean(runner.plan.graph, image, unit)
+    occluded = answers_everywhere(network, runner, clean, cover, unit)
     if not np.isfinite(occluded).all():
         return plainly("the incremental engine answered NaN or infinity")
     if plans.key(grid, unit) not in plans.checked:
@@ -184,13 +178,15 @@ def scan_exact(
             plans.refuse(grid, unit, reason)
             return plainly(reason)
         plans.checked.add(plans.key(grid, unit))
-    return Scan(occluded, describe(runner.plan))
+    text = f"exact: {len(grid)} positions, {runner.plan.gain:.1f}x fewer operations than dense"
+    whole_from = runner.plan.whole_from
+    return Scan(occluded, f"{text}; dense from {whole_from} on" if whole_from else text)
 
 
-def run(
+def answers_everywhere(
     network: Network,
     runner: Runner,
-    clean: Clean,
+    clean: CleanMaps,
     cover: Cover,
     unit: Unit,
     *,
@@ -206,30 +202,24 @@ def run(
         (1, outputs) what is added to the network's own answers.
     """
     grid = runner.plan.grid
-    found: NDArray[np.float32] | None = None
+    occluded: NDArray[np.float32] | None = None
     for chunks, answers in runner.run(clean, cover):
         corrected = answers.float() if correction is None else answers.float() + correction
         values = values_of(network, corrected, unit).cpu().numpy()
-        if found is None:
-            found = np.empty((*grid.shape, values.shape[1]), np.float32)
+        if occluded is None:
+            occluded = np.empty((*grid.shape, values.shape[1]), np.float32)
         first = 0
         for chunk in chunks:
-            some = values[first : first + len(chunk)]
-            found[np.ix_(chunk.rows, chunk.columns)] = some.reshape(len(chunk.rows), len(chunk.columns), -1)
+            chunk_values = values[first : first + len(chunk)]
+            occluded[np.ix_(chunk.rows, chunk.columns)] = chunk_values.reshape(len(chunk.rows), len(chunk.columns), -1)
             first += len(chunk)
-    assert found is not None
-    return found
+    assert occluded is not None
+    return occluded
 
 
 def values_of(network: Network, answers: torch.Tensor, unit: Unit) -> torch.Tensor:
     """Turn the network's own answers into what is asked for."""
     return network.probabilities(answers) if isinstance(unit, ClassUnit) and unit.kind == "prob" else answers
-
-
-def describe(plan: Plan) -> str:
-    """Say in one line what ran how."""
-    text = f"exact: {len(plan.grid)} positions, {plan.gain:.1f}x fewer operations than dense"
-    return f"{text}; dense from {plan.whole_from} on" if plan.whole_from else text
 
 
 def _work(network: Network, image: torch.Tensor) -> float:

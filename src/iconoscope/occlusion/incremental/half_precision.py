@@ -11,31 +11,23 @@ import torch
 from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.operators import Convolution, Operator
 
-__all__ = ["half_of", "lowered"]
+__all__ = ["to_half"]
 
 
-def half_of(device: torch.device) -> torch.dtype | None:
-    """Give the type of 16 bits that a device multiplies faster than float32, if there is one."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    if device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return None
-
-
-def lowered(graph: Graph, dtype: torch.dtype) -> Graph:
+def to_half(graph: Graph, dtype: torch.dtype) -> Graph:
     """Give the graph with maps and weights in a type of 16 bits; what follows the last map stays in float32."""
     after = _after_the_maps(graph)
     steps = []
     for step in graph.steps:
         if step.operator is None:
-            steps.append(replace(step, size=step.size // 2))
+            steps.append(replace(step, bytes=step.bytes // 2))
         elif step.name in after:
             reads_map = any(name not in after for name in step.inputs)
             steps.append(replace(step, operator=_Widened(step.operator)) if reads_map else step)
         else:
             factor = None if step.factor is None else step.factor.to(dtype)
-            steps.append(replace(step, operator=_converted(step.operator, dtype), factor=factor, size=step.size // 2))
+            operator = _converted(step.operator, dtype)
+            steps.append(replace(step, operator=operator, factor=factor, bytes=step.bytes // 2))
     return Graph(tuple(steps), graph.output)
 
 
@@ -54,20 +46,22 @@ class _Widened:
 
     operator: Operator
 
-    def whole(self, values: Sequence[Any]) -> Any:
+    def whole(self, inputs: Sequence[Any]) -> Any:
         """Compute on whole inputs."""
-        return self.operator.whole([x.float() if isinstance(x, torch.Tensor) else x for x in values])
+        return self.operator.whole([x.float() if isinstance(x, torch.Tensor) else x for x in inputs])
 
     window = whole
 
 
 def _converted(value: Any, dtype: torch.dtype) -> Any:
+    """Convert all tensors of floating point in an operator, its arguments, or a list or a dict of them."""
     if isinstance(value, torch.Tensor):
         return value.to(dtype) if value.is_floating_point() else value
-    if isinstance(value, Convolution):
-        value = replace(value, _packed={})
     if isinstance(value, tuple | list):
-        return type(value)(_converted(each, dtype) for each in value)
+        return type(value)(_converted(element, dtype) for element in value)
+    if isinstance(value, dict):
+        return {name: _converted(element, dtype) for name, element in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{each.name: _converted(getattr(value, each.name), dtype) for each in fields(value)})
-    return {name: _converted(each, dtype) for name, each in value.items()} if isinstance(value, dict) else value
+        value = value.changed() if isinstance(value, Convolution) else value
+        return replace(value, **{part.name: _converted(getattr(value, part.name), dtype) for part in fields(value)})
+    return value

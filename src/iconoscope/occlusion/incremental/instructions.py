@@ -8,34 +8,33 @@ from typing import Literal
 import numpy as np
 import torch
 
-from iconoscope.occlusion.geometry import Grid
-from iconoscope.occlusion.incremental.graph import Graph, Map, Step
-from iconoscope.occlusion.incremental.plan import Chunk, Plan
-from iconoscope.occlusion.incremental.windows import Layout, Region, regions, whole
+from iconoscope.occlusion.incremental.graph import Graph, MapShape, Step
+from iconoscope.occlusion.incremental.plan import Chunk, ScanPlan, WindowsByStep
+from iconoscope.occlusion.incremental.windows import Rectangles, Windows, fields_of, whole_maps
 
-__all__ = ["Action", "Take", "make_actions"]
+__all__ = ["Gather", "Instruction", "make_instructions"]
 
 Mode = Literal["paint", "pixels", "windows", "whole", "mean", "batch"]
 
 
 @dataclass(frozen=True, eq=False)
-class Take:
-    """What is read of an input whose windows lie otherwise.
+class Gather:
+    """What is read of an input whose windows lie otherwise than those of the step.
 
     Attributes
     ----------
     index : torch.Tensor
-        (pixels,) int32, as `Region.index` gives it.
-    region : Region
-        The regions.
+        (pixels,) int32, as `Rectangles.sources` gives it.
+    rectangles : Rectangles
+        What is read for each position.
     """
 
     index: torch.Tensor
-    region: Region
+    rectangles: Rectangles
 
 
 @dataclass(frozen=True, eq=False)
-class Action:
+class Instruction:
     """What one step does for a chunk.
 
     Attributes
@@ -44,34 +43,39 @@ class Action:
         The step.
     mode : str
         paint: put the cover on the image; pixels: on all windows at once; windows: class by class; whole: on whole maps or
-        what is no map; mean: from the clean mean and the windows; batch: how many positions there are.
-    layout : Layout or None
+        what is no map; mean: from the clean mean and the windows; batch: the number of positions.
+    windows : Windows or None
         Of its answer, if that is a map.
-    takes : tuple of Take or None
+    gathers : tuple of Gather or None
         For every input: None if it is read as it lies.
     band : tuple of int or None
         The rows of the clean map that are put before its windows, if anybody gathers from them.
-    own : torch.Tensor or None
-        paint: where the pixels are found, of the image and then of the cover; windows with a factor: their places in the
-        map.
+    index : torch.Tensor or None
+        (pixels,) paint: where the pixels are found, of the image and then of the cover; windows with a factor: which pixel of
+        the map each of them is.
+    input_maps : tuple of MapShape or None
+        The shapes of its inputs, where they are maps.
+    input_windows : Windows or None
+        Those of its first input, if that is a map.
     """
 
     step: Step
     mode: Mode
-    layout: Layout | None
-    takes: tuple[Take | None, ...] = ()
+    windows: Windows | None
+    gathers: tuple[Gather | None, ...] = ()
     band: tuple[int, int] | None = None
-    own: torch.Tensor | None = None
-    read: Layout | None = None  # of its first input, if that is a map
+    index: torch.Tensor | None = None
+    input_maps: tuple[MapShape | None, ...] = ()
+    input_windows: Windows | None = None
 
     @property
     def bytes(self) -> int:
-        """Bytes of its indices."""
-        indices = [take.index for take in self.takes if take is not None] + ([] if self.own is None else [self.own])
+        """Size of its indices."""
+        indices = [gather.index for gather in self.gathers if gather] + ([] if self.index is None else [self.index])
         return sum(index.numel() * index.element_size() for index in indices)
 
 
-def make_actions(plan: Plan, chunk: Chunk, *, colours: bool, device: torch.device) -> tuple[Action, ...]:
+def make_instructions(plan: ScanPlan, chunk: Chunk, *, colours: bool, device: torch.device) -> tuple[Instruction, ...]:
     """Give what every step does for a chunk.
 
     Parameters
@@ -83,94 +87,90 @@ def make_actions(plan: Plan, chunk: Chunk, *, colours: bool, device: torch.devic
     device
         Where the indices are put.
     """
-    graph, layouts = plan.graph, chunk.layouts
-    wanted = {step.name: _wanted(graph, layouts, step, len(chunk)) for step in graph.steps}
+    graph, windows = plan.graph, chunk.windows
+    read = {
+        (step.name, name): _read(graph, windows, step, name, len(chunk)) for step in graph.steps for name in step.inputs
+    }
     bands: dict[str, tuple[int, int]] = {}
-    for step in graph.steps:
-        for name, region in zip(step.inputs, wanted[step.name], strict=True):
-            map = graph.by_name[name].map
-            if region is not None and map is not None:
-                first, last = region.band(map)
-                known = bands.get(name, (first, last))
-                bands[name] = (min(first, known[0]), max(last, known[1]))
-    actions = []
-    for step in graph.steps:
-        takes = []
-        for name, region in zip(step.inputs, wanted[step.name], strict=True):
-            map = graph.by_name[name].map
-            if region is None or map is None:
-                takes.append(None)
-            else:
-                index = region.index(layouts[name], map, bands[name], step.padding)
-                takes.append(Take(torch.from_numpy(index).to(device), region))
-        layout = layouts.get(step.name)
-        own = None
-        if step.kind == "input" and layout is not None and step.map is not None:
-            own = _painted(layout, step.map, plan, chunk, colours=colours)
-        elif step.factor is not None and layout is not None and step.map is not None and not layout.whole:
-            own = torch.from_numpy(layout.pixels(step.map))
-        own = None if own is None else own.to(device)
-        actions.append(
-            Action(
-                step,
-                _mode(graph, layouts, step),
-                layout,
-                tuple(takes),
-                bands.get(step.name),
-                own,
-                layouts.get(next(iter(step.inputs), "")),
-            )
+    for (_, name), rectangles in read.items():
+        shape = graph.by_name[name].map
+        if rectangles is not None and shape is not None:
+            first, last = rectangles.band(shape)
+            others = bands.get(name, (first, last))
+            bands[name] = (min(first, others[0]), max(last, others[1]))
+
+    def gather(step: Step, name: str) -> Gather | None:
+        rectangles, shape = read[step.name, name], graph.by_name[name].map
+        if rectangles is None or shape is None:
+            return None
+        sources = rectangles.sources(windows[name], shape, bands[name], step.padding)
+        return Gather(torch.from_numpy(sources).to(device), rectangles)
+
+    def index(step: Step) -> torch.Tensor | None:
+        if step.kind == "input":
+            return torch.from_numpy(_painted(plan, chunk, colours=colours)).to(device)
+        if step.factor is None or step.map is None or windows[step.name].whole:
+            return None
+        return torch.from_numpy(windows[step.name].pixels(step.map)).to(device)
+
+    return tuple(
+        Instruction(
+            step,
+            _mode(windows, step),
+            windows.get(step.name),
+            tuple(gather(step, name) for name in step.inputs),
+            bands.get(step.name),
+            index(step),
+            tuple(graph.by_name[name].map for name in step.inputs),
+            windows.get(step.inputs[0]) if step.inputs else None,
         )
-    return tuple(actions)
+        for step in graph.steps
+    )
 
 
-def _wanted(graph: Graph, layouts: dict[str, Layout], step: Step, count: int) -> list[Region | None]:
-    """Give what a step gathers of each of its inputs; None where it reads it as it lies."""
-    found: list[Region | None] = []
-    for name in step.inputs:
-        map = graph.by_name[name].map
-        if map is None or step.kind in ("mean", "batch") or layouts[name].whole:
-            found.append(None)
-        elif step.map is None or step.kind == "everywhere":
-            everything = whole(map, count)
-            found.append(Region(everything.sizes, everything.members, everything.top, everything.left))
-        elif step.in_place and layouts[step.name] is layouts[name]:
-            found.append(None)
-        else:
-            found.append(regions(layouts[step.name], step.reach))
-    return found
+def _read(graph: Graph, windows: WindowsByStep, step: Step, name: str, count: int) -> Rectangles | None:
+    """Give what a step gathers of one of its inputs, for `count` positions; None where it reads it as it lies."""
+    shape = graph.by_name[name].map
+    if shape is None or step.kind in ("mean", "batch") or windows[name].whole:
+        return None
+    if step.map is None or step.kind == "everywhere":
+        return whole_maps(shape, count)
+    if step.pixelwise and windows[step.name] is windows[name]:
+        return None
+    return fields_of(windows[step.name], step.fields)
 
 
-def _mode(graph: Graph, layouts: dict[str, Layout], step: Step) -> Mode:
+def _mode(windows: WindowsByStep, step: Step) -> Mode:
+    inputs_whole = all(name not in windows or windows[name].whole for name in step.inputs)
     if step.kind == "input":
         return "paint"
     if step.kind == "batch":
         return "batch"
-    inputs_whole = all(name not in layouts or layouts[name].whole for name in step.inputs)
-    if step.kind == "mean":
-        return "whole" if inputs_whole else "mean"
-    if step.kind in ("whole", "number", "everywhere") or inputs_whole:
+    if step.kind == "mean" and not inputs_whole:
+        return "mean"
+    if step.kind != "window" or inputs_whole:
         return "whole"
-    return "pixels" if step.in_place else "windows"
+    return "pixels" if step.pixelwise else "windows"
 
 
-def _painted(layout: Layout, map: Map, plan: Plan, chunk: Chunk, *, colours: bool) -> torch.Tensor:
+def _painted(plan: ScanPlan, chunk: Chunk, *, colours: bool) -> np.ndarray:
     """Say where the pixels of the windows of the input come from: indices into those of the image, then the cover's.
 
     A window may be larger than its patch, where the patch is cut at the border: what the patch leaves free is the image's.
     """
-    grid: Grid = plan.grid
-    down, across = plan.changed[plan.graph.steps[0].name]
-    rows, columns = chunk.rows.repeat(len(chunk.columns)), np.tile(chunk.columns, len(chunk.rows))
-    parts = []
-    for (tall, wide), members in zip(layout.sizes, layout.members, strict=True):
-        row, column = layout.top[members, None] + np.arange(tall), layout.left[members, None] + np.arange(wide)
-        own_down, own_across = down[rows[members]], across[columns[members]]
-        covered_rows = (row >= own_down.start[:, None]) & (row < own_down.stop[:, None])
-        covered_columns = (column >= own_across.start[:, None]) & (column < own_across.stop[:, None])
-        covered = covered_rows[:, :, None] & covered_columns[:, None, :]
-        plain = (row * map.size[1])[:, :, None] + column[:, None, :]
-        position = (rows[members] * grid.shape[1] + columns[members])[:, None, None]
-        painted = map.area + (position if colours else plain)
-        parts.append(np.where(covered, painted, plain).reshape(-1))
-    return torch.from_numpy(np.concatenate(parts).astype(np.int32))
+    step = plan.graph.steps[0]
+    assert step.map is not None
+    windows, (down, across) = chunk.windows[step.name], plan.changed[step.name]
+    grid_rows, grid_columns = chunk.rows.repeat(len(chunk.columns)), np.tile(chunk.columns, len(chunk.rows))
+    pixels = []
+    for height, width, members in windows.classes():
+        row, column = windows.top[members, None] + np.arange(height), windows.left[members, None] + np.arange(width)
+        patch_rows, patch_columns = down[grid_rows[members]], across[grid_columns[members]]
+        covered_rows = (row >= patch_rows.start[:, None]) & (row < patch_rows.stop[:, None])
+        covered_columns = (column >= patch_columns.start[:, None]) & (column < patch_columns.stop[:, None])
+        covered = covered_rows[:, :, None] & covered_columns[:, None, :]  # (members, height, width)
+        in_image = (row * step.map.size[1])[:, :, None] + column[:, None, :]
+        position = (grid_rows[members] * plan.grid.shape[1] + grid_columns[members])[:, None, None]
+        in_cover = step.map.area + (position if colours else in_image)
+        pixels.append(np.where(covered, in_cover, in_image).reshape(-1))
+    return np.concatenate(pixels).astype(np.int32)

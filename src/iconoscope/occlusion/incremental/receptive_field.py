@@ -1,7 +1,7 @@
-"""What a change reaches: interval arithmetic of windows that slide over rows or columns.
+"""Which pixels of a map change: interval arithmetic of the receptive fields of operators, on one axis at a time.
 
-Rows and columns are reckoned apart, one axis at a time; a rectangle is an interval on each. Intervals are half open, their
-ends arrays with one entry per position of the patch.
+A rectangle is an interval of rows and one of columns, and the two never depend on each other. Intervals are half open, their
+ends arrays with one entry for each position of the patch along that axis.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "Reach", "Rise"]
+__all__ = ["Interval", "ReceptiveField", "UpsampledField"]
 
 Ends = NDArray[np.int64]
 
@@ -34,7 +34,7 @@ class Interval:
 
     @property
     def length(self) -> Ends:
-        """How many rows (or columns)."""
+        """Number of rows (or columns)."""
         return self.stop - self.start
 
     def __getitem__(self, positions: Ends) -> Interval:
@@ -42,8 +42,8 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Reach:
-    """How a sliding window reads along one axis: output i reads inputs i * stride - before, ... for `extent` inputs.
+class ReceptiveField:
+    """The inputs of a sliding operator along one axis: output i reads `extent` inputs from i * stride - before on.
 
     Attributes
     ----------
@@ -65,10 +65,10 @@ class Reach:
 
         Where none does, it is one output all the same, since a window has to be somewhere.
 
-        >>> Reach(extent=3, stride=2, before=1).changed(Interval(np.array([4]), np.array([6])), 8)
+        >>> ReceptiveField(extent=3, stride=2, before=1).changed(Interval(np.array([4]), np.array([6])), 8)
         Interval(start=array([2]), stop=array([4]))
         """
-        first = -((self.extent - 1 - self.before - changed.start) // self.stride)
+        first = -((self.extent - 1 - self.before - changed.start) // self.stride)  # -(a // b) rounds upwards
         last = (changed.stop - 1 + self.before) // self.stride
         start = np.clip(first, 0, size - 1)
         return Interval(start, np.clip(last + 1, start + 1, size))
@@ -78,22 +78,23 @@ class Reach:
         return output * self.stride - self.before
 
     def inputs(self, outputs: int) -> int:
-        """Give how many inputs so many neighbouring outputs read."""
+        """Give the number of inputs that so many neighbouring outputs read."""
         return (outputs - 1) * self.stride + self.extent
 
 
 @dataclass(frozen=True)
-class Rise:
-    """How a map is enlarged along one axis: input i reaches outputs i * grain - ahead, ..., up to before i * grain + behind.
+class UpsampledField:
+    """The outputs of an enlargement along one axis: input i reaches from i * grain - ahead to before i * grain + behind.
 
-    A window of outputs begins at a multiple of `grain`, so that all windows read their inputs alike.
+    A window of outputs begins at a multiple of `grain`: an output's weights depend on its place between two inputs, so only
+    windows that begin alike can be computed in one batch.
 
     Attributes
     ----------
     grain : int
         Outputs for an input.
     ahead, behind : int
-        How far an input reaches.
+        Outputs before and behind its own place that an input reaches.
     lead : int
         Inputs from that of the same place to the first that a window reads, zero or negative.
     trail : int
@@ -109,7 +110,8 @@ class Rise:
     def changed(self, changed: Interval, size: int) -> Interval:
         """Give the outputs, of `size`, that read a changed input, from a multiple of `grain` on.
 
-        >>> Rise(grain=2, ahead=0, behind=2, lead=0, trail=0).changed(Interval(np.array([1]), np.array([3])), 8)
+        >>> field = UpsampledField(grain=2, ahead=0, behind=2, lead=0, trail=0)
+        >>> field.changed(Interval(np.array([1]), np.array([3])), 8)
         Interval(start=array([2]), stop=array([6]))
         """
         start = np.clip(changed.start * self.grain - self.ahead, 0, size - 1) // self.grain * self.grain
@@ -120,5 +122,5 @@ class Rise:
         return output // self.grain + self.lead
 
     def inputs(self, outputs: int) -> int:
-        """Give how many inputs are read for so many neighbouring outputs."""
+        """Give the number of inputs that are read for so many neighbouring outputs."""
         return (outputs - 1 + self.trail) // self.grain - self.lead + 1

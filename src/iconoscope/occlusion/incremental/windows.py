@@ -1,22 +1,27 @@
-"""Where the windows of a step lie, for some positions of the patch, and in what order their pixels are kept.
+"""Where the windows of a step lie, for some positions of the patch, and in what order their pixels are stored.
 
-Every position has one window in every step, and all windows of a step lie one after another as rows of pixels. Positions
-whose windows are of one size are neighbours there (a class), so that an operator sees them as one batch. A step that makes
-every pixel of the one pixel in the same place takes all classes at once, and its windows lie as those that it reads.
+Every position has one window in every step: the rectangle of the map that the patch can change there. All windows of a step
+are stored one after another as rows of pixels, (pixels of all windows, channels).
+
+Windows near the border are smaller than those in the middle, and an operator takes one size at a time. So positions whose
+windows have the same size are stored side by side, as a class, and the operator sees a class as one batch (members, channels,
+rows, columns). A step that makes every pixel of the one pixel in the same place takes all classes at once, and its windows lie
+as those that it reads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.occlusion.incremental.graph import EDGE, Map
-from iconoscope.occlusion.incremental.receptive_field import Ends, Interval, Reach, Rise
+from iconoscope.occlusion.incremental.graph import EDGE, MapShape
+from iconoscope.occlusion.incremental.receptive_field import Ends, Interval, ReceptiveField, UpsampledField
 
-__all__ = ["CALL", "LARGEST_SHARE", "PADS", "Layout", "Region", "arrange", "regions", "whole"]
+__all__ = ["CALL", "LARGEST_SHARE", "PADS", "Rectangles", "Windows", "arrange_windows", "fields_of", "whole_maps"]
 
 LARGEST_SHARE = 0.85
 """Of all pixels of the maps; larger windows are not worth the gathering, the whole maps are computed."""
@@ -28,29 +33,94 @@ CALL = 3_600_000
 """Multiplications that could be done in the time that it takes to call an operator once more (70 microseconds)."""
 
 PIXEL = 8
-"""Multiplications that are worth as much as moving one number of a pixel about."""
+"""Multiplications that take as long as copying one number of a pixel."""
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The windows of one step, one for each position.
+class Rectangles:
+    """One rectangle of a map for each position, in classes of one size.
 
     Attributes
     ----------
     sizes : tuple of (int, int)
-        Rows and columns of the windows of each class.
+        Rows and columns of the rectangles of each class.
     members : tuple of ndarray of int64
         The positions of each class.
     top, left : ndarray of int64, (positions,)
-        The first row and column of each window.
-    whole : bool
-        Whether the windows are the whole maps, in the order of the positions.
+        The first row and column of each rectangle; what is read of a map may begin outside of it.
     """
 
     sizes: tuple[tuple[int, int], ...]
     members: tuple[Ends, ...]
     top: Ends
     left: Ends
+
+    def classes(self) -> Iterator[tuple[int, int, Ends]]:
+        """Give rows, columns and positions of every class."""
+        for (rows, columns), members in zip(self.sizes, self.members, strict=True):
+            yield rows, columns, members
+
+    @cached_property
+    def total(self) -> int:
+        """Pixels of all rectangles."""
+        return sum(len(members) * rows * columns for rows, columns, members in self.classes())
+
+    def band(self, shape: MapShape) -> tuple[int, int]:
+        """Give the rows of the map, from the first to before the last, that the rectangles can reach."""
+        last = max(int(self.top[members].max()) + rows for rows, _, members in self.classes())
+        first = max(0, min(int(self.top.min()), shape.size[0] - 1))
+        return first, max(first + 1, min(last, shape.size[0]))
+
+    def sources(self, computed: Windows, shape: MapShape, band: tuple[int, int], padding: int) -> NDArray[np.int32]:
+        """Say where the pixels of all rectangles are found (total,).
+
+        Parameters
+        ----------
+        computed
+            The windows in which the map was computed anew.
+        shape
+            That of the map.
+        band
+            The rows of the clean map that are at hand.
+        padding
+            Which row of padding stands for what lies outside the map.
+
+        Returns
+        -------
+        ndarray of int32
+            Indices into the clean pixels of the band, then the `PADS` rows of padding, then the pixels of all windows.
+        """
+        clean = (band[1] - band[0]) * shape.size[1]
+        sources = []
+        for height, width, members in self.classes():
+            row = self.top[members][:, None] + np.arange(height)  # (members, height)
+            column = self.left[members][:, None] + np.arange(width)  # (members, width)
+            if padding == EDGE:
+                row, column = row.clip(0, shape.size[0] - 1), column.clip(0, shape.size[1] - 1)
+            in_map = _outer_and((row >= 0) & (row < shape.size[0]), (column >= 0) & (column < shape.size[1]))
+            clean_pixel = ((row - band[0]) * shape.size[1])[:, :, None] + column[:, None, :]
+            row, column = row - computed.top[members, None], column - computed.left[members, None]
+            stride = computed.width[members, None]
+            in_window = _outer_and(
+                (row >= 0) & (row < computed.height[members, None]), (column >= 0) & (column < stride)
+            )
+            window_pixel = (clean + PADS + computed.offset[members, None] + row * stride)[:, :, None]
+            window_pixel = window_pixel + column[:, None, :]
+            source = np.where(in_window, window_pixel, np.where(in_map, clean_pixel, clean + padding))
+            sources.append(source.reshape(-1))
+        return np.concatenate(sources).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Windows(Rectangles):
+    """The windows of one step: the pixels of its map that are computed anew, for each position.
+
+    Attributes
+    ----------
+    whole : bool
+        Whether the windows are the whole maps, in the order of the positions.
+    """
+
     whole: bool = False
 
     @cached_property
@@ -66,56 +136,51 @@ class Layout:
     @cached_property
     def offset(self) -> Ends:
         """The first pixel of each position's window, counted over all windows (positions,)."""
-        found, first = np.empty(len(self.top), np.int64), 0
-        for (rows, columns), members in zip(self.sizes, self.members, strict=True):
-            found[members] = first + np.arange(len(members)) * (rows * columns)
+        offset, first = np.empty(len(self.top), np.int64), 0
+        for rows, columns, members in self.classes():
+            offset[members] = first + np.arange(len(members)) * (rows * columns)
             first += len(members) * rows * columns
-        return found
-
-    @cached_property
-    def total(self) -> int:
-        """Pixels of all windows."""
-        return sum(
-            len(members) * rows * columns for (rows, columns), members in zip(self.sizes, self.members, strict=True)
-        )
+        return offset
 
     @cached_property
     def order(self) -> Ends | None:
         """The positions in the order of their windows (positions,); None where that is their own order."""
-        found = np.concatenate(self.members)
-        return None if np.array_equal(found, np.arange(len(found))) else found
+        order = np.concatenate(self.members)
+        return None if np.array_equal(order, np.arange(len(order))) else order
 
-    def _by_position(self, values: list[int]) -> Ends:
-        found = np.empty(len(self.top), np.int64)
-        for value, members in zip(values, self.members, strict=True):
-            found[members] = value
-        return found
+    def _by_position(self, by_class: list[int]) -> Ends:
+        by_position = np.empty(len(self.top), np.int64)
+        for length, members in zip(by_class, self.members, strict=True):
+            by_position[members] = length
+        return by_position
 
-    def pixels(self, map: Map) -> NDArray[np.int32]:
-        """Give the place in the map of every pixel of all windows (total,)."""
-        parts = []
-        for (rows, columns), members in zip(self.sizes, self.members, strict=True):
-            down = (self.top[members][:, None] + np.arange(rows)) * map.size[1]
-            across = self.left[members][:, None] + np.arange(columns)
-            parts.append((down[:, :, None] + across[:, None, :]).reshape(-1))
-        return np.concatenate(parts).astype(np.int32)
-
-
-def whole(map: Map, positions: int) -> Layout:
-    """Give the layout of whole maps."""
-    nowhere = np.zeros(positions, np.int64)
-    return Layout((map.size,), (np.arange(positions),), nowhere, nowhere, whole=True)
+    def pixels(self, shape: MapShape) -> NDArray[np.int32]:
+        """Give the index in the map of every pixel of all windows (total,)."""
+        pixels = []
+        for height, width, members in self.classes():
+            row = (self.top[members][:, None] + np.arange(height)) * shape.size[1]
+            column = self.left[members][:, None] + np.arange(width)
+            pixels.append((row[:, :, None] + column[:, None, :]).reshape(-1))
+        return np.concatenate(pixels).astype(np.int32)
 
 
-def arrange(map: Map, down: Interval, across: Interval, cost: int, grain: tuple[int, int] = (1, 1)) -> Layout:
+def whole_maps(shape: MapShape, positions: int) -> Windows:
+    """Give windows that are the whole maps."""
+    zeros = np.zeros(positions, np.int64)
+    return Windows((shape.size,), (np.arange(positions),), zeros, zeros, whole=True)
+
+
+def arrange_windows(
+    shape: MapShape, down: Interval, across: Interval, cost: int, grain: tuple[int, int] = (1, 1)
+) -> Windows:
     """Lay windows out for positions that are every pair of some grid rows and some grid columns.
 
     Sizes that are nearly the same become one, where another call would cost more than the pixels that are computed in vain.
 
     Parameters
     ----------
-    map
-        Of the step.
+    shape
+        That of the step's map.
     down, across
         The rows that change for each grid row, the columns that change for each grid column.
     cost
@@ -126,131 +191,67 @@ def arrange(map: Map, down: Interval, across: Interval, cost: int, grain: tuple[
     # Where a window is moved back to end with the map, it must still begin at a multiple.
     tall, wide = (
         interval.length + (size - interval.length) % by
-        for interval, size, by in zip((down, across), map.size, grain, strict=True)
+        for interval, size, by in zip((down, across), shape.size, grain, strict=True)
     )
-    heights, widths = _merged(tuple(tall.tolist()), tuple(wide.tolist()), cost + PIXEL * map.channels)
+    heights, widths = _merged(tuple(tall.tolist()), tuple(wide.tolist()), cost + PIXEL * shape.channels)
     rows, columns = len(heights), len(widths)
-    if sum(heights) * sum(widths) > LARGEST_SHARE * map.area * rows * columns:
-        return whole(map, rows * columns)
+    if sum(heights) * sum(widths) > LARGEST_SHARE * shape.area * rows * columns:
+        return whole_maps(shape, rows * columns)
     height, width = np.array(heights), np.array(widths)
-    top = np.minimum(down.start, map.size[0] - height).repeat(columns)
-    left = np.tile(np.minimum(across.start, map.size[1] - width), rows)
+    top = np.minimum(down.start, shape.size[0] - height).repeat(columns)
+    left = np.tile(np.minimum(across.start, shape.size[1] - width), rows)
     sizes, members = [], []
     for tall in np.unique(height):
         for wide in np.unique(width):
             sizes.append((int(tall), int(wide)))
             members.append(np.flatnonzero(((height == tall)[:, None] & (width == wide)[None]).reshape(-1)))
-    return Layout(tuple(sizes), tuple(members), top, left)
+    return Windows(tuple(sizes), tuple(members), top, left)
 
 
 @lru_cache(maxsize=4096)
 def _merged(heights: tuple[int, ...], widths: tuple[int, ...], cost: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Raise lengths to the next larger one that occurs, again and again, as long as it saves more than it costs."""
-    tall, wide = sorted(set(heights)), sorted(set(widths))
-    counts = [heights.count(each) for each in tall], [widths.count(each) for each in wide]
+    """Raise lengths to the next larger one that occurs, again and again, as long as it saves more than it costs.
 
-    def total(kept: tuple[list[int], list[int]]) -> int:
+    A class is a pair of a height and a width, so every height that goes saves as many calls as there are widths.
+    """
+    occurring = sorted(set(heights)), sorted(set(widths))
+    counts = [heights.count(length) for length in occurring[0]], [widths.count(length) for length in occurring[1]]
+
+    def total(remaining: tuple[list[int], list[int]]) -> int:
+        """Give the multiplications if all lengths are raised to these (and what the calls would cost, in the same unit)."""
         sums = []
-        for lengths, known, count in zip(kept, (tall, wide), counts, strict=True):
-            place, area = 0, 0
-            for length, many in zip(known, count, strict=True):
-                while lengths[place] < length:
-                    place += 1
-                area += many * lengths[place]
-            sums.append(area)
-        return sums[0] * sums[1] * cost + CALL * len(kept[0]) * len(kept[1])
+        for lengths, axis_lengths, axis_counts in zip(remaining, occurring, counts, strict=True):
+            index, covered = 0, 0
+            for length, count in zip(axis_lengths, axis_counts, strict=True):
+                while lengths[index] < length:
+                    index += 1
+                covered += count * lengths[index]
+            sums.append(covered)
+        return sums[0] * sums[1] * cost + CALL * len(remaining[0]) * len(remaining[1])
 
-    kept = (tall, wide)
-    least = total(kept)
+    remaining = occurring
+    least = total(remaining)
     while True:
-        fewer = [(kept[0][:i] + kept[0][i + 1 :], kept[1]) for i in range(len(kept[0]) - 1)]
-        fewer += [(kept[0], kept[1][:i] + kept[1][i + 1 :]) for i in range(len(kept[1]) - 1)]
-        best = min(fewer, key=total, default=None)
+        candidates = [(remaining[0][:i] + remaining[0][i + 1 :], remaining[1]) for i in range(len(remaining[0]) - 1)]
+        candidates += [(remaining[0], remaining[1][:i] + remaining[1][i + 1 :]) for i in range(len(remaining[1]) - 1)]
+        best = min(candidates, key=total, default=None)
         if best is None or total(best) >= least:
             break
-        kept, least = best, total(best)
+        remaining, least = best, total(best)
     raised = [
-        {each: min(x for x in lengths if x >= each) for each in set(all_)}
-        for lengths, all_ in zip(kept, (heights, widths), strict=True)
+        {length: min(longer for longer in lengths if longer >= length) for length in set(axis_lengths)}
+        for lengths, axis_lengths in zip(remaining, (heights, widths), strict=True)
     ]
-    return tuple(raised[0][each] for each in heights), tuple(raised[1][each] for each in widths)
+    return tuple(raised[0][length] for length in heights), tuple(raised[1][length] for length in widths)
 
 
-@dataclass(frozen=True)
-class Region:
-    """What a step reads of one of its inputs, for every class of its own windows.
-
-    Attributes
-    ----------
-    sizes : tuple of (int, int)
-        Rows and columns of what each class reads.
-    top, left : ndarray of int64, (positions,)
-        Where it begins; it may lie outside the map.
-    """
-
-    sizes: tuple[tuple[int, int], ...]
-    members: tuple[Ends, ...]
-    top: Ends
-    left: Ends
-
-    @property
-    def total(self) -> int:
-        """Pixels of all regions."""
-        return sum(
-            len(members) * rows * columns for (rows, columns), members in zip(self.sizes, self.members, strict=True)
-        )
-
-    def band(self, map: Map) -> tuple[int, int]:
-        """Give the rows of the map, from the first to before the last, that the regions can reach."""
-        last = max(
-            int(self.top[members].max()) + rows for (rows, _), members in zip(self.sizes, self.members, strict=True)
-        )
-        first = max(0, min(int(self.top.min()), map.size[0] - 1))
-        return first, max(first + 1, min(last, map.size[0]))
-
-    def index(self, have: Layout, map: Map, band: tuple[int, int], padding: int) -> NDArray[np.int32]:
-        """Say where the pixels of all regions are found (total,).
-
-        Parameters
-        ----------
-        have
-            The windows in which the map was computed anew.
-        map
-            The map.
-        band
-            The rows of the clean map that are there.
-        padding
-            Which row of padding stands for what lies outside the map.
-
-        Returns
-        -------
-        ndarray of int32
-            Indices into the clean pixels of the band, then the `PADS` rows of padding, then the pixels of all windows.
-        """
-        clean = (band[1] - band[0]) * map.size[1]
-        parts = []
-        for (rows, columns), members in zip(self.sizes, self.members, strict=True):
-            down, across = (
-                self.top[members][:, None] + np.arange(rows),
-                self.left[members][:, None] + np.arange(columns),
-            )
-            if padding == EDGE:
-                down, across = down.clip(0, map.size[0] - 1), across.clip(0, map.size[1] - 1)
-            in_map = _both((down >= 0) & (down < map.size[0]), (across >= 0) & (across < map.size[1]))
-            plain = ((down - band[0]) * map.size[1])[:, :, None] + across[:, None, :]
-            row, column = down - have.top[members, None], across - have.left[members, None]
-            wide = have.width[members, None]
-            in_window = _both((row >= 0) & (row < have.height[members, None]), (column >= 0) & (column < wide))
-            anew = (clean + PADS + have.offset[members, None] + row * wide)[:, :, None] + column[:, None, :]
-            parts.append(np.where(in_window, anew, np.where(in_map, plain, clean + padding)).reshape(-1))
-        return np.concatenate(parts).astype(np.int32)
+def fields_of(windows: Windows, fields: tuple[ReceptiveField | UpsampledField, ...]) -> Rectangles:
+    """Give what a step reads of an input to compute its windows: their receptive fields, down and across."""
+    down, across = fields
+    sizes = tuple((down.inputs(rows), across.inputs(columns)) for rows, columns in windows.sizes)
+    return Rectangles(sizes, windows.members, down.first_input(windows.top), across.first_input(windows.left))
 
 
-def regions(want: Layout, reach: tuple[Reach | Rise, Reach | Rise]) -> Region:
-    """Give what a step reads whose own windows are laid out so."""
-    sizes = tuple((reach[0].inputs(rows), reach[1].inputs(columns)) for rows, columns in want.sizes)
-    return Region(sizes, want.members, reach[0].first_input(want.top), reach[1].first_input(want.left))
-
-
-def _both(rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _outer_and(rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Join (n, height) and (n, width) to (n, height, width)."""
     return rows[:, :, None] & columns[:, None, :]
