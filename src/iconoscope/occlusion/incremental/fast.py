@@ -17,8 +17,8 @@ from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_ev
 from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.half_precision import to_half
 from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
-from iconoscope.subject.processor import multiplies_bfloat16
 from iconoscope.subject.network import Network
+from iconoscope.subject.processor import multiplies_bfloat16
 from iconoscope.vocabulary.unit import Unit
 
 __all__ = ["FastPlanCache", "scan_fast"]
