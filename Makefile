@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf check format docs families notebooks weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families notebooks weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -27,6 +27,9 @@ test-slow: $(VENV)/.installed-dev  ## the slow tests alone: retraining, whole da
 
 test-hf: .venv-hf/.installed  ## networks of the library transformers, which wants no torchvision beside it
 	.venv-hf/bin/python -m pytest tests/hf
+
+test-oldest: .venv-oldest/.installed  ## a question of each technique under the oldest torch that pyproject.toml allows
+	.venv-oldest/bin/python -m pytest tests/journeys/test_torch_versions.py
 
 check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, import contracts, generated pages, the site, tests if anything changed since
 	$(BIN)/ruff format --check .
@@ -81,7 +84,7 @@ bench-audit-photographs: $(VENV)/.installed  ## the audit of ResNet-20 trained o
 	$(BIN)/python -m benchmarks.audit_photographs $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-lucent .venv-hf build dist .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-lucent .venv-hf .venv-oldest build dist .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("iconoscope wants Python 3.11 or later; this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -106,6 +109,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 .venv-hf/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-hf
 	.venv-hf/bin/python -m pip install -c constraints.txt -e '.[hf]' pytest
+	touch $@
+
+# Some 3 GB on x86: the torch of that time that PyPI has cannot be imported without the libraries of CUDA.
+.venv-oldest/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-oldest
+	grep -v '^torch==' constraints.txt >.venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install -c .venv-oldest/constraints.txt torch==2.6.0 -e . pytest
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed
