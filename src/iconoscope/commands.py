@@ -75,7 +75,7 @@ COMMANDS = {
     "occlude": Command(
         "iconoscope.occlusion:occlude",
         "Cover one region after another: where does the network look?",
-        printing.figures,
+        printing.results,
         (
             "iconoscope occlude --network cars --images photographs/ --patch 12 --stride 4 --limit 4 --out occlude.png",
             f"iconoscope occlude {_RESNET} --images cifar10/test.parquet --limit 4 --patch 8 --stride 1",
@@ -126,7 +126,7 @@ COMMANDS = {
     "compare": Command(
         "iconoscope.occlusion:compare_maps",
         "Occlusion and gradient methods side by side, with the curves of each map.",
-        printing.figures,
+        printing.results,
         (
             "iconoscope compare --network cars-honest --images photographs/ --patch 24 --out compared.png",
             "iconoscope compare --network cars-honest --images photographs/ --methods occlusion,captum:DeepLift",
@@ -173,7 +173,7 @@ COMMANDS = {
     "top": Command(
         "iconoscope.exemplars:top_images",
         "The images that a unit answers most and least, and steps between.",
-        printing.figure,
+        printing.results,
         ("iconoscope top layer3.2:8", "iconoscope top logit:truck --k 18 --steps 0"),
         {**_STORE, "out": "top.png"},
         ("unit",),
@@ -192,7 +192,7 @@ COMMANDS = {
     "find": Command(
         "iconoscope.exemplars:find_units",
         "Which units answer a concept and nothing else? The Jennifer Aniston neuron.",
-        printing.figure,
+        printing.results,
         ("iconoscope find truck", "iconoscope find dark.txt --correction bh"),
         {**_STORE, "out": "find.png"},
         ("concept",),
@@ -200,7 +200,7 @@ COMMANDS = {
     "activations": Command(
         "iconoscope.exemplars:activation_maps",
         "What every channel of a layer answers to one image, the brightest first.",
-        printing.figure,
+        printing.results,
         ("iconoscope activations relu2 --network cars --images photographs/lynx/lynx-0001.png",),
         {**_STORE, "out": "activations.png"},
         ("layer",),
