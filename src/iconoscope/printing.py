@@ -50,11 +50,11 @@ def predictions(probabilities: NDArray[np.float32], arguments: dict[str, Any]) -
     """Give the three likeliest classes of every image, and how many images are right."""
     import numpy as np
 
-    from iconoscope.subject.labels import match_labels
+    from iconoscope.vocabulary.labels import match_labels
 
     network: Network = arguments["network"]
     images: Images = arguments["images"]
-    targets = match_labels(network, images.labels)
+    targets = match_labels(network.names, images.labels)
     lines: list[str] = []
     entries: list[dict[str, Any]] = []
     for identity, target, row in zip(images.ids, targets.tolist(), probabilities, strict=True):
