@@ -15,7 +15,7 @@ import iconoscope as ico
 from benchmarks.lucent_peer import Lucent
 from iconoscope.optimization.loop import score
 from iconoscope.optimization.objective import objectives
-from iconoscope.optimization.reference_activations import read_natural
+from iconoscope.optimization.reference_activations import read_reference
 from iconoscope.optimization.scores import Scores
 from iconoscope.subject.network import Network
 
@@ -54,7 +54,7 @@ class Channels:
 
 def every_channel(network: Network, peer: nn.Module, lucent: Lucent, photographs: Path) -> Iterator[Channels]:
     """Make a picture of every channel, module by module, and lucent's of the first ones, in as many steps."""
-    natural = read_natural(network, str(photographs))
+    natural = read_reference(network, str(photographs))
     size = network.preprocessing.size[0]
     for layer in FIRES:
         found = ico.optimize(network, f"{layer}:*", steps=STEPS, compare=natural, precision="bfloat16")

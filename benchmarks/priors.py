@@ -26,7 +26,7 @@ from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT, load
 from benchmarks.pictures import real_images
 from iconoscope.optimization.latent_parameterization import CAP
-from iconoscope.optimization.reference_activations import Natural, read_natural
+from iconoscope.optimization.reference_activations import ReferenceImages, read_reference
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LOGITS, probe
 
@@ -142,7 +142,7 @@ def _within(features: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     return float(np.mean([torch.pdist(torch.from_numpy(features[labels == one])).mean() for one in np.unique(labels)]))
 
 
-def made(network: Network, natural: Natural, **settings: Any) -> tuple[NDArray[np.float32], float]:
+def made(network: Network, natural: ReferenceImages, **settings: Any) -> tuple[NDArray[np.float32], float]:
     """Make thirty pictures of each class, the first class first; and the seconds for one."""
     began = perf_counter()
     found = ico.optimize(
@@ -151,7 +151,9 @@ def made(network: Network, natural: Natural, **settings: Any) -> tuple[NDArray[n
     return found.images, (perf_counter() - began) / len(found)
 
 
-def turned(network: Network, airplanes: NDArray[np.uint8], natural: Natural, **settings: Any) -> NDArray[np.float32]:
+def turned(
+    network: Network, airplanes: NDArray[np.uint8], natural: ReferenceImages, **settings: Any
+) -> NDArray[np.float32]:
     """Change airplanes into trucks."""
     return ico.optimize(network, "logit:truck", start=airplanes, compare=natural, **settings).images
 
@@ -194,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     network, judge = load("resnet20", data), ico.load_network("cifar10", device="cpu")
     critic = Critic(judge, *real_images(judge, str(data / "cifar10" / "test.parquet"), 500))
     seen = str(data / "cifar10" / "train.parquet")
-    natural = read_natural(network, ico.load_images(seen, limit=5000))
+    natural = read_reference(network, ico.load_images(seen, limit=5000))
     pixels, labels = real_images(judge, seen, EACH)
     airplanes = pixels[labels == judge.class_index("airplane")][:AIRPLANES]
     classes = np.array([judge.class_index(name) for name in network.classes]).repeat(EACH)

@@ -7,7 +7,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.optimization import Fourier, Style
-from iconoscope.optimization.latent_parameterization import Along, real_images, style_along
+from iconoscope.optimization.latent_parameterization import LatentParameterization, real_images, style_with_prior
 from iconoscope.optimization.objective import objectives
 from iconoscope.priors import fit_prior, save_prior
 
@@ -61,7 +61,9 @@ def test_only_what_images_may_be_is_changed(network, prior):
 
 def test_the_less_likely_a_picture_is_the_more_it_costs(network, prior):
     def reached(weight):
-        style = Style(parameterization=Along(prior, weight=weight, limits=0), transforms=None, rate=0.2)
+        style = Style(
+            parameterization=LatentParameterization(prior, weight=weight, limits=0), transforms=None, rate=0.2
+        )
         return ico.optimize(network, "logit:high", steps=80, prior=prior, style=style, cap=float("inf"))
 
     light, heavy = reached(0.01), reached(10.0)
@@ -86,14 +88,14 @@ def test_asked_for_what_real_images_answer_if_nothing_else_is_said(network, prio
 
 def test_each_picture_is_of_the_class_that_is_asked_for(network, prior):
     asked = [objectives(network, text)[0] for text in ("logit:high", "logit:low", "-logit:low", "prob:low", "head")]
-    way = Along(prior).of(network.classes, asked)
+    way = LatentParameterization(prior).labelled(network.classes, asked)
     assert way.labels == (0, 1, -1, 1, -1)
     draws = [torch.Generator().manual_seed(0) for _ in range(2)]
-    field = Along(prior, labels=(0, 1), spread=0).begin((2, 3, SIZE, SIZE), draws, None)
+    field = LatentParameterization(prior, labels=(0, 1), spread=0).begin((2, 3, SIZE, SIZE), draws, None)
     high, low = field.raw().mean((1, 2, 3)).tolist()
     assert high > low + 0.1
     assert field.cost is not None and field.cost().abs().max() < 1e-6
-    other = Along(prior, labels=(1, 0)).begin((2, 3, SIZE, SIZE), draws, field.raw())
+    other = LatentParameterization(prior, labels=(1, 0)).begin((2, 3, SIZE, SIZE), draws, field.raw())
     assert other.cost is not None and other.cost().min() > 0.3
 
 
@@ -121,7 +123,12 @@ def test_the_spread_of_pictures_is_held_against_that_of_real_images(network, pri
     diversity = found.diversity()
     assert set(diversity) == {"logit:high", "logit:low"} and all(0.2 < each < 3 for each in diversity.values())
     same = ico.optimize(
-        network, "logit:high", count=2, prior=prior, steps=1, style=Style(parameterization=Along(prior, spread=0))
+        network,
+        "logit:high",
+        count=2,
+        prior=prior,
+        steps=1,
+        style=Style(parameterization=LatentParameterization(prior, spread=0)),
     )
     assert same.diversity()["logit:high"] < 0.05
     assert ico.optimize(network, "logit:high", steps=1, prior=prior).diversity() == {}
@@ -159,15 +166,15 @@ def test_what_does_not_go_with_a_prior(network, prior, settings, message):
 
 
 def test_a_style_keeps_all_but_how_pictures_are_written_down(network, prior):
-    along = Style(parameterization=Along(prior), fade=0.1)
+    along = Style(parameterization=LatentParameterization(prior), fade=0.1)
     one = ico.optimize(network, "logit:high", steps=2, style=along)
     other = ico.optimize(network, "logit:high", steps=2, prior=prior)
     assert np.array_equal(one.images, other.images) and one.prior == other.prior
-    style = style_along(prior, Style(parameterization=Fourier(), rate=0.2, fade=0.5, transforms=None))
-    assert isinstance(style.parameterization, Along) and style.parameterization.prior is prior
+    style = style_with_prior(prior, Style(parameterization=Fourier(), rate=0.2, fade=0.5, transforms=None))
+    assert isinstance(style.parameterization, LatentParameterization) and style.parameterization.prior is prior
     assert (style.rate, style.fade, style.transforms, style.limits) == (0.2, 0.5, None, "penalty")
     with pytest.raises(ico.errors.QuestionError, match="weight=-1"):
-        Along(prior, weight=-1)
+        LatentParameterization(prior, weight=-1)
 
 
 def test_a_prior_of_the_shipped_kind_makes_pictures_of_the_built_in_network():

@@ -10,7 +10,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.optimization import Pixels, Style, Transforms, synthesis
-from iconoscope.optimization.canvas import paint_on
+from iconoscope.optimization.canvas import begin_canvas
 from iconoscope.optimization.loop import adam, ascend, normalised
 from iconoscope.optimization.objective import objectives
 from iconoscope.optimization.scores import Scores
@@ -49,7 +49,7 @@ def climb(network, texts, steps, stepper, **settings):
     asked = [objectives(network, text)[0] for text in texts]
     draws = [torch.Generator().manual_seed(place) for place in range(len(asked))]
     grey = torch.full((len(asked), 3, 8, 8), 0.5)
-    canvas = paint_on(Pixels(), (len(asked), 3, 8, 8), draws, grey, root=np.eye(3), limits="penalty")
+    canvas = begin_canvas(Pixels(), (len(asked), 3, 8, 8), draws, grey, root=np.eye(3), limits="penalty")
     common = {"transforms": None, "numbers": None, "regularizers": (), "frames": 3}
     with network.questioned():
         return ascend(network, Scores(asked, network), canvas, stepper=stepper, steps=steps, **{**common, **settings})

@@ -26,7 +26,7 @@ from iconoscope.optimization import (
     natural_magnitude,
     square_root,
 )
-from iconoscope.optimization.canvas import paint_on
+from iconoscope.optimization.canvas import begin_canvas
 from iconoscope.optimization.colour import IMAGENET
 from iconoscope.optimization.regularizers import blurred
 from iconoscope.optimization.style import read_style
@@ -42,12 +42,12 @@ def draws(count, seed=0):
 @pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 1, 15, 22), (3, 4, 9, 7)])
 @pytest.mark.parametrize("limits", ["sigmoid", "penalty"])
 def test_every_way_makes_pictures_of_any_size_and_feels_their_gradient(way, shape, limits):
-    canvas = paint_on(way, shape, draws(shape[0]), None, root=np.eye(shape[1]), limits=limits)
+    canvas = begin_canvas(way, shape, draws(shape[0]), None, root=np.eye(shape[1]), limits=limits)
     picture = canvas.picture()
     assert picture.shape == shape and bool(picture.isfinite().all())
     (picture * torch.randn(shape)).sum().backward()
-    assert any(each.grad is not None and float(each.grad.abs().max()) > 0 for each in canvas.field.tensors)
-    assert all(len(each) == shape[0] for each in canvas.field.tensors)
+    assert any(each.grad is not None and float(each.grad.abs().max()) > 0 for each in canvas.parameters.tensors)
+    assert all(len(each) == shape[0] for each in canvas.parameters.tensors)
 
 
 @pytest.mark.parametrize("way", [Pixels(), Fourier(), Fourier(decay=2), Pyramid()], ids=str)
@@ -55,7 +55,7 @@ def test_every_way_makes_pictures_of_any_size_and_feels_their_gradient(way, shap
 @pytest.mark.parametrize("size", [(16, 16), (15, 22)])
 def test_a_picture_to_begin_at_is_kept_to_half_a_grey_level(way, limits, size):
     start = torch.randint(0, 256, (2, 3, *size)) / 255
-    picture = paint_on(way, (2, 3, *size), draws(2), start, root=IMAGENET, limits=limits).picture().detach()
+    picture = begin_canvas(way, (2, 3, *size), draws(2), start, root=IMAGENET, limits=limits).picture().detach()
     assert float((picture - start).abs().max()) < 0.5 / 255
 
 

@@ -10,7 +10,7 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.optimization import Pixels, Style, synthesis
 from iconoscope.optimization.objective import objectives
-from iconoscope.optimization.reference_activations import BATCH, Answers, read_natural
+from iconoscope.optimization.reference_activations import BATCH, ReferenceAnswers, read_reference
 
 PLAIN = Style(parameterization=Pixels(), transforms=None, colours=np.eye(3))
 PREPROCESSING = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
@@ -47,7 +47,7 @@ def logits(network, images):
 
 
 def test_all_objectives_are_asked_in_one_pass_of_each_kind(network, images):
-    natural = read_natural(network, images)
+    natural = read_reference(network, images)
     asked = [objectives(network, text)[0] for text in ("conv:0", "relu:1", "logit:a", "logit:a", "2*logit:a - logit:b")]
     network.module.told.shown = 0
     found = natural.answers(network, asked)
@@ -64,7 +64,7 @@ def test_all_objectives_are_asked_in_one_pass_of_each_kind(network, images):
 
 
 def test_a_class_is_measured_by_its_own_images(network, images):
-    natural = read_natural(network, images)
+    natural = read_reference(network, images)
     asked, other, minus = (objectives(network, text)[0] for text in ("logit:b", "conv:0", "-logit:b"))
     found = natural.answers(network, [asked, other, minus])
     own = logits(network, images)[::3, 1].numpy()
@@ -78,11 +78,11 @@ def test_a_class_is_measured_by_its_own_images(network, images):
 )
 def test_a_cap_lies_above_strong_answers_also_where_they_are_below_zero(answers, times, cap):
     both = np.array(answers, np.float32)
-    assert Answers(behind=both, before=both).cap(times) == pytest.approx(cap)
+    assert ReferenceAnswers(behind=both, before=both).cap(times) == pytest.approx(cap)
 
 
 def test_a_cap_is_a_multiple_of_the_answers_of_real_images(network, images):
-    (own,) = read_natural(network, images).answers(network, [objectives(network, "logit:a")[0]]).values()
+    (own,) = read_reference(network, images).answers(network, [objectives(network, "logit:a")[0]]).values()
     cap = own.cap(3.0)
     free = ico.optimize(network, "logit:a", steps=150, style=PLAIN, compare=images)
     held = ico.optimize(network, "logit:a", steps=150, style=PLAIN, compare=images, cap=3.0)
@@ -157,7 +157,7 @@ def test_a_store_wants_to_know_what_a_style_is_made_of(network, tmp_path):
 
 def test_ctrl_c_while_pictures_are_judged_loses_nothing(network, monkeypatch, tmp_path):
     whole = ico.optimize(network, "conv:0", steps=5)
-    plain, asked = synthesis.Making._tried, []
+    plain, asked = synthesis.Synthesis._held_out_answers, []
 
     def tried(*given):
         asked.append(given)
@@ -165,7 +165,7 @@ def test_ctrl_c_while_pictures_are_judged_loses_nothing(network, monkeypatch, tm
             raise KeyboardInterrupt
         return plain(*given)
 
-    monkeypatch.setattr(synthesis.Making, "_tried", tried)
+    monkeypatch.setattr(synthesis.Synthesis, "_held_out_answers", tried)
     with pytest.warns(ico.IconoscopeWarning, match="Ended by Ctrl-C: 1 of 1 pictures"):
         found = ico.optimize(network, "conv:0", steps=5, store=tmp_path / "run")
     assert np.array_equal(found.images, whole.images) and np.array_equal(found.objective, whole.objective)

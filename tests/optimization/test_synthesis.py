@@ -23,8 +23,8 @@ from iconoscope.optimization import (
     natural_magnitude,
     square_root,
 )
-from iconoscope.optimization.canvas import paint_on
-from iconoscope.optimization.colour import IMAGENET, plain
+from iconoscope.optimization.canvas import begin_canvas
+from iconoscope.optimization.colour import IMAGENET, uncorrelated
 from iconoscope.optimization.loop import adam
 from iconoscope.optimization.regularizers import blurred, charged
 
@@ -40,13 +40,13 @@ def draws(count, seed=0):
 @pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 1, 15, 22), (2, 4, 9, 7)])
 def test_a_gradient_reaches_every_tensor(way, shape):
     """After a step, for a network from places to colours begins with a last layer of zeros."""
-    canvas = paint_on(way, shape, draws(shape[0]), None, root=np.eye(shape[1]), limits="sigmoid")
+    canvas = begin_canvas(way, shape, draws(shape[0]), None, root=np.eye(shape[1]), limits="sigmoid")
     target = torch.rand(shape, generator=torch.Generator().manual_seed(9))
-    step = adam(0.01)(canvas.field.tensors)
+    step = adam(0.01)(canvas.parameters.tensors)
     for _ in range(2):
         step()
         (canvas.picture() - target).square().sum().backward()
-    for tensor in canvas.field.tensors:
+    for tensor in canvas.parameters.tensors:
         assert tensor.grad is not None and bool(tensor.grad.isfinite().all())
         assert all(bool(each.any()) for each in tensor.grad)  # of every picture
 
@@ -54,8 +54,8 @@ def test_a_gradient_reaches_every_tensor(way, shape):
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_a_picture_begins_alike_in_every_batch(way):
     shape = (3, 3, 11, 14)
-    many = paint_on(way, shape, draws(3), None, root=IMAGENET, limits="sigmoid").picture()
-    alone = paint_on(way, (1, *shape[1:]), draws(1, seed=2), None, root=IMAGENET, limits="sigmoid").picture()
+    many = begin_canvas(way, shape, draws(3), None, root=IMAGENET, limits="sigmoid").picture()
+    alone = begin_canvas(way, (1, *shape[1:]), draws(1, seed=2), None, root=IMAGENET, limits="sigmoid").picture()
     assert torch.allclose(many[2], alone[0], atol=1e-6)
 
 
@@ -64,15 +64,15 @@ def test_a_picture_begins_alike_in_every_batch(way):
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (33, 20)])
 def test_images_of_every_kind_can_be_begun_at(way, channels, size):
     start = torch.randint(0, 256, (2, channels, *size), generator=draws(1)[0]) / 255
-    canvas = paint_on(way, (2, channels, *size), draws(2), start, root=plain(channels), limits="sigmoid")
+    canvas = begin_canvas(way, (2, channels, *size), draws(2), start, root=uncorrelated(channels), limits="sigmoid")
     assert float((canvas.picture().detach() - start).abs().max()) < 0.5 / 255
 
 
 def test_black_and_white_can_be_begun_at_and_left():
     ends = torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)])
-    canvas = paint_on(Pixels(), (2, 3, 8, 8), draws(2), ends, root=plain(3), limits="sigmoid")
+    canvas = begin_canvas(Pixels(), (2, 3, 8, 8), draws(2), ends, root=uncorrelated(3), limits="sigmoid")
     canvas.picture().sum().backward()
-    (gradient,) = (each.grad for each in canvas.field.tensors)
+    (gradient,) = (each.grad for each in canvas.parameters.tensors)
     assert gradient is not None and bool(gradient.isfinite().all()) and float(gradient.min()) > 1e-4
 
 
@@ -114,7 +114,7 @@ def test_a_root_takes_uncorrelated_numbers_to_the_colours_of_natural_images():
     with pytest.raises(QuestionError, match="no pictures"):
         square_root([])
     with pytest.raises(QuestionError, match="there are 3 channels"):
-        paint_on(Pixels(), (1, 3, 4, 4), draws(1), None, root=np.eye(2), limits="sigmoid")
+        begin_canvas(Pixels(), (1, 3, 4, 4), draws(1), None, root=np.eye(2), limits="sigmoid")
 
 
 def dot_at(row, column, size=21):

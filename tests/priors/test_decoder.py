@@ -11,7 +11,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.optimization import Style
-from iconoscope.optimization.latent_parameterization import Along
+from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.priors import decoder_prior, diffusion_prior, load_prior, save_prior
 
 
@@ -38,7 +38,7 @@ def test_a_module_is_a_prior(network):
     assert prior.shape == (3, 8, 8) and not module.training
     latents = torch.randn(2, 6)
     assert torch.allclose(prior.decode(latents), (module(latents) + 1) / 2)
-    style = Style(parameterization=Along(prior, weight=0, limits=0), transforms=None)
+    style = Style(parameterization=LatentParameterization(prior, weight=0, limits=0), transforms=None)
     found = ico.optimize(network, "1:0", prior=prior, style=style, steps=40)
     first = ico.optimize(network, "1:0", prior=prior, style=style, steps=1)
     assert found.activation[0] > first.activation[0] and "capped" not in found.style

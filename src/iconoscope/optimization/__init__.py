@@ -1,11 +1,11 @@
-"""Technique 2: input optimisation. Pictures of what a unit looks for.
+"""Technique 2: input optimisation, pictures of what a unit looks for.
 
 Objective x parameterization x transforms x regularizers x loop, one file each, as in lucid.
 """
 
 from iconoscope.optimization.colour import square_root
 from iconoscope.optimization.dream import dream
-from iconoscope.optimization.latent_parameterization import Along
+from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, direction, interpolate, region, unit
 from iconoscope.optimization.optimize import compare_styles, optimize
 from iconoscope.optimization.parameterization import Fourier, Network2D, Phase, Pixels, Pyramid, natural_magnitude
@@ -18,9 +18,9 @@ __all__ = [
     "L2",
     "STYLES",
     "Alignment",
-    "Along",
     "Fourier",
     "Frequency",
+    "LatentParameterization",
     "Network2D",
     "Objective",
     "OutOfRange",

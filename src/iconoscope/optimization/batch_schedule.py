@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from iconoscope.errors import IconoscopeWarning
 from iconoscope.optimization.objective import Objective
-from iconoscope.optimization.synthesis import Making, Picture, put_together
+from iconoscope.optimization.synthesis import PictureRequest, Synthesis, concatenate
 from iconoscope.progress import track
 from iconoscope.results import Visualization
 from iconoscope.store import Store
@@ -18,73 +19,92 @@ from iconoscope.store import Store
 __all__ = ["make_all"]
 
 
-def make_all(asked: Making, groups: Sequence[Sequence[Objective]], memory: int, store: Store | None) -> Visualization:
+class _Bundle(NamedTuple):
+    """Pictures that must be made together, and the index of their group."""
+
+    group: int
+    requests: list[PictureRequest]
+
+
+def make_all(
+    synthesis: Synthesis, groups: Sequence[Sequence[Objective]], memory: int, store: Store | None
+) -> Visualization:
     """Make the pictures of all groups, batch by batch; what the store has is not made again."""
-    known: dict[int, Visualization] = {}
-    if store is not None:
-        for place, group in enumerate(groups):
-            found = store.find(asked.question(group), Visualization)
-            if found is not None:
-                known[place] = found
-        store.prepare()
-    lots = [(place, lot) for place, group in enumerate(groups) if place not in known for lot in asked.lots(group)]
-    natural = asked.answers([picture.objective for _, lot in lots for picture in lot]) if lots else {}
+    results = {} if store is None else _stored(synthesis, groups, store)
+    bundles = [
+        _Bundle(index, bundle)
+        for index, group in enumerate(groups)
+        if index not in results
+        for bundle in synthesis.bundles(group)
+    ]
+    objectives = [request.objective for bundle in bundles for request in bundle.requests]
+    reference = synthesis.reference_answers(objectives) if objectives else {}
     parts: dict[int, list[dict[str, np.ndarray]]] = {}
     ended = True
-    batches = _packed(lots, asked.fitting(lots[0][1], memory)) if lots else []
-    for batch in track(batches, f"optimizing, {asked.network.name}") if len(batches) > 1 else batches:
+    batches = _packed(bundles, synthesis.batch_size(bundles[0].requests, memory)) if bundles else []
+    for batch in track(batches, f"optimizing, {synthesis.network.name}") if len(batches) > 1 else batches:
         try:
-            made = asked.make([picture for _, lot in batch for picture in lot], natural)
+            pictures = synthesis.make([request for bundle in batch for request in bundle.requests], reference)
         except KeyboardInterrupt:
-            if not known and not parts:
+            if not results and not parts:
                 raise
             ended = False
             break
         first = 0
-        for place, lot in batch:
-            parts.setdefault(place, []).append(made.part(first, first + len(lot)))
-            first += len(lot)
-        for place in {place for place, _ in batch}:
-            if sum(len(each["images"]) for each in parts[place]) == len(groups[place]) * asked.each and made.ended:
-                known[place] = asked.result(groups[place], put_together(parts.pop(place)))
+        for bundle in batch:
+            parts.setdefault(bundle.group, []).append(pictures.part(first, first + len(bundle.requests)))
+            first += len(bundle.requests)
+        for index in {bundle.group for bundle in batch}:
+            count = sum(len(part["images"]) for part in parts[index])
+            if count == len(groups[index]) * synthesis.per_objective and pictures.ended:
+                results[index] = synthesis.result(groups[index], concatenate(parts.pop(index)))
                 if store is not None:
-                    store.keep(known[place])
-        if not made.ended:
+                    store.keep(results[index])
+        if not pictures.ended:
             ended = False
             break
-    known |= {place: asked.result(groups[place], put_together(some)) for place, some in parts.items()}
-    found = _joined([known[place] for place in sorted(known)])
+    results |= {index: synthesis.result(groups[index], concatenate(begun)) for index, begun in parts.items()}
+    visualization = _joined([results[index] for index in sorted(results)])
     if not ended:
+        total = synthesis.per_objective * sum(map(len, groups))
         warnings.warn(
-            f"Ended by Ctrl-C: {len(found)} of {asked.each * sum(map(len, groups))} pictures, the last ones unfinished.",
+            f"Ended by Ctrl-C: {len(visualization)} of {total} pictures, the last ones unfinished.",
             IconoscopeWarning,
             stacklevel=3,
         )
-    return found
+    return visualization
 
 
-def _packed(lots: Sequence[tuple[int, list[Picture]]], most: int) -> list[list[tuple[int, list[Picture]]]]:
-    """Put lots into batches of at most so many pictures."""
-    batches: list[list[tuple[int, list[Picture]]]] = []
+def _stored(synthesis: Synthesis, groups: Sequence[Sequence[Objective]], store: Store) -> dict[int, Visualization]:
+    """Give the results that a store has, by the index of their group, and make it ready for those that it has not."""
+    answers = {index: store.find(synthesis.question(group), Visualization) for index, group in enumerate(groups)}
+    store.prepare()
+    return {index: answer for index, answer in answers.items() if answer is not None}
+
+
+def _packed(bundles: Sequence[_Bundle], most: int) -> list[list[_Bundle]]:
+    """Put bundles into batches of at most so many pictures."""
+    batches: list[list[_Bundle]] = []
     room = 0
-    for place, lot in lots:
-        if len(lot) > room:
+    for bundle in bundles:
+        if len(bundle.requests) > room:
             batches.append([])
-            room = max(most, len(lot))
-        batches[-1].append((place, lot))
-        room -= len(lot)
+            room = max(most, len(bundle.requests))
+        batches[-1].append(bundle)
+        room -= len(bundle.requests)
     return batches
 
 
 def _joined(results: Sequence[Visualization]) -> Visualization:
     """Put the results of several units into one."""
+    first = results[0]
     if len(results) == 1:
-        return results[0]
-    names = [each.name for each in fields(results[0]) if isinstance(getattr(results[0], each.name), np.ndarray)]
-    units = tuple(name for each in results for name in each.units)
+        return first
+    names = [field.name for field in fields(first) if isinstance(getattr(first, field.name), np.ndarray)]
+    units = tuple(unit for visualization in results for unit in visualization.units)
     return replace(
-        results[0],
-        question=replace(results[0].question, unit="; ".join(dict.fromkeys(units))),
+        first,
+        question=replace(first.question, unit="; ".join(dict.fromkeys(units))),
         units=units,
-        **put_together([{name: getattr(each, name) for name in names} for each in results]),
+        **concatenate([{name: getattr(visualization, name) for name in names} for visualization in results]),
     )

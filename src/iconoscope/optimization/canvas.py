@@ -1,4 +1,4 @@
-"""From what is optimised to a picture of 0..1: colours are put together, and limits kept."""
+"""The canvas: from the parameters that are optimised to a picture of 0..1, with its colours and their limits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.optimization.parameterization import Draws, Field, Parameterization, Shape
+from iconoscope.optimization.parameterization import Draws, Parameterization, PictureParameters, Shape
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LIMITS", "Canvas", "paint_on"]
+__all__ = ["LIMITS", "Canvas", "begin_canvas"]
 
 NEAREST = 1e-3
 """A picture to begin at is kept so far from 0 and 1, where the sigmoid ends; a quarter of a grey level of 8 bits."""
@@ -48,7 +48,7 @@ LIMITS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.
 class Canvas:
     """Pictures while they are being made."""
 
-    field: Field
+    parameters: PictureParameters
     root: torch.Tensor
     limits: str
 
@@ -56,11 +56,11 @@ class Canvas:
         """Give the pictures (n, channels, height, width); with the limits `penalty` they may leave 0..1."""
         import torch
 
-        raw = self.field.raw()
+        raw = self.parameters.raw()
         return LIMITS[self.limits][0](torch.matmul(self.root, raw.flatten(2)).view(raw.shape))
 
 
-def paint_on(
+def begin_canvas(
     parameterization: Parameterization,
     shape: Shape,
     draws: Draws,

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 
-__all__ = ["IMAGENET", "plain", "square_root"]
+__all__ = ["IMAGENET", "square_root", "uncorrelated"]
 
 IMAGENET: NDArray[np.float64] = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 """A root of the covariance of the colours of ImageNet's pixels, as published (Olah, Mordvintsev and Schubert 2017)."""
 
 
-def plain(channels: int) -> NDArray[np.float64]:
-    """Leave the channels as they are."""
+def uncorrelated(channels: int) -> NDArray[np.float64]:
+    """Give the root of a covariance that leaves the channels as they are."""
     return np.eye(channels)
 
 

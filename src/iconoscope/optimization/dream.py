@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from iconoscope import __version__
 from iconoscope.errors import QuestionError
@@ -15,6 +17,8 @@ from iconoscope.subject.network.preprocessing import read_size
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
+    import torch
+
     from iconoscope.optimization.initial_image import StartLike
 
 __all__ = ["dream"]
@@ -80,19 +84,11 @@ def dream(
     --------
     >>> import iconoscope as ico
     >>> net = ico.load_network("cars-honest", device="cpu")
-    >>> found = ico.dream(net, ico.demo_images(2, seed=1)[0], "conv3", octaves=2, steps=2)
-    >>> found.images.shape, found.objective.shape
+    >>> dreamt = ico.dream(net, ico.demo_images(2, seed=1)[0], "conv3", octaves=2, steps=2)
+    >>> dreamt.images.shape, dreamt.objective.shape
     ((1, 96, 96, 3), (1, 4))
     """
-    import torch
-    from torch.nn.functional import interpolate
-
-    from iconoscope.optimization.canvas import paint_on
     from iconoscope.optimization.initial_image import read_start
-    from iconoscope.optimization.loop import ascend, normalised, score
-    from iconoscope.optimization.parameterization import Pixels
-    from iconoscope.optimization.scores import Scores
-    from iconoscope.optimization.transforms import Transforms
 
     if octaves < 1 or steps < 1 or ratio <= 1 or rate <= 0 or seed < 0:
         raise QuestionError(
@@ -105,44 +101,10 @@ def dream(
     objective, *others = objectives(network, unit)
     if others:
         raise QuestionError(f"{unit!r} is {1 + len(others)} units; a dream is of one.")
-    original = start.pictures
-    count, channels = original.shape[:2]
-    moves = Transforms(jitter=jitter, rotation=0, scale=(1, 1))
-    draws = [torch.Generator().manual_seed(seed + place) for place in range(count)]
-    grown = torch.zeros_like(original)
-    reached = []
+    sizes = _octaves(sides, octaves, ratio)
     with network.questioned():
-        scores = Scores([objective] * count, network)
-        for octave in _octaves(sides, octaves, ratio):
-            base = interpolate(original, octave, mode="bilinear", antialias=True)
-            begun = (base + interpolate(grown, octave, mode="bilinear")).clamp(0, 1)
-            canvas = paint_on(
-                Pixels(), (count, channels, *octave), draws, begun, root=np.eye(channels), limits="penalty"
-            )
-            found = ascend(
-                network,
-                scores,
-                canvas,
-                transforms=moves,
-                numbers=moves.draw(steps, draws),
-                regularizers=(),
-                stepper=normalised(rate),
-                steps=steps,
-                frames=3,
-                size=octave,
-            )
-            grown = found.pictures - base
-            reached.append(found)
-            if not found.ended:
-                break
-        last = interpolate(reached[-1].pictures, sides, mode="bilinear").clamp(0, 1)
-        shown = interpolate(last, network.preprocessing.size, mode="bilinear", antialias=True)
-        activation = score(network, scores, shown)
-    frames = torch.stack([interpolate(each.frames[:, -1], sides, mode="bilinear").clamp(0, 1) for each in reached], 1)
-
-    def as_array(pictures: torch.Tensor) -> np.ndarray:
-        return np.ascontiguousarray(pictures.movedim(-3, -1).cpu().numpy())
-
+        arrays = _dream(network, objective, start.pictures, sizes, steps=steps, rate=rate, jitter=jitter, seed=seed)
+    count = len(start.pictures)
     return Visualization(
         question=Question(
             technique="dream",
@@ -163,21 +125,84 @@ def dream(
             },
             version=__version__,
         ),
-        images=as_array(last),
         units=(str(objective),) * count,
-        objective=torch.cat([each.scores for each in reached], 1).cpu().numpy(),
-        last_gradient=as_array(interpolate(reached[-1].gradient, sides, mode="bilinear")),
-        frames=(as_array(torch.cat([original[:, None], frames], 1)) * 255).round().astype(np.uint8),
-        activation=activation.cpu().numpy(),
         moved_activation=np.full(count, np.nan, np.float32),
         natural_activation=np.full(count, np.nan, np.float32),
         dead=np.zeros(count, bool),
         start=start.name,
-        style=f"DeepDream: {len(reached)} octaves of {steps} steps",
+        style=f"DeepDream: {arrays['frames'].shape[1] - 1} octaves of {steps} steps",
+        **arrays,
     )
+
+
+def _dream(
+    network: Network,
+    objective: Objective,
+    photographs: torch.Tensor,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    steps: int,
+    rate: float,
+    jitter: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Change photographs (n, channels, height, width; 0..1) in one size after another; give arrays of a `Visualization`."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    from iconoscope.optimization.canvas import begin_canvas
+    from iconoscope.optimization.loop import ascend, normalised, score
+    from iconoscope.optimization.parameterization import Pixels
+    from iconoscope.optimization.scores import Scores
+    from iconoscope.optimization.transforms import Transforms
+
+    count, channels = photographs.shape[:2]
+    moves = Transforms(jitter=jitter, rotation=0, scale=(1, 1))
+    draws = [torch.Generator().manual_seed(seed + number) for number in range(count)]
+    scores = Scores([objective] * count, network)
+    grown = torch.zeros_like(photographs)
+    ascents = []
+    for size in sizes:
+        base = interpolate(photographs, size, mode="bilinear", antialias=True)
+        begun = (base + interpolate(grown, size, mode="bilinear")).clamp(0, 1)
+        shape = (count, channels, *size)
+        canvas = begin_canvas(Pixels(), shape, draws, begun, root=np.eye(channels), limits="penalty")
+        ascent = ascend(
+            network,
+            scores,
+            canvas,
+            transforms=moves,
+            numbers=moves.draw(steps, draws),
+            regularizers=(),
+            stepper=normalised(rate),
+            steps=steps,
+            frames=3,
+            size=size,
+        )
+        grown = ascent.pictures - base
+        ascents.append(ascent)
+        if not ascent.ended:
+            break
+
+    def at_full_size(pictures: torch.Tensor) -> torch.Tensor:
+        return interpolate(pictures, sizes[-1], mode="bilinear")
+
+    def as_array(pictures: torch.Tensor) -> NDArray[Any]:
+        return np.ascontiguousarray(pictures.movedim(-3, -1).cpu().numpy())
+
+    last = at_full_size(ascents[-1].pictures).clamp(0, 1)
+    fitted = interpolate(last, network.preprocessing.size, mode="bilinear", antialias=True)
+    frames = [photographs, *(at_full_size(ascent.frames[:, -1]).clamp(0, 1) for ascent in ascents)]
+    return {
+        "images": as_array(last),
+        "objective": torch.cat([ascent.scores for ascent in ascents], 1).cpu().numpy(),
+        "last_gradient": as_array(at_full_size(ascents[-1].gradient)),
+        "frames": (as_array(torch.stack(frames, 1)) * 255).round().astype(np.uint8),
+        "activation": score(network, scores, fitted).cpu().numpy(),
+    }
 
 
 def _octaves(size: tuple[int, int], octaves: int, ratio: float) -> list[tuple[int, int]]:
     """Give the sizes, the smallest first."""
-    found = [(round(size[0] / ratio**power), round(size[1] / ratio**power)) for power in range(octaves)]
-    return [each for each in reversed(found) if min(each) >= LEAST or each == size]
+    sizes = [(round(size[0] / ratio**power), round(size[1] / ratio**power)) for power in range(octaves)]
+    return [smaller for smaller in reversed(sizes) if min(smaller) >= LEAST or smaller == size]

@@ -42,7 +42,7 @@ def frozen(
         for parameter in module.parameters():
             stack.callback(parameter.requires_grad_, parameter.requires_grad)
             parameter.requires_grad_(False)
-        done: set[nn.Module] = set()
+        merged: set[nn.Module] = set()
         for first, second in pairs:
             if not (_plain(first) and _plain(second)):
                 continue
@@ -56,25 +56,25 @@ def frozen(
                 stack.enter_context(_forward(second, _pooled_and_rectified(second)))
             else:
                 continue
-            done |= {first, second}
-        for each in module.modules():
-            if each in done or not _plain(each):
+            merged |= {first, second}
+        for layer in module.modules():
+            if layer in merged or not _plain(layer):
                 continue
-            if type(each) is nn.Conv2d:
-                stack.enter_context(_forward(each, _convolution(each, each.weight, each.bias, dtype)))
-            elif type(each) is nn.BatchNorm2d and (scaling := _scaling(each)):
-                stack.enter_context(_forward(each, _affine(each, *scaling)))
+            if type(layer) is nn.Conv2d:
+                stack.enter_context(_forward(layer, _convolution(layer, layer.weight, layer.bias, dtype)))
+            elif type(layer) is nn.BatchNorm2d and (scaling := _scaling(layer)):
+                stack.enter_context(_forward(layer, _affine(layer, *scaling)))
         yield
 
 
 def _plain(module: nn.Module) -> bool:
     """Whether a module does what its class says, on a processor."""
-    own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
     return (
         "forward" not in vars(module)
         and not module._forward_pre_hooks
         and not module._backward_hooks
-        and all(each.device.type == "cpu" and each.layout == torch.strided for each in own)
+        and all(tensor.device.type == "cpu" and tensor.layout == torch.strided for tensor in tensors)
     )
 
 
@@ -108,7 +108,7 @@ def _scaling(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor] | None:
 def _affine(norm: nn.BatchNorm2d, scale: torch.Tensor, shift: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     dtype = (norm.running_mean if norm.running_mean is not None else scale).dtype
     scale, shift = (
-        each.to(dtype).view(1, -1, 1, 1).contiguous(memory_format=torch.channels_last) for each in (scale, shift)
+        factor.to(dtype).view(1, -1, 1, 1).contiguous(memory_format=torch.channels_last) for factor in (scale, shift)
     )
     return lambda input: torch.addcmul(shift, input, scale)
 
@@ -124,7 +124,7 @@ def _convolution(
         return lambda input: module._conv_forward(input, weight, bias)
     if isinstance(padding, tuple) and weight.shape[1] <= NARROW and set(dilation) == {1} and groups == 1:
         phases = _phases(weight, stride)
-        return lambda input: _First.apply(input, weight, bias, stride, padding, phases)
+        return lambda input: _PictureConvolution.apply(input, weight, bias, stride, padding, phases)
     return lambda input: F.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -142,8 +142,13 @@ def _phases(weight: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
     return moved.contiguous(memory_format=torch.channels_last)
 
 
-class _First(torch.autograd.Function):
-    """A convolution of pictures."""
+class _PictureConvolution(torch.autograd.Function):
+    """A convolution of pictures, whose gradient is computed by convolutions forward.
+
+    The gradient with respect to few channels is slow in oneDNN. Pixels that lie at the same remainder of the stride (one
+    phase of it) are reached by the same taps of the kernel, so for each phase the gradient is a convolution without a stride;
+    the phases are its channels, which are interleaved to rows and columns afterwards.
+    """
 
     @staticmethod
     def forward(
@@ -165,19 +170,19 @@ class _First(torch.autograd.Function):
         split = F.conv2d(gradients[0], phases, padding=(phases.shape[2] - 1, phases.shape[3] - 1))
         count, _, rows, columns = split.shape
         channels = split.shape[1] // (down * across)
-        whole = split.view(count, channels, down, across, rows, columns).permute(0, 1, 4, 2, 5, 3)
-        whole = whole.reshape(count, channels, rows * down, columns * across)
+        padded = split.view(count, channels, down, across, rows, columns).permute(0, 1, 4, 2, 5, 3)
+        padded = padded.reshape(count, channels, rows * down, columns * across)
         # Beyond the last place of the kernel nothing was looked at.
         short = max(0, top + height - rows * down), max(0, left + width - columns * across)
         if any(short):
-            whole = F.pad(whole, (0, short[1], 0, short[0]))
-        return whole[:, :, top : top + height, left : left + width], None, None, None, None, None
+            padded = F.pad(padded, (0, short[1], 0, short[0]))
+        return padded[:, :, top : top + height, left : left + width], None, None, None, None, None
 
 
 def _pooled_and_rectified(pool: nn.MaxPool2d) -> Callable[[torch.Tensor], torch.Tensor]:
     settings = tuple(
-        tuple(each) if isinstance(each, tuple | list) else (each, each)
-        for each in (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
+        tuple(sides) if isinstance(sides, tuple | list) else (sides, sides)
+        for sides in (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
     )
     return lambda input: _PooledAndRectified.apply(input, (*settings, pool.ceil_mode))
 
@@ -187,6 +192,8 @@ class _PooledAndRectified(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, input: torch.Tensor, settings: tuple[Any, ...]) -> torch.Tensor:
+        # What comes after a ReLU's threshold is the same before a maximum and after it; after it there is less to do. The
+        # operations are those that autograd itself would call, so the numbers are the same.
         answer, places = torch.ops.aten.max_pool2d_with_indices(input, *settings)
         answer.relu_()
         ctx.save_for_backward(input, answer, places)
@@ -196,6 +203,6 @@ class _PooledAndRectified(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         input, answer, places = ctx.saved_tensors
-        open_ones = torch.ops.aten.threshold_backward(gradients[0], answer, 0)
-        back = torch.ops.aten.max_pool2d_with_indices_backward(open_ones, input, *ctx.settings, places)
+        passed = torch.ops.aten.threshold_backward(gradients[0], answer, 0)
+        back = torch.ops.aten.max_pool2d_with_indices_backward(passed, input, *ctx.settings, places)
         return back, None

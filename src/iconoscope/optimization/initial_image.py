@@ -1,4 +1,4 @@
-"""What pictures begin as: noise, a colour, or pictures."""
+"""The image that pictures begin as: noise, a colour, or pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ StartLike = str | Path | Image | Images | NDArray[Any] | Sequence[Any]
 
 @dataclass(frozen=True)
 class Start:
-    """What pictures begin as.
+    """The image, or the images, that pictures begin as.
 
     Attributes
     ----------
@@ -47,13 +47,13 @@ class Start:
 
 
 def read_start(
-    given: StartLike, preprocessing: Preprocessing, size: tuple[int, int] | None
+    start: StartLike, preprocessing: Preprocessing, size: tuple[int, int] | None
 ) -> tuple[Start, tuple[int, int]]:
     """Read what pictures begin as, and how large they are.
 
     Parameters
     ----------
-    given
+    start
         See `StartLike`.
     preprocessing
         Fits images to the network, if no size is given.
@@ -69,21 +69,21 @@ def read_start(
     """
     side = size or preprocessing.size
     channels = preprocessing.channels
-    if isinstance(given, str) and given == "noise":
+    if isinstance(start, str) and start == "noise":
         return Start("noise"), side
-    colour = _colour(given) if isinstance(given, str) else None
+    colour = _colour(start) if isinstance(start, str) else None
     if colour is not None:
         if channels != 3:
             raise QuestionError(
-                f"start={given!r} is a colour, and the network has {channels} channels.", hint="Give noise."
+                f"start={start!r} is a colour, and the network has {channels} channels.", hint="Give noise."
             )
         picture = torch.tensor(colour)[None, :, None, None].expand(1, 3, *side).contiguous()
-        return Start(str(given), picture), side
-    if isinstance(given, str) and not Path(given).expanduser().exists():
+        return Start(str(start), picture), side
+    if isinstance(start, str) and not Path(start).expanduser().exists():
         raise QuestionError(
-            f"start={given!r} is neither noise, a colour, nor a file.", hint="Give noise, grey, #ff8800 or an image."
+            f"start={start!r} is neither noise, a colour, nor a file.", hint="Give noise, grey, #ff8800 or an image."
         )
-    images = load_images(given)
+    images = load_images(start)
     fitted = (
         preprocessing
         if size is None

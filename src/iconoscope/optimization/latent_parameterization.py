@@ -1,4 +1,4 @@
-"""Along a prior: a picture is changed by its latent alone, and only as far as it stays likely."""
+"""The parameterization by a prior's latent: a picture is changed by its latent alone, and only as far as it stays likely."""
 
 from __future__ import annotations
 
@@ -12,18 +12,26 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective
-from iconoscope.optimization.parameterization import Draws, Field, Shape
+from iconoscope.optimization.parameterization import Draws, PictureParameters, Shape
 from iconoscope.optimization.style import Style
 
 if TYPE_CHECKING:
     import torch
 
-    from iconoscope.optimization.reference_activations import Natural
+    from iconoscope.optimization.reference_activations import ReferenceImages
     from iconoscope.priors import Prior
     from iconoscope.subject.network import Network
 from iconoscope.vocabulary.resolver import plain_name
 
-__all__ = ["CAP", "STEPS", "STEPS_LARGE", "Along", "real_images", "samples", "style_along"]
+__all__ = [
+    "CAP",
+    "STEPS",
+    "STEPS_LARGE",
+    "LatentParameterization",
+    "real_images",
+    "sampled_images",
+    "style_with_prior",
+]
 
 CAP = 1.2
 """With a prior pictures are asked for so many times what real images answer, if nothing else is said."""
@@ -33,7 +41,7 @@ STEPS, STEPS_LARGE = 100, 200
 
 
 @dataclass(frozen=True)
-class Along:
+class LatentParameterization:
     """A latent of a prior; from a picture, what its latent does not say of it stays as it is.
 
     Attributes
@@ -64,17 +72,17 @@ class Along:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise QuestionError(f"{name}={getattr(self, name)} must be at least 0.")
 
-    def of(self, network_classes: Sequence[str], objectives: Sequence[Objective]) -> Along:
+    def labelled(self, network_classes: Sequence[str], objectives: Sequence[Objective]) -> LatentParameterization:
         """Say which class of the prior each picture is of: the one that is asked for, if the prior knows one of that name."""
-        known = {plain_name(name): place for place, name in enumerate(self.prior.classes)}
+        indices = {plain_name(name): index for index, name in enumerate(self.prior.classes)}
         labels = []
-        for each in objectives:
-            unit = each.sole_class
+        for objective in objectives:
+            unit = objective.sole_class
             name = "" if unit is None or unit.index is None else network_classes[unit.index]
-            labels.append(known.get(plain_name(name), -1))
+            labels.append(indices.get(plain_name(name), -1))
         return replace(self, labels=tuple(labels))
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Field:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
         """Begin at raw pictures, or at likely latents; raw pictures are those of the prior less a half."""
         import torch
 
@@ -94,36 +102,36 @@ class Along:
                 residual = start + 0.5 - prior.decode(latents, labels)
         pace = prior.pace
         scaled = (latents / pace).detach().contiguous().requires_grad_()
-        made: list[torch.Tensor] = []
+        pictures: torch.Tensor | None = None  # of the last call of `raw`, which `cost` is about
 
         def raw() -> torch.Tensor:
-            made[:] = [prior.decode(scaled * pace, labels) + residual]
-            return made[0] - 0.5
+            nonlocal pictures
+            pictures = prior.decode(scaled * pace, labels) + residual
+            return pictures - 0.5
 
         def cost() -> torch.Tensor:
-            if not made:
-                raw()
-            beyond = (made[0] - made[0].clamp(0, 1)).abs().mean((1, 2, 3))
+            decoded = raw() + 0.5 if pictures is None else pictures
+            beyond = (decoded - decoded.clamp(0, 1)).abs().mean((1, 2, 3))
             return self.weight * prior.cost(scaled * pace, labels) + self.limits * beyond
 
-        return Field((scaled,), raw, cost)
+        return PictureParameters((scaled,), raw, cost)
 
     def prepare(self) -> None:
         """Make ready what pictures are held against: once for a prior, and no part of what a picture takes."""
         _ = self.prior.standing
 
-    def held_against(self, pictures: torch.Tensor, scaled: torch.Tensor) -> dict[str, NDArray[Any]]:
+    def standing_of(self, pictures: torch.Tensor, scaled: torch.Tensor) -> dict[str, NDArray[Any]]:
         """Say of finished pictures how likely they are, and what real images are nearest, by the names in `Visualization`."""
         import torch
 
         latents = (scaled.detach() * self.prior.pace).cpu()
         with torch.inference_mode():
-            found: dict[str, NDArray[Any]] = {"likelihood": self.prior.score(latents).numpy()}
+            arrays: dict[str, NDArray[Any]] = {"likelihood": self.prior.score(latents).numpy()}
         standing, reference = self.prior.standing, self.prior.reference
         if standing is None or reference is None:
-            return found
+            return arrays
         against = standing.find(pictures.cpu(), latents, self.labels)
-        return found | {
+        return arrays | {
             "likelier_than": against.likelier_than,
             "neighbour_distance": against.distance,
             "natural_spread": against.spread,
@@ -132,7 +140,7 @@ class Along:
         }
 
 
-def style_along(prior: Prior | str | Path, style: Style | str) -> Style:
+def style_with_prior(prior: Prior | str | Path, style: Style | str) -> Style:
     """Give a style whose pictures are changed along a prior.
 
     Parameters
@@ -141,7 +149,7 @@ def style_along(prior: Prior | str | Path, style: Style | str) -> Style:
         A prior, its file, or the name of one that ships.
     style
         default, or a style: its transforms, regularizers, rate and fade are taken, and its parameterization if it is an
-        `Along`.
+        `LatentParameterization`.
 
     Raises
     ------
@@ -152,12 +160,12 @@ def style_along(prior: Prior | str | Path, style: Style | str) -> Style:
     """
     from iconoscope.priors import read_prior
 
-    known = read_prior(prior)
-    way = Along(known)
+    prior = read_prior(prior)
+    parameterization = LatentParameterization(prior)
     if style == "default":
         return Style(
-            parameterization=way,
-            colours=np.eye(known.shape[0]),
+            parameterization=parameterization,
+            colours=np.eye(prior.shape[0]),
             limits="penalty",
             fade=0.1,
         )
@@ -165,30 +173,32 @@ def style_along(prior: Prior | str | Path, style: Style | str) -> Style:
         raise QuestionError(
             f"style={style!r} says how pictures are written down, and so does a prior.", hint="Leave one out."
         )
-    given = style.parameterization
-    chosen = replace(given, prior=known) if isinstance(given, Along) else way
-    return replace(style, parameterization=chosen, colours=np.eye(known.shape[0]), limits="penalty")
+    if isinstance(style.parameterization, LatentParameterization):
+        parameterization = replace(style.parameterization, prior=prior)
+    return replace(style, parameterization=parameterization, colours=np.eye(prior.shape[0]), limits="penalty")
 
 
 SAMPLES = 32
 """How many pictures are drawn to see how a unit's answers vary, where there are no real images."""
 
 
-def samples(prior: Prior, network: Network) -> Natural:
+def sampled_images(prior: Prior, network: Network) -> ReferenceImages:
     """Give pictures that a prior draws, as a network is shown them."""
-    from iconoscope.optimization.reference_activations import Natural
+    from iconoscope.optimization.reference_activations import ReferenceImages
 
     drawn = prior.sample(SAMPLES)
-    return Natural(np.stack([network.preprocessing.fit(each) for each in drawn]), np.full(len(drawn), -1))
+    return ReferenceImages(np.stack([network.preprocessing.fit(picture) for picture in drawn]), np.full(len(drawn), -1))
 
 
-def real_images(prior: Prior, network: Network) -> Natural | None:
+def real_images(prior: Prior, network: Network) -> ReferenceImages | None:
     """Give the real images that a prior keeps, as a network is shown them, if it keeps any."""
-    from iconoscope.optimization.reference_activations import Natural
+    from iconoscope.optimization.reference_activations import ReferenceImages
 
     reference = prior.reference
     if reference is None or not len(reference.pixels):
         return None
-    known = {plain_name(name): place for place, name in enumerate(network.classes)}
-    classes = np.array([*(known.get(plain_name(name), -1) for name in prior.classes), -1])
-    return Natural(np.stack([network.preprocessing.fit(each) for each in reference.pixels]), classes[reference.labels])
+    indices = {plain_name(name): index for index, name in enumerate(network.classes)}
+    classes = np.array([*(indices.get(plain_name(name), -1) for name in prior.classes), -1])
+    return ReferenceImages(
+        np.stack([network.preprocessing.fit(picture) for picture in reference.pixels]), classes[reference.labels]
+    )

@@ -19,7 +19,7 @@ from iconoscope.subject.allocator import keeping_memory
 from iconoscope.subject.network.network import Network
 from iconoscope.subject.probe import probe
 
-__all__ = ["Reached", "Stepper", "ascend", "score"]
+__all__ = ["Ascent", "Stepper", "ascend", "score"]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 """In what numbers the network may be asked, where it has the choice. The pictures themselves are always float32."""
@@ -29,8 +29,8 @@ Stepper = Callable[[Sequence[torch.Tensor]], Callable[[], None]]
 
 
 @dataclass(frozen=True)
-class Reached:
-    """What the loop has come to.
+class Ascent:
+    """The pictures that the loop has come to, and its course.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ def ascend(
     price: torch.Tensor | float = 1.0,
     size: tuple[int, int] | None = None,
     precision: str = "float32",
-) -> Reached:
+) -> Ascent:
     """Change the pictures on a canvas, step by step, so that their scores rise.
 
     Parameters
@@ -104,64 +104,78 @@ def ascend(
     NonFiniteError
         If the network answers NaN or infinity; it says at which step.
     """
-    device, normal = network.device, _normalising(network)
-    dtype = PRECISIONS[precision]
-    step = stepper(canvas.field.tensors)
-    at = set(torch.linspace(0, steps, max(2, frames)).round().int().tolist())
-    kept: list[torch.Tensor] = []
-    found: list[torch.Tensor] = []
+    normalise, dtype = _normalising(network), PRECISIONS[precision]
+    step = stepper(canvas.parameters.tensors)
+    frame_steps = set(torch.linspace(0, steps, max(2, frames)).round().int().tolist())
+    frames_kept: list[torch.Tensor] = []
+    course: list[torch.Tensor] = []
     picture = canvas.picture()
     sides = size or network.preprocessing.size
     gradient = torch.zeros_like(picture)
     ended = False
     try:
-        pairs = adjacent_layers(network, scores.layers, normal(torch.full((1, picture.shape[1], *sides), 0.5)))
+        pairs = adjacent_layers(network, scores.layers, normalise(torch.full((1, picture.shape[1], *sides), 0.5)))
         with (
             frozen(network.module, pairs, dtype=dtype),
             probe(network, scores.layers, before_relu=True) as read,
             torch.enable_grad(),
             keeping_memory(),
         ):
-            for number in track(range(steps), "optimizing", told=lambda: f"{float(found[-1].mean()):.3g}"):
+            for number in track(range(steps), "optimizing", told=lambda: f"{float(course[-1].mean()):.3g}"):
                 picture = canvas.picture()
-                if number in at:
-                    kept.append(picture.detach().clamp(0, 1))
-                shown = picture.to(device)
+                if number in frame_steps:
+                    frames_kept.append(picture.detach().clamp(0, 1))
+                picture = picture.to(network.device)
                 if number == steps - 1:
-                    shown.retain_grad()
-                moved = shown if transforms is None or numbers is None else transforms(shown, sides, numbers[number])
-                with torch.autocast(device.type, dtype, enabled=dtype is not None, cache_enabled=False):
-                    answers = read(normal(moved))
+                    picture.retain_grad()
+                moved = picture
+                if transforms is not None and numbers is not None:
+                    moved = transforms(picture, sides, numbers[number])
+                with torch.autocast(network.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
+                    answers = read(normalise(moved))
                 values = scores(answers)
-                found.append(values.detach())
+                course.append(values.detach())
                 if not bool(values.isfinite().all()):
                     raise NonFiniteError(f"{network.name} answers NaN or infinity at step {number + 1} of {steps}.")
-                asked = values if cap is None else values.minimum(cap.to(values))
-                loss = charged(regularizers, shown).sum() - asked.sum()
-                if canvas.field.cost is not None:
-                    loss = loss + (price * canvas.field.cost()).sum().to(loss)
+                loss = _loss(
+                    values if cap is None else values.minimum(cap.to(values)), picture, canvas, regularizers, price
+                )
                 if diversity:
                     loss = loss + diversity * scores.likeness(answers).sum()
                 loss.backward()
                 if number == steps - 1:
-                    assert shown.grad is not None
-                    gradient = -shown.grad
+                    assert picture.grad is not None
+                    gradient = -picture.grad
                 step()
         ended = True
     except KeyboardInterrupt:
-        if not found:
+        if not course:
             raise
     last = canvas.picture().detach().clamp(0, 1)
-    kept.append(last)
-    return Reached(last, torch.stack(found, 1), gradient.detach(), torch.stack(kept, 1), ended)
+    return Ascent(last, torch.stack(course, 1), gradient.detach(), torch.stack([*frames_kept, last], 1), ended)
+
+
+def _loss(
+    values: torch.Tensor,
+    pictures: torch.Tensor,
+    canvas: Canvas,
+    regularizers: Sequence[Regularizer],
+    price: torch.Tensor | float,
+) -> torch.Tensor:
+    """Give what all pictures are charged, less their scores (pictures,), as one number."""
+    loss = charged(regularizers, pictures).sum() - values.sum()
+    if canvas.parameters.cost is not None:
+        loss = loss + (price * canvas.parameters.cost()).sum().to(loss)
+    return loss
 
 
 def adam(rate: float, *, steps: int = 1, fade: float = 1.0) -> Stepper:
     """Adam (Kingma and Ba 2015); over all steps the rate falls in a straight line to the share `fade` of it."""
 
     def begin(tensors: Sequence[torch.Tensor]) -> Callable[[], None]:
-        optimizer = torch.optim.Adam(list(tensors), lr=rate, fused=all(each.is_floating_point() for each in tensors))
-
+        optimizer = torch.optim.Adam(
+            list(tensors), lr=rate, fused=all(tensor.is_floating_point() for tensor in tensors)
+        )
         slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, fade, max(1, steps - 1))
 
         def step() -> None:
@@ -179,12 +193,12 @@ def normalised(size: float) -> Stepper:
 
     def begin(tensors: Sequence[torch.Tensor]) -> Callable[[], None]:
         def step() -> None:
-            for each in tensors:
-                assert each.grad is not None
-                scale = each.grad.flatten(1).abs().mean(1).clamp_min(1e-12)
+            for tensor in tensors:
+                assert tensor.grad is not None
+                scale = tensor.grad.flatten(1).abs().mean(1).clamp_min(1e-12)
                 with torch.no_grad():
-                    each.sub_(size * each.grad / scale.view(-1, *[1] * (each.ndim - 1)))
-                each.grad = None
+                    tensor.sub_(size * tensor.grad / scale.view(-1, *[1] * (tensor.ndim - 1)))
+                tensor.grad = None
 
         return step
 

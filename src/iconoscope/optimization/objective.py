@@ -1,4 +1,4 @@
-"""What a picture is asked for: units, directions and regions, added, subtracted and scaled."""
+"""The objective of a picture: units, directions and regions, added, subtracted and scaled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Objective", "ObjectiveLike", "Target", "Term", "direction", "interpo
 
 @dataclass(frozen=True)
 class Target:
-    """What one term of an objective reads.
+    """The answer that one term of an objective reads.
 
     Attributes
     ----------
@@ -47,12 +47,12 @@ class Target:
         if self.rows is not None and self.columns is not None:
             text += f"[{self.rows[0]}-{self.rows[1]},{self.columns[0]}-{self.columns[1]}]"
         if self.vector is not None:
-            digest = hash_of(self.vector)
+            digest = _digest(self.vector)
             text += f" along {digest}" + (f" (cosine^{self.cosine:g})" if self.cosine else "")
         return text
 
 
-def hash_of(values: Sequence[float]) -> str:
+def _digest(values: Sequence[float]) -> str:
     """Give a short digest of numbers."""
     import hashlib
 
@@ -224,13 +224,13 @@ def interpolate(first: ObjectiveLike, last: ObjectiveLike, steps: int) -> list[O
 
     Examples
     --------
-    >>> [str(each) for each in interpolate("logit:0", "logit:1", 3)]
+    >>> [str(objective) for objective in interpolate("logit:0", "logit:1", 3)]
     ['logit:0', '0.5*logit:0 + 0.5*logit:1', 'logit:1']
     """
     if steps < 2:
         raise QuestionError(f"steps={steps} must be at least 2.")
     start, end = read_objective(first), read_objective(last)
-    shares = [place / (steps - 1) for place in range(steps)]
+    shares = [step / (steps - 1) for step in range(steps)]
     return [start, *((1 - share) * start + share * end for share in shares[1:-1]), end]
 
 
@@ -239,7 +239,7 @@ _TERM = re.compile(
 )
 
 
-def read_objective(given: ObjectiveLike) -> Objective:
+def read_objective(objective: ObjectiveLike) -> Objective:
     """Read an objective as it is written.
 
     Raises
@@ -252,19 +252,19 @@ def read_objective(given: ObjectiveLike) -> Objective:
     >>> str(read_objective("2*logit:bird - logit:truck + 0.5*layer2.0.conv1:17"))
     '2*logit:bird - logit:truck + 0.5*layer2.0.conv1:17'
     """
-    if isinstance(given, Objective):
-        return given
-    if not isinstance(given, str):
-        return unit(given)
+    if isinstance(objective, Objective):
+        return objective
+    if not isinstance(objective, str):
+        return unit(objective)
     terms: list[Term] = []
-    place = 0
-    while place < len(given.rstrip()):
-        found = _TERM.match(given, place)
-        if found is None or (terms and not found["sign"]):
-            raise UnitError(f"{given!r} is not an objective.", hint='Write "2*logit:bird - logit:truck".')
-        weight = float(found["factor"] or 1) * (-1 if found["sign"] == "-" else 1)
-        terms.append(Term(weight, Target(parse_unit(found["unit"]))))
-        place = found.end()
+    end = 0
+    while end < len(objective.rstrip()):
+        match = _TERM.match(objective, end)
+        if match is None or (terms and not match["sign"]):
+            raise UnitError(f"{objective!r} is not an objective.", hint='Write "2*logit:bird - logit:truck".')
+        weight = float(match["factor"] or 1) * (-1 if match["sign"] == "-" else 1)
+        terms.append(Term(weight, Target(parse_unit(match["unit"]))))
+        end = match.end()
     if not terms:
         raise UnitError("An empty text names no unit.", hint='Write "logit:bird", or "2*logit:bird - logit:truck".')
     return Objective(tuple(terms))
@@ -273,7 +273,7 @@ def read_objective(given: ObjectiveLike) -> Objective:
 _RANGE = re.compile(r"(?P<layer>[\w.\-/]+):(?:(?P<first>\d+)-(?P<last>\d+)|(?P<all>\*))")
 
 
-def objectives(network: Network, asked: Any) -> list[Objective]:
+def objectives(network: Network, units: Any) -> list[Objective]:
     """Read one objective or many, and resolve them: ``layer3.2.conv2:0-63`` and ``layer3.2.conv2:*`` are many.
 
     Raises
@@ -281,11 +281,11 @@ def objectives(network: Network, asked: Any) -> list[Objective]:
     UnitError
         If the network has no such unit.
     """
-    found: list[Objective] = []
-    for each in [asked] if isinstance(asked, str | Objective | LayerUnit | ClassUnit) else list(asked):
-        match = _RANGE.fullmatch(each.strip()) if isinstance(each, str) else None
+    resolved: list[Objective] = []
+    for text in [units] if isinstance(units, str | Objective | LayerUnit | ClassUnit) else list(units):
+        match = _RANGE.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            found.append(read_objective(each).resolved(network))
+            resolved.append(read_objective(text).resolved(network))
             continue
         layer = network.resolve(match["layer"])
         assert isinstance(layer, LayerUnit)
@@ -293,10 +293,10 @@ def objectives(network: Network, asked: Any) -> list[Objective]:
         first, last = (0, channels - 1) if match["all"] else (int(match["first"]), int(match["last"]))
         if not first <= last < channels:
             raise UnitError(f"{layer.layer} has no channels {first} to {last}: its channels are 0 to {channels - 1}.")
-        found += [unit(LayerUnit(layer.layer, channel)) for channel in range(first, last + 1)]
-    if not found:
+        resolved += [unit(LayerUnit(layer.layer, channel)) for channel in range(first, last + 1)]
+    if not resolved:
         raise UnitError("No unit was asked for.")
-    return found
+    return resolved
 
 
 def _channels(network: Network, layer: str) -> int:

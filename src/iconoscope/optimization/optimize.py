@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from iconoscope.errors import QuestionError, nearest
 from iconoscope.optimization import latent_parameterization
 from iconoscope.optimization.batch_schedule import make_all
+from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.optimization.style import Style, read_style
-from iconoscope.optimization.synthesis import Making
+from iconoscope.optimization.synthesis import Synthesis
 from iconoscope.results import Visualization
 from iconoscope.results.result import check_figure_name
 from iconoscope.store import Store
@@ -24,6 +25,7 @@ from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
     from iconoscope.optimization.initial_image import StartLike
+    from iconoscope.optimization.reference_activations import ReferenceImages
     from iconoscope.priors import Prior
 
 __all__ = ["compare_styles", "optimize"]
@@ -122,8 +124,8 @@ def optimize(
     --------
     >>> import iconoscope as ico
     >>> net = ico.load_network("cars-honest", device="cpu")
-    >>> found = ico.optimize(net, "conv4:0-1", steps=4)
-    >>> found.images.shape, found.units
+    >>> pictures = ico.optimize(net, "conv4:0-1", steps=4)
+    >>> pictures.images.shape, pictures.units
     ((2, 96, 96, 3), ('conv4:0', 'conv4:1'))
     """
     from iconoscope.optimization.initial_image import read_start
@@ -132,42 +134,37 @@ def optimize(
     _check_whole(count=count, steps=1 if steps is None else steps)
     _check_precision(network, precision)
     bound = read_memory(memory) or MEMORY
-    if prior is None and isinstance(style, Style) and isinstance(style.parameterization, latent_parameterization.Along):
+    if prior is None and isinstance(style, Style) and isinstance(style.parameterization, LatentParameterization):
         prior = style.parameterization.prior
-    _check(count, diversity, seed, cap, given=compare is not None or prior is not None)
-    chosen = read_style(style) if prior is None else latent_parameterization.style_along(prior, style)
-    way = chosen.parameterization
-    known = way.prior if isinstance(way, latent_parameterization.Along) else None
-    begun, sides = read_start(start, network.preprocessing, read_size(size) or (known and known.shape[1:]))
-    natural = (
-        _compared(network, compare)
-        if compare is not None
-        else known and latent_parameterization.real_images(known, network)
-    )
-    if known is not None and cap is None and natural is not None:
+    _check(count, diversity, seed, cap, comparable=compare is not None or prior is not None)
+    chosen = read_style(style) if prior is None else latent_parameterization.style_with_prior(prior, style)
+    latent = chosen.parameterization if isinstance(chosen.parameterization, LatentParameterization) else None
+    begun, sides = read_start(start, network.preprocessing, read_size(size) or (latent and latent.prior.shape[1:]))
+    reference = _reference(network, compare, latent)
+    if latent is not None and cap is None and reference is not None:
         cap = latent_parameterization.CAP
-    asked = Making(
+    synthesis = Synthesis(
         network=network,
         weights=network.digest(),
         style=chosen.fitted(sides, network.channels),
         start=begun,
         size=sides,
         count=count,
-        steps=steps or _steps(sides, latent=known is not None),
+        steps=steps or _steps(sides, latent=latent is not None),
         diversity=diversity,
         seed=seed,
         precision=precision,
         cap=None if cap == float("inf") else cap,
-        compare=natural,
+        compare=reference,
     )
-    wanted = objectives(network, unit)
-    groups = [wanted] if asked.style.joint else [[each] for each in wanted]
+    resolved = objectives(network, unit)
+    groups = [resolved] if synthesis.style.joint else [[objective] for objective in resolved]
     if store is not None:
-        asked.style.check_told()
-    found = make_all(asked, groups, bound, None if store is None else Store.at(store))
+        synthesis.style.check_storable()
+    visualization = make_all(synthesis, groups, bound, None if store is None else Store.at(store))
     if out is not None:
-        found.save(out)
-    return found
+        visualization.save(out)
+    return visualization
 
 
 def compare_styles(
@@ -191,8 +188,8 @@ def compare_styles(
     """
     chosen = styles or ("none", "frequency", "robust", "preconditioned", "all")
     return {
-        each if isinstance(each, str) else each.describe(): optimize(network, unit, style=each, **settings)
-        for each in chosen
+        style if isinstance(style, str) else style.describe(): optimize(network, unit, style=style, **settings)
+        for style in chosen
     }
 
 
@@ -203,24 +200,20 @@ def _steps(sides: tuple[int, int], *, latent: bool) -> int:
     return small if min(sides) < 100 else large
 
 
-def _counts(value: Any) -> bool:
-    return isinstance(value, Integral) and int(value) >= 1
-
-
-def _check_whole(**given: int) -> None:
-    for name, value in given.items():
-        if not _counts(value):
+def _check_whole(**settings: int) -> None:
+    for name, value in settings.items():
+        if not isinstance(value, Integral) or int(value) < 1:
             raise QuestionError(f"{name}={value} must be a whole number, at least 1.")
 
 
-def _check(count: int, diversity: float, seed: int, cap: float | None, *, given: bool) -> None:
+def _check(count: int, diversity: float, seed: int, cap: float | None, *, comparable: bool) -> None:
     if not (0 <= diversity < float("inf") and seed >= 0):
         raise QuestionError(f"diversity={diversity} and seed={seed} must be at least 0.")
     if diversity and count < 2:
         raise QuestionError(f"diversity={diversity} is between pictures of one unit.", hint="Give count=2 or more.")
     if cap is not None and not cap > 0:
         raise QuestionError(f"cap={cap} must be over 0.", hint="Try 1.4: 1.4 times what strong real images answer.")
-    if cap is not None and not given and cap < float("inf"):
+    if cap is not None and not comparable and cap < float("inf"):
         raise QuestionError(
             f"cap={cap} is so many times what real images answer, and none were given.",
             hint="Give images: compare=FOLDER.",
@@ -236,9 +229,12 @@ def _check_precision(network: Network, precision: str) -> None:
         raise QuestionError("This processor has no arithmetic in bfloat16.", hint="Leave precision at float32.")
 
 
-def _compared(network: Network, images: Any) -> Any:
-    from iconoscope.optimization.reference_activations import read_natural
+def _reference(network: Network, compare: Any, latent: LatentParameterization | None) -> ReferenceImages | None:
+    """Give the real images that were given to compare with, or those that a prior keeps, if there are any."""
+    if compare is None:
+        return None if latent is None else latent_parameterization.real_images(latent.prior, network)
+    from iconoscope.optimization.reference_activations import read_reference
 
-    if isinstance(images, str) and not Path(images).expanduser().exists():
-        raise QuestionError(f"compare={images!r} does not exist.", hint="Give a folder of images, a file, or arrays.")
-    return read_natural(network, images)
+    if isinstance(compare, str) and not Path(compare).expanduser().exists():
+        raise QuestionError(f"compare={compare!r} does not exist.", hint="Give a folder of images, a file, or arrays.")
+    return read_reference(network, compare)

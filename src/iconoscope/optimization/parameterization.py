@@ -1,7 +1,7 @@
-"""What is changed to change a picture: its pixels, its spectrum, the phase of it, a pyramid, a small network.
+"""Parameterizations: a picture is changed by its pixels, its spectrum, the phase of it, a pyramid, or a small network.
 
-A parameterization begins a `Field`: tensors to be optimised, and the raw picture that they stand for. Raw pictures have no
-limits and, where colours are decorrelated, no colours yet: `canvas.py` gives them both. A learned prior is one more
+A parameterization begins `PictureParameters`: tensors to be optimised, and the raw picture that they stand for. Raw pictures
+have no limits and, where colours are decorrelated, no colours yet: `canvas.py` gives them both. A learned prior is one more
 parameterization, whose tensors are a latent.
 """
 
@@ -20,7 +20,16 @@ from iconoscope.errors import QuestionError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Field", "Fourier", "Network2D", "Parameterization", "Phase", "Pixels", "Pyramid", "natural_magnitude"]
+__all__ = [
+    "Fourier",
+    "Network2D",
+    "Parameterization",
+    "Phase",
+    "PictureParameters",
+    "Pixels",
+    "Pyramid",
+    "natural_magnitude",
+]
 
 Shape = tuple[int, int, int, int]
 """Pictures, channels, height, width."""
@@ -30,8 +39,8 @@ Draws = Sequence["torch.Generator"]
 
 
 @dataclass(frozen=True)
-class Field:
-    """What is optimised, and what it stands for.
+class PictureParameters:
+    """The tensors that are optimised, and the pictures that they stand for.
 
     Attributes
     ----------
@@ -57,7 +66,7 @@ class Parameterization(Protocol):
         """Step size of Adam that suits it."""
         ...
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Field:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
         """Begin at raw pictures (pictures, channels, height, width), or at noise."""
         ...
 
@@ -85,10 +94,10 @@ class Pixels:
     noise: float = 0.01
     rate: float = 0.05
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Field:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
         """Begin at raw pictures, or at noise."""
         pixels = _leaf(_noise(shape[1:], draws, self.noise) if start is None else start)
-        return Field((pixels,), lambda: pixels)
+        return PictureParameters((pixels,), lambda: pixels)
 
 
 def _frequencies(height: int, width: int) -> torch.Tensor:
@@ -115,7 +124,7 @@ class Fourier:
     noise: float = 0.01
     rate: float = 0.05
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Field:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
         """Begin at raw pictures, or at noise."""
         import torch
 
@@ -129,7 +138,7 @@ class Fourier:
         def raw() -> torch.Tensor:
             return torch.fft.irfft2(torch.view_as_complex(spectrum) * scale, s=(height, width), norm="ortho")
 
-        return Field((spectrum,), raw)
+        return PictureParameters((spectrum,), raw)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +158,7 @@ class Phase:
     contrast: float = 1.0
     rate: float = 0.1
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Field:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
         """Begin at the phases of raw pictures, or at random ones."""
         import torch
 
@@ -178,7 +187,7 @@ class Phase:
             centred = picture - picture.mean((2, 3), keepdim=True)
             return centred * (self.contrast / centred.std((1, 2, 3), keepdim=True).clamp_min(1e-8))
 
-        return Field((phase,), raw)
+        return PictureParameters((phase,), raw)
 
 
 def natural_magnitude(pictures: Iterable[NDArray[np.uint8]], *, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -228,7 +237,7 @@ class Pyramid:
     noise: float = 0.01
     rate: float = 0.05
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Field:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
         """Begin at raw pictures, or at noise."""
         import torch
         from torch.nn import functional as F
@@ -240,12 +249,14 @@ class Pyramid:
         if start is None:
             levels = [_noise((shape[1], *size), draws, self.noise) for size in sizes]
         else:  # what a level cannot hold is left to the next finer one
-            levels, rest = [torch.zeros(())] * len(sizes), start
-            for place in range(len(sizes) - 1, -1, -1):
-                levels[place] = F.interpolate(rest, sizes[place], mode="bilinear", antialias=True)
-                rest = rest - _enlarged(levels[place], (height, width))
+            levels, residual = [torch.zeros(())] * len(sizes), start
+            for level in range(len(sizes) - 1, -1, -1):
+                levels[level] = F.interpolate(residual, sizes[level], mode="bilinear", antialias=True)
+                residual = residual - _enlarged(levels[level], (height, width))
         leaves = tuple(_leaf(level) for level in levels)
-        return Field(leaves, lambda: sum((_enlarged(each, (height, width)) for each in leaves), torch.zeros(())))
+        return PictureParameters(
+            leaves, lambda: sum((_enlarged(leaf, (height, width)) for leaf in leaves), torch.zeros(()))
+        )
 
 
 def _enlarged(level: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -256,7 +267,7 @@ def _enlarged(level: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Network2D:
-    """A small network from a place to its colour (a compositional pattern producing network: Stanley 2007).
+    """A small network from a position to its colour (a compositional pattern producing network: Stanley 2007).
 
     Smooth at every size. It cannot begin at a picture.
 
@@ -271,17 +282,18 @@ class Network2D:
     rate: float = 0.005
     REACH: ClassVar[float] = 3**0.5  # coordinates have the standard deviation 1
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Field:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
         """Begin at random weights."""
         import torch
 
         if start is not None:
             raise QuestionError(
-                "A network from places to colours cannot begin at a picture.", hint="Pixels, Fourier and Pyramid can."
+                "A network from positions to colours cannot begin at a picture.",
+                hint="Pixels, Fourier and Pyramid can.",
             )
         count, channels, height, width = shape
         rows, columns = (torch.linspace(-self.REACH, self.REACH, length) for length in (height, width))
-        places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).reshape(1, -1, 2).expand(count, -1, -1)
+        points = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).reshape(1, -1, 2).expand(count, -1, -1)
         sizes = [2, *[self.width] * self.depth]
         weights = [
             _leaf(_noise((2 * inputs if layer else inputs, outputs), draws, (1 / inputs) ** 0.5))
@@ -290,10 +302,10 @@ class Network2D:
         last = _leaf(torch.zeros(count, 2 * self.width, channels))
 
         def raw() -> torch.Tensor:
-            x = places
+            x = points
             for weight in weights:
                 x = torch.atan(torch.bmm(x, weight))
                 x = torch.cat([x / 0.67, x.square() / 0.6], 2)
             return torch.bmm(x, last).view(count, height, width, channels).permute(0, 3, 1, 2)
 
-        return Field((*weights, last), raw)
+        return PictureParameters((*weights, last), raw)

@@ -1,4 +1,4 @@
-"""What real images answer: the measure of what may be asked of a picture."""
+"""The answers of real images: the measure of what may be asked of a picture."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from iconoscope.subject.network import Network
 from iconoscope.subject.probe import probe
 from iconoscope.vocabulary.labels import match_labels
 
-__all__ = ["ALL", "OWN", "Answers", "Natural", "read_natural"]
+__all__ = ["ALL", "OWN", "ReferenceAnswers", "ReferenceImages", "read_reference"]
 
 OWN, ALL = 90, 99
-"""What percentile of the answers of real images counts as strong: of images of the class, or of all sorts of them."""
+"""The percentile from which on the answers of real images count as strong: of images of the class, or of all sorts of them."""
 
 BATCH = 16
 """Images that are asked about at once."""
 
 
 @dataclass(frozen=True, eq=False)
-class Natural:
+class ReferenceImages:
     """Real images, as the network is shown them.
 
     Attributes
@@ -49,43 +49,48 @@ class Natural:
         """Digest of the images and of their classes."""
         return hashlib.sha256(self.pixels.tobytes() + self.classes.tobytes()).hexdigest()
 
-    def answers(self, network: Network, asked: Sequence[Objective]) -> dict[Objective, Answers]:
+    def answers(self, network: Network, objectives: Sequence[Objective]) -> dict[Objective, ReferenceAnswers]:
         """Ask all of them about all of the objectives, in one pass."""
-        asked = tuple(dict.fromkeys(asked))
+        objectives = tuple(dict.fromkeys(objectives))
         sizes = {min(BATCH, len(self.pixels) - first) for first in range(0, len(self.pixels), BATCH)}
-        scores = {(each, size): Scores([each] * size, network) for each in asked for size in sizes}
-        layers = dict.fromkeys(layer for each in scores.values() for layer in each.layers)
-        found: dict[tuple[Objective, bool], list[torch.Tensor]] = {}
-        for rectified in (True, False):
-            with probe(network, layers, before_relu=not rectified) as read, torch.inference_mode():
+        scores = {(objective, size): Scores([objective] * size, network) for objective in objectives for size in sizes}
+        layers = dict.fromkeys(layer for objective in scores.values() for layer in objective.layers)
+        batches: dict[tuple[Objective, bool], list[torch.Tensor]] = {}
+        for before_relu in (False, True):
+            with probe(network, layers, before_relu=before_relu) as read, torch.inference_mode():
                 for first in track(range(0, len(self.pixels), BATCH), "asking real images"):
-                    shown = network.preprocessing.normalise(self.pixels[first : first + BATCH]).to(network.device)
-                    answers = read(shown)
-                    for each in asked:
-                        values = scores[each, len(shown)](answers)
-                        found.setdefault((each, rectified), []).append(values.cpu())
-        return {each: self._summed(each, *(torch.cat(found[each, way]) for way in (True, False))) for each in asked}
+                    pixels = self.pixels[first : first + BATCH]
+                    answers = read(network.preprocessing.normalise(pixels).to(network.device))
+                    for objective in objectives:
+                        values = scores[objective, len(pixels)](answers)
+                        batches.setdefault((objective, before_relu), []).append(values.cpu())
+        return {
+            objective: self._summed(
+                objective, torch.cat(batches[objective, False]), torch.cat(batches[objective, True])
+            )
+            for objective in objectives
+        }
 
-    def _summed(self, objective: Objective, behind: torch.Tensor, before: torch.Tensor) -> Answers:
-        meant = self._meant(objective)
-        return Answers(
+    def _summed(self, objective: Objective, behind: torch.Tensor, before: torch.Tensor) -> ReferenceAnswers:
+        """Sum up the answers (images,) behind the ReLU and before it."""
+        compared = self._compared(objective)
+        return ReferenceAnswers(
             behind=behind.numpy(),
-            before=before.numpy()[meant],
-            percentile=ALL if meant.all() else OWN,
+            before=before.numpy()[compared],
+            percentile=ALL if compared.all() else OWN,
             deviation=float(before.std(correction=0)) or 1.0,
         )
 
-    def _meant(self, objective: Objective) -> NDArray[np.bool_]:
+    def _compared(self, objective: Objective) -> NDArray[np.bool_]:
         """Say which images are to be compared with: those of the class, if a class is asked for; else all."""
-        everything = np.ones(len(self.pixels), bool)
         unit = objective.sole_class
-        own = everything if unit is None else self.classes == unit.index
-        return own if own.any() else everything
+        of_class = np.zeros(len(self.pixels), bool) if unit is None else self.classes == unit.index
+        return of_class if of_class.any() else np.ones(len(self.pixels), bool)
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What real images answer to an objective.
+class ReferenceAnswers:
+    """The answers of real images to an objective.
 
     Attributes
     ----------
@@ -115,7 +120,7 @@ class Answers:
         return strong + (times - 1) * abs(strong)
 
 
-def read_natural(network: Network, images: Any) -> Natural:
+def read_reference(network: Network, images: Any) -> ReferenceImages:
     """Read real images: whatever `load_images` takes, with labels if they have any.
 
     Raises
@@ -125,13 +130,13 @@ def read_natural(network: Network, images: Any) -> Natural:
     ImagesError
         If none can be read.
     """
-    if isinstance(images, Natural):
+    if isinstance(images, ReferenceImages):
         return images
-    kept: list[NDArray[np.uint8]] = []
+    pixels: list[NDArray[np.uint8]] = []
     labels: list[Any] = []
     for image in load_images(images).readable():
-        kept.append(network.preprocessing.shown(image))
+        pixels.append(network.preprocessing.shown(image))
         labels.append(image.label)
-    if not kept:
+    if not pixels:
         raise QuestionError("There are no images to compare with.")
-    return Natural(np.stack(kept), match_labels(network.names, labels))
+    return ReferenceImages(np.stack(pixels), match_labels(network.names, labels))

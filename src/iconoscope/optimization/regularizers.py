@@ -1,4 +1,4 @@
-"""What a picture is charged for: small terms that are added to the loss. Each is off until it is asked for."""
+"""Regularizers: small terms that a picture is charged for, which are added to the loss. Each is off until it is asked for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Regularizer(Protocol):
         ...
 
 
-def _weighed(weight: float) -> None:
+def _check_weight(weight: float) -> None:
     if not 0 <= weight < float("inf"):
         raise QuestionError(f"weight={weight} must be at least 0.")
 
@@ -34,7 +34,7 @@ class TotalVariation:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _weighed(self.weight)
+        _check_weight(self.weight)
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         """Give the charges."""
@@ -50,7 +50,7 @@ class L1:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _weighed(self.weight)
+        _check_weight(self.weight)
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         """Give the charges."""
@@ -64,7 +64,7 @@ class L2:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _weighed(self.weight)
+        _check_weight(self.weight)
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         """Give the charges."""
@@ -83,7 +83,7 @@ class Frequency:
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
-        _weighed(self.weight)
+        _check_weight(self.weight)
         if self.sigma <= 0:
             raise QuestionError(f"sigma={self.sigma} must be over 0.")
 
@@ -99,7 +99,7 @@ class OutOfRange:
     weight: float = 10.0
 
     def __post_init__(self) -> None:
-        _weighed(self.weight)
+        _check_weight(self.weight)
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         """Give the charges."""
@@ -114,7 +114,7 @@ class Alignment:
     joint: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _weighed(self.weight)
+        _check_weight(self.weight)
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         """Give the charges."""
@@ -144,6 +144,6 @@ def charged(regularizers: Sequence[Regularizer], pictures: torch.Tensor) -> torc
     import torch
 
     total = torch.zeros(len(pictures), device=pictures.device)
-    for each in regularizers:
-        total = total + each(pictures)
+    for charge in regularizers:
+        total = total + charge(pictures)
     return total

@@ -1,4 +1,4 @@
-"""How well each picture of a batch answers its own objective, all in one graph."""
+"""Scores: how well each picture of a batch answers its own objective, all in one graph."""
 
 from __future__ import annotations
 
@@ -54,23 +54,23 @@ class Scores:
     def __init__(self, objectives: Sequence[Objective], network: Network, size: tuple[int, int] | None = None) -> None:
         self.count = len(objectives)
         device = network.device
-        found: dict[tuple[object, ...], list[tuple[int, float, Target]]] = {}
+        terms_by_reading: dict[tuple[object, ...], list[tuple[int, float, Target]]] = {}
         for picture, objective in enumerate(objectives):
             for term in objective.terms:
-                found.setdefault(_way(term.target), []).append((picture, term.weight, term.target))
+                terms_by_reading.setdefault(_reading(term.target), []).append((picture, term.weight, term.target))
         self._groups = [
             _Group(
-                str(way[0]),
+                str(reading[0]),
                 torch.tensor([picture for picture, _, _ in terms], device=device),
                 torch.tensor([weight for _, weight, _ in terms], device=device),
                 _reader([target for _, _, target in terms], network, size or network.preprocessing.size),
             )
-            for way, terms in found.items()
+            for reading, terms in terms_by_reading.items()
         ]
         self._same = torch.tensor(
             [
-                [here != there and one == other for there, other in enumerate(objectives)]
-                for here, one in enumerate(objectives)
+                [row != column and objective == other for column, other in enumerate(objectives)]
+                for row, objective in enumerate(objectives)
             ],
             device=device,
         )
@@ -107,14 +107,13 @@ class Scores:
         return total / len(self.layers)
 
 
-def _way(target: Target) -> tuple[object, ...]:
+def _reading(target: Target) -> tuple[object, ...]:
     """Give what terms must have in common to be read together."""
     if isinstance(target.unit, ClassUnit):
         return LOGITS, target.unit.kind
-    whole = target.unit.channel is None
     return (
         target.unit.layer,
-        whole,
+        target.unit.channel is None,
         target.unit.position,
         target.rows,
         target.columns,
@@ -129,7 +128,7 @@ def _reader(targets: Sequence[Target], network: Network, size: tuple[int, int]) 
         classes = torch.tensor([t.unit.index for t in targets if isinstance(t.unit, ClassUnit)], device=device)
         return _logit(classes) if first.unit.kind == "logit" else _probability(classes, network)
     if first.vector is not None:
-        return _along(torch.from_numpy(vectors(targets)).to(device), first.cosine, first.unit)
+        return _direction(torch.from_numpy(vectors(targets)).to(device), first.cosine, first.unit)
     if first.unit.channel is None:
         return lambda answer, pictures: answer[pictures].flatten(1).square().mean(1)
     channels = [target.unit.channel for target in targets if isinstance(target.unit, LayerUnit)]
@@ -197,7 +196,7 @@ def _places(answer: torch.Tensor) -> torch.Tensor:
     return answer[:, :, None] if answer.ndim == 2 else answer.flatten(2)
 
 
-def _along(directions: torch.Tensor, cosine: float, unit: LayerUnit) -> Read:
+def _direction(directions: torch.Tensor, cosine: float, unit: LayerUnit) -> Read:
     def read(answer: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
         if answer.shape[1] != directions.shape[1]:
             raise UnitError(

@@ -1,4 +1,4 @@
-"""How pictures are made: a parameterization, transforms, regularizers, colours, limits and an optimiser, put together."""
+"""Styles of pictures: a parameterization, transforms, regularizers, colours, limits and an optimiser, put together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, nearest
 from iconoscope.optimization.canvas import LIMITS
-from iconoscope.optimization.colour import IMAGENET, plain
+from iconoscope.optimization.colour import IMAGENET, uncorrelated
 from iconoscope.optimization.parameterization import Fourier, Parameterization, Pixels
 from iconoscope.optimization.regularizers import Frequency, OutOfRange, Regularizer, TotalVariation
 from iconoscope.optimization.transforms import Transforms
@@ -71,10 +71,12 @@ class Style:
         transforms = self.transforms
         if isinstance(transforms, str):
             transforms = Transforms(jitter=8 if large else 4)
-        colours = self.colours if self.colours is not None else IMAGENET if channels == 3 else plain(channels)
+        colours = self.colours if self.colours is not None else IMAGENET if channels == 3 else uncorrelated(channels)
         charges = self.regularizers
-        kept = getattr(self.parameterization, "keeps_limits", False)  # and charges for leaving them by itself
-        if self.limits == "penalty" and not kept and not any(isinstance(each, OutOfRange) for each in charges):
+        charged = getattr(self.parameterization, "keeps_limits", False) or any(
+            isinstance(charge, OutOfRange) for charge in charges
+        )
+        if self.limits == "penalty" and not charged:
             charges = (*charges, OutOfRange())
         rate = self.parameterization.rate if self.rate is None else self.rate
         return replace(self, transforms=transforms, colours=colours, regularizers=charges, rate=rate)
@@ -82,18 +84,18 @@ class Style:
     @property
     def joint(self) -> bool:
         """Whether a picture is charged for what its neighbours are like."""
-        return any(getattr(each, "joint", False) for each in self.regularizers)
+        return any(getattr(charge, "joint", False) for charge in self.regularizers)
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as plain values; of arrays a digest."""
-        return {each.name: _plainly(getattr(self, each.name)) for each in fields(self)}
+        return {field.name: _plainly(getattr(self, field.name)) for field in fields(self)}
 
-    def check_told(self) -> None:
+    def check_storable(self) -> None:
         """Refuse a store where a part of the style is a class of the user's own whose settings cannot be told apart."""
-        for each in (self.parameterization, *self.regularizers):
-            if not is_dataclass(each):
+        for part in (self.parameterization, *self.regularizers):
+            if not is_dataclass(part):
                 raise QuestionError(
-                    f"{type(each).__name__} does not say its settings, so a store cannot tell one from another.",
+                    f"{type(part).__name__} does not say its settings, so a store cannot tell one from another.",
                     hint="Make it a dataclass, or ask without a store.",
                 )
 
@@ -109,7 +111,7 @@ class Style:
             )
         else:
             parts.append("not moved")
-        parts += [f"{type(each).__name__} {getattr(each, 'weight', 1):g}" for each in self.regularizers]
+        parts += [f"{type(charge).__name__} {getattr(charge, 'weight', 1):g}" for charge in self.regularizers]
         return "; ".join(parts)
 
 
@@ -119,10 +121,10 @@ def _plainly(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return f"{value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:16]}"
     if is_dataclass(value) and not isinstance(value, type):
-        settings = {each.name: _plainly(getattr(value, each.name)) for each in fields(value)}
+        settings = {field.name: _plainly(getattr(value, field.name)) for field in fields(value)}
         return {"kind": type(value).__name__, **settings}
     if isinstance(value, list | tuple):
-        return [_plainly(each) for each in value]
+        return [_plainly(entry) for entry in value]
     if callable(value):
         return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
     return value
@@ -145,10 +147,10 @@ STYLES: dict[str, Style] = {
 robustness, preconditioning, and all of them (Olah, Mordvintsev and Schubert 2017)."""
 
 
-def read_style(given: Style | str) -> Style:
+def read_style(style: Style | str) -> Style:
     """Read a style, or the name of one."""
-    if isinstance(given, Style):
-        return given
-    if given not in STYLES:
-        raise QuestionError(f"style={given!r} is not a choice.", hint=nearest(str(given), STYLES))
-    return STYLES[given]
+    if isinstance(style, Style):
+        return style
+    if style not in STYLES:
+        raise QuestionError(f"style={style!r} is not a choice.", hint=nearest(str(style), STYLES))
+    return STYLES[style]

@@ -1,4 +1,4 @@
-"""What is asked of every unit alike, and how one batch of pictures is made of it."""
+"""A question of input optimisation: what is asked of every unit alike, and one batch of pictures made of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from iconoscope import __version__
 from iconoscope.errors import NonFiniteError, QuestionError
-from iconoscope.optimization.latent_parameterization import Along, samples
+from iconoscope.optimization.latent_parameterization import LatentParameterization, sampled_images
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.style import Style
 from iconoscope.progress import quietly
@@ -24,12 +24,14 @@ from iconoscope.vocabulary.unit import ClassUnit, Unit
 if TYPE_CHECKING:
     import torch
 
+    from iconoscope.optimization.canvas import Canvas
     from iconoscope.optimization.initial_image import Start
-    from iconoscope.optimization.loop import Reached
-    from iconoscope.optimization.reference_activations import Answers, Natural
+    from iconoscope.optimization.loop import Ascent
+    from iconoscope.optimization.reference_activations import ReferenceAnswers, ReferenceImages
+    from iconoscope.optimization.scores import Scores
     from iconoscope.priors import Prior
 
-__all__ = ["Made", "Making", "Picture", "put_together"]
+__all__ = ["PictureBatch", "PictureRequest", "Synthesis", "concatenate"]
 
 FRAMES = 9
 """How many pictures on the way are kept."""
@@ -45,7 +47,7 @@ HELD_OUT = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Making:
+class Synthesis:
     """All that is asked of every unit alike."""
 
     network: Network
@@ -59,16 +61,16 @@ class Making:
     seed: int
     precision: str
     cap: float | None
-    compare: Natural | None
+    compare: ReferenceImages | None
 
     @property
     def prior(self) -> Prior | None:
         """What pictures may be, if they are made along a prior."""
-        way = self.style.parameterization
-        return way.prior if isinstance(way, Along) else None
+        parameterization = self.style.parameterization
+        return parameterization.prior if isinstance(parameterization, LatentParameterization) else None
 
     @property
-    def each(self) -> int:
+    def per_objective(self) -> int:
         """How many pictures are made of one objective."""
         return self.count * (1 if self.start.pictures is None else len(self.start.pictures))
 
@@ -81,7 +83,7 @@ class Making:
             subject=self.start.name,
             pixels=self.start.digest,
             unit="; ".join(map(str, group)),
-            settings={**self._settings, "weights": [[term.weight for term in each.terms] for each in group]},
+            settings={**self._settings, "weights": [[term.weight for term in objective.terms] for objective in group]},
             version=__version__,
         )
 
@@ -102,100 +104,114 @@ class Making:
             "seed": self.seed,
         }
 
-    def pictures(self, group: Sequence[Objective]) -> list[Picture]:
+    def requests(self, group: Sequence[Objective]) -> list[PictureRequest]:
         """List the pictures of a group: those of its first objective first."""
-        return [Picture(each, number) for each in group for number in range(self.each)]
+        return [PictureRequest(objective, number) for objective in group for number in range(self.per_objective)]
 
-    def lots(self, group: Sequence[Objective]) -> list[list[Picture]]:
-        """Sort the pictures of a group into those that must be made together."""
-        pictures = self.pictures(group)
-        size = len(pictures) if self.style.joint else self.each if self.diversity else 1
+    def bundles(self, group: Sequence[Objective]) -> list[list[PictureRequest]]:
+        """Sort the pictures of a group into those that must be made together, as they are charged for each other."""
+        pictures = self.requests(group)
+        size = len(pictures) if self.style.joint else self.per_objective if self.diversity else 1
         return [pictures[first : first + size] for first in range(0, len(pictures), size)]
 
-    def fitting(self, lot: Sequence[Picture], memory: int) -> int:
+    def batch_size(self, bundle: Sequence[PictureRequest], memory: int) -> int:
         """Give how many pictures may be made at once, by what one of them takes in one step."""
         from iconoscope.subject.ledger import Ledger
 
-        if isinstance(self.style.parameterization, Along):
+        if isinstance(self.style.parameterization, LatentParameterization):
             self.style.parameterization.prepare()
         try:
             with quietly(), Ledger() as ledger:
-                made = replace(self, steps=1, cap=None).make(lot[:1], {})
+                trial = replace(self, steps=1, cap=None).make(bundle[:1], {})
         except NonFiniteError:
-            return len(lot)  # and it will be said at which step of all
-        if not made.ended:
+            return len(bundle)  # and it will be said at which step of all
+        if not trial.ended:
             raise KeyboardInterrupt
         fits = int(memory * USED / ledger.peak)
-        if fits < len(lot):
-            what = "one picture takes" if len(lot) == 1 else f"{len(lot)} pictures that are made together take"
-            need = len(lot) * ledger.peak
+        if fits < len(bundle):
+            pictures = (
+                "one picture takes" if len(bundle) == 1 else f"{len(bundle)} pictures that are made together take"
+            )
+            need = len(bundle) * ledger.peak
             raise QuestionError(
-                f"memory={written_memory(memory)} is too little: before {self.network.name} {what} {written_memory(need)}.",
+                f"memory={written_memory(memory)} is too little: before {self.network.name} {pictures} {written_memory(need)}.",
                 hint=f"Give {written_memory(1.1 * need / USED)} or more.",
             )
-        return max(len(lot), min(fits, MOST, PIXELS // (self.size[0] * self.size[1])))
+        return max(len(bundle), min(fits, MOST, PIXELS // (self.size[0] * self.size[1])))
 
-    def answers(self, asked: Sequence[Objective]) -> dict[Objective, Answers]:
+    def reference_answers(self, objectives: Sequence[Objective]) -> dict[Objective, ReferenceAnswers]:
         """Give what real images answer to objectives, or what else there is to measure answers by."""
-        measure = self.compare
-        if measure is None and self.prior is not None:
-            measure = samples(self.prior, self.network)
-        if measure is None:
+        reference = self.compare
+        if reference is None and self.prior is not None:
+            reference = sampled_images(self.prior, self.network)
+        if reference is None:
             return {}
         with self.network.questioned():
-            return measure.answers(self.network, asked)
+            return reference.answers(self.network, objectives)
 
-    def make(self, pictures: Sequence[Picture], natural: dict[Objective, Answers]) -> Made:
+    def make(self, requests: Sequence[PictureRequest], reference: dict[Objective, ReferenceAnswers]) -> PictureBatch:
         """Make some pictures in one batch, knowing what real images answer."""
-        import torch
-
-        from iconoscope.optimization.canvas import paint_on
-        from iconoscope.optimization.loop import adam, ascend
+        from iconoscope.optimization.canvas import begin_canvas
         from iconoscope.optimization.scores import Scores
 
         style = self.style
-        draws = [torch.Generator().manual_seed(_seed(self.seed, str(each.objective), each.number)) for each in pictures]
+        draws = [request.generator(self.seed) for request in requests]
         start = None
         if self.start.pictures is not None:
-            start = self.start.pictures[[each.number % len(self.start.pictures) for each in pictures]]
-        shape = (len(pictures), self.network.channels, *self.size)
-        known = [natural[each.objective] for each in pictures] if natural else []
-        assert style.colours is not None and style.rate is not None
-        assert not isinstance(style.transforms, str)
+            start = self.start.pictures[[request.number % len(self.start.pictures) for request in requests]]
+        shape = (len(requests), self.network.channels, *self.size)
+        objectives = [request.objective for request in requests]
+        assert style.colours is not None
+        parameterization = style.parameterization
+        if isinstance(parameterization, LatentParameterization):
+            parameterization = parameterization.labelled(self.network.classes, objectives)
         with self.network.questioned():
-            scores = Scores([each.objective for each in pictures], self.network)
-            way = style.parameterization
-            if isinstance(way, Along):
-                way = way.of(self.network.classes, [each.objective for each in pictures])
-            canvas = paint_on(way, shape, draws, start, root=style.colours, limits=style.limits)
-            reached = ascend(
-                self.network,
-                scores,
-                canvas,
-                transforms=style.transforms,
-                numbers=None if style.transforms is None else style.transforms.draw(self.steps, draws),
-                regularizers=style.regularizers,
-                stepper=adam(style.rate, steps=self.steps, fade=style.fade),
-                steps=self.steps,
-                frames=FRAMES,
-                diversity=self.diversity,
-                cap=None if self.cap is None else torch.tensor([each.cap(self.cap) for each in known]),
-                price=torch.tensor([each.deviation for each in known]) if known else 1.0,
-                precision=self.precision,
-            )
-            arrays, judged = self._judged(scores, reached, pictures, natural)
-        if isinstance(way, Along):
-            arrays |= way.held_against(reached.pictures, canvas.field.tensors[0])
+            scores = Scores(objectives, self.network)
+            canvas = begin_canvas(parameterization, shape, draws, start, root=style.colours, limits=style.limits)
+            ascent = self._ascend(scores, canvas, draws, [reference[key] for key in objectives] if reference else [])
+            arrays, evaluated = self._evaluate(scores, ascent, requests, reference)
+        if isinstance(parameterization, LatentParameterization):
+            arrays |= parameterization.standing_of(ascent.pictures, canvas.parameters.tensors[0])
         arrays |= {
-            "images": _channels_last(reached.pictures),
-            "objective": reached.scores.cpu().numpy(),
-            "last_gradient": _channels_last(reached.gradient),
-            "frames": (_channels_last(reached.frames) * 255).round().astype(np.uint8),
+            "images": _channels_last(ascent.pictures),
+            "objective": ascent.scores.cpu().numpy(),
+            "last_gradient": _channels_last(ascent.gradient),
+            "frames": (_channels_last(ascent.frames) * 255).round().astype(np.uint8),
         }
-        return Made(arrays, reached.ended and judged)
+        return PictureBatch(arrays, ascent.ended and evaluated)
 
-    def _judged(
-        self, scores: Any, reached: Reached, pictures: Sequence[Picture], natural: dict[Objective, Answers]
+    def _ascend(
+        self, scores: Scores, canvas: Canvas, draws: list[torch.Generator], reference: list[ReferenceAnswers]
+    ) -> Ascent:
+        """Run the loop; `reference` has what real images answer, one for each picture, or nothing."""
+        import torch
+
+        from iconoscope.optimization.loop import adam, ascend
+
+        style = self.style
+        assert style.rate is not None and not isinstance(style.transforms, str)
+        return ascend(
+            self.network,
+            scores,
+            canvas,
+            transforms=style.transforms,
+            numbers=None if style.transforms is None else style.transforms.draw(self.steps, draws),
+            regularizers=style.regularizers,
+            stepper=adam(style.rate, steps=self.steps, fade=style.fade),
+            steps=self.steps,
+            frames=FRAMES,
+            diversity=self.diversity,
+            cap=None if self.cap is None else torch.tensor([answers.cap(self.cap) for answers in reference]),
+            price=torch.tensor([answers.deviation for answers in reference]) if reference else 1.0,
+            precision=self.precision,
+        )
+
+    def _evaluate(
+        self,
+        scores: Scores,
+        ascent: Ascent,
+        requests: Sequence[PictureRequest],
+        reference: dict[Objective, ReferenceAnswers],
     ) -> tuple[dict[str, np.ndarray], bool]:
         """Look at the finished pictures: as they are, moved otherwise, and beside real images; and say whether that was ended.
 
@@ -203,59 +219,57 @@ class Making:
         """
         import torch
 
-        unknown = np.full(len(pictures), np.nan, np.float32)
-        real = self.compare is not None
-        best = [natural[each.objective].strongest if real and natural else np.nan for each in pictures]
-        found = {
+        unknown = np.full(len(requests), np.nan, np.float32)
+        real = self.compare is not None and reference
+        strongest = [reference[request.objective].strongest if real else np.nan for request in requests]
+        arrays = {
             "activation": unknown,
             "moved_activation": unknown,
-            "natural_activation": np.array(best, np.float32),
-            "dead": np.zeros(len(pictures), bool),
+            "natural_activation": np.array(strongest, np.float32),
+            "dead": np.zeros(len(requests), bool),
         }
         try:
-            activation, moved = self._tried(scores, reached.pictures, pictures)
+            activation, moved = self._held_out_answers(scores, ascent.pictures, requests)
         except KeyboardInterrupt:
-            return found, False
+            return arrays, False
         # The logarithm of a probability is 0 where the network is certain, and flat there: the opposite of dead.
-        wanted = torch.tensor(
+        excited = torch.tensor(
             [
-                all(term.weight > 0 and not _is_probability(term.target.unit) for term in each.objective.terms)
-                for each in pictures
+                all(term.weight > 0 and not _is_probability(term.target.unit) for term in request.objective.terms)
+                for request in requests
             ]
         )
         # Once a unit answers as strongly as it is asked to, there is no gradient either.
-        flat = (reached.gradient.flatten(1).abs().amax(1) == 0).cpu() & (self.cap is None)
+        flat = (ascent.gradient.flatten(1).abs().amax(1) == 0).cpu() & (self.cap is None)
         silent = (activation.cpu() == 0) | flat
-        found["activation"] = activation.cpu().numpy()
-        found["moved_activation"] = moved.cpu().numpy()
-        found["dead"] = (silent & wanted).numpy() & reached.ended
-        return found, True
+        arrays["activation"] = activation.cpu().numpy()
+        arrays["moved_activation"] = moved.cpu().numpy()
+        arrays["dead"] = (silent & excited).numpy() & ascent.ended
+        return arrays, True
 
-    def _tried(self, scores: Any, made: torch.Tensor, pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the answers to pictures as they are, and the mean of those to them in places where they were not made."""
+    def _held_out_answers(
+        self, scores: Scores, pictures: torch.Tensor, requests: Sequence[PictureRequest]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give the answers (pictures,) to pictures as they are, and the mean of those to them where they were not made."""
         import torch
 
         from iconoscope.optimization.loop import score
         from iconoscope.optimization.transforms import Transforms
 
         size = self.network.preprocessing.size
-        shown = made
+        fitted = pictures
         if self.size != size:
-            shown = torch.nn.functional.interpolate(made, size, mode="bilinear", antialias=True)
+            fitted = torch.nn.functional.interpolate(pictures, size, mode="bilinear", antialias=True)
         moves = Transforms(jitter=max(size) / 10, rotation=15, scale=(0.85, 1.2))
-        draws = [
-            torch.Generator().manual_seed(_seed(self.seed, f"held out, {each.objective}", each.number))
-            for each in pictures
-        ]
-        numbers = moves.draw(HELD_OUT, draws)
-        moved = torch.stack([score(self.network, scores, moves(made, size, each)) for each in numbers])
-        return score(self.network, scores, shown), moved.mean(0)
+        numbers = moves.draw(HELD_OUT, [request.generator(self.seed, "held out, ") for request in requests])
+        moved = torch.stack([score(self.network, scores, moves(pictures, size, step)) for step in numbers])
+        return score(self.network, scores, fitted), moved.mean(0)
 
     def result(self, group: Sequence[Objective], arrays: dict[str, np.ndarray]) -> Visualization:
         """Put what was made of a group into a result."""
         return Visualization(
             question=self.question(group),
-            units=tuple(str(each.objective) for each in self.pictures(group))[: len(arrays["images"])],
+            units=tuple(str(request.objective) for request in self.requests(group))[: len(arrays["images"])],
             start=self.start.name,
             prior="" if self.prior is None else repr(self.prior).strip("<>"),
             style=f"{self.style.describe()}; {self.steps} steps{self._manner()}",
@@ -268,22 +282,26 @@ class Making:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture to be made: of what, and the how manieth of it."""
+class PictureRequest:
+    """One picture to be made: what is asked of it, and its number among those of the same objective."""
 
     objective: Objective
     number: int
 
+    def generator(self, seed: int, purpose: str = "") -> torch.Generator:
+        """Give random numbers for the picture that do not depend on what else is made with it."""
+        import torch
+
+        digest = hashlib.sha256(f"{seed} {purpose}{self.objective} {self.number}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
 
 @dataclass(frozen=True)
-class Made:
-    """What was made in one batch: the arrays of a `Visualization`, and whether all steps were done."""
+class PictureBatch:
+    """The pictures made in one batch: the arrays of a `Visualization`, and whether all steps were done."""
 
     arrays: dict[str, np.ndarray]
     ended: bool
-
-    def __len__(self) -> int:
-        return len(self.arrays["images"])
 
     def part(self, first: int, last: int) -> dict[str, np.ndarray]:
         """Give the arrays of some of the pictures."""
@@ -298,14 +316,9 @@ def _channels_last(pictures: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(pictures.movedim(-3, -1).cpu().numpy())
 
 
-def put_together(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def concatenate(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Put arrays one behind another; those that were ended early are shorter in steps and frames, and so are all then."""
-    steps = min(each["objective"].shape[1] for each in parts)
-    frames = min(each["frames"].shape[1] for each in parts)
-    cut = [each | {"objective": each["objective"][:, :steps], "frames": each["frames"][:, -frames:]} for each in parts]
-    return {name: np.concatenate([each[name] for each in cut]) for name in parts[0]}
-
-
-def _seed(seed: int, name: str, number: int) -> int:
-    """Give a seed for a picture that does not depend on what else is made with it."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {name} {number}".encode()).digest()[:7], "big")
+    steps = min(part["objective"].shape[1] for part in parts)
+    frames = min(part["frames"].shape[1] for part in parts)
+    cut = [part | {"objective": part["objective"][:, :steps], "frames": part["frames"][:, -frames:]} for part in parts]
+    return {name: np.concatenate([part[name] for part in cut]) for name in parts[0]}

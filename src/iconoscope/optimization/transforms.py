@@ -1,4 +1,4 @@
-"""What happens to a picture before the network sees it, drawn anew for every picture and step: it must survive that.
+"""Transforms: a picture is moved before the network sees it, anew for every picture and step, and must survive that.
 
 A picture that excites a unit only where every pixel is in its place is of no use. So it is shifted, turned, scaled and mirrored
 a little each time (Olah, Mordvintsev and Schubert 2017), all in one resampling.
@@ -80,8 +80,8 @@ class Transforms:
         if (self.jitter, self.rotation, self.scale, self.flip) == (0, 0, (1, 1), False) and (height, width) == size:
             moved = pictures
         else:
-            places = _places(self._matrices(pictures, size, numbers), size)
-            moved = F.grid_sample(pictures, places, mode="bilinear", padding_mode="reflection", align_corners=False)
+            grid = _sampling_grid(self._matrices(pictures, size, numbers), size)
+            moved = F.grid_sample(pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         if not self.noise:
             return moved
         seeds = (numbers[:, 5] * 2**31).long().tolist()
@@ -99,7 +99,9 @@ class Transforms:
         enlarged = low + (high - low) * numbers[:, 1]
         mirrored = torch.where(numbers[:, 2] < 0.5, -1.0, 1.0) if self.flip else torch.ones_like(angle)
         # Half of what a larger picture has too much is further room to move in.
-        room = [self.jitter + max(0, have - want) / 2 for have, want in zip((height, width), size, strict=True)]
+        room = [
+            self.jitter + max(0, extent - visible) / 2 for extent, visible in zip((height, width), size, strict=True)
+        ]
         down, across = (2 * numbers[:, 3] - 1) * room[0], (2 * numbers[:, 4] - 1) * room[1]
         cosine, sine = angle.cos() / enlarged, angle.sin() / enlarged
         return torch.stack(
@@ -111,10 +113,10 @@ class Transforms:
         )
 
 
-def _places(matrices: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def _sampling_grid(matrices: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Give where pixels are read (n, rows, columns, 2), as `affine_grid` does, in a thirtieth of the time."""
     import torch
 
     rows, columns = ((torch.arange(length, device=matrices.device) * 2 + 1) / length - 1 for length in size)
-    across, down, shift = (matrices[:, :, place, None, None] for place in range(3))
+    across, down, shift = (matrices[:, :, column, None, None] for column in range(3))
     return (across * columns + (down * rows[:, None] + shift)).permute(0, 2, 3, 1)

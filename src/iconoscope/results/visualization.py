@@ -106,27 +106,27 @@ class Visualization(Result):
                 text += f"; the best of the images given {self.natural_activation[0]:.3g}"
         else:
             least, most = float(self.activation.min()), float(self.activation.max())
-            what = names[0] if len(names) == 1 else f"{len(names)} units from {names[0]} to {names[-1]}"
-            text = f"{what}: {len(self)} pictures that answer {least:.3g} to {most:.3g}"
+            units = names[0] if len(names) == 1 else f"{len(names)} units from {names[0]} to {names[-1]}"
+            text = f"{units}: {len(self)} pictures that answer {least:.3g} to {most:.3g}"
             if len(names) == 1 and (diversity := self.diversity()):
                 text += f"; {diversity[names[0]]:.0%} as different from each other as real images"
         text += self._standing()
-        gone = list(dict.fromkeys(name for name, dead in zip(self.units, self.dead, strict=True) if dead))
-        if gone:
-            shown = ", ".join(gone[:8]) + (" and more" if len(gone) > 8 else "")
-            text += f". {len(gone)} of {len(names)} dead, which answered nothing to any picture that was tried: {shown}"
+        dead = list(dict.fromkeys(np.array(self.units)[self.dead].tolist()))
+        if dead:
+            listed = ", ".join(dead[:8]) + (" and more" if len(dead) > 8 else "")
+            text += f". {len(dead)} of {len(names)} dead, which answered nothing to any picture that was tried: {listed}"
         return f"{text}."
 
     def _standing(self) -> str:
         """Say how pictures that were made along a prior stand among real images."""
         if self.likelier_than is None or self.neighbour_distance is None:
             return ""
-        place = int(np.argmin(self.neighbour_distance))
-        nearest = "" if self.neighbour_names is None else f" ({self.neighbour_names[place, 0]})"
-        what = "" if len(self) == 1 else ", in the mean"
+        index = int(np.argmin(self.neighbour_distance))
+        nearest = "" if self.neighbour_names is None else f" ({self.neighbour_names[index, 0]})"
+        averaged = "" if len(self) == 1 else ", in the mean"
         return (
-            f". {self.likelier_than.mean():.0%} of real images are less likely{what}; the nearest real image{nearest} is "
-            f"{self.neighbour_distance[place]:.2f} times as far as real images are from each other"
+            f". {self.likelier_than.mean():.0%} of real images are less likely{averaged}; the nearest real image{nearest} is "
+            f"{self.neighbour_distance[index]:.2f} times as far as real images are from each other"
         )
 
     def diversity(self) -> dict[str, float]:
@@ -137,14 +137,14 @@ class Visualization(Result):
         """
         if self.natural_spread is None:
             return {}
-        found: dict[str, float] = {}
+        diversity: dict[str, float] = {}
         for name in dict.fromkeys(self.units):
-            own = [place for place, unit in enumerate(self.units) if unit == name]
-            flat = self.images[own].reshape(len(own), -1)
-            apart = [float(np.sqrt(np.square(flat[a] - flat[b]).mean())) for b in range(len(own)) for a in range(b)]
+            rows = [index for index, unit in enumerate(self.units) if unit == name]
+            flat = self.images[rows].reshape(len(rows), -1)
+            apart = [float(np.sqrt(np.square(flat[a] - flat[b]).mean())) for b in range(len(rows)) for a in range(b)]
             if apart:
-                found[name] = float(np.mean(apart)) / float(self.natural_spread[own[0]])
-        return found
+                diversity[name] = float(np.mean(apart)) / float(self.natural_spread[rows[0]])
+        return diversity
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, and for every picture its unit, its answers and whether the unit is dead."""
@@ -157,38 +157,38 @@ class Visualization(Result):
             "steps": self.objective.shape[1],
             "pictures": [
                 {
-                    "unit": self.units[place],
-                    "activation": float(self.activation[place]),
-                    "moved_activation": _finite(self.moved_activation[place]),
-                    "natural_activation": _finite(self.natural_activation[place]),
-                    "first_objective": float(self.objective[place, 0]),
-                    "last_objective": float(self.objective[place, -1]),
-                    "dead": bool(self.dead[place]),
-                    **self._standing_of(place),
+                    "unit": self.units[index],
+                    "activation": float(self.activation[index]),
+                    "moved_activation": _finite(self.moved_activation[index]),
+                    "natural_activation": _finite(self.natural_activation[index]),
+                    "first_objective": float(self.objective[index, 0]),
+                    "last_objective": float(self.objective[index, -1]),
+                    "dead": bool(self.dead[index]),
+                    **self._standing_of(index),
                 }
-                for place in range(len(self))
+                for index in range(len(self))
             ],
             **({"prior": self.prior, "diversity": self.diversity()} if self.prior else {}),
         }
 
-    def _standing_of(self, place: int) -> dict[str, Any]:
+    def _standing_of(self, index: int) -> dict[str, Any]:
         stated = {
             "likelihood": self.likelihood,
             "likelier_than": self.likelier_than,
             "neighbour_distance": self.neighbour_distance,
         }
-        found: dict[str, Any] = {name: float(value[place]) for name, value in stated.items() if value is not None}
+        standing: dict[str, Any] = {name: float(value[index]) for name, value in stated.items() if value is not None}
         if self.neighbour_names is not None:
-            found["neighbour"] = str(self.neighbour_names[place, 0])
-        return found
+            standing["neighbour"] = str(self.neighbour_names[index, 0])
+        return standing
 
-    def bytes_of(self, place: int) -> NDArray[np.uint8]:
+    def bytes_of(self, index: int) -> NDArray[np.uint8]:
         """Give a picture as 0..255, (height, width, 3)."""
-        return rgb(self.images[place])
+        return rgb(self.images[index])
 
-    def gradient_picture(self, place: int) -> NDArray[np.uint8]:
+    def gradient_picture(self, index: int) -> NDArray[np.uint8]:
         """Give the last gradient as a picture, (height, width, 3): grey is zero, the strongest is at the end of the scale."""
-        gradient = self.last_gradient[place]
+        gradient = self.last_gradient[index]
         largest = float(np.abs(gradient).max())
         return rgb(0.5 + gradient / (2 * largest) if largest > 0 else np.full_like(gradient, 0.5))
 
@@ -218,9 +218,9 @@ class Visualization(Result):
     def _on(self, figure: Figure) -> Axes:
         if len(self) == 1:
             if self.neighbours is None:
-                shown, gradient, course = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
+                picture, gradient, course = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
             else:
-                shown, nearest, gradient, course = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.2))
+                picture, nearest, gradient, course = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.2))
                 far = "" if self.neighbour_distance is None else f", at {self.neighbour_distance[0]:.2f}"
                 picture_axes(nearest, rgb(self.neighbours[0, 0]), f"nearest real image{far}")
             picture_axes(gradient, self.gradient_picture(0), "last gradient")
@@ -228,11 +228,11 @@ class Visualization(Result):
             course.set_xlabel("step", fontsize=8)
             course.set_title("what it answers while it is moved", fontsize=9)
             course.tick_params(labelsize=7)
-            return self._picture(shown, 0)
+            return self._picture(picture, 0)
         panels = figure.subplots(*self._layout, squeeze=False).ravel()
-        for place, axes in enumerate(panels):
-            if place < len(self):
-                self._picture(axes, place)
+        for index, axes in enumerate(panels):
+            if index < len(self):
+                self._picture(axes, index)
             else:
                 axes.set_axis_off()
         figure.suptitle(as_text(self._title()), fontsize=9)
@@ -242,32 +242,32 @@ class Visualization(Result):
         layers = {name.partition(":")[0] for name in self.units}
         layer = next(iter(layers))
         if len(layers) == 1 and len(set(self.units)) > 1:
-            what = {"logit": "the logits of its classes", "prob": "the probabilities of its classes"}
-            return f"{self.question.network}: {what.get(layer, f'channels of {layer}')}"
+            of_classes = {"logit": "the logits of its classes", "prob": "the probabilities of its classes"}
+            return f"{self.question.network}: {of_classes.get(layer, f'channels of {layer}')}"
         return f"{self.question.network}, from {self.start}"
 
-    def _picture(self, axes: Axes, place: int) -> Axes:
-        many = len(self) > 12
-        name = self.units[place]
-        if many:
+    def _picture(self, axes: Axes, index: int) -> Axes:
+        small = len(self) > 12
+        name = self.units[index]
+        if small:
             name = name.partition(":")[2] or name
-        title = textwrap.fill(f"{as_text(name)}{' (dead)' if self.dead[place] else ''}", 14 if many else 24)
-        picture_axes(axes, self.bytes_of(place), title)
-        axes.title.set_fontsize(7 if many else 8)
+        title = textwrap.fill(f"{as_text(name)}{' (dead)' if self.dead[index] else ''}", 14 if small else 24)
+        picture_axes(axes, self.bytes_of(index), title)
+        axes.title.set_fontsize(7 if small else 8)
         return axes
 
-    def strip(self, place: int = 0) -> NDArray[np.uint8]:
+    def strip(self, index: int = 0) -> NDArray[np.uint8]:
         """Give the frames of a picture side by side, (height, frames * width, 3)."""
-        return np.concatenate([rgb(frame) for frame in self.frames[place]], 1)
+        return np.concatenate([rgb(frame) for frame in self.frames[index]], 1)
 
-    def animate(self, path: str | Path, *, place: int = 0, duration: float = 2.0) -> Path:
+    def animate(self, path: str | Path, *, index: int = 0, duration: float = 2.0) -> Path:
         """Write the frames of a picture as a moving one.
 
         Parameters
         ----------
         path
             A name that ends in .gif or .webp.
-        place
+        index
             Which picture.
         duration
             Seconds from the first frame to the last; the last stays a second longer.
@@ -286,17 +286,17 @@ class Visualization(Result):
             raise QuestionError(
                 f"A moving picture is not written as {path.suffix!r}.", hint=f"{', '.join(_ANIMATED)} are."
             )
-        if not -len(self) <= place < len(self):
-            raise QuestionError(f"There is no picture {place}: they are 0 to {len(self) - 1}.")
-        frames = [Image.fromarray(rgb(frame)) for frame in self.frames[place]]
-        each = max(20, round(1000 * duration / len(frames)))
+        if not -len(self) <= index < len(self):
+            raise QuestionError(f"There is no picture {index}: they are 0 to {len(self) - 1}.")
+        frames = [Image.fromarray(rgb(frame)) for frame in self.frames[index]]
+        milliseconds = max(20, round(1000 * duration / len(frames)))
         buffer = io.BytesIO()
         frames[0].save(
             buffer,
             format=_ANIMATED[path.suffix.lower()],
             save_all=True,
             append_images=frames[1:],
-            duration=[each] * (len(frames) - 1) + [each + 1000],
+            duration=[milliseconds] * (len(frames) - 1) + [milliseconds + 1000],
             loop=0,
         )
         with writing_to(path):
@@ -306,7 +306,7 @@ class Visualization(Result):
 
     def pictures(self) -> dict[str, bytes]:
         """Give every picture, the first as ``picture.png``."""
-        named = {f"picture-{place}.png": to_png(self.bytes_of(place)) for place in range(1, len(self))}
+        named = {f"picture-{index}.png": to_png(self.bytes_of(index)) for index in range(1, len(self))}
         return {"picture.png": to_png(self.bytes_of(0)), **named}
 
 
