@@ -1,4 +1,4 @@
-"""Which layers of a network follow each other and nothing else: what two of them do, one may do for both."""
+"""Pairs of layers of a network that follow each other and nothing else: what two of them do, one may do for both."""
 
 from __future__ import annotations
 

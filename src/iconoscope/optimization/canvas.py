@@ -41,7 +41,7 @@ LIMITS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.
     "sigmoid": (_within_sigmoid, _from_sigmoid),
     "penalty": (_within_penalty, _from_penalty),
 }
-"""How colours are kept in 0..1, and the way back: by a sigmoid; or not at all, and what lies outside costs something."""
+"""Ways to keep colours in 0..1, with the way back: by a sigmoid; or not at all, and what lies outside costs something."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ CAP = 1.2
 """With a prior pictures are asked for so many times what real images answer, if nothing else is said."""
 
 STEPS, STEPS_LARGE = 100, 200
-"""How many steps suit a latent of small pictures, and of large ones."""
+"""Numbers of steps that suit a latent of small pictures, and of large ones."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def style_with_prior(prior: Prior | str | Path, style: Style | str) -> Style:
 
 
 SAMPLES = 32
-"""How many pictures are drawn to see how a unit's answers vary, where there are no real images."""
+"""The number of pictures that are drawn to see how a unit's answers vary, where there are no real images."""
 
 
 def sampled_images(prior: Prior, network: Network) -> ReferenceImages:

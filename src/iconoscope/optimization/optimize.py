@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["compare_styles", "optimize"]
 
 STEPS, STEPS_LARGE = 128, 256
-"""How many steps suit small pictures, and large ones."""
+"""Numbers of steps that suit small pictures, and large ones."""
 
 MEMORY = 2 * 10**9
 """Bytes that may be taken if nothing else is said."""

@@ -94,7 +94,7 @@ class Frequency:
 
 @dataclass(frozen=True)
 class OutOfRange:
-    """How far pixels lie outside of 0..1, in the mean."""
+    """The mean distance of pixels from 0..1, where they lie outside of it."""
 
     weight: float = 10.0
 

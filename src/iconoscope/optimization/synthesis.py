@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["PictureBatch", "PictureRequest", "Synthesis", "concatenate"]
 
 FRAMES = 9
-"""How many pictures on the way are kept."""
+"""The number of pictures on the way that are kept."""
 
 PIXELS, MOST = 8 * 256 * 256, 64
 """Of all pictures that go through the network at once, and how many these are at most."""
@@ -65,13 +65,13 @@ class Synthesis:
 
     @property
     def prior(self) -> Prior | None:
-        """What pictures may be, if they are made along a prior."""
+        """The prior of pictures, if they are made along a prior."""
         parameterization = self.style.parameterization
         return parameterization.prior if isinstance(parameterization, LatentParameterization) else None
 
     @property
     def per_objective(self) -> int:
-        """How many pictures are made of one objective."""
+        """The number of pictures that are made of one objective."""
         return self.count * (1 if self.start.pictures is None else len(self.start.pictures))
 
     def question(self, group: Sequence[Objective]) -> Question:
@@ -89,7 +89,7 @@ class Synthesis:
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
-        """What is the same in the questions of all groups: digests of images and of a prior, which take their time."""
+        """The settings that the questions of all groups share: digests of images and of a prior, which take their time."""
         return {
             "preprocessing": self.network.preprocessing.to_json(),
             "classes": self.network.classes_digest,

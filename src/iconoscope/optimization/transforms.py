@@ -23,7 +23,7 @@ NUMBERS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Transforms:
-    """How far a picture is moved at most; each is drawn evenly.
+    """The largest movements of a picture; each is drawn evenly.
 
     Attributes
     ----------

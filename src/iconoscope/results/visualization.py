@@ -1,4 +1,4 @@
-"""What was found by optimising pictures: what units look for."""
+"""Pictures made by input optimisation, which show what units look for."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What we question: networks, units and images."""
+"""The subject of our questions: networks, units and images."""

@@ -1,4 +1,4 @@
-"""What layers answer, in one order: images, channels, and then places: none, rows and columns, or tokens.
+"""The answers of layers in one order: images, channels, and then places: none, rows and columns, or tokens.
 
 ======================================  =====================  =============================================================
 what a layer answers                    becomes                where it is so
@@ -106,11 +106,11 @@ def place_at(
     """
     if len(shape) == 2:
         raise UnitError(f"{layer} is a vector: it has no position {position}.", hint="Ask the channel alone.")
-    what = "maps"
+    kind = "maps"
     if len(shape) == 4:
         grid = TokenGrid(0, int(shape[2]), int(shape[3]))
     else:
-        what = "patches"
+        kind = "patches"
         grid = token_grid(int(shape[2]), size)
         if grid is None:
             raise UnitError(
@@ -119,11 +119,11 @@ def place_at(
             )
     if position == "cls":
         if not grid.prefix:
-            raise UnitError(f"{layer} has no token of the class: its {what} are {grid.rows}x{grid.columns}.")
+            raise UnitError(f"{layer} has no token of the class: its {kind} are {grid.rows}x{grid.columns}.")
         return (0,)
     row, column = (grid.rows // 2, grid.columns // 2) if isinstance(position, str) else position
     if row >= grid.rows or column >= grid.columns:
-        raise UnitError(f"{layer} has no position {row},{column}: its {what} are {grid.rows}x{grid.columns}.")
+        raise UnitError(f"{layer} has no position {row},{column}: its {kind} are {grid.rows}x{grid.columns}.")
     return (row, column) if len(shape) == 4 else (grid.index(row, column),)
 
 
@@ -177,8 +177,8 @@ def read_maps(answer: Any, module: nn.Module, batch: torch.Tensor, layer: str) -
 
 def _channels_last(answer: torch.Tensor, module: nn.Module, batch: torch.Tensor) -> bool:
     """Tell whether the channels of maps are the last axis, by what the layer is or, if that does not say, by the shape."""
-    told = getattr(module, "data_format", None)  # of the norms of ConvNeXt, which exist in both orders
-    if told == "channels_first" or _names(module, r"(Conv|BatchNorm|Pool|LayerNorm|Upsample)\w*2d\w*|GroupNorm"):
+    order = getattr(module, "data_format", None)  # of the norms of ConvNeXt, which exist in both orders
+    if order == "channels_first" or _names(module, r"(Conv|BatchNorm|Pool|LayerNorm|Upsample)\w*2d\w*|GroupNorm"):
         return False
     if _names(module, r"Linear|LayerNorm|RMSNorm"):
         return True

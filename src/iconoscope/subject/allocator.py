@@ -15,12 +15,12 @@ SWITCH = "ICONOSCOPE_KEEP_MEMORY"
 library does not say what they were, and once one of them has been set it no longer adapts them to what the process does."""
 
 TRIM, PAD, MAP = -1, -2, -3
-"""What can be set in the allocator of the GNU C library (mallopt(3)): from how much free memory at its end it gives some
-back, how much more than asked for it takes, and from what size on it takes a piece from the system by itself."""
+"""Thresholds of the allocator of the GNU C library (mallopt(3)): from how much free memory at its end it gives some back, how
+much more than asked for it takes, and from what size on it takes a piece from the system by itself."""
 
 KEPT = {TRIM: 2**31 - 1, PAD: 2**26, MAP: 2**30}
 USUAL = {TRIM: 2**26, PAD: 2**17, MAP: 2**25}
-"""What the allocator comes to by itself in a process that has freed large pieces."""
+"""Thresholds that the allocator comes to by itself in a process that has freed large pieces."""
 
 
 @contextmanager

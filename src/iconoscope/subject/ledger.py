@@ -1,4 +1,4 @@
-"""What a computation holds in memory: the bytes of its tensors, counted while it runs."""
+"""The memory that a computation holds: the bytes of its tensors, counted while it runs."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
-def read_memory(given: str | int | None) -> int | None:
+def read_memory(memory: str | int | None) -> int | None:
     """Read an amount of memory; give bytes, and None for None.
 
     Parameters
     ----------
-    given
+    memory
         Bytes, or text: a number and one of `UNITS`, whose letters may be small.
 
     Raises
@@ -30,13 +30,13 @@ def read_memory(given: str | int | None) -> int | None:
     >>> read_memory("1.5GiB"), read_memory("500 mb"), read_memory(4096)
     (1610612736, 500000000, 4096)
     """
-    if given is None:
+    if memory is None:
         return None
-    match = None if isinstance(given, bool) else _WRITTEN.fullmatch(str(given).strip())
+    match = None if isinstance(memory, bool) else _WRITTEN.fullmatch(str(memory).strip())
     unit = match[2].upper() or "B" if match else ""
     if match is None or unit not in UNITS or float(match[1]) * UNITS[unit] < 1:
         raise QuestionError(
-            f"memory={given!r} is not an amount of memory.",
+            f"memory={memory!r} is not an amount of memory.",
             hint=f"Give bytes, or a number with one of {', '.join(_SHOWN)}: 500MB, 2GB, 1.5GiB.",
         )
     return int(float(match[1]) * UNITS[unit])

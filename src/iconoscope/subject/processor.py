@@ -1,4 +1,4 @@
-"""What the processor can do, as far as torch says; the question is private to torch, so it is asked in this file alone."""
+"""The processor's abilities, as far as torch says them; the question is private to torch, so it is asked in this file alone."""
 
 from __future__ import annotations
 

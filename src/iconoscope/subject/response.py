@@ -1,4 +1,4 @@
-"""What a network answers when it is asked about a unit."""
+"""The answer of a network that is asked about a unit."""
 
 from __future__ import annotations
 

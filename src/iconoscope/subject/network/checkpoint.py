@@ -64,9 +64,9 @@ def read_checkpoint(path: str | Path, *, trust_pickle: bool = False) -> Checkpoi
     if not path.is_file():
         folder = path if path.is_dir() else path.parent
         kinds = {".safetensors", ".pt", ".pth", ".bin", ".ckpt", path.suffix}
-        there = [entry.name for entry in folder.iterdir() if entry.suffix in kinds] if folder.is_dir() else []
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"The checkpoint {path} {what}.", hint=nearest(path.name, there))
+        siblings = [entry.name for entry in folder.iterdir() if entry.suffix in kinds] if folder.is_dir() else []
+        fault = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"The checkpoint {path} {fault}.", hint=nearest(path.name, siblings))
     try:
         with path.open("rb") as file:
             start = file.read(64)
@@ -120,10 +120,14 @@ def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
     except pickle.UnpicklingError as error:
         if trust_pickle:
             raise CheckpointError(f"{path} cannot be unpickled: {first_line(error).rstrip('.')}.") from error
-        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it wants to use {wanted[1]}" if wanted else "it holds more than weights, or is no file of weights"
+        global_name = re.search(r"GLOBAL ([\w.]+)", str(error))
+        fault = (
+            f"it wants to use {global_name[1]}"
+            if global_name
+            else "it holds more than weights, or is no file of weights"
+        )
         raise CheckpointError(
-            f"{path} is refused: {what}.",
+            f"{path} is refused: {fault}.",
             hint="A pickled file can run any code. If you trust who made it: trust_pickle=True, or --trust-pickle on the "
             "command line. Better: save the state dict as safetensors.",
         ) from error
@@ -147,15 +151,15 @@ def _without_wrappers(loaded: Any, path: Path) -> dict[str, torch.Tensor]:
             raise CheckpointError(f"{path} holds a {type(loaded).__name__}, not a state dict.")
         if loaded and all(isinstance(value, torch.Tensor) for value in loaded.values()):
             return dict(loaded)
-        found = [name for name in WRAPPERS if isinstance(loaded.get(name), dict | nn.Module) and loaded[name]]
-        if len(found) > 1:
+        wrappers = [name for name in WRAPPERS if isinstance(loaded.get(name), dict | nn.Module) and loaded[name]]
+        if len(wrappers) > 1:
             warnings.warn(
-                f"{path.name} holds several sets of weights ({', '.join(found)}); {found[0]} was taken.",
+                f"{path.name} holds several sets of weights ({', '.join(wrappers)}); {wrappers[0]} was taken.",
                 IconoscopeWarning,
                 stacklevel=2,
             )
-        if found:
-            loaded = loaded[found[0]]
+        if wrappers:
+            loaded = loaded[wrappers[0]]
         else:
             raise CheckpointError(
                 f"{path} holds no state dict: its keys are {shortened(map(str, loaded)) or 'none'}.",
@@ -173,51 +177,51 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     CheckpointError
         If names are missing or unexpected, or shapes differ; the message lists them, shortened.
     """
-    wanted = module.state_dict()
-    weights = _without_prefixes(checkpoint.weights, set(wanted))
-    missing = [name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in weights if name not in wanted]
+    entries = module.state_dict()
+    weights = _without_prefixes(checkpoint.weights, set(entries))
+    missing = [name for name in entries if name not in weights and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in weights if name not in entries]
     shapes = [
         f"{name} {tuple(weights[name].shape)} in the file, {tuple(value.shape)} in the network"
-        for name, value in wanted.items()
+        for name, value in entries.items()
         if name in weights and weights[name].shape != value.shape
     ]
     findings = [
-        f"{len(names)} {what}: {shortened(names)}"
-        for names, what in ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
+        f"{len(names)} {fault}: {shortened(names)}"
+        for names, fault in ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
         if names
     ]
     if findings:
         raise CheckpointError(
             f"{checkpoint.path.name} does not fit {type(module).__name__}: {'; '.join(findings)}.",
-            hint=f"The network has {len(wanted)} entries, the file {len(weights)}. Is it the file of another network, or "
+            hint=f"The network has {len(entries)} entries, the file {len(weights)}. Is it the file of another network, or "
             "does it want other settings (the number of classes, which the names of the classes tell, or its width)?",
         )
     module.load_state_dict(weights, strict=False)
     return module
 
 
-def _without_prefixes(weights: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, torch.Tensor]:
+def _without_prefixes(weights: dict[str, torch.Tensor], entries: set[str]) -> dict[str, torch.Tensor]:
     """Take off what DataParallel, torch.compile, torch's averaged model and Lightning put before every name.
 
-    The prefix is the one behind which all that is wanted is found; a Lightning module holds more than its network, such as
-    the weights of a loss, which is left out with a warning.
+    The prefix is the one behind which most of the network's entries are; a Lightning module holds more than its network, such
+    as the weights of a loss, which is left out with a warning.
     """
     # Only what does not fit as it is: a network may well have a child of its own that is called "module".
-    if wanted & set(weights):
-        return {name: value for name, value in weights.items() if name != "n_averaged" or name in wanted}
-    found: dict[str, int] = {}
+    if entries & set(weights):
+        return {name: value for name, value in weights.items() if name != "n_averaged" or name in entries}
+    prefixes: dict[str, int] = {}
     for name in weights:
         for end in [at + 1 for at, letter in enumerate(name) if letter == "."]:
-            if name[end:] in wanted:
-                found[name[:end]] = found.get(name[:end], 0) + 1
-    if not found:
+            if name[end:] in entries:
+                prefixes[name[:end]] = prefixes.get(name[:end], 0) + 1
+    if not prefixes:
         return weights
-    prefix = max(found, key=lambda each: found[each])
-    rest = [name for name in weights if not name.startswith(prefix) and name != "n_averaged"]
-    if rest:
+    prefix = max(prefixes, key=lambda prefix: prefixes[prefix])
+    left_out = [name for name in weights if not name.startswith(prefix) and name != "n_averaged"]
+    if left_out:
         warnings.warn(
-            f"The network's weights are those under {prefix}*; {len(rest)} others were left out: {shortened(rest)}.",
+            f"The network's weights are those under {prefix}*; {len(left_out)} others were left out: {shortened(left_out)}.",
             IconoscopeWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""How a network ends: in logits, in probabilities that it has made of them itself, or in one number for two classes."""
+"""The end of a network: in logits, in probabilities that it has made of them itself, or in one number for two classes."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from iconoscope.errors import (
 )
 from iconoscope.progress import advancing
 from iconoscope.subject.builtin import BUILTIN
-from iconoscope.subject.network.checkpoint import load_weights, read_checkpoint
+from iconoscope.subject.network.checkpoint import Checkpoint, load_weights, read_checkpoint
 from iconoscope.subject.network.final_activation import with_its_ending
-from iconoscope.subject.network.loaders import LOADERS, Asked, Loaded, Loader
+from iconoscope.subject.network.loaders import LOADERS, Loaded, Loader, NetworkRequest
+from iconoscope.subject.network.loaders.loaded import nearest_file
 from iconoscope.subject.network.loaders.module import configured
 from iconoscope.subject.network.logits import ACTIVATIONS
 from iconoscope.subject.network.network import Network, class_names, find_device
@@ -105,78 +106,105 @@ def load_network(
                 hint="Load it anew with other settings: load_network(net.module, ...).",
             )
         return network
-    given_module = not isinstance(network, str)
     names = None if classes is None else class_names(classes)
-    if given_module:
-        found, name = Loaded(network, trained=True), type(_unwrapped(network)).__name__
-    else:
+    if isinstance(network, str):
         name = _short(network)
-        asked = Asked(
+        request = NetworkRequest(
             network,
             checkpoint=checkpoint is not None,
             classes=None if names is None else len(names),
             channels=_channels(preprocessing),
             trust_remote_code=trust_remote_code,
         )
-        with advancing(
-            f"loading {name}", 1
-        ):  # weights may have to be fetched, and a hub that is out of reach takes its time
-            found = _loader(network).load(asked)
-    _check_module(found.module, name)
-    found = configured(found._replace(module=_unwrapped(found.module)))
-    file = found.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_pickle=trust_pickle)
-    if file is not None:
-        load_weights(found.module, file)
-    elif not given_module and not found.trained:
+        with advancing(f"loading {name}", 1):  # weights may have to be fetched, and a hub out of reach takes its time
+            loaded = _loader(network).load(request)
+    else:
+        name, loaded = type(_unwrapped(network)).__name__, Loaded(network, trained=True)
+    _check_module(loaded.module, name)
+    loaded = configured(loaded._replace(module=_unwrapped(loaded.module)))
+    file = loaded.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_pickle=trust_pickle)
+    _fill(loaded, name, file)
+    configuration = file.configuration if file else {}
+    result = _network(loaded, name, configuration, names, preprocessing, activation)
+    if checkpoint is not None and result.preprocessing.origin == loaded.origin:
         warnings.warn(
-            f"No checkpoint was given for {name}: its weights are those that it was built with, and nothing was learned.",
-            IconoscopeWarning,
-            stacklevel=2,
-        )
-    if any(value.is_meta for value in (*found.module.parameters(), *found.module.buffers())):
-        raise NetworkError(
-            f"{name} has no weights yet (it is on the device 'meta').", hint="Give a checkpoint, or load it whole."
-        )
-    loaded = _put_together(found, name, file.configuration if file else {}, names, preprocessing, activation)
-    if checkpoint is not None and loaded.preprocessing.origin == found.origin:
-        warnings.warn(
-            f"Nobody says how the network of {Path(checkpoint).name} wants its images: they are treated as {found.origin} has "
+            f"Nobody says how the network of {Path(checkpoint).name} wants its images: they are treated as {loaded.origin} has "
             "it. If it was trained otherwise, give its preprocessing.",
             IconoscopeWarning,
             stacklevel=2,
         )
-    if not (given_module and device == "auto"):
-        loaded.module.to(find_device(device))
-    if not given_module:
-        loaded.module.eval()
-    return with_its_ending(loaded)
+    if isinstance(network, str) or device != "auto":
+        result.module.to(find_device(device))
+    if isinstance(network, str):
+        result.module.eval()
+    return with_its_ending(result)
 
 
-def _put_together(
-    found: Loaded, name: str, configuration: dict[str, Any], classes: Any, preprocessing: Any, activation: str | None
+def _fill(loaded: Loaded, name: str, file: Checkpoint | None) -> None:
+    """Put the weights of a file into a module; without one, see that it has weights."""
+    if file is not None:
+        load_weights(loaded.module, file)
+    elif not loaded.trained:
+        warnings.warn(
+            f"No checkpoint was given for {name}: its weights are those that it was built with, and nothing was learned.",
+            IconoscopeWarning,
+            stacklevel=3,
+        )
+    if any(value.is_meta for value in (*loaded.module.parameters(), *loaded.module.buffers())):
+        raise NetworkError(
+            f"{name} has no weights yet (it is on the device 'meta').", hint="Give a checkpoint, or load it whole."
+        )
+
+
+def _network(
+    loaded: Loaded,
+    name: str,
+    configuration: dict[str, Any],
+    classes: tuple[str, ...] | None,
+    preprocessing: dict[str, Any] | Preprocessing | str | None,
+    activation: str | None,
 ) -> Network:
     """Give a module its preprocessing, classes and activation, each from the first that says it."""
     if activation is not None and activation not in ACTIVATIONS:
         raise QuestionError(f"activation={activation!r} is not a choice.", hint=nearest(activation, ACTIVATIONS))
-    names, names_origin = _classes(classes, configuration, found, name)
-    own = getattr(found.module, "activation", None)
-    own = own if isinstance(own, str) and own in ACTIVATIONS else None
-    said = (
-        (activation, "the call"),
-        (configuration.get("activation"), "the checkpoint"),
-        (own, f"the module {type(found.module).__name__}"),
-        (found.activation, found.origin),
+    names, names_origin = _first_said(
+        "classes", classes, configuration, loaded, lambda value: isinstance(value, list | tuple | Mapping)
     )
-    chosen, origin = next(((value, origin) for value, origin in said if value), ("softmax", "usual"))
+    if names is None:
+        raise QuestionError(
+            f"Nobody names the classes of {name}: neither the call, nor the checkpoint, nor the module.",
+            hint="Give them in the order of the outputs: classes= in Python; on the command line --classes and a JSON list, a "
+            "file with one, or a file with a name a line.",
+        )
+    chosen, origin = _first_said(
+        "activation", activation, configuration, loaded, lambda value: isinstance(value, str) and value in ACTIVATIONS
+    )
     return Network(
-        module=found.module,
-        preprocessing=_preprocessing(preprocessing, configuration, found, name),
-        classes=names,
+        module=loaded.module,
+        preprocessing=_preprocessing(preprocessing, configuration, loaded, name),
+        classes=_both(class_names(names)),
         name=name,
         classes_origin=names_origin,
-        activation=chosen,
-        activation_origin=origin,
+        activation=chosen or "softmax",
+        activation_origin=origin or "usual",
     )
+
+
+def _first_said(
+    setting: str, call: Any, configuration: dict[str, Any], loaded: Loaded, meant: Callable[[Any], bool]
+) -> tuple[Any, str]:
+    """Give a setting from the first that says it, and who that is; None and nothing if nobody does.
+
+    A module may well have a layer of that name: `meant` tells whether its attribute is the setting.
+    """
+    attribute = getattr(loaded.module, setting, None)
+    sources = (
+        (call, "the call"),
+        (configuration.get(setting), "the checkpoint"),
+        (attribute if meant(attribute) else None, f"the module {type(loaded.module).__name__}"),
+        (getattr(loaded, setting), loaded.origin),
+    )
+    return next(((value, origin) for value, origin in sources if value is not None), (None, ""))
 
 
 def _short(name: str) -> str:
@@ -228,61 +256,32 @@ def _check_module(module: Any, name: str) -> None:
         raise QuestionError(f"{name} gives {kind}; a network is a torch.nn.Module.", hint=_forms())
 
 
-def _preprocessing(given: Any, configuration: dict[str, Any], found: Loaded, name: str) -> Preprocessing:
-    # Only where it is meant so: a network may well have a layer of that name.
-    own = getattr(found.module, "preprocessing", None)
-    own = own if isinstance(own, Mapping | Preprocessing) else None
-    for settings, origin in (
-        (given, "the call"),
-        (configuration.get("preprocessing"), "the checkpoint"),
-        (own, f"the module {type(found.module).__name__}"),
-        (found.preprocessing, found.origin),
-    ):
-        if settings is None:
-            continue
-        if found.size is None:
-            return read_preprocessing(settings, origin=origin)
-        read = read_preprocessing({"size": found.size, **settings_of(settings)}, origin=origin)
-        if read.size != found.size:
-            raise PreprocessingError(
-                f"{name} was exported for images of {found.size[0]}x{found.size[1]} pixels, and takes no other; "
-                f"{origin} says {read.size[0]}x{read.size[1]}.",
-                hint="Leave the size out, or export the network anew.",
-            )
-        return read
-    raise unknown_preprocessing(name)
-
-
-def _classes(given: Any, configuration: dict[str, Any], found: Loaded, name: str) -> tuple[tuple[str, ...], str]:
-    own = getattr(found.module, "classes", None)
-    own = own if isinstance(own, list | tuple | Mapping) else None
-    for names, origin in (
-        (given, "the call"),
-        (configuration.get("classes"), "the checkpoint"),
-        (own, f"the module {type(found.module).__name__}"),
-        (found.classes, found.origin),
-    ):
-        if names is not None:
-            return _both(class_names(names)), origin
-    raise QuestionError(
-        f"Nobody names the classes of {name}: neither the call, nor the checkpoint, nor the module.",
-        hint="Give them in the order of the outputs: classes= in Python; on the command line --classes and a JSON list, a file "
-        "with one, or a file with a name a line.",
+def _preprocessing(call: Any, configuration: dict[str, Any], loaded: Loaded, name: str) -> Preprocessing:
+    settings, origin = _first_said(
+        "preprocessing", call, configuration, loaded, lambda value: isinstance(value, Mapping | Preprocessing)
     )
+    if settings is None:
+        raise unknown_preprocessing(name)
+    if loaded.size is None:
+        return read_preprocessing(settings, origin=origin)
+    preprocessing = read_preprocessing({"size": loaded.size, **settings_of(settings)}, origin=origin)
+    if preprocessing.size != loaded.size:
+        height, width = preprocessing.size
+        raise PreprocessingError(
+            f"{name} was exported for images of {loaded.size[0]}x{loaded.size[1]} pixels, and takes no other; "
+            f"{origin} says {height}x{width}.",
+            hint="Leave the size out, or export the network anew.",
+        )
+    return preprocessing
 
 
 def _forms() -> str:
     return f"A network is named: {'; '.join(loader.form for loader in LOADERS.values())}; in Python also a torch.nn.Module."
 
 
-def _siblings(path: Path) -> str:
-    there = [entry.name for entry in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
-    return nearest(path.name, there)
-
-
 def _loader(name: str) -> Loader:
     if name.endswith((".pt2", ".onnx", ".pt", ".ts")) and not Path(name).expanduser().exists():
-        raise NetworkNameError(f"There is no file {name}.", hint=_siblings(Path(name).expanduser()))
+        raise NetworkNameError(f"There is no file {name}.", hint=nearest_file(Path(name).expanduser()))
     for loader in LOADERS.values():
         if loader.matches(name):
             return loader

@@ -42,7 +42,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[t
     "softmax": (_softmax, _log_softmax),
     "sigmoid": (_sigmoid, _log_sigmoid),
 }
-"""How logits (images, classes) become probabilities, and their logarithms: one class is right, and the probabilities sum up to
+"""Ways from logits (images, classes) to probabilities, and their logarithms: one class is right, and the probabilities sum up to
 one; or each class is there or is not, whatever the others are."""
 
 
@@ -72,8 +72,8 @@ def find_logits(answer: Any, classes: int) -> torch.Tensor | str:
         return fitting[0]
     if len(tensors) == 1:
         return tensors[0]
-    told = [f"{name}: {_kind(value)}" for name, value in named.items()] or [_kind(value) for value in values]
-    return f"a {type(answer).__name__}" + (f" of {shortened(told, most=5)}" if told else "")
+    entries = [f"{name}: {_kind(value)}" for name, value in named.items()] or [_kind(value) for value in values]
+    return f"a {type(answer).__name__}" + (f" of {shortened(entries, most=5)}" if entries else "")
 
 
 def _named(answer: Any) -> dict[str, Any]:

@@ -112,12 +112,12 @@ class Network:
     @property
     def classes_digest(self) -> str:
         """Digest of the class names and the activation, which decide what a unit like ``prob:truck`` means."""
-        told = [*self.classes, *([] if self.activation == "softmax" else ["", self.activation])]
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        words = [*self.classes, *([] if self.activation == "softmax" else ["", self.activation])]
+        return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
     @property
     def channels(self) -> int:
-        """How many channels its input has."""
+        """The number of channels of its input."""
         return self.preprocessing.channels
 
     @property
@@ -237,13 +237,13 @@ class Network:
         return Answering().eval()
 
     def _logits_of(self, answer: Any) -> torch.Tensor:
-        found = find_logits(answer, len(self.classes))
-        if isinstance(found, str):
-            raise NetworkError(f"{self.name} answers {found}; a classifier answers (images, classes).")
+        logits = find_logits(answer, len(self.classes))
+        if isinstance(logits, str):
+            raise NetworkError(f"{self.name} answers {logits}; a classifier answers (images, classes).")
         if self.ending:
-            found = undone(found, self.ending)
-        single = self.activation == "sigmoid" and len(self.classes) == 2 and found.shape[1:].numel() == 1
-        return mirrored(found) if single else found
+            logits = undone(logits, self.ending)
+        single = self.activation == "sigmoid" and len(self.classes) == 2 and logits.shape[1:].numel() == 1
+        return mirrored(logits) if single else logits
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Turn logits (n, classes) into probabilities."""
@@ -343,7 +343,7 @@ def find_device(name: str) -> torch.device:
 
     available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
     if name == "auto":
-        return torch.device(next(device for device, there in available.items() if there()))
+        return torch.device(next(device for device, present in available.items() if present()))
     kind, _, number = name.partition(":")
     if kind not in available or (number and not number.isdecimal()):
         raise QuestionError(f"{name!r} is not a device.", hint=f"There are: {', '.join(DEVICES)}.")
@@ -366,7 +366,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def class_names(given: Any) -> tuple[str, ...]:
+def class_names(names: Any) -> tuple[str, ...]:
     """Read the names of the classes: a sequence, JSON text, a JSON file, or a text file with one name a line.
 
     >>> class_names(["lynx", "bison"])
@@ -374,24 +374,24 @@ def class_names(given: Any) -> tuple[str, ...]:
     """
     import json
 
-    if isinstance(given, str | Path):
-        inline = str(given).lstrip().startswith(("[", "{"))
-        path = "the text given" if inline else Path(given).expanduser()
+    if isinstance(names, str | Path):
+        inline = str(names).lstrip().startswith(("[", "{"))
+        path = "the text given" if inline else Path(names).expanduser()
         try:
-            text = str(given) if isinstance(path, str) else path.read_text(encoding="utf-8-sig")
-            given = json.loads(text) if text.lstrip().startswith(("[", "{")) else text.splitlines()
+            text = str(names) if isinstance(path, str) else path.read_text(encoding="utf-8-sig")
+            names = json.loads(text) if text.lstrip().startswith(("[", "{")) else text.splitlines()
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise QuestionError(
                 f"The class names in {path} cannot be read: {reason}.",
                 hint="Give a JSON list of names, or a text file with one name a line.",
             ) from error
-    if isinstance(given, dict):  # id2label, as transformers writes it
+    if isinstance(names, dict):  # id2label, as transformers writes it
         try:
-            given = [given[key] for key in sorted(given, key=int)]
+            names = [names[key] for key in sorted(names, key=int)]
         except ValueError as error:
             raise QuestionError("Class names as an object want the indices as keys.") from error
-    names = tuple(str(name).strip() for name in given if str(name).strip())
-    if not names:
+    stripped = tuple(str(name).strip() for name in names if str(name).strip())
+    if not stripped:
         raise QuestionError("There is no class name in what was given.")
-    return names
+    return stripped

@@ -1,4 +1,4 @@
-"""How a network wants its images: size, crop, interpolation, mean and standard deviation.
+"""The preprocessing of a network's images: size, crop, interpolation, mean and standard deviation.
 
 A preprocessing is never guessed: it comes from whoever loads the network, from the checkpoint, or from the module, and it
 remembers which (`Preprocessing.origin`).
@@ -48,7 +48,7 @@ CHANNELS = {
     4: "the four channels of the image's own file or array",
 }
 GREY = (0.299, 0.587, 0.114)
-"""What red, green and blue count for in the brightness (ITU-R BT.601)."""
+"""Weights of red, green and blue for in the brightness (ITU-R BT.601)."""
 
 _LARGE = 64_000_000  # pixels of a resized image that are still worth making whole
 _HOW = (
@@ -60,7 +60,7 @@ _HOW = (
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """What happens to a photograph before the network sees it.
+    """The steps from a photograph to the network's input.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """How many channels the network is given."""
+        """The number of channels that the network is given."""
         return len(self.mean)
 
     def shown(self, image: Image) -> NDArray[np.uint8]:
@@ -186,12 +186,14 @@ class Preprocessing:
         return max(self.size[1], round(width * scale)), max(self.size[0], round(height * scale))
 
 
-def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin: str = "given") -> Preprocessing:
+def read_preprocessing(
+    preprocessing: Mapping[str, Any] | Preprocessing | str, *, origin: str = "given"
+) -> Preprocessing:
     """Check settings of a preprocessing and make them one.
 
     Parameters
     ----------
-    given : mapping, Preprocessing or str
+    preprocessing : mapping, Preprocessing or str
         ``size`` (one number or height and width), ``mean``, ``std`` and, if they differ from the defaults,
         ``interpolation``, ``crop`` and ``resize``; or the same as JSON text or in a JSON file.
     origin : str
@@ -207,13 +209,13 @@ def read_preprocessing(given: Mapping[str, Any] | Preprocessing | str, *, origin
     >>> read_preprocessing({"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}).size
     (32, 32)
     """
-    if isinstance(given, Preprocessing):
-        return read_preprocessing(given.to_json(), origin=given.origin)
-    settings = settings_of(given)
-    known = [field.name for field in fields(Preprocessing) if field.name != "origin"]
+    if isinstance(preprocessing, Preprocessing):
+        return read_preprocessing(preprocessing.to_json(), origin=preprocessing.origin)
+    settings = settings_of(preprocessing)
+    names = [field.name for field in fields(Preprocessing) if field.name != "origin"]
     for name in settings:
-        if name not in known:
-            raise PreprocessingError(f"A preprocessing has no setting {name!r}.", hint=nearest(name, known))
+        if name not in names:
+            raise PreprocessingError(f"A preprocessing has no setting {name!r}.", hint=nearest(name, names))
     missing = [name for name in ("size", "mean", "std") if settings.get(name) is None]
     if missing:
         raise PreprocessingError(f"The preprocessing ({origin}) lacks {' and '.join(missing)}.", hint=_HOW)
@@ -251,11 +253,11 @@ def unknown_preprocessing(name: str) -> PreprocessingError:
     )
 
 
-def settings_of(given: Mapping[str, Any] | Preprocessing | str) -> dict[str, Any]:
+def settings_of(preprocessing: Mapping[str, Any] | Preprocessing | str) -> dict[str, Any]:
     """Give the settings as plain values, unchecked, in whatever form they were given."""
-    if isinstance(given, Preprocessing):
-        return given.to_json()
-    return _from_text(given) if isinstance(given, str) else dict(given)
+    if isinstance(preprocessing, Preprocessing):
+        return preprocessing.to_json()
+    return _from_text(preprocessing) if isinstance(preprocessing, str) else dict(preprocessing)
 
 
 def _from_text(text: str) -> dict[str, Any]:
@@ -287,7 +289,7 @@ def _numbers(values: Any, name: str) -> tuple[float, ...]:
     return numbers
 
 
-def read_size(given: int | tuple[int, int] | None, *, least: int = 1) -> tuple[int, int] | None:
+def read_size(size: int | tuple[int, int] | None, *, least: int = 1) -> tuple[int, int] | None:
     """Read the size of pictures that are to be made: a side, or height and width; None stays None.
 
     Raises
@@ -295,12 +297,12 @@ def read_size(given: int | tuple[int, int] | None, *, least: int = 1) -> tuple[i
     QuestionError
         If it is neither, or smaller than `least`.
     """
-    if given is None:
+    if size is None:
         return None
-    sides = tuple(given) if isinstance(given, tuple | list) else (given, given)
-    if len(sides) != 2 or not all(isinstance(each, Integral) and int(each) >= least for each in sides):
+    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if len(sides) != 2 or not all(isinstance(side, Integral) and int(side) >= least for side in sides):
         raise QuestionError(
-            f"size={given!r} must be one or two whole numbers from {least} up.", hint="Give 128 or (128, 192)."
+            f"size={size!r} must be one or two whole numbers from {least} up.", hint="Give 128 or (128, 192)."
         )
     return int(sides[0]), int(sides[1])
 

@@ -6,14 +6,14 @@ from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.network.loaders.builtin import load_builtin
 from iconoscope.subject.network.loaders.exported import load_exported
 from iconoscope.subject.network.loaders.factory import load_factory
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded, Loader
+from iconoscope.subject.network.loaders.loaded import Loaded, Loader, NetworkRequest
 from iconoscope.subject.network.loaders.onnx import load_onnx
 from iconoscope.subject.network.loaders.script import is_script, load_script
 from iconoscope.subject.network.loaders.timm import load_timm
 from iconoscope.subject.network.loaders.torchvision import load_torchvision
 from iconoscope.subject.network.loaders.transformers import is_transformers_folder, load_transformers
 
-__all__ = ["LOADERS", "Asked", "Loaded", "Loader"]
+__all__ = ["LOADERS", "Loaded", "Loader", "NetworkRequest"]
 
 LOADERS = {
     "built-in": Loader(" or ".join(BUILTIN), lambda name: name in BUILTIN, load_builtin),

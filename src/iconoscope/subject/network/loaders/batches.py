@@ -1,4 +1,4 @@
-"""Whether a network that was written down for some number of images answers any other number alike."""
+"""A check whether a network that was written down for some number of images answers any other number alike."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def noise(shape: Sequence[int]) -> torch.Tensor:
     return torch.randn(3 * shape[0], *shape[1:], generator=torch.Generator().manual_seed(0))
 
 
-def answers_alike(module: Callable[[torch.Tensor], Any], images: torch.Tensor, each: torch.Tensor) -> bool:
-    """Whether a module answers to all the images together what was answered to `each` few of them."""
+def answers_alike(module: Callable[[torch.Tensor], Any], images: torch.Tensor, separate: torch.Tensor) -> bool:
+    """Whether a module answers to all the images together what was answered to few of them at a time, `separate`."""
     import torch
 
     with torch.no_grad():
@@ -32,8 +32,8 @@ def answers_alike(module: Callable[[torch.Tensor], Any], images: torch.Tensor, e
             together = _first(module(images))
         except (RuntimeError, ValueError, TypeError, IndexError):  # shapes that do not fit: that is what is asked
             return False
-    largest = each.abs().max()
-    return together.shape == each.shape and bool((together - each).abs().max() <= _TOLERANCE * largest)
+    largest = separate.abs().max()
+    return together.shape == separate.shape and bool((together - separate).abs().max() <= _TOLERANCE * largest)
 
 
 def few_at_once(module: Callable[[torch.Tensor], Any], images: torch.Tensor, count: int) -> torch.Tensor:

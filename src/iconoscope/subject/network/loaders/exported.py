@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import CheckpointError, first_line
 from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise, wants_images, wants_its_number
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded
+from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ _OPEN = 224
 """Pixels of a side that the program leaves open, where it is tried out."""
 
 
-def load_exported(asked: Asked) -> Loaded:
+def load_exported(request: NetworkRequest) -> Loaded:
     """Read a program of torch.export.
 
     One that was exported for a fixed number of images is opened to any number, if it then gives the same answers; its height
@@ -38,7 +38,7 @@ def load_exported(asked: Asked) -> Loaded:
     """
     with warnings.catch_warnings():  # torch warns of its own code here
         warnings.simplefilter("ignore")
-        return _read(Path(asked.name).expanduser())
+        return _read(Path(request.name).expanduser())
 
 
 def _read(path: Path) -> Loaded:
@@ -72,13 +72,13 @@ def _opened(program: ExportedProgram, shape: list[Any], path: Path) -> torch.nn.
     if not isinstance(shape[0], int):
         return torch.export.unflatten(program)
     images = noise([side if isinstance(side, int) else _OPEN for side in shape])
-    each = few_at_once(torch.export.unflatten(program), images, shape[0])
+    separate = few_at_once(torch.export.unflatten(program), images, shape[0])
     for rewritten in (False, True):
         if rewritten and not _open_batch(program, images, shape[0]):
             break
         module = torch.export.unflatten(program)
         module.check_input_constraints = False
-        if answers_alike(module, images, each):
+        if answers_alike(module, images, separate):
             return module
     how = "torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim('n')},))"
     raise wants_its_number(path.name, shape[0], how)
@@ -97,13 +97,15 @@ def _open_batch(program: ExportedProgram, images: torch.Tensor, count: int) -> b
     source = next(node for node in graph.nodes if node.op == "placeholder" and node.name in signature.user_inputs)
     _follow_input(graph, source, count)
     program.graph_module.recompile()
-    held = {**program.state_dict, **program.constants}
+    tensors = {**program.state_dict, **program.constants}
     sources = {
         **signature.inputs_to_parameters,
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    given = [images if node is source else held[sources[node.name]] for node in graph.nodes if node.op == "placeholder"]
+    inputs = [
+        images if node is source else tensors[sources[node.name]] for node in graph.nodes if node.op == "placeholder"
+    ]
 
     class Opening(torch.fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
@@ -113,7 +115,7 @@ def _open_batch(program: ExportedProgram, images: torch.Tensor, count: int) -> b
 
     try:
         with torch.no_grad():
-            Opening(program.graph_module).run(*given)
+            Opening(program.graph_module).run(*inputs)
     except RuntimeError:  # some other shape holds the number of images: it is refused
         return False
     program.graph_module.recompile()
@@ -128,34 +130,35 @@ def _shaped() -> set[Any]:
     return {aten.view.default, aten.reshape.default, aten._unsafe_view.default}
 
 
-def _open_side(node: fx.Node, given: torch.Size, count: int) -> None:
-    """Leave open the side of a view that grows with the images, now that it is given a tensor of this shape."""
+def _open_side(node: fx.Node, shape: torch.Size, count: int) -> None:
+    """Leave open the side of a view that grows with the images, now that a tensor of this shape goes into it."""
     source = node.args[0]
-    known = [int(side) for side in source.meta["val"].shape]  # pyright: ignore[reportAttributeAccessIssue,reportOptionalMemberAccess]
-    grown = [place for place, (now, then) in enumerate(zip(given, known, strict=True)) if now != then]
+    traced = [int(side) for side in source.meta["val"].shape]  # pyright: ignore[reportAttributeAccessIssue,reportOptionalMemberAccess]
+    grown = [axis for axis, (now, then) in enumerate(zip(shape, traced, strict=True)) if now != then]
     if len(grown) == 1:
         sides = [int(side) for side in node.meta["val"].shape]
-        place = _place_of_images(known, grown[0], sides, count)
-        node.args = (source, [-1 if each == place else side for each, side in enumerate(sides)])
+        open_axis = _axis_of_images(traced, grown[0], sides, count)
+        node.args = (source, [-1 if axis == open_axis else side for axis, side in enumerate(sides)])
 
 
-def _place_of_images(known: list[int], grown: int, sides: list[int], count: int) -> int:
-    """Give the side of a view that grows, where `grown` of the sides that it is `known` to be made of does.
+def _axis_of_images(traced: list[int], grown: int, sides: list[int], count: int) -> int:
+    """Give the axis of a view with these sides that grows, where the axis `grown` of the tensor that is viewed does.
 
     A side of just so many images is theirs. Else they come before whatever they share a side with, as in images times heads;
     but not before the last side, which the weights of the next layer want as it is.
 
-    >>> _place_of_images([1, 32, 4, 4], 0, [1, 32, 16], 1), _place_of_images([17, 1, 32], 1, [17, 2, 16], 1)
+    >>> _axis_of_images([1, 32, 4, 4], 0, [1, 32, 16], 1), _axis_of_images([17, 1, 32], 1, [17, 2, 16], 1)
     (0, 1)
-    >>> _place_of_images([17, 1, 2, 16], 1, [17, 32], 1), _place_of_images([17, 32], 0, [17, 1, 32], 1)
+    >>> _axis_of_images([17, 1, 2, 16], 1, [17, 32], 1), _axis_of_images([17, 32], 0, [17, 1, 32], 1)
     (0, 1)
     """
-    least, most = prod(known[:grown]), prod(known[: grown + 1])
-    before = [prod(sides[:place]) for place in range(len(sides) + 1)]
-    own = [place for place, side in enumerate(sides) if side == count and least <= before[place] <= most]
-    shared = [place for place in range(len(sides) - 1) if before[place] == least]
-    behind = [place for place in range(len(sides)) if before[place + 1] == most]
-    return next(iter([*own, *shared, *behind]), 0)
+    # How many numbers lie before an axis is the same in both: the images begin between these two.
+    least, most = prod(traced[:grown]), prod(traced[: grown + 1])
+    before = [prod(sides[:axis]) for axis in range(len(sides) + 1)]
+    unshared = [axis for axis, side in enumerate(sides) if side == count and least <= before[axis] <= most]
+    shared = [axis for axis in range(len(sides) - 1) if before[axis] == least]
+    behind = [axis for axis in range(len(sides)) if before[axis + 1] == most]
+    return next(iter([*unshared, *shared, *behind]), 0)
 
 
 def _follow_input(graph: fx.Graph, source: fx.Node, images: int) -> None:
@@ -168,7 +171,7 @@ def _follow_input(graph: fx.Graph, source: fx.Node, images: int) -> None:
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
-        if any(each in follows for each in node.all_input_nodes):
+        if any(source in follows for source in node.all_input_nodes):
             follows.add(node)
         elif node.target is aten.expand.default and node.args[1] and node.args[1][0] == images:
             if count is None:

@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, nearest
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded
+from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, nearest_file
 
 __all__ = ["load_factory"]
 
 
-def load_factory(asked: Asked) -> Loaded:
+def load_factory(request: NetworkRequest) -> Loaded:
     """Run a Python file of the user's and call the factory named after the last colon."""
-    name = asked.name
+    name = request.name
     text, colon, factory = name.rpartition(":")
     if not colon or factory.endswith(".py"):  # a colon may also belong to a path, as in C:\\networks\\mine.py
         raise NetworkNameError(f"{name} does not say which function builds the network.", hint=f"Write {name}:factory.")
     path = Path(text).expanduser()
     if not path.is_file():
-        siblings = [entry.name for entry in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise NetworkNameError(f"{path} does not exist.", hint=nearest(path.name, siblings))
+        raise NetworkNameError(f"{path} does not exist.", hint=nearest_file(path))
     spec = importlib.util.spec_from_file_location(f"iconoscope_user_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise NetworkNameError(f"{path} is not a Python file.")
@@ -52,9 +51,9 @@ def load_factory(asked: Asked) -> Loaded:
         raise
     # The user's own code may raise anything, or leave; it is told where, and the traceback is kept as the cause.
     except (Exception, SystemExit) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        frame = traceback.extract_tb(error.__traceback__)[-1]
         raise NetworkError(
-            f"{path.name}:{factory} fails: {type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})."
+            f"{path.name}:{factory} fails: {type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})."
         ) from error
     finally:
         sys.path[:] = before
@@ -66,7 +65,7 @@ def load_factory(asked: Asked) -> Loaded:
 
 def _check_factory(build: Callable[..., Any], factory: str, path: Path) -> None:
     try:
-        wanted = [
+        arguments = [
             parameter.name
             for parameter in inspect.signature(build).parameters.values()
             if parameter.default is parameter.empty
@@ -74,8 +73,8 @@ def _check_factory(build: Callable[..., Any], factory: str, path: Path) -> None:
         ]
     except (TypeError, ValueError):  # built in C: it is called, and says itself what it lacks
         return
-    if wanted:
+    if arguments:
         raise NetworkNameError(
-            f"{path.name}:{factory} wants arguments ({', '.join(wanted)}); a factory is called without any.",
+            f"{path.name}:{factory} wants arguments ({', '.join(arguments)}); a factory is called without any.",
             hint=f"Add to the file: def my_network(): return {factory}(...), and name that.",
         )

@@ -1,4 +1,4 @@
-"""What a loader is asked for, and what it gives."""
+"""The request that a loader is given, and the network that it loads."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iconoscope.errors import NetworkError, first_line
+from iconoscope.errors import NetworkError, first_line, nearest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
     from iconoscope.subject.network.checkpoint import Checkpoint
 
-__all__ = ["UNTRAINED", "Asked", "Loaded", "Loader", "hub_quiet", "named_tag", "unreachable"]
+__all__ = ["UNTRAINED", "Loaded", "Loader", "NetworkRequest", "hub_quiet", "named_tag", "nearest_file", "unreachable"]
 
 UNTRAINED = "none"
 """Behind an ``@``: no weights, as a control of what an untrained network would show."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How a network was asked for, as far as it decides how it is built.
+class NetworkRequest:
+    """The request for a network, as far as it decides how it is built.
 
     Attributes
     ----------
@@ -47,7 +49,7 @@ class Asked:
 
 
 class Loaded(NamedTuple):
-    """What a loader finds under a name.
+    """A network as its loader gives it, with what its own configuration says.
 
     Attributes
     ----------
@@ -80,7 +82,7 @@ class Loader(NamedTuple):
 
     form: str
     matches: Callable[[str], bool]
-    load: Callable[[Asked], Loaded]
+    load: Callable[[NetworkRequest], Loaded]
 
 
 def named_tag(name: str) -> tuple[str, str]:
@@ -91,6 +93,12 @@ def named_tag(name: str) -> tuple[str, str]:
     """
     name, _, tag = name.partition("@")
     return name, tag
+
+
+def nearest_file(path: Path) -> str:
+    """Give a hint: the files of its kind beside a path, the nearest name first."""
+    siblings = [entry.name for entry in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
+    return nearest(path.name, siblings)
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from typing import Any
 from iconoscope.errors import CheckpointError, NetworkError, first_line
 from iconoscope.extras import import_extra
 from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise, wants_images, wants_its_number
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded
+from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
 
 __all__ = ["load_onnx"]
 
 
-def load_onnx(asked: Asked) -> Loaded:
+def load_onnx(request: NetworkRequest) -> Loaded:
     """Read an ONNX file and build the module that does the same.
 
     Raises
@@ -24,9 +24,9 @@ def load_onnx(asked: Asked) -> Loaded:
     CheckpointError
         If it is no ONNX file.
     """
-    onnx = import_extra("onnx", "onnx", asked.name)
-    onnx2torch = import_extra("onnx2torch", "onnx", asked.name)
-    path = Path(asked.name).expanduser()
+    onnx = import_extra("onnx", "onnx", request.name)
+    onnx2torch = import_extra("onnx2torch", "onnx", request.name)
+    path = Path(request.name).expanduser()
     try:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
@@ -55,8 +55,8 @@ def load_onnx(asked: Asked) -> Loaded:
 
 def _input(graph: Any, path: Path) -> list[int]:
     """Give the shape of the images that a graph takes, 0 for what is open."""
-    weights = {each.name for each in graph.initializer}
-    inputs = [each for each in graph.input if each.name not in weights]
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [tensor for tensor in graph.input if tensor.name not in weights]
     shape = [int(side.dim_value) for side in inputs[0].type.tensor_type.shape.dim] if inputs else []
     if len(inputs) != 1 or len(shape) != 4:
         raise wants_images(path.name, len(inputs))
@@ -65,8 +65,8 @@ def _input(graph: Any, path: Path) -> list[int]:
 
 def _with_own_weights(graph: Any) -> None:
     """Give every name its weights: exporters write equal ones once and hand them on, which onnx2torch does not follow."""
-    weights = {each.name: each for each in graph.initializer}
-    for node in [each for each in graph.node if each.op_type == "Identity" and each.input[0] in weights]:
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Identity" and node.input[0] in weights]:
         copied = type(weights[node.input[0]])()
         copied.CopyFrom(weights[node.input[0]])
         copied.name = node.output[0]

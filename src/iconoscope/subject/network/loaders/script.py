@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded
+from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
 
 __all__ = ["is_script", "load_script"]
 
@@ -21,11 +21,11 @@ def is_script(name: str) -> bool:
         return any("/code/" in entry for entry in archive.namelist())
 
 
-def load_script(asked: Asked) -> Loaded:
+def load_script(request: NetworkRequest) -> Loaded:
     """Load an archive of torch.jit."""
     import torch
 
-    path = Path(asked.name).expanduser()
+    path = Path(request.name).expanduser()
     try:
         with warnings.catch_warnings():  # of the age of TorchScript
             warnings.simplefilter("ignore")

@@ -8,7 +8,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, first_line, nearest
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import UNTRAINED, Asked, Loaded, hub_quiet, unreachable
+from iconoscope.subject.network.loaders.loaded import UNTRAINED, Loaded, NetworkRequest, hub_quiet, unreachable
 
 __all__ = ["configuration_of", "load_timm"]
 
@@ -16,28 +16,28 @@ _FOLDER = "local-dir:"
 _HUB = "hf-hub:"
 
 
-def load_timm(asked: Asked) -> Loaded:
+def load_timm(request: NetworkRequest) -> Loaded:
     """Build a network of timm's; ``@none`` behind a name is one without weights.
 
     With a checkpoint no weights are fetched, and the network gets as many outputs as names of classes were given, and as many
     channels as the preprocessing that was given has.
     """
-    timm = import_extra("timm", "timm", asked.name)
-    name = asked.name.removeprefix("timm:")
+    timm = import_extra("timm", "timm", request.name)
+    name = request.name.removeprefix("timm:")
     untrained = name.endswith(f"@{UNTRAINED}")
     name = name.removesuffix(f"@{UNTRAINED}") if untrained else name
-    plain = asked.checkpoint or untrained
+    plain = request.checkpoint or untrained
     settings: dict[str, Any] = {"pretrained": not plain}
-    if plain and asked.classes:
-        settings["num_classes"] = asked.classes
-    if plain and asked.channels:
-        settings["in_chans"] = asked.channels
-    module = _created(timm, _placed(timm, name), asked.name, settings)
+    if plain and request.classes:
+        settings["num_classes"] = request.classes
+    if plain and request.channels:
+        settings["in_chans"] = request.channels
+    module = _created(timm, _checked_name(timm, name), request.name, settings)
     preprocessing, classes = configuration_of(module)
     return Loaded(
         module,
         preprocessing=preprocessing,
-        classes=None if asked.classes else classes,
+        classes=None if request.classes else classes,
         origin=f"timm's configuration of {name}",
         trained=not plain,
     )
@@ -49,35 +49,35 @@ def configuration_of(module: Any) -> tuple[dict[str, Any], list[str] | None]:
     return _preprocessing(data.resolve_model_data_config(module)), _classes(data, module)
 
 
-def _placed(timm: Any, name: str) -> str:
+def _checked_name(timm: Any, name: str) -> str:
     """See that there is such a network, as far as that can be told without the net."""
     if name.startswith(_FOLDER):
         folder = Path(name.removeprefix(_FOLDER)).expanduser()
         if not (folder / "config.json").is_file():
-            there = "has no config.json" if folder.is_dir() else "is no folder"
+            fault = "has no config.json" if folder.is_dir() else "is no folder"
             raise NetworkNameError(
-                f"{folder} {there}.",
+                f"{folder} {fault}.",
                 hint="A folder of timm's has config.json and model.safetensors, as timm.models.save_for_hf writes them.",
             )
         return f"{_FOLDER}{folder}"
     if not name.startswith(_HUB) and not timm.is_model(name):
-        known = [*timm.list_models(), *timm.list_pretrained()]
-        raise NetworkNameError(f"timm has no network {name!r}.", hint=nearest(name, known))
+        names = [*timm.list_models(), *timm.list_pretrained()]
+        raise NetworkNameError(f"timm has no network {name!r}.", hint=nearest(name, names))
     return name
 
 
-def _created(timm: Any, name: str, told: str, settings: dict[str, Any]) -> Any:
+def _created(timm: Any, name: str, label: str, settings: dict[str, Any]) -> Any:
     try:
         with hub_quiet():
             return timm.create_model(name, **settings)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         if name.startswith(_FOLDER):
             raise NetworkError(
-                f"{told} cannot be built: {type(error).__name__}: {first_line(error, most=240)}",
+                f"{label} cannot be built: {type(error).__name__}: {first_line(error, most=240)}",
                 hint="Is it a folder as timm.models.save_for_hf writes it, whole, and of this version of timm?",
             ) from error
         raise unreachable(
-            told,
+            label,
             error,
             instead="Where you have the weights as a file: checkpoint=, or --checkpoint; as a folder: timm:local-dir:path. "
             f"timm:name@{UNTRAINED} is the network without weights.",
@@ -88,7 +88,7 @@ def _preprocessing(configuration: dict[str, Any]) -> dict[str, Any]:
     """Read timm's configuration of the images: resize by the share that is kept, and cut."""
     _, height, width = configuration["input_size"]
     share, mode = configuration["crop_pct"], configuration["crop_mode"]
-    found = {
+    settings = {
         "size": (height, width),
         "mean": tuple(configuration["mean"]),
         "std": tuple(configuration["std"]),
@@ -100,7 +100,7 @@ def _preprocessing(configuration: dict[str, Any]) -> dict[str, Any]:
             hint="Say how it wants them: preprocessing= in Python, --preprocessing on the command line.",
         )
     resize = math.floor(min(height, width) / share)
-    return {**found, "crop": mode, "resize": resize if resize > min(height, width) else None}
+    return {**settings, "crop": mode, "resize": resize if resize > min(height, width) else None}
 
 
 def _classes(data: Any, module: Any) -> list[str] | None:
@@ -110,8 +110,8 @@ def _classes(data: Any, module: Any) -> list[str] | None:
     if isinstance(names, dict):  # by the number of the class
         names = [names[number] for number in sorted(names, key=int)]
     if names and len(names) == module.num_classes:
-        told = configuration.get("label_descriptions") or {}
-        return [str(told.get(name, name)) if isinstance(told, dict) else str(name) for name in names]
+        descriptions = configuration.get("label_descriptions") or {}
+        return [str(descriptions.get(name, name)) if isinstance(descriptions, dict) else str(name) for name in names]
     subset = data.infer_imagenet_subset(module)
     if subset is None:
         return None

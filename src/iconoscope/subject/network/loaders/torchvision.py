@@ -7,30 +7,30 @@ from typing import Any
 
 from iconoscope.errors import NetworkNameError, nearest
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import UNTRAINED, Asked, Loaded, named_tag, unreachable
+from iconoscope.subject.network.loaders.loaded import UNTRAINED, Loaded, NetworkRequest, named_tag, unreachable
 
 __all__ = ["load_torchvision"]
 
 
-def load_torchvision(asked: Asked) -> Loaded:
+def load_torchvision(request: NetworkRequest) -> Loaded:
     """Build a classifier of torchvision's; ``@none`` is one without weights.
 
     Weights are fetched into torch's own cache. With a checkpoint none are, the network gets as many outputs as names of
     classes were given, and its images are treated as those of torchvision's best weights are.
     """
-    models = import_extra("torchvision.models", "torchvision", asked.name)
-    name, tag = named_tag(asked.name.removeprefix("tv:"))
-    known = models.list_models(module=models)
-    if name not in known:
-        raise NetworkNameError(f"torchvision has no classifier {name!r}.", hint=nearest(name, known))
+    models = import_extra("torchvision.models", "torchvision", request.name)
+    name, tag = named_tag(request.name.removeprefix("tv:"))
+    names = models.list_models(module=models)
+    if name not in names:
+        raise NetworkNameError(f"torchvision has no classifier {name!r}.", hint=nearest(name, names))
     listed = models.get_model_weights(name)
     if tag and tag not in (UNTRAINED, "DEFAULT") and tag not in listed.__members__:
         raise NetworkNameError(
             f"torchvision's {name} has no weights {tag!r}.", hint=nearest(tag, [*listed.__members__, UNTRAINED])
         )
     weights = listed.DEFAULT if tag in ("", "DEFAULT", UNTRAINED) else listed[tag]
-    plain = asked.checkpoint or tag == UNTRAINED
-    outputs = asked.classes if plain and asked.classes else len(weights.meta["categories"])
+    plain = request.checkpoint or tag == UNTRAINED
+    outputs = request.classes if plain and request.classes else len(weights.meta["categories"])
     with warnings.catch_warnings():  # of slow ways to draw weights that are overwritten
         warnings.simplefilter("ignore", FutureWarning)
         if plain:
@@ -40,7 +40,7 @@ def load_torchvision(asked: Asked) -> Loaded:
                 module = models.get_model(name, weights=weights, progress=False)
             except (OSError, RuntimeError) as error:
                 raise unreachable(
-                    f"{asked.name} ({weights.name})",
+                    f"{request.name} ({weights.name})",
                     error,
                     instead=f"Where you have them as a file: checkpoint=, or --checkpoint. Or {weights.url} in torch's cache "
                     f"of hub/checkpoints. tv:{name}@{UNTRAINED} is the network without weights.",
@@ -48,7 +48,7 @@ def load_torchvision(asked: Asked) -> Loaded:
     return Loaded(
         module,
         preprocessing=_preprocessing(weights.transforms()),
-        classes=None if asked.classes else weights.meta["categories"],
+        classes=None if request.classes else weights.meta["categories"],
         origin=f"torchvision's {weights}",
         trained=not plain,
     )

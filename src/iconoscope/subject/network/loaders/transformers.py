@@ -9,7 +9,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, first_line
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import Asked, Loaded, hub_quiet, named_tag, unreachable
+from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, hub_quiet, named_tag, unreachable
 
 __all__ = ["is_transformers_folder", "load_transformers"]
 
@@ -25,32 +25,32 @@ def is_transformers_folder(name: str) -> bool:
     return path.is_dir() and (path / "config.json").is_file()
 
 
-def load_transformers(asked: Asked) -> Loaded:
+def load_transformers(request: NetworkRequest) -> Loaded:
     """Load a classifier from the hub or a folder; code that comes with it is run only if that was asked for."""
     from safetensors import SafetensorError
 
-    transformers = import_extra("transformers", "hf", asked.name)
-    name, revision = _place(asked.name)
-    settings = {"trust_remote_code": asked.trust_remote_code} | ({"revision": revision} if revision else {})
+    transformers = import_extra("transformers", "hf", request.name)
+    name, revision = _folder_or_revision(request.name)
+    settings = {"trust_remote_code": request.trust_remote_code} | ({"revision": revision} if revision else {})
     with _quiet(transformers), hub_quiet():
         try:
             module = transformers.AutoModelForImageClassification.from_pretrained(name, **settings)
             processor = transformers.AutoImageProcessor.from_pretrained(name, **settings)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-            raise _refusal(asked, name, error) from error
+            raise _refusal(request, name, error) from error
     configuration = module.config
     return Loaded(
         module,
         preprocessing=_preprocessing(processor.to_dict(), configuration),
-        classes=None if asked.classes else dict(configuration.id2label),
+        classes=None if request.classes else dict(configuration.id2label),
         activation=_PROBLEMS.get(configuration.problem_type or ""),
         origin=f"the configuration and the processor of {name}",
         trained=True,
     )
 
 
-def _place(given: str) -> tuple[str, str]:
-    name = given.removeprefix("hf:")
+def _folder_or_revision(name: str) -> tuple[str, str]:
+    name = name.removeprefix("hf:")
     path = Path(name).expanduser()
     if path.is_dir():
         return str(path), ""
@@ -59,20 +59,20 @@ def _place(given: str) -> tuple[str, str]:
     return named_tag(name)
 
 
-def _refusal(asked: Asked, name: str, error: Exception) -> NetworkError:
-    told = first_line(error, most=240)
+def _refusal(request: NetworkRequest, name: str, error: Exception) -> NetworkError:
+    reason = first_line(error, most=240)
     if "trust_remote_code" in str(error):
         return NetworkError(
-            f"{asked.name} brings code of its own, which is not run.",
+            f"{request.name} brings code of its own, which is not run.",
             hint="If you trust who made it: trust_remote_code=True, or --trust-remote-code on the command line.",
         )
     if Path(name).is_dir():
         return NetworkError(
-            f"{asked.name} cannot be loaded: {type(error).__name__}: {told}",
+            f"{request.name} cannot be loaded: {type(error).__name__}: {reason}",
             hint="The folder holds config.json, preprocessor_config.json and the weights, as save_pretrained writes them.",
         )
     return unreachable(
-        asked.name, error, instead="Is the name right? A folder that was downloaded will do: hf:path/to/folder."
+        request.name, error, instead="Is the name right? A folder that was downloaded will do: hf:path/to/folder."
     )
 
 
@@ -97,7 +97,7 @@ def _preprocessing(processor: dict[str, Any], configuration: Any) -> dict[str, A
     filters = {"interpolation": _FILTERS.get(int(processor.get("resample") or 2), "bilinear")}
     normal = processor.get("do_normalize", True)
     channels = int(getattr(configuration, "num_channels", 3))
-    found = {
+    settings = {
         "mean": tuple(processor["image_mean"]) if normal else (0.0,) * channels,
         "std": tuple(processor["image_std"]) if normal else (1.0,) * channels,
         **filters,
@@ -109,16 +109,21 @@ def _preprocessing(processor: dict[str, Any], configuration: Any) -> dict[str, A
     if cut:
         height, width = _sides(crop)
         if short:
-            return {**found, "size": (height, width), "crop": "center", "resize": max(int(short), min(height, width))}
-        return {**found, "size": (height, width), "crop": "squash", "resize": min(_sides(size))}
+            return {
+                **settings,
+                "size": (height, width),
+                "crop": "center",
+                "resize": max(int(short), min(height, width)),
+            }
+        return {**settings, "size": (height, width), "crop": "squash", "resize": min(_sides(size))}
     if short and "crop_pct" in processor:  # ConvNeXt: below 384 pixels resized by that share, and cut
         share = 1.0 if short >= 384 else float(processor["crop_pct"] or 224 / 256)
         kind = "none" if short >= 384 else "center"
-        return {**found, "size": int(short), "crop": kind, "resize": int(short / share) if share < 1 else None}
+        return {**settings, "size": int(short), "crop": kind, "resize": int(short / share) if share < 1 else None}
     if short:
-        return {**found, "size": int(short), "crop": "center"}
-    return {**found, "size": _sides(size), "crop": "none"} if size else None
+        return {**settings, "size": int(short), "crop": "center"}
+    return {**settings, "size": _sides(size), "crop": "none"} if size else None
 
 
-def _sides(given: Any) -> tuple[int, int]:
-    return (int(given), int(given)) if isinstance(given, int) else (int(given["height"]), int(given["width"]))
+def _sides(sides: Any) -> tuple[int, int]:
+    return (int(sides), int(sides)) if isinstance(sides, int) else (int(sides["height"]), int(sides["width"]))
