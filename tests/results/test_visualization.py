@@ -57,7 +57,7 @@ def test_the_gradient_is_drawn_about_grey():
 @pytest.mark.parametrize("name", ["moving.gif", "moving.webp"])
 def test_frames_move(name, tmp_path):
     found = visualized(frames=4)
-    with Image.open(found.animate(tmp_path / "in" / name, place=1)) as moving:
+    with Image.open(found.animate(tmp_path / "in" / name, index=1)) as moving:
         assert getattr(moving, "n_frames", 1) == 4 and moving.size == (12, 9)
     assert found.strip(1).shape == (9, 4 * 12, 3)
 
@@ -66,7 +66,7 @@ def test_what_does_not_move_is_said(tmp_path):
     with pytest.raises(ico.errors.QuestionError, match="not written as"):
         visualized().animate(tmp_path / "moving.png")
     with pytest.raises(ico.errors.QuestionError, match="no picture 2"):
-        visualized().animate(tmp_path / "moving.gif", place=2)
+        visualized().animate(tmp_path / "moving.gif", index=2)
 
 
 def test_a_moving_picture_takes_the_time_it_was_given_and_stays_at_the_end(tmp_path):
@@ -78,7 +78,7 @@ def test_a_moving_picture_takes_the_time_it_was_given_and_stays_at_the_end(tmp_p
             moving.seek(place)
             durations.append(moving.info["duration"])
     assert durations == [200] * 4 + [1200]
-    again = found.animate(tmp_path / "moving.GIF", place=-1)
+    again = found.animate(tmp_path / "moving.GIF", index=-1)
     assert again == path and again.stat().st_size > 0
 
 

@@ -20,9 +20,9 @@ LEAST_COSINE = 0.1
 """The cosine counts as at least this, or a picture that points nowhere near the direction would get no gradient."""
 
 BELOW_ZERO = 0.1
-"""The weight of a place of a channel's map where it is below zero. Filters of edges and textures sum up to nothing, so the plain
-mean of what comes out of a convolution knows only of brightness and of the border; and where a ReLU follows, what is below zero
-is as good as nothing, but must still say in what direction up is."""
+"""The weight of a place of a channel's map where it is below zero. Filters of edges and textures sum up to nothing, so the
+plain mean of what comes out of a convolution knows only of brightness and of the border; and where a ReLU follows, what is
+below zero is as good as nothing, but must still say in what direction up is."""
 
 Read = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """From a layer's answer and the pictures asked about to one value for each of them."""

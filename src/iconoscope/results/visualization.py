@@ -114,7 +114,9 @@ class Visualization(Result):
         dead = list(dict.fromkeys(np.array(self.units)[self.dead].tolist()))
         if dead:
             listed = ", ".join(dead[:8]) + (" and more" if len(dead) > 8 else "")
-            text += f". {len(dead)} of {len(names)} dead, which answered nothing to any picture that was tried: {listed}"
+            text += (
+                f". {len(dead)} of {len(names)} dead, which answered nothing to any picture that was tried: {listed}"
+            )
         return f"{text}."
 
     def _standing(self) -> str:

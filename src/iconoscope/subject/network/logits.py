@@ -42,8 +42,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[t
     "softmax": (_softmax, _log_softmax),
     "sigmoid": (_sigmoid, _log_sigmoid),
 }
-"""Ways from logits (images, classes) to probabilities, and their logarithms: one class is right, and the probabilities sum up to
-one; or each class is there or is not, whatever the others are."""
+"""Ways from logits (images, classes) to probabilities, and to their logarithms: one class is right, and the probabilities sum
+up to one; or each class is there or is not, whatever the others are."""
 
 
 def find_logits(answer: Any, classes: int) -> torch.Tensor | str:
