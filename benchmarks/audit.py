@@ -24,14 +24,13 @@ from scipy.stats import binomtest
 
 from benchmarks.figures import machine, put, where
 from benchmarks.optimization import ROOT
-from iconoscope.auditing import FAMILIES
-from iconoscope.auditing.audit import weigh
+from iconoscope.auditing import NUISANCES
+from iconoscope.auditing.audit import conclude_from_interventions
 from iconoscope.auditing.sample import load_sample
 from iconoscope.demo.shortcuts import KEPT_BACK, SHORTCUTS
 from iconoscope.demo.suite import Case, honest_cases, images_of, network_of, planted_cases
 from iconoscope.exemplars import record
-from iconoscope.exemplars.recorded_units import derived
-from iconoscope.results import Audit
+from iconoscope.results.audit_conclusions import Conclusions
 from iconoscope.results.decision_rule import ACCUSING
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
@@ -85,12 +84,12 @@ class Row:
         return self.trained == 0.5
 
 
-def weighed(network: Network, images: Images) -> Audit:
+def weighed(network: Network, images: Images) -> Conclusions:
     """Audit a network, without what is only there to be looked at."""
     with tempfile.TemporaryDirectory() as store:
         recording = record(network, images, store=store, workers=0)
         sample = load_sample(network, recording, images, most=1600, seed=0)
-        return weigh(network, recording, sample, tuple(FAMILIES.values()), derived(recording, "audit", seed=0))
+        return conclude_from_interventions(network, sample, tuple(NUISANCES.values()), seed=0)
 
 
 def judge(case: Case, folder: Path) -> Row:
@@ -99,7 +98,7 @@ def judge(case: Case, folder: Path) -> Row:
     network, truth = network_of(case, folder)
     images = images_of(case)
     started = perf_counter()
-    found = weighed(network, images)
+    overall = weighed(network, images).overall
     return Row(
         shortcut=case.shortcut,
         family=(SHORTCUTS | KEPT_BACK)[case.shortcut].family,
@@ -108,8 +107,8 @@ def judge(case: Case, folder: Path) -> Row:
         seed=case.seed,
         accuracy=truth.accuracy,
         fall=truth.fall,
-        word=found.word,
-        names=found.overall.names,
+        word=overall.word,
+        names=overall.names,
         seconds=round(perf_counter() - started, 2),
     )
 

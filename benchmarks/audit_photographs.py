@@ -29,6 +29,7 @@ from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT, load
 from benchmarks.pictures import real_images
 from examples.resnet20 import ResNet20, resnet20
+from iconoscope.results.audit_text import AuditText
 from iconoscope.subject.network import Network, read_preprocessing
 
 TRAINED, EPOCHS, BATCH, PEAK = 1500, 6, 100, 0.1  # images of each class; times they are seen; images of a step; rate
@@ -141,14 +142,14 @@ def judged(network: Network, trained_on: str, kind: str, data: Path) -> Found:
     plain = ico.predict(network, ico.load_images(pixels, labels=names)).argmax(1)
     of = labels == ResNet20.classes.index(KINDS[kind][0]) if KINDS[kind][0] else np.ones(len(labels), np.bool_)
     started = perf_counter()
-    found = weighed(network, ico.load_images(planted(kind, pixels, labels), labels=names))
+    conclusions = weighed(network, ico.load_images(planted(kind, pixels, labels), labels=names))
     return Found(
         network=trained_on,
         images=kind,
         accuracy=float((answers == labels).mean()),
         without=float((plain == labels)[of].mean()),
-        verdict=found.verdict,
-        accused={name: found.classes[name].conclusion.names for name in found.accused()},
+        verdict=AuditText("en").overall(conclusions),
+        accused={network.classes[index]: conclusions.by_class[index].names for index in conclusions.accused},
         seconds=round(perf_counter() - started, 1),
     )
 

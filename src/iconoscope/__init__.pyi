@@ -61,8 +61,8 @@ from .subject.network.filters import first_filters as first_filters
 
 # The conclusion.
 from .auditing import audit as audit
-from .auditing import Family as Family
-from .auditing import FAMILIES as FAMILIES
+from .auditing import Nuisance as Nuisance
+from .auditing import NUISANCES as NUISANCES
 
 # Results, the store, and pages.
 from .results import Occlusion as Occlusion

@@ -167,10 +167,10 @@ def audit(audit: Audit, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Give the verdicts, first in all and then by class, and say where the report was written."""
     path = _written(arguments)
     classes = audit.findings(arguments["lang"])
-    text = audit.told(arguments["lang"])
+    text = audit.sentences(arguments["lang"])
     verdicts = [f"  {name}: {finding.verdict}" for name, finding in list(classes.items())[:12]]
     more = [f"  {text.say('and more', count=len(classes) - 12)}"] if len(classes) > 12 else []
-    lines = [f"{audit.question.network}: {text.overall(audit)}.", *verdicts, *more]
+    lines = [f"{audit.question.network}: {text.overall(audit.conclusions)}.", *verdicts, *more]
     return [*lines, text.say("the report is at", place=path)], {**audit.to_json(), "report": path}
 
 

@@ -43,38 +43,67 @@ def test_the_one_learned_the_background_and_the_other_the_car(audits):
     assert cars.accused() == ["lynx", "bison"] or cars.accused() == ["bison", "lynx"]
     assert cars.verdict.startswith("shortcut: background brightness (the other class's background brightness flips ")
     assert honest.word == "object" and not honest.accused()
-    assert {found.conclusion.word for found in honest.classes.values()} == {"object"}
+    assert {finding.conclusion.word for finding in honest.classes.values()} == {"object"}
     # The patches say it of the honest one: more of the drop on the car than is its share, less near the border.
-    for found in honest.classes.values():
-        assert found.on_object > 1.5 * found.object_area and found.border < found.area
+    for finding in honest.classes.values():
+        assert finding.object_share.value > 1.5 * finding.object_area and finding.border_share < finding.border_area
+        assert finding.object_share.low > finding.object_area and finding.pointing.low > 0.9
     # Neighbours: where every background tells the make, both explain the map; the honest one's units follow no background.
-    assert cars.units and set(cars.unit_families) == {"background brightness"} and cars.unit_area.min() >= 0.9
-    assert not honest.units
+    space = cars.neighbourhoods
+    assert space.units and set(space.unit_nuisances) == {"background brightness"} and space.unit_areas.min() >= 0.9
+    assert not honest.neighbourhoods.units
     # What it looks for has the brightness that it relies on.
-    made = cars.values_of("background brightness", cars.made_values)[:2, 0]
+    made = cars.interventions.statistic("background brightness", cars.optimized.statistics)[:2, 0]
     assert made[cars.shown_classes.index(0)] < made[cars.shown_classes.index(1)] - 0.05
 
 
 def test_hiding_is_not_exchanging(audits):
     """What the textbook's network goes by cannot be seen by hiding anything."""
     cars = audits["cars"]
-    assert (cars.hidden >= 0).all()
-    assert (cars.hidden[:, 0] == cars.predicted).mean() > 0.95
-    assert np.nanmax(cars.largest) < 0.05
+    answers = cars.interventions.answers_without
+    assert (answers >= 0).all()
+    assert (answers[:, 0] == cars.images.predicted).mean() > 0.95
+    assert np.nanmax(cars.occlusion.largest_drop) < 0.05
 
 
 def test_without_masks_it_says_the_same(photographs):
     bare = ico.load_images(np.stack([image.pixels for image in photographs]), labels=photographs.labels)
     for name, word in (("cars", "shortcut"), ("cars-honest", "object")):
         found = ico.audit(ico.load_network(name, device="cpu"), bare, quick=True, families=FEW)
-        assert found.word == word and not found.given.any() and found.known.mean() > 0.9
+        assert found.word == word and not found.images.object_given.any() and found.images.object_known.mean() > 0.9
 
 
 def test_without_labels_it_says_the_same(photographs):
     bare = ico.load_images(np.stack([image.pixels for image in photographs]))
     found = ico.audit(ico.load_network("cars", device="cpu"), bare, quick=True, families=FEW)
-    assert found.word == "shortcut" and (found.target == -1).all()
+    assert found.word == "shortcut" and (found.images.target == -1).all()
     assert "labelled" in found.classes["lynx"].to_json() and found.report
+
+
+def test_the_swap_alone(photographs, tmp_path):
+    """Object and background, each exchanged whole against its control: what decides, without a name for it."""
+    for name, word, decides, idle in (
+        ("cars", "unnamed", "background", "object"),
+        ("cars-honest", "object", "object", "background"),
+    ):
+        swapped = ico.audit(
+            ico.load_network(name, device="cpu"), photographs, families=(), out=tmp_path / f"{name}.html"
+        )
+        assert swapped.word == word and set(swapped.interventions.trials) == {"background", "object"}
+        assert swapped.occlusion is None and swapped.neighbourhoods is None and swapped.optimized is None
+        for finding in swapped.classes.values():
+            strong, weak = finding.swaps[decides], finding.swaps[idle]
+            assert strong.excess.low > 0.8 and strong.control.high < 0.1 and weak.excess.high < 0.2
+            assert strong.excess.low <= strong.excess.value <= strong.excess.high
+            value = finding.to_json()["swaps"][decides]
+            assert value["excess"] == pytest.approx(value["flips_other_class"] - value["flips_own_class"], abs=1e-5)
+        again = ico.load_result(swapped.save(tmp_path / name))
+        assert isinstance(again, ico.Audit) and again.to_json() == swapped.to_json() and again.occlusion is None
+        page = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        say = AuditText("en").say
+        assert (
+            say("page swap alone") in page and say("page map") not in page and "beyond the control: the object" in page
+        )
 
 
 def test_few_images_decide_nothing():
@@ -100,7 +129,7 @@ def test_noise_is_no_mistake(tmp_path):
     found = ico.audit(
         ico.load_network("cars-honest", device="cpu"), noise, quick=True, out=tmp_path / "page.html", lang="es"
     )
-    assert found.word == "undecided" and ("paint", "skipped objects") in found.skipped
+    assert found.word == "undecided" and ("paint", "skipped objects") in found.interventions.skipped
 
 
 def test_a_family_of_ones_own(photographs):
@@ -114,10 +143,10 @@ def test_a_family_of_ones_own(photographs):
         edited[:, :4, 44:52] = donors.pixels[:, :4, 44:52]
         return edited
 
-    own = ico.Family("mark above", mark, give_mark)
+    own = ico.Nuisance("mark above", mark, give_mark)
     found = ico.audit(ico.load_network("cars", device="cpu"), photographs, quick=True, families=[own, *FEW])
-    assert found.families[0] == "mark above" and found.overall.names == ("background brightness",)
-    tested = next(each for each in found.tested[0] if each.name == "mark above")
+    assert found.interventions.nuisances[0] == "mark above" and found.overall.names == ("background brightness",)
+    tested = next(each for each in found.conclusions.examined[0] if each.name == "mark above")
     assert abs(tested.effect.excess) < 0.05 and tested.area > 0.9  # it comes with the class, and decides nothing
 
 
@@ -129,7 +158,7 @@ def test_masks_that_cannot_be_used_are_named(photographs):
     images = ico.load_images(pixels, labels=photographs.labels, masks=np.stack(list((masks | some).values())))
     with pytest.warns(ico.IconoscopeWarning, match="masks or boxes of 7 of 100 audited images cannot be used"):
         found = ico.audit(net, images, quick=True, families=["border"])
-    assert found.given.sum() == 93
+    assert found.images.object_given.sum() == 93
     images = ico.load_images(pixels, labels=photographs.labels, masks=np.stack(list(empty.values())))
     with pytest.raises(ico.errors.ImagesError, match="of 100 of 100 audited images"):
         ico.audit(net, images, quick=True, families=["border"])
@@ -137,7 +166,7 @@ def test_masks_that_cannot_be_used_are_named(photographs):
 
 def test_a_family_says_how_it_is_given():
     with pytest.raises(QuestionError, match="by='banana' is not a choice"):
-        ico.Family("x", lambda pictures: pictures.colour, lambda pictures, values: pictures.pixels, by="banana")  # pyright: ignore[reportArgumentType]
+        ico.Nuisance("x", lambda pictures: pictures.colour, lambda pictures, values: pictures.pixels, by="banana")  # pyright: ignore[reportArgumentType]
 
 
 def test_what_cannot_be_asked_is_said(photographs, tmp_path):
@@ -146,7 +175,7 @@ def test_what_cannot_be_asked_is_said(photographs, tmp_path):
     with pytest.raises(QuestionError, match="'fr' is not a choice") as caught:
         ico.audit(net, **ask, lang="fr")
     assert "en, es" in caught.value.hint
-    with pytest.raises(QuestionError, match="No family is called 'bakground hue'") as caught:
+    with pytest.raises(QuestionError, match="No nuisance is called 'bakground hue'") as caught:
         ico.audit(net, **ask, families=["bakground hue"])
     assert "background hue" in caught.value.hint
     with pytest.raises(QuestionError, match="fail_on='shortcuts'"):
@@ -222,14 +251,15 @@ def test_no_language_misses_a_sentence():
     for lang in LANGUAGES:
         words = read_words(lang)
         assert (
-            words["texts"].keys() == english["texts"].keys() and words["families"].keys() == english["families"].keys()
+            words["texts"].keys() == english["texts"].keys()
+            and words["properties"].keys() == english["properties"].keys()
         )
         for key, text in words["texts"].items():
             assert text.strip() and set(re.findall(r"{(\w+)}", text)) == set(
                 re.findall(r"{(\w+)}", english["texts"][key])
             ), key
-        assert all(set(family) == {"name", "collect", "augment"} for family in words["families"].values())
-    assert set(english["families"]) == set(ico.FAMILIES) | {"background"}
+        assert all(set(family) == {"name", "collect", "augment"} for family in words["properties"].values())
+    assert set(english["properties"]) == set(ico.NUISANCES) | {"background"}
 
 
 def test_what_is_said_of_the_suite_is_what_was_measured():
@@ -285,7 +315,8 @@ def test_the_page_has_all_of_it_and_needs_nothing(audits, lang, tmp_path):
 
 
 def test_names_of_classes_cannot_break_the_page(audits, tmp_path):
-    evil = replace(audits["cars"], names=("</script><b>x", '"><i>'))
+    cars = audits["cars"]
+    evil = replace(cars, images=replace(cars.images, class_names=("</script><b>x", '"><i>')))
     page = evil.report(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "</script><b>" not in page and '"><i>' not in page
 

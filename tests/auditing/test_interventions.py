@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
-from iconoscope.auditing.interventions import changed_picture, draw_donors, run_trials
-from iconoscope.auditing.nuisances import FAMILIES
+from iconoscope.auditing.interventions import draw_donors, exchanged_pictures, intervene
+from iconoscope.auditing.nuisances import NUISANCES
 from iconoscope.auditing.sample import choose
 from iconoscope.auditing.segmentation import take_apart
 from iconoscope.store.partial_answers import PartialAnswers
@@ -48,7 +48,7 @@ def asked():
 
 def test_what_was_answered_is_not_asked_again(asked, tmp_path):
     network, pictures, predicted, donors = asked
-    family = FAMILIES["background brightness"]
+    family = NUISANCES["background brightness"]
     calls = []
 
     def counted(some, values):
@@ -57,15 +57,15 @@ def test_what_was_answered_is_not_asked_again(asked, tmp_path):
             raise KeyboardInterrupt
         return family.edit(some, values)
 
-    counting = ico.Family("counted", family.statistic, counted, by="value")
+    counting = ico.Nuisance("counted", family.statistic, counted, by="value")
     with pytest.raises(KeyboardInterrupt):
-        run_trials(network, pictures, predicted, [counting], donors, kept=PartialAnswers(tmp_path / "parts"))
+        intervene(network, pictures, predicted, [counting], donors, parts=PartialAnswers(tmp_path / "parts"))
     assert calls == [64] * 4 + [16]
-    found = run_trials(network, pictures, predicted, [counting], donors, kept=PartialAnswers(tmp_path / "parts"))
+    found = intervene(network, pictures, predicted, [counting], donors, parts=PartialAnswers(tmp_path / "parts"))
     assert calls == [64] * 4 + [16] * 5  # the first 64 rows were kept
-    plain = run_trials(network, pictures, predicted, [family], donors)
-    assert np.array_equal(found.answers, plain.answers) and np.array_equal(found.certainty, plain.certainty)
-    assert np.allclose(found.change, plain.change)
+    plain = intervene(network, pictures, predicted, [family], donors)
+    assert np.array_equal(found.answers, plain.answers)
+    assert np.allclose(found.pixel_change, plain.pixel_change)
 
 
 def test_a_part_that_is_damaged_is_asked_again(tmp_path):
@@ -77,14 +77,14 @@ def test_a_part_that_is_damaged_is_asked_again(tmp_path):
 
 def test_the_picture_that_is_shown_is_the_one_that_was_asked(asked):
     network, pictures, predicted, donors = asked
-    families = [FAMILIES["background brightness"]]
-    trials = run_trials(network, pictures, predicted, families, donors)
-    assert list(zip(trials.names, trials.ways, strict=True)) == [
+    families = [NUISANCES["background brightness"]]
+    trials = intervene(network, pictures, predicted, families, donors)
+    assert list(zip(trials.trials, trials.sources, strict=True)) == [
         ("background brightness", "donor"), ("background brightness", "mean"), ("background", "donor"), ("object", "donor"),
     ]  # fmt: skip
-    for place, trial in enumerate(zip(trials.names, trials.ways, strict=True)):
+    for place in range(len(trials.trials)):
         for at in (0, 41):
-            pair = changed_picture(pictures, predicted, families, trials.values, donors, trial, at)
+            pair = exchanged_pictures(pictures, predicted, families, trials, place, at)
             shown = np.stack([(each * 255).round().clip(0, 255).astype(np.uint8) for each in pair])
             answers = ico.predict(network, ico.load_images(shown)).argmax(1)
             assert answers.tolist() == trials.answers[place, :, at].tolist()
@@ -92,7 +92,7 @@ def test_the_picture_that_is_shown_is_the_one_that_was_asked(asked):
 
 def test_a_background_that_is_given_decides_for_cars(asked):
     network, pictures, predicted, donors = asked
-    trials = run_trials(network, pictures, predicted, [FAMILIES["background brightness"]], donors)
+    trials = intervene(network, pictures, predicted, [NUISANCES["background brightness"]], donors)
     before = predicted[donors.rows]
     other, own = (trials.answers[0, which] != before for which in (0, 1))
     assert other.mean() > 0.95 and own.mean() < 0.05

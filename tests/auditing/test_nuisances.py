@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from iconoscope.auditing.image_quality import set_original_size
-from iconoscope.auditing.nuisances import FAMILIES
+from iconoscope.auditing.nuisances import NUISANCES
 from iconoscope.auditing.object_properties import set_aspect, set_position
 from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures, take_apart
@@ -34,7 +34,7 @@ def measured(family, pixels, pictures):
 @pytest.mark.parametrize("name", PLANTED)
 def test_the_statistic_tells_what_was_planted(drawn, name):
     pictures, sides = drawn[PLANTED[name]]
-    values = FAMILIES[name].statistic(pictures)
+    values = NUISANCES[name].statistic(pictures)
     assert values.shape[0] == COUNT and values.ndim == 2 and np.isfinite(values).all()
     assert predictive_area(values, sides == 1)[0] > 0.9
 
@@ -43,7 +43,7 @@ def test_the_statistic_tells_what_was_planted(drawn, name):
 def test_no_other_shortcut_tells_it(drawn, name):
     """A statistic that everything tells would name nothing."""
     told = [
-        predictive_area(FAMILIES[name].statistic(pictures), sides == 1)[0]
+        predictive_area(NUISANCES[name].statistic(pictures), sides == 1)[0]
         for shortcut, (pictures, sides) in drawn.items()
         if shortcut != PLANTED[name]
     ]
@@ -53,7 +53,7 @@ def test_no_other_shortcut_tells_it(drawn, name):
 @pytest.mark.parametrize("name", [name for name in PLANTED if name not in ("position", "object size")])
 def test_the_edit_gives_what_the_other_side_has(drawn, name):
     pictures, sides = drawn[PLANTED[name]]
-    family = FAMILIES[name]
+    family = NUISANCES[name]
     first, second = np.flatnonzero(sides == 0)[:12], np.flatnonzero(sides == 1)[:12]
     for own, other in ((first, second), (second, first)):
         given = pictures[other] if family.by == "donor" else family.statistic(pictures[other])
@@ -67,19 +67,19 @@ def test_the_edit_gives_what_the_other_side_has(drawn, name):
         assert (0.25 if name == "JPEG quality" else 0.55) < way < 1.5
 
 
-@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.by == "value"])
+@pytest.mark.parametrize("name", [name for name, family in NUISANCES.items() if family.by == "value"])
 def test_the_own_value_changes_nothing(drawn, name):
     pictures = drawn["paint"][0][np.arange(8)]
-    family = FAMILIES[name]
+    family = NUISANCES[name]
     edited = family.edit(pictures, family.statistic(pictures))
     # Scaling and moving about by nothing paints the object's soft edge anew.
     assert np.abs(edited - pictures.pixels).mean() < (0.01 if family.needs == "object" else 2e-3)
 
 
-@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.by == "donor"])
+@pytest.mark.parametrize("name", [name for name, family in NUISANCES.items() if family.by == "donor"])
 def test_the_own_picture_as_donor_changes_nothing(drawn, name):
     pictures = drawn["corner tag"][0][np.arange(8)]
-    assert np.abs(FAMILIES[name].edit(pictures, pictures) - pictures.pixels).mean() < 2e-3
+    assert np.abs(NUISANCES[name].edit(pictures, pictures) - pictures.pixels).mean() < 2e-3
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_own_picture_as_donor_changes_nothing(drawn, name):
 )
 def test_edits_around_the_object_leave_the_object(drawn, name):
     pictures, _ = drawn["object size"]
-    family = FAMILIES[name]
+    family = NUISANCES[name]
     donors = pictures[np.arange(COUNT)[::-1]]
     edited = family.edit(pictures, donors if family.by == "donor" else family.statistic(donors))
     inside = pictures.soft[..., 0] > 0.99
@@ -97,7 +97,7 @@ def test_edits_around_the_object_leave_the_object(drawn, name):
 
 def test_paint_leaves_the_background(drawn):
     pictures, _ = drawn["paint"]
-    edited = FAMILIES["paint"].edit(pictures, FAMILIES["paint"].statistic(pictures[np.arange(COUNT)[::-1]]))
+    edited = NUISANCES["paint"].edit(pictures, NUISANCES["paint"].statistic(pictures[np.arange(COUNT)[::-1]]))
     outside = pictures.soft[..., 0] < 0.01
     assert np.abs(edited - pictures.pixels)[outside].max() < 0.02
 
@@ -105,16 +105,16 @@ def test_paint_leaves_the_background(drawn):
 def test_the_object_is_moved_to_where_it_is_wanted(drawn):
     pictures, sides = drawn["position"]
     left = pictures[np.flatnonzero(sides == 0)[:6]]
-    wanted = FAMILIES["position"].statistic(left)
+    wanted = NUISANCES["position"].statistic(left)
     wanted[:, 0] = 0.2
     edited = set_position(left, wanted)
     found = take_apart((edited * 255).round().astype(np.uint8), [None] * 6, left.sizes)
-    assert np.abs(FAMILIES["position"].statistic(found)[:, 0] - 0.2).max() < 0.2
+    assert np.abs(NUISANCES["position"].statistic(found)[:, 0] - 0.2).max() < 0.2
 
 
 def test_the_object_is_made_as_large_as_is_wanted(drawn):
     pictures, sides = drawn["object size"]
-    family = FAMILIES["object size"]
+    family = NUISANCES["object size"]
     small = pictures[np.flatnonzero(sides == 0)[:8]]
     values = family.statistic(small)
     edited = family.edit(small, values + np.log(1.4))

@@ -11,14 +11,14 @@ from sklearn.metrics import roc_auc_score
 from iconoscope.results.audit_text import AuditText
 from iconoscope.results.decision_rule import (
     LEAST_IMAGES,
-    Agreement,
     Conclusion,
+    ConflictAccuracy,
     Effect,
     Examined,
-    agreement,
     conclude,
+    conflict_accuracy,
     effect_on,
-    named,
+    order_names,
     predictive_area,
 )
 from iconoscope.results.decision_rule import examine as hold_against
@@ -26,7 +26,7 @@ from iconoscope.results.decision_rule import examine as hold_against
 
 def made(name, excess, *, change=0.1, failed=()):
     effect = Effect(excess, excess, excess + 0.01, 0.01, 0.01, change)
-    return Examined(name, "donor", effect, 0.9, Agreement(math.nan, math.nan, 0), failed)
+    return Examined(name, "donor", effect, 0.9, ConflictAccuracy(math.nan, math.nan, 0), failed)
 
 
 def test_the_area_is_that_of_scikit_learn():
@@ -49,12 +49,12 @@ def test_an_effect_is_what_exceeds_the_control():
     answers[1, :10] = 1  # 10 leave it under the control
     answers[0, 100:150] = 0  # half of class 1 become 0
     found = effect_on(0, before, donor, answers, 0.2)
-    assert (found.taken, found.given) == (pytest.approx(0.7), pytest.approx(0.5))
+    assert (found.lost, found.gained) == (pytest.approx(0.7), pytest.approx(0.5))
     assert (found.raw, found.control) == (0.8, 0.1)
     assert found.excess == pytest.approx(0.6)
     # For two classes what is taken from the one is given to the other.
     other = effect_on(1, before, donor, answers, 0.2)
-    assert (other.taken, other.given) == (pytest.approx(found.given), pytest.approx(found.taken))
+    assert (other.lost, other.gained) == (pytest.approx(found.gained), pytest.approx(found.lost))
 
 
 def test_the_error_is_that_of_resampling():
@@ -91,11 +91,11 @@ def test_agreement_is_of_images_that_keep_and_break_the_rule():
     target = np.repeat([0, 1], 200)
     side = np.where(generator.random(400) < 0.8, target, 1 - target)
     values = (side + 0.1 * generator.random(400))[:, None]
-    follows = agreement(values, side, target, 0)  # answers by the property alone
+    follows = conflict_accuracy(values, side, target, 0)  # answers by the property alone
     assert follows.agreeing == 1 and follows.conflicting == 0 and follows.images > 30
-    honest = agreement(values, target, target, 0)
+    honest = conflict_accuracy(values, target, target, 0)
     assert honest.loss == 0
-    assert agreement(values, target, np.full(400, -1), 0).images == 0
+    assert conflict_accuracy(values, target, np.full(400, -1), 0).images == 0
 
 
 def evidence(relies, count=300, correlation=1.0, seed=0):
@@ -126,7 +126,7 @@ def evidence(relies, count=300, correlation=1.0, seed=0):
 def test_what_is_relied_on_is_found(relies, word):
     for of_class in (0, 1):
         found = hold_against(of_class, **evidence(relies))
-        concluded = conclude(found, images=150, others=150, known=1.0, within={})
+        concluded = conclude(found, images=150, others=150, objects_known=1.0, within={})
         assert concluded.word == word
         assert concluded.names[:1] == (("number",) if relies else ())
 
@@ -152,13 +152,13 @@ def test_few_images_decide_nothing():
         (LEAST_IMAGES - 1, 500, "too few images"),
         (500, LEAST_IMAGES - 1, "too few others"),
     ):
-        concluded = conclude(found, images=images, others=others, known=1.0, within={})
+        concluded = conclude(found, images=images, others=others, objects_known=1.0, within={})
         assert (concluded.word, concluded.reason) == ("undecided", reason)
 
 
 def test_the_words():
     def said(*found, known=1.0, middle=False):
-        return conclude(list(found), images=100, others=100, known=known, within={}, middle=middle)
+        return conclude(list(found), images=100, others=100, objects_known=known, within={}, middle=middle)
 
     thing, ground = made("object", 0.6), made("background", 0.6)
     no_thing, no_ground = (made(name, 0.0, failed=("effect",)) for name in ("object", "background"))
@@ -177,25 +177,25 @@ def test_the_words():
 
 def test_the_smallest_change_that_explains_it_is_named():
     whole, part = made("brightness", 0.9, change=0.2), made("background brightness", 0.8, change=0.3)
-    assert named([whole, part], {}) == ("brightness", "background brightness")
-    assert named([whole, part], {"background brightness": "brightness"})[0] == "background brightness"
+    assert order_names([whole, part], {}) == ("brightness", "background brightness")
+    assert order_names([whole, part], {"background brightness": "brightness"})[0] == "background brightness"
     # A part that does much less does not explain the whole.
     assert (
-        named([whole, made("background brightness", 0.5)], {"background brightness": "brightness"})[0] == "brightness"
+        order_names([whole, made("background brightness", 0.5)], {"background brightness": "brightness"})[0]
+        == "brightness"
     )
 
 
 def test_a_headline_names_the_classes_that_something_else_decides():
-    audit: Any = SimpleNamespace(
-        conclusions={
-            0: Conclusion("shortcut", ("colour cast",)),
-            1: Conclusion("shortcut", ("border",)),
-            2: Conclusion("object"),
-        },
-        names=("frog", "truck", "owl"),
-    )
-    told = AuditText("en")._spread("shortcut: colour cast", [0], audit)
-    assert told == "shortcut: colour cast, in 1 of 3 classes: frog; in truck something else decides"
-    assert AuditText("es")._spread("x", [0], audit).endswith("en truck decide otra cosa")
-    del audit.conclusions[1]
-    assert AuditText("en")._spread("x", [0], audit) == "x, in 1 of 2 classes: frog"
+    by_class = {
+        0: Conclusion("shortcut", ("colour cast",)),
+        1: Conclusion("shortcut", ("border",)),
+        2: Conclusion("object"),
+    }
+    images = SimpleNamespace(class_names=("frog", "truck", "owl"))
+    conclusions: Any = SimpleNamespace(by_class=by_class, images=images, accused=[0, 1])
+    sentence = AuditText("en").in_classes("shortcut: colour cast", [0], conclusions)
+    assert sentence == "shortcut: colour cast, in 1 of 3 classes: frog; in truck something else decides"
+    assert AuditText("es").in_classes("x", [0], conclusions).endswith("en truck decide otra cosa")
+    del by_class[1], conclusions.accused[1]
+    assert AuditText("en").in_classes("x", [0], conclusions) == "x, in 1 of 2 classes: frog"

@@ -1,21 +1,21 @@
-"""What is shown of an audit: images with their maps, exchanged images, exemplars, and optimised pictures."""
+"""The pictures of an audit: images with their maps, exchanged images, exemplars, and optimised pictures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.auditing.interventions import Donors, changed_picture, measure
-from iconoscope.auditing.nuisances import Family
+from iconoscope.auditing.interventions import exchanged_pictures, measure
+from iconoscope.auditing.nuisances import Nuisance
 from iconoscope.auditing.sample import Sample
 from iconoscope.auditing.segmentation import take_apart
 from iconoscope.exemplars.recorded_units import recorded_pictures
 from iconoscope.optimization import optimize
-from iconoscope.results import Audit
-from iconoscope.results.decision_rule import Examined
+from iconoscope.results.audit_conclusions import Conclusions
+from iconoscope.results.audit_evidence import Illustrations, Interventions, OptimizedPictures
 from iconoscope.store import Recording, Store
 from iconoscope.subject.network import Network
 
@@ -28,99 +28,125 @@ _EXEMPLARS = 8
 
 
 def illustrate(
-    network: Network, recording: Recording, sample: Sample, families: tuple[Family, ...], found: Audit
-) -> Audit:
-    """Choose images of every class that is shown, exchange what matters most in them, and add exemplars."""
-    donors = Donors(found.rows, found.other, found.same)
-    values = {family: found.values_of(family) for family in found.families}
-    place = {int(row): at for at, row in enumerate(found.occluded)}
+    recording: Recording,
+    sample: Sample,
+    nuisances: Sequence[Nuisance],
+    conclusions: Conclusions,
+    classes: tuple[int, ...],
+    *,
+    rows: NDArray[np.int64],
+    maps: NDArray[np.float16],
+) -> Illustrations:
+    """Choose images of each of the classes, exchange what matters most in them, and add exemplars.
+
+    Parameters
+    ----------
+    recording, sample
+        The recording, and the images of it that are audited.
+    nuisances
+        Those that were tried.
+    conclusions
+        What the interventions say.
+    classes
+        The classes that have pictures.
+    rows, maps
+        (q,) and (patches, q, height, width): images that may be shown, rows of the sample, and their maps of the drop.
+    """
+    interventions = conclusions.interventions
+    column = {row: index for index, row in enumerate(rows.tolist())}
     shown: list[int] = []
-    changed: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
-    by: list[int] = []
+    trials: list[int] = []
     answers: list[NDArray[np.int64]] = []
-    for of_class in found.shown_classes:
-        trial = _telling(found, of_class)
-        for at in _chosen(found, of_class, trial, place):
-            pair = changed_picture(
-                sample.pictures, found.predicted, families, values, donors, (found.trials[trial], found.ways[trial]), at
+    exchanged: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+    for of_class in classes:
+        trial = _telling_trial(conclusions, of_class)
+        for index in _telling_edits(conclusions, of_class, trial, column):
+            other, same = exchanged_pictures(
+                sample.pictures, sample.evidence.predicted, nuisances, interventions, trial, index
             )
-            shown.append(int(found.rows[at]))
-            changed.append((_bytes(pair[0]), _bytes(pair[1])))
-            by.append(trial)
-            answers.append(found.answers[trial, :, at])
+            shown.append(int(interventions.donors.rows[index]))
+            trials.append(trial)
+            answers.append(interventions.answers[trial, :, index])
+            exchanged.append((_bytes(other), _bytes(same)))
     pixels = _bytes(sample.pictures.pixels)
     height, width = sample.pictures.shape
-    return replace(
-        found,
-        shown=np.array(shown, np.int64),
+    return Illustrations(
+        rows=np.array(shown, np.int64),
         photographs=pixels[shown] if shown else np.zeros((0, height, width, 3), np.uint8),
-        changed=np.array(changed, np.uint8).reshape(-1, 2, height, width, 3),
-        changed_by=np.array(by, np.int64),
-        changed_answers=np.array(answers, np.int64).reshape(-1, 2),
-        shown_drops=found.shown_drops[:, [place[row] for row in shown]],
+        exchanged=np.array(exchanged, np.uint8).reshape(-1, 2, height, width, 3),
+        trials=np.array(trials, np.int64),
+        answers=np.array(answers, np.int64).reshape(-1, 2),
+        drops=maps[:, [column[row] for row in shown]],
         thumbnails=np.stack([_shrunk(picture, _THUMBNAIL) for picture in pixels]),
-        exemplars=_exemplars(recording, found.shown_classes),
+        exemplars=_exemplars(recording, classes),
     )
 
 
-def _telling(found: Audit, of_class: int) -> int:
-    """Give the place of the trial that is shown for a class: what it relies on, else what changed most answers."""
-    tested: list[Examined] = found.tested[of_class]
-    if not found.sure:  # cut out where nobody knows the object, an exchange of parts shows nothing
-        tested = [each for each in tested if each.name in found.families] or tested
-    names = found.conclusions[of_class].names
-    chosen = next((each for each in tested if names and each.name == names[0]), tested[0])
-    return list(zip(found.trials, found.ways, strict=True)).index((chosen.name, chosen.way))
+def _telling_trial(conclusions: Conclusions, of_class: int) -> int:
+    """Give the number of the trial that is shown for a class: what it relies on, else what changed most answers."""
+    interventions, examined = conclusions.interventions, conclusions.examined[of_class]
+    if not conclusions.objects_known:  # cut out where nobody knows the object, an exchange of parts shows nothing
+        examined = [single for single in examined if single.name in interventions.nuisances] or examined
+    names = conclusions.by_class[of_class].names
+    telling = next((single for single in examined if names and single.name == names[0]), examined[0])
+    trials = list(zip(interventions.trials, interventions.sources, strict=True))
+    return trials.index((telling.name, telling.source))
 
 
-def _chosen(found: Audit, of_class: int, trial: int, place: dict[int, int]) -> list[int]:
-    """Choose rows of the trial: images that were covered, first those whose answer follows the exchange, not the control."""
-    before = found.predicted[found.rows]
-    mine = [at for at in np.flatnonzero(before == of_class).tolist() if int(found.rows[at]) in place]
-    answers = found.answers[trial]
-    wrong = (found.target >= 0) & (found.target != found.predicted)
+def _telling_edits(conclusions: Conclusions, of_class: int, trial: int, allowed: dict[int, int]) -> list[int]:
+    """Choose edits of the trial, of images that are allowed: first those whose answer follows the exchange, not the control."""
+    rows = conclusions.interventions.donors.rows
+    before = conclusions.images.predicted[rows]
+    answers, misclassified = conclusions.interventions.answers[trial], conclusions.images.misclassified
+    candidates = [index for index in np.flatnonzero(before == of_class).tolist() if int(rows[index]) in allowed]
 
-    def rank(at: int) -> tuple[bool, int]:
-        return bool(wrong[found.rows[at]]), int(answers[0, at] == before[at]) + 2 * int(answers[1, at] != before[at])
+    def rank(index: int) -> tuple[bool, int]:
+        kept, lost = answers[0, index] == before[index], answers[1, index] != before[index]
+        return bool(misclassified[rows[index]]), int(kept) + 2 * int(lost)
 
-    first = sorted(mine, key=rank)
-    once: dict[int, int] = {}
-    for at in first:
-        once.setdefault(int(found.rows[at]), at)
-    return list(once.values())[:_EACH]
+    by_image: dict[int, int] = {}
+    for index in sorted(candidates, key=rank):
+        by_image.setdefault(int(rows[index]), index)
+    return list(by_image.values())[:_EACH]
 
 
 def _exemplars(recording: Recording, classes: tuple[int, ...]) -> NDArray[np.uint8]:
     """Give the images that the logits of some classes answer most, (classes, some, side, side, 3)."""
     ranked = recording.ranked("most")[len(recording.units) - len(recording.classes) :]
     count = min(_EXEMPLARS, len(recording))
-    rows = np.stack([ranked[each][:count] for each in classes])
+    rows = np.stack([ranked[of_class][:count] for of_class in classes])
     pictures = recorded_pictures(recording, np.unique(rows))
-    at = np.searchsorted(np.unique(rows), rows)
     small = np.stack([_shrunk(picture, _EXEMPLAR) for picture in pictures])
-    return small[at]
+    return small[np.searchsorted(np.unique(rows), rows)]
 
 
 def make_pictures(
-    network: Network, families: tuple[Family, ...], found: Audit, *, steps: int | None, seed: int, store: Store
-) -> Audit:
-    """Make the pictures that the shown classes and the units of 3 answer most, and measure the properties of these."""
-    units = [str(network.class_unit("logit", each)) for each in found.shown_classes] + list(dict.fromkeys(found.units))
-    made = optimize(network, units, steps=steps, seed=seed, store=store)
-    pixels = _bytes(np.ascontiguousarray(made.images[..., :3]))
-    height, width = pixels.shape[1:3]
-    pictures = take_apart(pixels, [None] * len(pixels), np.full((len(pixels), 2), (height, width)))
-    values = [
-        np.full((len(pixels), int(count)), np.nan, np.float32)
-        if family.needs in ("object", "sizes", "native")
-        else measure(family, pictures)
-        for family, count in zip(families, found.numbers, strict=True)
+    network: Network,
+    nuisances: Sequence[Nuisance],
+    interventions: Interventions,
+    classes: tuple[int, ...],
+    following: tuple[str, ...],
+    *,
+    steps: int | None,
+    seed: int,
+    store: Store,
+) -> OptimizedPictures:
+    """Make the pictures that classes and units of the network answer most, and measure the nuisances on them."""
+    units = [str(network.class_unit("logit", of_class)) for of_class in classes] + list(dict.fromkeys(following))
+    visualization = optimize(network, units, steps=steps, seed=seed, store=store)
+    pixels = _bytes(np.ascontiguousarray(visualization.images[..., :3]))
+    pictures = take_apart(pixels, [None] * len(pixels), np.full((len(pixels), 2), pixels.shape[1:3]))
+    # A picture that was made has no object, no file and no other size.
+    statistics = [
+        measure(nuisance, pictures)
+        if nuisance.needs == "nothing"
+        else np.full((len(pixels), int(size)), np.nan, np.float32)
+        for nuisance, size in zip(nuisances, interventions.statistic_sizes, strict=True)
     ]
-    return replace(
-        found,
-        made=pixels,
-        made_units=tuple(made.units),
-        made_values=np.concatenate(values, 1) if values else np.zeros((len(pixels), 0), np.float32),
+    return OptimizedPictures(
+        units=tuple(visualization.units),
+        pictures=pixels,
+        statistics=np.concatenate([np.zeros((len(pixels), 0), np.float32), *statistics], 1),
     )
 
 

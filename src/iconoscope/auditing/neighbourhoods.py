@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.auditing.sample import Sample
 from iconoscope.exemplars import find_units
-from iconoscope.results import Audit
+from iconoscope.results.audit_conclusions import Conclusions
+from iconoscope.results.audit_evidence import Neighbourhoods
 from iconoscope.store import Recording, Store
 
-__all__ = ["Followers", "followers", "lay_out_sample", "neighbourhoods"]
+__all__ = ["look_at_neighbourhoods"]
 
 _NEAREST = 10
 _UNITS = 3  # that are shown of a property
@@ -20,16 +20,26 @@ _FEWEST = 20  # images on either side, for units to be looked for
 _CLEAR = 0.9  # area under the curve, on images held out, from which a unit follows a property
 
 
-@dataclass(frozen=True)
-class Followers:
-    """Units that tell one side of a property from the other, and how well on images that were held out."""
+def look_at_neighbourhoods(
+    recording: Recording, sample: Sample, conclusions: Conclusions, *, seed: int, store: Store
+) -> Neighbourhoods:
+    """Look at the neighbourhoods in the last layer's space, and for units that follow what the network relies on."""
+    vectors = np.nan_to_num(np.array(recording.vectors("penultimate")[sample.rows], np.float32))
+    sides: list[NDArray[np.bool_]] = []
+    for nuisance in conclusions.interventions.nuisances:
+        values = conclusions.best_values(nuisance)
+        sides.append(values > np.median(values))
+    units = following_units(conclusions, recording, store, seed=seed)
+    return Neighbourhoods(
+        points=lay_out(vectors, seed=seed),
+        shared=shared_by_neighbours(vectors, sample.evidence.predicted, sides),
+        units=tuple(unit for unit, _, _ in units),
+        unit_nuisances=tuple(nuisance for _, nuisance, _ in units),
+        unit_areas=np.array([area for _, _, area in units], np.float32),
+    )
 
-    units: tuple[str, ...] = ()
-    families: tuple[str, ...] = ()
-    areas: tuple[float, ...] = ()
 
-
-def neighbourhoods(
+def shared_by_neighbours(
     vectors: NDArray[np.float32], predicted: NDArray[np.int64], sides: list[NDArray[np.bool_]]
 ) -> NDArray[np.float32]:
     """Say what neighbours in a space share: the answer, and the side of every property; each with what chance would give.
@@ -51,7 +61,7 @@ def neighbourhoods(
     Examples
     --------
     >>> vectors = np.float32([[1, 0], [1, 0.1], [0, 1], [0.1, 1]])
-    >>> neighbourhoods(np.repeat(vectors, 6, 0), np.repeat([0, 0, 1, 1], 6), [np.arange(24) % 2 == 0]).round(2)
+    >>> shared_by_neighbours(np.repeat(vectors, 6, 0), np.repeat([0, 0, 1, 1], 6), [np.arange(24) % 2 == 0]).round(2)
     array([[1.  , 0.48],
            [0.4..., 0.48]], dtype=float32)
     """
@@ -60,14 +70,14 @@ def neighbourhoods(
     if len(vectors) < 3:
         return np.full((1 + len(sides), 2), np.nan, np.float32)
     near, _ = nearest_rows(metric_vectors(vectors, "cosine"), _NEAREST)
-    found = []
+    shares = []
     for groups in (predicted, *(side.astype(np.int64) for side in sides)):
         counts = np.bincount(groups)[groups]
-        found.append(((groups[near] == groups[:, None]).mean(), (counts - 1).mean() / (len(groups) - 1)))
-    return np.array(found, np.float32)
+        shares.append(((groups[near] == groups[:, None]).mean(), (counts - 1).mean() / (len(groups) - 1)))
+    return np.array(shares, np.float32)
 
 
-def lay_out_sample(vectors: NDArray[np.float32], *, seed: int) -> NDArray[np.float32]:
+def lay_out(vectors: NDArray[np.float32], *, seed: int) -> NDArray[np.float32]:
     """Put images on the plane, near each other where the vectors are: t-SNE, or for very few the principal axes."""
     from iconoscope.exemplars.layouts import LAYOUTS
     from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows
@@ -81,26 +91,29 @@ def lay_out_sample(vectors: NDArray[np.float32], *, seed: int) -> NDArray[np.flo
     return LAYOUTS["tsne"](near, rows, distances, {"perplexity": perplexity, "iterations": 250, "seed": seed}).points
 
 
-def followers(audit: Audit, recording: Recording, store: Store, *, seed: int) -> Followers:
-    """Look for units that follow what the network relies on: the images with most of it against those with least."""
-    names = [name for name in audit.overall.names if name in audit.families]
-    wholes = {audit.within[audit.families.index(name)] for name in names}
-    names = [name for name in names if name not in wholes][:_PROPERTIES]
-    found: list[tuple[str, str, float]] = []
-    for name in names:
-        values = audit.strongest_number(name)
+def following_units(
+    conclusions: Conclusions, recording: Recording, store: Store, *, seed: int
+) -> list[tuple[str, str, float]]:
+    """Look for units that follow what the network relies on: the images with most of it against those with least.
+
+    Returns
+    -------
+    list of tuple of str, str, float
+        A unit, the nuisance, and the area under the curve on images that were held out.
+    """
+    evidence, ids = conclusions.interventions, conclusions.images.ids
+    wholes = {evidence.within[evidence.nuisances.index(name)] for name in conclusions.relied_on}
+    following: list[tuple[str, str, float]] = []
+    for name in [name for name in conclusions.relied_on if name not in wholes][:_PROPERTIES]:
+        values = conclusions.best_values(name)
         low, high = np.quantile(values, (1 / 3, 2 / 3))
-        most, least = (audit.ids[some].tolist() for some in (values > high, values < low))
+        most, least = ids[values > high].tolist(), ids[values < low].tolist()
         if min(len(most), len(least)) < _FEWEST:
             continue
         search = find_units(recording, most, least, name=name, permutations=99, seed=seed, store=store)
         units = search.units.tolist()
-        inner = [at for at, unit in enumerate(units) if not unit.startswith("logit:")]
-        area = [max(float(search.auc_held_out[at]), 1 - float(search.auc_held_out[at])) for at in inner]
-        best = [(units[at], name, held) for held, at in sorted(zip(area, inner, strict=True), reverse=True)]
-        found += [each for each in best[:_UNITS] if each[2] >= _CLEAR]
-    return Followers(
-        tuple(unit for unit, _, _ in found),
-        tuple(family for _, family, _ in found),
-        tuple(area for _, _, area in found),
-    )
+        inner = [index for index, unit in enumerate(units) if not unit.startswith("logit:")]
+        areas = [max(float(search.auc_held_out[index]), 1 - float(search.auc_held_out[index])) for index in inner]
+        ranked = sorted(zip(areas, inner, strict=True), reverse=True)[:_UNITS]
+        following += [(units[index], name, area) for area, index in ranked if area >= _CLEAR]
+    return following

@@ -1,7 +1,7 @@
-"""Families of nuisances: what may come with a class and be learned in its place, each a statistic and an edit.
+"""Nuisances: what may come with a class and be learned in its place, each a statistic and an edit.
 
-A family is two functions. The statistic measures something plain of pictures, an array (n, numbers). The edit gives
-pictures what others have of it and leaves all else as it is. There are two ways to say what is to be given, and a family
+A nuisance is two functions. The statistic measures something plain of pictures, an array (n, numbers). The edit gives
+pictures what others have of it and leaves all else as it is. There are two ways to say what is to be given, and a nuisance
 has one of them: by the donors (a tag is copied), or by the numbers wanted (a brightness is set).
 """
 
@@ -18,13 +18,13 @@ from iconoscope.auditing import illumination, image_quality, object_properties, 
 from iconoscope.auditing.segmentation import Pictures
 from iconoscope.errors import QuestionError
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["NUISANCES", "Nuisance"]
 
 Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Family:
+class Nuisance:
     """A nuisance that a network may have learned in place of its classes.
 
     Attributes
@@ -41,17 +41,17 @@ class Family:
     needs : "nothing", "object", "native" or "sizes"
         What must be known: where the object is; the pixels as they were stored, not resized; images of different sizes.
     within : str
-        The broader family that it is a part of: if the part does nearly as much, the part is named.
+        The broader nuisance that it is a part of: if the part does nearly as much, the part is named.
 
     Examples
     --------
-    A family of one's own, the brightness of everything:
+    A nuisance of one's own, the brightness of everything:
 
     >>> def brightness(pictures):
     ...     return pictures.pixels.mean((1, 2, 3))[:, None]
     >>> def set_brightness(pictures, values):
     ...     return (pictures.pixels + (values - brightness(pictures))[:, None, None]).clip(0, 1)
-    >>> Family("brightness of everything", brightness, set_brightness, by="value").needs
+    >>> Nuisance("brightness of everything", brightness, set_brightness, by="value").needs
     'nothing'
     """
 
@@ -64,38 +64,38 @@ class Family:
 
     def __post_init__(self) -> None:
         for setting, choices in (("by", ("donor", "value")), ("needs", ("nothing", "object", "native", "sizes"))):
-            given = getattr(self, setting)
-            if given not in choices:
-                raise QuestionError(f"{setting}={given!r} is not a choice.", hint=f"There are: {', '.join(choices)}.")
+            choice = getattr(self, setting)
+            if choice not in choices:
+                raise QuestionError(f"{setting}={choice!r} is not a choice.", hint=f"There are: {', '.join(choices)}.")
 
 
 _ALL = (
-    Family("brightness", illumination.brightness, illumination.set_brightness, "value"),
-    Family("contrast", illumination.contrast, illumination.set_contrast, "value"),
-    Family("saturation", illumination.saturation, illumination.set_saturation, "value"),
-    Family("colour cast", illumination.cast, illumination.set_cast, "value"),
-    Family("light gradient", illumination.gradient, illumination.set_gradient, "value"),
-    Family(
+    Nuisance("brightness", illumination.brightness, illumination.set_brightness, "value"),
+    Nuisance("contrast", illumination.contrast, illumination.set_contrast, "value"),
+    Nuisance("saturation", illumination.saturation, illumination.set_saturation, "value"),
+    Nuisance("colour cast", illumination.cast, illumination.set_cast, "value"),
+    Nuisance("light gradient", illumination.gradient, illumination.set_gradient, "value"),
+    Nuisance(
         "background brightness",
         illumination.background_brightness,
         illumination.set_background_brightness,
         "value",
         within="brightness",
     ),
-    Family(
+    Nuisance(
         "background hue", illumination.background_hue, illumination.set_background_hue, "value", within="colour cast"
     ),
-    Family("background texture", overlays.texture, overlays.give_texture),
-    Family("corner tag", overlays.corners, overlays.give_corners),
-    Family("border", overlays.border, overlays.give_border),
-    Family("sharpness", image_quality.sharpness, image_quality.set_sharpness, "value"),
-    Family("noise", image_quality.noise, image_quality.set_noise, "value"),
-    Family("JPEG quality", image_quality.blocks, image_quality.set_blocks, "value", "native"),
-    Family("original size", image_quality.original_size, image_quality.set_original_size, "value", "sizes"),
-    Family("aspect", object_properties.aspect, object_properties.set_aspect, "value", "sizes"),
-    Family("position", object_properties.position, object_properties.set_position, "value", "object"),
-    Family("object size", object_properties.size, object_properties.set_size, "value", "object"),
-    Family("paint", object_properties.paint, object_properties.set_paint, "value", "object"),
+    Nuisance("background texture", overlays.texture, overlays.give_texture),
+    Nuisance("corner tag", overlays.corners, overlays.give_corners),
+    Nuisance("border", overlays.border, overlays.give_border),
+    Nuisance("sharpness", image_quality.sharpness, image_quality.set_sharpness, "value"),
+    Nuisance("noise", image_quality.noise, image_quality.set_noise, "value"),
+    Nuisance("JPEG quality", image_quality.blocks, image_quality.set_blocks, "value", "native"),
+    Nuisance("original size", image_quality.original_size, image_quality.set_original_size, "value", "sizes"),
+    Nuisance("aspect", object_properties.aspect, object_properties.set_aspect, "value", "sizes"),
+    Nuisance("position", object_properties.position, object_properties.set_position, "value", "object"),
+    Nuisance("object size", object_properties.size, object_properties.set_size, "value", "object"),
+    Nuisance("paint", object_properties.paint, object_properties.set_paint, "value", "object"),
 )
-FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
+NUISANCES: dict[str, Nuisance] = {nuisance.name: nuisance for nuisance in _ALL}
 """The properties that an audit tries if nothing else is said, by name."""

@@ -2,69 +2,94 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from iconoscope.auditing.sample import Sample
 from iconoscope.occlusion import occlude_each
+from iconoscope.results import Occlusion
+from iconoscope.results.audit_evidence import OcclusionEvidence
 from iconoscope.store import Store
 from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Network
 
-__all__ = ["Covered", "cover", "near_border", "small"]
+__all__ = ["near_border", "occlude_sample", "shrunken"]
 
 _BORDER = 0.125  # of either side
-_MATTERS = 0.02  # a drop below this is no drop, and has no place
+_MATTERS = 0.02  # a drop below this is no drop, and lies nowhere
 _SMALL = 48  # pixels: the maps that are kept are no larger
 
 
-@dataclass(frozen=True, eq=False)
-class Covered:
-    """What patches of several sizes cost, for q images; see `iconoscope.results.Audit` for the shapes."""
-
-    patches: tuple[int, ...]
-    rows: NDArray[np.int64]
-    maps: NDArray[np.float16]  # (patches, q, height, width)
-    border: NDArray[np.float32]
-    on_object: NDArray[np.float32]
-    largest: NDArray[np.float32]
-
-
-def cover(
+def occlude_sample(
     network: Network,
     sample: Sample,
-    predicted: NDArray[np.int64],
-    rows: NDArray[np.int64],
+    classes: tuple[int, ...],
+    *,
+    most: int,
     patches: tuple[int, ...],
     store: Store,
-) -> Covered:
-    """Slide patches of several sizes over some of the images and see where the answer's probability falls."""
-    aside = near_border(sample.pictures.shape)
+) -> tuple[OcclusionEvidence, NDArray[np.float16]]:
+    """Slide patches of several sizes over some images of each of the classes and see where the answer's probability falls.
+
+    Returns
+    -------
+    tuple of OcclusionEvidence and ndarray of float16, (patches, q, height, width)
+        The evidence, and the map of every image, small, of which only those that are shown are kept.
+    """
+    predicted, known = sample.evidence.predicted, sample.evidence.object_known
+    rows = _choose_rows(sample, classes, most)
+    near = near_border(sample.pictures.shape)
     shape = (len(patches), len(rows))
-    border, on_object = (np.full(shape, np.nan, np.float32) for _ in range(2))
-    largest = np.zeros(shape, np.float32)
-    size = small(np.zeros(sample.pictures.shape, np.float32)).shape
-    maps = np.zeros((*shape, *size), np.float16)
-    place = {sample.images.ids[row]: at for at, row in enumerate(rows.tolist())}
+    border_share, object_share, pointing = (np.full(shape, np.nan, np.float32) for _ in range(3))
+    largest_drop = np.zeros(shape, np.float32)
+    maps = np.zeros((*shape, *shrunken(np.zeros(sample.pictures.shape, np.float32)).shape), np.float16)
+    column = {sample.images.ids[row]: index for index, row in enumerate(rows.tolist())}
     # Labelled with what is answered: the audit asks what the answers go by, right or wrong.
-    asked = load_images(sample.images[rows], labels=predicted[rows].tolist())
-    for which, patch in enumerate(patches):
-        settings: dict[str, Any] = {"patch": patch, "stride": max(1, patch // 2), "fill": "mean", "store": store}
-        for found in occlude_each(network, asked, **settings):
-            at = place[found.question.subject]
-            drop = found.drop_by_pixel().astype(np.float32)
-            maps[which, at] = small(drop)
-            largest[which, at] = found.drop.max()
+    labelled = load_images(sample.images[rows], labels=predicted[rows].tolist())
+    for line, patch in enumerate(patches):
+        occlusions = occlude_each(network, labelled, patch=patch, stride=max(1, patch // 2), fill="mean", store=store)
+        for occlusion in occlusions:
+            at = line, column[occlusion.question.subject]
+            drop = occlusion.drop_by_pixel().astype(np.float32)
+            maps[at] = shrunken(drop)
+            largest_drop[at] = occlusion.drop.max()
             cost = drop.clip(0)
-            if found.drop.max() >= _MATTERS:
-                border[which, at] = cost[aside].sum() / cost.sum()
-                if sample.pictures.known[rows[at]]:
-                    on_object[which, at] = cost[sample.pictures.object[rows[at]]].sum() / cost.sum()
-    return Covered(patches, rows, maps, border, on_object, largest)
+            if occlusion.drop.max() >= _MATTERS:
+                border_share[at] = cost[near].sum() / cost.sum()
+                row = rows[at[1]]
+                if known[row]:
+                    object_share[at] = cost[sample.pictures.object[row]].sum() / cost.sum()
+                    pointing[at] = sample.pictures.object[row][_centre(occlusion)]
+    means = [maps[:, predicted[rows] == of_class].astype(np.float32).mean(1).astype(np.float16) for of_class in classes]
+    evidence = OcclusionEvidence(
+        patches=patches,
+        rows=rows,
+        border_share=border_share,
+        object_share=object_share,
+        largest_drop=largest_drop,
+        pointing=pointing,
+        border_area=float(near.mean()),
+        object_area=np.where(known[rows], sample.pictures.object[rows].mean((1, 2)), np.nan).astype(np.float32),
+        mean_drops=np.stack(means, 1),
+    )
+    return evidence, maps
+
+
+def _choose_rows(sample: Sample, classes: tuple[int, ...], most: int) -> NDArray[np.int64]:
+    """Choose so many images of the classes in all, of each alike many, those that are answered rightly before others."""
+    count, misclassified = max(2, most // len(classes)), sample.evidence.misclassified
+    of_classes = [np.flatnonzero(sample.evidence.predicted == of_class) for of_class in classes]
+    return np.concatenate([rows[np.argsort(misclassified[rows], kind="stable")][:count] for rows in of_classes])
+
+
+def _centre(occlusion: Occlusion) -> tuple[int, int]:
+    """Give row and column of the middle of the patch that costs most, of its part inside the picture."""
+    row, column = occlusion.minimum
+    height, width = occlusion.picture.shape[:2]
+    top, left = int(occlusion.top[row]), int(occlusion.left[column])
+    bottom, right = min(top + occlusion.patch[0], height), min(left + occlusion.patch[1], width)
+    return (top + bottom - 1) // 2, (left + right - 1) // 2
 
 
 def near_border(shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -75,12 +100,12 @@ def near_border(shape: tuple[int, int]) -> NDArray[np.bool_]:
     """
     height, width = shape
     down, across = max(1, round(_BORDER * height)), max(1, round(_BORDER * width))
-    aside = np.ones(shape, np.bool_)
-    aside[down : height - down, across : width - across] = False
-    return aside
+    near = np.ones(shape, np.bool_)
+    near[down : height - down, across : width - across] = False
+    return near
 
 
-def small(values: NDArray[np.float32]) -> NDArray[np.float16]:
+def shrunken(values: NDArray[np.float32]) -> NDArray[np.float16]:
     """Give a map in no more pixels than are looked at."""
     height, width = values.shape
     if max(height, width) <= _SMALL:

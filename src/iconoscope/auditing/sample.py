@@ -12,9 +12,11 @@ from iconoscope.auditing.segmentation import Pictures, take_apart
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, shortened
 from iconoscope.occlusion.object_masks import NO_OBJECT, fitted_object
 from iconoscope.progress import track
+from iconoscope.results.audit_evidence import AuditedImages
 from iconoscope.store import Recording
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
+from iconoscope.vocabulary.labels import match_labels
 
 __all__ = ["Sample", "choose", "load_sample"]
 
@@ -28,13 +30,13 @@ class Sample:
     Attributes
     ----------
     rows
-        (n,): their places in the recording.
+        (n,): their rows in the recording.
     images
         The same, to be asked about.
     pictures
         Taken apart.
-    given
-        (n,) bool: whether a mask or box says where the object is.
+    evidence
+        Their labels and answers, and in which of them the object is known.
     native
         Whether the network sees the pixels as they were stored.
     """
@@ -42,7 +44,7 @@ class Sample:
     rows: NDArray[np.int64]
     images: Images
     pictures: Pictures
-    given: NDArray[np.bool_]
+    evidence: AuditedImages
     native: bool
 
     def __len__(self) -> int:
@@ -61,14 +63,14 @@ def choose(predicted: NDArray[np.int64], most: int, *, seed: int) -> NDArray[np.
     if len(predicted) <= most:
         return np.arange(len(predicted))
     generator = np.random.default_rng(seed)
-    shuffled = [generator.permutation(np.flatnonzero(predicted == each)) for each in np.unique(predicted)]
+    shuffled = [generator.permutation(np.flatnonzero(predicted == of_class)) for of_class in np.unique(predicted)]
     # Round after round one of every answer that has any left.
-    turn = np.concatenate([np.arange(len(rows)) for rows in shuffled])
-    order = np.argsort(turn, kind="stable")[:most]
+    rounds = np.concatenate([np.arange(len(rows)) for rows in shuffled])
+    order = np.argsort(rounds, kind="stable")[:most]
     return np.sort(np.concatenate(shuffled)[order])
 
 
-def _say_what_is_unusable(unusable: dict[str, str], *, of: int) -> None:
+def _warn_of_unusable(unusable: dict[str, str], *, of: int) -> None:
     if not unusable:
         return
     named = shortened((f"{name} ({reason})" for name, reason in unusable.items()), most=3)
@@ -88,31 +90,40 @@ def load_sample(network: Network, recording: Recording, images: Images, *, most:
     """
     height, width = network.preprocessing.size
     rows = choose(recording.predictions, max(2, min(most, _PIXELS // (height * width))), seed=seed)
-    place = {identity: at for at, identity in enumerate(images.ids)}
+    position = {identity: index for index, identity in enumerate(images.ids)}
     names = [recording.ids[row] for row in rows]
-    kept: list[int] = []
+    readable: list[int] = []
     pixels: list[NDArray[np.uint8]] = []
     masks: list[NDArray[np.bool_] | None] = []
     sizes: list[tuple[int, int]] = []
     unusable: dict[str, str] = {}  # masks and boxes that were given, by the image's id, and what is wrong with them
-    for at, name in enumerate(track(names, "reading the images to be audited")):
-        image = images[place[name]]
+    for index, name in enumerate(track(names, "reading the images to be audited")):
+        image = images[position[name]]
         try:
             picture = image.pixels
             mask, reason = fitted_object(network.preprocessing, image)
         except ImageFileError:
             continue  # it could be read a moment ago; the count says that one is missing
-        kept.append(at)
+        readable.append(index)
         pixels.append(network.preprocessing.fit(picture))
         masks.append(mask)
         if mask is None and reason != NO_OBJECT:
             unusable[name] = reason
         sizes.append(picture.shape[:2])
-    if not kept:
+    if not readable:
         raise ImagesError("None of the images can be read any more.", hint="They were there when they were recorded.")
-    _say_what_is_unusable(unusable, of=len(kept))
-    rows = rows[kept]
-    native = network.preprocessing.resize is None and set(sizes) == {(height, width)}
+    _warn_of_unusable(unusable, of=len(readable))
+    rows = rows[readable]
     pictures = take_apart(np.stack(pixels), masks, np.array(sizes, np.int64))
-    chosen = images[[place[recording.ids[row]] for row in rows]]
-    return Sample(rows, chosen, pictures, np.array([mask is not None for mask in masks]), native)
+    chosen = images[[position[recording.ids[row]] for row in rows]]
+    evidence = AuditedImages(
+        class_names=network.classes,
+        ids=np.array([recording.ids[row] for row in rows]),
+        target=match_labels(network.names, chosen.labels),
+        predicted=recording.predictions[rows],
+        object_known=pictures.known,
+        object_given=np.array([mask is not None for mask in masks]),
+        set_size=len(recording),
+    )
+    native = network.preprocessing.resize is None and set(sizes) == {(height, width)}
+    return Sample(rows, chosen, pictures, evidence, native)

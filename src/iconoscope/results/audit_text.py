@@ -6,17 +6,15 @@ import json
 import math
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from iconoscope.results.decision_rule import ACCUSING, LEAST_IMAGES, Conclusion, Examined
-
-if TYPE_CHECKING:
-    from iconoscope.results.audit import Audit
+from iconoscope.results.audit_conclusions import Conclusions
+from iconoscope.results.decision_rule import LEAST_IMAGES, Conclusion, Examined
 
 __all__ = ["LANGUAGES", "SUITE", "AuditText", "percent", "read_words"]
 
 LANGUAGES = ("en", "es")
-"""Each has a file of its own in the folder ``words``: the families, and all texts by the same keys."""
+"""Each has a file of its own in the folder ``words``: the nuisances, and all texts by the same keys."""
 
 
 SUITE = {
@@ -36,102 +34,106 @@ class AuditText:
 
     Examples
     --------
-    >>> AuditText("es").family("border"), AuditText("en").family("wings of my own")
+    >>> AuditText("es").property_name("border"), AuditText("en").property_name("wings of my own")
     ('borde', 'wings of my own')
     """
 
     def __init__(self, lang: str) -> None:
         words = read_words(lang)
         self.texts: dict[str, str] = words["texts"]
-        self.families: dict[str, dict[str, str]] = words["families"]
+        self.properties: dict[str, dict[str, str]] = words["properties"]
 
     def say(self, key: str, **values: Any) -> str:
         """Give a sentence with its values."""
         return self.texts[key].format(**values)
 
-    def family(self, name: str) -> str:
-        """Give the name of a family in the middle of a sentence; one's own keep the name that they have."""
-        return self.families[name]["name"] if name in self.families else name
+    def property_name(self, name: str) -> str:
+        """Give the name of a property in the middle of a sentence; one's own keep the name that they have."""
+        return self.properties[name]["name"] if name in self.properties else name
 
     def short(self, conclusion: Conclusion) -> str:
         """Give the conclusion without figures."""
         if conclusion.word == "undecided":
             return self.say("undecided", reason=self.say(conclusion.reason))
-        return self.say(conclusion.word, family=self.family(conclusion.names[0]) if conclusion.names else "")
+        return self.say(conclusion.word, property=self.property_name(conclusion.names[0]) if conclusion.names else "")
 
-    def verdict(self, conclusion: Conclusion, tested: list[Examined], *, images: int, classes: int) -> str:
+    def verdict(self, conclusion: Conclusion, examined: list[Examined], *, images: int, classes: int) -> str:
         """Give the conclusion with the figures that decided it."""
-        figures = self.figures(conclusion, tested, images=images, classes=classes)
+        figures = self.figures(conclusion, examined, images=images, classes=classes)
         return f"{self.short(conclusion)} ({figures})" if figures else self.short(conclusion)
 
-    def figures(self, conclusion: Conclusion, tested: list[Examined], *, images: int, classes: int) -> str:
+    def figures(self, conclusion: Conclusion, examined: list[Examined], *, images: int, classes: int) -> str:
         """Give the figures that decided, nothing where there are none."""
-        by_name = {each.name: each.effect for each in tested}
+        effects = {single.name: single.effect for single in examined}
         if conclusion.names:
-            effect = by_name[conclusion.names[0]]
-            family = self.family(conclusion.names[0]).partition(",")[0]
+            effect = effects[conclusion.names[0]]
+            name = self.property_name(conclusion.names[0]).partition(",")[0]
             key = "figures" if classes == 2 else "figures many"
-            return self.say(key, family=family, raw=percent(effect.raw), control=percent(effect.control))
+            return self.say(key, property=name, raw=percent(effect.raw), control=percent(effect.control))
         if conclusion.reason == "too few images":
             return self.say("figures few", images=images, least=LEAST_IMAGES)
         if conclusion.reason == "middle":
             return self.say("middle")
-        if conclusion.word == "object" and "object" in by_name:
-            pair = {"raw": percent(by_name["object"].raw), "ground": percent(by_name["background"].raw)}
-            return self.say("figures object", **pair)
+        if conclusion.word == "object" and "object" in effects:
+            shares = {part: percent(effects[part].raw) for part in ("object", "background")}
+            return self.say("figures object", **shares)
         return ""
 
     def advice(self, conclusion: Conclusion, *, name: str) -> str:
         """Say what to do next."""
         if conclusion.word in ("shortcut", "mixed"):
-            family = self.families.get(conclusion.names[0])
-            if family is None:
-                return self.say("advice own family", name=name, family=conclusion.names[0])
-            return self.say("advice shortcut", name=name, collect=family["collect"], augment=family["augment"])
+            words = self.properties.get(conclusion.names[0])
+            if words is None:
+                return self.say("advice own property", name=name, property=conclusion.names[0])
+            return self.say("advice shortcut", name=name, collect=words["collect"], augment=words["augment"])
         key = conclusion.reason or conclusion.word
         return self.say(f"advice {key}", name=name, least=LEAST_IMAGES)
 
-    def overall(self, audit: Audit) -> str:
+    def overall(self, conclusions: Conclusions) -> str:
         """Give the conclusion on the network: in which classes, and the figures of the one that it is plainest in."""
-        conclusion, concluded = audit.overall, audit.conclusions
-        alike = [each for each, found in concluded.items() if self._alike(found, conclusion)]
+        overall, by_class = conclusions.overall, conclusions.by_class
+        alike = [index for index, conclusion in by_class.items() if self._alike(conclusion, overall)]
         if not alike:
-            return self.short(conclusion)
+            return self.short(overall)
+        if overall.word == "undecided":
+            return self.in_classes(self.short(overall), alike, conclusions)
 
-        def strength(each: int) -> float:
-            found = {tested.name: tested.effect.excess for tested in audit.tested[each]}
-            return found.get(conclusion.names[0] if conclusion.names else "object", 0.0)
+        def strength(index: int) -> float:
+            effects = {single.name: single.effect.excess for single in conclusions.examined[index]}
+            return effects.get(overall.names[0] if overall.names else "object", 0.0)
 
-        if conclusion.word == "undecided":
-            return self._spread(self.short(conclusion), alike, audit)
         plainest = max(alike, key=strength)
-        images = int((audit.predicted == plainest).sum())
-        whole = self.verdict(
-            concluded[plainest] if not conclusion.names else Conclusion(conclusion.word, conclusion.names),
-            audit.tested[plainest],
-            images=images,
-            classes=len(concluded),
+        sentence = self.verdict(
+            overall if overall.names else by_class[plainest],
+            conclusions.examined[plainest],
+            images=int((conclusions.images.predicted == plainest).sum()),
+            classes=len(by_class),
         )
-        return self._spread(whole, alike, audit)
+        return self.in_classes(sentence, alike, conclusions)
 
-    def _spread(self, whole: str, alike: list[int], audit: Audit) -> str:
-        """Say in which classes."""
-        concluded = audit.conclusions
-        if len(alike) == len(concluded):
-            return self.say("for every class", verdict=whole) if len(alike) > 1 else whole
-        names = [audit.names[each] for each in alike]
-        found = self.say("in classes", verdict=whole, count=len(alike), of=len(concluded), names=self._named(names))
-        others = [audit.names[each] for each in concluded if concluded[each].word in ACCUSING and each not in alike]
-        return self.say("and others", verdict=found, names=self._named(others)) if others else found
+    def in_classes(self, verdict: str, alike: list[int], conclusions: Conclusions) -> str:
+        """Add to a verdict on the network the classes that it holds for, and the others that something else decides."""
+        names, by_class = conclusions.images.class_names, conclusions.by_class
+        if len(alike) == len(by_class):
+            return self.say("for every class", verdict=verdict) if len(alike) > 1 else verdict
+        sentence = self.say(
+            "in classes",
+            verdict=verdict,
+            count=len(alike),
+            of=len(by_class),
+            names=self._listed([names[index] for index in alike]),
+        )
+        others = [names[index] for index in conclusions.accused if index not in alike]
+        return self.say("and others", verdict=sentence, names=self._listed(others)) if others else sentence
 
-    def _named(self, names: list[str]) -> str:
+    def _listed(self, names: list[str]) -> str:
         return ", ".join(names[:4]) + (" " + self.say("and more", count=len(names) - 4) if len(names) > 4 else "")
 
     @staticmethod
-    def _alike(found: Conclusion, overall: Conclusion) -> bool:
+    def _alike(conclusion: Conclusion, overall: Conclusion) -> bool:
         if overall.names:
-            return bool(found.names) and overall.names[0] in found.names
-        return found.word == overall.word
+            return bool(conclusion.names) and overall.names[0] in conclusion.names
+        return conclusion.word == overall.word
 
 
 def percent(share: float) -> str:

@@ -13,16 +13,20 @@ from numpy.typing import NDArray
 __all__ = [
     "ACCUSING",
     "AUDIT_WORDS",
+    "IMAGE_PARTS",
     "LEAST_IMAGES",
-    "PARTS",
-    "Agreement",
+    "OBJECTS_KNOWN",
     "Conclusion",
+    "ConflictAccuracy",
     "Effect",
     "Examined",
-    "agreement",
     "conclude",
+    "conflict_accuracy",
+    "conflicting_images",
+    "effect_on",
     "examine",
     "predictive_area",
+    "shares_by_image",
 ]  # fmt: skip
 
 AUDIT_WORDS = {
@@ -36,26 +40,24 @@ AUDIT_WORDS = {
 ACCUSING = ("shortcut", "unnamed", "mixed")
 """Those of them that say that something other than the object decides, the gravest first."""
 
-PARTS = ("background", "object")
-"""What is exchanged whole, beside the families."""
+IMAGE_PARTS = ("background", "object")
+"""The parts of an image that are exchanged whole, beside the nuisances."""
 
 # The constants of the rule. They were chosen with the networks of half of the suite's seeds in view, and are frozen:
 # docs/audit.md tells how often the rule is right on the other half.
 LEAST_IMAGES = 30  # answered with a class: with fewer, an excess of a tenth is within chance (rule of three)
 LEAST_EXCESS = 0.115  # of the answers, changed by another class's property beyond what the own class's changes
 LEAST_EACH_WAY = 0.075  # both when a class's property is given to others and when it is taken from the class
-ERRORS = 3.0  # standard errors by which an excess must be over zero
+STANDARD_ERRORS = 3.0  # by which an excess must be over zero
 LEAST_AREA = 0.68  # under the curve by which it tells the answer: what comes with no class cannot have been learned
 LEAST_CONFLICTING = 15  # images that carry another class's property: with so many, accuracy on them counts
 LEAST_LOSS = 0.12  # of accuracy, on conflicting against agreeing images
-BACKGROUND_EXCESS = (
-    0.20  # for the background as a whole, where no family explains it: cutting objects out leaves traces
-)
+BACKGROUND_EXCESS = 0.20  # of the whole background, where no nuisance explains it: cutting objects out leaves traces
 BACKGROUND_EACH_WAY = 0.10
 OBJECT_EXCESS = 0.25  # of the answers, changed by another class's object: then the object region matters
-NEARLY = 0.8  # of the largest excess: of properties that do nearly as much, the smallest change is named
-MOST = 0.5  # of the answers: what changes fewer leaves room for the object, if that matters too
-KNOWN = 0.5  # of the images: where the object is must be known, for what is said of backgrounds and objects
+NEARLY_AS_MUCH = 0.8  # of the largest excess: of properties that do nearly as much, the smallest change is named
+MIXED_BELOW = 0.5  # of the answers: what changes fewer leaves room for the object, if that matters too
+OBJECTS_KNOWN = 0.5  # of the images: where the object is must be known, for what is said of backgrounds and objects
 
 
 class Effect(NamedTuple):
@@ -63,7 +65,7 @@ class Effect(NamedTuple):
 
     Attributes
     ----------
-    taken, given
+    lost, gained
         The share of the class's own answers that change when its images get another class's property; and the share of other
         images that are answered with the class when they get its property. Each less the same under the control, which gives
         a property from the own class.
@@ -71,24 +73,24 @@ class Effect(NamedTuple):
         The share of the class's answers that change with the other class's property, and with the own class's.
     error
         Standard error of `excess`.
-    change
+    pixel_change
         By how much a pixel is changed in the mean, 0..1.
     """
 
-    taken: float
-    given: float
+    lost: float
+    gained: float
     raw: float
     control: float
     error: float
-    change: float
+    pixel_change: float
 
     @property
     def excess(self) -> float:
         """The mean of both ways."""
-        return (self.taken + self.given) / 2
+        return (self.lost + self.gained) / 2
 
 
-class Agreement(NamedTuple):
+class ConflictAccuracy(NamedTuple):
     """Accuracy on images that carry the property of their own class, and of another; NaN where there are none."""
 
     agreeing: float
@@ -107,24 +109,29 @@ class Examined:
 
     Attributes
     ----------
-    name, way
-        The family, or ``"background"`` and ``"object"``; by one donor's value or by the difference of means.
+    name, source
+        The nuisance, or ``"background"`` and ``"object"``; and whether one ``"donor"`` gave it or a difference of ``"mean"``.
     effect
         Of the exchange.
     area
         Under the curve of the best of its numbers for the network's answer; NaN for what has no number.
-    agreement
-        Accuracy with it and against it.
+    accuracy
+        With it and against it.
     failed
         Which conditions of the rule it does not meet (effect, chance, one way, scan, conflict); none if it is relied on.
     """
 
     name: str
-    way: str
+    source: str
     effect: Effect
     area: float
-    agreement: Agreement
+    accuracy: ConflictAccuracy
     failed: tuple[str, ...]
+
+    @property
+    def relied_on(self) -> bool:
+        """Whether it is a nuisance that meets every condition of the rule."""
+        return not self.failed and self.name not in IMAGE_PARTS
 
 
 @dataclass(frozen=True)
@@ -152,64 +159,93 @@ def predictive_area(values: NDArray[np.floating], is_class: NDArray[np.bool_]) -
     Returns
     -------
     tuple of float, int, int
-        The area, the place of the number, and 1 if it is larger for the class, -1 if smaller.
+        The area, the position of the number, and 1 if it is larger for the class, -1 if smaller.
 
     Examples
     --------
     >>> predictive_area(np.array([[0.0, 5], [0, 6], [0, 2], [1, 1]]), np.array([True, True, False, False]))
     (1.0, 1, 1)
     """
+    from scipy.stats import rankdata  # half a second to import
+
     yes, no = int(is_class.sum()), int((~is_class).sum())
     if not yes or not no:
         return math.nan, 0, 1
-    areas = []
-    for column in values.T:
-        _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
-        ranks = np.cumsum(counts) - (counts - 1) / 2  # ties share their mean rank
-        areas.append((ranks[inverse][is_class].sum() - yes * (yes + 1) / 2) / (yes * no))
-    best = int(np.abs(np.array(areas) - 0.5).argmax())
+    # Mann and Whitney's statistic. A number that is missing ranks as the largest.
+    ranks = rankdata(np.where(np.isnan(values), np.inf, values), axis=0)
+    areas = (ranks[is_class].sum(0) - yes * (yes + 1) / 2) / (yes * no)
+    best = int(np.abs(areas - 0.5).argmax())
     return float(max(areas[best], 1 - areas[best])), best, 1 if areas[best] >= 0.5 else -1
 
 
-def agreement(
-    values: NDArray[np.floating],
-    predicted: NDArray[np.int64],
-    target: NDArray[np.int64],
-    of_class: int,
-) -> Agreement:
-    """Compare the accuracy on images that carry their own class's property with that on images that carry the other's.
+def conflicting_images(
+    values: NDArray[np.floating], predicted: NDArray[np.int64], target: NDArray[np.int64], of_class: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell the images (n,) that carry their own class's property from those that carry another's, by the best of its numbers.
 
     An image carries a side's property if its number lies beyond the median of what is answered with that side: the class, or
     any other. Only images with a label count.
     """
     area, column, sign = predictive_area(values, predicted == of_class)
     if math.isnan(area):
-        return Agreement(math.nan, math.nan, 0)
+        return np.zeros(len(target), np.bool_), np.zeros(len(target), np.bool_)
     number = sign * values[:, column]
     high, low = np.median(number[predicted == of_class]), np.median(number[predicted != of_class])
-    mine, labelled = target == of_class, target >= 0
-    agreeing = labelled & np.where(mine, number >= high, number <= low)
-    conflicting = labelled & np.where(mine, number <= low, number >= high) & ~agreeing
-    # Both sides weigh alike, as they do in an exchange: of ten classes nine would drown the one. And both must be there. Among
-    # nine classes some image has any number for a reason of its own, such as a corner as full as one with a tag in it.
-    right, count = predicted == target, _both_ways(conflicting, mine)
-    return Agreement(
-        _balanced(right, agreeing, mine), _balanced(right, conflicting, mine) if count else math.nan, images=count
+    in_class, labelled = target == of_class, target >= 0
+    agreeing = labelled & np.where(in_class, number >= high, number <= low)
+    return agreeing, labelled & np.where(in_class, number <= low, number >= high) & ~agreeing
+
+
+def conflict_accuracy(
+    values: NDArray[np.floating], predicted: NDArray[np.int64], target: NDArray[np.int64], of_class: int
+) -> ConflictAccuracy:
+    """Compare the accuracy on images that carry their own class's property with that on images that carry another's.
+
+    Both sides weigh alike, as they do in an exchange: of ten classes nine would drown the one. And both must be there. Among
+    nine classes some image has any number for a reason of its own, such as a corner as full as one with a tag in it.
+    """
+    agreeing, conflicting = conflicting_images(values, predicted, target, of_class)
+    in_class, correct = target == of_class, predicted == target
+    count = _count_both_ways(conflicting, in_class)
+    return ConflictAccuracy(
+        _balanced_accuracy(correct, agreeing, in_class),
+        _balanced_accuracy(correct, conflicting, in_class) if count else math.nan,
+        images=count,
     )
 
 
 _FEWEST_EACH = 5  # conflicting images on either side
 
 
-def _balanced(right: NDArray[np.bool_], some: NDArray[np.bool_], mine: NDArray[np.bool_]) -> float:
-    parts = [right[some & side].mean() for side in (mine, ~mine) if (some & side).sum() >= _FEWEST_EACH]
-    return float(np.mean(parts)) if parts else math.nan
+def _balanced_accuracy(correct: NDArray[np.bool_], chosen: NDArray[np.bool_], in_class: NDArray[np.bool_]) -> float:
+    sides = [chosen & side for side in (in_class, ~in_class)]
+    accuracies = [correct[side].mean() for side in sides if side.sum() >= _FEWEST_EACH]
+    return float(np.mean(accuracies)) if accuracies else math.nan
 
 
-def _both_ways(some: NDArray[np.bool_], mine: NDArray[np.bool_]) -> int:
+def _count_both_ways(conflicting: NDArray[np.bool_], in_class: NDArray[np.bool_]) -> int:
     """Count images on both sides, of the other no more than weigh as much; none if one side has too few to speak of."""
-    own, other = int((some & mine).sum()), int((some & ~mine).sum())
-    return own + min(other, max(own, LEAST_CONFLICTING)) if min(own, other) >= _FEWEST_EACH else 0
+    inside, outside = int((conflicting & in_class).sum()), int((conflicting & ~in_class).sum())
+    return inside + min(outside, max(inside, LEAST_CONFLICTING)) if min(inside, outside) >= _FEWEST_EACH else 0
+
+
+def shares_by_image(
+    counted: NDArray[np.bool_], happened: NDArray[np.bool_], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give for every image, among those that count, how often a thing happened: with the other's property, and with its own.
+
+    Parameters
+    ----------
+    counted
+        (m,): which of the edits count.
+    happened
+        (2, m): whether it happened with the other class's property, and with the own class's.
+    rows
+        (m,): which image each edit is of. Images count, however often they were asked.
+    """
+    _, image = np.unique(rows[counted], return_inverse=True)
+    times = np.bincount(image)
+    return np.bincount(image, happened[0, counted]) / times, np.bincount(image, happened[1, counted]) / times
 
 
 def effect_on(
@@ -217,7 +253,7 @@ def effect_on(
     before: NDArray[np.int64],
     donor: NDArray[np.int64],
     answers: NDArray[np.int64],
-    change: float,
+    pixel_change: float,
     rows: NDArray[np.int64] | None = None,
 ) -> Effect:
     """Give the effect of one exchange on one class.
@@ -227,31 +263,30 @@ def effect_on(
     of_class
         The class.
     before, donor
-        (n,): what every image was answered, and the class of the other donor.
+        (m,): what every image was answered, and the class of the other donor.
     answers
-        (2, n): what it was answered with the other class's property, and with its own class's.
-    change
+        (2, m): what it was answered with the other class's property, and with its own class's.
+    pixel_change
         By how much a pixel is changed.
     rows
-        (n,): which image each is, where an image comes more than once. Images count, however often they were asked.
+        (m,): which image each is, where an image comes more than once.
     """
     rows = np.arange(len(before)) if rows is None else rows
-    own, lent = before == of_class, (before != of_class) & (donor == of_class)
-    if not own.any() or not lent.any():
-        return Effect(math.nan, math.nan, math.nan, math.nan, math.nan, change)
-    moved = [_by_image(each != of_class, rows, own) for each in answers]
-    came = [_by_image(each == of_class, rows, lent) for each in answers]
-    taken, given = moved[0] - moved[1], came[0] - came[1]
-    error = math.sqrt(_squared_error(taken) + _squared_error(given)) / 2
+    in_class, lent = before == of_class, (before != of_class) & (donor == of_class)
+    if not in_class.any() or not lent.any():
+        return Effect(math.nan, math.nan, math.nan, math.nan, math.nan, pixel_change)
+    left, left_control = shares_by_image(in_class, answers != of_class, rows)
+    joined, joined_control = shares_by_image(lent, answers == of_class, rows)
+    lost, gained = left - left_control, joined - joined_control
+    error = math.sqrt(_squared_error(lost) + _squared_error(gained)) / 2
     return Effect(
-        float(taken.mean()), float(given.mean()), float(moved[0].mean()), float(moved[1].mean()), error, float(change)
+        float(lost.mean()),
+        float(gained.mean()),
+        float(left.mean()),
+        float(left_control.mean()),
+        error,
+        float(pixel_change),
     )
-
-
-def _by_image(happened: NDArray[np.bool_], rows: NDArray[np.int64], some: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Give for every image among some the share of times that it happened."""
-    _, image = np.unique(rows[some], return_inverse=True)
-    return np.bincount(image, happened[some]) / np.bincount(image)
 
 
 def _squared_error(values: NDArray[np.floating]) -> float:
@@ -269,7 +304,7 @@ def examine(
     rows: NDArray[np.int64],
     donor: NDArray[np.int64],
 ) -> list[Examined]:
-    """Hold every property against the rule, for one class; of its two ways the one that does more.
+    """Hold every property against the rule, for one class; of its two sources the one that does more.
 
     Parameters
     ----------
@@ -278,87 +313,92 @@ def examine(
     predicted, target
         (images,): the answers, and the labels, -1 where there is none.
     values
-        The numbers (images, numbers) of every family.
+        The numbers (images, numbers) of every nuisance.
     trials
-        Name, way, answers (2, n) and change of every exchange.
+        Name, source, answers (2, m) and pixel change of every exchange.
     rows, donor
-        (n,): the image that was edited, and the class whose property it got.
+        (m,): the image that was edited, and the class whose property it got.
     """
     before = predicted[rows]
-    best: dict[str, tuple[str, Effect]] = {}
-    for name, way, answers, change in trials:
-        effect = effect_on(of_class, before, donor, answers, change, rows)
-        if name not in best or effect.excess > best[name][1].excess:
-            best[name] = way, effect
-    found: list[Examined] = []
-    for name, (way, effect) in best.items():
-        area, agreed = math.nan, Agreement(math.nan, math.nan, 0)
+    strongest: dict[str, tuple[str, Effect]] = {}
+    for name, source, answers, pixel_change in trials:
+        effect = effect_on(of_class, before, donor, answers, pixel_change, rows)
+        if name not in strongest or effect.excess > strongest[name][1].excess:
+            strongest[name] = source, effect
+    examined: list[Examined] = []
+    for name, (source, effect) in strongest.items():
+        area, accuracy = math.nan, ConflictAccuracy(math.nan, math.nan, 0)
         if name in values:
             area = predictive_area(values[name], predicted == of_class)[0]
-            agreed = agreement(values[name], predicted, target, of_class)
-        found.append(Examined(name, way, effect, area, agreed, _failed(name, effect, area, agreed)))
-    return sorted(found, key=lambda each: -np.nan_to_num(each.effect.excess, nan=-1))
+            accuracy = conflict_accuracy(values[name], predicted, target, of_class)
+        examined.append(Examined(name, source, effect, area, accuracy, _failed(name, effect, area, accuracy)))
+    return sorted(examined, key=lambda single: -np.nan_to_num(single.effect.excess, nan=-1))
 
 
-def _failed(name: str, effect: Effect, area: float, agreed: Agreement) -> tuple[str, ...]:
-    least = BACKGROUND_EXCESS if name == "background" else OBJECT_EXCESS if name == "object" else LEAST_EXCESS
+def _failed(name: str, effect: Effect, area: float, accuracy: ConflictAccuracy) -> tuple[str, ...]:
+    least = {"background": BACKGROUND_EXCESS, "object": OBJECT_EXCESS}.get(name, LEAST_EXCESS)
+    each_way = BACKGROUND_EACH_WAY if name == "background" else LEAST_EACH_WAY
     fails = {
         "effect": not effect.excess >= least,
-        "chance": not effect.excess > ERRORS * effect.error,
-        "one way": not min(effect.taken, effect.given)
-        >= (BACKGROUND_EACH_WAY if name == "background" else LEAST_EACH_WAY),
+        "chance": not effect.excess > STANDARD_ERRORS * effect.error,
+        "one way": not min(effect.lost, effect.gained) >= each_way,
         "scan": area < LEAST_AREA,
-        "conflict": agreed.images >= LEAST_CONFLICTING and agreed.loss < LEAST_LOSS,
+        "conflict": accuracy.images >= LEAST_CONFLICTING and accuracy.loss < LEAST_LOSS,
     }
-    return tuple(name for name, failed in fails.items() if failed)
+    return tuple(condition for condition, failed in fails.items() if failed)
 
 
 def conclude(
-    tested: list[Examined], *, images: int, others: int, known: float, within: Mapping[str, str], middle: bool = False
+    examined: list[Examined],
+    *,
+    images: int,
+    others: int,
+    objects_known: float,
+    within: Mapping[str, str],
+    middle: bool = False,
 ) -> Conclusion:
     """Draw the conclusion on one class.
 
     Parameters
     ----------
-    tested
+    examined
         What `examine` gives.
     images, others
         How many images are answered with the class, and with another.
-    known
+    objects_known
         The share of images in which it is known where the object is.
     within
-        Of every family the broader one that it is a part of, if there is one.
+        Of every nuisance the broader one that it is a part of, if there is one.
     middle
         Whether covering the middle of the pictures costs the answer, where it is not known where the object is.
     """
     if min(images, others) < LEAST_IMAGES:
         return Conclusion("undecided", reason="too few images" if images < LEAST_IMAGES else "too few others")
-    parts = {each.name: each for each in tested if each.name in PARTS}
-    families = {each.name: each for each in tested if each.name not in parts}
-    standing = [each for each in families.values() if not each.failed]
-    thing = parts.get("object")
-    matters = thing is not None and known >= KNOWN and not thing.failed
-    if standing:
-        names = named(standing, within)
-        largest = families[names[0]].effect.excess
-        return Conclusion("mixed" if matters and largest < MOST else "shortcut", names)
-    if known < KNOWN or not parts:
+    parts = {single.name: single for single in examined if single.name in IMAGE_PARTS}
+    nuisances = {single.name: single for single in examined if single.name not in parts}
+    relied_on = [single for single in nuisances.values() if not single.failed]
+    object_matters = "object" in parts and objects_known >= OBJECTS_KNOWN and not parts["object"].failed
+    if relied_on:
+        names = order_names(relied_on, within)
+        largest = nuisances[names[0]].effect.excess
+        return Conclusion("mixed" if object_matters and largest < MIXED_BELOW else "shortcut", names)
+    if objects_known < OBJECTS_KNOWN or not parts:
         return Conclusion("object", reason="middle") if middle else Conclusion("undecided", reason="no objects")
     if not parts["background"].failed:
         return Conclusion("unnamed", ("background",))
-    return Conclusion("object") if matters else Conclusion("undecided", reason="nothing decides")
+    return Conclusion("object") if object_matters else Conclusion("undecided", reason="nothing decides")
 
 
-def named(standing: list[Examined], within: Mapping[str, str]) -> tuple[str, ...]:
+def order_names(relied_on: list[Examined], within: Mapping[str, str]) -> tuple[str, ...]:
     """Order the properties that a network relies on, by name: first the one that explains it with the smallest change.
 
     Edits overlap: a coloured light changes the background's hue too, and a lighter background the brightness of all. Of those
     that do nearly as much as the strongest, a part comes before the whole that it is within, and then the one that changes the
     picture least.
     """
-    strongest = max(each.effect.excess for each in standing)
-    nearly = [each for each in standing if each.effect.excess >= NEARLY * strongest]
-    wholes = {within.get(each.name, "") for each in nearly}
-    first = min(nearly, key=lambda each: (each.name in wholes, each.effect.change))
-    rest = sorted((each for each in standing if each is not first), key=lambda each: -each.effect.excess)
-    return tuple(each.name for each in (first, *rest))
+    strongest = max(single.effect.excess for single in relied_on)
+    nearly = [single for single in relied_on if single.effect.excess >= NEARLY_AS_MUCH * strongest]
+    wholes = {within.get(single.name, "") for single in nearly}
+    first = min(nearly, key=lambda single: (single.name in wholes, single.effect.pixel_change))
+    others = sorted((single for single in relied_on if single is not first), key=lambda single: -single.effect.excess)
+    return tuple(single.name for single in (first, *others))

@@ -1,51 +1,89 @@
-"""One class in the report of an audit: its verdict, what was exchanged, and its pictures."""
+"""One class in the page of an audit: its verdict, what was exchanged, and its pictures."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.audit import Audit, ClassFinding
-from iconoscope.results.audit_text import percent
-from iconoscope.results.decision_rule import Examined
-from iconoscope.results.rendering import colour, data_uri, overlay, to_jpeg, to_png
+from iconoscope.results.audit_text import AuditText, percent
+from iconoscope.results.decision_rule import IMAGE_PARTS, Examined
+from iconoscope.results.estimate import Estimate
+from iconoscope.results.rendering import colour, data_uri, overlay, to_png
+from iconoscope.show.template import picture_uri
 
-if TYPE_CHECKING:
-    from iconoscope.show.audit_page import Audited
-
-__all__ = ["PLAIN", "Card", "drawn"]
+__all__ = ["SHARP", "AuditView", "Card"]
 
 _BARS, _LEAST_BARS = 8, 3  # properties of a class that are drawn, with and without an effect; all are in the table
 _NOTICED = 0.1  # of the answers: a difference that a reader sees, and wants explained
 _NOTHING = 0.02  # of the probability: what costs less costs nothing
-PLAIN = 100  # pixels up to which pictures are drawn with sharp edges and as PNG
+SHARP = 100  # pixels up to which pictures are drawn with sharp edges and as PNG
+
+
+@dataclass(frozen=True)
+class AuditView:
+    """One audit of those on a page, in a language; `number` counts them."""
+
+    audit: Audit
+    text: AuditText
+    lang: str
+    number: int
+
+    @cached_property
+    def findings(self) -> dict[str, ClassFinding]:
+        """The conclusions by class."""
+        return self.audit.findings(self.lang)
+
+    @cached_property
+    def property(self) -> str:
+        """The property that the page asks about: what the network relies on, else what changed most answers."""
+        conclusions, nuisances = self.audit.conclusions, self.audit.interventions.nuisances
+        if conclusions.relied_on:
+            return conclusions.relied_on[0]
+        examined = [
+            single for of_class in conclusions.examined.values() for single in of_class if single.name in nuisances
+        ]
+        largest = max(examined, key=lambda single: np.nan_to_num(single.effect.excess, nan=-1.0), default=None)
+        return largest.name if largest else ""
+
+    def name(self, exchanged: str) -> str:
+        """Give the name of a property, or of one of the two parts."""
+        return self.text.say(f"part {exchanged}") if exchanged in IMAGE_PARTS else self.text.property_name(exchanged)
+
+    def anchor(self, of_class: str, exchanged: str) -> str:
+        """Give the address of the row of the table in which the numbers of a property and a class are."""
+        return f"n{self.number}-{self.audit.names.index(of_class)}-{exchanged.replace(' ', '-')}"
+
+    def picture(self, pixels: NDArray[np.uint8]) -> str:
+        """Give the address of a picture: a small one to the last bit, a large one as JPEG."""
+        return picture_uri(pixels, lossless=SHARP)
 
 
 class _Bar(NamedTuple):
     anchor: str
     name: str
     other: float
-    own: float
+    control: float
     excess: str
     relied: bool
     but: str
 
 
-class _Changed(NamedTuple):
+class _Exchanged(NamedTuple):
     """One image of a class: as it is, what covering costs, and what the exchange and its control make of it."""
 
-    seen: str
-    seen_told: str
+    unedited: str
+    unedited_caption: str
     covered: str
-    told: str
+    covered_caption: str
     other: str
-    own: str
-    family: str
-    answer: str
+    control: str
+    property: str
     answers: tuple[str, str]
     moved: tuple[bool, bool]
     anchor: str
@@ -53,189 +91,208 @@ class _Changed(NamedTuple):
 
 @dataclass(frozen=True)
 class Card:
-    """One class."""
+    """One class; `index` counts those that have pictures."""
 
-    of: Audited
-    found: ClassFinding
-    place: int  # among the shown classes
+    view: AuditView
+    finding: ClassFinding
+    index: int
 
     @property
     def audit(self) -> Audit:
         """The audit that it is part of."""
-        return self.of.audit
+        return self.view.audit
 
     @property
     def word(self) -> str:
         """The verdict, as a key of `AUDIT_WORDS`."""
-        return self.found.conclusion.word
+        return self.finding.conclusion.word
 
     @property
     def heading(self) -> str:
         """The class, how many images are answered so, and how many of its own rightly."""
-        found = self.found
-        if not found.labelled:
-            return self.of.text.say("page class", name=found.name, images=found.images)
-        return self.of.text.say(
+        finding = self.finding
+        if not finding.labelled:
+            return self.view.text.say("page class", name=finding.name, images=finding.images)
+        return self.view.text.say(
             "page class labelled",
-            name=found.name,
-            images=found.images,
-            labelled=found.labelled,
-            accuracy=percent(found.accuracy),
+            name=finding.name,
+            images=finding.images,
+            labelled=finding.labelled,
+            accuracy=percent(finding.accuracy),
         )
 
     @property
     def bars(self) -> list[_Bar]:
         """The strongest properties: flips by another class's, and by its own class's."""
-        relied = set(self.found.conclusion.names)
+        # Without the parts where it is not known where the object is.
+        nuisances = self.audit.interventions.nuisances
+        examined = [
+            single
+            for single in self.finding.examined
+            if self.audit.conclusions.objects_known or single.name in nuisances
+        ]
         return [
             _Bar(
-                self.of.anchor(self.found.name, each.name),
-                self.of.name(each.name),
-                100 * float(np.nan_to_num(each.effect.raw)),
-                100 * float(np.nan_to_num(each.effect.control)),
+                self.view.anchor(self.finding.name, single.name),
+                self.view.name(single.name),
+                100 * float(np.nan_to_num(single.effect.raw)),
+                100 * float(np.nan_to_num(single.effect.control)),
                 ""
-                if math.isnan(each.effect.excess)
-                else f"{100 * each.effect.excess:+.0f} ± {200 * each.effect.error:.0f}",
-                each.name in relied,
-                self._but(each),
+                if math.isnan(single.effect.excess)
+                else f"{100 * single.effect.excess:+.0f} ± {200 * single.effect.error:.0f}",
+                single.name in self.finding.conclusion.names,
+                self._but(single),
             )
-            for place, each in enumerate(self.shown[:_BARS])
-            if place < _LEAST_BARS or max(each.effect.raw, each.effect.control) >= 0.02
+            for rank, single in enumerate(examined[:_BARS])
+            if rank < _LEAST_BARS or max(single.effect.raw, single.effect.control) >= 0.02
         ]
 
-    def _but(self, each: Examined) -> str:
+    def _but(self, examined: Examined) -> str:
         """Say why a property that changes answers is not relied on."""
-        if not each.failed or not each.effect.raw - each.effect.control >= _NOTICED:
+        if not examined.failed or not examined.effect.raw - examined.effect.control >= _NOTICED:
             return ""
-        failed = next((name for name in each.failed if name != "effect"), each.failed[0])
-        return self.of.text.say(f"fails {failed}")
+        failed = next((condition for condition in examined.failed if condition != "effect"), examined.failed[0])
+        return self.view.text.say(f"fails {failed}")
 
     @property
-    def shown(self) -> list[Examined]:
-        """What was exchanged, without the parts where it is not known where the object is."""
-        return [each for each in self.found.tested if self.audit.sure or each.name in self.audit.families]
+    def swaps(self) -> str:
+        """Say what swapping the whole object and the whole background does, beyond the control, with intervals."""
+        swaps = self.finding.swaps
+        if not swaps:
+            return ""
+        return self.view.text.say(
+            "page swaps",
+            object=_with_interval(swaps["object"].excess),
+            background=_with_interval(swaps["background"].excess),
+        )
 
     @property
-    def images(self) -> list[_Changed]:
+    def images(self) -> list[_Exchanged]:
         """Some of its images, exchanged."""
-        audit, names = self.audit, self.audit.names
-        rows = [at for at, row in enumerate(audit.shown.tolist()) if names[audit.predicted[row]] == self.found.name]
-        return [self._changed(at) for at in rows]
+        audit, rows = self.audit, self.audit.illustrations.rows.tolist()
+        answers = [audit.names[audit.images.predicted[row]] for row in rows]
+        return [self._exchanged(index) for index, answer in enumerate(answers) if answer == self.finding.name]
 
-    def _changed(self, at: int) -> _Changed:
-        audit = self.audit
-        row = int(audit.shown[at])
-        before = int(audit.predicted[row])
-        answers = audit.changed_answers[at].tolist()
-        family = audit.trials[int(audit.changed_by[at])]
-        photograph, drop = audit.photographs[at], audit.shown_drops[0, at].astype(np.float32)
+    def _exchanged(self, index: int) -> _Exchanged:
+        shown, names = self.audit.illustrations, self.audit.names
+        row = int(shown.rows[index])
+        before = int(self.audit.images.predicted[row])
+        other, control = shown.answers[index].tolist()
+        exchanged = self.audit.interventions.trials[int(shown.trials[index])]
+        covered, covered_caption = self._covered(index, names[before])
+        return _Exchanged(
+            unedited=self.view.picture(shown.photographs[index]),
+            unedited_caption=self._caption(row),
+            covered=covered,
+            covered_caption=covered_caption,
+            other=self.view.picture(shown.exchanged[index, 0]),
+            control=self.view.picture(shown.exchanged[index, 1]),
+            property=self.view.name(exchanged),
+            answers=(names[other], names[control]),
+            moved=(other != before, control != before),
+            anchor=self.view.anchor(self.finding.name, exchanged),
+        )
+
+    def _covered(self, index: int, answer: str) -> tuple[str, str]:
+        """Give a photograph under what covering costs, and what that shows; nothing where nothing was covered."""
+        say, shown = self.view.text.say, self.audit.illustrations
+        if not len(shown.drops):
+            return "", ""
+        photograph, drop = shown.photographs[index], shown.drops[0, index].astype(np.float32)
         largest = float(drop.max())
-        told = (
-            self.of.text.say(
-                "page covered",
-                answer=audit.names[before],
-                most=self.of.text.say("page covered most", drop=f"{largest:.2f}"),
+        if largest < _NOTHING:
+            return self.view.picture(overlay(photograph, np.zeros(photograph.shape[:2], np.float32))), say(
+                "page covered none"
             )
-            if largest >= _NOTHING
-            else self.of.text.say("page covered none")
-        )
         weight = _enlarged(drop.clip(0, 1), photograph.shape[:2])
-        shown = overlay(photograph, weight if largest >= _NOTHING else 0 * weight)
-        return _Changed(
-            seen=drawn(photograph),
-            seen_told=self._seen(row),
-            covered=drawn(shown),
-            told=told,
-            other=drawn(audit.changed[at, 0]),
-            own=drawn(audit.changed[at, 1]),
-            family=self.of.name(family),
-            answer=audit.names[before],
-            answers=(audit.names[answers[0]], audit.names[answers[1]]),
-            moved=(answers[0] != before, answers[1] != before),
-            anchor=self.of.anchor(self.found.name, family),
-        )
+        most = say("page covered most", drop=f"{largest:.2f}")
+        return self.view.picture(overlay(photograph, weight)), say("page covered", answer=answer, most=most)
 
-    def _seen(self, row: int) -> str:
-        answer, label = self.audit.names[self.audit.predicted[row]], int(self.audit.target[row])
-        if label < 0 or label == self.audit.predicted[row]:
-            return self.of.text.say("page seen", answer=answer)
-        return self.of.text.say("page seen wrongly", answer=answer, label=self.audit.names[label])
+    def _caption(self, row: int) -> str:
+        images, names = self.audit.images, self.audit.names
+        answer, label = names[images.predicted[row]], int(images.target[row])
+        if not images.misclassified[row]:
+            return self.view.text.say("page seen", answer=answer)
+        return self.view.text.say("page seen wrongly", answer=answer, label=names[label])
 
     @property
     def mean(self) -> list[tuple[str, str]]:
         """The mean maps, one for each patch, with what they show."""
-        audit = self.audit
-        found: list[tuple[str, str]] = []
-        for which, patch in enumerate(audit.patches):
-            drops = audit.drops[which, self.place].astype(np.float32)
+        occlusion = self.audit.occlusion
+        if occlusion is None:
+            return []
+        maps: list[tuple[str, str]] = []
+        for patch, of_patch in zip(occlusion.patches, occlusion.mean_drops, strict=True):
+            drops = of_patch[self.index].astype(np.float32)
             reach = max(0.05, float(np.abs(drops).max()))
-            picture = colour(
-                _enlarged(drops, (144, round(144 * drops.shape[1] / drops.shape[0]))),
-                low=-reach,
-                high=reach,
-                table="RdBu_r",
-            )
-            found.append(
-                (
-                    data_uri(to_png(picture)),
-                    self.of.text.say("page mean", patch=patch, name=self.found.name, most=f"{drops.max():.2f}"),
-                )
-            )
-        return found
+            large = _enlarged(drops, (144, round(144 * drops.shape[1] / drops.shape[0])))
+            picture = colour(large, low=-reach, high=reach, table="RdBu_r")
+            caption = self.view.text.say("page mean", patch=patch, name=self.finding.name, most=f"{drops.max():.2f}")
+            maps.append((data_uri(to_png(picture)), caption))
+        return maps
 
     @property
     def shares(self) -> list[str]:
         """Say where the cost lies."""
-        found, text = self.found, self.of.text
-        told: list[str] = []
-        mine = self.audit.predicted[self.audit.occluded] == self.audit.names.index(found.name)
-        if mine.any():
-            low, middle, high = np.quantile(self.audit.largest[0, mine].clip(0), (0.25, 0.5, 0.75))
+        finding, say, occlusion = self.finding, self.view.text.say, self.audit.occlusion
+        if occlusion is None:
+            return []
+        sentences: list[str] = []
+        in_class = self.audit.images.predicted[occlusion.rows] == self.audit.names.index(finding.name)
+        if in_class.any():
+            low, middle, high = np.quantile(occlusion.largest_drop[0, in_class].clip(0), (0.25, 0.5, 0.75))
             if high < _NOTHING:
-                return [text.say("page covered none")]
-            told.append(text.say("page largest", middle=f"{middle:.2f}", low=f"{low:.2f}", high=f"{high:.2f}"))
-        if not math.isnan(found.border):
-            told.append(text.say("page border", share=percent(found.border), area=percent(found.area)))
-        if not math.isnan(found.on_object) and self.audit.sure:
-            told.append(text.say("page on object", share=percent(found.on_object), area=percent(found.object_area)))
-        return told
+                return [say("page covered none")]
+            sentences.append(say("page largest", middle=f"{middle:.2f}", low=f"{low:.2f}", high=f"{high:.2f}"))
+        if not math.isnan(finding.border_share):
+            border = {"share": percent(finding.border_share), "area": percent(finding.border_area)}
+            sentences.append(say("page border", **border))
+        if not math.isnan(finding.object_share.value) and self.audit.conclusions.objects_known:
+            share = _with_interval(finding.object_share)
+            sentences.append(say("page on object", share=share, area=percent(finding.object_area)))
+            sentences.append(say("page pointing", share=_with_interval(finding.pointing)))
+        return sentences
 
     @property
-    def made(self) -> tuple[str, str, str]:
-        """The optimised picture, what it is, and the property that counts measured on it."""
-        audit, text = self.audit, self.of.text
-        told = text.say("page made", name=self.found.name)
-        family = self.of.family
-        value = ""
-        if family in audit.overall.names:
-            made = audit.values_of(family, audit.made_values)[self.place]
-            values = audit.values_of(family)
-            number = audit.strongest(family)
-            if not np.isnan(made[number]):
-                mine = audit.predicted == audit.names.index(self.found.name)
-                value = text.say(
-                    "page made value",
-                    family=self.of.name(family),
-                    value=f"{made[number]:.2f}",
-                    own=f"{values[mine, number].mean():.2f}",
-                    others=f"{values[~mine, number].mean():.2f}" if (~mine).any() else "-",
-                )
-        return drawn(audit.made[self.place]), told, value
+    def optimized(self) -> tuple[str, str]:
+        """The optimised picture, and what it is, with the property that counts measured on it."""
+        audit, say, of_property = self.audit, self.view.text.say, self.view.property
+        if audit.optimized is None:
+            return "", ""
+        picture, caption = (
+            self.view.picture(audit.optimized.pictures[self.index]),
+            say("page made", name=self.finding.name),
+        )
+        if of_property not in audit.overall.names:
+            return picture, caption
+        number = audit.conclusions.best_number(of_property)
+        measured = audit.interventions.statistic(of_property, audit.optimized.statistics)[self.index, number]
+        if np.isnan(measured):
+            return picture, caption
+        values = audit.interventions.statistic(of_property)[:, number]
+        in_class = audit.images.predicted == audit.names.index(self.finding.name)
+        sentence = say(
+            "page made value",
+            property=self.view.name(of_property),
+            value=f"{measured:.2f}",
+            own=f"{values[in_class].mean():.2f}",
+            others=f"{values[~in_class].mean():.2f}" if (~in_class).any() else "-",
+        )
+        return picture, f"{caption} {sentence}"
 
     @property
     def exemplars(self) -> list[str]:
         """The images that its logit answers most."""
-        return [drawn(picture) for picture in self.audit.exemplars[self.place]]
+        return [self.view.picture(picture) for picture in self.audit.illustrations.exemplars[self.index]]
+
+
+def _with_interval(estimate: Estimate) -> str:
+    return f"{percent(estimate.value)} ({percent(estimate.low)}–{percent(estimate.high)})"
 
 
 def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Give a map in other pixels, smoothly."""
+    """Give a map (height, width) in other pixels, smoothly."""
     from PIL import Image
 
     resized = Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized, np.float32)
-
-
-def drawn(pixels: NDArray[np.uint8]) -> str:
-    """Give a picture for a page: a small one to the last bit, a large one as JPEG."""
-    return data_uri(to_png(pixels) if max(pixels.shape[:2]) <= PLAIN else to_jpeg(pixels))
