@@ -1,4 +1,4 @@
-"""How the activations of every unit are spread: counts in bins that all units share, and sums."""
+"""Statistics of the activations of every unit: counts in bins that all units share, and sums."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from iconoscope.store.histogram_bins import BINS
 
-__all__ = ["Spread"]
+__all__ = ["ActivationStatistics"]
 
 # A bin is a quarter of a doubling: the sign, the exponent and two bits of what follows it, of a float in 32 bits.
 _CUT = 21
@@ -19,8 +19,8 @@ _REACH = (BINS - 1) // 2
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
-    """Sums over the sampled activations of every unit; two spreads add.
+class ActivationStatistics:
+    """Sums over the sampled activations of every unit; those of two sets of images add.
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Spread:
 
     Examples
     --------
-    >>> spread = Spread.of(np.float32([[[0, 1.0, 1.1, -3]]]))
-    >>> spread.count.item(), spread.total.item(), spread.histogram.sum().item(), spread.added(spread).count.item()
+    >>> four = ActivationStatistics.of(np.float32([[[0, 1.0, 1.1, -3]]]))
+    >>> four.count.item(), four.total.item(), four.histogram.sum().item(), four.added(four).count.item()
     (4, -0.899..., 4, 8)
     """
 
@@ -47,8 +47,8 @@ class Spread:
     histogram: NDArray[np.int64]
 
     @classmethod
-    def empty(cls, units: int) -> Spread:
-        """Give the spread of nothing."""
+    def empty(cls, units: int) -> ActivationStatistics:
+        """Give the statistics of no activation."""
         return cls(
             np.zeros(units, np.int64),
             np.zeros(units),
@@ -58,8 +58,8 @@ class Spread:
         )
 
     @classmethod
-    def of(cls, sampled: NDArray[np.float32]) -> Spread:
-        """Give the spread of activations (images, units, positions)."""
+    def of(cls, sampled: NDArray[np.float32]) -> ActivationStatistics:
+        """Give the statistics of activations (images, units, positions)."""
         images, units, positions = sampled.shape
         if not sampled.size:
             return cls.empty(units)
@@ -67,10 +67,10 @@ class Spread:
         bits = values.view(torch.int32)
         # Distance from the smallest magnitude that has a bin of its own; what is nearer to zero counts as zero.
         steps = (bits & 0x7FFFFFFF).bitwise_right_shift_(_CUT).sub_(_ONE - _REACH // 2 - 1).clamp_(0, _REACH)
-        place = torch.where(bits < 0, -steps, steps).add_(
+        bins = torch.where(bits < 0, -steps, steps).add_(
             (torch.arange(units, dtype=torch.int32) * BINS + _REACH)[:, None]
         )
-        histogram = torch.bincount(place.flatten(), minlength=units * BINS).view(units, BINS)
+        histogram = torch.bincount(bins.flatten(), minlength=units * BINS).view(units, BINS)
         return cls(
             np.full(units, images * positions, np.int64),
             values.sum((0, 2), dtype=torch.float64).numpy(),
@@ -79,9 +79,9 @@ class Spread:
             histogram.numpy(),
         )
 
-    def added(self, other: Spread) -> Spread:
-        """Give the spread of both."""
-        return Spread(
+    def added(self, other: ActivationStatistics) -> ActivationStatistics:
+        """Give the statistics of both."""
+        return ActivationStatistics(
             self.count + other.count,
             self.total + other.total,
             self.square + other.square,

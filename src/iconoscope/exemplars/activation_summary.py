@@ -1,4 +1,4 @@
-"""Listening to layers while the network runs: of every map only what is kept of it, before the next layer takes its place."""
+"""Summaries of layers while the network runs: each map is reduced at once, before the next layer takes its place in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, watching
 
-__all__ = ["Heard", "Penultimate", "Thresholds", "channels_last", "listening"]
+__all__ = ["BatchSummary", "Penultimate", "Thresholds", "channels_last", "summarizing"]
 
 _FEW = 256  # maps
 
@@ -44,8 +44,8 @@ class Thresholds:
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """What is kept of one pass.
+class BatchSummary:
+    """The summary of one pass, of all recorded layers side by side.
 
     Attributes
     ----------
@@ -69,19 +69,19 @@ class Heard:
     logits: torch.Tensor
 
 
-class _Ear:
-    """What is kept of one layer; it is called at once, since what follows may work in place."""
+class _LayerReader:
+    """The reader of one layer; it is called as soon as the layer has answered, since what follows may work in place."""
 
     def __init__(self, layer: RecordedLayer, first: int) -> None:
         self.layer = layer
         self.units = slice(first, first + layer.channels)
-        self.heard: _Hearing | None = None
+        self.summary: _LayerSummary | None = None
         self.thresholds: Thresholds | None = None
         self.batch = torch.zeros(0)
         self.places = torch.zeros(0, dtype=torch.int64)
 
     def __call__(self, call: LayerCall) -> None:
-        if self.heard is not None or self.thresholds is None:  # a layer may be used twice; it is heard the first time
+        if self.summary is not None or self.thresholds is None:  # a layer may be used twice; its first answer counts
             return
         maps = _maps(call.output, call.module, self.batch, self.layer.name)
         count = maps.shape[2] * maps.shape[3]
@@ -90,23 +90,23 @@ class _Ear:
         if count > 1 and maps.is_contiguous(memory_format=torch.channels_last):
             images, channels, rows, columns = maps.shape
             last = maps.permute(0, 2, 3, 1)
-            # First over rows: of the few maps where the place counts, a row and a column are all that is looked at again.
+            # First over rows: of the few maps where the position counts, a row and a column are all that is looked at again.
             highest = last.reshape(images, rows, columns * channels).amax(1).view(images, columns, channels)
             lines = last.view(images, count, channels)
             maximum, mean = _highest(highest), lines.mean(1)
             if chosen is not None:
                 sampled = lines.index_select(1, chosen).transpose(1, 2)
-            where = self._passing(maximum, self.thresholds)
-            image, channel = where.div(channels, rounding_mode="floor"), where.remainder(channels)
+            passing = self._passing(maximum, self.thresholds)
+            image, channel = passing.div(channels, rounding_mode="floor"), passing.remainder(channels)
             column = highest[image, :, channel].argmax(1)
-            found = last[image, :, column, channel].argmax(1).mul_(columns).add_(column)
+            positions = last[image, :, column, channel].argmax(1).mul_(columns).add_(column)
         else:
             maximum, mean = maps.amax((2, 3)), maps.mean((2, 3))
             if chosen is not None:
                 sampled = maps.flatten(2).index_select(2, chosen)
-            where = self._passing(maximum, self.thresholds)
-            found = _places(maps, where)
-        self.heard = _Hearing(maximum, mean, sampled, where, found)
+            passing = self._passing(maximum, self.thresholds)
+            positions = _places(maps, passing)
+        self.summary = _LayerSummary(maximum, mean, sampled, passing, positions)
 
     def _passing(self, maximum: torch.Tensor, thresholds: Thresholds) -> torch.Tensor:
         """Say of which maps the maximum counts, so that its place must be found: image times channels plus channel."""
@@ -129,11 +129,14 @@ def _highest(lines: torch.Tensor) -> torch.Tensor:
     return lines.view(images, places // joined, joined * channels).amax(1).view(images, joined, channels).amax(1)
 
 
-def _places(maps: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """Find the maximum of some maps again: row times the map's width plus column."""
-    if not len(where) or maps.shape[2] * maps.shape[3] == 1:
-        return torch.zeros_like(where)
-    picked = maps.reshape(-1, *maps.shape[2:]).index_select(0, where)
+def _places(maps: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Find where the maximum of some maps is: row times the map's width plus column, (chosen,).
+
+    Of maps (images, channels, rows, columns), `chosen` are numbers of images times channels plus channels.
+    """
+    if not len(chosen) or maps.shape[2] * maps.shape[3] == 1:
+        return torch.zeros_like(chosen)
+    picked = maps.reshape(-1, *maps.shape[2:]).index_select(0, chosen)
     if len(picked) < _FEW:
         return picked.flatten(1).argmax(1)
     # Over many, two passes over rows are several times as fast as `argmax` over maps.
@@ -144,20 +147,20 @@ def _places(maps: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class _Hearing:
-    """What is kept of one layer, as in `Heard`, and where the maximum was in the maps that were looked at."""
+class _LayerSummary:
+    """The summary of one layer, as in `BatchSummary`, and where the maximum was in the maps that were looked at."""
 
     maximum: torch.Tensor
     mean: torch.Tensor
     sampled: torch.Tensor | None
-    where: torch.Tensor
-    found: torch.Tensor
+    passing: torch.Tensor
+    positions: torch.Tensor
 
     @property
     def position(self) -> torch.Tensor:
-        """The places, -1 where they were not looked for, (images, channels)."""
+        """Where every map has its maximum, -1 where that was not looked for, (images, channels)."""
         position = torch.full(self.maximum.shape, -1, dtype=torch.int32, device=self.maximum.device)
-        position.view(-1)[self.where] = self.found.int()
+        position.view(-1)[self.passing] = self.positions.int()
         return position
 
 
@@ -181,7 +184,7 @@ def channels_last(network: Network) -> Iterator[bool]:
         Whether it is laid out so.
     """
     convolutions = [module for module in network.module.modules() if isinstance(module, nn.Conv2d)]
-    kept = [module.weight.data for module in convolutions]
+    weights = [module.weight.data for module in convolutions]
     able = network.device.type == "cpu" and bool(convolutions)
     try:
         if able:
@@ -189,11 +192,11 @@ def channels_last(network: Network) -> Iterator[bool]:
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
             able = _runs(network)
         if not able:
-            for module, weight in zip(convolutions, kept, strict=True):
+            for module, weight in zip(convolutions, weights, strict=True):
                 module.weight.data = weight
         yield able
     finally:
-        for module, weight in zip(convolutions, kept, strict=True):
+        for module, weight in zip(convolutions, weights, strict=True):
             module.weight.data = weight
 
 
@@ -208,59 +211,60 @@ def _runs(network: Network) -> bool:
 
 
 @contextmanager
-def listening(network: Network, layers: Sequence[RecordedLayer], before: Penultimate) -> Iterator[Any]:
-    """Give what runs the network and hears its layers, for the time of a block.
+def summarizing(network: Network, layers: Sequence[RecordedLayer], penultimate: Penultimate) -> Iterator[Any]:
+    """Give a function that runs the network and summarizes its layers, for the time of a block.
 
     Yields
     ------
     callable
         From normalised input (images, channels, height, width), the thresholds and the places that
-        are sampled to `Heard`. The network must be in evaluation mode.
+        are sampled to `BatchSummary`. The network must be in evaluation mode.
     """
-    ears: list[_Ear] = []
+    readers: list[_LayerReader] = []
     for layer in layers:
-        ears.append(_Ear(layer, ears[-1].units.stop if ears else 0))
+        readers.append(_LayerReader(layer, readers[-1].units.stop if readers else 0))
     vector: list[torch.Tensor] = []
-    shown: list[torch.Tensor] = []
+    pixels: list[torch.Tensor] = []
 
     def keep(call: LayerCall) -> None:
         if not vector:
-            maps = call.inputs[0] if before.input else call.output
+            maps = call.inputs[0] if penultimate.input else call.output
             # What goes into a layer lies as that layer wants it: for a linear one the channels last.
-            vector.append(_maps(maps, call.module, shown[0], before.layer).mean((2, 3)))
+            vector.append(_maps(maps, call.module, pixels[0], penultimate.layer).mean((2, 3)))
 
-    def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> Heard:
+    def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> BatchSummary:
         vector.clear()
-        shown[:] = [batch]
-        for ear in ears:
-            ear.heard, ear.thresholds, ear.places, ear.batch = None, thresholds, places.to(batch.device), batch
+        pixels[:] = [batch]
+        for reader in readers:
+            reader.summary, reader.thresholds, reader.batch = None, thresholds, batch
+            reader.places = places.to(batch.device)
         logits = network.answer(batch)
         if logits.ndim != 2:
             network.logits(batch)  # says what is wrong
-        if not before.layer:
+        if not penultimate.layer:
             vector.append(logits.float())
-        parts = [ear.heard for ear in ears if ear.heard is not None]
-        if missing := [ear.layer.name for ear in ears if ear.heard is None]:
+        parts = [reader.summary for reader in readers if reader.summary is not None]
+        if missing := [reader.layer.name for reader in readers if reader.summary is None]:
             raise UnitError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
         if not vector:
             raise UnitError(
-                f"{before.layer} was not reached when {network.name} ran, so there is no vector before the logits."
+                f"{penultimate.layer} was not reached when {network.name} ran, so there is no vector before the logits."
             )
-        none = torch.zeros(len(batch), 0)
+        nothing_read = torch.zeros(len(batch), 0)
         sampled = [part.sampled for part in parts if part.sampled is not None]
-        unsampled = torch.zeros(len(batch), ears[-1].units.stop if ears else 0, 0 if ears else len(places))
-        return Heard(
-            maximum=torch.cat([part.maximum for part in parts], 1) if parts else none,
-            mean=torch.cat([part.mean for part in parts], 1) if parts else none,
-            position=torch.cat([part.position for part in parts], 1) if parts else none.int(),
+        unsampled = torch.zeros(len(batch), readers[-1].units.stop if readers else 0, 0 if readers else len(places))
+        return BatchSummary(
+            maximum=torch.cat([part.maximum for part in parts], 1) if parts else nothing_read,
+            mean=torch.cat([part.mean for part in parts], 1) if parts else nothing_read,
+            position=torch.cat([part.position for part in parts], 1) if parts else nothing_read.int(),
             sampled=torch.cat(sampled, 1) if sampled else unsampled,
             penultimate=vector[0],
             logits=logits.float(),
         )
 
-    by_name = {ear.layer.name: ear for ear in ears}
+    by_name = {reader.layer.name: reader for reader in readers}
     with (
         watching(network, by_name, lambda call: by_name[call.name](call)),
-        watching(network, [before.layer] if before.layer else [], keep, before_call=before.input),
+        watching(network, [penultimate.layer] if penultimate.layer else [], keep, before_call=penultimate.input),
     ):
         yield run

@@ -1,4 +1,4 @@
-"""Feeding a network: images are read, decoded and fitted in worker processes, a batch at a time, always in the same batches."""
+"""The loader: images are read, decoded and fitted in worker processes, a batch at a time, always in the same batches."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Batch:
         Fitted to the network's input.
     failed : dict of str to str
         The ids of those that could not be read, and why.
-    asked : int
+    count : int
         How many images the batch stands for, with those that failed.
-    last : int
+    end : int
         The number after the last of them.
     """
 
     rows: np.ndarray
     pixels: np.ndarray
     failed: dict[str, str]
-    asked: int
-    last: int
+    count: int
+    end: int
 
 
 class _Batches(Dataset):
@@ -91,9 +91,9 @@ def feed(
     settings: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
     loader = DataLoader(_Batches(images, preprocessing, ranges), batch_size=None, num_workers=workers, **settings)
     try:
-        for found, pixels, failed, (asked, last) in loader:
-            shown = np.zeros((0, 1, 1, 3), np.uint8) if pixels is None else pixels.numpy()
-            yield Batch(np.array(found, np.int64), shown, failed, asked, last)
+        for numbers, pixels, failed, (count, end) in loader:
+            readable = np.zeros((0, 1, 1, 3), np.uint8) if pixels is None else pixels.numpy()
+            yield Batch(np.array(numbers, np.int64), readable, failed, count, end)
     except RuntimeError as error:
         if "worker" not in str(error):
             raise
@@ -103,13 +103,13 @@ def feed(
         ) from error
 
 
-def worker_count(asked: int | None, images: Images) -> int:
+def worker_count(workers: int | None, images: Images) -> int:
     """Give how many processes read images. Raises `QuestionError` for a count that is none."""
-    if asked is not None:
-        if isinstance(asked, bool) or asked < 0:
+    if workers is not None:
+        if isinstance(workers, bool) or workers < 0:
             raise QuestionError(
-                f"workers={asked!r} is not a number of processes.", hint="0 reads images in this process."
+                f"workers={workers!r} is not a number of processes.", hint="0 reads images in this process."
             )
-        return asked
+        return workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if len(images) < _FEW else max(0, min(cores - 1, 8))

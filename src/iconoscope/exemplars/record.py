@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from iconoscope import __version__
 from iconoscope.errors import (
-    DamagedRecordError,
     IconoscopeWarning,
     ImagesError,
     NonFiniteError,
     QuestionError,
     shortened,
 )
-from iconoscope.progress import advancing
 from iconoscope.results import Question
 from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network, Preprocessing
 from iconoscope.vocabulary.labels import match_labels
 
-if TYPE_CHECKING:
-    from iconoscope.exemplars.shard import Plan, Tally
-    from iconoscope.store.recording_writer import RecordingWriter
-
 __all__ = ["record"]
 
-_LOOKED_AT = 32  # images whose pixels tell one set from another with the same names
+_COMPARED = 32  # images whose pixels tell one set from another with the same names
 
 
 def record(
@@ -116,168 +106,63 @@ def record(
 
     from iconoscope.exemplars.activation_summary import channels_last
     from iconoscope.exemplars.loader import worker_count
-    from iconoscope.exemplars.recordable_layers import dissect
-    from iconoscope.exemplars.shard import Plan
+    from iconoscope.exemplars.recordable_layers import choose_layers
+    from iconoscope.exemplars.recording_pass import RecordingPass
+    from iconoscope.exemplars.shard import RecordingPlan
     from iconoscope.store.recording_writer import RecordingWriter
 
-    for name, value in (("k", k), ("batch", batch), ("shard", shard)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise QuestionError(f"{name}={value!r} must be at least 1.")
+    for name, setting in (("k", k), ("batch", batch), ("shard", shard)):
+        if isinstance(setting, bool) or not isinstance(setting, int) or setting < 1:
+            raise QuestionError(f"{name}={setting!r} must be at least 1.")
     images = load_images(images)
     if not len(images):
         raise ImagesError(f"There are no images to record: an empty selection from {images.source}.")
     processes = worker_count(workers, images)
     store = Store.at(store)
     targets = match_labels(network.names, images.labels)
-    with network.questioned(), ExitStack() as laid_out:
-        found, before = dissect(network, layers)
+    with network.questioned(), ExitStack() as memory_format:
+        recorded_layers, penultimate = choose_layers(network, layers)
         weights = network.digest()  # of the weights as they lie
-        last = laid_out.enter_context(channels_last(network))
-        plan = Plan(
-            k=min(k, len(images)),
-            units=sum(layer.channels for layer in found),
-            classes=len(network.classes),
-            places=Plan.places_for(len(images)),
-            preprocessing=network.preprocessing,
-            device=network.device,
-            activation=network.activation,
+        last = memory_format.enter_context(channels_last(network))
+        plan = RecordingPlan.of(network, recorded_layers, images=len(images), k=k)
+        question = Question(
+            technique="record",
+            network=network.name,
+            weights=weights,
+            subject=f"{len(images):,} images from {images.source}",
+            pixels=_fingerprint(images, targets, network.preprocessing),
+            settings={
+                "preprocessing": network.preprocessing.to_json(),
+                "classes": network.classes_digest,
+                "layers": [layer.name for layer in recorded_layers],
+                "k": plan.k,
+                "batch": batch,
+                "shard": shard,
+                "places": plan.samples,
+                "channels_last": last,
+            },
+            version=__version__,
         )
-        settings = {
-            "layers": [layer.name for layer in found],
-            "k": plan.k,
-            "batch": batch,
-            "shard": shard,
-            "places": plan.places,
-            "channels_last": last,
-        }
-        question = _question(network, weights, images, targets, settings)
         store.prepare()
-        names = [f"{layer.name}:{channel}" for layer in found for channel in range(layer.channels)]
-        names += [str(network.class_unit("logit", index)) for index in range(plan.classes)]
-        writer = RecordingWriter(store.folder_of(question), found, names, plan.k)
+        units = [f"{layer.name}:{channel}" for layer in recorded_layers for channel in range(layer.channels)]
+        units += [str(network.class_unit("logit", index)) for index in range(plan.classes)]
+        writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
         if not resume:
             shutil.rmtree(writer.folder, ignore_errors=True)
         writer.begin(
             question,
             shards=-(-len(images) // shard),
             classes=list(network.classes),
-            penultimate=str(before),
+            penultimate=str(penultimate),
             source=images.source,
         )
         with torch.inference_mode():
-            _record(
-                network,
-                images,
-                targets,
-                writer,
-                plan,
-                before,
-                layers=found,
-                batch=batch,
-                shard=shard,
-                workers=processes,
-            )
+            RecordingPass(
+                network, images, targets, recorded_layers, penultimate, plan, writer, batch, shard, processes
+            ).run()
     recording = Recording.open(writer.folder)
-    _tell(recording, images)
+    _report_failed(recording, images)
     return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
-
-
-def _question(network: Network, weights: str, images: Images, targets: Any, settings: dict[str, Any]) -> Question:
-    return Question(
-        technique="record",
-        network=network.name,
-        weights=weights,
-        subject=f"{len(images):,} images from {images.source}",
-        pixels=_fingerprint(images, targets, network.preprocessing),
-        settings={"preprocessing": network.preprocessing.to_json(), "classes": network.classes_digest, **settings},
-        version=__version__,
-    )
-
-
-def _record(
-    network: Network, images: Images, targets: Any, writer: RecordingWriter, plan: Plan, before: Any, *,
-    layers: Any, batch: int, shard: int, workers: int,
-) -> None:  # fmt: skip
-    """Ask about the shards that are not there, and end the recording."""
-    from iconoscope.exemplars.activation_summary import listening
-    from iconoscope.exemplars.loader import feed
-    from iconoscope.exemplars.shard import Tally, ask_shard
-
-    total = Tally.empty(plan)
-    count = -(-len(images) // shard)
-    known = [_known(writer, number) for number in range(count)]
-    if all(tally is not None for tally in known) and writer.ended:
-        return
-    ids, labels = images.ids, images.labels
-    writing: Future[None] | None = None
-    with (
-        advancing(f"recording, {network.name}", len(images)) as advance,
-        listening(network, layers, before) as run,
-        ThreadPoolExecutor(1) as background,  # a shard is written while the next is asked about
-    ):
-        done, began = 0, time.monotonic()
-        number = 0
-        while number < count:
-            earlier = known[number]
-            if earlier is not None:
-                total = total.merged(earlier)
-                advance(min(shard, len(images) - number * shard))
-                number += 1
-                continue
-            # Processes that read images are started once for all shards up to the next that is there.
-            until = next((later for later in range(number, count) if known[later] is not None), count)
-            rows = range(number * shard, min(until * shard, len(images)))
-            stream = feed(images, network.preprocessing, rows, batch=batch, workers=workers, shard=shard)
-            for each in range(number, until):
-                last = min((each + 1) * shard, len(images))
-
-                def batches(stream: Any = stream, last: int = last) -> Any:
-                    nonlocal done
-                    for given in stream:
-                        yield given
-                        done += given.asked
-                        advance(given.asked, f"{done / max(time.monotonic() - began, 1e-9):,.0f} images/s")
-                        if given.last >= last:
-                            return
-
-                asked, tally = ask_shard(run, batches(), plan, known=total)
-                here = asked.rows.tolist()
-                columns = {
-                    "row": asked.rows,
-                    "id": [ids[row] for row in here],
-                    "label": [None if labels[row] is None else str(labels[row]) for row in here],
-                    "target": np.asarray(targets[asked.rows], np.int64),
-                    **asked.to_columns(plan),
-                }
-                failed = {ids[key] if isinstance(key, int) else key: reason for key, reason in asked.failed.items()}
-                if writing is not None:
-                    writing.result()
-                writing = background.submit(
-                    writer.write_shard,
-                    each,
-                    columns,
-                    tally.to_columns(),
-                    maximum=asked.maximum,
-                    mean=asked.mean,
-                    failed=failed,
-                )
-                total = total.merged(tally)
-            number = until
-        if writing is not None:
-            writing.result()
-    writer.end(total.to_columns())
-
-
-def _known(writer: RecordingWriter, shard: int) -> Tally | None:
-    from iconoscope.exemplars.shard import Tally
-
-    try:
-        columns = writer.read_units(shard)
-    except DamagedRecordError as error:
-        warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=5)
-        writer.discard(shard)
-        return None
-    return None if columns is None else Tally.from_columns(columns)
 
 
 def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> str:
@@ -286,7 +171,7 @@ def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> 
     for identity in images.ids:
         sha.update(identity.encode() + b"\0")
     sha.update(targets.tobytes())
-    step = max(1, len(images) // _LOOKED_AT)
+    step = max(1, len(images) // _COMPARED)
     for row in range(0, len(images), step):
         try:
             sha.update(preprocessing.digest_of(images[row]).encode())
@@ -295,7 +180,8 @@ def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> 
     return sha.hexdigest()
 
 
-def _tell(recording: Recording, images: Images) -> None:
+def _report_failed(recording: Recording, images: Images) -> None:
+    """Warn of the images that were left out; raise if none is left."""
     from iconoscope.exemplars.shard import NOT_FINITE
 
     failed = recording.failed

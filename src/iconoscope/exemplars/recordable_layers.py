@@ -1,4 +1,4 @@
-"""What there is to record in a network: its layers, where the vector before the logits is, what each place can see."""
+"""The layers of a network that can be recorded, their receptive fields, and where the vector before the logits is."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, watching
 from iconoscope.vocabulary.unit import LayerUnit
 
-__all__ = ["dissect"]
+__all__ = ["choose_layers"]
 
 _SMALL = 64  # pixels: all lines of so small an input are asked about, so that fields nearly as large as it are measured
-_NO_NEWS = (
+_NO_NEW_UNITS = (
     nn.MaxPool2d,
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
@@ -32,14 +32,14 @@ _NO_NEWS = (
     nn.Flatten,
     nn.Identity,
 )
-"""What says nothing that the layer before it did not say."""
+"""Layers whose units say nothing that those before them did not say."""
 _GATES = (nn.Sigmoid, nn.Hardsigmoid, nn.Softmax)
-"""What is never below zero because it weighs others."""
+"""Layers that are never below zero because they weigh others."""
 _SMOOTH = r"(Quick)?(SiLU|Swish|GELU|Mish|ELU|Hardswish|HardSwish|LeakyReLU|PReLU|StarReLU)(Tanh|Activation)?"
-"""What stands for ReLUs where there are none, by name, since libraries have classes of their own."""
+"""Activations that stand where others have ReLUs, by name, since libraries have classes of their own."""
 
 
-def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[RecordedLayer, ...], Penultimate]:
+def choose_layers(network: Network, layers: Sequence[str] | None) -> tuple[tuple[RecordedLayer, ...], Penultimate]:
     """Look at the layers that are asked for and find the vector before the logits.
 
     Parameters
@@ -58,22 +58,25 @@ def dissect(network: Network, layers: Sequence[str] | None) -> tuple[tuple[Recor
     """
     height, width = network.preprocessing.size
     noise = torch.randn(2, network.channels, height, width, generator=torch.Generator().manual_seed(0))
-    seen, logits = _seen(network, noise.to(network.device))
-    names = _usual(network, seen) if layers is None else [_named(network, name) for name in layers if name != "logits"]
-    found: list[RecordedLayer] = []
+    answers, logits = _layer_answers(network, noise.to(network.device))
+    names = (
+        _usual(network, answers) if layers is None else [_named(network, name) for name in layers if name != "logits"]
+    )
+    chosen: list[RecordedLayer] = []
     for name in dict.fromkeys(names):
-        if name not in seen:
+        if name not in answers:
             raise UnitError(
                 f"{name} of {network.name} was not reached when the network ran.",
                 hint="Ask another layer; iconoscope layers lists those that answer.",
             )
-        if seen[name].refusal:
+        if answers[name].refusal:
             raise UnitError(
-                seen[name].refusal, hint="Ask another layer; iconoscope layers lists what each of them answers."
+                answers[name].refusal, hint="Ask another layer; iconoscope layers lists what each of them answers."
             )
-        found.append(_recorded(name, seen[name].shape, network))
-    fields = _fields(network, found)
-    return tuple(replace(layer, field=fields.get(layer.name)) for layer in found), _penultimate(network, seen, logits)
+        chosen.append(_recorded(name, answers[name].shape, network))
+    fields = _fields(network, chosen)
+    layers_with_fields = tuple(replace(layer, field=fields.get(layer.name)) for layer in chosen)
+    return layers_with_fields, _penultimate(network, answers, logits)
 
 
 def _recorded(name: str, shape: tuple[int, ...], network: Network) -> RecordedLayer:
@@ -95,8 +98,8 @@ def _named(network: Network, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A layer as it answered.
+class _LayerAnswer:
+    """A layer's answer to noise.
 
     Attributes
     ----------
@@ -116,52 +119,53 @@ class _Seen:
     refusal: str = ""
 
 
-def _seen(network: Network, batch: torch.Tensor) -> tuple[dict[str, _Seen], torch.Tensor]:
-    """Run once, and look at every layer."""
-    seen: dict[str, _Seen] = {}
-    answers: dict[int, str] = {}
+def _layer_answers(network: Network, batch: torch.Tensor) -> tuple[dict[str, _LayerAnswer], torch.Tensor]:
+    """Run once, and look at every layer's answer; give the logits with them."""
+    answers: dict[str, _LayerAnswer] = {}
+    first_layer: dict[int, str] = {}  # by the identity of a tensor, the layer that answered it first
     alive: list[torch.Tensor] = []  # so that no two have the same id
 
     def look(call: LayerCall) -> None:
-        if call.name in seen:
+        if call.name in answers:
             return
         try:
             maps = read_maps(call.output, call.module, batch, call.name)
         except UnitError as error:
-            seen[call.name] = _Seen((), refusal=error.message)
+            answers[call.name] = _LayerAnswer((), refusal=error.message)
             return
         output = tensor_of(call.output)
         alive.append(output)
-        handed_on = answers.setdefault(id(output), call.name)
+        handed_on = first_layer.setdefault(id(output), call.name)
         shape = tuple(int(side) for side in maps.shape[1:])
-        seen[call.name] = _Seen(shape, bool((output >= 0).all()), handed_on if handed_on != call.name else "")
+        positive = bool((output >= 0).all())
+        answers[call.name] = _LayerAnswer(shape, positive, handed_on if handed_on != call.name else "")
 
     names = [] if network.opaque else [name for name, _ in network.module.named_modules() if name]
     with watching(network, names, look), torch.inference_mode():
         logits = network.logits(batch)
-    return seen, logits
+    return answers, logits
 
 
-def _usual(network: Network, seen: dict[str, _Seen]) -> list[str]:
+def _usual(network: Network, answers: dict[str, _LayerAnswer]) -> list[str]:
     modules = dict(network.module.named_modules())
-    shapes = {name: each.shape for name, each in seen.items() if len(each.shape) > 1}
+    shapes = {name: answer.shape for name, answer in answers.items() if len(answer.shape) > 1}
     fitting = [
         name
         for name, shape in shapes.items()
-        if seen[name].positive
+        if answers[name].positive
         and len(shape) == 3
-        and not seen[name].handed_on
-        and not isinstance(modules[name], (*_NO_NEWS, *_GATES))
+        and not answers[name].handed_on
+        and not isinstance(modules[name], (*_NO_NEW_UNITS, *_GATES))
     ]
     # A ReLU that works in place hands on its convolution's tensor, and is the one that is meant.
     fitting += [
         name
-        for name in seen
-        if seen[name].handed_on and isinstance(modules[name], nn.ReLU | nn.ReLU6) and seen[name].positive
+        for name, answer in answers.items()
+        if answer.handed_on and isinstance(modules[name], nn.ReLU | nn.ReLU6) and answer.positive
     ]
     # Maps of one place are those of squeeze and excitation, or come after the pooling.
     fitting = [name for name in fitting if prod(shapes[name][1:]) > 1] or fitting
-    outer = [name for name in seen if name in fitting and not any(name.startswith(f"{other}.") for other in fitting)]
+    outer = [name for name in answers if name in fitting and not any(name.startswith(f"{other}.") for other in fitting)]
     return (
         outer
         or [name for name in shapes if _widens(name, modules)]
@@ -181,20 +185,20 @@ def _widens(name: str, modules: dict[str, nn.Module]) -> bool:
     return isinstance(module, nn.Linear) and module.out_features >= 2 * module.in_features and "Att" not in around
 
 
-def _penultimate(network: Network, seen: dict[str, _Seen], logits: torch.Tensor) -> Penultimate:
+def _penultimate(network: Network, answers: dict[str, _LayerAnswer], logits: torch.Tensor) -> Penultimate:
     modules = dict(network.module.named_modules())
-    read = [name for name in seen if not seen[name].refusal]
+    read = [name for name, answer in answers.items() if not answer.refusal]
     weighted = [name for name in read if any(True for _ in modules[name].parameters(recurse=False))]
     if not weighted:
         return Penultimate(read[-1]) if read else Penultimate()
     last = weighted[-1]
     # Of two classes that share one output there is one number, and two logits.
     single = 1 if network.activation == "sigmoid" and logits.shape[1] == 2 else logits.shape[1]
-    return Penultimate(last, input=seen[last].shape[0] in (logits.shape[1], single))
+    return Penultimate(last, input=answers[last].shape[0] in (logits.shape[1], single))
 
 
 def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, ReceptiveField]:
-    """Find what every place of the layers' maps can see, by asking the network itself.
+    """Measure the receptive fields of the layers' maps on the network itself.
 
     A row of the input is made NaN, and whatever can see it answers NaN: convolutions, poolings and sums all hand it on,
     whatever their weights. One row after another over the largest stride gives the stride, size and start of the fields. A
@@ -203,17 +207,17 @@ def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Rece
     inner = {layer.name: layer for layer in layers if layer.rows > 1 and layer.columns > 1 and not layer.tokens}
     if not inner:
         return {}
-    found: dict[str, list[tuple[int, int, int]]] = {name: [] for name in inner}
+    axes_of: dict[str, list[tuple[int, int, int]]] = {name: [] for name in inner}
     for axis, extent in enumerate(network.preprocessing.size):
         strides = {name: round(extent / (layer.rows, layer.columns)[axis]) for name, layer in inner.items()}
-        asked = extent if extent <= _SMALL else 2 * max(strides.values()) + 2
-        first = max(0, extent // 2 - asked // 2)
-        reached = _reached(network, inner, axis, range(first, min(extent, first + asked)))
+        count = extent if extent <= _SMALL else 2 * max(strides.values()) + 2
+        first = max(0, extent // 2 - count // 2)
+        reached = _reached(network, inner, axis, range(first, min(extent, first + count)))
         for name in inner:
-            found[name].append(_grid(reached[name], first))
+            axes_of[name].append(_grid(reached[name], first))
     return {
         name: ReceptiveField(*zip(*axes, strict=True))  # pyright: ignore[reportArgumentType]
-        for name, axes in found.items()
+        for name, axes in axes_of.items()
         if all(size > 0 for size, _, _ in axes)
     }
 
@@ -247,20 +251,22 @@ def _reached(
 
 
 def _grid(reached: list[tuple[int, int]], first: int) -> tuple[int, int, int]:
-    """From what lines reach, one after another, to size, stride and start of the fields along one axis; zeros if it is no grid.
+    """Give size, stride and start of the fields along one axis, from what lines reach; zeros if it is no grid.
 
-    Where a further place begins to be reached, its field begins; where one is reached no more, its field has ended.
+    Parameters
+    ----------
+    reached
+        For every line of the input from `first` on, the first and the last position along the map's axis that it reaches.
+
+    Where a further position begins to be reached, its field begins; where one is reached no more, its field has ended.
     """
-    begins = {place: first + at for at, (place, before) in enumerate(_pairs(reached, 1), 1) if place > before}
-    ends = {before: first + at for at, (place, before) in enumerate(_pairs(reached, 0), 1) if place > before}
+    lines = list(enumerate(pairwise(reached), first + 1))
+    begins = {now[1]: line for line, (before, now) in lines if now[1] > before[1]}
+    ends = {before[0]: line for line, (before, now) in lines if now[0] > before[0]}
     if len(begins) < 2 or not ends or any(low < 0 for low, _ in reached):
         return 0, 0, 0
-    (place, begin), (later, further) = sorted(begins.items())[:2]
-    stride = (further - begin) // (later - place)
-    start = begin - stride * place
+    (position, begin), (next_position, next_begin) = sorted(begins.items())[:2]
+    stride = (next_begin - begin) // (next_position - position)
+    start = begin - stride * position
     last, end = next(iter(ends.items()))
     return end - (start + stride * last), stride, start
-
-
-def _pairs(reached: list[tuple[int, int]], which: int) -> list[tuple[int, int]]:
-    return [(now[which], before[which]) for before, now in pairwise(reached)]

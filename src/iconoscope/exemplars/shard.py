@@ -6,7 +6,7 @@ merge the tallies in any grouping.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,26 +14,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.exemplars.activation_histogram import Spread
-from iconoscope.exemplars.activation_summary import Heard, Thresholds
+from iconoscope.exemplars.activation_histogram import ActivationStatistics
+from iconoscope.exemplars.activation_summary import BatchSummary, Thresholds
 from iconoscope.exemplars.loader import Batch
-from iconoscope.exemplars.top_k import EMPTY, Shortlist
-from iconoscope.subject.network import Preprocessing
+from iconoscope.exemplars.top_k import EMPTY, TopK
+from iconoscope.store.recorded_layer import RecordedLayer
+from iconoscope.subject.network import Network, Preprocessing
 from iconoscope.subject.network.logits import ACTIVATIONS
 
-__all__ = ["NOT_FINITE", "Plan", "Rows", "Tally", "ask_shard"]
+__all__ = ["NOT_FINITE", "RecordingPlan", "ShardAnswers", "Tally", "ask_shard"]
 
 _MERGED = 16  # batches between two merges at most; the first ones follow sooner, so that thresholds rise
 _SAMPLED_EVERY = 4  # batches: fewer and larger samples cost less
 _SAMPLED = 4096  # activations of every unit that are enough for its histogram
 _ANSWERS = ("maximum", "mean", "penultimate", "logits")
-_SPREAD = ("count", "total", "square", "lowest", "histogram")
+_STATISTICS = ("count", "total", "square", "lowest", "histogram")
 NOT_FINITE = "the network answers NaN or infinity"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What decides the answer beside the network and the images.
+class RecordingPlan:
+    """The settings that decide the answer beside the network and the images.
 
     Attributes
     ----------
@@ -43,8 +44,8 @@ class Plan:
         How many there are in the layers.
     classes : int
         How many logits.
-    places : int
-        At how many places the activation is sampled, in every fourth batch.
+    samples : int
+        At how many places of a map the activation is sampled, in every fourth batch.
     preprocessing : Preprocessing
         The network's.
     device : torch.device
@@ -56,46 +57,59 @@ class Plan:
     k: int
     units: int
     classes: int
-    places: int
+    samples: int
     preprocessing: Preprocessing
     device: torch.device
     activation: str = "softmax"
 
-    @staticmethod
-    def places_for(images: int) -> int:
-        """Give at how many places the maps of every fourth batch are read to make enough for a histogram; at most 16."""
-        return min(16, -(-_SAMPLED * _SAMPLED_EVERY // max(images, 1)))
+    @classmethod
+    def of(cls, network: Network, layers: Sequence[RecordedLayer], *, images: int, k: int) -> RecordingPlan:
+        """RecordingPlan a recording of that many images, of which `k` are ranked on either side.
+
+        The maps of every fourth batch are sampled at as many places as make enough for a histogram, at most 16.
+        """
+        return cls(
+            k=min(k, images),
+            units=sum(layer.channels for layer in layers),
+            classes=len(network.classes),
+            samples=min(16, -(-_SAMPLED * _SAMPLED_EVERY // max(images, 1))),
+            preprocessing=network.preprocessing,
+            device=network.device,
+            activation=network.activation,
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """What is known of every unit after some images.
+    """The rankings and the statistics of every unit after some images.
 
     Attributes
     ----------
-    most, least : Shortlist
+    most, least : TopK
         The images that it answers most, and least (there with the values' signs turned). Logits come after the channels.
-    spread : Spread
+    statistics : ActivationStatistics
         Of its sampled activations; of logits, of the same images.
     """
 
-    most: Shortlist
-    least: Shortlist
-    spread: Spread
+    most: TopK
+    least: TopK
+    statistics: ActivationStatistics
 
     @classmethod
-    def empty(cls, plan: Plan) -> Tally:
+    def empty(cls, plan: RecordingPlan) -> Tally:
         """Give the tally of no image."""
         units = plan.units + plan.classes
-        return cls(Shortlist.empty(units, plan.k), Shortlist.empty(units, plan.k), Spread.empty(units))
+        return cls(TopK.empty(units, plan.k), TopK.empty(units, plan.k), ActivationStatistics.empty(units))
 
     def merged(self, other: Tally) -> Tally:
         """Give the tally of both; of equal answers the earlier image's stands first."""
-        return Tally(self.most.merged(other.most), self.least.merged(other.least), self.spread.added(other.spread))
+        return Tally(
+            self.most.merged(other.most), self.least.merged(other.least), self.statistics.added(other.statistics)
+        )
 
     def to_columns(self) -> dict[str, NDArray[Any]]:
         """Give the tally as a recording keeps it: `iconoscope.store.recording_writer.UNIT_COLUMNS`, a row for every unit."""
-        columns: dict[str, NDArray[Any]] = {name: getattr(self.spread, name) for name in _SPREAD}
+        columns: dict[str, NDArray[Any]] = {name: getattr(self.statistics, name) for name in _STATISTICS}
         for side, ranking, sign in (("most", self.most, 1), ("least", self.least, -1)):
             columns |= {
                 f"{side}_row": ranking.rows,
@@ -108,22 +122,22 @@ class Tally:
     def from_columns(cls, columns: Mapping[str, NDArray[Any]]) -> Tally:
         """Make the tally again of which `to_columns` gave the columns."""
         return cls(
-            Shortlist.restored(columns["most_value"], columns["most_row"], columns["most_position"]),
-            Shortlist.restored(-columns["least_value"], columns["least_row"], columns["least_position"]),
-            Spread(**{name: columns[name] for name in _SPREAD}),
+            TopK.restored(columns["most_value"], columns["most_row"], columns["most_position"]),
+            TopK.restored(-columns["least_value"], columns["least_row"], columns["least_position"]),
+            ActivationStatistics(**{name: columns[name] for name in _STATISTICS}),
         )
 
-    def thresholds(self, plan: Plan) -> Thresholds:
+    def thresholds(self, plan: RecordingPlan) -> Thresholds:
         """Give which answers a later image must pass to be kept."""
         most, least = (
-            torch.from_numpy(each.threshold[: plan.units]).to(plan.device) for each in (self.most, self.least)
+            torch.from_numpy(ranking.threshold[: plan.units]).to(plan.device) for ranking in (self.most, self.least)
         )
         return Thresholds(most, -least)
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """What was answered to every image of a shard.
+class ShardAnswers:
+    """The answers to every image of a shard.
 
     Attributes
     ----------
@@ -146,7 +160,7 @@ class Rows:
     logits: NDArray[np.float32]
     failed: dict[str | int, str]
 
-    def to_columns(self, plan: Plan) -> dict[str, NDArray[Any]]:
+    def to_columns(self, plan: RecordingPlan) -> dict[str, NDArray[Any]]:
         """Give what a recording keeps of every image beside its layers' answers, a row for every image."""
         return {
             "prediction": self.logits.argmax(1).astype(np.int64),
@@ -156,104 +170,110 @@ class Rows:
         }
 
 
-def ask_shard(run: Any, batches: Iterable[Batch], plan: Plan, *, known: Tally | None = None) -> tuple[Rows, Tally]:
+def ask_shard(
+    summarize: Any, batches: Iterable[Batch], plan: RecordingPlan, *, earlier: Tally | None = None
+) -> tuple[ShardAnswers, Tally]:
     """Show a shard's images to a network.
 
     Parameters
     ----------
-    run
-        As `iconoscope.exemplars.activation_summary.listening` gives it.
+    summarize
+        As `iconoscope.exemplars.activation_summary.summarizing` gives it.
     batches
         The shard, in the order of the images' numbers.
     plan
         What is kept.
-    known
+    earlier
         The tally of images with lower numbers. With it, only what can enter their merge is kept, which costs less; without it
         everything that can enter any merge. The merge of both is the same.
 
     Returns
     -------
-    tuple of Rows, Tally
+    tuple of ShardAnswers, Tally
         What was answered to each image, and the tally of this shard alone.
     """
     tally = Tally.empty(plan)
-    floor = tally if known is None else known
-    waiting: list[_Part] = []
-    kept: list[Rows] = []
+    floor = tally if earlier is None else earlier
+    waiting: list[_BatchAnswers] = []
+    answers: list[ShardAnswers] = []
     failed: dict[str | int, str] = {}
     # Early images pass low thresholds; with those of earlier shards there is less to take in.
-    until = 1 if known is None or (known.most.floor == EMPTY).any() else _MERGED
+    until = 1 if earlier is None or (earlier.most.floor == EMPTY).any() else _MERGED
     for number, batch in enumerate(batches):
         if not len(batch.rows):
             failed |= batch.failed
             continue
-        count = 0 if number % _SAMPLED_EVERY else plan.places
+        count = 0 if number % _SAMPLED_EVERY else plan.samples
+        # Drawn without regard to the size of any map; a layer takes them modulo its own.
         places = torch.from_numpy(np.random.default_rng(int(batch.rows[0])).integers(0, 2**31, count))
-        shown = plan.preprocessing.normalise(batch.pixels).to(plan.device)
-        part = _Part.of(batch, run(shown, floor.thresholds(plan), places))
-        failed |= part.answered.failed
+        pixels = plan.preprocessing.normalise(batch.pixels).to(plan.device)
+        part = _BatchAnswers.of(batch, summarize(pixels, floor.thresholds(plan), places))
+        failed |= part.answers.failed
         waiting.append(part)
-        kept.append(part.answered)
+        answers.append(part.answers)
         if number + 1 >= until:
             tally, floor = _merge(tally, floor, waiting, plan)
             waiting = []
             until = number + 1 + min(number + 1, _MERGED)
     tally, _ = _merge(tally, floor, waiting, plan)
-    return _rows(kept, plan, failed), tally
+    return _joined_answers(answers, plan, failed), tally
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _BatchAnswers:
     """One batch, in main memory, without the images to which the network answered no numbers."""
 
-    answered: Rows
+    answers: ShardAnswers
     position: NDArray[np.int32]
     sampled: NDArray[np.float32]
 
     @classmethod
-    def of(cls, batch: Batch, heard: Heard) -> _Part:
-        found = {name: getattr(heard, name).cpu().numpy() for name in (*_ANSWERS, "position", "sampled")}
-        whole = np.logical_and.reduce([np.isfinite(found[name]).all(1) for name in _ANSWERS])
-        failed: dict[str | int, str] = dict.fromkeys(batch.rows[~whole].tolist(), NOT_FINITE)
+    def of(cls, batch: Batch, summary: BatchSummary) -> _BatchAnswers:
+        arrays = {name: getattr(summary, name).cpu().numpy() for name in (*_ANSWERS, "position", "sampled")}
+        finite = np.logical_and.reduce([np.isfinite(arrays[name]).all(1) for name in _ANSWERS])
+        failed: dict[str | int, str] = dict.fromkeys(batch.rows[~finite].tolist(), NOT_FINITE)
         if failed:
-            found = {name: value[whole] for name, value in found.items()}
-        answers = {name: found.pop(name) for name in _ANSWERS}
-        return cls(Rows(batch.rows[whole], **answers, failed=batch.failed | failed), **found)
+            arrays = {name: array[finite] for name, array in arrays.items()}
+        answers = {name: arrays.pop(name) for name in _ANSWERS}
+        return cls(ShardAnswers(batch.rows[finite], **answers, failed=batch.failed | failed), **arrays)
 
 
-def _merge(tally: Tally, floor: Tally, parts: list[_Part], plan: Plan) -> tuple[Tally, Tally]:
+def _merge(tally: Tally, floor: Tally, parts: list[_BatchAnswers], plan: RecordingPlan) -> tuple[Tally, Tally]:
     """Take some batches into the tally of the shard, and into that of all that was seen, which gives the thresholds."""
     if not parts:
         return tally, floor
-    answers = [part.answered for part in parts]
-    rows = np.concatenate([each.rows for each in answers])
-    values = np.concatenate([np.hstack([each.maximum, each.logits]) for each in answers])
+    answers = [part.answers for part in parts]
+    rows = np.concatenate([batch.rows for batch in answers])
+    values = np.concatenate([np.hstack([batch.maximum, batch.logits]) for batch in answers])
     positions = np.concatenate([np.pad(part.position, ((0, 0), (0, plan.classes))) for part in parts])
     sampled = [part for part in parts if part.sampled.shape[2]]
-    spread = Spread.empty(plan.units + plan.classes)
+    statistics = ActivationStatistics.empty(plan.units + plan.classes)
     if sampled:
-        logits = np.concatenate([part.answered.logits for part in sampled])
-        spread = _joined(
-            Spread.of(np.concatenate([part.sampled for part in sampled])), Spread.of(logits[:, :, None].copy())
+        logits = np.concatenate([part.answers.logits for part in sampled])
+        statistics = _joined(
+            ActivationStatistics.of(np.concatenate([part.sampled for part in sampled])),
+            ActivationStatistics.of(logits[:, :, None].copy()),
         )
-    found = Tally(
-        Shortlist.of(values, rows, positions, plan.k, floor.most.floor),
-        Shortlist.of(-values, rows, positions, plan.k, floor.least.floor),
-        spread,
+    latest = Tally(
+        TopK.of(values, rows, positions, plan.k, floor.most.floor),
+        TopK.of(-values, rows, positions, plan.k, floor.least.floor),
+        statistics,
     )
-    merged = tally.merged(found)
-    return merged, merged if floor is tally else floor.merged(found)
+    merged = tally.merged(latest)
+    return merged, merged if floor is tally else floor.merged(latest)
 
 
-def _joined(first: Spread, second: Spread) -> Spread:
-    return Spread(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in _SPREAD))
+def _joined(first: ActivationStatistics, second: ActivationStatistics) -> ActivationStatistics:
+    return ActivationStatistics(
+        *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in _STATISTICS)
+    )
 
 
-def _rows(parts: list[Rows], plan: Plan, failed: dict[str | int, str]) -> Rows:
+def _joined_answers(parts: list[ShardAnswers], plan: RecordingPlan, failed: dict[str | int, str]) -> ShardAnswers:
     if not parts:
         widths = {"maximum": plan.units, "mean": plan.units, "penultimate": 1, "logits": plan.classes}
-        return Rows(
+        return ShardAnswers(
             np.zeros(0, np.int64), **{name: np.zeros((0, widths[name]), np.float32) for name in _ANSWERS}, failed=failed
         )
     answers = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ANSWERS}
-    return Rows(np.concatenate([part.rows for part in parts]), **answers, failed=failed)
+    return ShardAnswers(np.concatenate([part.rows for part in parts]), **answers, failed=failed)

@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["EMPTY", "Shortlist"]
+__all__ = ["EMPTY", "TopK"]
 
 EMPTY = np.iinfo(np.int64).min
-_LAST = (1 << 32) - 1
+_LAST = (1 << 32) - 1  # rows are counted down from it, so that of equal values the earlier has the larger key
 
 
 @dataclass(frozen=True, eq=False)
-class Shortlist:
+class TopK:
     """For every unit the k largest values, the rows of the images that gave them, and where in the map they were.
 
-    Value and row lie in one integer: the value's bits, put in order, above the row, counted down. So a table is exact, two
-    images never tie (of equal answers the earlier image's stands first), and merging is the same in any order and any
-    grouping.
+    Value and row lie in one integer of 64 bits: the value's 32, put in order, above the row's 32, counted down. So one
+    comparison of integers decides by value and then by row: a table is exact, two images never tie (of equal answers the
+    earlier image's stands first), merging is the same in any order and any grouping, and `topk` needs no second pass.
 
     Attributes
     ----------
@@ -31,8 +31,8 @@ class Shortlist:
 
     Examples
     --------
-    >>> ask = lambda values, rows: Shortlist.of(np.float32(values), np.int64(rows), np.zeros((len(rows), 1), np.int32), 2)
-    >>> early, late = ask([[1.5], [3.0], [-2.0]], [0, 1, 2]), ask([[3.0], [9.0]], [3, 4])
+    >>> rank = lambda values, rows: TopK.of(np.float32(values), np.int64(rows), np.zeros((len(rows), 1), np.int32), 2)
+    >>> early, late = rank([[1.5], [3.0], [-2.0]], [0, 1, 2]), rank([[3.0], [9.0]], [3, 4])
     >>> early.merged(late).rows, late.merged(early).values
     (array([[4, 1]]), array([[9., 3.]], dtype=float32))
     """
@@ -41,7 +41,7 @@ class Shortlist:
     positions: NDArray[np.int32]
 
     @classmethod
-    def empty(cls, units: int, k: int) -> Shortlist:
+    def empty(cls, units: int, k: int) -> TopK:
         """Give the table before the first image."""
         return cls(np.full((units, k), EMPTY), np.full((units, k), -1, np.int32))
 
@@ -53,7 +53,7 @@ class Shortlist:
         positions: NDArray[np.int32],
         k: int,
         floor: NDArray[np.int64] | None = None,
-    ) -> Shortlist:
+    ) -> TopK:
         """Give the table of some images.
 
         Parameters
@@ -84,16 +84,16 @@ class Shortlist:
         wide.positions[unit, slot] = positions[image, unit]
         return wide._first(k)
 
-    def merged(self, other: Shortlist) -> Shortlist:
+    def merged(self, other: TopK) -> TopK:
         """Give the table of both."""
-        both = Shortlist(np.hstack([self.keys, other.keys]), np.hstack([self.positions, other.positions]))
-        return both._first(self.keys.shape[1])
+        joined = TopK(np.hstack([self.keys, other.keys]), np.hstack([self.positions, other.positions]))
+        return joined._first(self.keys.shape[1])
 
-    def _first(self, k: int) -> Shortlist:
-        kept = torch.from_numpy(self.keys).topk(k, 1)
-        positions = torch.from_numpy(self.positions).gather(1, kept.indices)
-        positions[kept.values == EMPTY] = -1
-        return Shortlist(kept.values.numpy(), positions.numpy())
+    def _first(self, k: int) -> TopK:
+        keys, columns = torch.from_numpy(self.keys).topk(k, 1)
+        positions = torch.from_numpy(self.positions).gather(1, columns)
+        positions[keys == EMPTY] = -1
+        return TopK(keys.numpy(), positions.numpy())
 
     @property
     def floor(self) -> NDArray[np.int64]:
@@ -116,7 +116,7 @@ class Shortlist:
         return _threshold(self.floor)
 
     @classmethod
-    def restored(cls, values: NDArray[np.float32], rows: NDArray[np.int64], positions: NDArray[np.int32]) -> Shortlist:
+    def restored(cls, values: NDArray[np.float32], rows: NDArray[np.int64], positions: NDArray[np.int32]) -> TopK:
         """Give the table again whose `values`, `rows` and `positions` these are."""
         keys = _key(np.nan_to_num(values), np.maximum(rows, 0))
         return cls(np.where(rows < 0, EMPTY, keys), positions)
@@ -127,6 +127,7 @@ def _threshold(floor: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def _key(values: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    # A float's bits are in order as an integer, but for those below zero, which are in the opposite order.
     bits = (values + np.float32(0)).view(np.int32)  # the sum makes +0 of -0, which is the same answer
     ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
     return (ordered << 32) | (_LAST - rows)
