@@ -14,7 +14,7 @@ import pytest
 
 from iconoscope.errors import IconoscopeWarning, ImagesError, MissingExtraError
 from iconoscope.subject.images import load_images
-from iconoscope.subject.images.object_choice import own_objects, plain_names
+from iconoscope.subject.images.object_choice import meant_objects, plain_names
 
 pycocotools = pytest.importorskip("pycocotools")
 # pycocotools has not followed NumPy 2 yet.
@@ -129,9 +129,9 @@ def test_labels(folder: Path) -> None:
     np.testing.assert_array_equal(images[0].mask, truth(folder, [0, 1]))
 
 
-def test_own_objects() -> None:
-    assert own_objects(["a", "b"], None, plain_names(["a", "b"])) == [0, 1]
-    assert own_objects(["b", "b"], "a", plain_names(["a", "b"])) == []
+def test_meant_objects() -> None:
+    assert meant_objects(["a", "b"], None, plain_names(["a", "b"])) == [0, 1]
+    assert meant_objects(["b", "b"], "a", plain_names(["a", "b"])) == []
 
 
 def test_images_are_found_by_name_where_one_has_it(folder: Path, write: Callable) -> None:

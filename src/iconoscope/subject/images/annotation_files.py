@@ -20,30 +20,30 @@ __all__ = ["lay_over"]
 
 def lay_over(images: Images, *, labels: Any, masks: Any, boxes: Any) -> Images:
     """Lay labels, masks and boxes over images. Which object is meant follows the labels that the images then have."""
-    under, rows = images.rows
-    ids, opened = images.ids, {}
-    labels, masks, boxes = (_opened(given, opened) for given in (labels, masks, boxes))
+    source, rows = images.rows
+    ids, annotations = images.ids, {}
+    labels, masks, boxes = (_opened(annotation, annotations) for annotation in (labels, masks, boxes))
     if labels is not None:
         labels = labels.labels(ids) if isinstance(labels, Coco | Voc) else read_labels(labels, ids)
     # Labels may have to be read from the images: only where they are needed.
-    follow = any(isinstance(given, Coco | Voc) for given in (masks, boxes))
-    own: Sequence[Label] = images.labels if labels is None and follow else labels or ()
+    needs_labels = any(isinstance(annotation, Coco | Voc) for annotation in (masks, boxes))
+    image_labels: Sequence[Label] = images.labels if labels is None and needs_labels else labels or ()
     if masks is not None:
-        masks = masks.masks(ids, own) if isinstance(masks, Coco | Voc) else read_masks(masks, ids)
+        masks = masks.masks(ids, image_labels) if isinstance(masks, Coco | Voc) else read_masks(masks, ids)
     if boxes is not None:
-        boxes = boxes.boxes(ids, own) if isinstance(boxes, Coco | Voc) else read_boxes(boxes, ids)
-    return Images(Annotated(under, rows, labels=labels, masks=masks, over=boxes))
+        boxes = boxes.boxes(ids, image_labels) if isinstance(boxes, Coco | Voc) else read_boxes(boxes, ids)
+    return Images(Annotated(source, rows, labels=labels, masks=masks, over=boxes))
 
 
-def _opened(given: Any, opened: dict[Path, Coco | Voc | None]) -> Any:
+def _opened(annotation: Any, annotations: dict[Path, Coco | Voc | None]) -> Any:
     """Give the annotations for a path of some, each read once, and anything else as it is."""
-    if not isinstance(given, str | os.PathLike):
-        return given
-    path = Path(given).expanduser()
-    if path not in opened:
-        opened[path] = None
+    if not isinstance(annotation, str | os.PathLike):
+        return annotation
+    path = Path(annotation).expanduser()
+    if path not in annotations:
+        annotations[path] = None
         if path.suffix.lower() == ".json" and path.is_file():
-            opened[path] = read_coco(path)
+            annotations[path] = read_coco(path)
         elif path.is_dir() and is_voc(path):
-            opened[path] = read_voc(path)
-    return given if opened[path] is None else opened[path]
+            annotations[path] = read_voc(path)
+    return annotation if annotations[path] is None else annotations[path]

@@ -63,6 +63,8 @@ class Arrays(ThreeChannels):
         One for each image.
     masks : sequence of ndarray or None
         One for each image, as `as_mask` reads them.
+    ids : sequence of str or None
+        One for each image; otherwise the index in six digits.
     """
 
     origin: str
@@ -70,13 +72,14 @@ class Arrays(ThreeChannels):
     labels: Sequence[Label] | None = field(default=None, repr=False)
     masks: NDArray | None = field(default=None, repr=False)
     label_names: tuple[str, ...] = ()
+    ids: Sequence[str] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.arrays)
 
     def id(self, row: int) -> str:
-        """Give the index in six digits."""
-        return f"{row:06d}"
+        """Give the id, or the index in six digits."""
+        return f"{row:06d}" if self.ids is None else self.ids[row]
 
     def label(self, row: int) -> Label:
         """Give the label that came with the arrays."""
@@ -143,16 +146,16 @@ def open_pictures(pictures: Sequence[Any]) -> Pictures:
     return Pictures(f"{len(ids)} PIL image" + "s" * (len(ids) != 1), pictures, ids)
 
 
-def as_array(given: Any) -> NDArray | None:
+def as_array(array_like: Any) -> NDArray | None:
     """Give an array for an array, or for anything that offers one (a tensor of any library), else None."""
-    if isinstance(given, np.ndarray):
-        return given
+    if isinstance(array_like, np.ndarray):
+        return array_like
     for step in ("detach", "cpu"):  # a tensor of torch that has a gradient or is on a GPU
-        if callable(method := getattr(given, step, None)):
-            given = method()
-    if callable(method := getattr(given, "numpy", None)):
+        if callable(method := getattr(array_like, step, None)):
+            array_like = method()
+    if callable(method := getattr(array_like, "numpy", None)):
         return np.asarray(method())
-    return np.asarray(given) if hasattr(given, "__array__") else None
+    return np.asarray(array_like) if hasattr(array_like, "__array__") else None
 
 
 def open_array(array: NDArray, origin: str = "", **columns: Any) -> Arrays:
@@ -221,10 +224,10 @@ def open_npz(path: Path) -> Arrays:
     def read() -> dict[str, NDArray]:
         # Opened here: NumPy leaves a file open that turns out to be no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            wanted = {*IMAGE_KEYS, *LABEL_KEYS, "masks", "label_names"}
-            listed = list(archive.files)
-            known = [key for key in listed if key in wanted]
-            return {key: archive[key] for key in (known if {*known} & {*IMAGE_KEYS} else listed)}
+            keys = {*IMAGE_KEYS, *LABEL_KEYS, "masks", "label_names"}
+            names_in_file = list(archive.files)
+            named = [key for key in names_in_file if key in keys]
+            return {key: archive[key] for key in (named if {*named} & {*IMAGE_KEYS} else names_in_file)}
 
     arrays = _without_pickle(path, read)
     key = next((key for key in IMAGE_KEYS if key in arrays), None)
@@ -241,9 +244,9 @@ def open_npz(path: Path) -> Arrays:
     names = tuple(str(name) for name in arrays.get("label_names", np.array([], str)).tolist())
     labels = next((arrays[name] for name in LABEL_KEYS if name in arrays and name != key), None)
     masks = arrays.get("masks")
-    for what, column in (("labels", labels), ("masks", masks)):
+    for noun, column in (("labels", labels), ("masks", masks)):
         if column is not None and len(np.atleast_1d(column)) != len(images):
-            raise ImagesError(f"{path} holds {len(images)} images and {len(np.atleast_1d(column))} {what}.")
+            raise ImagesError(f"{path} holds {len(images)} images and {len(np.atleast_1d(column))} {noun}.")
     values = None if labels is None else [_named(plain_label(label), names, str(path)) for label in _flat(labels)]
     return Arrays(str(path), images.arrays, values, masks, names)
 
@@ -304,8 +307,8 @@ def _check_range(array: NDArray, origin: str) -> None:
     low, high = array.min(), array.max()
     most, slack = (1, ROUNDING) if array.dtype.kind == "f" else (255, 0)
     if not (low >= -slack and high <= most + slack):
-        found = "NaN among them" if np.isnan(low) else f"from {low:g} to {high:g}"
+        values = "NaN among them" if np.isnan(low) else f"from {low:g} to {high:g}"
         raise RangeError(
-            f"{origin}: {'float' if most == 1 else 'integer'} pixels are 0 to {most}; these are {found}.",
+            f"{origin}: {'float' if most == 1 else 'integer'} pixels are 0 to {most}; these are {values}.",
             hint="Undo the normalisation, or divide floats of 0..255 by 255." if most == 1 else "Scale them to 0..255.",
         )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, shortened
 from iconoscope.extras import import_extra
-from iconoscope.subject.images.object_choice import MaskReader, labels_of, own_objects, plain_names
+from iconoscope.subject.images.object_choice import MaskReader, labels_of, meant_objects, plain_names
 from iconoscope.subject.images.source import Box, Label
 
 __all__ = ["Coco", "read_coco"]
@@ -46,26 +46,26 @@ class Coco:
 
     def labels(self, ids: Sequence[str]) -> list[Label]:
         """Give the category of the images whose objects are all of one, None for the others, with a warning."""
-        found = self._found(ids)
+        entries = self._entries(ids)
         return labels_of(
-            ids, {id: [self._name(item) for item in items] for id, (_, items) in found.items()}, self.origin
+            ids, {id: [self._name(item) for item in items] for id, (_, items) in entries.items()}, self.origin
         )
 
     def boxes(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, tuple[Box, ...]]:
         """Give the boxes of the objects, rounded outwards."""
-        own = self._own(ids, labels)
-        return {id: tuple(self._box(id, picture, item) for item in items) for id, (picture, items) in own.items()}
+        meant = self._meant_objects(ids, labels)
+        return {id: tuple(self._box(id, picture, item) for item in items) for id, (picture, items) in meant.items()}
 
     def masks(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, MaskReader]:
         """Give the outlines of the objects, drawn when they are asked for."""
-        own = self._own(ids, labels)
-        if own and not any(item.get("segmentation") for _, items in own.values() for item in items):
+        meant = self._meant_objects(ids, labels)
+        if meant and not any(item.get("segmentation") for _, items in meant.values() for item in items):
             raise ImagesError(
                 f"{self.origin} holds no outlines of these images, only boxes.", hint="Give it as boxes=."
             )
         import_extra("pycocotools.mask", "coco", self.origin)  # now, and not when the first mask is drawn
         readers: dict[str, MaskReader] = {}
-        for id, (picture, items) in own.items():
+        for id, (picture, items) in meant.items():
             outlines = [item["segmentation"] for item in items if item.get("segmentation")]
             try:
                 size = int(picture["height"]), int(picture["width"])
@@ -75,35 +75,35 @@ class Coco:
                 readers[id] = partial(_draw, outlines, size, f"{id} in {self.origin}")
         return readers
 
-    def _found(self, ids: Sequence[str]) -> dict[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]:
+    def _entries(self, ids: Sequence[str]) -> dict[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]:
         """Find the images: by the whole path, else by the name of the file where no other has the same."""
         counts = Counter(PurePosixPath(id).name for id in ids)
         short: dict[str, list[str]] = {}
         for name in self.pictures:
             short.setdefault(PurePosixPath(name).name, []).append(name)
-        found = {}
+        entries = {}
         for id in ids:
             name = PurePosixPath(id).name
-            ways = [id] if id in self.pictures else short.get(name, [])
-            if len(ways) == 1 and (ways[0] == id or counts[name] == 1):
-                found[id] = self.pictures[ways[0]]
-        if not found:
+            candidates = [id] if id in self.pictures else short.get(name, [])
+            if len(candidates) == 1 and (candidates[0] == id or counts[name] == 1):
+                entries[id] = self.pictures[candidates[0]]
+        if not entries:
             raise ImagesError(
                 f"None of the {len(self.pictures)} images in {self.origin} is among these.",
                 hint=f"There: {shortened(self.pictures, most=3) or 'none'}; here: {shortened(ids, most=3)}.",
             )
-        return found
+        return entries
 
-    def _own(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, tuple[Mapping, list[Mapping]]]:
+    def _meant_objects(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, tuple[Mapping, list[Mapping]]]:
         """Give of every image the objects that are meant; regions of crowds are none."""
-        chosen = {}
+        meant = {}
         label_of, categories = dict(zip(ids, labels, strict=True)), plain_names(self.names)
-        for id, (picture, items) in self._found(ids).items():
+        for id, (picture, items) in self._entries(ids).items():
             single = [item for item in items if not item.get("iscrowd")]
-            rows = own_objects([self._name(item) for item in single], label_of[id], categories)
+            rows = meant_objects([self._name(item) for item in single], label_of[id], categories)
             if rows:
-                chosen[id] = (picture, [single[row] for row in rows])
-        return chosen
+                meant[id] = (picture, [single[row] for row in rows])
+        return meant
 
     def _name(self, item: Mapping[str, Any]) -> str:
         try:

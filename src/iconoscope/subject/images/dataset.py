@@ -26,7 +26,7 @@ from iconoscope.errors import (
     nearest,
 )
 from iconoscope.extras import import_extra
-from iconoscope.subject.images.arrays import Arrays, RangeError, as_array, one_array, open_pictures, plain_label
+from iconoscope.subject.images.arrays import Arrays, Pictures, RangeError, as_array, one_array, plain_label
 from iconoscope.subject.images.decoding import decode_bands, decode_image
 from iconoscope.subject.images.folder import SPLITS, missing_path
 from iconoscope.subject.images.source import Label, Pixels, ThreeChannels
@@ -123,7 +123,7 @@ class Items(ThreeChannels):
         if isinstance(image, bytes | str | os.PathLike):
             return image
         if hasattr(image, "getbands"):
-            return _Named(open_pictures([image]), name)
+            return Pictures(self.origin, [image], [name])
         array = as_array(image)
         if array is None:
             raise ImagesError(
@@ -131,39 +131,19 @@ class Items(ThreeChannels):
                 hint="An item is an image (PIL, array, tensor, bytes, path), a pair (image, label), or a dict with both.",
             )
         try:
-            return _Named(Arrays(name, [one_array(array, f"{name} of {self.origin}")]), name)
+            return Arrays(self.origin, [one_array(array, f"{name} of {self.origin}")], ids=[name])
         except RangeError as error:
             raise RangeError(error.message, hint=NORMALISED if array.dtype.kind == "f" else error.hint) from None
 
 
-@dataclass(frozen=True)
-class _Named:
-    """One image under a name of its own."""
-
-    source: Any
-    name: str
-
-    def read(self, row: int) -> Pixels:
-        try:
-            return self.source.read(row)
-        except ImageFileError as error:
-            raise ImageFileError(error.message.replace(self.source.id(row), self.name, 1), hint=error.hint) from error
-
-    def bands(self, row: int) -> Pixels:
-        try:
-            return self.source.bands(row)
-        except ImagesError as error:
-            raise type(error)(error.message.replace(self.source.id(row), self.name, 1), hint=error.hint) from error
-
-
-def is_dataset(given: Any) -> bool:
+def is_dataset(candidate: Any) -> bool:
     """Tell whether it is a data set of some kind."""
-    if isinstance(given, Mapping | str | bytes | set | frozenset):
+    if isinstance(candidate, Mapping | str | bytes | set | frozenset):
         return False
-    return hasattr(given, "__getitem__") or _is_stream(given)
+    return hasattr(candidate, "__getitem__") or _is_stream(candidate)
 
 
-def open_dataset(given: Any, origin: str = "") -> Items:
+def open_dataset(dataset: Any, origin: str = "") -> Items:
     """Take a data set. Its first item is read, to know what its items are.
 
     Raises
@@ -171,25 +151,25 @@ def open_dataset(given: Any, origin: str = "") -> Items:
     ImagesError
         It has no length, is empty, or its first item is no image, or a normalised one.
     """
-    kind = type(given).__name__
-    if _is_stream(given) or not hasattr(given, "__len__"):
+    kind = type(dataset).__name__
+    if _is_stream(dataset) or not hasattr(dataset, "__len__"):
         raise ImagesError(
             f"The {kind} has no numbered items, and every image needs a place of its own.",
             hint="Give a list of its first items: list(itertools.islice(data, 100)).",
         )
-    if not len(given):
+    if not len(dataset):
         raise ImagesError(f"The {kind} is empty.", hint="Give a data set of one image or more.")
-    origin = origin or f"{kind} of {len(given)} items"
-    if transform := CHANCE.search(repr(_attribute(given, "transform") or _attribute(given, "transforms") or "")):
+    origin = origin or f"{kind} of {len(dataset)} items"
+    if transform := CHANCE.search(repr(_attribute(dataset, "transform") or _attribute(dataset, "transforms") or "")):
         warnings.warn(
             f"{origin} changes its images at random ({transform[0]}): no two questions see the same. "
             "Give it without that transform.",
             IconoscopeWarning,
             stacklevel=2,
         )
-    names = _attribute(given, "classes")
+    names = _attribute(dataset, "classes")
     names = tuple(map(str, names)) if isinstance(names, list | tuple) else ()
-    items = Items(origin, given, _ids(given), None, labelled=True, label_names=names)
+    items = Items(origin, dataset, _ids(dataset), None, labelled=True, label_names=names)
     first = items._item(0)
     items._image(0)
     label = _scalar(_parts(first, items.id(0))[1])
@@ -200,13 +180,13 @@ def open_dataset(given: Any, origin: str = "") -> Items:
             IconoscopeWarning,
             stacklevel=2,
         )
-    labels = _labels(given) if labelled else None
-    if labels is not None and (len(labels) != len(given) or _scalar(labels[0]) != label):
+    labels = _labels(dataset) if labelled else None
+    if labels is not None and (len(labels) != len(dataset) or _scalar(labels[0]) != label):
         labels = None  # a target_transform lies between, or they are something else
-    return Items(origin, given, items.ids, labels, labelled, names if labelled else ())
+    return Items(origin, dataset, items.ids, labels, labelled, names if labelled else ())
 
 
-def open_torchvision(given: str) -> Items:
+def open_torchvision(address: str) -> Items:
     """Make a data set of torchvision by its name; nothing is downloaded.
 
     Raises
@@ -218,69 +198,69 @@ def open_torchvision(given: str) -> Items:
     MissingExtraError
         torchvision is not installed, or does not fit this torch.
     """
-    name, _, place = given.removeprefix("tv:").partition(":")
+    name, _, folder = address.removeprefix("tv:").partition(":")
     name, _, split = name.partition("/")
-    datasets = import_extra("torchvision.datasets", "torchvision", given)
+    datasets = import_extra("torchvision.datasets", "torchvision", address)
     if name not in datasets.__all__:
         raise QuestionError(
             f"torchvision has no data set {name!r}.", hint=f"{nearest(name, datasets.__all__)} {TV_FORM}"
         )
     make = getattr(datasets, name)
     parameters = inspect.signature(make).parameters
-    settings = _split_settings(given, split, parameters)
-    root = place or os.environ.get(ROOT, "")
+    settings = _split_settings(address, split, parameters)
+    root = folder or os.environ.get(ROOT, "")
     if not root:
-        raise ImagesError(f"{given}: where does {name} lie?", hint=TV_FORM)
+        raise ImagesError(f"{address}: where does {name} lie?", hint=TV_FORM)
     path = Path(root).expanduser()
     if not path.is_dir():
         raise missing_path(path)
     if "root" not in parameters:
         raise QuestionError(
-            f"{given}: {name} does not read a folder.", hint="Make it in Python and give it to load_images."
+            f"{address}: {name} does not read a folder.", hint="Make it in Python and give it to load_images."
         )
     try:
         data = make(path, **settings)
     except ImportError as error:
         raise MissingExtraError(
-            f"{given} cannot be opened: {error}.", hint=f"pip install {error.name or 'what it names'}"
+            f"{address} cannot be opened: {error}.", hint=f"pip install {error.name or 'what it names'}"
         ) from error
     except (RuntimeError, OSError, ValueError, TypeError) as error:
-        said = re.sub(r"\s*You can use download=True to download it\.?", "", str(error).partition("\n")[0])
+        reason = re.sub(r"\s*You can use download=True to download it\.?", "", str(error).partition("\n")[0])
         raise ImagesError(
-            f"{given} is not in {path}: {said}",
+            f"{address} is not in {path}: {reason}",
             hint=f"Nothing is downloaded. Once, in Python: torchvision.datasets.{name}(root, download=True)",
         ) from error
-    return open_dataset(data, given)
+    return open_dataset(data, address)
 
 
-def _split_settings(given: str, split: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _split_settings(address: str, split: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     if "train" in parameters and "split" not in parameters:
         kinds = {name: name.startswith("train") for name in SPLITS}
         if split not in kinds:
             raise QuestionError(
-                f"{given} holds the splits train, test: which one is meant?", hint=f"As tv:CIFAR10/test. {TV_FORM}"
+                f"{address} holds the splits train, test: which one is meant?", hint=f"As tv:CIFAR10/test. {TV_FORM}"
             )
         return {"train": kinds[split]}
     if "split" in parameters:
         if not split:
             default = parameters["split"].default
-            known = "" if default is inspect.Parameter.empty else f" {default!r} is torchvision's own default."
-            raise QuestionError(f"{given} has splits: which one is meant?", hint=f"As tv:STL10/test.{known} {TV_FORM}")
+            note = "" if default is inspect.Parameter.empty else f" {default!r} is torchvision's own default."
+            raise QuestionError(f"{address} has splits: which one is meant?", hint=f"As tv:STL10/test.{note} {TV_FORM}")
         return {"split": split}
     if split:
-        raise QuestionError(f"{given}: this data set has no splits.", hint=f"Leave /{split} out. {TV_FORM}")
+        raise QuestionError(f"{address}: this data set has no splits.", hint=f"Leave /{split} out. {TV_FORM}")
     return {}
 
 
-def is_loader(given: Any) -> bool:
+def is_loader(candidate: Any) -> bool:
     """Tell whether it is a loader, whose ``dataset`` is what it loads, in an order of its own."""
-    return hasattr(given, "dataset") and hasattr(given, "batch_size")
+    return hasattr(candidate, "dataset") and hasattr(candidate, "batch_size")
 
 
-def _is_stream(given: Any) -> bool:
-    if any(kind.__name__ == "IterableDataset" for kind in type(given).__mro__):
+def _is_stream(candidate: Any) -> bool:
+    if any(kind.__name__ == "IterableDataset" for kind in type(candidate).__mro__):
         return True
-    return hasattr(given, "__next__")
+    return hasattr(candidate, "__next__")
 
 
 def _parts(item: Any, name: str) -> tuple[Any, Any]:
@@ -323,9 +303,9 @@ def _labels(data: Any) -> Sequence[Any] | None:
     ) is not None:
         labels = _labels(inner)
         return None if labels is None else [labels[int(index)] for index in indices]
-    if parts := getattr(data, "datasets", None):
-        found = [_labels(part) for part in parts]
-        return [label for labels in found if labels is not None for label in labels]
+    if concatenated := getattr(data, "datasets", None):
+        lists = [_labels(part) for part in concatenated]
+        return [label for labels in lists if labels is not None for label in labels]
     if getattr(data, "target_transform", None) is not None:
         return None
     tensors = getattr(data, "tensors", None)
@@ -350,8 +330,8 @@ def _ids(data: Any) -> list[str] | None:
         numbers = [int(index) for index in indices]
         if len(set(numbers)) != len(numbers):
             return None
-        whole = _ids(inner)
-        return [f"{number:06d}" if whole is None else whole[number] for number in numbers]
+        inner_ids = _ids(inner)
+        return [f"{number:06d}" if inner_ids is None else inner_ids[number] for number in numbers]
     pairs, root = getattr(data, "samples", None), getattr(data, "root", None)
     if not isinstance(pairs, list) or not isinstance(root, str | os.PathLike) or len(pairs) != len(data):
         return None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SUFFIXES",
-    "Given",
+    "Encoded",
     "decode_bands",
     "decode_image",
     "decode_indices",
@@ -62,7 +62,7 @@ ORIENTATIONS: dict[int, Callable[[NDArray], NDArray]] = {
     8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
 
-Given = bytes | str | os.PathLike[str]
+Encoded = bytes | str | os.PathLike[str]
 T = TypeVar("T", bound=np.generic)
 
 
@@ -103,14 +103,14 @@ def _forbid_padding(file: _File | _Bytes) -> None:
     setattr(file, "read", read_strictly)  # noqa: B010 -- a method of this one object
 
 
-def decode_image(given: Given, name: str = "") -> Pixels:
+def decode_image(encoded: Encoded, name: str = "") -> Pixels:
     """Decode a file or bytes to upright RGB.
 
     EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled so that 65535 becomes 255.
 
     Parameters
     ----------
-    given : bytes, str or os.PathLike
+    encoded : bytes, str or os.PathLike
         The encoded image, or the path of its file.
     name : str
         What to call it in an error; the path where it is empty.
@@ -134,28 +134,28 @@ def decode_image(given: Given, name: str = "") -> Pixels:
     ...
     iconoscope.errors.ImageFileError: a.png cannot be read: it is no image of a known kind; it begins with b'hello'
     """
-    return _decode(given, name, rgb_of)
+    return _decode(encoded, name, rgb_of)
 
 
-def decode_bands(given: Given, name: str = "") -> Pixels:
+def decode_bands(encoded: Encoded, name: str = "") -> Pixels:
     """Decode a file or bytes in RGBA, RGBX or CMYK to its four channels as stored, (height, width, 4), upright.
 
     Raises `ImageFileError` where it cannot be read, `ImagesError` where it has not four channels.
     """
-    return _decode(given, name, _four)
+    return _decode(encoded, name, _four)
 
 
-def decode_mask(given: Given, name: str = "") -> NDArray[np.bool_]:
+def decode_mask(encoded: Encoded, name: str = "") -> NDArray[np.bool_]:
     """Decode a mask file to (height, width) bool, True on the object. Raises `ImageFileError`.
 
     In a palette everything but black is object; in grey and colour, values are 0 and 1, or else 128 and more is object.
     """
-    return _decode(given, name, mask_of)
+    return _decode(encoded, name, mask_of)
 
 
-def decode_indices(given: Given, name: str = "") -> NDArray[np.uint8]:
+def decode_indices(encoded: Encoded, name: str = "") -> NDArray[np.uint8]:
     """Decode a picture of numbers, in a palette or in grey, to (height, width) uint8. Raises `ImageFileError`."""
-    return _decode(given, name, indices_of)
+    return _decode(encoded, name, indices_of)
 
 
 def upright_pixels(picture: PillowImage.Image, name: str) -> Pixels:
@@ -198,10 +198,10 @@ def image_reason(error: ImageFileError, name: str) -> str:
     return error.message.removeprefix(f"{name} cannot be read: ")
 
 
-def _decode(given: Given, name: str, convert: Callable[[PillowImage.Image], NDArray[T]]) -> NDArray[T]:
-    name = name or ("the image" if isinstance(given, bytes) else os.fspath(given))
+def _decode(encoded: Encoded, name: str, convert: Callable[[PillowImage.Image], NDArray[T]]) -> NDArray[T]:
+    name = name or ("the image" if isinstance(encoded, bytes) else os.fspath(encoded))
     try:
-        with _opened(given) as file, _pillow_quiet(), _recognized(file) as picture:
+        with _opened(encoded) as file, _pillow_quiet(), _recognized(file) as picture:
             _check_single(picture)
             if picture.tile and all(tile[0] in PADDING_DECODERS for tile in picture.tile):
                 _forbid_padding(file)
@@ -213,26 +213,26 @@ def _decode(given: Given, name: str, convert: Callable[[PillowImage.Image], NDAr
     # Pillow answers damaged data with whatever breaks first: OSError, SyntaxError, struct.error, zlib.error, KeyError,
     # OverflowError, AssertionError, MemoryError ... Here, and nowhere else, they all mean: this image cannot be read.
     except Exception as error:
-        raise _refusal(name, error, "" if isinstance(given, bytes) else os.fspath(given)) from error
+        raise _refusal(name, error, "" if isinstance(encoded, bytes) else os.fspath(encoded)) from error
 
 
 @contextmanager
-def _opened(given: Given) -> Iterator[_File | _Bytes]:
-    if isinstance(given, bytes):
-        if not given:
+def _opened(encoded: Encoded) -> Iterator[_File | _Bytes]:
+    if isinstance(encoded, bytes):
+        if not encoded:
             raise _RefusedError("it is empty, 0 bytes")
-        with _Bytes(given) as file:
+        with _Bytes(encoded) as file:
             yield file
         return
     # Asked before opening: to open a pipe would wait for ever.
-    status = os.stat(given)  # noqa: PTH116 -- for bytes of any file system, and quicker
+    status = os.stat(encoded)  # noqa: PTH116 -- for bytes of any file system, and quicker
     if stat.S_ISDIR(status.st_mode):
         raise _RefusedError("it is a folder")
     if not stat.S_ISREG(status.st_mode):
         raise _RefusedError("it is not a regular file")
     if not status.st_size:
         raise _RefusedError("it is empty, 0 bytes")
-    with io.FileIO(given) as raw, _File(raw) as file:
+    with io.FileIO(encoded) as raw, _File(raw) as file:
         yield file
 
 

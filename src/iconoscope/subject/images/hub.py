@@ -22,12 +22,11 @@ from iconoscope.errors import (
     QuestionError,
     first_line,
     nearest,
-    shortened,
 )
 from iconoscope.extras import import_extra
 from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, missing_path
-from iconoscope.subject.images.parquet import IMAGE_COLUMNS, LABEL_COLUMNS, image_in_cell, unique_names
+from iconoscope.subject.images.parquet import LABEL_COLUMNS, image_column, image_in_cell, unique_names
 from iconoscope.subject.images.source import Label
 
 __all__ = ["is_hub_set", "is_saved", "open_hub", "open_hub_set", "open_saved"]
@@ -61,7 +60,7 @@ class TableReader:
         return image_in_cell(cell, id, Path())
 
 
-def open_hub(given: str, limit: int | None = None) -> EncodedImages:
+def open_hub(address: str, limit: int | None = None) -> EncodedImages:
     """Load ``hf:...`` by `datasets.load_dataset`; only the first few rows are fetched where there is a limit.
 
     Raises
@@ -73,27 +72,27 @@ def open_hub(given: str, limit: int | None = None) -> EncodedImages:
     MissingExtraError
         `datasets` is not installed.
     """
-    datasets = import_extra("datasets", "datasets", given)
-    local = _local(given.removeprefix("hf:"))
+    datasets = import_extra("datasets", "datasets", address)
+    local = _local(address.removeprefix("hf:"))
     if local is not None:
         path, split, count = local
         if is_saved(path / split):
-            return open_saved(path / split, given)
+            return open_saved(path / split, address)
         name, config, revision, online, streams, failure = str(path), None, None, False, True, ""
     else:
-        found = NAMED.fullmatch(given.removeprefix("hf:"))
-        if not found:
-            raise QuestionError(f"{given} names no set of images.", hint=FORM)
-        name, config, revision, split, count = found.group("name", "config", "revision", "split", "count")
+        parsed = NAMED.fullmatch(address.removeprefix("hf:"))
+        if not parsed:
+            raise QuestionError(f"{address} names no set of images.", hint=FORM)
+        name, config, revision, split, count = parsed.group("name", "config", "revision", "split", "count")
         if "/" not in name and split and split.lower() not in SPLITS and not (config or revision):
             name, split = f"{name}/{split}", None  # hf:org/name; hf:name/test is a split
-        failure = _ask(name, revision, given)
+        failure = _ask(name, revision, address)
         online = streams = not failure
     limit = min(number for number in (limit, int(count or 0)) if number) if limit or count else None
-    address = given.partition("[:")[0]
+    set_address = address.partition("[:")[0]
     bars = local is None and sys.stderr.isatty()
     with (
-        _as_images_error(given, FORM if local is None else ""),
+        _as_images_error(address, FORM if local is None else ""),
         _offline(datasets, not online),
         _progress(datasets, bars),
     ):
@@ -101,19 +100,19 @@ def open_hub(given: str, limit: int | None = None) -> EncodedImages:
             splits = datasets.get_dataset_split_names(name, config, revision=revision)
         except ConnectionError as error:
             raise ImagesError(
-                f"{given}: the hub cannot be reached, and the set was not loaded on this machine before ({failure}).",
+                f"{address}: the hub cannot be reached, and the set was not loaded on this machine before ({failure}).",
                 hint="Check the connection; or load a folder of images, a .parquet file, or what save_to_disk wrote.",
             ) from error
-        split = _chosen(split, splits, address)
-        origin = address if address.endswith(f"/{split}") else f"{address}/{split}"
+        split = _chosen(split, splits, set_address)
+        origin = set_address if set_address.endswith(f"/{split}") else f"{set_address}/{split}"
         if limit is not None and streams:
             stream = datasets.load_dataset(name, config, split=split, revision=revision, streaming=True)
             if stream.features:
                 return _prefix(stream, limit, f"{origin}[:{limit}]", split, root=name)
-        whole = datasets.load_dataset(name, config, split=split, revision=revision)
+        dataset = datasets.load_dataset(name, config, split=split, revision=revision)
         if limit is not None:
-            whole, origin = whole.select(range(min(limit, len(whole)))), f"{origin}[:{limit}]"
-        return open_hub_set(whole, origin, split=split, root=name)
+            dataset, origin = dataset.select(range(min(limit, len(dataset)))), f"{origin}[:{limit}]"
+        return open_hub_set(dataset, origin, split=split, root=name)
 
 
 def is_saved(folder: Path) -> bool:
@@ -136,55 +135,55 @@ def open_saved(folder: Path, origin: str = "") -> EncodedImages:
         return open_hub_set(datasets.load_from_disk(str(folder)), origin, split=split, root=str(folder))
 
 
-def is_hub_set(given: Any) -> bool:
+def is_hub_set(candidate: Any) -> bool:
     """Tell whether it is an object of the library `datasets`, which is not imported for that."""
-    return type(given).__module__.partition(".")[0] == "datasets"
+    return type(candidate).__module__.partition(".")[0] == "datasets"
 
 
 def open_hub_set(
-    given: Any, origin: str = "", *, split: str = "", root: str = "", limit: int | None = None
+    dataset: Any, origin: str = "", *, split: str = "", root: str = "", limit: int | None = None
 ) -> EncodedImages:
     """Take a `datasets.Dataset`; of an `IterableDataset` the first few. Raises `ImagesError`."""
-    kind = type(given).__name__
-    if isinstance(given, Mapping):
+    kind = type(dataset).__name__
+    if isinstance(dataset, Mapping):
         raise QuestionError(
-            f"The {kind} holds the splits {', '.join(map(str, given))}: which one is meant?",
-            hint=f'Give one of them, as data["{next(iter(given), "train")}"].',
+            f"The {kind} holds the splits {', '.join(map(str, dataset))}: which one is meant?",
+            hint=f'Give one of them, as data["{next(iter(dataset), "train")}"].',
         )
-    split = split or str(getattr(given, "split", None) or "row")
-    if not hasattr(given, "__getitem__") or "Iterable" in kind:
+    split = split or str(getattr(dataset, "split", None) or "row")
+    if not hasattr(dataset, "__getitem__") or "Iterable" in kind:
         if limit is None:
             raise ImagesError(f"The {kind} has no end that is known.", hint="Say how many images: limit=100.")
         with _as_images_error(kind):
-            return _prefix(given, limit, origin or f"the first {limit} of a {kind}", split, root=root)
-    origin = origin or f"{kind} of {len(given)} rows"
+            return _prefix(dataset, limit, origin or f"the first {limit} of a {kind}", split, root=root)
+    origin = origin or f"{kind} of {len(dataset)} rows"
     with _as_images_error(origin):
-        given = given.with_format(None)
-        column, label, names = _columns(given.features, origin)
-        table = _undecoded(given.select_columns([column]), column)
+        dataset = dataset.with_format(None)
+        column, label, names = _columns(dataset.features, origin)
+        table = _undecoded(dataset.select_columns([column]), column)
         if not len(table):
             raise ImagesError(f"{origin} holds no rows.")
-        values = None if label is None else list(given.select_columns([label])[:][label])
+        values = None if label is None else list(dataset.select_columns([label])[:][label])
         return _images(origin, table, column, _names(table, column, root), split, values, names)
 
 
-def _local(rest: str) -> tuple[Path, str, str | None] | None:
+def _local(name: str) -> tuple[Path, str, str | None] | None:
     """Read a path, with the split and the count after it; None where it is a name of the hub."""
-    place, count = (found[1], found[2]) if (found := re.fullmatch(r"(.*)\[:(\d+)\]", rest)) else (rest, None)
-    path = Path(place).expanduser()
-    if place and path.is_dir():
+    folder, count = (counted[1], counted[2]) if (counted := re.fullmatch(r"(.*)\[:(\d+)\]", name)) else (name, None)
+    path = Path(folder).expanduser()
+    if folder and path.is_dir():
         return path, "", count
-    whole = place.startswith(("/", ".", "~"))
+    is_path = folder.startswith(("/", ".", "~"))
     # The last part may be a split; of what could be a name of the hub too, only where it is called as splits are.
     split = path.parent.is_dir() and path.parent.absolute() not in (Path.cwd(), Path("/")) and not path.exists()
-    if split and (whole or path.name.lower() in SPLITS):
+    if split and (is_path or path.name.lower() in SPLITS):
         return path.parent, path.name, count
-    if whole:
+    if is_path:
         raise missing_path(path)
     return None
 
 
-def _ask(name: str, revision: str | None, given: str) -> str:
+def _ask(name: str, revision: str | None, address: str) -> str:
     """Ask the hub once, with little patience, whether there is such a set; give why it could not be asked, or "".
 
     Raises `ImagesError` where there is none.
@@ -196,14 +195,14 @@ def _ask(name: str, revision: str | None, given: str) -> str:
         HfApi().dataset_info(name, revision=revision, timeout=PATIENCE)
     except GatedRepoError as error:
         raise ImagesError(
-            f"{given}: the set is open only to those whom its owners let in.",
+            f"{address}: the set is open only to those whom its owners let in.",
             hint=f"Ask for access at huggingface.co/datasets/{name}, then: hf auth login",
         ) from error
     except RevisionNotFoundError as error:
-        raise ImagesError(f"{given}: the set has no revision {revision}.", hint=FORM) from error
+        raise ImagesError(f"{address}: the set has no revision {revision}.", hint=FORM) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise ImagesError(
-            f"{given}: the hub has no such set of images, or it is private.",
+            f"{address}: the hub has no such set of images, or it is private.",
             hint=f"{FORM} For a private set: hf auth login",
         ) from error
     except Exception as error:  # noqa: BLE001 -- each of its HTTP libraries has errors of its own; the cache is asked
@@ -223,10 +222,10 @@ def _offline(datasets: Any, offline: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(datasets: Any, shown: bool) -> Iterator[None]:
+def _progress(datasets: Any, visible: bool) -> Iterator[None]:
     """Let the library show its bars only to somebody who waits for a download."""
     hidden = datasets.utils.are_progress_bars_disabled()
-    if not shown:
+    if not visible:
         datasets.disable_progress_bars()
     try:
         yield
@@ -264,14 +263,12 @@ def _chosen(split: str | None, splits: Sequence[str], address: str) -> str:
 
 def _columns(features: Mapping[str, Any], origin: str) -> tuple[str, str | None, tuple[str, ...]]:
     """Find the column of images, that of labels, and the names of the classes."""
-    fitting = [name for name, feature in features.items() if _holds_images(feature)]
-    column = next((name for name in IMAGE_COLUMNS if name in fitting), fitting[0] if len(fitting) == 1 else None)
-    if column is None:
-        raise ImagesError(
-            f"{origin} has no column of images; its columns are "
-            f"{shortened((f'{name} ({type(feature).__name__})' for name, feature in features.items()), most=8)}.",
-            hint="Wanted is a column image or img of the type Image, or any one column of that type.",
-        )
+    column = image_column(
+        {name: type(feature).__name__ for name, feature in features.items()},
+        [name for name, feature in features.items() if _holds_images(feature)],
+        origin,
+        "Wanted is a column image or img of the type Image, or any one column of that type.",
+    )
     classes = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
     plain = [name for name in LABEL_COLUMNS if name in features and _holds_labels(features[name])]
     label = next(iter(plain), classes[0] if len(classes) == 1 else None)
@@ -305,10 +302,10 @@ def _names(table: Any, column: str, root: str) -> list[str | None] | None:
     rows, names = table.with_format("arrow"), []
     for start in range(0, len(table), PIECE):
         cells = rows[start : start + PIECE].column(column)
-        place = cells.type.get_field_index("path") if pyarrow.types.is_struct(cells.type) else -1
-        if place < 0:
+        path_field = cells.type.get_field_index("path") if pyarrow.types.is_struct(cells.type) else -1
+        if path_field < 0:
             return None
-        names += cells.flatten()[place].to_pylist()
+        names += cells.flatten()[path_field].to_pylist()
     return unique_names([_path(name, root) for name in names])
 
 
@@ -325,8 +322,8 @@ def _path(name: str | None, root: str) -> str | None:
 def _prefix(stream: Any, limit: int, origin: str, split: str, *, root: str) -> EncodedImages:
     """Fetch the first rows of a stream, and keep their bytes as they are."""
     column, label, names = _columns(stream.features or {}, origin)
-    wanted = [column] if label is None else [column, label]
-    rows = list(islice(_undecoded(stream.select_columns(wanted), column), limit))
+    columns = [column] if label is None else [column, label]
+    rows = list(islice(_undecoded(stream.select_columns(columns), column), limit))
     if not rows:
         raise ImagesError(f"{origin} holds no rows.")
     cells = [row[column] for row in rows]

@@ -31,7 +31,7 @@ from iconoscope.subject.images.webdataset import expand_shards, open_webdataset
 
 __all__ = ["ADDRESSES", "FILES", "load_images"]
 
-KINDS = (
+SOURCES = (
     "Images come from a folder (class folders become labels), an image file, .parquet, .tar (WebDataset), .csv, .tsv or "
     ".jsonl (a column of paths), .npz, .npy, a VOC root, hf:name, tv:Name, s3://bucket/folder and other addresses; "
     "in Python also from arrays, tensors, PIL images, data sets, or a list of one kind."
@@ -40,7 +40,9 @@ KINDS = (
 
 def _open_image_set(path: Path) -> Source:
     if path.absolute().parents[1].name != "ImageSets":
-        raise ImagesError(f"{path} is not a source of images: of .txt, the lists in ImageSets of VOC are.", hint=KINDS)
+        raise ImagesError(
+            f"{path} is not a source of images: of .txt, the lists in ImageSets of VOC are.", hint=SOURCES
+        )
     return open_voc(path)
 
 
@@ -67,7 +69,7 @@ FILES: dict[str, Callable[[Path], Source]] = {
 # What a name opens that is no path; each also takes how many images are wanted, None for all.
 ADDRESSES: dict[str, Callable[[str, int | None], Source]] = {
     "hf:": open_hub,
-    "tv:": lambda given, limit: open_torchvision(given),
+    "tv:": lambda address, limit: open_torchvision(address),
 }
 
 
@@ -149,30 +151,30 @@ def _open(source: Any, limit: int | None) -> Source:
         return _open(source.dataset, limit)
     if is_dataset(source):
         return open_dataset(source)
-    raise ImagesError(f"{type(source).__name__} is not a source of images.", hint=KINDS)
+    raise ImagesError(f"{type(source).__name__} is not a source of images.", hint=SOURCES)
 
 
-def _open_path(given: str, limit: int | None) -> Source:
+def _open_path(address: str, limit: int | None) -> Source:
     for prefix, opener in ADDRESSES.items():
-        if given.startswith(prefix):
-            return opener(given, limit)
-    if "://" in given:
-        return open_remote(given)
-    path = Path(given).expanduser()
+        if address.startswith(prefix):
+            return opener(address, limit)
+    if "://" in address:
+        return open_remote(address)
+    path = Path(address).expanduser()
     if path.is_dir():
         return _open_directory(path)
     if path.is_file() or path.is_symlink():
         if path.suffix.lower() not in FILES:
-            raise ImagesError(f"{path} is not a source of images: its suffix is {path.suffix}.", hint=KINDS)
+            raise ImagesError(f"{path} is not a source of images: its suffix is {path.suffix}.", hint=SOURCES)
         return FILES[path.suffix.lower()](path)
     if path.exists():
-        raise ImagesError(f"{path} is neither a file nor a folder.", hint=KINDS)
+        raise ImagesError(f"{path} is neither a file nor a folder.", hint=SOURCES)
     if "*" in path.name and path.suffix.lower() == ".parquet" and (shards := sorted(path.parent.glob(path.name))):
-        return open_parquet(shards, given)
+        return open_parquet(shards, address)
     if path.suffix.lower() == ".tar" and re.search(r"\*|\{\d+\.\.\d+\}", path.name):
-        return open_webdataset(expand_shards(given), given)
-    if prefix := re.match(r"[A-Za-z][\w+.-]+:", given):
-        raise ImagesError(f"{given}: there is no source of images {prefix[0]!r}.", hint=KINDS)
+        return open_webdataset(expand_shards(address), address)
+    if prefix := re.match(r"[A-Za-z][\w+.-]+:", address):
+        raise ImagesError(f"{address}: there is no source of images {prefix[0]!r}.", hint=SOURCES)
     raise missing_path(path)
 
 
@@ -203,7 +205,7 @@ def _is_picture(source: Any) -> bool:
 
 def _open_list(items: Sequence[Any]) -> Source:
     if not items:
-        raise ImagesError("The list of images is empty.", hint=KINDS)
+        raise ImagesError("The list of images is empty.", hint=SOURCES)
     if all(isinstance(item, Image) for item in items):
         if repeated := [id for id, count in Counter(image.id for image in items).items() if count > 1]:
             raise ImagesError(f"Images with the same id: {shortened(repeated)}.", hint="Every id is there once.")

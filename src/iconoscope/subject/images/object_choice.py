@@ -12,24 +12,24 @@ from iconoscope.errors import IconoscopeWarning
 from iconoscope.subject.images.source import Label
 from iconoscope.vocabulary.resolver import plain_name
 
-__all__ = ["MaskReader", "labels_of", "own_objects", "plain_names"]
+__all__ = ["MaskReader", "labels_of", "meant_objects", "plain_names"]
 
 # For every image that has a mask: how to read it.
 MaskReader = Callable[[], NDArray[np.bool_]]
 
 
-def own_objects(names: Sequence[str], label: Label, categories: frozenset[str]) -> list[int]:
+def meant_objects(names: Sequence[str], label: Label, categories: frozenset[str]) -> list[int]:
     """Give the objects that are meant: those of the image's own label if that is a category, else all.
 
-    >>> own_objects(["dog", "person", "dog"], "Dog", plain_names(["dog", "person"]))
+    >>> meant_objects(["dog", "person", "dog"], "Dog", plain_names(["dog", "person"]))
     [0, 2]
-    >>> own_objects(["dog", "person", "dog"], "n02099601", plain_names(["dog", "person"]))
+    >>> meant_objects(["dog", "person", "dog"], "n02099601", plain_names(["dog", "person"]))
     [0, 1, 2]
     """
-    own = None if not isinstance(label, str) else plain_name(label)
-    if own is None or own not in categories:
+    plain_label = None if not isinstance(label, str) else plain_name(label)
+    if plain_label is None or plain_label not in categories:
         return list(range(len(names)))
-    return [row for row, name in enumerate(names) if plain_name(name) == own]
+    return [row for row, name in enumerate(names) if plain_name(name) == plain_label]
 
 
 def plain_names(names: Iterable[str]) -> frozenset[str]:

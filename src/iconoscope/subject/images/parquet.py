@@ -20,7 +20,15 @@ from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, list_files
 from iconoscope.subject.images.source import Label
 
-__all__ = ["IMAGE_COLUMNS", "LABEL_COLUMNS", "find_shards", "image_in_cell", "open_parquet", "unique_names"]
+__all__ = [
+    "IMAGE_COLUMNS",
+    "LABEL_COLUMNS",
+    "find_shards",
+    "image_column",
+    "image_in_cell",
+    "open_parquet",
+    "unique_names",
+]
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -174,17 +182,21 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
 
 
 def _image_column(schema: Any, path: Path) -> str:
-    fitting = [field.name for field in schema if _holds_images(field.type)]
+    return image_column(
+        {field.name: str(field.type) for field in schema},
+        [field.name for field in schema if _holds_images(field.type)],
+        str(path),
+        "Wanted is a column image or img of bytes, or of struct{bytes, path} as Hugging Face writes it.",
+    )
+
+
+def image_column(types: Mapping[str, str], fitting: Sequence[str], origin: str, hint: str) -> str:
+    """Choose among the columns that hold images: by name, or the only one. Raises `ImagesError` where neither does."""
     named = [name for name in IMAGE_COLUMNS if name in fitting]
-    if named:
-        return named[0]
-    if len(fitting) != 1:
-        raise ImagesError(
-            f"{path} has no column of images; its columns are "
-            f"{shortened((f'{field.name} ({field.type})' for field in schema), most=8)}.",
-            hint="Wanted is a column image or img of bytes, or of struct{bytes, path} as Hugging Face writes it.",
-        )
-    return fitting[0]
+    if not named and len(fitting) != 1:
+        columns = shortened((f"{name} ({kind})" for name, kind in types.items()), most=8)
+        raise ImagesError(f"{origin} has no column of images; its columns are {columns}.", hint=hint)
+    return (named or fitting)[0]
 
 
 def _holds_images(kind: Any) -> bool:

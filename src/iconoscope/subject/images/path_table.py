@@ -19,7 +19,7 @@ __all__ = ["open_list"]
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path")
 LABELS = ("label", "class", "target", "class_name")
 # So many files are looked for before a table is believed to lie beside its images.
-TRIED = 16
+CHECKED = 16
 
 
 def open_list(path: Path) -> EncodedImages:
@@ -44,7 +44,7 @@ def open_list(path: Path) -> EncodedImages:
     if twice := [name for name, count in Counter(files).items() if count > 1]:
         raise ImagesError(f"{path} lists files more than once: {shortened(twice)}.", hint="Every file has one line.")
     root = path.parent
-    if not any((root / name).is_file() for name in files[:TRIED]):
+    if not any((root / name).is_file() for name in files[:CHECKED]):
         raise ImagesError(
             f"{path}: of the files that it lists, the first is not there: {root / files[0]}.",
             hint="Paths are relative to the folder of the table.",

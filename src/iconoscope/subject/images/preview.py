@@ -14,24 +14,24 @@ from iconoscope.subject.images.source import Pixels
 
 __all__ = ["preview_html"]
 
-SHOWN = 8
+COUNT = 8
 SIDE = 96  # pixels
 
 
 def preview_html(images: Iterable[Image], title: str) -> str:
     """Write the first eight images as figures, with the title above; one that cannot be read shows why."""
-    figures = "".join(_figure(image) for image in islice(images, SHOWN))
+    figures = "".join(_figure(image) for image in islice(images, COUNT))
     return f'<div><p>{html.escape(title)}</p><div style="display:flex;flex-wrap:wrap;gap:8px">{figures}</div></div>'
 
 
 def _figure(image: Image) -> str:
     name = html.escape(image.id if image.label is None else f"{image.id} · {image.label}")
     try:
-        shown = f'<img alt="{name}" src="data:image/png;base64,{_thumbnail(image.pixels)}">'
+        picture = f'<img alt="{name}" src="data:image/png;base64,{_thumbnail(image.pixels)}">'
     except ImageFileError as error:
-        shown = f"<em>{html.escape(error.message)}</em>"
+        picture = f"<em>{html.escape(error.message)}</em>"
     caption = f'<figcaption style="font-size:smaller">{name}</figcaption>'
-    return f'<figure style="margin:0;width:{SIDE}px">{shown}{caption}</figure>'
+    return f'<figure style="margin:0;width:{SIDE}px">{picture}{caption}</figure>'
 
 
 def _thumbnail(pixels: Pixels) -> str:

@@ -24,12 +24,12 @@ from iconoscope.subject.images.tables import check_ids, read_table
 __all__ = ["read_boxes", "read_masks"]
 
 
-def read_masks(given: Any, ids: Sequence[str]) -> dict[str, MaskReader]:
+def read_masks(source: Any, ids: Sequence[str]) -> dict[str, MaskReader]:
     """Find the masks of the images; they are read when they are asked for.
 
     Parameters
     ----------
-    given : str, os.PathLike, mapping, array or sequence of arrays
+    source : str, os.PathLike, mapping, array or sequence of arrays
         A folder with the same relative paths as the images (the suffix may differ), an ``.npy`` file, masks by id, or
         one mask per image.
     ids : sequence of str
@@ -40,52 +40,52 @@ def read_masks(given: Any, ids: Sequence[str]) -> dict[str, MaskReader]:
     ImagesError
         No mask belongs to an image, or their number is not that of the images.
     """
-    if isinstance(given, str | os.PathLike):
-        path = Path(given).expanduser()
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).expanduser()
         if path.is_dir():
             return _from_folder(path, ids)
         if not path.exists():
             raise missing_path(path)
         if path.suffix.lower() != ".npy":
-            raise ImagesError(f"{path} is no folder of masks.", hint=KINDS)
-        given = load_npy(path)
-    if isinstance(given, Mapping):
-        check_ids(given, ids, "masks")
-        return {id: partial(_read_array, id, given[id]) for id in ids if given.get(id) is not None}
-    masks = as_array(given)
+            raise ImagesError(f"{path} is no folder of masks.", hint=MASKS)
+        source = load_npy(path)
+    if isinstance(source, Mapping):
+        check_ids(source, ids, "masks")
+        return {id: partial(_read_array, id, source[id]) for id in ids if source.get(id) is not None}
+    masks = as_array(source)
     if masks is None:
-        if not isinstance(given, Sequence):
-            raise ImagesError(f"masks is of type {type(given).__name__}.", hint=KINDS)
-        masks = given
+        if not isinstance(source, Sequence):
+            raise ImagesError(f"masks is of type {type(source).__name__}.", hint=MASKS)
+        masks = source
     elif masks.ndim == 2 and len(ids) == 1:
         masks = masks[None]
     if len(masks) != len(ids):
-        raise ImagesError(f"masks holds {len(masks)} masks for {len(ids)} images.", hint=KINDS)
+        raise ImagesError(f"masks holds {len(masks)} masks for {len(ids)} images.", hint=MASKS)
     return {id: partial(_read_array, id, mask) for id, mask in zip(ids, masks, strict=True) if mask is not None}
 
 
-KINDS = "Give a folder with the same paths as the images, an array (n, height, width), or a dict id -> array."
+MASKS = "Give a folder with the same paths as the images, an array (n, height, width), or a dict id -> array."
 
 
 def _from_folder(folder: Path, ids: Sequence[str]) -> dict[str, MaskReader]:
-    found = list_files(folder, SUFFIXES)
-    exact = set(found)
+    paths_in_folder = list_files(folder, SUFFIXES)
+    exact = set(paths_in_folder)
     by_stem: dict[str, list[str]] = {}
-    for path in found:
+    for path in paths_in_folder:
         by_stem.setdefault(_stem(path), []).append(path)
     readers: dict[str, MaskReader] = {}
     for id in ids:
-        paths = [id] if id in exact else by_stem.get(_stem(id), [])
-        if len(paths) > 1:
+        candidates = [id] if id in exact else by_stem.get(_stem(id), [])
+        if len(candidates) > 1:
             raise ImagesError(
-                f"{folder} holds {len(paths)} masks for {id}: {shortened(paths)}.", hint="Keep one of them."
+                f"{folder} holds {len(candidates)} masks for {id}: {shortened(candidates)}.", hint="Keep one of them."
             )
-        if paths:
-            readers[id] = partial(_read_file, folder / paths[0])
+        if candidates:
+            readers[id] = partial(_read_file, folder / candidates[0])
     if not readers:
         raise ImagesError(
-            f"None of the {len(found)} images in {folder} has the path of an image.",
-            hint=f"The images are {shortened(ids, most=3)}; in the folder are {shortened(found, most=3) or 'none'}.",
+            f"None of the {len(paths_in_folder)} images in {folder} has the path of an image.",
+            hint=f"The images are {shortened(ids, most=3)}; in the folder are {shortened(paths_in_folder, most=3) or 'none'}.",
         )
     return readers
 
@@ -110,12 +110,12 @@ def _read_array(id: str, mask: Any) -> NDArray[np.bool_]:
         raise ImagesError(f"The mask of {id} cannot be read: {error}.") from error
 
 
-def read_boxes(given: Any, ids: Sequence[str]) -> dict[str, tuple[Box, ...]]:
+def read_boxes(source: Any, ids: Sequence[str]) -> dict[str, tuple[Box, ...]]:
     """Read the boxes of the images; whether they lie inside is seen when the image is decoded.
 
     Parameters
     ----------
-    given : str, os.PathLike or mapping
+    source : str, os.PathLike or mapping
         A CSV (``id,left,top,right,bottom``) or JSON (``{id: [[left, top, right, bottom], ...]}``) file, or a dict.
         Fractions of a pixel are rounded outwards.
     ids : sequence of str
@@ -126,15 +126,15 @@ def read_boxes(given: Any, ids: Sequence[str]) -> dict[str, tuple[Box, ...]]:
     ImagesError
         The file cannot be read, a box is not four numbers, or none belongs to an image.
     """
-    if isinstance(given, str | os.PathLike):
-        path = Path(given).expanduser()
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).expanduser()
         table: Mapping[str, Any] = read_table(path, Box._fields, several=True)
         origin = str(path)
-    elif isinstance(given, Mapping):
-        table, origin = given, "boxes"
+    elif isinstance(source, Mapping):
+        table, origin = source, "boxes"
     else:
         raise ImagesError(
-            f"boxes is of type {type(given).__name__}.",
+            f"boxes is of type {type(source).__name__}.",
             hint="Give a CSV (id,left,top,right,bottom) or JSON file, or a dict id -> [[left, top, right, bottom]].",
         )
     check_ids(table, ids, origin)

@@ -21,12 +21,12 @@ from iconoscope.subject.images.source import Label
 __all__ = ["check_ids", "read_labels", "read_table", "typed_labels"]
 
 
-def read_labels(given: Any, ids: Sequence[str]) -> list[Label]:
+def read_labels(source: Any, ids: Sequence[str]) -> list[Label]:
     """Give a label for every id, None where nothing is said of it.
 
     Parameters
     ----------
-    given : sequence, mapping, str or os.PathLike
+    source : sequence, mapping, str or os.PathLike
         One label per image; or labels by id; or a CSV (``id,label``) or JSON (``{id: label}``) file.
     ids : sequence of str
         The ids of the images.
@@ -36,24 +36,24 @@ def read_labels(given: Any, ids: Sequence[str]) -> list[Label]:
     ImagesError
         The file cannot be read, no id is there, or the number of labels is not that of the images.
     """
-    if isinstance(given, str | os.PathLike):
-        path = Path(given).expanduser()
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).expanduser()
         return _by_id({id: row[0] for id, row in read_table(path, ("label",), several=False).items()}, ids, str(path))
-    if isinstance(given, Mapping):
-        return _by_id(given, ids, "labels")
-    if (array := as_array(given)) is not None:
-        given = np.atleast_1d(array).tolist()
-    if not isinstance(given, Sequence):
+    if isinstance(source, Mapping):
+        return _by_id(source, ids, "labels")
+    if (array := as_array(source)) is not None:
+        source = np.atleast_1d(array).tolist()
+    if not isinstance(source, Sequence):
         raise ImagesError(
-            f"labels is of type {type(given).__name__}.",
+            f"labels is of type {type(source).__name__}.",
             hint="Give one label per image, a dict id -> label, or the path of a CSV (id,label) or JSON file.",
         )
-    if len(given) != len(ids):
+    if len(source) != len(ids):
         raise ImagesError(
-            f"labels holds {len(given)} labels for {len(ids)} images.",
+            f"labels holds {len(source)} labels for {len(ids)} images.",
             hint="Give one per image, or a dict id -> label.",
         )
-    return [plain_label(label) for label in given]
+    return [plain_label(label) for label in source]
 
 
 def _by_id(labels: Mapping[str, Any], ids: Sequence[str], origin: str) -> list[Label]:
@@ -61,18 +61,18 @@ def _by_id(labels: Mapping[str, Any], ids: Sequence[str], origin: str) -> list[L
     return [plain_label(labels.get(id)) for id in ids]
 
 
-def check_ids(given: Iterable[str], ids: Sequence[str], origin: str) -> None:
+def check_ids(named_ids: Iterable[str], ids: Sequence[str], origin: str) -> None:
     """Say which of the ids given are none of the images': a warning for some, `ImagesError` for all."""
-    listed, known = list(given), set(ids)
-    missing = [id for id in listed if id not in known]
-    if len(missing) == len(listed):
+    named, image_ids = list(named_ids), set(ids)
+    missing = [id for id in named if id not in image_ids]
+    if len(missing) == len(named):
         raise ImagesError(
-            f"None of the {len(listed)} ids in {origin} is an image's: {shortened(map(str, missing))}.",
+            f"None of the {len(named)} ids in {origin} is an image's: {shortened(map(str, missing))}.",
             hint=f"The images are {shortened(ids, most=3)}.",
         )
     if missing:
         warnings.warn(
-            f"{len(missing)} of {len(listed)} ids in {origin} are no image's and were left out: "
+            f"{len(missing)} of {len(named)} ids in {origin} are no image's and were left out: "
             f"{shortened(map(str, missing))}.",
             IconoscopeWarning,
             stacklevel=2,
@@ -122,11 +122,11 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> list[tuple[str, Any]]:
         reader = csv.DictReader(file, skipinitialspace=True, strict=True)
         header = [(name or "").strip() for name in reader.fieldnames or ()]
         reader.fieldnames = header
-        for wanted in ("id", *columns):
-            if wanted not in header:
+        for column in ("id", *columns):
+            if column not in header:
                 raise ImagesError(
-                    f"{path} has no column {wanted}; it has {shortened(header) or 'none'}.",
-                    hint=f"The first line is id,{','.join(columns)}. {nearest(wanted, header)}",
+                    f"{path} has no column {column}; it has {shortened(header) or 'none'}.",
+                    hint=f"The first line is id,{','.join(columns)}. {nearest(column, header)}",
                 )
         rows = list(reader)
     if short := next((number for number, row in enumerate(rows, 2) if any(row[name] is None for name in header)), None):

@@ -21,7 +21,7 @@ from iconoscope.subject.images.annotated import Annotated
 from iconoscope.subject.images.decoding import SUFFIXES, decode_indices
 from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 from iconoscope.subject.images.folder import list_files
-from iconoscope.subject.images.object_choice import MaskReader, labels_of, own_objects, plain_names
+from iconoscope.subject.images.object_choice import MaskReader, labels_of, meant_objects, plain_names
 from iconoscope.subject.images.source import Box, Label
 
 __all__ = ["Voc", "is_voc", "open_voc", "read_voc"]
@@ -34,7 +34,7 @@ VOID = 255
 
 
 @dataclass(frozen=True)
-class Thing:
+class VocObject:
     """One object: its class and its box."""
 
     name: str
@@ -58,16 +58,18 @@ class Voc:
 
     def labels(self, ids: Sequence[str]) -> list[Label]:
         """Give the class of the images whose objects are all of one, None for the others, with a warning."""
-        things = self.things(ids)
-        return labels_of(ids, {id: [thing.name for thing in found] for id, found in things.items()}, str(self.root))
+        objects = self.read_objects(ids)
+        return labels_of(
+            ids, {id: [entry.name for entry in in_image] for id, in_image in objects.items()}, str(self.root)
+        )
 
     def boxes(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, tuple[Box, ...]]:
         """Give the boxes of the objects that are meant."""
-        return self.boxes_of(self.things(ids), ids, labels)
+        return self.boxes_of(self.read_objects(ids), ids, labels)
 
     def masks(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, MaskReader]:
         """Give the pixels of the objects that are meant, read when they are asked for. Raises `ImagesError`."""
-        readers = self.masks_of(self.things(ids), ids, labels)
+        readers = self.masks_of(self.read_objects(ids), ids, labels)
         if not readers:
             raise ImagesError(
                 f"{self.root} has no segmentation of these images.",
@@ -75,27 +77,29 @@ class Voc:
             )
         return readers
 
-    def things(self, ids: Sequence[str]) -> dict[str, list[Thing]]:
+    def read_objects(self, ids: Sequence[str]) -> dict[str, list[VocObject]]:
         """Read the objects of the images that have an XML file. Raises `ImagesError` where none has."""
-        found = {id: _read(path) for id in ids if (path := self.files.get(PurePosixPath(id).stem))}
-        if not found:
+        by_image = {id: _read(path) for id in ids if (path := self.files.get(PurePosixPath(id).stem))}
+        if not by_image:
             raise ImagesError(
                 f"None of the {len(self.files)} annotations in {self.root} is of one of these images.",
                 hint=f"There: {shortened(self.files, most=3)}; here: {shortened(ids, most=3)}.",
             )
-        return found
+        return by_image
 
     @staticmethod
     def boxes_of(
-        things: dict[str, list[Thing]], ids: Sequence[str], labels: Sequence[Label]
+        objects: dict[str, list[VocObject]], ids: Sequence[str], labels: Sequence[Label]
     ) -> dict[str, tuple[Box, ...]]:
         """Give the boxes of objects that were read."""
         return {
-            id: tuple(things[id][row].box for row in rows) for id, rows in _own(things, ids, labels).items() if rows
+            id: tuple(objects[id][row].box for row in rows)
+            for id, rows in _meant_rows(objects, ids, labels).items()
+            if rows
         }
 
     def masks_of(
-        self, things: dict[str, list[Thing]], ids: Sequence[str], labels: Sequence[Label]
+        self, objects: dict[str, list[VocObject]], ids: Sequence[str], labels: Sequence[Label]
     ) -> dict[str, MaskReader]:
         """Give the segmentation of objects that were read."""
         segmented = {
@@ -107,8 +111,8 @@ class Voc:
             if (self.root / kind).is_dir()
         }
         readers: dict[str, MaskReader] = {}
-        for id, rows in _own(things, ids, labels).items():
-            names = [thing.name for thing in things[id]]
+        for id, rows in _meant_rows(objects, ids, labels).items():
+            names = [entry.name for entry in objects[id]]
             chosen = sorted({names[row] for row in rows})
             stem = PurePosixPath(id).stem
             by_class = segmented.get("SegmentationClass", {}).get(stem)
@@ -149,22 +153,27 @@ def open_voc(path: Path) -> Annotated:
     if not paths:
         raise ImagesError(f"There are no images in {root / 'JPEGImages'}.")
     voc = read_voc(root)
-    things = voc.things(paths)
-    labels = labels_of(paths, {id: [thing.name for thing in found] for id, found in things.items()}, str(path))
-    names = tuple(sorted({thing.name for found in things.values() for thing in found}))
+    objects = voc.read_objects(paths)
+    labels = labels_of(paths, {id: [entry.name for entry in in_image] for id, in_image in objects.items()}, str(path))
+    names = tuple(sorted({entry.name for in_image in objects.values() for entry in in_image}))
     files = EncodedImages(str(path), paths, labels, FileReader(root / "JPEGImages", paths), names)
     return Annotated(
         files,
         np.arange(len(paths)),
-        masks=voc.masks_of(things, paths, labels),
-        over=voc.boxes_of(things, paths, labels),
+        masks=voc.masks_of(objects, paths, labels),
+        over=voc.boxes_of(objects, paths, labels),
     )
 
 
-def _own(things: dict[str, list[Thing]], ids: Sequence[str], labels: Sequence[Label]) -> dict[str, list[int]]:
-    categories = plain_names({*CLASSES, *(thing.name for found in things.values() for thing in found)})
+def _meant_rows(
+    objects: dict[str, list[VocObject]], ids: Sequence[str], labels: Sequence[Label]
+) -> dict[str, list[int]]:
+    categories = plain_names({*CLASSES, *(entry.name for in_image in objects.values() for entry in in_image)})
     label_of = dict(zip(ids, labels, strict=True))
-    return {id: own_objects([thing.name for thing in found], label_of[id], categories) for id, found in things.items()}
+    return {
+        id: meant_objects([entry.name for entry in in_image], label_of[id], categories)
+        for id, in_image in objects.items()
+    }
 
 
 def _listed(path: Path, files: Sequence[str]) -> list[str]:
@@ -174,43 +183,43 @@ def _listed(path: Path, files: Sequence[str]) -> list[str]:
     except (OSError, ValueError) as error:
         raise ImagesError(f"{path} cannot be read: {error}.") from error
     by_name = {PurePosixPath(name).stem: name for name in files}
-    wanted = [line[0] for line in lines if len(line) < 2 or line[1] != "-1"]
-    if missing := [name for name in wanted if name not in by_name]:
+    chosen = [line[0] for line in lines if len(line) < 2 or line[1] != "-1"]
+    if missing := [name for name in chosen if name not in by_name]:
         raise ImagesError(f"{path} lists {len(missing)} images that are not in JPEGImages: {shortened(missing)}.")
-    return [by_name[name] for name in dict.fromkeys(wanted)]
+    return [by_name[name] for name in dict.fromkeys(chosen)]
 
 
-def _read(path: Path) -> list[Thing]:
+def _read(path: Path) -> list[VocObject]:
     try:
         root = ElementTree.parse(path).getroot()
         width, height = (float(root.findtext(f"size/{side}") or 0) or math.inf for side in ("width", "height"))
-        things = []
+        objects = []
         for item in root.iterfind("object"):
             left, top, right, bottom = (float(item.findtext(f"bndbox/{side}") or "") for side in SIDES)
             box = Box(
                 math.floor(max(left - 1, 0)), math.floor(max(top - 1, 0)),
                 math.ceil(min(right, width)), math.ceil(min(bottom, height)),
             )  # fmt: skip
-            things.append(Thing((item.findtext("name") or "").strip(), box))
+            objects.append(VocObject((item.findtext("name") or "").strip(), box))
     except (ElementTree.ParseError, OSError, ValueError, OverflowError) as error:
         raise ImagesError(
             f"{path} cannot be read as an annotation of VOC: {error}.",
             hint="An object has a name and a bndbox with xmin, ymin, xmax, ymax.",
         ) from error
-    return things
+    return objects
 
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def _pixels(path: Path, wanted: tuple[int, ...]) -> NDArray[np.bool_]:
+def _pixels(path: Path, numbers: tuple[int, ...]) -> NDArray[np.bool_]:
     """Give the pixels with one of the numbers; with none given, all but the ground and the void border."""
     values = decode_indices(path, f"the mask {path}")
-    if not wanted:
+    if not numbers:
         return (values != 0) & (values != VOID)
-    mask = np.isin(values, wanted) & (values != VOID)
+    mask = np.isin(values, numbers) & (values != VOID)
     if not mask.any():
         raise ImageFileError(
-            f"the mask {path} cannot be read: it has no pixel of the objects {', '.join(map(str, wanted))}"
+            f"the mask {path} cannot be read: it has no pixel of the objects {', '.join(map(str, numbers))}"
         )
     return mask
