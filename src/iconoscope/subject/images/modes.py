@@ -110,24 +110,9 @@ def _floats(picture: Image) -> Pixels:
 
 
 MODES: dict[str, Callable[[Image], Pixels]] = {
-    "1": _colors,
-    "L": _colors,
-    "LA": _colors,
-    "La": _premultiplied,
-    "P": _colors,
-    "PA": _colors,
-    "RGB": _colors,
-    "RGBA": _colors,
-    "RGBa": _premultiplied,
-    "RGBX": _opaque,
-    "CMYK": _opaque,
-    "YCbCr": _opaque,
-    "LAB": _opaque,
-    "HSV": _opaque,
-    "I;16": _grey16,
-    "I;16L": _grey16,
-    "I;16B": _grey16,
-    "I;16N": _grey16,
-    "I": _grey16,
+    **dict.fromkeys(("1", "L", "LA", "P", "PA", "RGB", "RGBA"), _colors),
+    **dict.fromkeys(("La", "RGBa"), _premultiplied),
+    **dict.fromkeys(("RGBX", "CMYK", "YCbCr", "LAB", "HSV"), _opaque),
+    **dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N", "I"), _grey16),
     "F": _floats,
 }

@@ -1,4 +1,8 @@
-"""Parquet in the layout of Hugging Face `datasets`: image bytes in a column, read one row group at a time."""
+"""Parquet in the layout of Hugging Face `datasets`: image bytes in a column, read one row group at a time.
+
+Read by pyarrow and not by `datasets`, which would first write all bytes once more into a cache of its own, and of a damaged
+file refuses the whole: here the rows of its other row groups are read, and those of the damaged one are named.
+"""
 
 from __future__ import annotations
 
