@@ -46,7 +46,6 @@ from .priors import fit_prior as fit_prior
 from .priors import decoder_prior as decoder_prior
 from .priors import diffusion_prior as diffusion_prior
 from .priors import load_prior as load_prior
-from .priors import save_prior as save_prior
 from .priors import Prior as Prior
 
 # Technique 3: exemplars.

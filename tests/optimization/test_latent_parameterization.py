@@ -9,7 +9,7 @@ import iconoscope as ico
 from iconoscope.optimization import Fourier, Style
 from iconoscope.optimization.latent_parameterization import LatentParameterization, real_images, style_with_prior
 from iconoscope.optimization.objective import objectives
-from iconoscope.priors import fit_prior, save_prior
+from iconoscope.priors import fit_prior
 
 SIZE = 12
 PREPROCESSING = {"size": SIZE, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
@@ -135,7 +135,7 @@ def test_the_spread_of_pictures_is_held_against_that_of_real_images(network, pri
 
 
 def test_a_result_says_what_it_was_made_along_and_how_it_stands(network, prior, tmp_path):
-    path = save_prior(prior, tmp_path / "planted.safetensors")
+    path = prior.save(tmp_path / "planted.safetensors")
     found = ico.optimize(network, ["logit:high", "logit:low"], prior=path, steps=3, store=tmp_path / "run")
     again = ico.optimize(network, ["logit:high", "logit:low"], prior=prior, steps=3, store=tmp_path / "run")
     assert again.neighbours is not None and found.neighbours is not None and found.neighbour_names is not None

@@ -12,7 +12,7 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.optimization import Style
 from iconoscope.optimization.latent_parameterization import LatentParameterization
-from iconoscope.priors import decoder_prior, diffusion_prior, load_prior, save_prior
+from iconoscope.priors import decoder_prior, diffusion_prior, load_prior
 
 
 class Generator(nn.Module):
@@ -86,7 +86,7 @@ def test_what_is_no_decoder_says_so(settings, error, message):
     with pytest.raises(ico.errors.PriorError, match="not pictures"):
         decoder_prior(lambda z: z, 4)
     with pytest.raises(ico.errors.PriorError, match="no file of its own"):
-        save_prior(decoder_prior(Generator(), 6), "nowhere")  # pyright: ignore[reportArgumentType]
+        decoder_prior(Generator(), 6).save("nowhere")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import iconoscope as ico
-from iconoscope.priors import GaussianPrior, fit_prior, load_prior, save_prior
+from iconoscope.priors import GaussianPrior, fit_prior, load_prior
 from iconoscope.priors.gaussian import CODE, Level, padded, windowed
 from iconoscope.priors.gaussian_fit import _sizes
 from iconoscope.priors.principal_components import Moments
@@ -101,7 +101,7 @@ def test_kept_images_are_real_ones_as_many_of_each_class(prior):
 
 
 def test_a_file_gives_the_same_prior(prior, tmp_path):
-    path = save_prior(prior, tmp_path / "deep" / "planted")
+    path = prior.save(tmp_path / "deep" / "planted")
     again = load_prior(path)
     assert path.suffix == ".safetensors" and isinstance(again, GaussianPrior)
     assert repr(again) == repr(prior) and again.digest() == prior.digest() and again.classes == prior.classes
@@ -113,7 +113,7 @@ def test_a_file_gives_the_same_prior(prior, tmp_path):
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "another", "text"])
 def test_a_file_that_is_no_prior(prior, tmp_path, damage):
-    path = save_prior(prior, tmp_path / "planted")
+    path = prior.save(tmp_path / "planted")
     if damage == "another":
         from safetensors.torch import save_file
 
@@ -136,7 +136,7 @@ def test_a_prior_that_is_not_there():
 def test_it_cannot_be_written(prior, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ico.errors.PriorError, match="cannot be written"):
-        save_prior(prior, tmp_path / "file" / "planted")
+        prior.save(tmp_path / "file" / "planted")
 
 
 def test_windows_of_patches_add_up_to_one():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import iconoscope as ico
-from iconoscope.priors import RefinedPrior, fit_prior, load_prior, save_prior
+from iconoscope.priors import RefinedPrior, fit_prior, load_prior
 from iconoscope.priors.gaussian_fit import learn
 from iconoscope.priors.refiner import Refiner
 from iconoscope.priors.refiner_training import Training, refine
@@ -127,7 +127,7 @@ def test_a_file_brings_the_gaussian_along_or_names_the_one_that_ships(tmp_path):
     assert np.array_equal(again.sample(2, label="red"), prior.sample(2, label="red"))
     assert not path.with_suffix(".training").exists()
     shipped = load_prior("cifar10")
-    over = save_prior(RefinedPrior("mine", shipped, Refiner(10)), tmp_path / "mine")  # pyright: ignore[reportArgumentType]
+    over = RefinedPrior("mine", shipped, Refiner(10)).save(tmp_path / "mine")  # pyright: ignore[reportArgumentType]
     assert over.stat().st_size < 1e6
     loaded = load_prior(over)
     assert isinstance(loaded, RefinedPrior) and loaded.name == "mine"

@@ -17,9 +17,8 @@ _HOME = {
     "decoder_prior": "decoder",
     "diffusion_prior": "diffusion",
     "fit_prior": "fit",
-    "load_prior": "prior_file",
-    "read_prior": "prior_file",
-    "save_prior": "prior_file",
+    "load_prior": "loading",
+    "read_prior": "loading",
 }
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "fit_prior",
     "load_prior",
     "read_prior",
-    "save_prior",
 ]
 
 if TYPE_CHECKING:
@@ -41,8 +39,8 @@ if TYPE_CHECKING:
     from iconoscope.priors.diffusion import diffusion_prior
     from iconoscope.priors.fit import fit_prior
     from iconoscope.priors.gaussian import GaussianPrior
+    from iconoscope.priors.loading import load_prior, read_prior
     from iconoscope.priors.prior import Prior, Reference
-    from iconoscope.priors.prior_file import load_prior, read_prior, save_prior
     from iconoscope.priors.refined_prior import RefinedPrior
 
 

@@ -74,7 +74,7 @@ def fit_prior(
     Returns
     -------
     GaussianPrior or RefinedPrior
-        With `sample`, `encode`, `decode`, `score`; `save_prior` writes it, `load_prior` reads it.
+        With `sample`, `encode`, `decode`, `score`; `save` writes it, `load_prior` reads it.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def fit_prior(
     (('bison', 'lynx'), (3, 32, 32, 3))
     """
     from iconoscope.priors.gaussian_fit import learn
-    from iconoscope.priors.prior_file import save_prior, with_ending
+    from iconoscope.priors.prior_file import with_ending
     from iconoscope.priors.refiner_training import refine
     from iconoscope.priors.training_images import Material
 
@@ -108,7 +108,7 @@ def fit_prior(
         aside = None if out is None else with_ending(out).with_suffix(".training")
         prior = refine(prior, material, steps=steps, seed=seed, checkpoint=aside)
     if out is not None:
-        save_prior(prior, out)
+        prior.save(out)
     return prior
 
 

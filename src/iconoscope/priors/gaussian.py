@@ -201,14 +201,15 @@ class GaussianPrior(Prior):
             found |= {f"kernel.{place}": level.kernel.half(), f"back.{place}": level.back.half()}
         return {name: value for name, value in found.items() if value is not None}
 
-    def to_header(self) -> dict[str, Any]:
-        """Give what is saved beside the tensors."""
-        return {
+    def to_file(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Give the header and the tensors of its file."""
+        header = {
             "classes": list(self.classes),
             "names": list(self.names),
             "sizes": [list(level.size) for level in self.levels],
             "explained": self.base.explained,
         }
+        return header, self.tensors()
 
     @classmethod
     def from_tensors(cls, name: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> GaussianPrior:

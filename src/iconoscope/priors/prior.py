@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from iconoscope.errors import PriorError
+from iconoscope.priors.prior_file import write_file
 from iconoscope.vocabulary.resolver import Names
 
 if TYPE_CHECKING:
@@ -160,6 +163,32 @@ class Prior(ABC):
             If the prior has no such class.
         """
         return -1 if label is None else Names(self.classes, f"The prior {self.name}").index(label)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as a file, which is there whole or not at all; `load_prior` reads it.
+
+        Parameters
+        ----------
+        path
+            The file; .safetensors is put behind it if it has no ending.
+
+        Raises
+        ------
+        PriorError
+            If it cannot be written, or a prior of its kind has no file.
+        """
+        header, tensors = self.to_file()
+        return write_file(path, {"kind": self.kind, "name": self.name, **header}, tensors)
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Give the header and the tensors of its file.
+
+        Raises
+        ------
+        PriorError
+            If a prior of its kind has none.
+        """
+        raise PriorError(f"A prior of the kind {self.kind} has no file of its own.")
 
     def to_json(self) -> dict[str, Any]:
         """Say which prior it is, as plain values."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from iconoscope.priors.gaussian import GaussianPrior
+from iconoscope.priors.prior_file import BUILTIN, read_file
 from iconoscope.priors.refiner import Refiner
 
 __all__ = ["RefinedPrior"]
@@ -52,6 +53,16 @@ class RefinedPrior(GaussianPrior):
     def tensors(self) -> dict[str, torch.Tensor]:
         """Give all tensors by name, as they are saved."""
         return self.plain.tensors() | self.refining()
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Give the header and the tensors of its file; a Gaussian that ships is named there, not written again."""
+        shipped = BUILTIN.get(self.plain.name)
+        if shipped is not None:
+            header, tensors = read_file(shipped)
+            plain = header["kind"] == GaussianPrior.kind
+            if plain and GaussianPrior.from_tensors(self.plain.name, tensors, header).digest() == self.plain.digest():
+                return {"over": self.plain.name}, self.refining()
+        return super().to_file()
 
     @classmethod
     def from_tensors(cls, name: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> RefinedPrior:
