@@ -19,7 +19,7 @@ from iconoscope.auditing.occlusion_evidence import occlude_sample
 from iconoscope.auditing.sample import Sample, load_sample
 from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, nearest
 from iconoscope.exemplars import record
-from iconoscope.exemplars.recorded_units import derived
+from iconoscope.exemplars.recorded_units import question_about
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question
 from iconoscope.results.audit_conclusions import Conclusions
@@ -169,7 +169,7 @@ def _answer(
         f"{nuisance.name} {nuisance.by} {nuisance.needs} {nuisance.within} {nuisance.edit.__qualname__}"
         for nuisance in nuisances
     )
-    question = derived(
+    question = question_about(
         recording,
         "audit",
         families=hashlib.sha256(settings.encode()).hexdigest()[:16],

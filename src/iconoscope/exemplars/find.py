@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from iconoscope.errors import ImagesError, QuestionError, UnitError, nearest, shortened
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import (
-    at_hand,
+    check_images,
     class_names,
-    derived,
-    made_picture,
+    optimized_picture,
+    question_about,
     receptive_field,
     recorded_pictures,
 )
@@ -106,6 +106,42 @@ def find_units(
     >>> len(search.found) > 0, bool(search.auc_held_out[0] > 0.8)
     (True, True)
     """
+    _check_settings(correction, level, permutations)
+    check_figure_name(out)
+    recording = load_recording(recording)
+    if len(recording.units) == len(recording.classes):
+        raise QuestionError(
+            f"Of {recording.question.network} logits alone were recorded, and units are searched among the channels of layers.",
+            hint="Record layers; those of TorchScript are out of reach.",
+        )
+    concept_side = _side(recording, concept)
+    if name:
+        concept_side = replace(concept_side, name=name)
+    other_side = _all_others(recording, concept_side) if others is None else _side(recording, others)
+    _check_sides(concept_side, other_side)
+    check_images(recording)
+    check_images(concept_side.recording)
+    question = question_about(
+        recording,
+        "find",
+        concept=concept_side.digest,
+        others=other_side.digest,
+        correction=correction,
+        level=float(level),
+        permutations=permutations,
+        seed=seed,
+    )
+
+    def find() -> UnitSearch:
+        return _search(recording, concept_side, other_side, question)
+
+    search = find() if store is None else Store.at(store).answer(question, UnitSearch, find)
+    if out is not None:
+        search.save(out)
+    return search
+
+
+def _check_settings(correction: str, level: float, permutations: int) -> None:
     if correction not in CORRECTIONS:
         raise QuestionError(f"correction={correction!r} is not a choice.", hint=nearest(str(correction), CORRECTIONS))
     if not 0 < level < 1:
@@ -115,46 +151,6 @@ def find_units(
             f"permutations={permutations} cannot tell what is under {level:g}.",
             hint=f"Give {math.ceil(1 / level) - 1} or more; 999 are usual.",
         )
-    check_figure_name(out)
-    recording = load_recording(recording)
-    if len(recording.units) == len(recording.classes):
-        raise QuestionError(
-            f"Of {recording.question.network} logits alone were recorded, and units are searched among the channels of layers.",
-            hint="Record layers; those of TorchScript are out of reach.",
-        )
-    wanted = _side(recording, concept)
-    against = _rest(recording, wanted) if others is None else _side(recording, others)
-    if wanted.recording is against.recording and (both := np.intersect1d(wanted.rows, against.rows)).size:
-        raise ImagesError(
-            f"{len(both)} images are of the concept and of the others, for example {recording.ids[int(both[0])]}."
-        )
-    if name:
-        wanted = replace(wanted, told=name)
-    for side, what in ((wanted, "the concept"), (against, "the others")):
-        if len(side.rows) < 2:
-            raise ImagesError(
-                f"{len(side.rows)} images are too few for {what}.", hint="Give two or more; 20 are better."
-            )
-    at_hand(recording)
-    at_hand(wanted.recording)
-    question = derived(
-        recording,
-        "find",
-        concept=wanted.digest,
-        others=against.digest,
-        correction=correction,
-        level=float(level),
-        permutations=permutations,
-        seed=seed,
-    )
-
-    def ask() -> UnitSearch:
-        return _search(recording, wanted, against, question)
-
-    found = ask() if store is None else Store.at(store).answer(question, UnitSearch, ask)
-    if out is not None:
-        found.save(out)
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,30 +159,42 @@ class _Side:
 
     recording: Recording
     rows: NDArray[np.int64]
-    told: str
+    name: str
 
     @property
     def digest(self) -> str:
         sha = hashlib.sha256(self.recording.question.key.encode())
         sha.update(self.rows.astype("<i8").tobytes())
-        return f"{self.told} {sha.hexdigest()[:16]}"
+        return f"{self.name} {sha.hexdigest()[:16]}"
 
 
-def _side(recording: Recording, given: Any) -> _Side:
-    if isinstance(given, Recording):
-        return _other(recording, given)
-    if isinstance(given, str | Path | int) and not isinstance(given, bool):
-        return _named(recording, given)
-    if isinstance(given, Images):
-        return _listed(recording, given.ids, given.source)
-    values = np.asarray(given)
+def _check_sides(concept: _Side, others: _Side) -> None:
+    if concept.recording is others.recording and (shared := np.intersect1d(concept.rows, others.rows)).size:
+        example = concept.recording.ids[int(shared[0])]
+        raise ImagesError(f"{len(shared)} images are of the concept and of the others, for example {example}.")
+    for side, role in ((concept, "the concept"), (others, "the others")):
+        if len(side.rows) < 2:
+            raise ImagesError(
+                f"{len(side.rows)} images are too few for {role}.", hint="Give two or more; 20 are better."
+            )
+
+
+def _side(recording: Recording, images: Any) -> _Side:
+    """Give the images that are meant by a label, a class, a path, ids, images, bools or a recording."""
+    if isinstance(images, Recording):
+        return _other(recording, images)
+    if isinstance(images, str | Path | int) and not isinstance(images, bool):
+        return _named(recording, images)
+    if isinstance(images, Images):
+        return _listed(recording, images.ids, images.source)
+    values = np.asarray(images)
     if values.dtype == np.bool_:
         if values.shape != (len(recording),):
             raise QuestionError(f"{values.shape} bools do not fit {len(recording)} recorded images.")
         return _Side(recording, np.flatnonzero(values), "some images")
     if values.dtype.kind != "U":
         raise QuestionError(
-            f"{shortened([repr(given)])} is not a concept.", hint="Give a label, ids, images, bools, or a recording."
+            f"{shortened([repr(images)])} is not a concept.", hint="Give a label, ids, images, bools, or a recording."
         )
     return _listed(recording, values.tolist(), "a list")
 
@@ -221,49 +229,48 @@ def _labelled(recording: Recording, label: str) -> _Side:
     return _Side(recording, np.flatnonzero(np.array(recording.labels, object) == label), label)
 
 
-def _listed(recording: Recording, ids: Any, told: str) -> _Side:
+def _listed(recording: Recording, ids: Any, name: str) -> _Side:
     """Find images by their ids; those of a folder within what was recorded have the shorter paths of that folder."""
-    place = {identity: row for row, identity in enumerate(recording.ids)}
-    rows = [place.get(identity) for identity in ids]
+    row_of = {identity: row for row, identity in enumerate(recording.ids)}
+    rows = [row_of.get(identity) for identity in ids]
     if any(row is None for row in rows):
-        folder = Path(told).name
-        rows = [row if row is not None else place.get(f"{folder}/{one}") for one, row in zip(ids, rows, strict=True)]
+        folder = Path(name).name
+        rows = [row_of.get(f"{folder}/{id}") if row is None else row for id, row in zip(ids, rows, strict=True)]
     missing = [identity for identity, row in zip(ids, rows, strict=True) if row is None]
     if missing:
         raise ImagesError(
-            f"{len(missing)} of {len(rows)} images from {told} were not recorded: {shortened(missing, most=3)}.",
+            f"{len(missing)} of {len(rows)} images from {name} were not recorded: {shortened(missing, most=3)}.",
             hint="Record them in a store of their own by the same network, and give that store as the concept.",
         )
-    found = np.unique(np.array([row for row in rows if row is not None], np.int64))
-    return _Side(recording, found, told)
+    return _Side(recording, np.unique(np.array(rows, np.int64)), name)
 
 
-def _other(recording: Recording, given: Recording) -> _Side:
-    if given.question.weights != recording.question.weights or given.units != recording.units:
+def _other(recording: Recording, other: Recording) -> _Side:
+    if other.question.weights != recording.question.weights or other.units != recording.units:
         raise QuestionError(
-            f"{given.folder} holds answers of other units: they cannot be compared.",
+            f"{other.folder} holds answers of other units: they cannot be compared.",
             hint="Record both with the same network and the same layers.",
         )
-    return _Side(given, np.arange(len(given)), given.source)
+    return _Side(other, np.arange(len(other)), other.source)
 
 
-def _rest(recording: Recording, wanted: _Side) -> _Side:
+def _all_others(recording: Recording, concept: _Side) -> _Side:
     rows = np.arange(len(recording))
-    if wanted.recording is recording:
-        rows = np.setdiff1d(rows, wanted.rows)
+    if concept.recording is recording:
+        rows = np.setdiff1d(rows, concept.rows)
     return _Side(recording, rows, "all others")
 
 
-def _search(recording: Recording, wanted: _Side, against: _Side, question: Question) -> UnitSearch:
+def _search(recording: Recording, concept_side: _Side, other_side: _Side, question: Question) -> UnitSearch:
     from iconoscope.exemplars.roc_area import areas, curve, rank_test, recalls
 
     settings = question.settings
     channels = len(recording.units) - len(recording.classes)
-    concept, others = (np.asarray(side.recording.responses[side.rows]) for side in (wanted, against))
+    concept, others = (np.asarray(side.recording.responses[side.rows]) for side in (concept_side, other_side))
     rng = np.random.default_rng(settings["seed"])
     held = len(concept) // 2 if min(len(concept), len(others)) >= _FEWEST else 0
     # The first part of a shuffled side is held out, if there are enough of both; the rest chooses.
-    aside, chosen = zip(
+    held_out, chosen = zip(
         *(
             np.split(side[rng.permutation(len(side))], [count])
             for side, count in ((concept, held), (others, len(others) // 2 if held else 0))
@@ -278,17 +285,17 @@ def _search(recording: Recording, wanted: _Side, against: _Side, question: Quest
         seed=settings["seed"],
     )
     auc = areas(*examples)
-    measured = aside if held else chosen
+    measured = held_out if held else chosen
     area, recall = areas(*measured), recalls(*measured)
     # In the order of the examples: one by what was held out would choose by it, and flatter it.
     order = np.lexsort((-recalls(*examples), -auc, p_value > settings["level"]))
-    logit = channels + _own_class(wanted)
+    logit = channels + _own_class(concept_side)
     at = np.linspace(0, 1, _POINTS)
-    shown = order[:_SHOWN]
+    best = order[:_SHOWN]
     return UnitSearch(
         question=question,
-        concept=wanted.told,
-        others=against.told,
+        concept=concept_side.name,
+        others=other_side.name,
         examples=len(concept),
         against=len(others),
         held_out=held,
@@ -303,61 +310,61 @@ def _search(recording: Recording, wanted: _Side, against: _Side, question: Quest
         logit=recording.units[logit],
         logit_auc=float(area[logit]),
         logit_recall=float(recall[logit]),
-        curves=np.stack([curve(measured[0][:, unit], measured[1][:, unit], at) for unit in shown]),
+        curves=np.stack([curve(measured[0][:, unit], measured[1][:, unit], at) for unit in best]),
         curve_at=at,
         logit_curve=curve(measured[0][:, logit], measured[1][:, logit], at),
-        **_shown(recording, wanted, shown),
+        **_pictures(recording, concept_side, best),
     )
 
 
-def _own_class(wanted: _Side) -> int:
+def _own_class(concept: _Side) -> int:
     """Give the class of the concept: its label's or, if it has none, what the network takes most of its images for."""
-    targets = wanted.recording.targets[wanted.rows]
+    targets = concept.recording.targets[concept.rows]
     if len(set(targets.tolist())) == 1 and targets[0] >= 0:
         return int(targets[0])
-    return int(np.bincount(wanted.recording.predictions[wanted.rows]).argmax())
+    return int(np.bincount(concept.recording.predictions[concept.rows]).argmax())
 
 
-def _shown(recording: Recording, wanted: _Side, units: NDArray[np.int64]) -> dict[str, Any]:
+def _pictures(recording: Recording, concept: _Side, units: NDArray[np.int64]) -> dict[str, Any]:
     """Gather what is shown of the first units: each picture once, however many of them answer it."""
     tables = recording.rankings
     k = min(_STRIP, recording.k, len(recording))
     sides = {side: recording.ranked(side)[units, :k] for side in ("most", "least")}
-    answers = wanted.recording.responses[wanted.rows][:, units]
+    answers = concept.recording.responses[concept.rows][:, units]
     steps = np.unique(np.linspace(0, len(answers) - 1, min(_CONCEPT, len(answers))).round().astype(np.int64))
-    examples = wanted.rows[np.argsort(-answers, axis=0, kind="stable")[steps].T]
+    examples = concept.rows[np.argsort(-answers, axis=0, kind="stable")[steps].T]
     # Pictures by recording and row; the concept's may be of another recording.
-    own = np.unique(np.concatenate([sides["most"].ravel(), sides["least"].ravel()]))
-    theirs = np.unique(examples)
-    pictures = [recorded_pictures(recording, own), recorded_pictures(wanted.recording, theirs)]
+    ranked_rows = np.unique(np.concatenate([sides["most"].ravel(), sides["least"].ravel()]))
+    concept_rows = np.unique(examples)
+    pictures = [recorded_pictures(recording, ranked_rows), recorded_pictures(concept.recording, concept_rows)]
     shrunk, scale = _shrunk(np.concatenate(pictures))
     size = pictures[0].shape[1:3]
     positions = tables["most_position"][units, :k]
     fields = np.array(
         [
-            [receptive_field(recording, int(unit), int(at), size) for at in line]
+            [receptive_field(recording, int(unit), int(position), size) for position in line]
             for unit, line in zip(units, positions, strict=True)
         ]
     )
-    made = [(place, made_picture(recording, recording.units[int(unit)], None)[0]) for place, unit in enumerate(units)]
-    there = [(place, found[0]) for place, found in made if found is not None]
-    alike = [(place, picture) for place, picture in there if picture.shape == there[0][1].shape]
+    optimized = [(index, optimized_picture(recording, recording.units[unit], None)) for index, unit in enumerate(units)]
+    pixels = [(index, picture.pixels) for index, picture in optimized if picture is not None]
+    alike = [(index, picture) for index, picture in pixels if picture.shape == pixels[0][1].shape]
     return {
         "pictures_shown": shrunk,
         "picture_ids": np.array(
-            [recording.ids[row] for row in own] + [wanted.recording.ids[row] for row in theirs]
+            [recording.ids[row] for row in ranked_rows] + [concept.recording.ids[row] for row in concept_rows]
         ),
-        "most": np.searchsorted(own, sides["most"]),
-        "least": np.searchsorted(own, sides["least"][:, ::-1]),
-        "concept_shown": len(own) + np.searchsorted(theirs, examples),
+        "most": np.searchsorted(ranked_rows, sides["most"]),
+        "least": np.searchsorted(ranked_rows, sides["least"][:, ::-1]),
+        "concept_shown": len(ranked_rows) + np.searchsorted(concept_rows, examples),
         "most_values": tables["most_value"][units, :k],
         "least_values": tables["least_value"][units, :k][:, ::-1],
         "concept_values": np.stack(
-            [wanted.recording.responses[rows, unit] for rows, unit in zip(examples, units, strict=True)]
+            [concept.recording.responses[rows, unit] for rows, unit in zip(examples, units, strict=True)]
         ),
         "most_fields": np.round(fields * scale).astype(np.int64),
         "optimized": np.stack([picture for _, picture in alike]) if alike else None,
-        "optimized_of": np.array([place for place, _ in alike], np.int64) if alike else None,
+        "optimized_of": np.array([index for index, _ in alike], np.int64) if alike else None,
     }  # fmt: skip
 
 
@@ -371,5 +378,5 @@ def _shrunk(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
         return pictures, scale
     size = (round(width * scale), round(height * scale))
     return np.stack(
-        [np.asarray(Image.fromarray(each).resize(size, Image.Resampling.LANCZOS)) for each in pictures]
+        [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)) for picture in pictures]
     ), scale

@@ -81,10 +81,10 @@ def _assign(
     if not len(chosen):
         return
     grid = np.stack(np.meshgrid(np.arange(*rows), np.arange(*columns), indexing="ij"), 2).reshape(-1, 2)
-    here = points[chosen]
+    moved = points[chosen]
     # Points of a part lie in a part of the plane: they are spread over its cells before ways are measured.
-    low, span = here.min(0), np.maximum(np.ptp(here, axis=0), 1e-12)
+    low, span = moved.min(0), np.maximum(np.ptp(moved, axis=0), 1e-12)
     size = np.array([columns[1] - columns[0] - 1, rows[1] - rows[0] - 1])
-    placed = (here - low) / span * size + np.array([columns[0], rows[0]])
+    placed = (moved - low) / span * size + np.array([columns[0], rows[0]])
     cost = np.square(placed[:, None, 0] - grid[None, :, 1]) + np.square(placed[:, None, 1] - grid[None, :, 0])
     cells[chosen] = grid[linear_sum_assignment(cost)[1]]

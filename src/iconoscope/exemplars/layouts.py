@@ -34,8 +34,8 @@ def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
     perplexity, seed = settings["perplexity"], settings["seed"]
     with advancing("t-SNE", _EARLY + settings["iterations"]) as advance:
         if neighbours.shape[1] >= int(3 * perplexity):
-            known = PrecomputedNeighbors(neighbours[:, : int(3 * perplexity)], distances[:, : int(3 * perplexity)])
-            affinities = affinity.PerplexityBasedNN(knn_index=known, perplexity=perplexity, n_jobs=-1)
+            nearest = PrecomputedNeighbors(neighbours[:, : int(3 * perplexity)], distances[:, : int(3 * perplexity)])
+            affinities = affinity.PerplexityBasedNN(knn_index=nearest, perplexity=perplexity, n_jobs=-1)
         else:
             affinities = affinity.PerplexityBasedNN(
                 data, perplexity=perplexity, method="annoy", metric="euclidean", n_jobs=-1, random_state=seed
@@ -43,10 +43,10 @@ def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
         start = initialization.pca(data, random_state=seed)
         embedding = openTSNE.TSNEEmbedding(start, affinities, n_jobs=-1, random_state=seed)
 
-        def told(iteration: int, error: float, now: Any) -> None:
+        def report(iteration: int, error: float, embedding: Any) -> None:
             advance(50)
 
-        every = {"callbacks": told, "callbacks_every_iters": 50, "use_callbacks": True}
+        every = {"callbacks": report, "callbacks_every_iters": 50, "use_callbacks": True}
         embedding.optimize(_EARLY, exaggeration=12, momentum=0.8, inplace=True, **every)
         embedding.optimize(settings["iterations"], exaggeration=1, momentum=0.8, inplace=True, **every)
     return Placed(np.array(embedding, np.float32))
@@ -57,16 +57,16 @@ def _umap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
 
     count = max(2, min(len(near) - 1, round(settings["perplexity"])))
     with advancing("UMAP", None):
-        made = umap.UMAP(n_neighbors=count, metric="euclidean", random_state=settings["seed"], n_jobs=1)
-        return Placed(np.asarray(made.fit_transform(near.numpy()), np.float32))
+        reducer = umap.UMAP(n_neighbors=count, metric="euclidean", random_state=settings["seed"], n_jobs=1)
+        return Placed(np.asarray(reducer.fit_transform(near.numpy()), np.float32))
 
 
 def _pacmap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
     import pacmap  # pyright: ignore[reportMissingImports]
 
     with advancing("PaCMAP", None):
-        made = pacmap.PaCMAP(n_components=2, random_state=settings["seed"])
-        return Placed(np.asarray(made.fit_transform(near.numpy(), init="pca"), np.float32))
+        reducer = pacmap.PaCMAP(n_components=2, random_state=settings["seed"])
+        return Placed(np.asarray(reducer.fit_transform(near.numpy(), init="pca"), np.float32))
 
 
 def _pca(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
@@ -83,18 +83,18 @@ def in_plane(vectors: torch.Tensor, of: torch.Tensor) -> NDArray[np.float32]:
 
 def _som(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
     shape = tuple(settings["shape"])
-    found = fit_som(near, (shape[0], shape[1]), topology=settings["topology"], epochs=settings["epochs"])
-    return Placed(_around(found), found)
+    som = fit_som(near, (shape[0], shape[1]), topology=settings["topology"], epochs=settings["epochs"])
+    return Placed(_around_cells(som), som)
 
 
-def _around(found: SelfOrganisingMap) -> NDArray[np.float32]:
+def _around_cells(som: SelfOrganisingMap) -> NDArray[np.float32]:
     """Put the images of a cell around its centre in a spiral, the nearest to it in the middle, so that all are seen."""
-    order = np.lexsort((found.distances, found.cells))
-    counts = np.bincount(found.cells, minlength=len(found.weights))
-    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    share = np.sqrt(place / np.repeat(np.maximum(counts, 1), counts))
-    angle = place * np.pi * (3 - np.sqrt(5))
-    points = cell_places(found.shape, found.topology)[found.cells]
+    order = np.lexsort((som.distances, som.cells))
+    counts = np.bincount(som.cells, minlength=len(som.weights))
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)  # within the cell, (n,)
+    share = np.sqrt(rank / np.repeat(np.maximum(counts, 1), counts))
+    angle = rank * np.pi * (3 - np.sqrt(5))  # the golden angle, as seeds of a sunflower
+    points = cell_places(som.shape, som.topology)[som.cells]
     points[order] += (0.45 * share[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.float32)
     return points
 
@@ -105,17 +105,17 @@ LAYOUTS: dict[str, Callable[..., Placed]] = {
 
 
 def place_among(
-    known: torch.Tensor, new: torch.Tensor, points: NDArray[np.float32], perplexity: float, *, seed: int
+    mapped: torch.Tensor, new: torch.Tensor, points: NDArray[np.float32], perplexity: float, *, seed: int
 ) -> NDArray[np.float32]:
-    """Place new vectors into a map by t-SNE of known ones, which stay where they are."""
+    """Place new vectors (m, numbers) into a map by t-SNE of others (n, numbers), whose points (n, 2) stay where they are."""
     import openTSNE
     from openTSNE import affinity
 
     with advancing("placing", None):
         affinities = affinity.PerplexityBasedNN(
-            known.numpy(),
+            mapped.numpy(),
             perplexity=perplexity,  # pyright: ignore[reportArgumentType] (a float is what it wants)
-            method="annoy" if len(known) > 1000 else "exact",
+            method="annoy" if len(mapped) > 1000 else "exact",
             metric="euclidean",
             n_jobs=-1,
             random_state=seed,

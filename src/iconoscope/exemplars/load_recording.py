@@ -37,35 +37,35 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
         If `images` lacks some that were recorded.
     """
     if isinstance(recording, Recording):
-        return recording if images is None else _attached(recording, load_images(images), given=True)
+        return recording if images is None else _attached(recording, load_images(images), required=True)
     folder = Path(recording).expanduser()
     if not (folder / INDEX).is_file():
-        found = sorted(folder.glob(f"record/*/{INDEX}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
-        if not found:
+        indices = sorted(folder.glob(f"record/*/{INDEX}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
+        if not indices:
             raise StoreError(
                 f"There is no recording in {folder}.",
                 hint="Make one first: iconoscope record --network ... --images ... --store DIR",
             )
-        folder = found[-1].parent
+        folder = indices[-1].parent
     opened = Recording.open(folder)
     if images is not None:
-        return _attached(opened, load_images(images), given=True)
+        return _attached(opened, load_images(images), required=True)
     try:
-        return _attached(opened, load_images(opened.source), given=False)
+        return _attached(opened, load_images(opened.source), required=False)
     except (ImagesError, QuestionError):  # they came from memory, or have gone: some questions need no pictures
         return opened
 
 
-def _attached(recording: Recording, images: Images, *, given: bool) -> Recording:
-    """Put the images beside the recording, in its order."""
-    place = {identity: number for number, identity in enumerate(images.ids)}
-    missing = [identity for identity in recording.ids if identity not in place]
+def _attached(recording: Recording, images: Images, *, required: bool) -> Recording:
+    """Put the images beside the recording, in its order; it stays without them if some are missing and none are required."""
+    index_of = {identity: number for number, identity in enumerate(images.ids)}
+    missing = [identity for identity in recording.ids if identity not in index_of]
     if missing:
-        if not given:
+        if not required:
             return recording
         raise ImagesError(
             f"{len(missing)} of the {len(recording)} recorded images are not among those from {images.source}, "
             f"for example {missing[0]}.",
             hint=f"The recording was made of {recording.source}.",
         )
-    return replace(recording, images=images[[place[identity] for identity in recording.ids]])
+    return replace(recording, images=images[[index_of[identity] for identity in recording.ids]])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError, nearest
 from iconoscope.exemplars.load_recording import load_recording
-from iconoscope.exemplars.recorded_units import at_hand, derived, recorded_pictures
+from iconoscope.exemplars.recorded_units import check_images, question_about, recorded_pictures
 from iconoscope.progress import advancing
 from iconoscope.results import Question
 from iconoscope.results.atlas import Atlas, thumbnail_side
@@ -106,68 +106,93 @@ def map_images(
     >>> ico.map_images(recording, "pca").points.shape
     (80, 2)
     """
-    _check(method, metric, topology, perplexity=perplexity, iterations=iterations, epochs=epochs, limit=limit)
+    _check_choices(method, metric, topology, perplexity=perplexity, iterations=iterations, epochs=epochs, limit=limit)
+    if method == "som" and grid:
+        raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
+    _check_name(out)
+    recording = load_recording(recording)
+    check_images(recording)
+    rows = _sampled_rows(len(recording), limit, seed)
+    settings: dict[str, Any] = {
+        "method": method,
+        "vectors": vectors,
+        "metric": metric,
+        "seed": seed,
+        "grid": grid,
+        "limit": None if len(rows) == len(recording) else len(rows),
+    }
+    if method == "som":
+        settings |= {"shape": _som_shape(cells, len(rows)), "topology": topology, "epochs": epochs}
+    elif method != "pca":
+        settings["perplexity"] = _fitting_perplexity(perplexity, len(rows))
+        settings["iterations"] = iterations if method == "tsne" else None
+    question = question_about(recording, "map", **settings)
+
+    def lay_out() -> ImageMap:
+        from iconoscope.exemplars.nearest_neighbours import metric_vectors
+
+        near = metric_vectors(_finite(recording.vectors(vectors)[rows], vectors), metric)
+        return _image_map(recording, rows, near, question)
+
+    image_map = lay_out() if store is None else Store.at(store).answer(question, ImageMap, lay_out)
+    if out is not None:
+        image_map.save(out)
+    return image_map
+
+
+def _check_choices(method: str, metric: str, topology: str, **numbers: float | None) -> None:
+    for name, choice, choices in (
+        ("method", method, METHODS),
+        ("metric", metric, METRICS),
+        ("topology", topology, TOPOLOGIES),
+    ):
+        if choice not in choices:
+            raise QuestionError(f"{name}={choice!r} is not a choice.", hint=nearest(str(choice), choices))
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise QuestionError(f"{name}={number!r} must be at least 1.")
     if method in EXTRAS and find_spec(method) is None:
         raise MissingExtraError(
             f"{METHODS[method].partition(':')[0]} is not installed.",
             hint=f"pip install 'iconoscope[{method}]', in a clone pip install '.[{method}]'",
         )
-    if method == "som" and grid:
-        raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
+
+
+def _check_name(out: str | Path | None) -> None:
     if out is not None and Path(out).suffix.lower() not in (*PAGES, *FIGURES):
         raise QuestionError(
             f"A map is not written as {Path(out).name}.",
             hint=f"{', '.join((*PAGES, *FIGURES))} are; .html is a page.",
         )
-    recording = load_recording(recording)
-    at_hand(recording)
-    count = len(recording)
+
+
+def _sampled_rows(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:
+    """Choose at most `limit` of `count` images at random, in order."""
     rows = np.arange(count)
     if limit is not None and limit < count:
         rows = np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
     if len(rows) < 4:
         few = "Record four or more." if count < 4 else "Give a limit of four or more."
         raise QuestionError(f"{len(rows)} images make no map.", hint=few)
-    asked: dict[str, Any] = {"method": method, "vectors": vectors, "metric": metric, "seed": seed, "grid": grid}
-    asked["limit"] = None if len(rows) == count else len(rows)
-    if method == "som":
-        side = max(2, round(np.sqrt(5 * np.sqrt(len(rows)))))
-        shape = (side, side) if cells is None else (cells, cells) if isinstance(cells, int) else tuple(map(int, cells))
-        asked |= {"shape": shape, "topology": topology, "epochs": epochs}
-    elif method != "pca":
-        perplexity = min(30.0, (len(rows) - 1) / 3) if perplexity is None else float(perplexity)
-        if not 1 <= perplexity <= (len(rows) - 1) / 3:
-            raise QuestionError(
-                f"perplexity={perplexity:g} is not possible with {len(rows)} images.",
-                hint=f"Give 1 to {(len(rows) - 1) // 3}: a third of the images.",
-            )
-        asked |= {"perplexity": perplexity, "iterations": iterations if method == "tsne" else None}
-    question = derived(recording, "map", **asked)
-
-    def ask() -> ImageMap:
-        from iconoscope.exemplars.nearest_neighbours import metric_vectors
-
-        given = _finite(recording.vectors(vectors)[rows], vectors)
-        near = metric_vectors(given, metric)
-        return _image_map(recording, rows, near, question)
-
-    found = ask() if store is None else Store.at(store).answer(question, ImageMap, ask)
-    if out is not None:
-        found.save(out)
-    return found
+    return rows
 
 
-def _check(method: str, metric: str, topology: str, **numbers: float | None) -> None:
-    for name, value, choices in (
-        ("method", method, METHODS),
-        ("metric", metric, METRICS),
-        ("topology", topology, TOPOLOGIES),
-    ):
-        if value not in choices:
-            raise QuestionError(f"{name}={value!r} is not a choice.", hint=nearest(str(value), choices))
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise QuestionError(f"{name}={number!r} must be at least 1.")
+def _som_shape(cells: int | tuple[int, int] | None, count: int) -> tuple[int, ...]:
+    """Give rows and columns of a self-organising map of so many images: about five cells for each root of their number."""
+    if cells is None:
+        return (max(2, round(np.sqrt(5 * np.sqrt(count)))),) * 2
+    return (cells, cells) if isinstance(cells, int) else tuple(map(int, cells))
+
+
+def _fitting_perplexity(perplexity: float | None, count: int) -> float:
+    most = (count - 1) / 3
+    fitting = min(30.0, most) if perplexity is None else float(perplexity)
+    if not 1 <= fitting <= most:
+        raise QuestionError(
+            f"perplexity={fitting:g} is not possible with {count} images.",
+            hint=f"Give 1 to {(count - 1) // 3}: a third of the images.",
+        )
+    return fitting
 
 
 def _finite(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
@@ -182,15 +207,15 @@ def _image_map(recording: Recording, rows: NDArray[np.int64], near: torch.Tensor
 
     settings = question.settings
     # t-SNE wants three times as many neighbours as the perplexity says; what is kept of them is exact where that is cheap.
-    wanted = max(_TRUSTED, _NEIGHBOURS)
+    count = max(_TRUSTED, _NEIGHBOURS)
     if settings["method"] == "tsne" and len(rows) <= _EXACT:
-        wanted = max(wanted, int(3 * settings["perplexity"]))
-    neighbours, distances = nearest_rows(near, wanted)
+        count = max(count, int(3 * settings["perplexity"]))
+    neighbours, distances = nearest_rows(near, count)
     placed = LAYOUTS[settings["method"]](near, neighbours, distances, settings)
-    return _described(recording, rows, near, neighbours, placed, question)
+    return _assembled(recording, rows, near, neighbours, placed, question)
 
 
-def _described(
+def _assembled(
     recording: Recording,
     rows: NDArray[np.int64],
     near: torch.Tensor,
@@ -208,7 +233,7 @@ def _described(
     on_map = nearest_points(placed.points, k)
     targets = recording.targets[rows]
     classes = _label_numbers([recording.labels[row] for row in rows])
-    cells, shape, told = _cells(placed, settings)
+    cells, shape, som_fields = _cells(placed, settings)
     side = thumbnail_side(len(rows), min(_input_size(recording)))
     atlas = Atlas.of(_thumbnails(recording, rows, side), len(rows), side)
     data, ends = atlas.packed()
@@ -233,13 +258,14 @@ def _described(
         side=side,
         cells=cells,
         shape=shape,
-        **told,
+        **som_fields,
     )
 
 
 def _label_numbers(labels: list[str | None]) -> NDArray[np.int64]:
-    known = {label: number for number, label in enumerate(dict.fromkeys(x for x in labels if x is not None))}
-    return np.array([-1 if label is None else known[label] for label in labels], np.int64)
+    """Give every label a number, in the order of their first images, -1 for none, (n,)."""
+    number_of: dict[str | None, int] = {None: -1}
+    return np.array([number_of.setdefault(label, len(number_of) - 1) for label in labels], np.int64)
 
 
 def _cells(placed: Placed, settings: Any) -> tuple[NDArray[np.int64] | None, tuple[int, int] | None, dict[str, Any]]:
@@ -252,14 +278,14 @@ def _cells(placed: Placed, settings: Any) -> tuple[NDArray[np.int64] | None, tup
     best = np.full(som.shape[0] * som.shape[1], -1, np.int64)
     order = np.argsort(-som.distances, kind="stable")
     best[som.cells[order]] = order  # the nearest comes last, and stays
-    told = {
+    som_fields = {
         "topology": som.topology,
         "u_matrix": som.u_matrix(),
         "best": best.reshape(som.shape),
         "quantisation_error": som.quantisation_error,
         "topographic_error": som.topographic_error,
     }
-    return np.stack(np.divmod(som.cells, som.shape[1]), 1), som.shape, told
+    return np.stack(np.divmod(som.cells, som.shape[1]), 1), som.shape, som_fields
 
 
 def _input_size(recording: Recording) -> tuple[int, int]:
@@ -317,7 +343,7 @@ def place_images(
     from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows
 
     recording, old_recording = load_recording(recording), load_recording(old_recording)
-    at_hand(recording)
+    check_images(recording)
     if old.method not in ("tsne", "pca"):
         raise QuestionError(
             f"New images are not placed into a map by {old.method}.", hint="Make the old one by tsne or pca."
@@ -327,20 +353,20 @@ def place_images(
     row_of = {identity: row for row, identity in enumerate(old_recording.ids)}
     if old_recording.question.key != old.question.settings["recording"]:
         raise QuestionError("The old recording is not the one that the map was made of.")
-    there = old_recording.vectors(old.vectors)[[row_of[str(identity)] for identity in old.ids]]
-    came = _finite(recording.vectors(old.vectors), old.vectors)
+    mapped_vectors = old_recording.vectors(old.vectors)[[row_of[str(identity)] for identity in old.ids]]
+    new_vectors = _finite(recording.vectors(old.vectors), old.vectors)
     if old.metric == "euclidean":
-        middle = torch.from_numpy(np.array(there)).mean(0)
-        known, new = torch.from_numpy(np.array(there)) - middle, torch.from_numpy(np.array(came)) - middle
+        # Centred like the map's own vectors, so that both are in its coordinates.
+        middle = torch.from_numpy(np.array(mapped_vectors)).mean(0)
+        mapped, new = (torch.from_numpy(np.array(vectors)) - middle for vectors in (mapped_vectors, new_vectors))
     else:
-        known, new = metric_vectors(there, "cosine"), metric_vectors(came, "cosine")
+        mapped, new = (metric_vectors(vectors, "cosine") for vectors in (mapped_vectors, new_vectors))
     if old.method == "pca":
-        points = in_plane(new, known)
+        points = in_plane(new, mapped)
     else:
-        points = place_among(known, new, old.points, old.question.settings["perplexity"], seed=seed)
-    asked = {**old.question.settings, "into": old.question.key}
-    del asked["recording"]
-    asked |= {"limit": None, "grid": False, "seed": seed}
-    question = derived(recording, "map", **asked)
+        points = place_among(mapped, new, old.points, old.question.settings["perplexity"], seed=seed)
+    settings = {name: setting for name, setting in old.question.settings.items() if name != "recording"}
+    settings |= {"into": old.question.key, "limit": None, "grid": False, "seed": seed}
+    question = question_about(recording, "map", **settings)
     neighbours, _ = nearest_rows(new, max(_TRUSTED, _NEIGHBOURS))
-    return _described(recording, np.arange(len(recording)), new, neighbours, Placed(points), question)
+    return _assembled(recording, np.arange(len(recording)), new, neighbours, Placed(points), question)

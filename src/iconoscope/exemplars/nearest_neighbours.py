@@ -18,15 +18,15 @@ def metric_vectors(vectors: NDArray[np.float32], metric: str) -> torch.Tensor:
 
     They are centred for the Euclidean distance, which changes no distance and loses fewer digits.
     """
-    given = torch.from_numpy(np.array(vectors, np.float32))
+    copied = torch.from_numpy(np.array(vectors, np.float32))
     if metric == "cosine":
-        return torch.nn.functional.normalize(given, dim=1)
-    return given - given.mean(0)
+        return torch.nn.functional.normalize(copied, dim=1)
+    return copied - copied.mean(0)
 
 
-def _distances(some: torch.Tensor, all_: torch.Tensor) -> torch.Tensor:
-    """Give squared distances (some, all), short of the squared length of each of `some`: the order is the same."""
-    return torch.addmm(all_.square().sum(1), some, all_.T, alpha=-2)
+def _distances(chunk: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Give squared distances (chunk, vectors), short of the squared length of each of the chunk's: the order is the same."""
+    return torch.addmm(vectors.square().sum(1), chunk, vectors.T, alpha=-2)
 
 
 def nearest_rows(vectors: torch.Tensor, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -48,14 +48,14 @@ def nearest_rows(vectors: torch.Tensor, k: int) -> tuple[NDArray[np.int64], NDAr
     lengths = vectors.square().sum(1)
     with advancing("looking for neighbours", count) as advance:
         for first in range(0, count, step):
-            some = vectors[first : first + step]
-            found = _distances(some, vectors)
-            found[torch.arange(len(some)), torch.arange(first, first + len(some))] = torch.inf
-            values, indices = found.topk(k, 1, largest=False)
+            chunk = vectors[first : first + step]
+            chunk_distances = _distances(chunk, vectors)
+            chunk_distances[torch.arange(len(chunk)), torch.arange(first, first + len(chunk))] = torch.inf
+            values, indices = chunk_distances.topk(k, 1, largest=False)
             rows[first : first + step] = indices.numpy()
             squared = values + lengths[first : first + step, None]
             distances[first : first + step] = squared.clamp_(min=0).sqrt_().numpy()
-            advance(len(some))
+            advance(len(chunk))
     return rows, distances
 
 
@@ -67,11 +67,11 @@ def nearest_points(points: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """
     from scipy.spatial import KDTree
 
-    found = np.asarray(KDTree(points).query(points, k + 1, workers=-1)[1])
+    rows = np.asarray(KDTree(points).query(points, k + 1, workers=-1)[1])
     # Of points at one place any may come first: the point itself is taken out wherever it stands, or else the last.
-    own = found == np.arange(len(points))[:, None]
-    own[~own.any(1), -1] = True
-    return found[~own].reshape(len(points), k).astype(np.int64)
+    excess = rows == np.arange(len(points))[:, None]
+    excess[~excess.any(1), -1] = True
+    return rows[~excess].reshape(len(points), k).astype(np.int64)
 
 
 def trustworthiness(
@@ -110,23 +110,23 @@ def trustworthiness(
     step = max(1, _CHUNK // 4 // count)
     for first in range(0, len(chosen), step):
         rows = torch.from_numpy(chosen[first : first + step])
-        here = torch.arange(len(rows))
+        line = torch.arange(len(rows))
         near = _distances(points[rows], points)
-        near[here, rows] = torch.inf
+        near[line, rows] = torch.inf
         neighbours = near.topk(k, 1, largest=False).indices
         truth = _distances(vectors[rows], vectors)
-        truth[here, rows] = -torch.inf
+        truth[line, rows] = -torch.inf
         for neighbour in neighbours.T:
             # How many are nearer in truth, the image itself, which is nearest, among them: so the nearest has rank 1.
-            rank = (truth < truth[here, neighbour][:, None]).sum(1)
+            rank = (truth < truth[line, neighbour][:, None]).sum(1)
             penalty += int((rank - k).clamp_(min=0).sum())
     return 1 - 2 * penalty / (len(chosen) * k * (2 * count - 3 * k - 1))
 
 
 def kept_class(neighbours: NDArray[np.int64], classes: NDArray[np.int64]) -> float | None:
     """Give the share of neighbours, (n, k), that have an image's own class, over the images that have one; None if none has."""
-    known = classes >= 0
-    if not known.any():
+    labelled = classes >= 0
+    if not labelled.any():
         return None
     same = classes[neighbours] == classes[:, None]
-    return float(same[known].mean())
+    return float(same[labelled].mean())

@@ -1,9 +1,10 @@
-"""What is decided alike by all that is asked of a recording."""
+"""The units and the images of a recording, as every question about it needs them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +19,24 @@ from iconoscope.subject.network import read_preprocessing
 from iconoscope.vocabulary.resolver import Names, check_channel, resolve
 from iconoscope.vocabulary.unit import ClassUnit
 
-__all__ = ["at_hand", "class_names", "derived", "made_picture", "receptive_field", "recorded_pictures", "unit_index"]
+__all__ = [
+    "check_images",
+    "class_names",
+    "optimized_picture",
+    "question_about",
+    "receptive_field",
+    "recorded_pictures",
+    "unit_index",
+]
 
 
-def derived(recording: Recording, technique: str, *, unit: str = "", **settings: Any) -> Question:
+def question_about(recording: Recording, technique: str, *, unit: str = "", **settings: Any) -> Question:
     """Give the question that is asked of a recording."""
-    asked = recording.question
-    return Question(
+    return replace(
+        recording.question,
         technique=technique,
-        network=asked.network,
-        weights=asked.weights,
-        subject=asked.subject,
-        pixels=asked.pixels,
         unit=unit,
-        settings={"recording": asked.key, **settings},
+        settings={"recording": recording.question.key, **settings},
         version=__version__,
     )
 
@@ -70,7 +75,7 @@ def class_names(recording: Recording) -> Names:
     return Names(recording.classes, recording.question.network)
 
 
-def at_hand(recording: Recording) -> None:
+def check_images(recording: Recording) -> None:
     """See that the images are at hand, before anything that will show them is asked.
 
     Raises
@@ -93,43 +98,59 @@ def recorded_pictures(recording: Recording, rows: NDArray[np.integer[Any]]) -> N
     QuestionError
         If the images are not at hand.
     """
-    at_hand(recording)
+    check_images(recording)
     preprocessing = read_preprocessing(recording.question.settings["preprocessing"])
     pixels = [rgb(preprocessing.shown(recording.images[int(row)])) for row in rows]
     return np.stack(pixels) if pixels else np.zeros((0, *preprocessing.size, 3), np.uint8)
 
 
-def receptive_field(recording: Recording, place: int, at: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Give what a unit sees at a position of its map, all where none is known: top, left, bottom, right, pixels.
+def receptive_field(recording: Recording, unit: int, position: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Give the receptive field of a unit at a position of its map: top, left, bottom, right, pixels; all where none is known.
 
     Of a token it is the patch that it stands for, whatever else it has seen through attention.
     """
-    if at >= 0 and place < len(recording.units) - len(recording.classes):
-        layer, _ = recording.layer_at(place)
+    if position >= 0 and unit < len(recording.units) - len(recording.classes):
+        layer, _ = recording.layer_at(unit)
         if layer.tokens:
-            return layer.patch(at, size) or (0, 0, size[0], size[1])
+            return layer.patch(position, size) or (0, 0, size[0], size[1])
         if layer.field is not None:
-            return layer.field.at(*divmod(at, layer.columns), size)
+            return layer.field.at(*divmod(position, layer.columns), size)
     return 0, 0, size[0], size[1]
 
 
-def made_picture(
-    recording: Recording, unit: str, store: Store | str | Path | None
-) -> tuple[tuple[NDArray[np.uint8], str] | None, str]:
-    """Look for the picture that was made for a unit: it and how it was made, and the key of the result that holds it."""
+class OptimizedPicture(NamedTuple):
+    """A picture that was made for a unit.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, (height, width, 3)
+        The picture.
+    style : str
+        How it was made.
+    key : str
+        Of the question that it answers.
+    """
+
+    pixels: NDArray[np.uint8]
+    style: str
+    key: str
+
+
+def optimized_picture(recording: Recording, unit: str, store: Store | str | Path | None) -> OptimizedPicture | None:
+    """Look in the recording's store, and in another, for a picture that was made for a unit of the same network."""
     stores = [recording.folder.parent.parent] + ([Store.at(store).folder] if store is not None else [])
     for folder in dict.fromkeys(stores):
-        for place in sorted((folder / "optimize").glob("*")):
+        for record in sorted((folder / "optimize").glob("*")):
             try:
-                if not is_record(place):
+                if not is_record(record):
                     continue
-                _, asked = load_question(place)
-                if asked.weights != recording.question.weights or asked.unit != unit:
+                _, question = load_question(record)
+                if question.weights != recording.question.weights or question.unit != unit:
                     continue
-                found = load_result(place)
+                visualization = load_result(record)
             except StoreError:  # a damaged picture is told of by whoever asks for it, not by what stands beside it
                 continue
-            if isinstance(found, Visualization) and unit in found.units:
-                first = found.units.index(unit)
-                return (rgb(found.images[first]), found.style), asked.key
-    return None, ""
+            if isinstance(visualization, Visualization) and unit in visualization.units:
+                pixels = rgb(visualization.images[visualization.units.index(unit)])
+                return OptimizedPicture(pixels, visualization.style, question.key)
+    return None

@@ -90,9 +90,9 @@ def rank_test(
     pooled: list[torch.Tensor] = []
     step = max(1, _CHUNK // max(count, len(observed)))
     for first in range(0, permutations, step):
-        here = min(step, permutations - first)
-        chosen = torch.rand(here, count, generator=generator).topk(examples, 1).indices
-        labels = torch.zeros(here, count).scatter_(1, chosen, 1.0)
+        shuffles = min(step, permutations - first)
+        chosen = torch.rand(shuffles, count, generator=generator).topk(examples, 1).indices
+        labels = torch.zeros(shuffles, count).scatter_(1, chosen, 1.0)
         shuffled = labels @ scaled
         if correction == "max":
             beaten += (shuffled.max(1).values[:, None] >= observed - 1e-6).sum(0)
@@ -127,8 +127,8 @@ def recalls(concept: NDArray[np.float32], others: NDArray[np.float32], share: fl
     >>> recalls(np.float32([[9], [5], [1]]), np.arange(8, dtype=np.float32)[:, None])
     array([0.33333333])
     """
-    place = int(share * len(others))
-    threshold = -np.partition(-others, place, axis=0)[place]
+    rank = int(share * len(others))
+    threshold = -np.partition(-others, rank, axis=0)[rank]
     return (concept > threshold).mean(0)
 
 

@@ -89,18 +89,18 @@ def activation_maps(
         version=__version__,
     )
 
-    def ask() -> ActivationSheet:
+    def read() -> ActivationSheet:
         with network.questioned(), torch.inference_mode():
             batch = network.preprocessing.normalise(picture[None]).to(network.device)
-            found = activations(network, batch, unit.layer)
-        if found.ndim == 3 and (grid := token_grid(found.shape[2], network.preprocessing.size)) is not None:
-            found = found[:, :, grid.prefix :].unflatten(2, (grid.rows, grid.columns))
-        if found.ndim != 4:
+            answer = activations(network, batch, unit.layer)
+        if answer.ndim == 3 and (grid := token_grid(answer.shape[2], network.preprocessing.size)) is not None:
+            answer = answer[:, :, grid.prefix :].unflatten(2, (grid.rows, grid.columns))
+        if answer.ndim != 4:
             raise UnitError(
-                f"{unit} answers {tuple(found.shape[1:])}, not maps (channels, rows, columns) or tokens of patches.",
+                f"{unit} answers {tuple(answer.shape[1:])}, not maps (channels, rows, columns) or tokens of patches.",
                 hint="Ask a convolution or what follows it; iconoscope layers lists what each answers.",
             )
-        maps = found[0].float().cpu().numpy()
+        maps = answer[0].float().cpu().numpy()
         if not np.isfinite(maps).all():
             raise NonFiniteError(f"{unit} of {network.name} answers NaN or infinity to {image.id}.")
         order = np.argsort(-maps.max((1, 2)), kind="stable")
@@ -108,7 +108,7 @@ def activation_maps(
             question=question, picture=rgb(picture), maps=maps[order], channels=order.astype(np.int64)
         )
 
-    found = ask() if store is None else Store.at(store).answer(question, ActivationSheet, ask)
+    sheet = read() if store is None else Store.at(store).answer(question, ActivationSheet, read)
     if out is not None:
-        found.save(out)
-    return found
+        sheet.save(out)
+    return sheet

@@ -105,8 +105,8 @@ def fit_som(
     Examples
     --------
     >>> line = torch.linspace(0, 1, 64)[:, None].repeat(1, 3)
-    >>> found = fit_som(line, (1, 8))
-    >>> bool(found.cells[:9].max() < 3), found.topographic_error
+    >>> learnt = fit_som(line, (1, 8))
+    >>> bool(learnt.cells[:9].max() < 3), learnt.topographic_error
     (True, 0.0)
     """
     if topology not in TOPOLOGIES:
@@ -173,12 +173,12 @@ def _nearest(vectors: torch.Tensor, weights: torch.Tensor, k: int) -> tuple[torc
     """Give the `k` nearest cells of every vector and their squared distances, short of the vector's own squared length."""
     lengths = weights.square().sum(1)
     cells, distances = [], []
-    for some in vectors.split(max(1, _CHUNK // len(weights))):
-        found = torch.addmm(lengths, some, weights.T, alpha=-2)
+    for chunk in vectors.split(max(1, _CHUNK // len(weights))):
+        squared = torch.addmm(lengths, chunk, weights.T, alpha=-2)
         if k == 1:
-            value, index = found.min(1, keepdim=True)
+            value, index = squared.min(1, keepdim=True)
         else:
-            value, index = found.topk(k, 1, largest=False)
+            value, index = squared.topk(k, 1, largest=False)
         cells.append(index)
         distances.append(value)
     return torch.cat(cells), torch.cat(distances)

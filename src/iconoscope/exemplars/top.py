@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import (
-    at_hand,
-    derived,
-    made_picture,
+    OptimizedPicture,
+    check_images,
+    optimized_picture,
+    question_about,
     receptive_field,
     recorded_pictures,
     unit_index,
@@ -82,7 +83,7 @@ def top_images(
     """
     check_figure_name(out)
     recording = load_recording(recording)
-    place = unit_index(recording, unit)
+    index = unit_index(recording, unit)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= recording.k:
         raise QuestionError(
             f"k={k!r} is not possible: {recording.k} images of every unit are ranked on either side.",
@@ -90,65 +91,50 @@ def top_images(
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= 100:
         raise QuestionError(f"steps={steps!r} is not possible.", hint="Give 0 to 100 images.")
-    name = recording.units[place]
-    at_hand(recording)
-    made, key = made_picture(recording, name, store)
-    question = derived(recording, "top", unit=name, k=k, steps=steps, whole=bool(whole), made=key)
+    name = recording.units[index]
+    check_images(recording)
+    optimized = optimized_picture(recording, name, store)
+    key = optimized.key if optimized else ""
+    question = question_about(recording, "top", unit=name, k=k, steps=steps, whole=bool(whole), made=key)
 
-    def ask() -> TopImages:
-        return _exemplars(recording, place, question, k=k, steps=steps, whole=bool(whole), made=made)
+    def rank() -> TopImages:
+        return _top_images(recording, index, question, optimized)
 
-    found = ask() if store is None else Store.at(store).answer(question, TopImages, ask)
+    top = rank() if store is None else Store.at(store).answer(question, TopImages, rank)
     if out is not None:
-        found.save(out)
-    return found
+        top.save(out)
+    return top
 
 
-def _exemplars(
-    recording: Recording, place: int, question: Question, *, k: int, steps: int, whole: bool, made: Any
-) -> TopImages:
-    values = recording.responses[:, place]
-    tables = recording.rankings
+def _top_images(recording: Recording, unit: int, question: Question, optimized: OptimizedPicture | None) -> TopImages:
+    values = recording.responses[:, unit]
     count = len(recording)
-    k = min(k, count)
-    most, least = (recording.ranked(side)[place, :k] for side in ("most", "least"))
-    ordered = np.argsort(-values, kind="stable")
-    # Equal steps of the order, strictly between the k on either side.
-    ranks = np.unique(np.linspace(k - 1, count - k, steps + 2).round().astype(np.int64)[1:-1])
-    ranks = ranks[(ranks >= k) & (ranks < count - k)]
-    # The weakest last. None is shown twice: of equal answers some are among the most and the least.
-    strongest = set(most.tolist())
-    kept = [at for at in range(min(k, count - k)) if int(least[at]) not in strongest][::-1]
-    taken = strongest | {int(least[at]) for at in kept}
-    ranks = np.array([rank for rank in ranks.tolist() if int(ordered[rank]) not in taken], np.int64)
-    rows = np.concatenate([most, ordered[ranks], least[kept]]).astype(np.int64)
-    positions = np.concatenate(
-        [tables["most_position"][place, :k], np.full(len(ranks), -1), tables["least_position"][place, :k][kept]]
-    )
-    channel = place < len(recording.units) - len(recording.classes)
-    tokens = channel and recording.layer_at(place)[0].tokens > 0
-    shown = recorded_pictures(recording, rows)
-    answered = _mean_answers(recording, place) if channel else values
-    lowest = min(float(tables["lowest"][place]), float(answered.min())) if channel else float(values.min())
-    means, index, ccmas, refused = selectivity(answered, recording.targets, len(recording.classes), lowest)
+    spectrum = _spectrum(recording, unit, min(question.settings["k"], count), question.settings["steps"])
+    is_channel = unit < len(recording.units) - len(recording.classes)
+    of_tokens = is_channel and recording.layer_at(unit)[0].tokens > 0
+    pictures = recorded_pictures(recording, spectrum.rows)
+    answers = _mean_answers(recording, unit) if is_channel else values
+    lowest = min(float(recording.rankings["lowest"][unit]), float(answers.min())) if is_channel else float(values.min())
+    means, index, ccmas, refusal = selectivity(answers, recording.targets, len(recording.classes), lowest)
     # Of few images the strongest hundred would be all of them.
     ranked = min(recording.k, max(1, count // 4))
-    targets = recording.targets[recording.ranked("most")[place, :ranked]]
+    targets = recording.targets[recording.ranked("most")[unit, :ranked]]
     counts, edges = np.histogram(values, bins=_BINS)
     return TopImages(
         question=question,
-        ids=tuple(recording.ids[row] for row in rows),
-        labels=tuple(recording.labels[row] for row in rows),
-        predictions=tuple(recording.classes[recording.predictions[row]] for row in rows),
-        sides=("most",) * k + ("between",) * len(ranks) + ("least",) * len(kept),
-        ranks=np.concatenate([np.arange(k), ranks, count - 1 - np.array(kept, np.int64)]),
-        values=values[rows],
-        pictures_shown=shown,
+        ids=tuple(recording.ids[row] for row in spectrum.rows),
+        labels=tuple(recording.labels[row] for row in spectrum.rows),
+        predictions=tuple(recording.classes[recording.predictions[row]] for row in spectrum.rows),
+        sides=spectrum.sides,
+        ranks=spectrum.ranks,
+        values=values[spectrum.rows],
+        pictures_shown=pictures,
         fields=np.array(
-            [receptive_field(recording, place, int(at), shown.shape[1:3]) for at in positions], np.int64
+            [receptive_field(recording, unit, int(position), pictures.shape[1:3]) for position in spectrum.positions],
+            np.int64,
         ).reshape(-1, 4),
-        crop=not (whole or tokens),
-        of_tokens=tokens,
+        crop=not (question.settings["whole"] or of_tokens),
+        of_tokens=of_tokens,
         images=count,
         ranked=ranked,
         classes=recording.classes,
@@ -156,18 +142,50 @@ def _exemplars(
         class_means=means,
         class_selectivity=index,
         ccmas=ccmas,
-        refused=refused,
+        refused=refusal,
         edges=edges.astype(np.float64),
         counts=counts.astype(np.int64),
-        silent=float((values == 0).mean()) if channel else 0.0,
-        optimized=made[0] if made else None,
-        optimized_style=made[1] if made else "",
+        silent=float((values == 0).mean()) if is_channel else 0.0,
+        optimized=optimized.pixels if optimized else None,
+        optimized_style=optimized.style if optimized else "",
     )
 
 
-def _mean_answers(recording: Recording, place: int) -> NDArray[np.float32]:
-    """Give what a channel answers on average over its map, to every image."""
-    layer, channel = recording.layer_at(place)
+class _Spectrum(NamedTuple):
+    """Images from the strongest answer to the weakest: rows in the recording, sides, ranks, positions of the maximum, (n,)."""
+
+    rows: NDArray[np.int64]
+    sides: tuple[str, ...]
+    ranks: NDArray[np.int64]
+    positions: NDArray[np.int64]
+
+
+def _spectrum(recording: Recording, unit: int, k: int, steps: int) -> _Spectrum:
+    """Choose the `k` images on either side and `steps` between, each image once."""
+    count = len(recording)
+    most, least = (recording.ranked(side)[unit, :k] for side in ("most", "least"))
+    ordered = np.argsort(-recording.responses[:, unit], kind="stable")
+    # Equal steps of the order, strictly between the k on either side.
+    ranks = np.unique(np.linspace(k - 1, count - k, steps + 2).round().astype(np.int64)[1:-1])
+    ranks = ranks[(ranks >= k) & (ranks < count - k)]
+    # The weakest last. Of equal answers some are among the most and the least.
+    strongest = set(most.tolist())
+    weakest = [column for column in range(min(k, count - k)) if int(least[column]) not in strongest][::-1]
+    chosen = strongest | {int(least[column]) for column in weakest}
+    ranks = np.array([rank for rank in ranks.tolist() if int(ordered[rank]) not in chosen], np.int64)
+    tables = recording.rankings
+    strongest_at, weakest_at = (tables[f"{side}_position"][unit, :k] for side in ("most", "least"))
+    return _Spectrum(
+        rows=np.concatenate([most, ordered[ranks], least[weakest]]).astype(np.int64),
+        sides=("most",) * k + ("between",) * len(ranks) + ("least",) * len(weakest),
+        ranks=np.concatenate([np.arange(k), ranks, count - 1 - np.array(weakest, np.int64)]),
+        positions=np.concatenate([strongest_at, np.full(len(ranks), -1), weakest_at[weakest]]),
+    )
+
+
+def _mean_answers(recording: Recording, unit: int) -> NDArray[np.float32]:
+    """Give what a channel answers on average over its map, to every image, (images,)."""
+    layer, channel = recording.layer_at(unit)
     return recording.vectors(f"mean:{layer.name}")[:, channel]
 
 
@@ -192,26 +210,23 @@ def selectivity(
     >>> selectivity(np.array([3.0, 3.0, 1.0, 0.0]), np.array([0, 0, 1, 2]), 3, 0.0)[1:]
     (0.714..., 0.714..., '')
     """
-    judged = targets >= 0
-    count = np.bincount(targets[judged], minlength=classes)
-    total = np.bincount(targets[judged], answers[judged].astype(np.float64), minlength=classes)
+    labelled = targets >= 0
+    count = np.bincount(targets[labelled], minlength=classes)
+    total = np.bincount(targets[labelled], answers[labelled].astype(np.float64), minlength=classes)
     means = np.divide(total, count, out=np.full(classes, np.nan), where=count > 0)
-    there = np.flatnonzero(count)
-    told = means.astype(np.float32)
-    if len(there) < 2:
-        return told, None, None, "it takes labelled images of at least two classes"
-    if lowest < 0:
-        return (
-            told,
-            None,
-            None,
-            f"the unit answers below zero (down to {lowest:.3g}), where a share of means has no sense",
-        )
-    best = there[np.argmax(means[there])]
-    others = there[there != best]
-    if means[best] == 0:
-        return told, None, None, "the unit answers nothing to any of them"
+    present = np.flatnonzero(count)
+    refusal = ""
+    if len(present) < 2:
+        refusal = "it takes labelled images of at least two classes"
+    elif lowest < 0:
+        refusal = f"the unit answers below zero (down to {lowest:.3g}), where a share of means has no sense"
+    elif means[present].max() == 0:
+        refusal = "the unit answers nothing to any of them"
+    if refusal:
+        return means.astype(np.float32), None, None, refusal
+    best = present[np.argmax(means[present])]
+    others = present[present != best]
     by_class = float(means[others].mean())
     by_image = float(total[others].sum() / count[others].sum())
     index, ccmas = ((means[best] - other) / (means[best] + other) for other in (by_class, by_image))
-    return told, float(index), float(ccmas), ""
+    return means.astype(np.float32), float(index), float(ccmas), ""

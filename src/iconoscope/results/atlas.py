@@ -56,11 +56,11 @@ class Atlas:
         pages: list[bytes] = []
         pending = iter(thumbnails)
         for first in range(0, count, capacity):
-            here = min(capacity, count - first)
-            rows = -(-here // across)
+            on_page = min(capacity, count - first)
+            rows = -(-on_page // across)
             page = np.full((rows * side, PAGE, 3), 255, np.uint8)
-            for place in range(here):
-                row, column = divmod(place, across)
+            for index in range(on_page):
+                row, column = divmod(index, across)
                 page[row * side : (row + 1) * side, column * side : (column + 1) * side] = next(pending)
             buffer = io.BytesIO()
             Image.fromarray(page).save(buffer, "JPEG", quality=_QUALITY.get(side, 85))
@@ -71,7 +71,7 @@ class Atlas:
         """Give all thumbnails, (count, side, side, 3)."""
         from PIL import Image
 
-        found = np.empty((self.count, self.side, self.side, 3), np.uint8)
+        thumbnails = np.empty((self.count, self.side, self.side, 3), np.uint8)
         across = PAGE // self.side
         first = 0
         for page in self.pages:
@@ -82,10 +82,10 @@ class Atlas:
                 .swapaxes(1, 2)
                 .reshape(-1, self.side, self.side, 3)
             )
-            here = min(len(cut), self.count - first)
-            found[first : first + here] = cut[:here]
-            first += here
-        return found
+            on_page = min(len(cut), self.count - first)
+            thumbnails[first : first + on_page] = cut[:on_page]
+            first += on_page
+        return thumbnails
 
     def packed(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Give the pages as one array of bytes, and where each of them ends in it."""

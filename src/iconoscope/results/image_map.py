@@ -67,11 +67,11 @@ def class_colours(count: int) -> list[tuple[int, int, int]]:
     if count <= len(_COLOURS):
         return list(_COLOURS[:count])
     # Neighbours in the list are far apart on the circle, and differ in how light they are.
-    made = [
-        colorsys.hls_to_rgb((place * 0.618034) % 1, 0.38 + 0.14 * (place % 3), 0.55 + 0.1 * (place % 4))
-        for place in range(count)
+    colours = [
+        colorsys.hls_to_rgb((index * 0.618034) % 1, 0.38 + 0.14 * (index % 3), 0.55 + 0.1 * (index % 4))
+        for index in range(count)
     ]
-    return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in made]
+    return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in colours]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -156,13 +156,13 @@ class ImageMap(Result):
 
     def summary(self) -> str:
         """Say in a sentence what is on the map, and how far it can be trusted."""
-        what = {
+        titles = {
             "penultimate": "the vectors before the logits",
             "logits": "the logits",
             "probabilities": "the probabilities",
         }
         text = (
-            f"{len(self):,} images by {self.method_name} of {what.get(self.vectors, self.vectors)}: "
+            f"{len(self):,} images by {self.method_name} of {titles.get(self.vectors, self.vectors)}: "
             "trustworthiness "
             f"{self.trustworthiness:.3f} at {self.trusted_k}"
         )
@@ -228,9 +228,9 @@ class ImageMap(Result):
     def _thumbnails(self) -> NDArray[np.uint8]:
         return self._atlas.decoded()
 
-    def thumbnail(self, place: int) -> NDArray[np.uint8]:
+    def thumbnail(self, index: int) -> NDArray[np.uint8]:
         """Give the thumbnail of an image, (side, side, 3)."""
-        return self._thumbnails[place]
+        return self._thumbnails[index]
 
     @cached_property
     def drawn(self) -> tuple[NDArray[np.uint8], int]:
@@ -241,6 +241,11 @@ class ImageMap(Result):
             return self._grid(self.cells, self.shape)
         return self._scattered()
 
+    @property
+    def _classes_or_answers(self) -> NDArray[np.int64]:
+        """The class of every image's label or, where there is none, of the network's answer, (n,)."""
+        return np.where(self.targets >= 0, self.targets, self.predictions)
+
     def _inks(self) -> NDArray[np.uint8]:
         """Give the colour of every image: that of its label or, where there is none, of the network's answer.
 
@@ -249,8 +254,7 @@ class ImageMap(Result):
         if not self._legend():
             return np.full((len(self), 3), 205, np.uint8)
         colours = np.array(class_colours(len(self.classes)), np.uint8)
-        known = np.where(self.targets >= 0, self.targets, self.predictions)
-        return colours[known]
+        return colours[self._classes_or_answers]
 
     def _scattered(self) -> tuple[NDArray[np.uint8], int]:
         """Draw every thumbnail at its place, and leave out those that would hide others."""
@@ -260,34 +264,34 @@ class ImageMap(Result):
         places = ((self.points - low) * scale).round().astype(np.int64) + 4
         width, height = (places.max(0) + step + 4).tolist()
         picture = np.full((height, width, 3), 255, np.uint8)
-        taken = np.zeros((height, width), np.bool_)
+        covered = np.zeros((height, width), np.bool_)
         inks = self._inks()
-        shown = 0
+        count = 0
         # In an order at random, so that no class goes over the others.
-        for place in np.random.default_rng(0).permutation(len(self)).tolist():
-            left, top = places[place].tolist()
-            if taken[top : top + step : step - 1, left : left + step : step - 1].any():
+        for index in np.random.default_rng(0).permutation(len(self)).tolist():
+            left, top = places[index].tolist()
+            if covered[top : top + step : step - 1, left : left + step : step - 1].any():
                 continue
-            middle = taken[top + step // 2, left : left + step].any() or taken[top : top + step, left + step // 2].any()
-            if middle:
+            row, column = covered[top + step // 2, left : left + step], covered[top : top + step, left + step // 2]
+            if row.any() or column.any():
                 continue
-            taken[top : top + step, left : left + step] = True
-            self._framed(picture, place, top, left, inks)
-            shown += 1
-        return picture, shown
+            covered[top : top + step, left : left + step] = True
+            self._framed(picture, index, top, left, inks)
+            count += 1
+        return picture, count
 
-    def _framed(self, picture: NDArray[np.uint8], place: int, top: int, left: int, inks: NDArray[np.uint8]) -> None:
+    def _framed(self, picture: NDArray[np.uint8], index: int, top: int, left: int, inks: NDArray[np.uint8]) -> None:
         """Draw a thumbnail with a frame of three pixels in its colour."""
         step = self.side + 6
-        picture[top : top + step, left : left + step] = inks[place]
-        picture[top + 3 : top + 3 + self.side, left + 3 : left + 3 + self.side] = self._thumbnails[place]
+        picture[top : top + step, left : left + step] = inks[index]
+        picture[top + 3 : top + 3 + self.side, left + 3 : left + 3 + self.side] = self._thumbnails[index]
 
     def _grid(self, cells: NDArray[np.int64], shape: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
         step = self.side + 6
         picture = np.full((shape[0] * step, shape[1] * step, 3), 255, np.uint8)
         inks = self._inks()
-        for place, (row, column) in enumerate(cells.tolist()):
-            self._framed(picture, place, row * step, column * step, inks)
+        for index, (row, column) in enumerate(cells.tolist()):
+            self._framed(picture, index, row * step, column * step, inks)
         return picture, len(self)
 
     def _sheet(self, best: NDArray[np.int64], ridges: NDArray[np.float32]) -> tuple[NDArray[np.uint8], int]:
@@ -307,29 +311,29 @@ class ImageMap(Result):
                 picture[top : top + down, left : left + step] = ground[row, column]
                 if best[row, column] >= 0:
                     margin, above = (step - side) // 2, (down - side) // 2
-                    place = best[row, column]
+                    index = best[row, column]
                     edge = (
                         slice(top + above - 2, top + above + side + 2),
                         slice(left + margin - 2, left + margin + side + 2),
                     )
-                    picture[edge] = inks[place]
+                    picture[edge] = inks[index]
                     picture[top + above : top + above + side, left + margin : left + margin + side] = _resized(
-                        self._thumbnails[best[row, column]], side
+                        self._thumbnails[index], side
                     )
         return picture, int((best >= 0).sum())
 
     def caption(self) -> str:
         """Say what the large picture shows."""
-        _, shown = self.drawn
+        _, count = self.drawn
         if self.best is not None:
-            what = "the best image of each cell; the darker the ground, the farther a cell is from its neighbours"
+            manner = "the best image of each cell; the darker the ground, the farther a cell is from its neighbours"
         elif self.cells is not None:
-            what = "each moved to a place of its own on a grid"
-        elif shown < len(self):
-            what = "those that would overlap are left out"
+            manner = "each moved to a place of its own on a grid"
+        elif count < len(self):
+            manner = "those that would overlap are left out"
         else:
-            what = "each at its place"
-        return f"Showing {shown:,} of {len(self):,} images, {what}."
+            manner = "each at its place"
+        return f"Showing {count:,} of {len(self):,} images, {manner}."
 
     def pictures(self) -> dict[str, bytes]:
         """Give the large picture."""
@@ -342,8 +346,8 @@ class ImageMap(Result):
         if form not in _RASTER:
             return super()._figure(form)
         buffer = io.BytesIO()
-        told = (self.summary(), f"{self.question.network}, {self.question.subject}. {self.caption()}")
-        Image.fromarray(self._captioned(self.drawn[0], told)).save(buffer, _RASTER[form])
+        captions = (self.summary(), f"{self.question.network}, {self.question.subject}. {self.caption()}")
+        Image.fromarray(self._captioned(self.drawn[0], captions)).save(buffer, _RASTER[form])
         return buffer.getvalue()
 
     def _face(self) -> bytes:
@@ -353,7 +357,7 @@ class ImageMap(Result):
         picture.thumbnail((_SHOWN, _SHOWN), Image.Resampling.LANCZOS)
         return to_png(self._captioned(np.asarray(picture), (f"{self.question.network}. {self.caption()}",)))
 
-    def _captioned(self, picture: NDArray[np.uint8], told: Sequence[str]) -> NDArray[np.uint8]:
+    def _captioned(self, picture: NDArray[np.uint8], captions: Sequence[str]) -> NDArray[np.uint8]:
         """Write sentences and the colours' meaning under the picture."""
         from PIL import Image, ImageDraw, ImageFont
 
@@ -363,11 +367,11 @@ class ImageMap(Result):
         font = ImageFont.load_default(size)
         legend = self._legend()
         letters = int((picture.shape[1] - 2 * size) / font.getlength("abcdefghij klmnopqrs") * 20)
-        lines = [line for text in told for line in textwrap.wrap(text, letters)]
+        lines = [line for text in captions for line in textwrap.wrap(text, letters)]
         canvas = Image.new("RGB", (picture.shape[1], round((len(lines) + bool(legend)) * 1.5 * size + size)), "white")
         drawing = ImageDraw.Draw(canvas)
-        for place, line in enumerate(lines):
-            drawing.text((size, size * (0.5 + 1.5 * place)), line, "black", font=font)
+        for number, line in enumerate(lines):
+            drawing.text((size, size * (0.5 + 1.5 * number)), line, "black", font=font)
         across = float(size)
         for name, ink in legend:
             wide = drawing.textlength(name, font=font) + 2.6 * size
@@ -382,11 +386,11 @@ class ImageMap(Result):
 
     def _legend(self) -> list[tuple[str, tuple[int, int, int]]]:
         """Give the classes that are on the map and their colours; none if there are too many to tell apart."""
-        there = set(np.where(self.targets >= 0, self.targets, self.predictions).tolist())
-        if len(there) > _COLOURED:
+        present = set(self._classes_or_answers.tolist())
+        if len(present) > _COLOURED:
             return []
         colours = class_colours(len(self.classes))
-        return [(name, colours[place]) for place, name in enumerate(self.classes) if place in there]
+        return [(name, colours[index]) for index, name in enumerate(self.classes) if index in present]
 
     def legend_colours(self) -> list[tuple[str, str]]:
         """Give the classes that are on the map and their colours, as ``#rrggbb``; none if there are too many to tell apart."""
@@ -418,8 +422,8 @@ class ImageMap(Result):
         figure.suptitle(as_text(f"{self.question.network}: {self.summary()}"), fontsize=8, wrap=True)
         if self.u_matrix is not None:
             left, right = figure.subplots(1, 2, width_ratios=(1, 0.8))
-            shown = right.imshow(self.u_matrix, cmap="Greys")
-            figure.colorbar(shown, ax=right, fraction=0.046, pad=0.03).set_label(
+            drawing = right.imshow(self.u_matrix, cmap="Greys")
+            figure.colorbar(drawing, ax=right, fraction=0.046, pad=0.03).set_label(
                 "mean distance of a cell to its neighbours", fontsize=8
             )
             right.set_title("U-matrix", fontsize=8)

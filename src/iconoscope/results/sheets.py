@@ -29,8 +29,8 @@ def _mosaic(cells: NDArray[np.uint8], across: int, gap: int, above: int) -> NDAr
     count, height, width = cells.shape[:3]
     down = -(-count // across)
     sheet = np.full((down * (height + above), across * (width + gap) - gap, 3), 255, np.uint8)
-    for place, cell in enumerate(cells):
-        row, column = divmod(place, across)
+    for index, cell in enumerate(cells):
+        row, column = divmod(index, across)
         top, left = above + row * (height + above), column * (width + gap)
         sheet[top : top + height, left : left + width] = cell
     return sheet
@@ -42,8 +42,13 @@ def _enlarged(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cells.repeat(times, 1).repeat(times, 2)
 
 
+def _shortfall(count: int) -> str:
+    """Say how many of `count` cells are drawn, if not all are."""
+    return f" (showing {_MOST} of {count})" if count > _MOST else ""
+
+
 class _Sheet(Result):
-    """What both sheets have in common: how cells with numbers are drawn."""
+    """Cells with numbers, and how they are drawn."""
 
     def _cells(self) -> tuple[NDArray[np.uint8], list[str]]:
         """Give the cells, (n, height, width, 3), and what is written over each."""
@@ -75,8 +80,8 @@ class _Sheet(Result):
         gap, above = round(0.12 * width), round(0.36 * height)
         across = self._layout[1]
         picture_axes(axes, _mosaic(cells, across, gap, above), "")
-        for place, name in enumerate(names):
-            row, column = divmod(place, across)
+        for index, name in enumerate(names):
+            row, column = divmod(index, across)
             at = (column * (width + gap), above + row * (height + above) - 0.06 * height)
             axes.text(*at, name, fontsize=7, va="bottom")
         axes.set_axis_off()
@@ -104,7 +109,7 @@ class _Sheet(Result):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ActivationSheet(_Sheet):
-    """What every channel of a layer answers to one image, the brightest first.
+    """The answers of every channel of a layer to one image, the brightest first.
 
     Attributes
     ----------
@@ -149,9 +154,8 @@ class ActivationSheet(_Sheet):
         }
 
     def _cells(self) -> tuple[NDArray[np.uint8], list[str]]:
-        shown = self.maps[:_MOST]
         low, high = self._limits()
-        cells = np.stack([colour(map, low=low, high=high, table="magma") for map in shown])
+        cells = np.stack([colour(map, low=low, high=high, table="magma") for map in self.maps[:_MOST]])
         return cells, [str(channel) for channel in self.channels[:_MOST].tolist()]
 
     def _limits(self) -> tuple[float, float]:
@@ -160,11 +164,9 @@ class ActivationSheet(_Sheet):
         return low, max(float(np.percentile(self.maps, 99)), low + 1e-12)
 
     def _heading(self) -> str:
-        shown = min(_MOST, len(self.maps))
-        rest = f" (showing {shown} of {len(self.maps)})" if shown < len(self.maps) else ""
-        low, high = self._limits()
+        (low, high), shortfall = self._limits(), _shortfall(len(self.maps))
         return (
-            f"{self.question.network}, {self.question.unit}: the channels by number, brightest first{rest}; "
+            f"{self.question.network}, {self.question.unit}: the channels by number, brightest first{shortfall}; "
             f"black {low:.3g}, white {high:.3g} and more"
         )
 
@@ -219,15 +221,14 @@ class FilterSheet(_Sheet):
         }
 
     def _cells(self) -> tuple[NDArray[np.uint8], list[str]]:
-        shown = self.filters[:_MOST]
-        largest = np.maximum(np.abs(shown).max((1, 2, 3), keepdims=True), 1e-12)
-        scaled = 0.5 + shown / (2 * largest)
+        drawn = self.filters[:_MOST]
+        largest = np.maximum(np.abs(drawn).max((1, 2, 3), keepdims=True), 1e-12)
+        scaled = 0.5 + drawn / (2 * largest)
         if scaled.shape[1] != 3:
             scaled = scaled.mean(1, keepdims=True).repeat(3, 1)
         cells = (scaled.transpose(0, 2, 3, 1) * 255).round().astype(np.uint8)
-        return cells, [str(place) for place in range(len(shown))]
+        return cells, [str(number) for number in range(len(drawn))]
 
     def _heading(self) -> str:
-        shown = min(_MOST, len(self.filters))
-        rest = f" (showing {shown} of {len(self.filters)})" if shown < len(self.filters) else ""
-        return f"{self.question.network}: the filters of {self.question.unit} by number{rest}; grey is zero"
+        shortfall = _shortfall(len(self.filters))
+        return f"{self.question.network}: the filters of {self.question.unit} by number{shortfall}; grey is zero"

@@ -123,7 +123,7 @@ class TopImages(Result):
     def makeup(self) -> list[tuple[str, int]]:
         """Give the classes of the strongest images with how many of them there are, the most frequent first."""
         order = np.argsort(-self.top_classes, kind="stable")
-        return [(self.classes[place], int(self.top_classes[place])) for place in order if self.top_classes[place]]
+        return [(self.classes[index], int(self.top_classes[index])) for index in order if self.top_classes[index]]
 
     def summary(self) -> str:
         """Say in a sentence or two which images the unit answers, and how selective it is."""
@@ -153,15 +153,15 @@ class TopImages(Result):
             "images": self.images,
             "shown": [
                 {
-                    "id": self.ids[place],
-                    "label": self.labels[place],
-                    "prediction": self.predictions[place],
-                    "side": self.sides[place],
-                    "rank": int(self.ranks[place]),
-                    "value": float(self.values[place]),
-                    "field": self.fields[place].tolist(),
+                    "id": self.ids[index],
+                    "label": self.labels[index],
+                    "prediction": self.predictions[index],
+                    "side": self.sides[index],
+                    "rank": int(self.ranks[index]),
+                    "value": float(self.values[index]),
+                    "field": self.fields[index].tolist(),
                 }
-                for place in range(len(self))
+                for index in range(len(self))
             ],
             "ranked": self.ranked,
             "top_classes": dict(self.makeup()),
@@ -171,10 +171,10 @@ class TopImages(Result):
             "silent": self.silent,
         }
 
-    def cell(self, place: int) -> NDArray[np.uint8]:
+    def cell(self, index: int) -> NDArray[np.uint8]:
         """Give what is shown of an image: its field alone, or the whole with the field drawn in, (height, width, 3)."""
-        top, left, bottom, right = self.fields[place].tolist()
-        picture = self.pictures_shown[place]
+        top, left, bottom, right = self.fields[index].tolist()
+        picture = self.pictures_shown[index]
         if not self.crop:
             return framed(picture, top, left, bottom, right)
         cut = picture[top:bottom, left:right]
@@ -191,8 +191,8 @@ class TopImages(Result):
         return faint[first : first + height, start : start + width]
 
     def side(self, name: str) -> list[int]:
-        """Give the places of the images of a part of the spectrum."""
-        return [place for place, side in enumerate(self.sides) if side == name]
+        """Give the indices of the images of a part of the spectrum."""
+        return [index for index, side in enumerate(self.sides) if side == name]
 
     def pictures(self) -> dict[str, bytes]:
         """Give the image that the unit answers most."""
@@ -214,8 +214,8 @@ class TopImages(Result):
     def _rows(self) -> list[tuple[str, list[int]]]:
         rows = []
         for side in SIDES:
-            places = self.side(side)
-            rows += [(side, places[first : first + _ACROSS]) for first in range(0, len(places), _ACROSS)]
+            indices = self.side(side)
+            rows += [(side, indices[first : first + _ACROSS]) for first in range(0, len(indices), _ACROSS)]
         return rows
 
     @property
@@ -224,7 +224,7 @@ class TopImages(Result):
 
     def _on(self, figure: Figure) -> Axes:
         aside, main = figure.add_gridspec(1, 2, width_ratios=(2.3, 8.7))
-        parts = [self._classes, self._spread] if self.top_classes.sum() else [self._spread]
+        parts = [self._classes, self._histogram] if self.top_classes.sum() else [self._histogram]
         within = aside.subgridspec(len(parts) + (self.optimized is not None), 1)
         panels = [figure.add_subplot(within[row]) for row in range(within.nrows)]
         if self.optimized is not None:
@@ -234,33 +234,35 @@ class TopImages(Result):
         rows = self._rows
         cells = main.subgridspec(len(rows), _ACROSS)
         grid = [[figure.add_subplot(cells[row, column]) for column in range(_ACROSS)] for row in range(len(rows))]
-        for (side, places), line in zip(rows, grid, strict=True):
-            for place, axes in zip(places, line, strict=False):
-                told = self.labels[place] if self.labels[place] is not None else self.predictions[place]
-                picture_axes(axes, self.cell(place), f"{self.values[place]:.3g} {as_text(_cut(str(told)))}")
+        for (side, indices), line in zip(rows, grid, strict=True):
+            for index, axes in zip(indices, line, strict=False):
+                label = self.labels[index] if self.labels[index] is not None else self.predictions[index]
+                picture_axes(axes, self.cell(index), f"{self.values[index]:.3g} {as_text(_cut(str(label)))}")
                 axes.title.set_fontsize(6.5)
-            for axes in line[len(places) :]:
+            for axes in line[len(indices) :]:
                 axes.set_axis_off()
-            if places[0] == self.side(side)[0]:
+            if indices[0] == self.side(side)[0]:
                 line[0].set_ylabel(side, fontsize=8)
-        what = "what the maximum sees of each" if self.crop else "the frame is what the maximum sees"
+        subtitle = "what the maximum sees of each" if self.crop else "the frame is what the maximum sees"
         if self.unit.startswith("logit:"):
-            what = "by what the network answers"
+            subtitle = "by what the network answers"
         if self.of_tokens:
-            what = "the frame is the patch of the token that answers most"
+            subtitle = "the frame is the patch of the token that answers most"
         if self.labels and not any(self.labels):
-            what += "; the names are its answers"
-        figure.suptitle(as_text(f"{self.question.network}, {self.unit}: {what}; {self.question.subject}"), fontsize=9)
+            subtitle += "; the names are its answers"
+        figure.suptitle(
+            as_text(f"{self.question.network}, {self.unit}: {subtitle}; {self.question.subject}"), fontsize=9
+        )
         return grid[0][0]
 
     def _classes(self, axes: Axes) -> None:
-        made = self.makeup()[:_LISTED]
-        axes.barh([_cut(name) for name, _ in made], [count for _, count in made], color="#2a78a5", height=0.7)
+        makeup = self.makeup()[:_LISTED]
+        axes.barh([_cut(name) for name, _ in makeup], [count for _, count in makeup], color="#2a78a5", height=0.7)
         axes.invert_yaxis()
         axes.set_title(f"labels of the {int(self.top_classes.sum())} strongest", fontsize=8)
         axes.tick_params(labelsize=6.5)
 
-    def _spread(self, axes: Axes) -> None:
+    def _histogram(self, axes: Axes) -> None:
         axes.stairs(self.counts, self.edges, fill=True, color="#2a78a5")
         axes.set_title(f"answers to all {self.images:,}", fontsize=8)
         axes.tick_params(labelsize=6.5)

@@ -129,25 +129,26 @@ class UnitSearch(Result):
         """Those of them that answer half of the concept's images, or more, and at most one in a hundred of the others."""
         return tuple(self.units[(self.p_value <= self.level) & (self.recall >= INVARIANT)].tolist())
 
-    def _area(self, place: int) -> float:
-        return float(self.auc_held_out[place] if self.held_out else self.auc[place])
+    def _area(self, index: int) -> float:
+        return float(self.auc_held_out[index] if self.held_out else self.auc[index])
 
     def summary(self) -> str:
         """Say in a sentence or two whether a unit answers the concept and nothing else."""
-        told = f"{self.concept} ({self.examples:,} images) against {self.others} ({self.against:,})"
+        sides = f"{self.concept} ({self.examples:,} images) against {self.others} ({self.against:,})"
         count = len(self.found)
         if not count:
             best = int(np.argmax(self.auc))
             return (
-                f"{told}: no unit qualifies, none of {len(self.units):,} answers the concept more than chance allows. The "
+                f"{sides}: no unit qualifies, none of {len(self.units):,} answers the concept more than chance allows. The "
                 f"best, {self.units[best]}, has an area of {self.auc[best]:.2f} on the examples (p {self.p_value[best]:.2g})."
             )
         firm = self.invariant
         if firm:
             names = ", ".join(firm[:3]) + (" and more" if len(firm) > 3 else "")
-            text = f"{told}: {len(firm)} unit{'s' * (len(firm) > 1)} answer{'s' * (len(firm) == 1)} it and little else: {names}"
+            units = f"{len(firm)} units answer" if len(firm) > 1 else "1 unit answers"
+            text = f"{sides}: {units} it and little else: {names}"
         else:
-            text = f"{told}: no unit answers it alone"
+            text = f"{sides}: no unit answers it alone"
         where = f"held out ({self.held_out} images)" if self.held_out else "on the examples: too few to hold some out"
         return (
             f"{text}. {count:,} of {len(self.units):,} answer it more than chance allows. The best, {self.units[0]}, has an "
@@ -157,7 +158,7 @@ class UnitSearch(Result):
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the answer, and the figures of every unit that qualifies, or of the ten best."""
-        shown = max(10, len(self.found))
+        count = min(max(10, len(self.found)), len(self.units))
         return {
             "kind": self.kind,
             "key": self.question.key,
@@ -174,52 +175,52 @@ class UnitSearch(Result):
             "logit": {"unit": self.logit, "auc": self.logit_auc, "recall_at_1pct": self.logit_recall},
             "units": [
                 {
-                    "unit": str(self.units[place]),
-                    "auc": float(self.auc[place]),
-                    "auc_held_out": None if math.isnan(self.auc_held_out[place]) else float(self.auc_held_out[place]),
-                    "recall_at_1pct": float(self.recall[place]),
-                    "p_value": float(self.p_value[place]),
+                    "unit": str(self.units[index]),
+                    "auc": float(self.auc[index]),
+                    "auc_held_out": None if math.isnan(self.auc_held_out[index]) else float(self.auc_held_out[index]),
+                    "recall_at_1pct": float(self.recall[index]),
+                    "p_value": float(self.p_value[index]),
                 }
-                for place in range(min(shown, len(self.units)))
+                for index in range(count)
             ],
         }
 
-    def told(self, place: int) -> str:
+    def figures(self, index: int) -> str:
         """Say the figures of a unit in a line."""
-        area = f"area {self._area(place):.3f}"
+        area = f"area {self._area(index):.3f}"
         if self.held_out:
-            area += f" held out, {self.auc[place]:.3f} on the examples"
-        return f"{area}; recall at 1% {self.recall[place]:.0%}; p {self.p_value[place]:.2g}"
+            area += f" held out, {self.auc[index]:.3f} on the examples"
+        return f"{area}; recall at 1% {self.recall[index]:.0%}; p {self.p_value[index]:.2g}"
 
-    def picture_for(self, place: int) -> NDArray[np.uint8] | None:
+    def picture_for(self, index: int) -> NDArray[np.uint8] | None:
         """Give the picture that was made for one of the first units, if there is one."""
         if self.optimized is None or self.optimized_of is None:
             return None
-        there = np.flatnonzero(self.optimized_of == place)
-        return self.optimized[int(there[0])] if len(there) else None
+        rows = np.flatnonzero(self.optimized_of == index)
+        return self.optimized[int(rows[0])] if len(rows) else None
 
-    def strip(self, kind: str, place: int) -> list[tuple[NDArray[np.uint8], str, float]]:
+    def strip(self, kind: str, index: int) -> list[tuple[NDArray[np.uint8], str, float]]:
         """Give pictures of one of the first units, with their ids and answers.
 
         Parameters
         ----------
         kind
             ``most``, ``least`` or ``concept``.
-        place
-            Which unit.
+        index
+            Of the unit, among those that are shown.
         """
         chosen, values = {
             "most": (self.most, self.most_values),
             "least": (self.least, self.least_values),
             "concept": (self.concept_shown, self.concept_values),
         }[kind]
-        found = []
-        for column, picture in enumerate(chosen[place].tolist()):
+        cells = []
+        for column, picture in enumerate(chosen[index].tolist()):
             pixels = self.pictures_shown[picture]
             if kind == "most":
-                pixels = framed(pixels, *self.most_fields[place, column].tolist())
-            found.append((pixels, str(self.picture_ids[picture]), float(values[place, column])))
-        return found
+                pixels = framed(pixels, *self.most_fields[index, column].tolist())
+            cells.append((pixels, str(self.picture_ids[picture]), float(values[index, column])))
+        return cells
 
     def pictures(self) -> dict[str, bytes]:
         """Give the images that the first unit answers most, side by side."""
@@ -248,41 +249,41 @@ class UnitSearch(Result):
         count = len(self.curves)
         figure.suptitle(as_text(f"{self.question.network}: {self.summary()}"), fontsize=8.5, wrap=True)
         # Narrow empty columns part the groups; that of made pictures is there if any was made.
-        shown = 1 if self.optimized is not None else 0.05
-        widths = (1.9, shown, *([1] * _DRAWN), 0.25, *([1] * _DRAWN))
+        made_width = 1 if self.optimized is not None else 0.05
+        widths = (1.9, made_width, *([1] * _DRAWN), 0.25, *([1] * _DRAWN))
         panels = figure.subplots(count, len(widths), squeeze=False, width_ratios=widths)
-        for place, line in enumerate(panels):
-            self._curve(line[0], place)
-            made = self.picture_for(place)
-            if made is None:
+        for index, line in enumerate(panels):
+            self._curve(line[0], index)
+            optimized = self.picture_for(index)
+            if optimized is None:
                 line[1].set_axis_off()
             else:
-                picture_axes(line[1], made, "made for it")
-            most, concept = self.strip("most", place), self.strip("concept", place)
+                picture_axes(line[1], optimized, "made for it")
+            most, concept = self.strip("most", index), self.strip("concept", index)
             step = max(1, len(concept) // _DRAWN)
             for axes in line[2:]:
                 axes.set_axis_off()
             groups = (("answered most", 2, most[:_DRAWN]), ("the concept", 3 + _DRAWN, concept[::step][:_DRAWN]))
-            for told, first, cells in groups:
+            for title, first, cells in groups:
                 for number, (pixels, _, value) in enumerate(cells):
                     axes = line[first + number]
                     axes.set_axis_on()
                     picture_axes(axes, pixels, f"{value:.3g}")
                     axes.title.set_fontsize(6.5)
                     if number == 0:
-                        axes.set_ylabel(told, fontsize=7)
+                        axes.set_ylabel(title, fontsize=7)
         panels[0, 0].legend(fontsize=6, loc="lower right", frameon=False, borderpad=0)
         return panels[0, 0]
 
-    def _curve(self, axes: Axes, place: int) -> Axes:
+    def _curve(self, axes: Axes, index: int) -> Axes:
         axes.plot(
             self.curve_at, self.logit_curve, color="#97a1ad", linewidth=1, linestyle="--", label=as_text(self.logit)
         )
         axes.plot(
-            self.curve_at, self.curves[place], color="#1f6c9c", linewidth=1.6, label=as_text(str(self.units[place]))
+            self.curve_at, self.curves[index], color="#1f6c9c", linewidth=1.6, label=as_text(str(self.units[index]))
         )
         axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.7)
-        axes.set_title(as_text(f"{self.units[place]}: {self._area(place):.3f}"), fontsize=7.5)
+        axes.set_title(as_text(f"{self.units[index]}: {self._area(index):.3f}"), fontsize=7.5)
         axes.tick_params(labelsize=6)
         axes.set_xlabel("share of others", fontsize=6.5)
         axes.set_ylabel("of the concept", fontsize=6.5)

@@ -74,7 +74,7 @@ class UnitSearchPanel(Panel[UnitSearch]):
         search = self.result
         return {
             "unit": str(search.units[rank]),
-            "finding": search.told(rank),
+            "finding": search.figures(rank),
             "optimized": _optimized(search.picture_for(rank)),
             "curve": self._polyline(search.curves[rank]),
             "logit": self._polyline(search.logit_curve),
