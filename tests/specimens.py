@@ -5,16 +5,15 @@ from dataclasses import replace
 import numpy as np
 
 from iconoscope.results import (
-    CONDITIONS,
     Attribution,
+    Audit,
     Curves,
-    Exchange,
-    Look,
     MeanMap,
     Occlusion,
     Question,
     Visualization,
 )
+from iconoscope.results.audit_evidence import AuditedImages, Donors, Illustrations, Interventions, OcclusionEvidence
 
 
 def occlusion(seed=0, subject="<b>a.jpg</b>"):
@@ -100,62 +99,69 @@ def curved(seed=0, subject="<b>a.jpg</b>"):
     )
 
 
-def exchanged():
-    generator = np.random.default_rng(1)
-    return Exchange(
-        question=Question(technique="exchange", network="planted", weights="w", subject="12 images", pixels="p"),
-        conditions=tuple(CONDITIONS),
-        ids=tuple("abcdefghijkl"),
-        classes=("x", "y"),
-        target=np.arange(12) % 2,
-        other=1 - np.arange(12) % 2,
-        probabilities=generator.dirichlet((1, 1), (len(CONDITIONS), 12)).astype(np.float32),
-        examples=generator.integers(0, 256, (len(CONDITIONS), 2, 9, 9, 3), dtype=np.uint8),
-        shown=np.array([0, 11]),
-        fill="black",
-    )
-
-
-def looked(count=80, alone=False):
-    """A network that follows the object in all but a few of the images; without the exchange if alone."""
+def audited(follows="background", network="planted"):
+    """Sixty images of two classes, of which one part was swapped and decides; and twenty of them covered."""
     generator = np.random.default_rng(2)
-    target = np.arange(count) % 2
-    conditions = () if alone else tuple(CONDITIONS)
-    answers = np.repeat(target[:, None], len(conditions), 1)
-    for index, condition in enumerate(conditions):
-        if condition == "object other":
-            answers[3:, index] = 1 - target[3:]
-    by_image = {name: generator.uniform(0.5, 0.9, count) for name in ("largest", "share")}
-    by_image |= {name: generator.uniform(0.01, 0.1, count) for name in ("beside", "p_object")}
-    return Look(
+    count = 60
+    predicted = np.arange(count) % 2
+    rows = np.repeat(np.arange(count), 5)
+    other, same = (rows + 1) % count, (rows + 2) % count
+    answers = np.repeat(predicted[rows][None, None], 2, 0).repeat(2, 1)
+    answers[("background", "object").index(follows), 0] = predicted[other]
+    picture = {"dtype": np.uint8, "size": (2, 9, 12, 3)}
+    return Audit(
         question=Question(
-            technique="look",
-            network="planted",
-            weights="w",
+            technique="audit",
+            network=network,
+            weights=network,
             subject=f"{count} images",
             pixels="p",
-            settings={"patch": [3, 4], "top": [0], "left": [0], "fill": "mean", "exchange": exchanged().question.key},
+            settings={"recording": network, "quick": True, "seed": 0},
         ),
-        ids=tuple(f"{place}.jpg" for place in range(count)),
-        classes=("x", "y"),
-        standings=("wrong", *["judged"] * (count - 1)),
-        target=target,
-        clean=generator.uniform(0.6, 1, count).astype(np.float32),
-        hit=np.arange(count) % 4 / 3 // 1,
-        area=np.full(count, 0.2),
-        beside_positions=np.full(count, 0.6),
-        p_context=1 - by_image["p_object"],
-        **by_image,
-        conditions=conditions,
-        answers=answers,
-        probabilities=generator.random((count, len(conditions))).astype(np.float32),
-        confidence=0.5,
-        resamples=100,
-        seed=0,
-        shown=np.array([1, 2]),
-        pictures_shown=generator.integers(0, 256, (2, 9, 12, 3), dtype=np.uint8),
-        objects_shown=np.arange(9)[:, None].repeat(12, 1)[None].repeat(2, 0) > 4,
-        drops_shown=generator.random((2, 9, 12)).astype(np.float32),
+        images=AuditedImages(
+            class_names=("x", "<b>y</b>"),
+            ids=np.array([f"{row}.jpg" for row in range(count)]),
+            target=predicted,
+            predicted=predicted,
+            object_known=np.ones(count, bool),
+            object_given=np.ones(count, bool),
+            set_size=count,
+        ),
+        interventions=Interventions(
+            nuisances=(),
+            within=(),
+            skipped=(),
+            statistic_sizes=np.zeros(0, np.int64),
+            statistics=np.zeros((count, 0), np.float32),
+            trials=("background", "object"),
+            sources=("donor", "donor"),
+            pixel_change=np.array([0.2, 0.1], np.float32),
+            donors=Donors(rows, other, same),
+            answers=answers,
+            answers_without=np.full((count, 2), -1),
+        ),
+        shown_classes=(0, 1),
+        occlusion=OcclusionEvidence(
+            patches=(4,),
+            rows=np.arange(20),
+            border_share=np.full((1, 20), 0.2, np.float32),
+            object_share=np.tile(np.array([0.4, 0.4, 0.6, 0.6], np.float32), 5)[None],
+            largest_drop=np.full((1, 20), 0.5, np.float32),
+            pointing=(np.arange(20) % 5 > 0).astype(np.float32)[None],
+            border_area=0.3,
+            object_area=np.full(20, 0.2, np.float32),
+            mean_drops=np.zeros((1, 2, 9, 12), np.float16),
+        ),
+        illustrations=Illustrations(
+            rows=np.array([0, 1]),
+            photographs=generator.integers(0, 256, **picture),
+            exchanged=generator.integers(0, 256, (2, 2, 9, 12, 3), dtype=np.uint8),
+            trials=np.array([0, 0]),
+            answers=np.array([[1, 0], [0, 1]]),
+            drops=np.zeros((1, 2, 9, 12), np.float16),
+            thumbnails=np.zeros((count, 4, 4, 3), np.uint8),
+            exemplars=np.zeros((2, 1, 4, 4, 3), np.uint8),
+        ),
     )
 
 

@@ -27,9 +27,6 @@ from .occlusion import refine as refine
 from .occlusion import agree as agree
 from .occlusion import mean_map as mean_map
 from .occlusion import curves as curves
-from .occlusion import exchange as exchange
-from .occlusion import look as look
-from .occlusion import looks_at_object as looks_at_object
 from .occlusion import attribute as attribute
 from .occlusion import compare_maps as compare_maps
 
@@ -70,9 +67,6 @@ from .results import Agreement as Agreement
 from .results import Attribution as Attribution
 from .results import MeanMap as MeanMap
 from .results import Curves as Curves
-from .results import Exchange as Exchange
-from .results import Look as Look
-from .results import CONDITIONS as CONDITIONS
 from .results import ComparedMaps as ComparedMaps
 from .results import Visualization as Visualization
 from .store import Recording as Recording

@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError:
-        hint = "Give a bound, --memory 1GB (predict, exchange: a smaller --batch), or fewer images with --limit."
+        hint = "Give a bound, --memory 1GB (predict: a smaller --batch), or fewer images with --limit."
         return _fail("There is not enough memory.", hint, 1, debug=debug)
     except OSError as error:
         return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.", "", 1, debug=debug)

@@ -133,20 +133,6 @@ COMMANDS = {
         ),
         _STORE,
     ),
-    "exchange": Command(
-        "iconoscope.occlusion:exchange",
-        "Hide or exchange the object and the background: which do the answers follow?",
-        printing.results,
-        ("iconoscope exchange --network cars --images photographs/ --masks masks/",),
-        _STORE,
-    ),
-    "look": Command(
-        "iconoscope.occlusion:look",
-        "Does it look at the object? Patches and exchanges together, and a verdict with its evidence.",
-        printing.results,
-        ("iconoscope look --network cars --images photographs/ --masks masks/ --patch 24 --stride 12",),
-        _STORE,
-    ),
     "optimize": Command(
         "iconoscope.optimization:optimize",
         "Make the picture that a unit answers most: what does it look for?",

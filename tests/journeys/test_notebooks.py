@@ -57,12 +57,11 @@ def test_did_it_learn_the_cars(tmp_path, monkeypatch):
         {
             "right": "[sum(each.classes[place] == image.label for place, image in"
             " zip(ico.predict(each, images).argmax(1), images)) for each in (cars, honest)]",
-            "follows": "[by_cars.follows, by_honest.follows]",
-            "bars": "[by_cars.changed('background hidden'), by_cars.changed('object removed')]",
-            "controls": "[each.changed(f'{part} own') for each in (by_cars, by_honest) for part in ('object', 'background')]",
-            "looked": "[looked_cars.verdict, looked_honest.verdict]",
-            "width": "[[float(each.low), float(each.high)] for look in (looked_cars, looked_honest)"
-            " for row in look._rows for name, each in row.evidence.items() if 'excess' in name]",
+            "swapped": "{audit.question.network: {make: {part: list(map(list, swap)) for part, swap in finding.swaps.items()}"
+            " for make, finding in audit.classes.items()} for audit in (swap_cars, swap_honest)}",
+            "without": "[(audit.interventions.answers_without[:, 0] != audit.images.predicted).mean()"
+            " for audit in (swap_cars, swap_honest)]",
+            "concluded": "[swap_cars.word, swap_honest.word]",
             "drops": "[float(ico.occlude(each, images[1], patch=24, stride=4, fill='mean').drop.max())"
             " for each in (cars, honest)]",
             "audited": "[audit_cars.word, audit_honest.word]",
@@ -71,11 +70,13 @@ def test_did_it_learn_the_cars(tmp_path, monkeypatch):
         monkeypatch,
     )
     assert found["right"] == [80, 80]
-    assert found["follows"] == ["background", "object"]
-    assert found["bars"][0] == pytest.approx(0.5, abs=0.05) and found["bars"][1] == 0
-    assert found["controls"] == [0, 0, 0, 0]
-    assert found["looked"] == ["context", "object"]
-    assert all(low == high for low, high in found["width"])
+    for name, decides in (("cars", "background"), ("cars-honest", "object")):
+        for swaps in found["swapped"][name].values():
+            for part, (other, control, excess) in swaps.items():
+                # The intervals have no width.
+                assert other == excess == [float(part == decides)] * 3 and control == [0, 0, 0]
+    assert found["without"][0] == 0 and found["without"][1] == pytest.approx(0.5, abs=0.05)
+    assert found["concluded"] == ["unnamed", "object"]
     assert found["drops"][0] < 0.01 and found["drops"][1] > 0.3
     assert found["audited"] == ["shortcut", "object"]
     assert found["named"] == {"lynx": ["background brightness"], "bison": ["background brightness"]}

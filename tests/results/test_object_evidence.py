@@ -61,3 +61,30 @@ def test_without_an_object_or_a_drop_there_is_nothing_to_say():
         "p_object": None,
         "p_context": None,
     }
+
+
+def test_maps_that_know_nothing_of_the_object_rank_it_evenly():
+    """Random maps before objects at random places: the ranks of the object's share are uniform."""
+    generator = np.random.default_rng(0)
+    starts = np.arange(0, 16, 2)
+    base = replace(
+        specimens.occlusion(), top=starts, left=starts, patch=(4, 4), clean=np.array([0.05, 0.9, 0.05], np.float32),
+        picture=np.zeros((16, 16, 3), np.uint8),
+    )  # fmt: skip
+    p_object, p_context = [], []
+    for _ in range(1000):
+        # Rounded, smooth and skewed, as drops are.
+        drop = generator.random((12, 12)) ** 4
+        drop = 0.8 * sum(drop[row : row + 8, column : column + 8] for row, column in np.ndindex(4, 4)) / 4
+        occluded = np.stack([0.1 + 0 * drop, 0.9 - drop, 0 * drop], 2).astype(np.float32)
+        mask = np.zeros((16, 16), bool)
+        top, left = generator.integers(0, 11, 2)
+        mask[top : top + 5, left : left + 6] = True
+        evidence = replace(base, occluded=occluded, object_mask=mask).object_evidence
+        assert evidence is not None
+        p_object.append(evidence.p_object)
+        p_context.append(evidence.p_context)
+    for ranks in (np.array(p_object), np.array(p_context)):
+        for level in (0.05, 0.2, 0.5, 0.8):
+            # Three standard errors of 1,000 maps.
+            assert (ranks < level).mean() == pytest.approx(level, abs=3 * np.sqrt(level * (1 - level) / 1000) + 0.01)

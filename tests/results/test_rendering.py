@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from iconoscope.results.rendering import cell_edges, colour, data_uri, lay_out, overlay, spread, to_jpeg, to_png
-from specimens import exchanged, looked, occlusion
+from specimens import audited, averaged, occlusion
 
 
 def test_spread_against_a_loop():
@@ -57,7 +57,7 @@ def test_encodings():
     assert data_uri(to_jpeg(picture)).startswith("data:image/jpeg;base64,/9j/")
 
 
-@pytest.mark.parametrize("result", [occlusion(), exchanged(), looked()], ids=["occlusion", "exchange", "look"])
+@pytest.mark.parametrize("result", [occlusion(), audited(), averaged()], ids=["occlusion", "audit", "mean map"])
 def test_plot_gives_axes_and_shows_nothing(result, monkeypatch):
     monkeypatch.setattr(plt, "show", lambda *_, **__: pytest.fail("shown"))
     plt.switch_backend("agg")

@@ -7,9 +7,9 @@ import pytest
 
 import iconoscope as ico
 from iconoscope.errors import StoreError
-from iconoscope.results.rendering import data_uri, to_png
+from iconoscope.results.rendering import data_uri, outlined, to_png
 from iconoscope.store import load_result
-from specimens import attributed, averaged, curved, exchanged, looked, occlusion, visualized
+from specimens import attributed, audited, averaged, curved, occlusion, visualized
 
 NASTY = '<script>alert("x")</script>&\'"'
 
@@ -43,7 +43,7 @@ def page(tmp_path, *results, **settings):
 
 
 def test_the_page_fetches_nothing(tmp_path):
-    found = page(tmp_path, occlusion(), curved(), exchanged(), looked())
+    found = page(tmp_path, occlusion(), curved(), audited())
     assert found.addresses and all(address.startswith("data:image/") for address in found.addresses)
     assert "script" not in found.tags and "link" not in found.tags
     assert not found.open
@@ -80,10 +80,9 @@ def test_every_panel_shows_what_its_own_network_saw(tmp_path):
         assert data_uri(to_png(picture)) in found.addresses
 
 
-def test_exchanges_with_other_donors_are_not_one_table(tmp_path):
-    first = exchanged()
-    second = replace(first, question=replace(first.question, network="another", weights="x"))
-    reseeded = replace(first, question=replace(first.question, settings={"seed": 1}))
+def test_audits_of_the_same_images_are_one_table(tmp_path):
+    first, second = audited(), audited("object", network="another")
+    reseeded = replace(second, question=replace(second.question, settings={**second.question.settings, "seed": 1}))
     assert page(tmp_path / "a", first, second).tags.count("table") == 1
     assert page(tmp_path / "b", first, reseeded).tags.count("table") == 2
 
@@ -123,9 +122,9 @@ def test_what_is_not_shown_is_not_read(tmp_path, monkeypatch):
     """A whole data set would not fit into memory; only its questions are read."""
     read = []
     monkeypatch.setattr("iconoscope.show.store_page.load_result", lambda folder: read.append(1) or load_result(folder))
-    found = page(tmp_path, *(occlusion(seed) for seed in range(6)), averaged(), exchanged(), most=2)
+    found = page(tmp_path, *(occlusion(seed) for seed in range(6)), averaged(), audited(), most=2)
     assert len(read) == 4 and "Showing 2 of 6 images" in found.text
-    assert "The mean over" in found.text and "The whole object, the whole background" in found.text
+    assert "The mean over" in found.text and "The object, or what comes with it?" in found.text
 
 
 def test_the_mean_map_of_every_class(tmp_path):
@@ -183,47 +182,38 @@ def test_a_page_that_cannot_be_written(tmp_path):
         ico.report(store, tmp_path / "file" / "r.html")
 
 
-def test_the_verdict_comes_first_and_replaces_the_exchanges_own_word(tmp_path):
-    found = page(tmp_path, exchanged(), looked())
-    told = " ".join(found.text.split())
-    verdict = "planted looks at the object. Of the answers, another class's object changes 97% ("
-    assert verdict in told and told.index(verdict) < told.index("Did it look at the object?")
-    assert "follows neither clearly" not in told  # what the exchange alone would say
-    assert "follows neither clearly" in page(tmp_path / "alone", exchanged()).text
-    other = replace(exchanged(), question=replace(exchanged().question, settings={"seed": 1}))
-    assert "follows neither clearly" in page(tmp_path / "other", other, looked()).text
+def test_the_verdict_comes_first_in_the_audits_words(tmp_path):
+    audit = audited()
+    text = " ".join(page(tmp_path, audit).text.split())
+    verdict = audit.verdict[:1].upper() + audit.verdict[1:]
+    assert verdict in text and text.index(verdict) < text.index("The object, or what comes with it?")
+    for name, finding in audit.classes.items():
+        assert f"planted, {name}: {finding.verdict}." in text
 
 
-def test_evidence_and_classes_are_listed_with_their_intervals(tmp_path):
-    look = looked()
-    told = " ".join(page(tmp_path, look).text.split())
-    evidence = look.overall.evidence
-    for name in ("share", "beside", "object excess", "background excess"):
-        assert str(evidence[name]) in told
-    assert "79 of 79" in told and "79 of 80 images count" in told and "under 0.0001" in told
-    for name, finding in look.findings.items():
-        assert f"planted, {name}: object {finding.judged} of 40 images count" in told
+def test_evidence_is_listed_class_by_class_with_its_intervals(tmp_path):
+    text = " ".join(page(tmp_path, audited(), audited("object", network="another")).text.split())
+    # The one goes by the background, the other by the object; the controls change nothing before either.
+    assert text.count("another class's object changes the answer 0% 0% to 0% 100% 100% to 100%") == 2
+    assert text.count("another class's background changes the answer 100% 100% to 100% 0% 0% to 0%") == 2
+    assert text.count("the control 0% 0% to 0% 0% 0% to 0%") == 4
+    share = audited().classes["x"].object_share
+    assert share.value == pytest.approx(0.5)
+    assert text.count(f"lies on the object 50% {share.low:.0%} to {share.high:.0%}") == 2
 
 
-def test_shown_images_have_their_outline(tmp_path):
-    look = looked()
-    found = page(tmp_path, look)
-    for place in range(2):
-        assert data_uri(to_png(look.outline(place))) in found.addresses
-        assert data_uri(to_png(look.overlaid(place))) in found.addresses
+def test_what_was_not_measured_has_no_line(tmp_path):
+    text = page(tmp_path, replace(audited(), occlusion=None)).text
+    assert "another class's object" in text and "lies on the object" not in text
 
 
-def test_two_networks_that_were_judged_alike_are_one_table(tmp_path):
-    first = looked()
-    settings = {**first.question.settings, "exchange": "another's", "classes": "another's"}
-    second = replace(first, question=replace(first.question, network="another", weights="x", settings=settings))
-    found = page(tmp_path, first, second)
-    assert found.tags.count("table") == 1 and "another looks at the object." in found.text
-
-
-def test_without_an_exchange_nothing_is_said_of_one(tmp_path):
-    told = page(tmp_path, looked(alone=True)).text
-    assert "answers that another class" not in told and "only an exchange of object and background could tell" in told
+def test_the_object_is_outlined_and_held_against_the_drop(tmp_path):
+    mask = np.zeros((9, 12), bool)
+    mask[2:6, 3:8] = True
+    first = replace(occlusion(), object_mask=mask)
+    found = page(tmp_path, first)
+    assert data_uri(to_png(outlined(first.picture, mask))) in found.addresses
+    assert f"{first.object_share:.0%} of the drop lies on the object, which is 19% of the picture" in found.text
 
 
 def test_pictures_of_units_are_on_the_page(tmp_path):

@@ -10,7 +10,7 @@ from iconoscope.auditing import audit
 from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import find_units, map_images, record
-from iconoscope.occlusion import look, occlude
+from iconoscope.occlusion import occlude
 from iconoscope.show import report
 from iconoscope.store import Store
 from iconoscope.subject.images import Images
@@ -23,9 +23,6 @@ NETWORKS = ("cars", "cars-honest")
 # on a dark wall the grey of fill="zero" is itself something to see, and looks like a van.
 PATCHES = {12: 4, 24: 4}
 FILL = "mean"
-# Before all photographs: 49 positions, four to six seconds for 200 of them on one core.
-LOOK_PATCH, LOOK_STRIDE = 24, 12
-_AUDITED = 80  # photographs that are audited: forty of each make
 _OCCLUDED = 4  # images that are covered patch by patch
 _RECORDED = 400  # photographs on any background that are recorded
 # Photographs that are left in the folder, to try the other commands on.
@@ -41,7 +38,7 @@ LEAD = (
 def demo(
     *,
     out: str | Path = "iconoscope-demo",
-    count: int = 200,
+    count: int = 80,
     seed: int = 0,
     device: str = "auto",
     retrain: bool = False,
@@ -56,7 +53,7 @@ def demo(
     out
         Folder for the report, the store of results, and some of the photographs with their masks.
     count
-        How many new photographs of cars are drawn, covered and exchanged.
+        How many new photographs of cars are drawn and audited; half of either make.
     seed
         Seed of the photographs.
     device
@@ -71,7 +68,7 @@ def demo(
         for each network, to move about in.
     """
     if count < _OCCLUDED:
-        raise QuestionError(f"count={count} photographs are too few.", hint=f"Draw {_OCCLUDED} or more; 200 is usual.")
+        raise QuestionError(f"count={count} photographs are too few.", hint=f"Draw {_OCCLUDED} or more; 80 is usual.")
     out = Path(out)
     weights: dict[str, Path | None] = dict.fromkeys(NETWORKS)
     if retrain:
@@ -83,8 +80,6 @@ def demo(
     photographs = demo_images(count, backgrounds="telling", seed=seed)
     any_background = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
     networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
-    for network in networks:
-        look(network, photographs, patch=LOOK_PATCH, stride=LOOK_STRIDE, fill=FILL, seed=seed, store=store)
     for patch, stride in PATCHES.items():
         for network in networks:
             occlude(network, photographs[:_OCCLUDED], patch=patch, stride=stride, fill=FILL, store=store)
@@ -92,7 +87,7 @@ def demo(
         _exemplars(network, any_background, store, out / f"map-{network.name}.html")
     keep_photographs(photographs[:_SAVED], out)
     keep_photographs(any_background[:_SAVED_ANY_BACKGROUND], out / "any-background")
-    audits = [audit(network, photographs[:_AUDITED], quick=True, seed=seed, store=store) for network in networks]
+    audits = [audit(network, photographs, quick=True, seed=seed, store=store) for network in networks]
     report(store, out / "evidence.html", title=TITLE, lead=LEAD)
     links = [("What each technique found, side by side", "evidence.html")]
     links += [(f"A map of photographs by {name}, to move about in", f"map-{name}.html") for name in NETWORKS]

@@ -4,10 +4,8 @@ from iconoscope.occlusion.agree import agree
 from iconoscope.occlusion.attribute import attribute
 from iconoscope.occlusion.compare_maps import compare_maps
 from iconoscope.occlusion.curves import curves
-from iconoscope.occlusion.exchange import exchange
 from iconoscope.occlusion.fills import FILLS
 from iconoscope.occlusion.geometry import Grid, make_grid
-from iconoscope.occlusion.look import look, looks_at_object
 from iconoscope.occlusion.mean_map import mean_map
 from iconoscope.occlusion.occlude import occlude, occlude_each, refine
 from iconoscope.occlusion.scales import occlude_scales
@@ -19,9 +17,6 @@ __all__ = [
     "attribute",
     "compare_maps",
     "curves",
-    "exchange",
-    "look",
-    "looks_at_object",
     "make_grid",
     "mean_map",
     "occlude",

@@ -5,9 +5,7 @@ from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassFinding
 from iconoscope.results.compared_maps import ComparedMaps
 from iconoscope.results.curves import Curves
-from iconoscope.results.exchange import CONDITIONS, Exchange
 from iconoscope.results.image_map import ImageMap
-from iconoscope.results.look import Finding, Look
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
@@ -16,13 +14,10 @@ from iconoscope.results.scales import Scales
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
 from iconoscope.results.top_images import SIDES, TopImages
 from iconoscope.results.unit_search import UnitSearch
-from iconoscope.results.verdict import VERDICTS, Estimate, Verdict
 from iconoscope.results.visualization import Visualization
 
 __all__ = [
-    "CONDITIONS",
     "SIDES",
-    "VERDICTS",
     "ActivationSheet",
     "Agreement",
     "Attribution",
@@ -30,12 +25,8 @@ __all__ = [
     "ClassFinding",
     "ComparedMaps",
     "Curves",
-    "Estimate",
-    "Exchange",
     "FilterSheet",
-    "Finding",
     "ImageMap",
-    "Look",
     "MeanMap",
     "Occlusion",
     "Question",
@@ -43,6 +34,5 @@ __all__ = [
     "Scales",
     "TopImages",
     "UnitSearch",
-    "Verdict",
     "Visualization",
 ]

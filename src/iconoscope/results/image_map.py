@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+import iconoscope
 from iconoscope.results.atlas import Atlas
 from iconoscope.results.figure import as_text
 from iconoscope.results.rendering import colour, to_png
@@ -183,9 +184,7 @@ class ImageMap(Result):
         path = Path(path).expanduser()
         if path.suffix.lower() not in PAGES:
             return super().save(path)
-        from iconoscope.show.map_page import map_page  # like an audit, a map writes its own page
-
-        return map_page(self, path)
+        return iconoscope.report(self, path)
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the quality, and every image with its place."""

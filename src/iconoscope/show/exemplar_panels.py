@@ -79,7 +79,7 @@ class UnitSearchPanel(Panel[UnitSearch]):
             "curve": self._polyline(search.curves[rank]),
             "logit": self._polyline(search.logit_curve),
             "strips": [
-                (caption, _cells((*shown, "") for shown in search.strip(strip, rank)))
+                (caption, _cells((*image, "") for image in search.strip(strip, rank)))
                 for strip, caption in self.STRIPS.items()
             ],
         }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results import Attribution, Curves, Occlusion, Result
-from iconoscope.results.rendering import colour, data_uri, lay_out, to_png
+from iconoscope.results.rendering import colour, data_uri, lay_out, outlined, to_png
 from iconoscope.show.template import picture_uri, pixelated
 
 __all__ = ["ImagePanels", "curves_by_map"]
@@ -60,7 +60,9 @@ class ImagePanels:
         return pixelated(*self.first.picture.shape[:2])
 
     def picture(self, map: Occlusion | Attribution) -> str:
-        """Give the image as the network was shown it."""
+        """Give the image as the network was shown it, with the object outlined where it is known."""
+        if isinstance(map, Occlusion) and map.object_mask is not None:
+            return picture_uri(outlined(map.picture, map.object_mask))
         return picture_uri(map.picture)
 
     def overlay(self, map: Occlusion | Attribution) -> str:
@@ -123,12 +125,18 @@ class ImagePanels:
 
 def _occlusion_outcome(occlusion: Occlusion) -> str:
     row, column = occlusion.minimum
-    lowest = f", lowest {float(occlusion.map[row, column]):.3f}"
+    outcome = f", lowest {float(occlusion.map[row, column]):.3f}"
     if occlusion.indifferent:
-        return f"{lowest}: no single patch matters"
+        return f"{outcome}: no single patch matters"
     if occlusion.measure == "probability" and occlusion.winner[row, column] != occlusion.clean.argmax():
-        return f"{lowest}: there the answer becomes {occlusion.names[int(occlusion.winner[row, column])]}"
-    return lowest
+        outcome += f": there the answer becomes {occlusion.names[int(occlusion.winner[row, column])]}"
+    evidence = occlusion.object_evidence
+    if evidence is not None and evidence.pointing is not None:
+        outcome += (
+            f"; {evidence.share:.0%} of the drop lies on the object, which is {evidence.area:.0%} of the picture, and the "
+            f"patch that costs most is centred {'on it' if evidence.pointing else 'beside it'}"
+        )
+    return outcome
 
 
 def _attribution_outcome(attribution: Attribution, clean: float) -> str:

@@ -11,16 +11,12 @@ from typing import Any, ClassVar, TypeVar
 
 from iconoscope.errors import QuestionError, StoreError
 from iconoscope.results import (
-    CONDITIONS,
-    VERDICTS,
     ActivationSheet,
     Attribution,
     Audit,
     Curves,
-    Exchange,
     FilterSheet,
     ImageMap,
-    Look,
     MeanMap,
     Occlusion,
     Question,
@@ -29,7 +25,7 @@ from iconoscope.results import (
     UnitSearch,
     Visualization,
 )
-from iconoscope.results.look import EVIDENCE
+from iconoscope.show.audit_panels import AuditPanel, audit_key
 from iconoscope.show.curve_panels import CurvesPanel, areas_key, mean_areas
 from iconoscope.show.exemplar_panels import ImageMapPanel, SheetPanel, TopImagesPanel, UnitSearchPanel
 from iconoscope.show.image_panels import ImagePanels, curves_by_map
@@ -37,7 +33,6 @@ from iconoscope.show.mean_map_panels import MeanMapPanel
 from iconoscope.show.optimized_panels import OptimizedPanel, sheet_key
 from iconoscope.show.panel import Panel
 from iconoscope.show.template import write_page
-from iconoscope.show.verdict_panels import Exchanged, Looked, same_exchange, same_look
 from iconoscope.store import Store, load_question, load_result
 
 __all__ = ["store_page"]
@@ -86,10 +81,7 @@ def store_page(
             hint="Ask something first, for example: iconoscope occlude --network ... --images ... --store DIR",
         )
     page = _Page(results, questions, most)
-    words = {"conditions": CONDITIONS, "evidence": EVIDENCE, "verdicts": VERDICTS}
-    return write_page(
-        path, "store.html.j2", page=page, title=title or page.heading, lead=lead, damaged=damaged, **words
-    )
+    return write_page(path, "store.html.j2", page=page, title=title or page.heading, lead=lead, damaged=damaged)
 
 
 _OF_ONE_IMAGE = (Occlusion.kind, Attribution.kind)
@@ -162,24 +154,10 @@ class _Page:
             if result.kind in kinds
         ]
 
-    @property
-    def audits(self) -> list[Audit]:
-        return self.of_kind(Audit)
-
     @cached_property
-    def looks(self) -> list[Looked]:
-        return [Looked(alike, self.name) for alike in _grouped(self.of_kind(Look), same_look)]
-
-    @cached_property
-    def unjudged(self) -> list[tuple[Exchanged, Exchange]]:
-        """The exchanges that no verdict has taken up: they speak for themselves."""
-        judged = {look.question.settings.get("exchange") for looked in self.looks for look in looked.results}
-        pairs = [(exchanged, exchange) for exchanged in self.exchanges for exchange in exchanged.results]
-        return [(exchanged, exchange) for exchanged, exchange in pairs if exchange.question.key not in judged]
-
-    @cached_property
-    def exchanges(self) -> list[Exchanged]:
-        return [Exchanged(alike, self.name) for alike in _grouped(self.of_kind(Exchange), same_exchange)]
+    def audits(self) -> list[AuditPanel]:
+        groups = _grouped(self.of_kind(Audit), audit_key)
+        return [AuditPanel(group, [self.name(audit) for audit in group]) for group in groups]
 
     @cached_property
     def images(self) -> list[ImagePanels]:
@@ -226,7 +204,7 @@ class _Page:
         """What is on the page, each result with its question, in the order of the page."""
         return [
             *(panel.result for panel in self.panels(MeanMap.kind)),
-            *(result for group in (*self.looks, *self.exchanges) for result in group.results),
+            *(audit for panel in self.audits for audit in panel.audits),
             *(map for image in self.images for map in (*image.occlusions, *image.attributions)),
             *(panel.result for panel in self.curves),
             *(result for panel in self.optimized for result in panel.results[: panel.MOST]),

@@ -18,9 +18,7 @@ from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
 from iconoscope.results.curves import Curves
-from iconoscope.results.exchange import Exchange
 from iconoscope.results.image_map import ImageMap
-from iconoscope.results.look import Look
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
@@ -42,8 +40,6 @@ KINDS: dict[str, type[Result]] = {
         Attribution,
         MeanMap,
         Curves,
-        Exchange,
-        Look,
         Visualization,
         TopImages,
         ImageMap,
