@@ -112,10 +112,10 @@ def test_a_copy_is_caught(prior):
     real = prior.reference.pixels[7:9]
     pictures = torch.from_numpy(real).movedim(-1, 1).float() / 255
     pictures = torch.cat([pictures, pictures.flip(3), 1 - pictures])
-    found = prior.standing.find(pictures, prior.encode(pictures), [0, 0, 0, 0, -1, -1])
-    assert found.places[:4, 0].tolist() == [7, 8, 7, 8]
+    found = prior.comparison.compare(pictures, prior.encode(pictures), [0, 0, 0, 0, -1, -1])
+    assert found.neighbours[:4, 0].tolist() == [7, 8, 7, 8]
     assert (found.distance[:4] == 0).all() and (found.distance[4:] > 0.5).all()
-    assert prior.standing.typical > 0
+    assert prior.comparison.typical > 0
 
 
 def test_the_spread_of_pictures_is_held_against_that_of_real_images(network, prior):

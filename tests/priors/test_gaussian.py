@@ -6,7 +6,7 @@ import torch
 
 import iconoscope as ico
 from iconoscope.priors import GaussianPrior, fit_prior, load_prior
-from iconoscope.priors.gaussian import CODE, Level, padded, windowed
+from iconoscope.priors.gaussian import CODE, PyramidLevel, padded, windowed
 from iconoscope.priors.gaussian_fit import _sizes
 from iconoscope.priors.principal_components import Moments
 
@@ -142,11 +142,11 @@ def test_it_cannot_be_written(prior, tmp_path):
 def test_windows_of_patches_add_up_to_one():
     side, size = 16, (40, 53)
     latents = torch.eye(3 * side * side).view(-1, 3, side, side) * windowed(side)
-    level = Level(size, latents, latents)  # a complete basis: taking apart and putting together is exact
+    level = PyramidLevel(size, latents, latents)  # a complete basis: taking apart and putting together is exact
     pictures = torch.rand(2, 3, *size)
-    taken = level.take(pictures)
+    taken = level.encode(pictures)
     assert taken.shape == (2, level.count)
-    assert torch.allclose(level.add(taken), pictures, atol=1e-5)
+    assert torch.allclose(level.decode(taken), pictures, atol=1e-5)
     assert padded(pictures, side).shape == (2, 3, 56, 72)
 
 

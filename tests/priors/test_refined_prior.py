@@ -6,10 +6,10 @@ import torch
 
 import iconoscope as ico
 from iconoscope.priors import RefinedPrior, fit_prior, load_prior
-from iconoscope.priors.gaussian_fit import learn
+from iconoscope.priors.gaussian_fit import fit_gaussian
 from iconoscope.priors.refiner import Refiner
-from iconoscope.priors.refiner_training import Training, refine
-from iconoscope.priors.training_images import Material
+from iconoscope.priors.refiner_training import RefinerTraining, train_refiner
+from iconoscope.priors.training_images import TrainingImages
 
 SIZE = 16
 
@@ -27,12 +27,12 @@ def images(count=200):
 
 @pytest.fixture(scope="module")
 def material():
-    return Material(images(), (SIZE, SIZE))
+    return TrainingImages(images(), (SIZE, SIZE))
 
 
 @pytest.fixture(scope="module")
 def plain(material):
-    return learn(material, name="squares", components=512, reference=20, seed=0)
+    return fit_gaussian(material, name="squares", components=512, reference=20, seed=0)
 
 
 def test_an_untrained_refiner_changes_nothing(plain):
@@ -59,8 +59,8 @@ def test_no_class_is_the_mean_of_all():
 
 @pytest.mark.slow
 def test_it_learns_what_a_gaussian_cannot_draw(plain, material, monkeypatch):
-    monkeypatch.setattr("iconoscope.priors.refiner_training.KEPT", 0.05)  # few steps are to count
-    prior = refine(plain, material, steps=400, seed=0)
+    monkeypatch.setattr("iconoscope.priors.refiner_training.MEAN_SHARE", 0.05)  # few steps are to count
+    prior = train_refiner(plain, material, steps=400, seed=0)
     colours = np.array([[110, 110, 110], [230, 60, 60]])
 
     def astray(given):
@@ -76,44 +76,44 @@ def test_it_learns_what_a_gaussian_cannot_draw(plain, material, monkeypatch):
 
 
 def test_training_is_the_same_from_a_seed_and_goes_on_after_a_kill(plain, material, tmp_path, monkeypatch):
-    monkeypatch.setattr("iconoscope.priors.refiner_training.OFTEN", 2)
-    whole = refine(plain, material, steps=6, seed=3)
-    assert refine(plain, material, steps=6, seed=3).digest() == whole.digest()
-    assert refine(plain, material, steps=6, seed=4).digest() != whole.digest()
+    monkeypatch.setattr("iconoscope.priors.refiner_training.CHECKPOINT_STEPS", 2)
+    whole = train_refiner(plain, material, steps=6, seed=3)
+    assert train_refiner(plain, material, steps=6, seed=3).digest() == whole.digest()
+    assert train_refiner(plain, material, steps=6, seed=4).digest() != whole.digest()
     checkpoint = tmp_path / "deep" / "squares.training"
-    step, stops = Training.step, iter([0, 0, 0, 1])
+    step, stops = RefinerTraining.step, iter([0, 0, 0, 1])
 
     def killed(self, number):
         if next(stops, 0):
             raise KeyboardInterrupt
         step(self, number)
 
-    monkeypatch.setattr(Training, "step", killed)
+    monkeypatch.setattr(RefinerTraining, "step", killed)
     with pytest.raises(KeyboardInterrupt):
-        refine(plain, material, steps=6, seed=3, checkpoint=checkpoint)
+        train_refiner(plain, material, steps=6, seed=3, checkpoint=checkpoint)
     assert checkpoint.is_file()
     done: list[int] = []
-    monkeypatch.setattr(Training, "step", lambda self, number: (done.append(number), step(self, number)))
-    assert refine(plain, material, steps=6, seed=3, checkpoint=checkpoint).digest() == whole.digest()
+    monkeypatch.setattr(RefinerTraining, "step", lambda self, number: (done.append(number), step(self, number)))
+    assert train_refiner(plain, material, steps=6, seed=3, checkpoint=checkpoint).digest() == whole.digest()
     assert done == [3, 4, 5] and not checkpoint.exists()
 
 
 def test_a_checkpoint_of_another_question_is_not_gone_on_from(plain, material, tmp_path):
-    training = Training(plain, material, 0)
+    training = RefinerTraining(plain, material, 0)
     training.step(0)
     training.save(tmp_path / "one", "a question", 1)
-    assert Training(plain, material, 0).resume(tmp_path / "one", "another") == 0
-    assert Training(plain, material, 0).resume(tmp_path / "one", "a question") == 1
-    assert Training(plain, material, 0).resume(tmp_path / "nothing", "a question") == 0
+    assert RefinerTraining(plain, material, 0).resume(tmp_path / "one", "another") == 0
+    assert RefinerTraining(plain, material, 0).resume(tmp_path / "one", "a question") == 1
+    assert RefinerTraining(plain, material, 0).resume(tmp_path / "nothing", "a question") == 0
     (tmp_path / "one").write_bytes(b"broken")
     with pytest.raises(ico.errors.PriorError, match="damaged"):
-        Training(plain, material, 0).resume(tmp_path / "one", "a question")
+        RefinerTraining(plain, material, 0).resume(tmp_path / "one", "a question")
     with pytest.raises(ico.errors.PriorError, match="cannot be written"):
         training.save(tmp_path / "one" / "beneath a file", "a question", 1)
 
 
 def test_nan_is_said_with_its_step(plain, material):
-    training = Training(plain, material, 0)
+    training = RefinerTraining(plain, material, 0)
     dict(training.critic.named_parameters())["place.bias"].data[:] = float("nan")
     with pytest.raises(ico.errors.NonFiniteError, match="step 8"):
         training.step(7)

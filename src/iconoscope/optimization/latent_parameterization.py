@@ -118,7 +118,7 @@ class LatentParameterization:
 
     def prepare(self) -> None:
         """Make ready what pictures are held against: once for a prior, and no part of what a picture takes."""
-        _ = self.prior.standing
+        _ = self.prior.comparison
 
     def standing_of(self, pictures: torch.Tensor, scaled: torch.Tensor) -> dict[str, NDArray[Any]]:
         """Say of finished pictures how likely they are, and what real images are nearest, by the names in `Visualization`."""
@@ -127,16 +127,16 @@ class LatentParameterization:
         latents = (scaled.detach() * self.prior.pace).cpu()
         with torch.inference_mode():
             arrays: dict[str, NDArray[Any]] = {"likelihood": self.prior.score(latents).numpy()}
-        standing, reference = self.prior.standing, self.prior.reference
-        if standing is None or reference is None:
+        comparison, reference = self.prior.comparison, self.prior.reference
+        if comparison is None or reference is None:
             return arrays
-        against = standing.find(pictures.cpu(), latents, self.labels)
+        against = comparison.compare(pictures.cpu(), latents, self.labels)
         return arrays | {
             "likelier_than": against.likelier_than,
             "neighbour_distance": against.distance,
             "natural_spread": against.spread,
-            "neighbours": reference.pixels[against.places],
-            "neighbour_names": np.array(reference.names)[against.places],
+            "neighbours": reference.pixels[against.neighbours],
+            "neighbour_names": np.array(reference.names)[against.neighbours],
         }
 
 

@@ -1,4 +1,4 @@
-"""What images may be: distributions learnt from images. They are a parameterization of technique 2, and know no network.
+"""Learned priors: distributions of images, learnt from images. They are a parameterization of technique 2, and know no network.
 
 The names are resolved when they are first used, so that help is there without torch.
 """
@@ -12,7 +12,7 @@ _HOME = {
     "DecoderPrior": "decoder",
     "GaussianPrior": "gaussian",
     "Prior": "prior",
-    "Reference": "prior",
+    "PriorImages": "prior_images",
     "RefinedPrior": "refined_prior",
     "decoder_prior": "decoder",
     "diffusion_prior": "diffusion",
@@ -25,7 +25,7 @@ __all__ = [
     "DecoderPrior",
     "GaussianPrior",
     "Prior",
-    "Reference",
+    "PriorImages",
     "RefinedPrior",
     "decoder_prior",
     "diffusion_prior",
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from iconoscope.priors.fit import fit_prior
     from iconoscope.priors.gaussian import GaussianPrior
     from iconoscope.priors.loading import load_prior, read_prior
-    from iconoscope.priors.prior import Prior, Reference
+    from iconoscope.priors.prior import Prior
+    from iconoscope.priors.prior_images import PriorImages
     from iconoscope.priors.refined_prior import RefinedPrior
 
 

@@ -12,18 +12,19 @@ import torch
 from torch import nn
 
 from iconoscope.errors import PriorError, QuestionError, nearest
-from iconoscope.priors.prior import Prior, Reference, as_pixels
-from iconoscope.priors.training_images import Material
+from iconoscope.priors.prior import Prior
+from iconoscope.priors.prior_images import PriorImages, as_pixels
+from iconoscope.priors.training_images import TrainingImages
 from iconoscope.progress import track
 from iconoscope.subject.images import load_images
 
 __all__ = ["RANGES", "DecoderPrior", "decoder_prior"]
 
 RANGES: dict[str, tuple[float, float]] = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
-"""What the numbers of a decoder's pictures lie between."""
+"""Limits between which the numbers of a decoder's pictures lie."""
 
 MOST = 2000
-"""How many real images are kept at the most."""
+"""Real images that are kept at the most."""
 
 SEARCH, RATE, LIKELY = 200, 0.1, 1e-3
 """Steps and rate of the search for a picture's latent, and what an unlikely latent costs beside the squared error."""
@@ -50,16 +51,16 @@ class DecoderPrior(Prior):
         self._low, self._high = limits
         self.size = int(np.prod(latent))
         with torch.inference_mode():
-            pictures = self._asked(torch.zeros(2, self.size))
+            pictures = self._decoded(torch.zeros(2, self.size))
         if pictures.ndim != 4 or len(pictures) != 2:
             raise PriorError(
                 f"{name} makes {tuple(pictures.shape)} of two latents, not pictures (2, channels, height, width).",
                 hint=f"It was given latents {(2, *latent)}: is latent= what it wants?",
             )
         self.shape = (int(pictures.shape[1]), int(pictures.shape[2]), int(pictures.shape[3]))
-        self._kept = None if images is None else _kept(images, self.shape)
+        self._reference = None if images is None else _reference(images, self.shape)
 
-    def _asked(self, latents: torch.Tensor) -> torch.Tensor:
+    def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
         try:
             return self._decode(latents.view(-1, *self._latent))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -70,39 +71,39 @@ class DecoderPrior(Prior):
 
     def decode(self, latents: torch.Tensor, labels: Sequence[int] | None = None) -> torch.Tensor:
         """Give the pictures (n, channels, height, width) of latents (n, size); they may leave 0..1."""
-        return (self._asked(latents) - self._low) / (self._high - self._low)
+        return (self._decoded(latents) - self._low) / (self._high - self._low)
 
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         """Give the latents (n, size) whose pictures are most like these: by its encoder, or by a search from the mean."""
         if self._encode is not None:
             return self._encode(pictures * (self._high - self._low) + self._low).flatten(1)
         with torch.inference_mode(False), torch.enable_grad():
-            wanted = pictures.detach().clone()
-            latents = torch.zeros(len(wanted), self.size, requires_grad=True)
+            goal = pictures.detach().clone()
+            latents = torch.zeros(len(goal), self.size, requires_grad=True)
             optimizer = torch.optim.Adam([latents], lr=RATE)
             for _ in track(range(SEARCH), "looking for latents"):
-                apart = (self.decode(latents) - wanted).square().mean((1, 2, 3))
-                (apart + LIKELY * self.cost(latents, [-1] * len(latents))).sum().backward()
+                error = (self.decode(latents) - goal).square().mean((1, 2, 3))
+                (error + LIKELY * self.cost(latents, [-1] * len(latents))).sum().backward()
                 optimizer.step()
                 optimizer.zero_grad()
         return latents.detach()
 
     @property
-    def reference(self) -> Reference | None:
+    def reference(self) -> PriorImages | None:
         """Real images to hold pictures against, if some were given."""
-        return self._kept
+        return self._reference
 
     @cached_property
     def _digest(self) -> str:
-        found = hashlib.sha256(f"{self.name} {self._latent} {self._low} {self._high}".encode())
+        digest = hashlib.sha256(f"{self.name} {self._latent} {self._low} {self._high}".encode())
         if isinstance(self._decode, nn.Module):
             for name, value in self._decode.state_dict().items():
-                found.update(
+                digest.update(
                     name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
                 )
-        if self._kept is not None:
-            found.update(self._kept.pixels.tobytes())
-        return found.hexdigest()
+        if self._reference is not None:
+            digest.update(self._reference.pixels.tobytes())
+        return digest.hexdigest()
 
     def digest(self) -> str:
         """Digest of its weights, if it is a module, of its name and of the images; a function is known by its name alone."""
@@ -162,12 +163,12 @@ def decoder_prior(
         raise QuestionError(f"latent={latent!r} must be one or several whole numbers from 1 up.")
     if isinstance(decode, nn.Module):
         decode = decode.eval().requires_grad_(False)
-    called = name or getattr(decode, "__name__", type(decode).__name__)
-    return DecoderPrior(called, decode, shape, limits=RANGES[limits], encode=encode, images=images)
+    decoder_name = name or getattr(decode, "__name__", type(decode).__name__)
+    return DecoderPrior(decoder_name, decode, shape, limits=RANGES[limits], encode=encode, images=images)
 
 
-def _kept(images: Any, shape: tuple[int, int, int]) -> Reference:
+def _reference(images: Any, shape: tuple[int, int, int]) -> PriorImages:
     """Give real images at a prior's size, the first `MOST`."""
-    material = Material(load_images(images)[:MOST], shape[1:])
-    pixels = np.concatenate([as_pixels(some) for some in material.pictures("reading images")])
-    return Reference(pixels, np.full(len(pixels), -1), tuple(material.names))
+    real = TrainingImages(load_images(images)[:MOST], shape[1:])
+    pixels = np.concatenate([as_pixels(pictures) for pictures in real.pictures("reading images")])
+    return PriorImages(pixels, np.full(len(pixels), -1), tuple(real.names))

@@ -55,28 +55,28 @@ def diffusion_prior(source: str | Path, *, steps: int = STEPS, images: Any = Non
     side = model.config.sample_size
     height, width = (side, side) if isinstance(side, int) else side
 
-    def asked(pictures: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+    def noise_in(pictures: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         return model(pictures, time, return_dict=False)[0]
 
-    def walked(scheduler: Any, pictures: torch.Tensor) -> torch.Tensor:
+    def walk(scheduler: Any, pictures: torch.Tensor) -> torch.Tensor:
         for time in scheduler.timesteps:
             # Only the pictures between steps are kept for the way back, not what the model computes inside.
-            noise = checkpoint(asked, pictures, time, use_reentrant=False)
+            noise = checkpoint(noise_in, pictures, time, use_reentrant=False)
             pictures = scheduler.step(noise, time, pictures, return_dict=False)[0]
         return pictures
 
     return DecoderPrior(
         f"{name}, {steps} steps",
-        Walk(model, lambda latents: walked(forward, latents)),
+        NoiseDecoder(model, lambda latents: walk(forward, latents)),
         (int(model.config.in_channels), int(height), int(width)),
         limits=RANGES["-1..1"],
-        encode=lambda pictures: walked(back, pictures),
+        encode=lambda pictures: walk(back, pictures),
         images=images,
         kind="diffusion",
     )
 
 
-class Walk(torch.nn.Module):
+class NoiseDecoder(torch.nn.Module):
     """The steps from noise to a picture, with the weights that decide them."""
 
     def __init__(self, model: torch.nn.Module, walk: Any) -> None:
@@ -90,11 +90,11 @@ class Walk(torch.nn.Module):
 
 def _loaded(name: str) -> tuple[Any, Any, Any]:
     """Give the model of noise, and the steps to pictures and back."""
-    told = f"hf:{name}"
-    models = import_extra("diffusers.models.unets.unet_2d", "diffusion", told)
-    pipelines = import_extra("diffusers.pipelines.pipeline_utils", "diffusion", told)
-    forward = import_extra("diffusers.schedulers.scheduling_ddim", "diffusion", told)
-    inverse = import_extra("diffusers.schedulers.scheduling_ddim_inverse", "diffusion", told)
+    label = f"hf:{name}"
+    models = import_extra("diffusers.models.unets.unet_2d", "diffusion", label)
+    pipelines = import_extra("diffusers.pipelines.pipeline_utils", "diffusion", label)
+    forward = import_extra("diffusers.schedulers.scheduling_ddim", "diffusion", label)
+    inverse = import_extra("diffusers.schedulers.scheduling_ddim_inverse", "diffusion", label)
     try:
         pipeline = pipelines.DiffusionPipeline.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Learn what images may be from images."""
+"""Priors learnt from images."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "fit_prior"]
 
 KINDS = ("gaussian", "refined")
-"""What can be fitted."""
+"""Priors that can be fitted."""
 
 COMPONENTS = 512
 """Of the coarsest level, at most: 98 parts in 100 of what CIFAR-10 varies by."""
 
 STEPS = 12_000
-"""How long a refiner learns: 64 images at each step."""
+"""Steps in which a refiner learns: 64 images at each."""
 
 LEAST, LARGEST = 8, 227
 """The least side of a picture, pixels, and the largest if nothing is said."""
 
 REFERENCE = 2000
-"""How many real images are kept to hold pictures against."""
+"""Real images that are kept for pictures to be compared with."""
 
 
 def fit_prior(
@@ -60,11 +60,11 @@ def fit_prior(
     name
         Its name; if not given, that of the file or of the images.
     components
-        How many principal components of whole pictures are kept.
+        Number of principal components of whole pictures that are kept.
     steps
-        How many steps the network of refined learns.
+        Number of steps in which the network of refined learns.
     reference
-        How many of the images are kept beside it, as latents, so that pictures can be held against them.
+        Number of the images that are kept beside it, as latents, so that pictures can be compared with them.
     seed
         Of the choice of these, and of what is drawn while the network learns.
     out
@@ -90,10 +90,10 @@ def fit_prior(
     >>> prior.classes, prior.sample(3, label="bison").shape
     (('bison', 'lynx'), (3, 32, 32, 3))
     """
-    from iconoscope.priors.gaussian_fit import learn
+    from iconoscope.priors.gaussian_fit import fit_gaussian
     from iconoscope.priors.prior_file import with_ending
-    from iconoscope.priors.refiner_training import refine
-    from iconoscope.priors.training_images import Material
+    from iconoscope.priors.refiner_training import train_refiner
+    from iconoscope.priors.training_images import TrainingImages
 
     if kind not in KINDS:
         raise QuestionError(f"kind={kind!r} is not a choice.", hint=nearest(str(kind), KINDS))
@@ -102,18 +102,17 @@ def fit_prior(
             f"components={components} and steps={steps} must be at least 1, reference={reference} at least 0."
         )
     loaded = load_images(images)
-    material = Material(loaded, read_size(size, least=LEAST) or _size_of(loaded))
-    prior = learn(material, name=name or _called(out or images), components=components, reference=reference, seed=seed)
+    training = TrainingImages(loaded, read_size(size, least=LEAST) or _size_of(loaded))
+    if not name:
+        source = out or images
+        name = Path(source).stem if isinstance(source, str | Path) else "images"
+    prior = fit_gaussian(training, name=name, components=components, reference=reference, seed=seed)
     if kind == "refined":
-        aside = None if out is None else with_ending(out).with_suffix(".training")
-        prior = refine(prior, material, steps=steps, seed=seed, checkpoint=aside)
+        checkpoint = None if out is None else with_ending(out).with_suffix(".training")
+        prior = train_refiner(prior, training, steps=steps, seed=seed, checkpoint=checkpoint)
     if out is not None:
         prior.save(out)
     return prior
-
-
-def _called(images: Any) -> str:
-    return Path(images).stem if isinstance(images, str | Path) else "images"
 
 
 def _size_of(images: Images) -> tuple[int, int]:

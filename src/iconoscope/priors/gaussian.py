@@ -12,16 +12,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from iconoscope.priors.principal_components import Components
-from iconoscope.priors.prior import Prior, Reference, as_pixels
+from iconoscope.priors.principal_components import PrincipalComponents
+from iconoscope.priors.prior import Prior
+from iconoscope.priors.prior_file import write_prior_file
+from iconoscope.priors.prior_images import PriorImages, as_pixels
 
-__all__ = ["CODE", "GaussianPrior", "Level", "shrunk", "windowed"]
+__all__ = ["CODE", "GaussianPrior", "PyramidLevel", "shrunk", "windowed"]
 
 PACE, QUICKER = 0.1, 3.0
 """Of a pyramid the coarsest level is to go a tenth of a step, and each finer one three times as far, up to a whole one: the
@@ -32,8 +35,8 @@ CODE = 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
-    """What one finer level of a pyramid adds.
+class PyramidLevel:
+    """The detail that one finer level of a pyramid adds.
 
     Attributes
     ----------
@@ -51,23 +54,23 @@ class Level:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """How many patches there are down and across."""
+        """Patches down and across."""
         step = self.kernel.shape[-1] // 2
         return -(-self.size[0] // step) + 1, -(-self.size[1] // step) + 1
 
     @property
     def count(self) -> int:
-        """How many numbers decide what is added."""
+        """Numbers that decide what is added."""
         return len(self.kernel) * self.grid[0] * self.grid[1]
 
-    def add(self, latents: torch.Tensor) -> torch.Tensor:
-        """Give what latents (n, count) add, (n, channels, height, width)."""
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Give the detail that latents (n, count) add, (n, channels, height, width)."""
         step = self.kernel.shape[-1] // 2
-        whole = F.conv_transpose2d(latents.view(-1, len(self.kernel), *self.grid), self.kernel, stride=step)
-        return whole[:, :, step : step + self.size[0], step : step + self.size[1]]
+        padded_detail = F.conv_transpose2d(latents.view(-1, len(self.kernel), *self.grid), self.kernel, stride=step)
+        return padded_detail[:, :, step : step + self.size[0], step : step + self.size[1]]
 
-    def take(self, detail: torch.Tensor) -> torch.Tensor:
-        """Give the latents (n, count) of what was added."""
+    def encode(self, detail: torch.Tensor) -> torch.Tensor:
+        """Give the latents (n, count) of detail (n, channels, height, width)."""
         return F.conv2d(padded(detail, self.kernel.shape[-1]), self.back, stride=self.kernel.shape[-1] // 2).flatten(1)
 
 
@@ -99,8 +102,8 @@ class GaussianPrior(Prior):
     def __init__(
         self,
         name: str,
-        base: Components,
-        levels: Sequence[Level] = (),
+        base: PrincipalComponents,
+        levels: Sequence[PyramidLevel] = (),
         *,
         classes: Sequence[str] = (),
         centres: torch.Tensor | None = None,
@@ -121,26 +124,25 @@ class GaussianPrior(Prior):
         """Give the pictures (n, channels, height, width) of latents (n, size); they may leave 0..1."""
         first, *finer = latents.split(self._counts, 1)
         pictures = self.base.mean + (first @ self._kernel).view(-1, *self.base.mean.shape)
-        for level, some in zip(self.levels, finer, strict=True):
-            pictures = enlarged(pictures, level.size) + level.add(some)
+        for level, details in zip(self.levels, finer, strict=True):
+            pictures = enlarged(pictures, level.size) + level.decode(details)
         return pictures
 
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         """Give the latents (n, size) whose pictures are most like these (n, channels, height, width) of 0..1."""
         small = shrunk(pictures, self.base.mean.shape[1:])
         first = (small - self.base.mean).flatten(1) @ self.base.vectors.flatten(1).T / self.base.deviations
-        found = [first]
-        made = self.base.mean + (first @ self._kernel).view_as(small)
+        latents = [first]
+        decoded = self.base.mean + (first @ self._kernel).view_as(small)
         for level in self.levels:
-            coarse = enlarged(made, level.size)
-            latents = level.take(shrunk(pictures, level.size) - coarse)
-            made = coarse + level.add(latents)
-            found.append(latents)
-        return torch.cat(found, 1)
+            coarse = enlarged(decoded, level.size)
+            latents.append(level.encode(shrunk(pictures, level.size) - coarse))
+            decoded = coarse + level.decode(latents[-1])
+        return torch.cat(latents, 1)
 
     @property
     def pace(self) -> torch.Tensor:
-        """How far each number of a latent is to go in one step, (size,): of a pyramid, the coarser the less."""
+        """The step of each number of a latent, (size,): of a pyramid, the coarser the smaller."""
         if not self.levels:
             return super().pace
         paces = [min(1.0, PACE * QUICKER**level) for level in range(len(self._counts))]
@@ -157,39 +159,39 @@ class GaussianPrior(Prior):
         """Give mean and standard deviation (n, size) of the latents of classes; -1 is all pictures."""
         mean, deviation = super().centre(labels)
         if self.centres is not None:
-            places = torch.tensor(labels)
-            known = places >= 0
-            mean[known], deviation[known] = self.centres[:, places[known]]
+            classes = torch.tensor(labels)
+            labelled = classes >= 0
+            mean[labelled], deviation[labelled] = self.centres[:, classes[labelled]]
         return mean, deviation
 
     def cost(self, latents: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
         """Give how unlikely latents are, (n,): the mean of their squares, in standard deviations, and over the levels."""
         squares = self._squares(latents, self.centre(labels))
-        return torch.stack([some.mean(1) for some in squares.split(self._counts, 1)]).mean(0)
+        return torch.stack([level.mean(1) for level in squares.split(self._counts, 1)]).mean(0)
 
     @property
-    def reference(self) -> Reference | None:
+    def reference(self) -> PriorImages | None:
         """The real images that are kept, as the components know them."""
         return self._decoded
 
     @cached_property
-    def _decoded(self) -> Reference | None:
+    def _decoded(self) -> PriorImages | None:
         if self.codes is None or self.labels is None:
             return None
         with torch.inference_mode():
-            made = [as_pixels(GaussianPrior.decode(self, some.float() * CODE)) for some in self.codes.split(64)]
-        return Reference(np.concatenate(made), self.labels.numpy().astype(np.int64), self.names)
+            pixels = [as_pixels(GaussianPrior.decode(self, codes.float() * CODE)) for codes in self.codes.split(64)]
+        return PriorImages(np.concatenate(pixels), self.labels.numpy().astype(np.int64), self.names)
 
     def digest(self) -> str:
         """Digest of all that decides what it makes of a latent, and of the real images beside it."""
-        found = hashlib.sha256(repr(self.classes).encode())
-        for value in self.tensors().values():
-            found.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for tensor in self.tensors().values():
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Give all tensors by name, as they are saved."""
-        found = {
+        tensors = {
             "mean": self.base.mean,
             "vectors": self.base.vectors.half(),
             "deviations": self.base.deviations,
@@ -197,29 +199,37 @@ class GaussianPrior(Prior):
             "codes": self.codes,
             "labels": self.labels,
         }
-        for place, level in enumerate(self.levels):
-            found |= {f"kernel.{place}": level.kernel.half(), f"back.{place}": level.back.half()}
-        return {name: value for name, value in found.items() if value is not None}
+        for number, level in enumerate(self.levels):
+            tensors |= {f"kernel.{number}": level.kernel.half(), f"back.{number}": level.back.half()}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        """Give the header and the tensors of its file."""
-        header = {
+    def save(self, path: str | Path) -> Path:
+        """Write the prior as a file, as `Prior.save` says."""
+        return write_prior_file(path, *self._saved())
+
+    def _saved(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Give what is saved: what stands beside the tensors, and these."""
+        return self._header(), self.tensors()
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
             "classes": list(self.classes),
             "names": list(self.names),
             "sizes": [list(level.size) for level in self.levels],
             "explained": self.base.explained,
         }
-        return header, self.tensors()
 
     @classmethod
     def from_tensors(cls, name: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> GaussianPrior:
-        """Make it of what was saved."""
+        """Make a prior of what was saved."""
         sizes = [(int(height), int(width)) for height, width in header["sizes"]]
         levels = [
-            Level(size, tensors[f"kernel.{place}"].float(), tensors[f"back.{place}"].float())
-            for place, size in enumerate(sizes)
+            PyramidLevel(size, tensors[f"kernel.{number}"].float(), tensors[f"back.{number}"].float())
+            for number, size in enumerate(sizes)
         ]
-        base = Components(
+        base = PrincipalComponents(
             tensors["mean"], tensors["vectors"].float(), tensors["deviations"], float(header["explained"])
         )
         centres = tensors.get("centres")
@@ -248,7 +258,7 @@ def enlarged(pictures: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def padded(pictures: torch.Tensor, side: int) -> torch.Tensor:
-    """Draw the border out, so that patches of a side lie half over each other and cover everything twice."""
+    """Repeat the border of pictures outwards, so that patches of a side lie half over each other and cover everything twice."""
     step = side // 2
     down, across = (-length % step for length in pictures.shape[2:])
     return F.pad(pictures, (step, step + across, step, step + down), mode="replicate")

@@ -1,38 +1,41 @@
-"""How a picture stands among real images: how likely it is, and how near to the nearest of them.
+"""How plausible a picture is among real images: how likely its latent is, and how near the nearest of them.
 
 A prior that copies what it was fitted to is caught by the second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.priors.prior import Prior, Reference, as_pictures
+from iconoscope.priors.prior_images import PriorImages, as_pictures
 
-__all__ = ["Found", "Standing"]
+__all__ = ["Plausibility", "RealImageComparison"]
 
 NEIGHBOURS = 3
-"""How many of the nearest real images are shown."""
+"""Number of the nearest real images that are shown."""
 
 SIDE = 32
 """Side at which pictures are compared, pixels: fine texture decides nothing there."""
 
+SPREAD_SAMPLE = 300
+"""Images, about, between which distances are averaged."""
+
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What was found of pictures.
+class Plausibility:
+    """Pictures against real images.
 
     Attributes
     ----------
     likelier_than : ndarray of float32, (n,)
         The share of real images whose latents are less likely.
-    places : ndarray of int, (n, `NEIGHBOURS`)
-        The nearest real images, in the reference.
+    neighbours : ndarray of int, (n, `NEIGHBOURS`)
+        The indices of the nearest real images.
     distance : ndarray of float32, (n,)
         To the nearest (root mean square over pixels, it or its mirror image), over that of a typical real image to the
         nearest other one.
@@ -41,59 +44,74 @@ class Found:
     """
 
     likelier_than: NDArray[np.float32]
-    places: NDArray[np.int64]
+    neighbours: NDArray[np.int64]
     distance: NDArray[np.float32]
     spread: NDArray[np.float32]
 
 
-class Standing:
-    """Real images, ready to hold pictures against."""
+class RealImageComparison:
+    """Real images, ready for pictures to be compared with.
 
-    def __init__(self, prior: Prior, reference: Reference) -> None:
-        self._prior, self._labels = prior, reference.labels
+    Parameters
+    ----------
+    reference
+        The real images.
+    encode
+        From pictures (n, channels, height, width) to latents (n, size).
+    cost
+        From latents to how unlikely they are, (n,).
+    """
+
+    def __init__(
+        self,
+        reference: PriorImages,
+        encode: Callable[[torch.Tensor], torch.Tensor],
+        cost: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        self._cost, self._labels = cost, reference.labels
         pictures = as_pictures(reference.pixels)
-        self._flat = small(pictures)
-        self._mirrored = small(pictures.flip(3))
+        self._flat = _flat(pictures)
+        self._mirrored = _flat(pictures.flip(3))
         with torch.inference_mode():
-            self._costs = torch.cat([prior.cost(prior.encode(some), [-1] * len(some)) for some in pictures.split(64)])
-        apart = self._apart(self._flat)
-        apart.fill_diagonal_(float("inf"))
-        self.typical = float(apart.amin(1).median())
+            self._costs = torch.cat([cost(encode(batch)) for batch in pictures.split(64)])
+        distances = self._distances(self._flat)
+        distances.fill_diagonal_(float("inf"))
+        self.typical = float(distances.amin(1).median())
 
-    def _apart(self, flat: torch.Tensor) -> torch.Tensor:
+    def _distances(self, flat: torch.Tensor) -> torch.Tensor:
         """Give the distances (n, images) to real images or their mirror images, whichever is nearer."""
         return torch.minimum(torch.cdist(flat, self._flat), torch.cdist(flat, self._mirrored)) / flat.shape[1] ** 0.5
 
-    def _exactly(self, flat: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    def _exact_distances(self, flat: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Give the distances (n,) to one image each; those to all at once are a matrix product, which rounds what is small."""
-        both = torch.stack([(flat - real[places]).square().mean(1).sqrt() for real in (self._flat, self._mirrored)])
-        return both.amin(0)
+        distances = [(flat - real[images]).square().mean(1).sqrt() for real in (self._flat, self._mirrored)]
+        return torch.stack(distances).amin(0)
 
-    def find(self, pictures: torch.Tensor, latents: torch.Tensor, labels: Sequence[int]) -> Found:
-        """Hold pictures (n, channels, height, width) of 0..1 and their latents against real images."""
-        flat = small(pictures)
-        apart = self._apart(flat)
-        nearest = apart.topk(min(NEIGHBOURS, apart.shape[1]), largest=False)
-        exact = self._exactly(flat, nearest.indices[:, 0])
+    def compare(self, pictures: torch.Tensor, latents: torch.Tensor, labels: Sequence[int]) -> Plausibility:
+        """Compare pictures (n, channels, height, width) of 0..1 and their latents with real images."""
+        flat = _flat(pictures)
+        distances = self._distances(flat)
+        nearest = distances.topk(min(NEIGHBOURS, distances.shape[1]), largest=False)
+        exact = self._exact_distances(flat, nearest.indices[:, 0])
         with torch.inference_mode():
-            cost = self._prior.cost(latents, [-1] * len(latents))
+            cost = self._cost(latents)
         spreads = {label: self._spread(label) for label in set(labels)}
-        return Found(
+        return Plausibility(
             likelier_than=(self._costs[None] > cost[:, None]).float().mean(1).numpy(),
-            places=nearest.indices.numpy(),
+            neighbours=nearest.indices.numpy(),
             distance=(exact / self.typical).numpy(),
             spread=np.array([spreads[label] for label in labels], np.float32),
         )
 
     def _spread(self, label: int) -> float:
-        own = self._labels == label
-        chosen = self._flat[torch.from_numpy(own)] if label >= 0 and own.sum() > 1 else self._flat
-        chosen = chosen[:: max(1, len(chosen) // 300)]
+        of_class = self._labels == label
+        chosen = self._flat[torch.from_numpy(of_class)] if label >= 0 and of_class.sum() > 1 else self._flat
+        chosen = chosen[:: max(1, len(chosen) // SPREAD_SAMPLE)]
         return float(torch.pdist(chosen).mean()) / chosen.shape[1] ** 0.5
 
 
-def small(pictures: torch.Tensor) -> torch.Tensor:
-    """Give pictures at most `SIDE` pixels large, flat."""
+def _flat(pictures: torch.Tensor) -> torch.Tensor:
+    """Give pictures at most `SIDE` pixels large, (n, numbers)."""
     scale = min(1.0, SIDE / max(pictures.shape[2:]))
     size = [max(1, round(scale * length)) for length in pictures.shape[2:]]
     return torch.nn.functional.interpolate(pictures, size, mode="bilinear", antialias=True).flatten(1)

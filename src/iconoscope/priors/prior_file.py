@@ -3,80 +3,73 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import PriorError
+from iconoscope.atomic_files import flushed_write, writing_whole
+from iconoscope.errors import PriorError, StoreError, nearest
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["BUILTIN", "FORMAT", "read_file", "with_ending", "write_file", "write_whole"]
+__all__ = ["BUILTIN", "FIT_HINT", "read_prior_file", "with_ending", "write_prior_file", "write_whole"]
 
 FORMAT = 1
 KEY = "iconoscope"
+FIT_HINT = "iconoscope prior fit makes one."
 BUILTIN = {path.stem: path for path in sorted((Path(__file__).parent / "weights").glob("*.safetensors"))}
 """Priors that ship, by name."""
 
 
-def write_file(path: str | Path, header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Path:
-    """Write a prior's header and tensors; the file is there whole or not at all.
-
-    Raises
-    ------
-    PriorError
-        If it cannot be written.
-    """
+def write_prior_file(path: str | Path, header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Path:
+    """Write a prior's tensors and what is said beside them; give the path, with its ending."""
     from safetensors.torch import save
 
     path = with_ending(path)
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_whole(path, save(contiguous, metadata={KEY: json.dumps({"format": FORMAT, **header})}))
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_whole(path, save(tensors, metadata={KEY: json.dumps({"format": FORMAT, **header})}))
     return path
 
 
-def read_file(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Give the header and the tensors of a prior's file.
+def read_prior_file(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Read what is said beside a prior's tensors, and these, from its file or one that ships by its name.
 
     Raises
     ------
     PriorError
-        If it is not a safetensors file, or is damaged.
+        If there is none, or it is of another format or no safetensors file.
     """
     from safetensors import SafetensorError, safe_open
 
+    file_path = BUILTIN.get(str(path), Path(path).expanduser())
+    if not file_path.is_file():
+        hint = nearest(str(path), BUILTIN) if file_path.parent == Path() else FIT_HINT
+        raise PriorError(f"{path} is neither a prior's file nor the name of one that ships.", hint=hint)
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(file_path, "pt") as file:
             metadata = (file.metadata() or {}).get(KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, OSError) as error:
-        raise PriorError(f"{path} is not a safetensors file that can be read: {error}.") from error
-    return json.loads(metadata or "null"), tensors
+        raise PriorError(f"{file_path} is not a safetensors file that can be read: {error}.") from error
+    header = json.loads(metadata or "null")
+    if header["format"] != FORMAT:
+        raise PriorError(f"{file_path} is in format {header['format']}, and this version reads {FORMAT}.")
+    return header, tensors
 
 
-def write_whole(path: Path, data: bytes, *, called: str = "") -> None:
-    """Write a file that is there whole or not at all; `called` is what it is called if it cannot be written.
+def write_whole(path: Path, content: bytes, *, called: str = "") -> None:
+    """Write a file that is there whole or not at all; `called` stands before its path in the message if it cannot be.
 
     Raises
     ------
     PriorError
         If it cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise PriorError(f"{called or path} cannot be written: {error.strerror or error}.") from error
+        with writing_whole(path) as hidden:
+            flushed_write(hidden, content)
+    except StoreError as error:
+        raise PriorError(f"{called}{error.message}") from error
 
 
 def with_ending(path: str | Path) -> Path:

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 
 from iconoscope.priors.gaussian import GaussianPrior
-from iconoscope.priors.prior_file import BUILTIN, read_file
+from iconoscope.priors.prior_file import BUILTIN, read_prior_file
 from iconoscope.priors.refiner import Refiner
 
 __all__ = ["RefinedPrior"]
 
 
 class RefinedPrior(GaussianPrior):
-    """What a Gaussian draws, refined.
+    """The pictures of a Gaussian, refined.
 
     Parameters
     ----------
@@ -46,36 +46,37 @@ class RefinedPrior(GaussianPrior):
         classes = torch.tensor([-1] * len(latents) if labels is None else list(labels), dtype=torch.long)
         return self.refiner(super().decode(latents), classes)
 
-    def refining(self) -> dict[str, torch.Tensor]:
+    def _saved(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Give what is saved; of a Gaussian that ships, its name alone."""
+        shipped = BUILTIN.get(self.plain.name) and load_gaussian(self.plain.name)
+        if shipped and shipped.digest() == self.plain.digest():
+            return {"kind": self.kind, "name": self.name, "over": shipped.name}, self._refiner_weights()
+        return super()._saved()
+
+    def _refiner_weights(self) -> dict[str, torch.Tensor]:
         """Give the network's weights by name, as they are saved."""
-        return {f"refiner.{name}": value.half() for name, value in self.refiner.state_dict().items()}
+        return {f"refiner.{name}": weight.half() for name, weight in self.refiner.state_dict().items()}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Give all tensors by name, as they are saved."""
-        return self.plain.tensors() | self.refining()
-
-    def to_file(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        """Give the header and the tensors of its file; a Gaussian that ships is named there, not written again."""
-        shipped = BUILTIN.get(self.plain.name)
-        if shipped is not None:
-            header, tensors = read_file(shipped)
-            plain = header["kind"] == GaussianPrior.kind
-            if plain and GaussianPrior.from_tensors(self.plain.name, tensors, header).digest() == self.plain.digest():
-                return {"over": self.plain.name}, self.refining()
-        return super().to_file()
+        return self.plain.tensors() | self._refiner_weights()
 
     @classmethod
     def from_tensors(cls, name: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> RefinedPrior:
-        """Make it of what was saved."""
-        base = GaussianPrior.from_tensors(name, tensors, header)
-        return cls.over(name, base, tensors)
-
-    @classmethod
-    def over(cls, name: str, base: GaussianPrior, tensors: dict[str, torch.Tensor]) -> RefinedPrior:
-        """Make it of a Gaussian and the saved weights of the network."""
+        """Make a prior of what was saved, over a Gaussian that was saved with it or one that ships."""
+        over = header.get("over")
+        base = load_gaussian(over) if over else GaussianPrior.from_tensors(name, tensors, header)
         refiner = Refiner(len(base.classes), base.shape[0])
-        own = {
-            key.removeprefix("refiner."): value.float() for key, value in tensors.items() if key.startswith("refiner.")
+        weights = {
+            key.removeprefix("refiner."): weight.float()
+            for key, weight in tensors.items()
+            if key.startswith("refiner.")
         }
-        refiner.load_state_dict(own)
+        refiner.load_state_dict(weights)
         return cls(name, base, refiner)
+
+
+def load_gaussian(name: str) -> GaussianPrior:
+    """Read a Gaussian that ships."""
+    header, tensors = read_prior_file(name)
+    return GaussianPrior.from_tensors(name, tensors, header)

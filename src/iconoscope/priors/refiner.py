@@ -38,33 +38,32 @@ class Refiner(nn.Module):
 
     def __init__(self, classes: int, channels: int = 3) -> None:
         super().__init__()
-        whole, half, quarter = WIDTHS
-        self.classes_whole = nn.Embedding(max(1, classes), whole)
+        full, half, quarter = WIDTHS
+        self.classes_whole = nn.Embedding(max(1, classes), full)
         self.classes_quarter = nn.Embedding(max(1, classes), quarter)
-        self.first = nn.Conv2d(channels, whole, 3, padding=1)
-        self.to_half = nn.Conv2d(whole, half, 4, 2, 1)
+        self.first = nn.Conv2d(channels, full, 3, padding=1)
+        self.to_half = nn.Conv2d(full, half, 4, 2, 1)
         self.at_half = nn.Conv2d(half, half, 3, padding=1)
         self.to_quarter = nn.Conv2d(half, quarter, 4, 2, 1)
         self.blocks = nn.ModuleList([nn.Conv2d(quarter, quarter, 3, padding=1) for _ in range(4)])
         self.from_quarter = nn.Conv2d(quarter, 4 * half, 1)
         self.join_half = nn.Conv2d(2 * half, half, 3, padding=1)
-        self.from_half = nn.Conv2d(half, 4 * whole, 1)
-        self.join_whole = nn.Conv2d(2 * whole, whole, 3, padding=1)
-        self.last = nn.Conv2d(whole, channels, 3, padding=1)
+        self.from_half = nn.Conv2d(half, 4 * full, 1)
+        self.join_whole = nn.Conv2d(2 * full, full, 3, padding=1)
+        self.last = nn.Conv2d(full, channels, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, pictures: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Give the refined pictures."""
-        given = 2 * pictures - 1
-        whole = _bent(self.first(given) + _of_class(self.classes_whole, labels))
-        half = _bent(self.at_half(_bent(self.to_half(whole))))
-        quarter = _bent(self.to_quarter(half) + _of_class(self.classes_quarter, labels))
-        for place in range(0, len(self.blocks), 2):
-            quarter = quarter + self.blocks[place + 1](_bent(self.blocks[place](_bent(quarter))))
-        half = _bent(self.join_half(torch.cat([F.pixel_shuffle(self.from_quarter(_bent(quarter)), 2), half], 1)))
-        whole = _bent(self.join_whole(torch.cat([F.pixel_shuffle(self.from_half(half), 2), whole], 1)))
-        return pictures + self.last(whole) / 2
+        full = _leaky(self.first(2 * pictures - 1) + _of_class(self.classes_whole, labels))
+        half = _leaky(self.at_half(_leaky(self.to_half(full))))
+        quarter = _leaky(self.to_quarter(half) + _of_class(self.classes_quarter, labels))
+        for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
+            quarter = quarter + second(_leaky(first(_leaky(quarter))))
+        half = _leaky(self.join_half(torch.cat([F.pixel_shuffle(self.from_quarter(_leaky(quarter)), 2), half], 1)))
+        full = _leaky(self.join_whole(torch.cat([F.pixel_shuffle(self.from_half(half), 2), full], 1)))
+        return pictures + self.last(full) / 2
 
 
 class Critic(nn.Module):
@@ -86,20 +85,20 @@ class Critic(nn.Module):
     def forward(self, pictures: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Give how real pictures (n, channels, height, width) of -1..1 are, (n,), and their places, (n, places)."""
         maps = pictures
-        for each in self.near:
-            maps = _bent(each(maps))
+        for layer in self.near:
+            maps = _leaky(layer(maps))
         places = self.place(maps).flatten(1)
-        for each in self.far:
-            maps = _bent(each(maps))
+        for layer in self.far:
+            maps = _leaky(layer(maps))
         mean = maps.mean((2, 3))
         return self.whole(mean)[:, 0] + (self.classes(labels.clamp_min(0)) * mean).sum(1), places
 
 
-def _bent(x: torch.Tensor) -> torch.Tensor:
+def _leaky(x: torch.Tensor) -> torch.Tensor:
     return F.leaky_relu(x, SLOPE)
 
 
 def _of_class(embedding: nn.Embedding, labels: torch.Tensor) -> torch.Tensor:
     """Give what a class adds to every place; no class is the mean of all."""
-    known = embedding(labels.clamp_min(0))
-    return torch.where(labels[:, None] < 0, embedding.weight.mean(0), known)[:, :, None, None]
+    added = embedding(labels.clamp_min(0))
+    return torch.where(labels[:, None] < 0, embedding.weight.mean(0), added)[:, :, None, None]

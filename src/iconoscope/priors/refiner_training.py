@@ -1,4 +1,4 @@
-"""How a refiner learns: from a critic that is shown real images beside what it made of the Gaussian's pictures.
+"""The training of a refiner: from a critic that is shown real images beside what it made of the Gaussian's pictures.
 
 What it is given are pictures of latents that were drawn, half of them mixed with the latents of real images. It is charged
 for changing what is coarse, so that the latent still decides the picture. The critic is shown everything mirrored, shifted,
@@ -17,19 +17,19 @@ from torch.nn import functional as F
 
 from iconoscope.errors import NonFiniteError, PriorError
 from iconoscope.priors.gaussian import GaussianPrior
-from iconoscope.priors.prior import as_pictures
 from iconoscope.priors.prior_file import write_whole
+from iconoscope.priors.prior_images import as_pictures
 from iconoscope.priors.refined_prior import RefinedPrior
 from iconoscope.priors.refiner import Critic, Refiner
-from iconoscope.priors.training_images import Material
+from iconoscope.priors.training_images import TrainingImages
 from iconoscope.progress import track
 from iconoscope.subject.processor import has_bfloat16
 
-__all__ = ["refine"]
+__all__ = ["train_refiner"]
 
 BATCH = 64
 RATE, CRITIC_RATE, BETAS = 2e-4, 4e-4, (0.0, 0.9)
-TURNS = 2
+CRITIC_STEPS = 2
 """So many steps of the critic to one of the refiner."""
 
 PLACES, COARSE, BEYOND = 0.5, 5.0, 2.0
@@ -38,15 +38,15 @@ PLACES, COARSE, BEYOND = 0.5, 5.0, 2.0
 MIXED = 0.5
 """The share of latents into which a real image's is mixed."""
 
-KEPT = 0.002
-"""The share of the refiner that goes into its running mean at every step; that mean is what is kept."""
+MEAN_SHARE = 0.002
+"""The share of the refiner that goes into its running mean at every step; that mean is what is saved."""
 
-OFTEN = 200
+CHECKPOINT_STEPS = 200
 """Steps from one checkpoint to the next."""
 
 
-def refine(
-    prior: GaussianPrior, material: Material, *, steps: int, seed: int, checkpoint: Path | None = None
+def train_refiner(
+    prior: GaussianPrior, images: TrainingImages, *, steps: int, seed: int, checkpoint: Path | None = None
 ) -> RefinedPrior:
     """Train a refiner for a Gaussian.
 
@@ -54,7 +54,7 @@ def refine(
     ----------
     prior
         The Gaussian, of whole pictures with sides divisible by 4.
-    material
+    images
         The images that it was learnt from.
     steps
         Of the critic; the refiner does half as many.
@@ -75,13 +75,15 @@ def refine(
             f"Pictures of {prior.shape[1]}x{prior.shape[2]} are not refined.",
             hint="Give a size up to 64 that 4 divides.",
         )
-    training = Training(prior, material, seed)
+    training = RefinerTraining(prior, images, seed)
     key = f"{prior.digest()} {seed}"
-    done = 0 if checkpoint is None else training.resume(checkpoint, key)
+    first = 0 if checkpoint is None else training.resume(checkpoint, key)
     try:
-        for step in track(range(done, steps), "learning to refine", told=lambda: f"from step {done}" if done else ""):
+        for step in track(
+            range(first, steps), "learning to refine", told=lambda: f"from step {first}" if first else ""
+        ):
             training.step(step)
-            if checkpoint is not None and (step + 1) % OFTEN == 0:
+            if checkpoint is not None and (step + 1) % CHECKPOINT_STEPS == 0:
                 training.save(checkpoint, key, step + 1)
     except KeyboardInterrupt:
         if checkpoint is not None:
@@ -94,26 +96,25 @@ def refine(
     return RefinedPrior(prior.name, prior, refiner)
 
 
-class Training:
+class RefinerTraining:
     """A refiner and its critic while they learn."""
 
-    def __init__(self, prior: GaussianPrior, material: Material, seed: int) -> None:
-        pixels = material.pixels
+    def __init__(self, prior: GaussianPrior, images: TrainingImages, seed: int) -> None:
+        pixels = images.pixels
         if pixels is None:
             raise PriorError(
-                f"{len(material)} images of this size do not fit into memory, where training needs them.",
+                f"{len(images)} images of this size do not fit into memory, where training needs them.",
                 hint="Give fewer (--limit), or a smaller size.",
             )
         self._prior, self._pixels = prior, pixels
-        places = [-1 if label is None else prior.classes.index(label) for label in material.labels]
-        self._labels = torch.tensor(places)
+        self._labels = torch.tensor([-1 if label is None else prior.classes.index(label) for label in images.labels])
         self._draw = torch.Generator().manual_seed(seed)
         count, channels = len(prior.classes), prior.shape[0]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.refiner, self.critic, self.mean = (kind(count, channels) for kind in (Refiner, Critic, Refiner))
-        for each in (self.refiner, self.critic):
-            each.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        for network in (self.refiner, self.critic):
+            network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.mean.load_state_dict(self.refiner.state_dict())
         self._optimizers = (
             torch.optim.Adam(self.refiner.parameters(), RATE, BETAS),
@@ -124,37 +125,37 @@ class Training:
 
     def step(self, number: int) -> None:
         """Teach the critic once, and the refiner every second time."""
-        given, labels = self._inputs()
+        drawn, labels = self._inputs()
         chosen = torch.randint(len(self._pixels), (BATCH,), generator=self._draw)
         real = self._real(chosen)
         with self._quicker(), torch.no_grad():
-            made = self.refiner(given, labels).float()
-        both = torch.cat([real, made]) * 2 - 1
+            refined = self.refiner(drawn, labels).float()
+        pictures = torch.cat([real, refined]) * 2 - 1
         with self._quicker():
-            wholes, places = self.critic(self._changed(both), torch.cat([self._labels[chosen], labels]))
+            wholes, places = self.critic(self._changed(pictures), torch.cat([self._labels[chosen], labels]))
         loss = _hinge(wholes.float()) + PLACES * _hinge(places.float())
         self._learn(1, loss, number)
-        if number % TURNS == TURNS - 1:
-            given, labels = self._inputs()
+        if number % CRITIC_STEPS == CRITIC_STEPS - 1:
+            drawn, labels = self._inputs()
             with self._quicker():
-                made = self.refiner(given, labels)
-                wholes, places = self.critic(self._changed(made.float() * 2 - 1), labels)
-            made = made.float()
-            coarse = 4 * (F.avg_pool2d(made, 4) - F.avg_pool2d(given, 4)).square().mean()
-            beyond = F.relu((2 * made - 1).abs() - 1).mean()
-            wanted = wholes.float().mean() + PLACES * places.float().mean()
-            self._learn(0, COARSE * coarse + BEYOND * beyond - wanted, number)
+                refined = self.refiner(drawn, labels)
+                wholes, places = self.critic(self._changed(refined.float() * 2 - 1), labels)
+            refined = refined.float()
+            coarse = 4 * (F.avg_pool2d(refined, 4) - F.avg_pool2d(drawn, 4)).square().mean()
+            beyond = F.relu((2 * refined - 1).abs() - 1).mean()
+            realness = wholes.float().mean() + PLACES * places.float().mean()
+            self._learn(0, COARSE * coarse + BEYOND * beyond - realness, number)
             with torch.no_grad():
-                for kept, new in zip(self.mean.parameters(), self.refiner.parameters(), strict=True):
-                    kept.lerp_(new, KEPT)
+                for mean, new in zip(self.mean.parameters(), self.refiner.parameters(), strict=True):
+                    mean.lerp_(new, MEAN_SHARE)
         self.done = number + 1
 
-    def _learn(self, which: int, loss: torch.Tensor, number: int) -> None:
+    def _learn(self, network: int, loss: torch.Tensor, number: int) -> None:
         if not bool(loss.isfinite()):
             raise NonFiniteError(f"The training came to NaN or infinity at step {number + 1}.")
-        self._optimizers[which].zero_grad()
+        self._optimizers[network].zero_grad()
         loss.backward()
-        self._optimizers[which].step()
+        self._optimizers[network].step()
 
     def _quicker(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self._half)
@@ -194,18 +195,18 @@ class Training:
         picked = padded[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
         return picked.movedim(-1, 1)
 
-    def save(self, path: Path, key: str, done: int) -> None:
+    def save(self, path: Path, key: str, steps_done: int) -> None:
         """Write a checkpoint; it is there whole or not at all."""
         state = {
             "key": key,
-            "done": done,
+            "done": steps_done,
             "draw": self._draw.get_state(),
-            "networks": [each.state_dict() for each in (self.refiner, self.critic, self.mean)],
-            "optimizers": [each.state_dict() for each in self._optimizers],
+            "networks": [network.state_dict() for network in (self.refiner, self.critic, self.mean)],
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_whole(path, buffer.getvalue(), called=f"The checkpoint {path}")
+        write_whole(path, buffer.getvalue(), called="The checkpoint ")
 
     def resume(self, path: Path, key: str) -> int:
         """Go on from a checkpoint, if there is one of the same question; give how many steps are done."""
@@ -217,7 +218,7 @@ class Training:
                 return 0
             parts: list[tuple[Callable[..., object], object]] = [(self._draw.set_state, state["draw"])]
             parts += zip(
-                (each.load_state_dict for each in (self.refiner, self.critic, self.mean, *self._optimizers)),
+                (part.load_state_dict for part in (self.refiner, self.critic, self.mean, *self._optimizers)),
                 (*state["networks"], *state["optimizers"]),
                 strict=True,
             )
@@ -240,5 +241,5 @@ class Training:
 
 def _hinge(answers: torch.Tensor) -> torch.Tensor:
     """Charge the critic for what it does not tell apart by one: the first half are real."""
-    real, made = answers.chunk(2)
-    return F.relu(1 - real).mean() + F.relu(1 + made).mean()
+    real, refined = answers.chunk(2)
+    return F.relu(1 - real).mean() + F.relu(1 + refined).mean()

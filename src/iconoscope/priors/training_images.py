@@ -9,19 +9,19 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import PriorError
-from iconoscope.priors.prior import as_pictures
+from iconoscope.priors.prior_images import as_pictures
 from iconoscope.progress import track
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network.preprocessing import Preprocessing
 
-__all__ = ["Material"]
+__all__ = ["TrainingImages"]
 
 BATCH = 256
-KEPT = 10**9
+CACHED = 10**9
 """Bytes of pixels that are kept from the first reading; of larger sets every pass reads the files again."""
 
 
-class Material:
+class TrainingImages:
     """Images at one size, with their labels and names.
 
     Parameters
@@ -48,16 +48,16 @@ class Material:
         self._fit = Preprocessing(size=size, mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bicubic").fit
         self.labels: list[str | None] = []
         self.names: list[str] = []
-        kept: list[NDArray[np.uint8]] | None = []
+        pixels: list[NDArray[np.uint8]] | None = []
         for image in self._readable("reading images"):
             self.labels.append(None if image.label is None else str(image.label))
             self.names.append(image.id)
-            if kept is not None:
-                kept.append(self._fit(image.pixels))
-                kept = kept if len(kept) * kept[0].nbytes <= KEPT else None
+            if pixels is not None:
+                pixels.append(self._fit(image.pixels))
+                pixels = pixels if len(pixels) * pixels[0].nbytes <= CACHED else None
         if len(self.names) < 2:
             raise PriorError(f"{len(self)} images can be read; how images vary is not learnt from fewer than two.")
-        self.pixels = None if kept is None else np.stack(kept)
+        self.pixels = None if pixels is None else np.stack(pixels)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -71,11 +71,11 @@ class Material:
             for first in track(range(0, len(self), BATCH), about):
                 yield as_pictures(self.pixels[first : first + BATCH])
             return
-        some: list[NDArray[np.uint8]] = []
+        batch: list[NDArray[np.uint8]] = []
         for image in self._readable(about):
-            some.append(self._fit(image.pixels))
-            if len(some) == BATCH:
-                yield as_pictures(np.stack(some))
-                some = []
-        if some:
-            yield as_pictures(np.stack(some))
+            batch.append(self._fit(image.pixels))
+            if len(batch) == BATCH:
+                yield as_pictures(np.stack(batch))
+                batch = []
+        if batch:
+            yield as_pictures(np.stack(batch))
