@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from iconoscope.subject.batch_norm import scale_and_shift
+
 __all__ = ["frozen"]
 
 NARROW = 4
@@ -96,13 +98,7 @@ def _scaling(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor] | None:
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None or norm.training:
         return None
-    scale = (variance.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight.detach()
-    shift = -mean * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias.detach()
-    return scale, shift
+    return scale_and_shift(mean, variance, norm.weight, norm.bias, norm.eps)
 
 
 def _affine(norm: nn.BatchNorm2d, scale: torch.Tensor, shift: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -20,6 +20,7 @@ from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, CHANNELS_LAST
 from iconoscope.occlusion.incremental.graph_builder import GraphBuilder
 from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution, InputSlot, WindowedCall
 from iconoscope.occlusion.incremental.receptive_field import ReceptiveField, UpsampledField
+from iconoscope.subject.batch_norm import scale_and_shift
 
 __all__ = ["TRANSLATORS", "average_factor", "translate"]
 
@@ -179,10 +180,8 @@ def _batch_norm(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> T
     others_read = three_answers and [user for user in node.users if user.args[1:] != (0,)]
     if like is None or mean is None or variance is None or others_read or arguments.get("training"):
         return None
-    scale = (variance.double() + arguments["eps"]).rsqrt()
     weight, bias = builder.constant(arguments["weight"]), builder.constant(arguments["bias"])
-    scale = scale if weight is None else scale * weight
-    shift = -mean.double() * scale + (0 if bias is None else bias)
+    scale, shift = scale_and_shift(mean, variance, weight, bias, arguments["eps"])
     scale, shift = scale.to(mean.dtype), shift.to(mean.dtype)
     step = builder.step(source)
     if isinstance(step.operator, Convolution) and len(source.users) == 1 and not step.operator.relu:
