@@ -11,7 +11,7 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.optimization import Pixels, Style, Transforms, synthesis
 from iconoscope.optimization.canvas import begin_canvas
-from iconoscope.optimization.loop import adam, ascend, normalised
+from iconoscope.optimization.loop import Loss, adam, ascend, normalised
 from iconoscope.optimization.objective import objectives
 from iconoscope.optimization.scores import Scores
 
@@ -45,14 +45,23 @@ def interrupt(answer):
     raise KeyboardInterrupt
 
 
-def climb(network, texts, steps, stepper, **settings):
+def climb(network, texts, steps, stepper, *, frames=3, **charges):
     asked = [objectives(network, text)[0] for text in texts]
     draws = [torch.Generator().manual_seed(place) for place in range(len(asked))]
     grey = torch.full((len(asked), 3, 8, 8), 0.5)
     canvas = begin_canvas(Pixels(), (len(asked), 3, 8, 8), draws, grey, root=np.eye(3), limits="penalty")
-    common = {"transforms": None, "numbers": None, "regularizers": (), "frames": 3}
     with network.questioned():
-        return ascend(network, Scores(asked, network), canvas, stepper=stepper, steps=steps, **{**common, **settings})
+        return ascend(
+            network,
+            Scores(asked, network),
+            canvas,
+            loss=Loss(**charges),
+            transforms=None,
+            draws=draws,
+            stepper=stepper,
+            steps=steps,
+            frames=frames,
+        )
 
 
 def test_the_first_step_goes_along_the_gradient():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.optimization.parameterization import Draws, Parameterization, PictureParameters, Shape
+from iconoscope.optimization.parameterization import Draws, Parameterization, Parameters, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -21,25 +21,9 @@ NEAREST = 1e-3
 """A picture to begin at is kept so far from 0 and 1, where the sigmoid ends; a quarter of a grey level of 8 bits."""
 
 
-def _within_sigmoid(raw: torch.Tensor) -> torch.Tensor:
-    return raw.sigmoid()
-
-
-def _within_penalty(raw: torch.Tensor) -> torch.Tensor:
-    return raw + 0.5
-
-
-def _from_sigmoid(picture: torch.Tensor) -> torch.Tensor:
-    return picture.clamp(NEAREST, 1 - NEAREST).logit()
-
-
-def _from_penalty(picture: torch.Tensor) -> torch.Tensor:
-    return picture - 0.5
-
-
 LIMITS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]] = {
-    "sigmoid": (_within_sigmoid, _from_sigmoid),
-    "penalty": (_within_penalty, _from_penalty),
+    "sigmoid": (lambda raw: raw.sigmoid(), lambda picture: picture.clamp(NEAREST, 1 - NEAREST).logit()),
+    "penalty": (lambda raw: raw + 0.5, lambda picture: picture - 0.5),
 }
 """Ways to keep colours in 0..1, with the way back: by a sigmoid; or not at all, and what lies outside costs something."""
 
@@ -48,7 +32,7 @@ LIMITS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.
 class Canvas:
     """Pictures while they are being made."""
 
-    parameters: PictureParameters
+    parameters: Parameters
     root: torch.Tensor
     limits: str
 

@@ -151,13 +151,12 @@ def _dream(
     from torch.nn.functional import interpolate
 
     from iconoscope.optimization.canvas import begin_canvas
-    from iconoscope.optimization.loop import ascend, normalised, score
+    from iconoscope.optimization.loop import Loss, ascend, normalised, score
     from iconoscope.optimization.parameterization import Pixels
     from iconoscope.optimization.scores import Scores
     from iconoscope.optimization.transforms import Transforms
 
     count, channels = photographs.shape[:2]
-    moves = Transforms(jitter=jitter, rotation=0, scale=(1, 1))
     draws = [torch.Generator().manual_seed(seed + number) for number in range(count)]
     scores = Scores([objective] * count, network)
     grown = torch.zeros_like(photographs)
@@ -165,15 +164,14 @@ def _dream(
     for size in sizes:
         base = interpolate(photographs, size, mode="bilinear", antialias=True)
         begun = (base + interpolate(grown, size, mode="bilinear")).clamp(0, 1)
-        shape = (count, channels, *size)
-        canvas = begin_canvas(Pixels(), shape, draws, begun, root=np.eye(channels), limits="penalty")
+        canvas = begin_canvas(Pixels(), (count, channels, *size), draws, begun, root=np.eye(channels), limits="penalty")
         ascent = ascend(
             network,
             scores,
             canvas,
-            transforms=moves,
-            numbers=moves.draw(steps, draws),
-            regularizers=(),
+            loss=Loss(),
+            transforms=Transforms(jitter=jitter, rotation=0, scale=(1, 1)),
+            draws=draws,
             stepper=normalised(rate),
             steps=steps,
             frames=3,

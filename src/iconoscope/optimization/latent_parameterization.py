@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective
-from iconoscope.optimization.parameterization import Draws, PictureParameters, Shape
+from iconoscope.optimization.parameterization import Draws, Parameters, Shape
 from iconoscope.optimization.style import Style
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class LatentParameterization:
             labels.append(indices.get(plain_name(name), -1))
         return replace(self, labels=tuple(labels))
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at raw pictures, or at likely latents; raw pictures are those of the prior less a half."""
         import torch
 
@@ -114,7 +114,7 @@ class LatentParameterization:
             beyond = (decoded - decoded.clamp(0, 1)).abs().mean((1, 2, 3))
             return self.weight * prior.cost(scaled * pace, labels) + self.limits * beyond
 
-        return PictureParameters((scaled,), raw, cost)
+        return Parameters((scaled,), raw, cost)
 
     def prepare(self) -> None:
         """Make ready what pictures are held against: once for a prior, and no part of what a picture takes."""

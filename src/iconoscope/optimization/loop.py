@@ -11,6 +11,7 @@ from iconoscope.errors import NonFiniteError
 from iconoscope.optimization.adjacent_layers import adjacent_layers
 from iconoscope.optimization.canvas import Canvas
 from iconoscope.optimization.frozen import frozen
+from iconoscope.optimization.parameterization import Draws
 from iconoscope.optimization.regularizers import Regularizer, charged
 from iconoscope.optimization.scores import Scores
 from iconoscope.optimization.transforms import Transforms
@@ -19,7 +20,7 @@ from iconoscope.subject.allocator import keeping_memory
 from iconoscope.subject.network.network import Network
 from iconoscope.subject.probe import probe
 
-__all__ = ["Ascent", "Stepper", "ascend", "score"]
+__all__ = ["Ascent", "Loss", "Stepper", "ascend", "score"]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 """In what numbers the network may be asked, where it has the choice. The pictures themselves are always float32."""
@@ -53,20 +54,56 @@ class Ascent:
     ended: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What is made as small as possible.
+
+    Attributes
+    ----------
+    regularizers : sequence of Regularizer
+        What pictures are charged for.
+    diversity : float
+        What it costs, in scores, that pictures of one objective are alike at its layer.
+    cap : torch.Tensor or None
+        (pictures,) the score beyond which nothing more is asked of each.
+    price : torch.Tensor or float
+        (pictures,) how many scores one unit of what the canvas costs by itself is worth.
+    """
+
+    regularizers: Sequence[Regularizer] = ()
+    diversity: float = 0.0
+    cap: torch.Tensor | None = None
+    price: torch.Tensor | float = 1.0
+
+    def __call__(
+        self,
+        values: torch.Tensor,
+        pictures: torch.Tensor,
+        canvas: Canvas,
+        scores: Scores,
+        answers: dict[str, torch.Tensor],
+    ) -> torch.Tensor:
+        """Give the charges of all pictures less their scores (pictures,), as one number."""
+        capped = values if self.cap is None else values.minimum(self.cap.to(values))
+        loss = charged(self.regularizers, pictures).sum() - capped.sum()
+        if canvas.parameters.cost is not None:
+            loss = loss + (self.price * canvas.parameters.cost()).sum().to(loss)
+        if self.diversity:
+            loss = loss + self.diversity * scores.likeness(answers).sum()
+        return loss
+
+
 def ascend(
     network: Network,
     scores: Scores,
     canvas: Canvas,
     *,
+    loss: Loss,
     transforms: Transforms | None,
-    numbers: torch.Tensor | None,
-    regularizers: Sequence[Regularizer],
+    draws: Draws,
     stepper: Stepper,
     steps: int,
     frames: int,
-    diversity: float = 0.0,
-    cap: torch.Tensor | None = None,
-    price: torch.Tensor | float = 1.0,
     size: tuple[int, int] | None = None,
     precision: str = "float32",
 ) -> Ascent:
@@ -80,20 +117,14 @@ def ascend(
         What each picture is asked for.
     canvas
         The pictures, which are changed.
-    transforms, numbers
-        What happens to the pictures before the network sees them, and the random numbers for it, (steps, pictures, ...).
-    regularizers
-        What they are charged for.
+    loss
+        What the pictures are charged.
+    transforms, draws
+        What happens to the pictures before the network sees them, and a source of random numbers for each.
     stepper
         How a step is made of a gradient.
     steps, frames
         How many steps, and how many pictures on the way are kept.
-    diversity
-        What it costs, in scores, that pictures of one objective are alike at its layer.
-    cap
-        (pictures,) the score beyond which nothing more is asked of each.
-    price
-        (pictures,) how many scores one unit of what the canvas costs by itself is worth.
     size
         Height and width of what the network is shown; that of its preprocessing if not given.
     precision
@@ -112,6 +143,7 @@ def ascend(
     picture = canvas.picture()
     sides = size or network.preprocessing.size
     gradient = torch.zeros_like(picture)
+    numbers = None if transforms is None else transforms.draw(steps, draws)
     ended = False
     try:
         pairs = adjacent_layers(network, scores.layers, normalise(torch.full((1, picture.shape[1], *sides), 0.5)))
@@ -128,21 +160,16 @@ def ascend(
                 picture = picture.to(network.device)
                 if number == steps - 1:
                     picture.retain_grad()
-                moved = picture
-                if transforms is not None and numbers is not None:
-                    moved = transforms(picture, sides, numbers[number])
+                moved = (
+                    picture if transforms is None or numbers is None else transforms(picture, sides, numbers[number])
+                )
                 with torch.autocast(network.device.type, dtype, enabled=dtype is not None, cache_enabled=False):
                     answers = read(normalise(moved))
                 values = scores(answers)
                 course.append(values.detach())
                 if not bool(values.isfinite().all()):
                     raise NonFiniteError(f"{network.name} answers NaN or infinity at step {number + 1} of {steps}.")
-                loss = _loss(
-                    values if cap is None else values.minimum(cap.to(values)), picture, canvas, regularizers, price
-                )
-                if diversity:
-                    loss = loss + diversity * scores.likeness(answers).sum()
-                loss.backward()
+                loss(values, picture, canvas, scores, answers).backward()
                 if number == steps - 1:
                     assert picture.grad is not None
                     gradient = -picture.grad
@@ -153,20 +180,6 @@ def ascend(
             raise
     last = canvas.picture().detach().clamp(0, 1)
     return Ascent(last, torch.stack(course, 1), gradient.detach(), torch.stack([*frames_kept, last], 1), ended)
-
-
-def _loss(
-    values: torch.Tensor,
-    pictures: torch.Tensor,
-    canvas: Canvas,
-    regularizers: Sequence[Regularizer],
-    price: torch.Tensor | float,
-) -> torch.Tensor:
-    """Give what all pictures are charged, less their scores (pictures,), as one number."""
-    loss = charged(regularizers, pictures).sum() - values.sum()
-    if canvas.parameters.cost is not None:
-        loss = loss + (price * canvas.parameters.cost()).sum().to(loss)
-    return loss
 
 
 def adam(rate: float, *, steps: int = 1, fade: float = 1.0) -> Stepper:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, UnitError
 from iconoscope.subject.network.network import Network
@@ -47,16 +46,9 @@ class Target:
         if self.rows is not None and self.columns is not None:
             text += f"[{self.rows[0]}-{self.rows[1]},{self.columns[0]}-{self.columns[1]}]"
         if self.vector is not None:
-            digest = _digest(self.vector)
+            digest = hashlib.sha256(np.asarray(self.vector, np.float64).tobytes()).hexdigest()[:8]
             text += f" along {digest}" + (f" (cosine^{self.cosine:g})" if self.cosine else "")
         return text
-
-
-def _digest(values: Sequence[float]) -> str:
-    """Give a short digest of numbers."""
-    import hashlib
-
-    return hashlib.sha256(np.asarray(values, np.float64).tobytes()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -307,8 +299,3 @@ def _channels(network: Network, layer: str) -> int:
 
     with network.questioned(), torch.inference_mode():
         return activations(network, network.blank(), layer).shape[1]
-
-
-def vectors(targets: Sequence[Target]) -> NDArray[np.float32]:
-    """Give the directions of targets (targets, channels)."""
-    return np.array([target.vector for target in targets], np.float32)

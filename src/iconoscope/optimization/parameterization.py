@@ -1,6 +1,6 @@
 """Parameterizations: a picture is changed by its pixels, its spectrum, the phase of it, a pyramid, or a small network.
 
-A parameterization begins `PictureParameters`: tensors to be optimised, and the raw picture that they stand for. Raw pictures
+A parameterization begins `Parameters`: tensors to be optimised, and the raw picture that they stand for. Raw pictures
 have no limits and, where colours are decorrelated, no colours yet: `canvas.py` gives them both. A learned prior is one more
 parameterization, whose tensors are a latent.
 """
@@ -24,8 +24,8 @@ __all__ = [
     "Fourier",
     "Network2D",
     "Parameterization",
+    "Parameters",
     "Phase",
-    "PictureParameters",
     "Pixels",
     "Pyramid",
     "natural_magnitude",
@@ -39,7 +39,7 @@ Draws = Sequence["torch.Generator"]
 
 
 @dataclass(frozen=True)
-class PictureParameters:
+class Parameters:
     """The tensors that are optimised, and the pictures that they stand for.
 
     Attributes
@@ -66,7 +66,7 @@ class Parameterization(Protocol):
         """Step size of Adam that suits it."""
         ...
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at raw pictures (pictures, channels, height, width), or at noise."""
         ...
 
@@ -94,10 +94,10 @@ class Pixels:
     noise: float = 0.01
     rate: float = 0.05
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at raw pictures, or at noise."""
         pixels = _leaf(_noise(shape[1:], draws, self.noise) if start is None else start)
-        return PictureParameters((pixels,), lambda: pixels)
+        return Parameters((pixels,), lambda: pixels)
 
 
 def _frequencies(height: int, width: int) -> torch.Tensor:
@@ -124,7 +124,7 @@ class Fourier:
     noise: float = 0.01
     rate: float = 0.05
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at raw pictures, or at noise."""
         import torch
 
@@ -138,7 +138,7 @@ class Fourier:
         def raw() -> torch.Tensor:
             return torch.fft.irfft2(torch.view_as_complex(spectrum) * scale, s=(height, width), norm="ortho")
 
-        return PictureParameters((spectrum,), raw)
+        return Parameters((spectrum,), raw)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ class Phase:
     contrast: float = 1.0
     rate: float = 0.1
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at the phases of raw pictures, or at random ones."""
         import torch
 
@@ -187,7 +187,7 @@ class Phase:
             centred = picture - picture.mean((2, 3), keepdim=True)
             return centred * (self.contrast / centred.std((1, 2, 3), keepdim=True).clamp_min(1e-8))
 
-        return PictureParameters((phase,), raw)
+        return Parameters((phase,), raw)
 
 
 def natural_magnitude(pictures: Iterable[NDArray[np.uint8]], *, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -237,7 +237,7 @@ class Pyramid:
     noise: float = 0.01
     rate: float = 0.05
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at raw pictures, or at noise."""
         import torch
         from torch.nn import functional as F
@@ -254,9 +254,7 @@ class Pyramid:
                 levels[level] = F.interpolate(residual, sizes[level], mode="bilinear", antialias=True)
                 residual = residual - _enlarged(levels[level], (height, width))
         leaves = tuple(_leaf(level) for level in levels)
-        return PictureParameters(
-            leaves, lambda: sum((_enlarged(leaf, (height, width)) for leaf in leaves), torch.zeros(()))
-        )
+        return Parameters(leaves, lambda: sum((_enlarged(leaf, (height, width)) for leaf in leaves), torch.zeros(())))
 
 
 def _enlarged(level: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -282,7 +280,7 @@ class Network2D:
     rate: float = 0.005
     REACH: ClassVar[float] = 3**0.5  # coordinates have the standard deviation 1
 
-    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> PictureParameters:
+    def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at random weights."""
         import torch
 
@@ -308,4 +306,4 @@ class Network2D:
                 x = torch.cat([x / 0.67, x.square() / 0.6], 2)
             return torch.bmm(x, last).view(count, height, width, channels).permute(0, 3, 1, 2)
 
-        return PictureParameters((*weights, last), raw)
+        return Parameters((*weights, last), raw)

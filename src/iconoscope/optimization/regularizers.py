@@ -22,57 +22,58 @@ class Regularizer(Protocol):
         ...
 
 
-def _check_weight(weight: float) -> None:
-    if not 0 <= weight < float("inf"):
-        raise QuestionError(f"weight={weight} must be at least 0.")
+@dataclass(frozen=True)
+class _Weighted:
+    """A charge with a weight."""
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < float("inf"):
+            raise QuestionError(f"weight={self.weight} must be at least 0.")
+
+    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Give the charges (n,) for pictures (n, channels, height, width)."""
+        return self.weight * self._charges(pictures)
+
+    def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class TotalVariation:
+class TotalVariation(_Weighted):
     """The mean difference between neighbouring pixels (Rudin, Osher and Fatemi 1992)."""
 
     weight: float = 1.0
 
-    def __post_init__(self) -> None:
-        _check_weight(self.weight)
-
-    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Give the charges."""
+    def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
         down = (pictures[:, :, 1:] - pictures[:, :, :-1]).abs().mean((1, 2, 3))
         across = (pictures[:, :, :, 1:] - pictures[:, :, :, :-1]).abs().mean((1, 2, 3))
-        return self.weight * (down + across)
+        return down + across
 
 
 @dataclass(frozen=True)
-class L1:
+class L1(_Weighted):
     """The mean distance from grey."""
 
     weight: float = 1.0
 
-    def __post_init__(self) -> None:
-        _check_weight(self.weight)
-
-    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Give the charges."""
-        return self.weight * (pictures - 0.5).abs().mean((1, 2, 3))
+    def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures - 0.5).abs().mean((1, 2, 3))
 
 
 @dataclass(frozen=True)
-class L2:
+class L2(_Weighted):
     """The mean squared distance from grey."""
 
     weight: float = 1.0
 
-    def __post_init__(self) -> None:
-        _check_weight(self.weight)
-
-    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Give the charges."""
-        return self.weight * (pictures - 0.5).square().mean((1, 2, 3))
+    def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures - 0.5).square().mean((1, 2, 3))
 
 
 @dataclass(frozen=True)
-class Frequency:
+class Frequency(_Weighted):
     """The mean squared difference from the picture out of focus: high frequencies cost, low ones do not.
 
     It is the frequency penalty that others reach by blurring after every step, as a charge, so that it works with every
@@ -83,45 +84,36 @@ class Frequency:
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_weight(self.weight)
+        super().__post_init__()
         if self.sigma <= 0:
             raise QuestionError(f"sigma={self.sigma} must be over 0.")
 
-    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Give the charges."""
-        return self.weight * (pictures - blurred(pictures, self.sigma)).square().mean((1, 2, 3))
+    def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures - blurred(pictures, self.sigma)).square().mean((1, 2, 3))
 
 
 @dataclass(frozen=True)
-class OutOfRange:
+class OutOfRange(_Weighted):
     """The mean distance of pixels from 0..1, where they lie outside of it."""
 
     weight: float = 10.0
 
-    def __post_init__(self) -> None:
-        _check_weight(self.weight)
-
-    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Give the charges."""
-        return self.weight * (pictures - pictures.clamp(0, 1)).abs().mean((1, 2, 3))
+    def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures - pictures.clamp(0, 1)).abs().mean((1, 2, 3))
 
 
 @dataclass(frozen=True)
-class Alignment:
+class Alignment(_Weighted):
     """The mean squared difference from the pictures before and after: for the frames of an interpolation."""
 
     weight: float = 10.0
     joint: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        _check_weight(self.weight)
-
-    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Give the charges."""
+    def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional as F
 
         apart = (pictures[1:] - pictures[:-1]).square().mean((1, 2, 3))
-        return self.weight * (F.pad(apart, (1, 0)) + F.pad(apart, (0, 1)))
+        return F.pad(apart, (1, 0)) + F.pad(apart, (0, 1))
 
 
 def blurred(pictures: torch.Tensor, sigma: float) -> torch.Tensor:

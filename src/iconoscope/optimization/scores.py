@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from iconoscope.errors import NetworkError, UnitError
-from iconoscope.optimization.objective import Objective, Target, vectors
+from iconoscope.optimization.objective import Objective, Target
 from iconoscope.subject.activation_layout import place_at, token_grid
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LOGITS
@@ -128,7 +128,8 @@ def _reader(targets: Sequence[Target], network: Network, size: tuple[int, int]) 
         classes = torch.tensor([t.unit.index for t in targets if isinstance(t.unit, ClassUnit)], device=device)
         return _logit(classes) if first.unit.kind == "logit" else _probability(classes, network)
     if first.vector is not None:
-        return _direction(torch.from_numpy(vectors(targets)).to(device), first.cosine, first.unit)
+        directions = torch.tensor([target.vector for target in targets], dtype=torch.float32, device=device)
+        return _direction(directions, first.cosine, first.unit)
     if first.unit.channel is None:
         return lambda answer, pictures: answer[pictures].flatten(1).square().mean(1)
     channels = [target.unit.channel for target in targets if isinstance(target.unit, LayerUnit)]

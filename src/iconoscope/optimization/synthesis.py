@@ -186,7 +186,7 @@ class Synthesis:
         """Run the loop; `reference` has what real images answer, one for each picture, or nothing."""
         import torch
 
-        from iconoscope.optimization.loop import adam, ascend
+        from iconoscope.optimization.loop import Loss, adam, ascend
 
         style = self.style
         assert style.rate is not None and not isinstance(style.transforms, str)
@@ -194,15 +194,17 @@ class Synthesis:
             self.network,
             scores,
             canvas,
+            loss=Loss(
+                regularizers=style.regularizers,
+                diversity=self.diversity,
+                cap=None if self.cap is None else torch.tensor([answers.cap(self.cap) for answers in reference]),
+                price=torch.tensor([answers.deviation for answers in reference]) if reference else 1.0,
+            ),
             transforms=style.transforms,
-            numbers=None if style.transforms is None else style.transforms.draw(self.steps, draws),
-            regularizers=style.regularizers,
+            draws=draws,
             stepper=adam(style.rate, steps=self.steps, fade=style.fade),
             steps=self.steps,
             frames=FRAMES,
-            diversity=self.diversity,
-            cap=None if self.cap is None else torch.tensor([answers.cap(self.cap) for answers in reference]),
-            price=torch.tensor([answers.deviation for answers in reference]) if reference else 1.0,
             precision=self.precision,
         )
 

@@ -20,18 +20,6 @@ NAMES = ("logits", "output", "outputs", "out", "scores", "prediction", "predicti
 """Under which names the logits are looked for, in this order."""
 
 
-def _softmax(logits: torch.Tensor) -> torch.Tensor:
-    return logits.softmax(1)
-
-
-def _sigmoid(logits: torch.Tensor) -> torch.Tensor:
-    return logits.sigmoid()
-
-
-def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    return logits.log_softmax(1)
-
-
 def _log_sigmoid(logits: torch.Tensor) -> torch.Tensor:
     from torch.nn.functional import logsigmoid
 
@@ -39,8 +27,8 @@ def _log_sigmoid(logits: torch.Tensor) -> torch.Tensor:
 
 
 ACTIVATIONS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]] = {
-    "softmax": (_softmax, _log_softmax),
-    "sigmoid": (_sigmoid, _log_sigmoid),
+    "softmax": (lambda logits: logits.softmax(1), lambda logits: logits.log_softmax(1)),
+    "sigmoid": (lambda logits: logits.sigmoid(), _log_sigmoid),
 }
 """Ways from logits (images, classes) to probabilities, and to their logarithms: one class is right, and the probabilities sum
 up to one; or each class is there or is not, whatever the others are."""

@@ -162,8 +162,11 @@ class Network:
 
     def fitted(self, batch: torch.Tensor) -> torch.Tensor:
         """Give input of any shape on the device and in the type of the weights."""
-        weights = next((value for value in self.module.parameters() if value.is_floating_point()), batch)
-        return batch.to(self.device, weights.dtype)
+        return batch.to(self.device, self._type_of_weights(batch))
+
+    def _type_of_weights(self, batch: torch.Tensor) -> torch.dtype:
+        """Give the type of the weights; that of the batch if there are none."""
+        return next((value for value in self.module.parameters() if value.is_floating_point()), batch).dtype
 
     def blank(self, images: int = 1) -> torch.Tensor:
         """Give input of zeros, (images, channels, height, width) on its device, to see what layers answer."""
@@ -178,7 +181,6 @@ class Network:
         """
         import torch
 
-        weights = next((value for value in self.module.parameters() if value.is_floating_point()), batch)
         try:
             with ExitStack() as modes:
                 modes.enter_context(self.reserved())
@@ -186,7 +188,7 @@ class Network:
                     # What TorchScript has compiled for gradients keeps tensors for them, which inference mode forbids.
                     modes.enter_context(torch.inference_mode(False))
                     modes.enter_context(torch.no_grad())
-                return self.module(batch.to(weights.dtype, copy=True))
+                return self.module(batch.to(self._type_of_weights(batch), copy=True))
         except torch.OutOfMemoryError as error:
             raise NetworkError(
                 f"{self.name} does not fit in the memory of {self.device} with {len(batch)} images at once.",

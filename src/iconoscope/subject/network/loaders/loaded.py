@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from iconoscope.subject.network.checkpoint import Checkpoint
 
-__all__ = ["UNTRAINED", "Loaded", "Loader", "NetworkRequest", "hub_quiet", "named_tag", "nearest_file", "unreachable"]
+__all__ = ["UNTRAINED", "Loaded", "Loader", "NetworkRequest", "hub_quiet", "nearest_file", "unreachable"]
 
 UNTRAINED = "none"
 """Behind an ``@``: no weights, as a control of what an untrained network would show."""
@@ -83,16 +83,6 @@ class Loader(NamedTuple):
     form: str
     matches: Callable[[str], bool]
     load: Callable[[NetworkRequest], Loaded]
-
-
-def named_tag(name: str) -> tuple[str, str]:
-    """Part a name from what follows its last ``@``, which may be nothing.
-
-    >>> named_tag("resnet50@IMAGENET1K_V2"), named_tag("resnet50")
-    (('resnet50', 'IMAGENET1K_V2'), ('resnet50', ''))
-    """
-    name, _, tag = name.partition("@")
-    return name, tag
 
 
 def nearest_file(path: Path) -> str:

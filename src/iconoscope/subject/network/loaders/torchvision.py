@@ -7,7 +7,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkNameError, nearest
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import UNTRAINED, Loaded, NetworkRequest, named_tag, unreachable
+from iconoscope.subject.network.loaders.loaded import UNTRAINED, Loaded, NetworkRequest, unreachable
 
 __all__ = ["load_torchvision"]
 
@@ -19,7 +19,7 @@ def load_torchvision(request: NetworkRequest) -> Loaded:
     classes were given, and its images are treated as those of torchvision's best weights are.
     """
     models = import_extra("torchvision.models", "torchvision", request.name)
-    name, tag = named_tag(request.name.removeprefix("tv:"))
+    name, _, tag = request.name.removeprefix("tv:").partition("@")
     names = models.list_models(module=models)
     if name not in names:
         raise NetworkNameError(f"torchvision has no classifier {name!r}.", hint=nearest(name, names))

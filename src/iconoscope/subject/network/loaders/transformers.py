@@ -9,7 +9,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, first_line
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, hub_quiet, named_tag, unreachable
+from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, hub_quiet, unreachable
 
 __all__ = ["is_transformers_folder", "load_transformers"]
 
@@ -56,7 +56,8 @@ def _folder_or_revision(name: str) -> tuple[str, str]:
         return str(path), ""
     if name.startswith((".", "/", "~")):
         raise NetworkNameError(f"{path} is no folder.", hint="hf: wants a folder, or a name on the hub: hf:org/name.")
-    return named_tag(name)
+    name, _, revision = name.partition("@")
+    return name, revision
 
 
 def _refusal(request: NetworkRequest, name: str, error: Exception) -> NetworkError:
