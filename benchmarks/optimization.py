@@ -136,9 +136,9 @@ def measure(case: Case, name: str, network: Network, lucent: Lucent, repeats: in
     times: dict[str, list[float]] = {key: [] for key in runs}
     for repeat in range(repeats + 1):
         for key, (run, batch) in runs.items():
-            few, many = (timed(run, batch, steps) for steps in (FEW, FEW + case.steps))
+            few, all_steps = (timed(run, batch, steps) for steps in (FEW, FEW + case.steps))
             if repeat:  # the first warms up
-                times[key].append((many - few) * 1e3 / (batch * case.steps))
+                times[key].append((all_steps - few) * 1e3 / (batch * case.steps))
     return Speed(
         name=name, unit=case.unit, size=case.size, goals=case.goals, least=least(network, case), when=str(date.today()),
         **{"half": [], **times},
@@ -216,14 +216,14 @@ def judged(network: Network, lucent: Lucent, data: Path) -> dict[str, Quality]:
     }
 
 
-def quality_table(found: dict[str, Quality]) -> list[str]:
+def quality_table(qualities: dict[str, Quality]) -> list[str]:
     """Give the judgements in Markdown."""
     head = (
         "pictures", "recognised (goal 100%)", "classes at all seeds (goal 10)", "probability (goal .98)",
         "feature cosine over that of real images (goal 1)", "recognised when moved", "spectrum over real images (goal 1.3)",
     )  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
-    for name, one in found.items():
+    for name, one in qualities.items():
         cells = (
             name, f"{one.recognised:.0%}", str(one.all_seeds), f"{one.probability:.3f}",
             f"{one.cosine:.3f} / {one.real_cosine:.3f} = {one.cosine / one.real_cosine:.2f}", f"{one.kept:.0%}",
@@ -241,8 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--channels", action="store_true", help="every channel of SqueezeNet as well: half an hour")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "optimization.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
-    asked = parser.parse_args(arguments)
-    names = asked.cases.split(",")
+    options = parser.parse_args(arguments)
+    names = options.cases.split(",")
     if unknown := [name for name in names if name not in CASES]:
         parser.error(f"there is no case {', '.join(unknown)}; there are: {', '.join(CASES)}")
     data, lucent, measured_on = find_data(), Lucent(), machine("torch-lucent", "kornia")
@@ -251,27 +251,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in names:
         case = CASES[name]
         network = networks.setdefault(case.network, load(case.network, data))
-        speeds.append(measure(case, name, network, lucent, asked.repeats))
+        speeds.append(measure(case, name, network, lucent, options.repeats))
         print("\n".join(table(speeds[-1:])), flush=True)
     quality = judged(load("resnet20", data), lucent, data)
     print("\n".join(quality_table(quality)), flush=True)
-    kept = json.loads(asked.out.read_text(encoding="utf-8")).get("channels", []) if asked.out.is_file() else []
-    channels = [Channels(**each) for each in kept]
-    if asked.channels:
+    rows = json.loads(options.out.read_text(encoding="utf-8")).get("channels", []) if options.out.is_file() else []
+    channels = [Channels(**row) for row in rows]
+    if options.channels:
         network = networks.setdefault("squeezenet", load("squeezenet", data))
         channels = list(every_channel(network, Labels(network.module).eval(), lucent, data / "imagenet" / "images"))
         print("\n".join(channels_table(channels)), flush=True)
     held: dict[str, Any] = {
         "machine": measured_on,
-        "channels": [asdict(each) for each in channels],
-        "speeds": [asdict(each) for each in speeds],
-        "quality": {name: asdict(each) for name, each in quality.items()},
+        "channels": [asdict(row) for row in channels],
+        "speeds": [asdict(row) for row in speeds],
+        "quality": {name: asdict(row) for name, row in quality.items()},
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
-    sentence = where(measured_on, [each.when for each in speeds])
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    sentence = where(measured_on, [speed.when for speed in speeds])
     tables = [*table(speeds), "", *quality_table(quality), *(["", *channels_table(channels)] if channels else [])]
-    put(asked.page, "make bench-optimization", "\n".join([sentence, "", *tables]))
+    put(options.page, "make bench-optimization", "\n".join([sentence, "", *tables]))
     return 0
 
 

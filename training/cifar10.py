@@ -27,6 +27,7 @@ from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.builtin.cifar10 import CifarNetwork
 from iconoscope.subject.network import read_preprocessing
 from iconoscope.subject.network.checkpoint import METADATA_KEY
+from iconoscope.subject.processor import has_bfloat16
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PREPROCESSING = read_preprocessing({"size": 32, "mean": (0.491, 0.482, 0.447), "std": (0.247, 0.244, 0.262)})
@@ -48,8 +49,8 @@ def augmented(batch: torch.Tensor, draw: np.random.Generator) -> torch.Tensor:
     rows, columns = (torch.from_numpy(draw.integers(0, 9, (2, len(batch), 1))) + torch.arange(32))[:, :, :]
     flipped = torch.from_numpy(draw.random(len(batch)) < 0.5)
     columns = torch.where(flipped[:, None], columns.flip(1), columns)
-    each = torch.arange(len(batch))[:, None, None]
-    shifted = padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]]
+    index = torch.arange(len(batch))[:, None, None]
+    shifted = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
     return shifted.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
@@ -60,8 +61,8 @@ def batches(count: int, draw: np.random.Generator) -> Iterator[NDArray[np.int64]
 
 def groups(network: nn.Module) -> list[dict[str, object]]:
     """Let weights decay, but not what norms scale and shift, nor biases."""
-    decayed = [each for each in network.parameters() if each.ndim > 1]
-    free = [each for each in network.parameters() if each.ndim <= 1]
+    decayed = [weight for weight in network.parameters() if weight.ndim > 1]
+    free = [weight for weight in network.parameters() if weight.ndim <= 1]
     return [{"params": decayed, "weight_decay": DECAY}, {"params": free, "weight_decay": 0.0}]
 
 
@@ -69,7 +70,7 @@ def groups(network: nn.Module) -> list[dict[str, object]]:
 def accuracy(network: nn.Module, pictures: torch.Tensor, labels: torch.Tensor) -> float:
     """Give the top-1 accuracy, 0..1."""
     network.eval()
-    answers = torch.cat([network(some).argmax(1) for some in pictures.split(500)])
+    answers = torch.cat([network(part).argmax(1) for part in pictures.split(500)])
     return float((answers == labels).double().mean())
 
 
@@ -83,17 +84,17 @@ def train(network: CifarNetwork, data: tuple[torch.Tensor, torch.Tensor], epochs
     )
     first = 0
     if state.exists():
-        kept = torch.load(state, weights_only=True)
-        network.load_state_dict(kept["network"])
-        optimizer.load_state_dict(kept["optimizer"])
-        schedule.load_state_dict(kept["schedule"])
-        first = kept["epoch"]
-    lowered = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        checkpoint = torch.load(state, weights_only=True)
+        network.load_state_dict(checkpoint["network"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        schedule.load_state_dict(checkpoint["schedule"])
+        first = checkpoint["epoch"]
+    lowered = has_bfloat16()
     for epoch in range(first, epochs):
         draw, began, total = np.random.default_rng([seed, epoch]), time.perf_counter(), 0.0
         network.train()
-        for some in batches(len(labels), draw):
-            chosen = torch.from_numpy(some)
+        for rows in batches(len(labels), draw):
+            chosen = torch.from_numpy(rows)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=lowered):
                 answers = network(augmented(pictures[chosen], draw))
             loss = F.cross_entropy(answers.float(), labels[chosen], label_smoothing=SMOOTHING)
@@ -102,8 +103,12 @@ def train(network: CifarNetwork, data: tuple[torch.Tensor, torch.Tensor], epochs
             optimizer.step()
             schedule.step()
             total += float(loss.detach())
-        kept = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-        torch.save({**kept, "epoch": epoch + 1}, state)
+        checkpoint = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+        }
+        torch.save({**checkpoint, "epoch": epoch + 1}, state)
         print(f"epoch {epoch + 1}: loss {total / steps:.3f}, {time.perf_counter() - began:.0f} s", flush=True)
 
 
@@ -130,20 +135,20 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", type=Path, default=Path("build/cifar10.pt"), help="kept after every epoch")
     parser.add_argument("--out", type=Path, default=BUILTIN["cifar10"].weights)
-    asked = parser.parse_args()
-    asked.state.parent.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(asked.seed)
+    options = parser.parse_args()
+    options.state.parent.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(options.seed)
     network = CifarNetwork()
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    train(network, load(asked.train), asked.epochs, asked.seed, asked.state)
+    train(network, load(options.train), options.epochs, options.seed, options.state)
     # What is measured is what is written: the weights as float16 keep them.
     network.half().float()
-    reached = accuracy(network, *load(asked.test))
+    reached = accuracy(network, *load(options.test))
     print(f"top-1 on the test images: {reached:.4f}")
     if reached < LEAST:
         print(f"That is under {LEAST}: nothing is written.", file=sys.stderr)
         return 1
-    write(network, asked.out, reached, asked.epochs)
+    write(network, options.out, reached, options.epochs)
     return 0
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from iconoscope import __version__
 from iconoscope.errors import QuestionError
@@ -151,7 +150,7 @@ def _dream(
     from torch.nn.functional import interpolate
 
     from iconoscope.optimization.canvas import begin_canvas
-    from iconoscope.optimization.loop import Loss, ascend, normalised, score
+    from iconoscope.optimization.loop import Loss, ascend, channels_last, normalised, score
     from iconoscope.optimization.parameterization import Pixels
     from iconoscope.optimization.scores import Scores
     from iconoscope.optimization.transforms import Transforms
@@ -185,17 +184,14 @@ def _dream(
     def at_full_size(pictures: torch.Tensor) -> torch.Tensor:
         return interpolate(pictures, sizes[-1], mode="bilinear")
 
-    def as_array(pictures: torch.Tensor) -> NDArray[Any]:
-        return np.ascontiguousarray(pictures.movedim(-3, -1).cpu().numpy())
-
     last = at_full_size(ascents[-1].pictures).clamp(0, 1)
     fitted = interpolate(last, network.preprocessing.size, mode="bilinear", antialias=True)
     frames = [photographs, *(at_full_size(ascent.frames[:, -1]).clamp(0, 1) for ascent in ascents)]
     return {
-        "images": as_array(last),
+        "images": channels_last(last),
         "objective": torch.cat([ascent.scores for ascent in ascents], 1).cpu().numpy(),
-        "last_gradient": as_array(at_full_size(ascents[-1].gradient)),
-        "frames": (as_array(torch.stack(frames, 1)) * 255).round().astype(np.uint8),
+        "last_gradient": channels_last(at_full_size(ascents[-1].gradient)),
+        "frames": (channels_last(torch.stack(frames, 1)) * 255).round().astype(np.uint8),
         "activation": score(network, scores, fitted).cpu().numpy(),
     }
 

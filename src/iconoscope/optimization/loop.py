@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from iconoscope.errors import NonFiniteError
 from iconoscope.optimization.adjacent_layers import adjacent_layers
@@ -20,7 +23,7 @@ from iconoscope.subject.allocator import keeping_memory
 from iconoscope.subject.network.network import Network
 from iconoscope.subject.probe import probe
 
-__all__ = ["Ascent", "Loss", "Stepper", "ascend", "score"]
+__all__ = ["Ascent", "Loss", "Stepper", "adam", "ascend", "channels_last", "normalised", "score"]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 """In what numbers the network may be asked, where it has the choice. The pictures themselves are always float32."""
@@ -236,3 +239,8 @@ def _normalising(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda pictures: torch.addcmul(shift, pictures.to(device), scale).contiguous(
         memory_format=torch.channels_last
     )
+
+
+def channels_last(pictures: torch.Tensor) -> NDArray[Any]:
+    """Give pictures (..., channels, height, width) as an array (..., height, width, channels)."""
+    return np.ascontiguousarray(pictures.movedim(-3, -1).cpu().numpy())

@@ -152,6 +152,7 @@ class Synthesis:
     def make(self, requests: Sequence[PictureRequest], reference: dict[Objective, ReferenceAnswers]) -> PictureBatch:
         """Make some pictures in one batch, knowing what real images answer."""
         from iconoscope.optimization.canvas import begin_canvas
+        from iconoscope.optimization.loop import channels_last
         from iconoscope.optimization.scores import Scores
 
         style = self.style
@@ -173,10 +174,10 @@ class Synthesis:
         if isinstance(parameterization, LatentParameterization):
             arrays |= parameterization.standing_of(ascent.pictures, canvas.parameters.tensors[0])
         arrays |= {
-            "images": _channels_last(ascent.pictures),
+            "images": channels_last(ascent.pictures),
             "objective": ascent.scores.cpu().numpy(),
-            "last_gradient": _channels_last(ascent.gradient),
-            "frames": (_channels_last(ascent.frames) * 255).round().astype(np.uint8),
+            "last_gradient": channels_last(ascent.gradient),
+            "frames": (channels_last(ascent.frames) * 255).round().astype(np.uint8),
         }
         return PictureBatch(arrays, ascent.ended and evaluated)
 
@@ -312,10 +313,6 @@ class PictureBatch:
 
 def _is_probability(unit: Unit) -> bool:
     return isinstance(unit, ClassUnit) and unit.kind == "prob"
-
-
-def _channels_last(pictures: torch.Tensor) -> np.ndarray:
-    return np.ascontiguousarray(pictures.movedim(-3, -1).cpu().numpy())
 
 
 def concatenate(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
