@@ -14,7 +14,7 @@ import pytest
 
 from iconoscope.errors import IconoscopeWarning, ImagesError, MissingExtraError
 from iconoscope.subject.images import load_images
-from iconoscope.subject.images.object_choice import meant_objects, plain_names
+from iconoscope.subject.images.object_annotations import meant_objects, plain_names
 
 pycocotools = pytest.importorskip("pycocotools")
 # pycocotools has not followed NumPy 2 yet.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.subject.images.image import Image
-from iconoscope.subject.images.object_choice import MaskReader
+from iconoscope.subject.images.object_annotations import MaskReader
 from iconoscope.subject.images.source import Box, Label, Pixels, Source
 
 __all__ = ["Annotated", "Gathered"]
@@ -27,15 +27,15 @@ class Annotated:
         (n,) the rows of that source.
     labels : sequence or None
         A label for each row.
-    masks, boxes : mapping or None
-        By id.
+    masks_by_id, boxes_by_id : mapping or None
+        The masks and the boxes of the object.
     """
 
     source: Source
     rows: NDArray[np.intp] = field(repr=False)
     labels: Sequence[Label] | None = field(default=None, repr=False)
-    masks: Mapping[str, MaskReader] | None = field(default=None, repr=False)
-    over: Mapping[str, tuple[Box, ...]] | None = field(default=None, repr=False)
+    masks_by_id: Mapping[str, MaskReader] | None = field(default=None, repr=False)
+    boxes_by_id: Mapping[str, tuple[Box, ...]] | None = field(default=None, repr=False)
 
     @property
     def origin(self) -> str:
@@ -71,14 +71,18 @@ class Annotated:
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Give the mask laid over it."""
-        if self.masks is None:
+        if self.masks_by_id is None:
             return self.source.mask(int(self.rows[row]))
-        reader = self.masks.get(self.id(row))
+        reader = self.masks_by_id.get(self.id(row))
         return None if reader is None else reader()
 
     def boxes(self, row: int) -> tuple[Box, ...]:
         """Give the boxes laid over it."""
-        return self.source.boxes(int(self.rows[row])) if self.over is None else self.over.get(self.id(row), ())
+        return (
+            self.source.boxes(int(self.rows[row]))
+            if self.boxes_by_id is None
+            else self.boxes_by_id.get(self.id(row), ())
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from iconoscope.subject.images.annotated import Annotated
-from iconoscope.subject.images.coco import Coco, read_coco
+from iconoscope.subject.images.coco import read_coco
 from iconoscope.subject.images.imageset import Images
+from iconoscope.subject.images.object_annotations import ObjectAnnotations
 from iconoscope.subject.images.regions import read_boxes, read_masks
 from iconoscope.subject.images.source import Label
 from iconoscope.subject.images.tables import read_labels
-from iconoscope.subject.images.voc import Voc, is_voc, read_voc
+from iconoscope.subject.images.voc import is_voc, read_voc
 
 __all__ = ["lay_over"]
 
@@ -24,18 +25,18 @@ def lay_over(images: Images, *, labels: Any, masks: Any, boxes: Any) -> Images:
     ids, annotations = images.ids, {}
     labels, masks, boxes = (_opened(annotation, annotations) for annotation in (labels, masks, boxes))
     if labels is not None:
-        labels = labels.labels(ids) if isinstance(labels, Coco | Voc) else read_labels(labels, ids)
+        labels = labels.labels(ids) if isinstance(labels, ObjectAnnotations) else read_labels(labels, ids)
     # Labels may have to be read from the images: only where they are needed.
-    needs_labels = any(isinstance(annotation, Coco | Voc) for annotation in (masks, boxes))
+    needs_labels = any(isinstance(annotation, ObjectAnnotations) for annotation in (masks, boxes))
     image_labels: Sequence[Label] = images.labels if labels is None and needs_labels else labels or ()
     if masks is not None:
-        masks = masks.masks(ids, image_labels) if isinstance(masks, Coco | Voc) else read_masks(masks, ids)
+        masks = masks.masks(ids, image_labels) if isinstance(masks, ObjectAnnotations) else read_masks(masks, ids)
     if boxes is not None:
-        boxes = boxes.boxes(ids, image_labels) if isinstance(boxes, Coco | Voc) else read_boxes(boxes, ids)
-    return Images(Annotated(source, rows, labels=labels, masks=masks, over=boxes))
+        boxes = boxes.boxes(ids, image_labels) if isinstance(boxes, ObjectAnnotations) else read_boxes(boxes, ids)
+    return Images(Annotated(source, rows, labels=labels, masks_by_id=masks, boxes_by_id=boxes))
 
 
-def _opened(annotation: Any, annotations: dict[Path, Coco | Voc | None]) -> Any:
+def _opened(annotation: Any, annotations: dict[Path, ObjectAnnotations | None]) -> Any:
     """Give the annotations for a path of some, each read once, and anything else as it is."""
     if not isinstance(annotation, str | os.PathLike):
         return annotation

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, shortened
-from iconoscope.subject.images.decoding import upright_bands, upright_pixels
+from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.modes import as_mask
 from iconoscope.subject.images.source import Label, Pixels, ThreeChannels, three_channels
 
 __all__ = [
     "Arrays",
-    "Pictures",
     "RangeError",
     "as_array",
     "load_npy",
@@ -109,41 +108,23 @@ class Arrays(ThreeChannels):
             raise ImagesError(f"The mask of {self.id(row)} in {self.origin} cannot be read: {error}.") from error
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures(ThreeChannels):
-    """PIL images: the id is the file's name where the image has one and no other has the same, else six digits."""
+@dataclass(frozen=True)
+class PictureReader:
+    """PIL images, as they are."""
 
-    origin: str
     pictures: Sequence[Any] = field(repr=False)
-    ids: Sequence[str] = field(repr=False)
-    label_names: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def id(self, row: int) -> str:
-        """Give the file's name, or six digits."""
-        return self.ids[row]
-
-    def label(self, row: int) -> Label:
-        """Give None."""
-        return None
-
-    def read(self, row: int) -> Pixels:
-        """Turn it upright and convert it."""
-        return upright_pixels(self.pictures[row], self.ids[row])
-
-    def bands(self, row: int) -> Pixels:
-        """Turn its four channels upright."""
-        return upright_bands(self.pictures[row], self.ids[row])
+    def __call__(self, row: int, id: str) -> Any:
+        """Give the PIL image."""
+        return self.pictures[row]
 
 
-def open_pictures(pictures: Sequence[Any]) -> Pictures:
-    """Take PIL images as they are; they are converted one at a time."""
+def open_pictures(pictures: Sequence[Any]) -> EncodedImages:
+    """Take PIL images; the id is the file's name where the image has one and no other has the same, else six digits."""
     names = [PurePath(str(getattr(picture, "filename", "") or "")).name for picture in pictures]
     counts = Counter(names)
     ids = [name if name and counts[name] == 1 else f"{row:06d}" for row, name in enumerate(names)]
-    return Pictures(f"{len(ids)} PIL image" + "s" * (len(ids) != 1), pictures, ids)
+    return EncodedImages(f"{len(ids)} PIL image" + "s" * (len(ids) != 1), ids, None, PictureReader(pictures))
 
 
 def as_array(array_like: Any) -> NDArray | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,111 +19,111 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, shortened
 from iconoscope.extras import import_extra
-from iconoscope.subject.images.object_choice import MaskReader, labels_of, meant_objects, plain_names
+from iconoscope.subject.images.object_annotations import MaskReader, ObjectAnnotations
 from iconoscope.subject.images.source import Box, Label
 
 __all__ = ["Coco", "read_coco"]
 
 
+@dataclass(frozen=True)
+class CocoObject:
+    """One object: its category, and the entries of it and of its image."""
+
+    name: str
+    entry: Mapping[str, Any] = field(repr=False)
+    picture: Mapping[str, Any] = field(repr=False)
+    image: str
+
+    @property
+    def crowd(self) -> bool:
+        """Whether it is a region of many."""
+        return bool(self.entry.get("iscrowd"))
+
+    @property
+    def box(self) -> Box:
+        """The box, rounded outwards. Raises `ImagesError`."""
+        try:
+            left, top, width, height = (float(value) for value in self.entry["bbox"])
+            # Written in hundredths of a pixel, a box may end just behind the border.
+            right = min(left + width, float(self.picture.get("width", math.inf)))
+            bottom = min(top + height, float(self.picture.get("height", math.inf)))
+            return Box(math.floor(max(left, 0)), math.floor(max(top, 0)), math.ceil(right), math.ceil(bottom))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ImagesError(
+                f"{self.entry.get('bbox')!r} is not a box of {self.image}.",
+                hint="In COCO it is left, top, width, height.",
+            ) from error
+
+
 @dataclass(frozen=True, eq=False)
-class Coco:
-    """What a file says of images, found by their file names.
+class Coco(ObjectAnnotations[CocoObject]):
+    """A file of annotations; its images are found by their file names.
 
     Attributes
     ----------
     origin : str
         The file.
-    names : sequence of str
-        The categories.
+    names : mapping
+        The categories by their ids.
     pictures : mapping
         By file name: the image's entry, and the entries of its objects.
     """
 
     origin: str
-    names: Sequence[str]
+    names: Mapping[Any, str]
     pictures: Mapping[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]] = field(repr=False)
-    categories: Mapping[Any, str] = field(repr=False)
 
-    def labels(self, ids: Sequence[str]) -> list[Label]:
-        """Give the category of the images whose objects are all of one, None for the others, with a warning."""
-        entries = self._entries(ids)
-        return labels_of(
-            ids, {id: [self._name(item) for item in items] for id, (_, items) in entries.items()}, self.origin
-        )
-
-    def boxes(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, tuple[Box, ...]]:
-        """Give the boxes of the objects, rounded outwards."""
-        meant = self._meant_objects(ids, labels)
-        return {id: tuple(self._box(id, picture, item) for item in items) for id, (picture, items) in meant.items()}
+    def categories(self, objects: Mapping[str, Sequence[CocoObject]]) -> Iterable[str]:
+        """Give the names of the categories."""
+        return self.names.values()
 
     def masks(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, MaskReader]:
         """Give the outlines of the objects, drawn when they are asked for."""
-        meant = self._meant_objects(ids, labels)
-        if meant and not any(item.get("segmentation") for _, items in meant.values() for item in items):
+        meant = self.meant(ids, labels)
+        if meant and not any(entry.entry.get("segmentation") for entries in meant.values() for entry in entries):
             raise ImagesError(
                 f"{self.origin} holds no outlines of these images, only boxes.", hint="Give it as boxes=."
             )
         import_extra("pycocotools.mask", "coco", self.origin)  # now, and not when the first mask is drawn
         readers: dict[str, MaskReader] = {}
-        for id, (picture, items) in meant.items():
-            outlines = [item["segmentation"] for item in items if item.get("segmentation")]
+        for id, entries in meant.items():
+            outlines = [entry.entry["segmentation"] for entry in entries if entry.entry.get("segmentation")]
             try:
-                size = int(picture["height"]), int(picture["width"])
+                size = int(entries[0].picture["height"]), int(entries[0].picture["width"])
             except (KeyError, TypeError, ValueError) as error:
                 raise ImagesError(f"{self.origin} does not give height and width of {id}.") from error
             if outlines:
                 readers[id] = partial(_draw, outlines, size, f"{id} in {self.origin}")
         return readers
 
-    def _entries(self, ids: Sequence[str]) -> dict[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]:
+    def objects(self, ids: Sequence[str]) -> dict[str, list[CocoObject]]:
         """Find the images: by the whole path, else by the name of the file where no other has the same."""
         counts = Counter(PurePosixPath(id).name for id in ids)
-        short: dict[str, list[str]] = {}
-        for name in self.pictures:
-            short.setdefault(PurePosixPath(name).name, []).append(name)
-        entries = {}
+        by_file_name: dict[str, list[str]] = {}
+        for path in self.pictures:
+            by_file_name.setdefault(PurePosixPath(path).name, []).append(path)
+        objects: dict[str, list[CocoObject]] = {}
         for id in ids:
             name = PurePosixPath(id).name
-            candidates = [id] if id in self.pictures else short.get(name, [])
+            candidates = [id] if id in self.pictures else by_file_name.get(name, [])
             if len(candidates) == 1 and (candidates[0] == id or counts[name] == 1):
-                entries[id] = self.pictures[candidates[0]]
-        if not entries:
+                picture, entries = self.pictures[candidates[0]]
+                objects[id] = [
+                    CocoObject(self._category(entry), entry, picture, f"{id} in {self.origin}") for entry in entries
+                ]
+        if not objects:
             raise ImagesError(
                 f"None of the {len(self.pictures)} images in {self.origin} is among these.",
                 hint=f"There: {shortened(self.pictures, most=3) or 'none'}; here: {shortened(ids, most=3)}.",
             )
-        return entries
+        return objects
 
-    def _meant_objects(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, tuple[Mapping, list[Mapping]]]:
-        """Give of every image the objects that are meant; regions of crowds are none."""
-        meant = {}
-        label_of, categories = dict(zip(ids, labels, strict=True)), plain_names(self.names)
-        for id, (picture, items) in self._entries(ids).items():
-            single = [item for item in items if not item.get("iscrowd")]
-            rows = meant_objects([self._name(item) for item in single], label_of[id], categories)
-            if rows:
-                meant[id] = (picture, [single[row] for row in rows])
-        return meant
-
-    def _name(self, item: Mapping[str, Any]) -> str:
+    def _category(self, entry: Mapping[str, Any]) -> str:
         try:
-            return self.categories[item["category_id"]]
+            return self.names[entry["category_id"]]
         except (KeyError, TypeError) as error:
             raise ImagesError(
-                f"{self.origin}: an object has the category {item.get('category_id')!r}, which is not among the categories."
-            ) from error
-
-    def _box(self, id: str, picture: Mapping[str, Any], item: Mapping[str, Any]) -> Box:
-        try:
-            left, top, width, height = (float(value) for value in item["bbox"])
-            # Written in hundredths of a pixel, a box may end just behind the border.
-            most = float(picture.get("width", math.inf)), float(picture.get("height", math.inf))
-            right, bottom = min(left + width, most[0]), min(top + height, most[1])
-            return Box(math.floor(max(left, 0)), math.floor(max(top, 0)), math.ceil(right), math.ceil(bottom))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ImagesError(
-                f"{self.origin}: {item.get('bbox')!r} is not a box of {id}.",
-                hint="In COCO it is left, top, width, height.",
+                f"{self.origin}: an object has the category {entry.get('category_id')!r}, which is not among the categories."
             ) from error
 
 
@@ -149,7 +149,7 @@ def read_coco(path: Path) -> Coco | None:
         ) from error
     if not categories:
         raise ImagesError(f"{path} has no categories: captions, perhaps.", hint="Give instances_*.json.")
-    return Coco(str(path), list(categories.values()), pictures, categories)
+    return Coco(str(path), categories, pictures)
 
 
 def _draw(outlines: Sequence[Any], size: tuple[int, int], name: str) -> NDArray[np.bool_]:

@@ -26,7 +26,7 @@ from iconoscope.errors import (
     nearest,
 )
 from iconoscope.extras import import_extra
-from iconoscope.subject.images.arrays import Arrays, Pictures, RangeError, as_array, one_array, plain_label
+from iconoscope.subject.images.arrays import Arrays, RangeError, as_array, one_array, plain_label
 from iconoscope.subject.images.decoding import decode_bands, decode_image
 from iconoscope.subject.images.folder import SPLITS, missing_path
 from iconoscope.subject.images.source import Label, Pixels, ThreeChannels
@@ -98,12 +98,12 @@ class Items(ThreeChannels):
     def read(self, row: int) -> Pixels:
         """Take the image of the item: encoded, a PIL image, an array or a tensor."""
         image = self._image(row)
-        return decode_image(image, self.id(row)) if isinstance(image, bytes | str | os.PathLike) else image.read(0)
+        return image.read(0) if isinstance(image, Arrays) else decode_image(image, self.id(row))
 
     def bands(self, row: int) -> Pixels:
         """Take all four channels of the item's image."""
         image = self._image(row)
-        return decode_bands(image, self.id(row)) if isinstance(image, bytes | str | os.PathLike) else image.bands(0)
+        return image.bands(0) if isinstance(image, Arrays) else decode_bands(image, self.id(row))
 
     def _item(self, row: int) -> Any:
         item = self._last.get(row, self)
@@ -120,10 +120,8 @@ class Items(ThreeChannels):
     def _image(self, row: int) -> Any:
         name = self.id(row)
         image = _parts(self._item(row), name)[0]
-        if isinstance(image, bytes | str | os.PathLike):
+        if isinstance(image, bytes | str | os.PathLike) or hasattr(image, "getbands"):
             return image
-        if hasattr(image, "getbands"):
-            return Pictures(self.origin, [image], [name])
         array = as_array(image)
         if array is None:
             raise ImagesError(

@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,6 @@ __all__ = [
     "decode_indices",
     "decode_mask",
     "image_reason",
-    "upright_bands",
-    "upright_pixels",
 ]
 
 # What counts as an image in a folder. HEIC is there so that a phone's photographs are named when they cannot be read.
@@ -62,7 +60,7 @@ ORIENTATIONS: dict[int, Callable[[NDArray], NDArray]] = {
     8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
 
-Encoded = bytes | str | os.PathLike[str]
+Encoded = Union[bytes, str, os.PathLike[str], "PillowImage.Image"]
 T = TypeVar("T", bound=np.generic)
 
 
@@ -104,14 +102,14 @@ def _forbid_padding(file: _File | _Bytes) -> None:
 
 
 def decode_image(encoded: Encoded, name: str = "") -> Pixels:
-    """Decode a file or bytes to upright RGB.
+    """Decode a file, bytes or a PIL image to upright RGB.
 
     EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled so that 65535 becomes 255.
 
     Parameters
     ----------
-    encoded : bytes, str or os.PathLike
-        The encoded image, or the path of its file.
+    encoded : bytes, str, os.PathLike or PIL image
+        The encoded image, or the path of its file; or one that Pillow has opened.
     name : str
         What to call it in an error; the path where it is empty.
 
@@ -138,7 +136,7 @@ def decode_image(encoded: Encoded, name: str = "") -> Pixels:
 
 
 def decode_bands(encoded: Encoded, name: str = "") -> Pixels:
-    """Decode a file or bytes in RGBA, RGBX or CMYK to its four channels as stored, (height, width, 4), upright.
+    """Decode a file, bytes or a PIL image in RGBA, RGBX or CMYK to its four channels as stored, (height, width, 4), upright.
 
     Raises `ImageFileError` where it cannot be read, `ImagesError` where it has not four channels.
     """
@@ -156,26 +154,6 @@ def decode_mask(encoded: Encoded, name: str = "") -> NDArray[np.bool_]:
 def decode_indices(encoded: Encoded, name: str = "") -> NDArray[np.uint8]:
     """Decode a picture of numbers, in a palette or in grey, to (height, width) uint8. Raises `ImageFileError`."""
     return _decode(encoded, name, indices_of)
-
-
-def upright_pixels(picture: PillowImage.Image, name: str) -> Pixels:
-    """Turn an open PIL image into upright RGB, (height, width, 3) uint8. Raises `ImageFileError`."""
-    return _converted(picture, name, rgb_of)
-
-
-def upright_bands(picture: PillowImage.Image, name: str) -> Pixels:
-    """Turn an open PIL image into its four channels, (height, width, 4) uint8, upright. Raises `ImagesError`."""
-    return _converted(picture, name, _four)
-
-
-def _converted(picture: PillowImage.Image, name: str, convert: Callable[[PillowImage.Image], NDArray[T]]) -> NDArray[T]:
-    try:
-        with _pillow_quiet():
-            return _upright(picture, convert)
-    except _ChannelsError as error:
-        raise three_channels(name, str(error)) from None
-    except Exception as error:
-        raise _refusal(name, error) from error
 
 
 def _keep_fourth(picture: ImageFile.ImageFile) -> None:
@@ -199,25 +177,29 @@ def image_reason(error: ImageFileError, name: str) -> str:
 
 
 def _decode(encoded: Encoded, name: str, convert: Callable[[PillowImage.Image], NDArray[T]]) -> NDArray[T]:
-    name = name or ("the image" if isinstance(encoded, bytes) else os.fspath(encoded))
+    path = os.fspath(encoded) if isinstance(encoded, str | os.PathLike) else ""
+    name = name or path or "the image"
     try:
-        with _opened(encoded) as file, _pillow_quiet(), _recognized(file) as picture:
-            _check_single(picture)
-            if picture.tile and all(tile[0] in PADDING_DECODERS for tile in picture.tile):
-                _forbid_padding(file)
-            if convert is _four:
-                _keep_fourth(picture)
-            return _upright(picture, convert)
+        with _pillow_quiet():
+            if not isinstance(encoded, bytes | str | os.PathLike):
+                return _upright(encoded, convert)
+            with _opened(encoded) as file, _recognized(file) as picture:
+                _check_single(picture)
+                if picture.tile and all(tile[0] in PADDING_DECODERS for tile in picture.tile):
+                    _forbid_padding(file)
+                if convert is _four:
+                    _keep_fourth(picture)
+                return _upright(picture, convert)
     except _ChannelsError as error:
         raise three_channels(name, str(error)) from None
     # Pillow answers damaged data with whatever breaks first: OSError, SyntaxError, struct.error, zlib.error, KeyError,
     # OverflowError, AssertionError, MemoryError ... Here, and nowhere else, they all mean: this image cannot be read.
     except Exception as error:
-        raise _refusal(name, error, "" if isinstance(encoded, bytes) else os.fspath(encoded)) from error
+        raise _refusal(name, error, path) from error
 
 
 @contextmanager
-def _opened(encoded: Encoded) -> Iterator[_File | _Bytes]:
+def _opened(encoded: bytes | str | os.PathLike[str]) -> Iterator[_File | _Bytes]:
     if isinstance(encoded, bytes):
         if not encoded:
             raise _RefusedError("it is empty, 0 bytes")

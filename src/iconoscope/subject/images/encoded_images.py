@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from iconoscope.subject.images.decoding import decode_bands, decode_image
+from iconoscope.subject.images.decoding import Encoded, decode_bands, decode_image
 from iconoscope.subject.images.source import Label, Pixels, ThreeChannels
 
 __all__ = ["EncodedImages", "FileReader", "ImageReader", "named_labels"]
@@ -16,8 +16,8 @@ __all__ = ["EncodedImages", "FileReader", "ImageReader", "named_labels"]
 class ImageReader(Protocol):
     """Where the bytes lie. It is sent to the processes that decode, so it opens nothing before it is called."""
 
-    def __call__(self, row: int, id: str) -> bytes | Path:
-        """Give the bytes of the row's image, or the path of its file. Raises `ImageFileError`, which names the id."""
+    def __call__(self, row: int, id: str) -> Encoded:
+        """Give the bytes of the row's image, its path, or a PIL image. Raises `ImageFileError`, which names the id."""
         ...
 
 

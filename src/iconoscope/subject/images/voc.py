@@ -7,7 +7,7 @@ their last pixel; 255 in a segmentation is the border that belongs to no object.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,7 @@ from iconoscope.subject.images.annotated import Annotated
 from iconoscope.subject.images.decoding import SUFFIXES, decode_indices
 from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 from iconoscope.subject.images.folder import list_files
-from iconoscope.subject.images.object_choice import MaskReader, labels_of, meant_objects, plain_names
+from iconoscope.subject.images.object_annotations import MaskReader, ObjectAnnotations
 from iconoscope.subject.images.source import Box, Label
 
 __all__ = ["Voc", "is_voc", "open_voc", "read_voc"]
@@ -35,41 +35,54 @@ VOID = 255
 
 @dataclass(frozen=True)
 class VocObject:
-    """One object: its class and its box."""
+    """One object: its class, its box, and its number in SegmentationObject."""
 
     name: str
     box: Box
+    number: int
+    crowd: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Voc:
-    """What the XML files in a folder say; an image is found by its name without the suffix.
+class Voc(ObjectAnnotations[VocObject]):
+    """The XML files in a folder; an image is found by its name without the suffix.
 
     Attributes
     ----------
+    origin : str
+        What was given.
     root : Path
         The folder that holds ``Annotations``.
     files : dict of str to Path
         The XML files by name.
     """
 
+    origin: str
     root: Path
     files: dict[str, Path] = field(repr=False)
+    # Labels, boxes and masks are asked for one after the other; each file is read once.
+    _objects: dict[Path, list[VocObject]] = field(default_factory=dict, repr=False)
 
-    def labels(self, ids: Sequence[str]) -> list[Label]:
-        """Give the class of the images whose objects are all of one, None for the others, with a warning."""
-        objects = self.read_objects(ids)
-        return labels_of(
-            ids, {id: [entry.name for entry in in_image] for id, in_image in objects.items()}, str(self.root)
-        )
+    def categories(self, objects: Mapping[str, Sequence[VocObject]]) -> Iterable[str]:
+        """Give the classes of VOC, and those that are there beside them."""
+        return {*CLASSES, *(entry.name for entries in objects.values() for entry in entries)}
 
-    def boxes(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, tuple[Box, ...]]:
-        """Give the boxes of the objects that are meant."""
-        return self.boxes_of(self.read_objects(ids), ids, labels)
+    def objects(self, ids: Sequence[str]) -> dict[str, list[VocObject]]:
+        """Read the objects of the images that have an XML file. Raises `ImagesError` where none has."""
+        paths = {id: path for id in ids if (path := self.files.get(PurePosixPath(id).stem))}
+        if not paths:
+            raise ImagesError(
+                f"None of the {len(self.files)} annotations in {self.root} is of one of these images.",
+                hint=f"There: {shortened(self.files, most=3)}; here: {shortened(ids, most=3)}.",
+            )
+        for path in paths.values():
+            if path not in self._objects:
+                self._objects[path] = _read(path)
+        return {id: self._objects[path] for id, path in paths.items()}
 
     def masks(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, MaskReader]:
         """Give the pixels of the objects that are meant, read when they are asked for. Raises `ImagesError`."""
-        readers = self.masks_of(self.read_objects(ids), ids, labels)
+        readers = self.segmentation(ids, labels)
         if not readers:
             raise ImagesError(
                 f"{self.root} has no segmentation of these images.",
@@ -77,53 +90,26 @@ class Voc:
             )
         return readers
 
-    def read_objects(self, ids: Sequence[str]) -> dict[str, list[VocObject]]:
-        """Read the objects of the images that have an XML file. Raises `ImagesError` where none has."""
-        by_image = {id: _read(path) for id in ids if (path := self.files.get(PurePosixPath(id).stem))}
-        if not by_image:
-            raise ImagesError(
-                f"None of the {len(self.files)} annotations in {self.root} is of one of these images.",
-                hint=f"There: {shortened(self.files, most=3)}; here: {shortened(ids, most=3)}.",
-            )
-        return by_image
-
-    @staticmethod
-    def boxes_of(
-        objects: dict[str, list[VocObject]], ids: Sequence[str], labels: Sequence[Label]
-    ) -> dict[str, tuple[Box, ...]]:
-        """Give the boxes of objects that were read."""
-        return {
-            id: tuple(objects[id][row].box for row in rows)
-            for id, rows in _meant_rows(objects, ids, labels).items()
-            if rows
-        }
-
-    def masks_of(
-        self, objects: dict[str, list[VocObject]], ids: Sequence[str], labels: Sequence[Label]
-    ) -> dict[str, MaskReader]:
-        """Give the segmentation of objects that were read."""
-        segmented = {
-            kind: {
-                PurePosixPath(name).stem: self.root / kind / name
-                for name in list_files(self.root / kind, {".png"}, depth=0)
-            }
-            for kind in ("SegmentationClass", "SegmentationObject")
-            if (self.root / kind).is_dir()
-        }
-        readers: dict[str, MaskReader] = {}
-        for id, rows in _meant_rows(objects, ids, labels).items():
-            names = [entry.name for entry in objects[id]]
-            chosen = sorted({names[row] for row in rows})
+    def segmentation(self, ids: Sequence[str], labels: Sequence[Label]) -> dict[str, MaskReader]:
+        """Give the masks of the objects that are meant, where there are some."""
+        by_class, by_object = (self._pictures(folder) for folder in ("SegmentationClass", "SegmentationObject"))
+        objects, readers = self.objects(ids), dict[str, MaskReader]()
+        for id, meant in self.meant(ids, labels).items():
             stem = PurePosixPath(id).stem
-            by_class = segmented.get("SegmentationClass", {}).get(stem)
-            by_object = segmented.get("SegmentationObject", {}).get(stem)
-            if rows and by_class and set(chosen) <= set(CLASSES):
-                readers[id] = partial(_pixels, by_class, tuple(CLASSES.index(name) + 1 for name in chosen))
-            elif rows and by_object:
-                readers[id] = partial(_pixels, by_object, tuple(row + 1 for row in rows))
-            elif rows and by_class and len(rows) == len(names):
-                readers[id] = partial(_pixels, by_class, ())
+            names = sorted({entry.name for entry in meant})
+            if stem in by_class and set(names) <= set(CLASSES):
+                numbers = tuple(CLASSES.index(name) + 1 for name in names)
+                readers[id] = partial(_pixels, by_class[stem], numbers)
+            elif stem in by_object:
+                readers[id] = partial(_pixels, by_object[stem], tuple(entry.number for entry in meant))
+            elif stem in by_class and len(meant) == len(objects[id]):
+                readers[id] = partial(_pixels, by_class[stem], ())
         return readers
+
+    def _pictures(self, folder: str) -> dict[str, Path]:
+        path = self.root / folder
+        names = list_files(path, {".png"}, depth=0) if path.is_dir() else []
+        return {PurePosixPath(name).stem: path / name for name in names}
 
 
 def is_voc(path: Path) -> bool:
@@ -133,11 +119,12 @@ def is_voc(path: Path) -> bool:
     return (path / "Annotations").is_dir() and any((path / "Annotations").glob("*.xml"))
 
 
-def read_voc(path: Path) -> Voc:
+def read_voc(path: Path, *, origin: str = "") -> Voc:
     """List the annotations of a VOC set, given by its root or by ``Annotations``."""
     root = path.parent if path.name == "Annotations" else path
     folder = root / "Annotations"
-    return Voc(root, {PurePosixPath(name).stem: folder / name for name in list_files(folder, {".xml"}, depth=0)})
+    files = {PurePosixPath(name).stem: folder / name for name in list_files(folder, {".xml"}, depth=0)}
+    return Voc(origin or str(root), root, files)
 
 
 def open_voc(path: Path) -> Annotated:
@@ -152,28 +139,16 @@ def open_voc(path: Path) -> Annotated:
         paths = _listed(listed, paths)
     if not paths:
         raise ImagesError(f"There are no images in {root / 'JPEGImages'}.")
-    voc = read_voc(root)
-    objects = voc.read_objects(paths)
-    labels = labels_of(paths, {id: [entry.name for entry in in_image] for id, in_image in objects.items()}, str(path))
-    names = tuple(sorted({entry.name for in_image in objects.values() for entry in in_image}))
+    voc = read_voc(root, origin=str(path))
+    labels = voc.labels(paths)
+    names = tuple(sorted({entry.name for entries in voc.objects(paths).values() for entry in entries}))
     files = EncodedImages(str(path), paths, labels, FileReader(root / "JPEGImages", paths), names)
     return Annotated(
         files,
         np.arange(len(paths)),
-        masks=voc.masks_of(objects, paths, labels),
-        over=voc.boxes_of(objects, paths, labels),
+        masks_by_id=voc.segmentation(paths, labels),
+        boxes_by_id=voc.boxes(paths, labels),
     )
-
-
-def _meant_rows(
-    objects: dict[str, list[VocObject]], ids: Sequence[str], labels: Sequence[Label]
-) -> dict[str, list[int]]:
-    categories = plain_names({*CLASSES, *(entry.name for in_image in objects.values() for entry in in_image)})
-    label_of = dict(zip(ids, labels, strict=True))
-    return {
-        id: meant_objects([entry.name for entry in in_image], label_of[id], categories)
-        for id, in_image in objects.items()
-    }
 
 
 def _listed(path: Path, files: Sequence[str]) -> list[str]:
@@ -194,13 +169,13 @@ def _read(path: Path) -> list[VocObject]:
         root = ElementTree.parse(path).getroot()
         width, height = (float(root.findtext(f"size/{side}") or 0) or math.inf for side in ("width", "height"))
         objects = []
-        for item in root.iterfind("object"):
+        for number, item in enumerate(root.iterfind("object"), 1):
             left, top, right, bottom = (float(item.findtext(f"bndbox/{side}") or "") for side in SIDES)
             box = Box(
                 math.floor(max(left - 1, 0)), math.floor(max(top - 1, 0)),
                 math.ceil(min(right, width)), math.ceil(min(bottom, height)),
             )  # fmt: skip
-            objects.append(VocObject((item.findtext("name") or "").strip(), box))
+            objects.append(VocObject((item.findtext("name") or "").strip(), box, number))
     except (ElementTree.ParseError, OSError, ValueError, OverflowError) as error:
         raise ImagesError(
             f"{path} cannot be read as an annotation of VOC: {error}.",

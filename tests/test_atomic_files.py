@@ -1,0 +1,41 @@
+"""What is written is there whole or not at all."""
+
+import pytest
+
+from iconoscope.atomic_files import writing_folder_whole, writing_whole
+from iconoscope.errors import StoreError
+
+
+def test_a_file_that_is_not_finished_leaves_the_earlier_one(tmp_path):
+    path = tmp_path / "deep" / "page.html"
+    with writing_whole(path) as hidden:
+        hidden.write_text("first")
+    with pytest.raises(ZeroDivisionError), writing_whole(path) as hidden:
+        hidden.write_text("sec")
+        _ = 1 / 0
+    assert path.read_text() == "first" and [file.name for file in path.parent.iterdir()] == ["page.html"]
+
+
+def test_a_folder_that_is_not_finished_leaves_the_earlier_one(tmp_path):
+    def is_ours(folder):
+        return (folder / "mark").is_file()
+
+    for text in ("first", "second"):
+        with writing_folder_whole(tmp_path / "run", is_ours, replace=text == "second") as hidden:
+            (hidden / "mark").write_text(text)
+    with pytest.raises(KeyboardInterrupt), writing_folder_whole(tmp_path / "run", is_ours, replace=True) as hidden:
+        (hidden / "mark").write_text("third")
+        raise KeyboardInterrupt
+    assert (tmp_path / "run" / "mark").read_text() == "second"
+    assert [file.name for file in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_of_another_kind_is_not_touched(tmp_path):
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "precious.jpg").write_text("x")
+    with (
+        pytest.raises(StoreError, match="something else is there"),
+        writing_folder_whole(tmp_path / "photographs", lambda folder: False, replace=True) as hidden,
+    ):
+        (hidden / "mark").write_text("x")
+    assert [file.name for file in (tmp_path / "photographs").iterdir()] == ["precious.jpg"]
