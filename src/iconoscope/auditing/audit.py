@@ -274,7 +274,7 @@ def _missing(sample: Sample) -> dict[str, str]:
     sizes = sample.pictures.sizes
     return {
         "nothing": "",
-        "object": "" if sample.pictures.known.mean() >= OBJECTS_KNOWN else "skipped objects",
+        "object": "" if sample.pictures.object_known.mean() >= OBJECTS_KNOWN else "skipped objects",
         "native": "" if sample.native else "skipped resized",
         "sizes": "" if (sizes.max(0) / sizes.min(0)).max() >= _ALIKE else "skipped sizes",
     }

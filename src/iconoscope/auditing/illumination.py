@@ -40,14 +40,14 @@ def set_brightness(pictures: Pictures, values: Floats) -> Floats:
     return _bent(pictures.pixels, brightness(pictures), values.clip(0.02, 0.98))
 
 
-def _bent(pixels: Floats, now: Floats, wanted: Floats) -> Floats:
-    """Find the gamma (1/12 to 12) of each picture by bisection."""
-    low, high = np.full(now.shape, -2.5, np.float32), np.full(now.shape, 2.5, np.float32)
+def _bent(pixels: Floats, current: Floats, goal: Floats) -> Floats:
+    """Bring pictures (n, height, width, 3) from a brightness (n, 1) to another by a gamma of 1/12 to 12, found by bisection."""
+    low, high = np.full(current.shape, -2.5, np.float32), np.full(current.shape, 2.5, np.float32)
     coarse = luminance(pixels[:, ::2, ::2]).clip(1e-3, 1)
-    wanted = wanted + luminance(pixels[:, ::2, ::2]).mean((1, 2))[:, None] - now
+    goal = goal + luminance(pixels[:, ::2, ::2]).mean((1, 2))[:, None] - current
     for _ in range(12):
         middle = (low + high) / 2
-        darker = (coarse ** np.exp(middle)[:, :, None]).mean((1, 2))[:, None] < wanted
+        darker = (coarse ** np.exp(middle)[:, :, None]).mean((1, 2))[:, None] < goal
         low, high = np.where(darker, low, middle), np.where(darker, middle, high)
     return pixels.clip(1e-3, 1) ** _wide(np.exp((low + high) / 2))
 
@@ -152,7 +152,7 @@ def set_gradient(pictures: Pictures, values: Floats) -> Floats:
 
 
 def _across(shape: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Give the places across and down, each -1..1, as (1, height, width)."""
+    """Give the coordinates across and down, each -1..1, as (1, height, width)."""
     height, width = shape
     across = np.broadcast_to(((2 * np.arange(width) + 1) / width - 1)[None], shape)
     down = np.broadcast_to(((2 * np.arange(height) + 1) / height - 1)[:, None], shape)

@@ -54,7 +54,7 @@ def illustrate(
     """
     interventions = conclusions.interventions
     column = {row: index for index, row in enumerate(rows.tolist())}
-    shown: list[int] = []
+    shown_rows: list[int] = []
     trials: list[int] = []
     answers: list[NDArray[np.int64]] = []
     exchanged: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
@@ -64,19 +64,19 @@ def illustrate(
             other, same = exchanged_pictures(
                 sample.pictures, sample.evidence.predicted, nuisances, interventions, trial, index
             )
-            shown.append(int(interventions.donors.rows[index]))
+            shown_rows.append(int(interventions.donors.rows[index]))
             trials.append(trial)
             answers.append(interventions.answers[trial, :, index])
             exchanged.append((_bytes(other), _bytes(same)))
     pixels = _bytes(sample.pictures.pixels)
     height, width = sample.pictures.shape
     return Illustrations(
-        rows=np.array(shown, np.int64),
-        photographs=pixels[shown] if shown else np.zeros((0, height, width, 3), np.uint8),
+        rows=np.array(shown_rows, np.int64),
+        photographs=pixels[shown_rows] if shown_rows else np.zeros((0, height, width, 3), np.uint8),
         exchanged=np.array(exchanged, np.uint8).reshape(-1, 2, height, width, 3),
         trials=np.array(trials, np.int64),
         answers=np.array(answers, np.int64).reshape(-1, 2),
-        drops=maps[:, [column[row] for row in shown]],
+        drops=maps[:, [column[row] for row in shown_rows]],
         thumbnails=np.stack([_shrunk(picture, _THUMBNAIL) for picture in pixels]),
         exemplars=_exemplars(recording, classes),
     )
@@ -101,8 +101,8 @@ def _telling_edits(conclusions: Conclusions, of_class: int, trial: int, allowed:
     candidates = [index for index in np.flatnonzero(before == of_class).tolist() if int(rows[index]) in allowed]
 
     def rank(index: int) -> tuple[bool, int]:
-        kept, lost = answers[0, index] == before[index], answers[1, index] != before[index]
-        return bool(misclassified[rows[index]]), int(kept) + 2 * int(lost)
+        resists, control_moves = answers[0, index] == before[index], answers[1, index] != before[index]
+        return bool(misclassified[rows[index]]), int(resists) + 2 * int(control_moves)
 
     by_image: dict[int, int] = {}
     for index in sorted(candidates, key=rank):

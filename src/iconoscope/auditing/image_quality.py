@@ -43,21 +43,21 @@ def set_sharpness(pictures: Pictures, values: Floats) -> Floats:
     light = luminance(pictures.pixels)
     away = np.abs(_sharpness(light) - values)[:, 0]
     sharper = (values > _sharpness(light))[:, 0]
-    seen, all_ = _Filtered(light[..., None]), _Filtered(pictures.pixels)
-    chosen = np.zeros(len(pictures), np.intp)  # 0: as it is; else the place of the sigma, from 1
-    for place, sigma in enumerate(_SIGMAS, 1):
+    grey, coloured = _Filtered(light[..., None]), _Filtered(pictures.pixels)
+    chosen = np.zeros(len(pictures), np.intp)  # 0: as it is; else the number of the sigma, from 1
+    for number, sigma in enumerate(_SIGMAS, 1):
         for rows, inverse in ((np.flatnonzero(~sharper), False), (np.flatnonzero(sharper), True)):
             if len(rows):
-                distance = np.abs(_sharpness(seen.passed(rows, sigma, inverse)[..., 0]) - values[rows])[:, 0]
+                distance = np.abs(_sharpness(grey.passed(rows, sigma, inverse)[..., 0]) - values[rows])[:, 0]
                 nearer = rows[distance < away[rows]]
-                chosen[nearer] = place
+                chosen[nearer] = number
                 away[rows] = np.minimum(away[rows], distance)
     edited = pictures.pixels.copy()
-    for place, sigma in enumerate(_SIGMAS, 1):
+    for number, sigma in enumerate(_SIGMAS, 1):
         for inverse in (False, True):
-            rows = np.flatnonzero((chosen == place) & (sharper == inverse))
+            rows = np.flatnonzero((chosen == number) & (sharper == inverse))
             if len(rows):
-                edited[rows] = all_.passed(rows, sigma, inverse)
+                edited[rows] = coloured.passed(rows, sigma, inverse)
     return edited
 
 
@@ -83,7 +83,7 @@ class _Filtered:
 
 
 def _keep_nearer(best: Floats, away: Floats, rows: NDArray[np.intp], pixels: Floats, distance: Floats) -> None:
-    """Take over, in place, the pictures that came nearer to what is wanted."""
+    """Take over, in place, the pictures that came nearer to the goal."""
     nearer = distance < away[rows]
     best[rows[nearer]] = pixels[nearer]
     away[rows[nearer]] = distance[nearer]
@@ -102,18 +102,18 @@ def _noise(pixels: Floats) -> Floats:
 
 def set_noise(pictures: Pictures, values: Floats) -> Floats:
     """Add noise, or shrink what is as small as noise, to a level; edges stay."""
-    own, wanted = _noise(pictures.pixels), (np.exp(values[:, 0]) - 2e-3).clip(0, 0.3)
-    added = np.sqrt((wanted**2 - own**2).clip(0))
+    level, goal = _noise(pictures.pixels), (np.exp(values[:, 0]) - 2e-3).clip(0, 0.3)
+    added = np.sqrt((goal**2 - level**2).clip(0))
     generator = np.random.default_rng(0)
     noisy = pictures.pixels + added[:, None, None, None] * generator.standard_normal(
         (*pictures.pixels.shape[:3], 1), np.float32
     )
     calm = ndimage.gaussian_filter(pictures.pixels, (0, 1, 1, 0))
     detail = pictures.pixels - calm
-    share = np.where(own > 0, (wanted / np.maximum(own, 1e-6)).clip(0, 1), 1)[:, None, None, None]
-    small = np.exp(-((detail / (3 * own[:, None, None, None] + 1e-6)) ** 2))
+    share = np.where(level > 0, (goal / np.maximum(level, 1e-6)).clip(0, 1), 1)[:, None, None, None]
+    small = np.exp(-((detail / (3 * level[:, None, None, None] + 1e-6)) ** 2))
     shrunk = calm + detail * (1 - small * (1 - share))
-    return np.where((wanted > own)[:, None, None, None], noisy, shrunk).clip(0, 1).astype(np.float32)
+    return np.where((goal > level)[:, None, None, None], noisy, shrunk).clip(0, 1).astype(np.float32)
 
 
 def blocks(pictures: Pictures) -> Floats:
@@ -133,11 +133,11 @@ def _blocks(pixels: Floats) -> Floats:
 
 
 def set_blocks(pictures: Pictures, values: Floats) -> Floats:
-    """Store the picture as a JPEG of lower quality, or smooth the borders of its blocks, to what is wanted."""
-    own = blocks(pictures)
-    best, away = pictures.pixels.copy(), np.abs(own - values)[:, 0]
-    worse = np.flatnonzero(values[:, 0] > own[:, 0])
-    better = np.flatnonzero(values[:, 0] <= own[:, 0])
+    """Store the picture as a JPEG of lower quality, or smooth the borders of its blocks, to a level of blocks."""
+    before = blocks(pictures)
+    best, away = pictures.pixels.copy(), np.abs(before - values)[:, 0]
+    worse = np.flatnonzero(values[:, 0] > before[:, 0])
+    better = np.flatnonzero(values[:, 0] <= before[:, 0])
     for quality in _QUALITIES if len(worse) else ():
         stored = np.stack([_stored(pictures.pixels[row], quality) for row in worse])
         _keep_nearer(best, away, worse, stored, np.abs(_blocks(stored) - values[worse])[:, 0])
@@ -178,9 +178,9 @@ def set_original_size(pictures: Pictures, values: Floats) -> Floats:
     """Make the picture as coarse as an image of so many pixels would be; detail that is not there cannot be given."""
     edited = pictures.pixels.copy()
     height, width = pictures.shape
-    for row, wanted in enumerate(np.exp(values[:, 0])):
-        share = wanted / min(height, width)
-        if share < 1 and wanted < pictures.sizes[row].min():
+    for row, goal in enumerate(np.exp(values[:, 0])):
+        share = goal / min(height, width)
+        if share < 1 and goal < pictures.sizes[row].min():
             picture = Image.fromarray((edited[row] * 255).round().astype(np.uint8))
             small = picture.resize((max(2, round(width * share)), max(2, round(height * share))), Image.Resampling.BOX)
             edited[row] = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255

@@ -153,7 +153,7 @@ def exchanged_pictures(
 def _answers_without(network: Network, pictures: Pictures) -> NDArray[np.int64]:
     """Give the answers (n, 2) with the object taken out, and with the background greyed; -1 where it is not known."""
     answers = np.full((len(pictures), 2), -1, np.int64)
-    rows = np.flatnonzero(pictures.known)
+    rows = np.flatnonzero(pictures.object_known)
     for first in range(0, len(rows), _BATCH):
         batch = rows[first : first + _BATCH]
         chosen = pictures[batch]

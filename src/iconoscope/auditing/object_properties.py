@@ -62,11 +62,11 @@ def set_size(pictures: Pictures, values: Floats) -> Floats:
         grown = np.stack(
             [
                 np.asarray(
-                    Image.fromarray(np.ascontiguousarray(layers[..., each])).transform(
+                    Image.fromarray(np.ascontiguousarray(layers[..., layer])).transform(
                         (width, height), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR
                     )
                 )
-                for each in range(4)
+                for layer in range(4)
             ],
             -1,
         )

@@ -8,8 +8,8 @@ from PIL import Image
 
 from iconoscope.auditing.sample import Sample
 from iconoscope.occlusion import occlude_each
-from iconoscope.results import Occlusion
 from iconoscope.results.audit_evidence import OcclusionEvidence
+from iconoscope.results.object_evidence import object_evidence
 from iconoscope.store import Store
 from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Network
@@ -37,7 +37,7 @@ def occlude_sample(
     tuple of OcclusionEvidence and ndarray of float16, (patches, q, height, width)
         The evidence, and the map of every image, small, of which only those that are shown are kept.
     """
-    predicted, known = sample.evidence.predicted, sample.evidence.object_known
+    predicted, objects, object_known = sample.evidence.predicted, sample.pictures.object, sample.evidence.object_known
     rows = _choose_rows(sample, classes, most)
     near = near_border(sample.pictures.shape)
     shape = (len(patches), len(rows))
@@ -58,9 +58,9 @@ def occlude_sample(
             if occlusion.drop.max() >= _MATTERS:
                 border_share[at] = cost[near].sum() / cost.sum()
                 row = rows[at[1]]
-                if known[row]:
-                    object_share[at] = cost[sample.pictures.object[row]].sum() / cost.sum()
-                    pointing[at] = sample.pictures.object[row][_centre(occlusion)]
+                if object_known[row]:
+                    object_share[at] = cost[objects[row]].sum() / cost.sum()
+                    pointing[at] = object_evidence(occlusion, objects[row]).pointing
     means = [maps[:, predicted[rows] == of_class].astype(np.float32).mean(1).astype(np.float16) for of_class in classes]
     evidence = OcclusionEvidence(
         patches=patches,
@@ -70,7 +70,7 @@ def occlude_sample(
         largest_drop=largest_drop,
         pointing=pointing,
         border_area=float(near.mean()),
-        object_area=np.where(known[rows], sample.pictures.object[rows].mean((1, 2)), np.nan).astype(np.float32),
+        object_area=np.where(object_known[rows], objects[rows].mean((1, 2)), np.nan).astype(np.float32),
         mean_drops=np.stack(means, 1),
     )
     return evidence, maps
@@ -81,15 +81,6 @@ def _choose_rows(sample: Sample, classes: tuple[int, ...], most: int) -> NDArray
     count, misclassified = max(2, most // len(classes)), sample.evidence.misclassified
     of_classes = [np.flatnonzero(sample.evidence.predicted == of_class) for of_class in classes]
     return np.concatenate([rows[np.argsort(misclassified[rows], kind="stable")][:count] for rows in of_classes])
-
-
-def _centre(occlusion: Occlusion) -> tuple[int, int]:
-    """Give row and column of the middle of the patch that costs most, of its part inside the picture."""
-    row, column = occlusion.minimum
-    height, width = occlusion.picture.shape[:2]
-    top, left = int(occlusion.top[row]), int(occlusion.left[column])
-    bottom, right = min(top + occlusion.patch[0], height), min(left + occlusion.patch[1], width)
-    return (top + bottom - 1) // 2, (left + right - 1) // 2
 
 
 def near_border(shape: tuple[int, int]) -> NDArray[np.bool_]:

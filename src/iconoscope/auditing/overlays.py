@@ -31,7 +31,7 @@ def texture(pictures: Pictures) -> Floats:
     aside = max(3, round(min(pictures.shape) / 16))
     inner = rough[:, aside:-aside, aside:-aside]
     down, across = np.diff(inner, axis=1)[:, :, 1:], np.diff(inner, axis=2)[:, 1:]
-    energy = [(each**2).mean((1, 2)) + _SMALL for each in (across, down, across + down, across - down)]
+    energy = [(step**2).mean((1, 2)) + _SMALL for step in (across, down, across + down, across - down)]
     ways = [np.log(energy[0] / energy[1]), np.log(energy[2] / energy[3])]
     fine = np.log((energy[0] + energy[1]) / (inner.var((1, 2)) + _SMALL))
     return np.stack([np.log(inner.std((1, 2)) + 1e-3), *ways, fine], 1).astype(np.float32)
@@ -40,11 +40,11 @@ def texture(pictures: Pictures) -> Floats:
 def give_texture(pictures: Pictures, donors: Pictures) -> Floats:
     """Give the background the donor's texture, on its own light and colour."""
     textured = pictures.smooth + donors.ground - donors.smooth
-    # What lies in the corners or along the border may be a tag or a frame, which are families of their own.
-    kept = pictures.frame.copy()
+    # What lies in the corners or along the border may be a tag or a frame, which are nuisances of their own.
+    untouched = pictures.frame.copy()
     for rows, columns in _squares(pictures.shape):
-        kept[rows, columns] = True
-    textured = np.where(kept[None, ..., None], pictures.pixels, textured)
+        untouched[rows, columns] = True
+    textured = np.where(untouched[None, ..., None], pictures.pixels, textured)
     return (textured * (1 - pictures.soft_foreign) + pictures.pixels * pictures.soft_foreign).clip(0, 1)
 
 
@@ -57,10 +57,10 @@ def corners(pictures: Pictures) -> Floats:
 def give_corners(pictures: Pictures, donors: Pictures) -> Floats:
     """Take what lies in the corners away, and put the donor's there; objects stay."""
     edited = pictures.pixels.copy()
-    own, given = _over(pictures), _over(donors)
+    removed, added = _over(pictures), _over(donors)
     for rows, columns in _squares(pictures.shape):
-        here = edited[:, rows, columns]
-        edited[:, rows, columns] = here - own[:, rows, columns] + given[:, rows, columns]
+        corner = edited[:, rows, columns]
+        edited[:, rows, columns] = corner - removed[:, rows, columns] + added[:, rows, columns]
     return np.where(_whole_objects(pictures)[..., None], pictures.pixels, edited).clip(0, 1)
 
 
@@ -114,11 +114,11 @@ def give_background(pictures: Pictures, donors: Pictures) -> Floats:
 def give_object(pictures: Pictures, donors: Pictures) -> Floats:
     """Put the donor's object where the own one was, standing on the same spot before the own background."""
     edited = np.empty_like(pictures.pixels)
-    for row, (own, given) in enumerate(zip(pictures.boxes, donors.boxes, strict=True)):
-        down, across = round(float(own[1] - given[1])), round(float(own[0] - given[0]))
-        thing = shifted(donors.pixels[row], down, across)
+    for row, (box, donor_box) in enumerate(zip(pictures.boxes, donors.boxes, strict=True)):
+        down, across = round(float(box[1] - donor_box[1])), round(float(box[0] - donor_box[0]))
+        donated = shifted(donors.pixels[row], down, across)
         cover = shifted(donors.soft[row], down, across)
-        edited[row] = thing * cover + pictures.ground[row] * (1 - cover)
+        edited[row] = donated * cover + pictures.ground[row] * (1 - cover)
     return edited
 
 
@@ -130,8 +130,8 @@ def shifted(picture: Floats, down: int, across: int) -> Floats:
     """
     height, width = picture.shape[:2]
     moved = np.zeros_like(picture)
-    to = slice(max(0, down), min(height, height + down)), slice(max(0, across), min(width, width + across))
-    where = slice(max(0, -down), min(height, height - down)), slice(max(0, -across), min(width, width - across))
-    if to[0].start < to[0].stop and to[1].start < to[1].stop:
-        moved[to] = picture[where]
+    target = slice(max(0, down), min(height, height + down)), slice(max(0, across), min(width, width + across))
+    source = slice(max(0, -down), min(height, height - down)), slice(max(0, -across), min(width, width - across))
+    if target[0].start < target[0].stop and target[1].start < target[1].stop:
+        moved[target] = picture[source]
     return moved

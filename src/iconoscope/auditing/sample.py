@@ -121,7 +121,7 @@ def load_sample(network: Network, recording: Recording, images: Images, *, most:
         ids=np.array([recording.ids[row] for row in rows]),
         target=match_labels(network.names, chosen.labels),
         predicted=recording.predictions[rows],
-        object_known=pictures.known,
+        object_known=pictures.object_known,
         object_given=np.array([mask is not None for mask in masks]),
         set_size=len(recording),
     )

@@ -30,7 +30,7 @@ _SHARE = (0.015, 0.75)  # of the picture: an object that was found is one if it 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Some pictures at the network's size, and what was found or is known of them; every array has one row a picture.
+    """Some pictures at the network's size, and where their objects and backgrounds are; every array has one row a picture.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Pictures:
         (n, height, width, 3) float32: the background's light and colour as a polynomial of second degree.
     ground
         (n, height, width, 3) float32: the picture with the object taken out, the hole filled with background.
-    known
+    object_known
         (n,) bool: whether where the object is was given, or found before a background plain enough to be sure.
     sizes
         (n, 2) int: height and width of the image before the network's preprocessing.
@@ -55,14 +55,14 @@ class Pictures:
     foreign: Bools
     smooth: Floats
     ground: Floats
-    known: Bools
+    object_known: Bools
     sizes: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, rows: NDArray[np.integer] | slice) -> Pictures:
-        return Pictures(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
+        return Pictures(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,15 +106,15 @@ class Pictures:
         The middle of the box and not of the object: the latter depends on the shape, by which classes may rightly differ.
         """
         height, width = self.shape
-        found = np.empty((len(self), 4), np.float32)
+        boxes = np.empty((len(self), 4), np.float32)
         for row, mask in enumerate(self.object):
             columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
             if len(columns):
                 left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
-                found[row] = (left + right) / 2, bottom, right - left, bottom - top
+                boxes[row] = (left + right) / 2, bottom, right - left, bottom - top
             else:
-                found[row] = width / 2, 0.8 * height, width / 2, height / 2
-        return found
+                boxes[row] = width / 2, 0.8 * height, width / 2, height / 2
+        return boxes
 
 
 def luminance(pixels: Floats) -> Floats:
@@ -130,8 +130,8 @@ def take_apart(pixels: NDArray[np.uint8], masks: list[Bools | None], sizes: NDAr
     """Find the object, where it is not given, and the background of every picture.
 
     Before a background that is nearly smooth, the object is what stands out most near the middle: from a polynomial that is
-    fitted to a ring near the border, three times over without the farthest fifth. Elsewhere nothing is sure, and ``known``
-    says so.
+    fitted to a ring near the border, three times over without the farthest fifth. Elsewhere nothing is sure, and
+    ``object_known`` says so.
 
     Parameters
     ----------
@@ -144,14 +144,21 @@ def take_apart(pixels: NDArray[np.uint8], masks: list[Bools | None], sizes: NDAr
     """
     shape = pixels.shape[1:3]
     light = _Light(shape)
-    found: list[tuple[Floats, Bools, Bools, bool]] = []
-    for picture, mask in track(list(zip(pixels, masks, strict=True)), "taking pictures apart"):
-        found.append(_taken_apart(picture.astype(np.float32) / 255, mask, light))
-    smooth, things, foreign = (np.stack([each[part] for each in found]) for part in range(3))
     floats = pixels.astype(np.float32) / 255
-    ground = _filled(floats, things, foreign, smooth)
-    known = np.array([each[3] for each in found], np.bool_)
-    return Pictures(floats, things, foreign, smooth, ground, known, np.asarray(sizes, np.int64))
+    segmented = [
+        _segment(picture, mask, light)
+        for picture, mask in track(list(zip(floats, masks, strict=True)), "taking pictures apart")
+    ]
+    smooth, objects, foreign = (np.stack([picture[part] for picture in segmented]) for part in range(3))
+    return Pictures(
+        floats,
+        objects,
+        foreign,
+        smooth,
+        ground=_filled(floats, objects, foreign, smooth),
+        object_known=np.array([sure for _, _, _, sure in segmented], np.bool_),
+        sizes=np.asarray(sizes, np.int64),
+    )
 
 
 class _Light:
@@ -173,24 +180,24 @@ class _Light:
 
     def fit(self, picture: Floats, mask: Bools | None) -> tuple[Floats, bool]:
         """Give the light (height, width, 3), and whether most of the ring is near it."""
-        places = self.ring if mask is None else self.all[~mask.ravel()[self.all]]
-        if len(places) < 30:
-            places = self.ring
-        values = picture.reshape(-1, 3)[places]
-        taken = np.ones(len(places), np.bool_)
-        away = np.zeros(len(places), np.float32)
+        fitted = self.ring if mask is None else self.all[~mask.ravel()[self.all]]
+        if len(fitted) < 30:
+            fitted = self.ring
+        values = picture.reshape(-1, 3)[fitted]
+        near = np.ones(len(fitted), np.bool_)
         coefficients = np.zeros((6, 3), np.float32)
         for _ in range(3):
-            coefficients = np.linalg.lstsq(self.basis[places[taken]], values[taken], rcond=None)[0]
-            away = np.abs(values - self.basis[places] @ coefficients).mean(1)
-            taken = away <= np.quantile(away, 0.8)
+            coefficients = np.linalg.lstsq(self.basis[fitted[near]], values[near], rcond=None)[0]
+            away = np.abs(values - self.basis[fitted] @ coefficients).mean(1)
+            near = away <= np.quantile(away, 0.8)
         # Far from the ring a polynomial may go anywhere.
         light = (self.basis @ coefficients).reshape(*self.shape, 3).clip(0, 1).astype(np.float32)
-        away = np.abs(picture - light).mean(-1).ravel()[places]
+        away = np.abs(picture - light).mean(-1).ravel()[fitted]
         return light, bool(np.median(away) < _PLAIN and np.quantile(away, 0.8) < _PLAIN_MOST)
 
 
-def _taken_apart(picture: Floats, mask: Bools | None, light: _Light) -> tuple[Floats, Bools, Bools, bool]:
+def _segment(picture: Floats, mask: Bools | None, light: _Light) -> tuple[Floats, Bools, Bools, bool]:
+    """Give light (height, width, 3), object and all that stands out (height, width), and whether the object is sure."""
     smooth, plain = light.fit(picture, mask)
     scale = min(light.shape) / 64
     # What a whole row differs from the light by is a horizon or a stripe, not an object.
@@ -203,21 +210,21 @@ def _taken_apart(picture: Floats, mask: Bools | None, light: _Light) -> tuple[Fl
     foreign = _grown(np.isin(parts, np.flatnonzero(sizes >= 12 * scale**2)), grown)
     if mask is not None:
         return smooth, mask, foreign | _grown(mask, grown), True
-    thing, sure = np.zeros(light.shape, np.bool_), False
+    mask, sure = np.zeros(light.shape, np.bool_), False
     if len(sizes) > 1:
         distance = np.asarray(ndimage.mean(light.centre, parts, np.arange(len(sizes))))
         best = int((sizes * np.exp(-2 * np.nan_to_num(distance) ** 2)).argmax())
-        thing = _grown(_trimmed(parts == best, away, grown), grown)
-        sure = plain and float((foreign & ~thing).mean()) < _ELSE and _SHARE[0] <= float(thing.mean()) <= _SHARE[1]
-    return smooth, thing, foreign | thing, sure
+        mask = _grown(_trimmed(parts == best, away, grown), grown)
+        sure = plain and float((foreign & ~mask).mean()) < _ELSE and _SHARE[0] <= float(mask.mean()) <= _SHARE[1]
+    return smooth, mask, foreign | mask, sure
 
 
 def _trimmed(part: Bools, away: Floats, grown: int) -> Bools:
     """Leave only the object: what stands out a third as far is its shadow, or the unevenness of the ground."""
     strong = part & (away > _TRIM * np.quantile(away[part], 0.9))
     pieces, sizes = _parts(np.asarray(ndimage.binary_closing(strong, iterations=grown), np.bool_) & part)
-    kept = pieces == int(sizes.argmax()) if len(sizes) > 1 else part
-    return np.asarray(ndimage.binary_fill_holes(kept), np.bool_)
+    largest = pieces == int(sizes.argmax()) if len(sizes) > 1 else part
+    return np.asarray(ndimage.binary_fill_holes(largest), np.bool_)
 
 
 def _parts(mask: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -233,9 +240,9 @@ def _grown(mask: Bools, pixels: int) -> Bools:
     return np.asarray(ndimage.binary_dilation(mask, iterations=pixels), np.bool_)
 
 
-def _filled(pixels: Floats, things: Bools, foreign: Bools, smooth: Floats) -> Floats:
-    """Fill the place of the object with background from elsewhere in the picture: what it differs from its light, moved."""
-    filled, wanted = pixels.copy(), things.copy()
+def _filled(pixels: Floats, objects: Bools, foreign: Bools, smooth: Floats) -> Floats:
+    """Inpaint objects (n, height, width) with background from elsewhere in the picture: what differs from its light, moved."""
+    filled, empty = pixels.copy(), objects.copy()
     unusable = foreign | _rim(pixels.shape[1:3], _FRAME)
     height, width = pixels.shape[1:3]
     moves = (
@@ -247,10 +254,10 @@ def _filled(pixels: Floats, things: Bools, foreign: Bools, smooth: Floats) -> Fl
         lambda a: np.roll(a, height * 3 // 8, 1),
     )
     for move in moves:
-        usable = wanted & ~move(unusable)
+        usable = empty & ~move(unusable)
         filled[usable] = (smooth + move(pixels) - move(smooth))[usable]
-        wanted &= ~usable
-    filled[wanted] = smooth[wanted]
+        empty &= ~usable
+    filled[empty] = smooth[empty]
     return filled.clip(0, 1)
 
 

@@ -190,6 +190,11 @@ class Audit(Result):
         return self.images.class_names
 
     @property
+    def swap_alone(self) -> bool:
+        """Whether object and background alone were swapped, and nothing else was asked."""
+        return self.occlusion is None
+
+    @property
     def overall(self) -> Conclusion:
         """The conclusion on the network: the gravest of its classes', named by what weighs most among them."""
         return self.conclusions.overall
@@ -260,7 +265,7 @@ class Audit(Result):
             verdict=sentences.verdict(
                 conclusion, examined, images=int(in_class.sum()), classes=len(self.conclusions.answered)
             ),
-            advice=sentences.advice(conclusion, name=self.names[of_class]),
+            advice=sentences.advice(conclusion, name=self.names[of_class], swap_alone=self.swap_alone),
         )
 
     # -----------------------------------------------------------------------------------------------------------------

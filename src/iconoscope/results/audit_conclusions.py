@@ -93,8 +93,7 @@ class Conclusions:
     def by_class(self) -> dict[int, Conclusion]:
         """The conclusion on every class."""
         within = dict(zip(self.interventions.nuisances, self.interventions.within, strict=True))
-        within = {nuisance: whole for nuisance, whole in within.items() if whole}
-        known = self.images.object_known
+        within = {nuisance: broader for nuisance, broader in within.items() if broader}
         concluded: dict[int, Conclusion] = {}
         for index in self.answered:
             in_class = self.images.predicted == index
@@ -102,7 +101,7 @@ class Conclusions:
                 self.examined[index],
                 images=int(in_class.sum()),
                 others=int((~in_class).sum()),
-                objects_known=float(known.mean()) if len(known) else 0.0,
+                objects_known=self.share_known,
                 within=within,
                 middle=self._middle_matters(index),
             )
@@ -134,8 +133,12 @@ class Conclusions:
     @property
     def objects_known(self) -> bool:
         """Whether it is known in enough images where the object is, for objects and backgrounds to be spoken of."""
-        known = self.images.object_known
-        return bool(len(known)) and float(known.mean()) >= OBJECTS_KNOWN
+        return self.share_known >= OBJECTS_KNOWN
+
+    @property
+    def share_known(self) -> float:
+        """The share of the images in which it is known where the object is."""
+        return float(self.images.object_known.mean()) if len(self.images) else 0.0
 
     @property
     def relied_on(self) -> list[str]:

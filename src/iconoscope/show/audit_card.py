@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ __all__ = ["SHARP", "AuditView", "Card"]
 
 _BARS, _LEAST_BARS = 8, 3  # properties of a class that are drawn, with and without an effect; all are in the table
 _NOTICED = 0.1  # of the answers: a difference that a reader sees, and wants explained
-_NOTHING = 0.02  # of the probability: what costs less costs nothing
+_NOTHING = 0.02  # of the probability, or of the answers: what changes less changes nothing
 SHARP = 100  # pixels up to which pictures are drawn with sharp edges and as PNG
 
 
@@ -64,31 +64,6 @@ class AuditView:
         return picture_uri(pixels, lossless=SHARP)
 
 
-class _Bar(NamedTuple):
-    anchor: str
-    name: str
-    other: float
-    control: float
-    excess: str
-    relied: bool
-    but: str
-
-
-class _Exchanged(NamedTuple):
-    """One image of a class: as it is, what covering costs, and what the exchange and its control make of it."""
-
-    unedited: str
-    unedited_caption: str
-    covered: str
-    covered_caption: str
-    other: str
-    control: str
-    property: str
-    answers: tuple[str, str]
-    moved: tuple[bool, bool]
-    anchor: str
-
-
 @dataclass(frozen=True)
 class Card:
     """One class; `index` counts those that have pictures."""
@@ -122,30 +97,28 @@ class Card:
         )
 
     @property
-    def bars(self) -> list[_Bar]:
+    def bars(self) -> list[dict[str, Any]]:
         """The strongest properties: flips by another class's, and by its own class's."""
         # Without the parts where it is not known where the object is.
-        nuisances = self.audit.interventions.nuisances
-        examined = [
-            single
-            for single in self.finding.examined
-            if self.audit.conclusions.objects_known or single.name in nuisances
-        ]
-        return [
-            _Bar(
-                self.view.anchor(self.finding.name, single.name),
-                self.view.name(single.name),
-                100 * float(np.nan_to_num(single.effect.raw)),
-                100 * float(np.nan_to_num(single.effect.control)),
-                ""
-                if math.isnan(single.effect.excess)
-                else f"{100 * single.effect.excess:+.0f} ± {200 * single.effect.error:.0f}",
-                single.name in self.finding.conclusion.names,
-                self._but(single),
-            )
-            for rank, single in enumerate(examined[:_BARS])
-            if rank < _LEAST_BARS or max(single.effect.raw, single.effect.control) >= 0.02
-        ]
+        sure, nuisances = self.audit.conclusions.objects_known, self.audit.interventions.nuisances
+        examined = [single for single in self.finding.examined if sure or single.name in nuisances]
+        bars: list[dict[str, Any]] = []
+        for rank, single in enumerate(examined[:_BARS]):
+            effect = single.effect
+            if rank < _LEAST_BARS or max(effect.raw, effect.control) >= _NOTHING:
+                excess = "" if math.isnan(effect.excess) else f"{100 * effect.excess:+.0f} ± {200 * effect.error:.0f}"
+                bars.append(
+                    {
+                        "anchor": self.view.anchor(self.finding.name, single.name),
+                        "name": self.view.name(single.name),
+                        "other": 100 * float(np.nan_to_num(effect.raw)),
+                        "control": 100 * float(np.nan_to_num(effect.control)),
+                        "excess": excess,
+                        "relied": single.name in self.finding.conclusion.names,
+                        "but": self._but(single),
+                    }
+                )
+        return bars
 
     def _but(self, examined: Examined) -> str:
         """Say why a property that changes answers is not relied on."""
@@ -167,38 +140,38 @@ class Card:
         )
 
     @property
-    def images(self) -> list[_Exchanged]:
-        """Some of its images, exchanged."""
+    def images(self) -> list[dict[str, Any]]:
+        """Some of its images: as they are, what covering costs, and what the exchange and its control make of them."""
         audit, rows = self.audit, self.audit.illustrations.rows.tolist()
         answers = [audit.names[audit.images.predicted[row]] for row in rows]
         return [self._exchanged(index) for index, answer in enumerate(answers) if answer == self.finding.name]
 
-    def _exchanged(self, index: int) -> _Exchanged:
-        shown, names = self.audit.illustrations, self.audit.names
-        row = int(shown.rows[index])
+    def _exchanged(self, index: int) -> dict[str, Any]:
+        illustrations, names = self.audit.illustrations, self.audit.names
+        row = int(illustrations.rows[index])
         before = int(self.audit.images.predicted[row])
-        other, control = shown.answers[index].tolist()
-        exchanged = self.audit.interventions.trials[int(shown.trials[index])]
+        other, control = illustrations.answers[index].tolist()
+        exchanged = self.audit.interventions.trials[int(illustrations.trials[index])]
         covered, covered_caption = self._covered(index, names[before])
-        return _Exchanged(
-            unedited=self.view.picture(shown.photographs[index]),
-            unedited_caption=self._caption(row),
-            covered=covered,
-            covered_caption=covered_caption,
-            other=self.view.picture(shown.exchanged[index, 0]),
-            control=self.view.picture(shown.exchanged[index, 1]),
-            property=self.view.name(exchanged),
-            answers=(names[other], names[control]),
-            moved=(other != before, control != before),
-            anchor=self.view.anchor(self.finding.name, exchanged),
-        )
+        return {
+            "unedited": self.view.picture(illustrations.photographs[index]),
+            "unedited_caption": self._caption(row),
+            "covered": covered,
+            "covered_caption": covered_caption,
+            "other": self.view.picture(illustrations.exchanged[index, 0]),
+            "control": self.view.picture(illustrations.exchanged[index, 1]),
+            "property": self.view.name(exchanged),
+            "answers": (names[other], names[control]),
+            "moved": (other != before, control != before),
+            "anchor": self.view.anchor(self.finding.name, exchanged),
+        }
 
     def _covered(self, index: int, answer: str) -> tuple[str, str]:
         """Give a photograph under what covering costs, and what that shows; nothing where nothing was covered."""
-        say, shown = self.view.text.say, self.audit.illustrations
-        if not len(shown.drops):
+        say, illustrations = self.view.text.say, self.audit.illustrations
+        if not len(illustrations.drops):
             return "", ""
-        photograph, drop = shown.photographs[index], shown.drops[0, index].astype(np.float32)
+        photograph, drop = illustrations.photographs[index], illustrations.drops[0, index].astype(np.float32)
         largest = float(drop.max())
         if largest < _NOTHING:
             return self.view.picture(overlay(photograph, np.zeros(photograph.shape[:2], np.float32))), say(
@@ -227,7 +200,9 @@ class Card:
             reach = max(0.05, float(np.abs(drops).max()))
             large = _enlarged(drops, (144, round(144 * drops.shape[1] / drops.shape[0])))
             picture = colour(large, low=-reach, high=reach, table="RdBu_r")
-            caption = self.view.text.say("page mean", patch=patch, name=self.finding.name, most=f"{drops.max():.2f}")
+            caption = self.view.text.say(
+                "page mean", patch=patch, name=self.finding.name, most=f"{max(0.0, float(drops.max())):.2f}"
+            )
             maps.append((data_uri(to_png(picture)), caption))
         return maps
 

@@ -80,7 +80,8 @@ def audit_page(
         title=title or heading,
         lead=lead,
         links=list(links),
-        suite=say("suite", **SUITE),
+        # The rate of error was measured for audits that try properties.
+        suite="" if all(audit.swap_alone for audit in audits) else say("suite", **SUITE),
         audited=[_AuditSection(audit, sentences, lang, number) for number, audit in enumerate(audits)],
     )
 
@@ -107,33 +108,34 @@ class _AuditSection(AuditView):
     def audited(self) -> str:
         """Say how many images were asked, and how many objects are known."""
         images = self.audit.images
-        given, known = int(images.object_given.sum()), int(images.object_known.sum())
-        how = "page masks" if given == known else "page found" if not given else "page masks and found"
+        given_objects, known_objects = int(images.object_given.sum()), int(images.object_known.sum())
+        how = "page masks and found" if given_objects else "page found"
+        how = "page masks" if given_objects == known_objects else how
         sentence = self.text.say(
-            "page audited", audited=len(images), seen=images.set_size, known=known, how=self.text.say(how)
+            "page audited", audited=len(images), seen=images.set_size, known=known_objects, how=self.text.say(how)
         )
         return sentence if self.audit.conclusions.objects_known else f"{sentence} {self.text.say('page unsure')}"
 
     @property
     def effort(self) -> str:
         """Say that it was the quick audit, or the swap of object and background alone."""
-        if self.audit.occlusion is None:
+        if self.audit.swap_alone:
             return self.text.say("page swap alone")
         return self.text.say("page quick") if self.audit.question.settings.get("quick") else ""
 
     @cached_property
     def cards(self) -> list[Card]:
         """The classes that have pictures, those that are accused first."""
-        shown = [self.audit.names[index] for index in self.audit.shown_classes]
+        names = [self.audit.names[index] for index in self.audit.shown_classes]
         order = ("shortcut", "unnamed", "mixed", "undecided", "object")
-        by_gravity = sorted(shown, key=lambda name: order.index(self.findings[name].conclusion.word))
-        return [Card(self, self.findings[name], shown.index(name)) for name in by_gravity]
+        by_gravity = sorted(names, key=lambda name: order.index(self.findings[name].conclusion.word))
+        return [Card(self, self.findings[name], names.index(name)) for name in by_gravity]
 
     @property
     def others(self) -> list[ClassFinding]:
         """The classes without pictures."""
-        shown = {self.audit.names[index] for index in self.audit.shown_classes}
-        return [finding for name, finding in self.findings.items() if name not in shown]
+        pictured = {self.audit.names[index] for index in self.audit.shown_classes}
+        return [finding for name, finding in self.findings.items() if name not in pictured]
 
     @property
     def numbered(self) -> list[ClassFinding]:
