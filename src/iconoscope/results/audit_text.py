@@ -80,13 +80,13 @@ class AuditText:
         return ""
 
     def advice(self, conclusion: Conclusion, *, name: str, swap_alone: bool = False) -> str:
-        """Say what to do next about a class of this name; after a swap alone a background that decides can yet be named."""
+        """Say what to do next about a class of this name; after a swap alone that is to try properties."""
         if conclusion.word in ("shortcut", "mixed"):
             words = self.properties.get(conclusion.names[0])
             if words is None:
                 return self.say("advice own property", name=name, property=conclusion.names[0])
             return self.say("advice shortcut", name=name, collect=words["collect"], augment=words["augment"])
-        key = "swap alone" if swap_alone and conclusion.word == "unnamed" else conclusion.reason or conclusion.word
+        key = "swap alone" if swap_alone and not conclusion.reason else conclusion.reason or conclusion.word
         return self.say(f"advice {key}", name=name, least=LEAST_IMAGES)
 
     def overall(self, conclusions: Conclusions) -> str:

@@ -135,8 +135,8 @@ class Card:
             return ""
         return self.view.text.say(
             "page swaps",
-            object=_with_interval(swaps["object"].excess),
-            background=_with_interval(swaps["background"].excess),
+            object=self._with_interval(swaps["object"].excess),
+            background=self._with_interval(swaps["background"].excess),
         )
 
     @property
@@ -188,6 +188,10 @@ class Card:
             return self.view.text.say("page seen", answer=answer)
         return self.view.text.say("page seen wrongly", answer=answer, label=names[label])
 
+    def _with_interval(self, estimate: Estimate) -> str:
+        share, low, high = (percent(number) for number in estimate)
+        return self.view.text.say("page interval", share=share, low=low, high=high)
+
     @property
     def mean(self) -> list[tuple[str, str]]:
         """The mean maps, one for each patch, with what they show."""
@@ -223,9 +227,9 @@ class Card:
             border = {"share": percent(finding.border_share), "area": percent(finding.border_area)}
             sentences.append(say("page border", **border))
         if not math.isnan(finding.object_share.value) and self.audit.conclusions.objects_known:
-            share = _with_interval(finding.object_share)
+            share = self._with_interval(finding.object_share)
             sentences.append(say("page on object", share=share, area=percent(finding.object_area)))
-            sentences.append(say("page pointing", share=_with_interval(finding.pointing)))
+            sentences.append(say("page pointing", share=self._with_interval(finding.pointing)))
         return sentences
 
     @property
@@ -259,10 +263,6 @@ class Card:
     def exemplars(self) -> list[str]:
         """The images that its logit answers most."""
         return [self.view.picture(picture) for picture in self.audit.illustrations.exemplars[self.index]]
-
-
-def _with_interval(estimate: Estimate) -> str:
-    return f"{percent(estimate.value)} ({percent(estimate.low)}–{percent(estimate.high)})"
 
 
 def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
