@@ -58,14 +58,14 @@ def recording_rows(data: Path, repetitions: int, folder: Path) -> tuple[list[dic
         ("SqueezeNet 1.1, Fire modules (the default)", large, photographs, None),
     ]
     rows: list[dict[str, Any]] = []
-    kept: Recording | None = None
+    recording: Recording | None = None
     for number, (name, network, images, layers) in enumerate(cases):
         bare, ours = [], []
         units = 0
         for repetition in range(repetitions + 1):  # the first is to warm up
             alone = timed(lambda network=network, images=images: bare_pass(network, images))[0]
             store = folder / f"{number}-{repetition}"
-            took, found = timed(
+            took, latest = timed(
                 lambda network=network, images=images, layers=layers, store=store: ico.record(
                     network, images, layers, store=store, batch=BATCH, workers=0
                 )
@@ -73,10 +73,10 @@ def recording_rows(data: Path, repetitions: int, folder: Path) -> tuple[list[dic
             if repetition:
                 bare.append(alone)
                 ours.append(took)
-            units = len(found.units)
+            units = len(latest.units)
             print(name, round(alone, 2), round(took, 2), flush=True)
             if number == 1:
-                kept = found
+                recording = latest
             if number != 1 or repetition < repetitions:
                 shutil.rmtree(store)
         rows.append(
@@ -86,12 +86,12 @@ def recording_rows(data: Path, repetitions: int, folder: Path) -> tuple[list[dic
                 "units": units,
                 "bare": bare,
                 "ours": ours,
-                "over": median(mine / alone for alone, mine in zip(bare, ours, strict=True)) - 1,
+                "over": median(seconds / alone for alone, seconds in zip(bare, ours, strict=True)) - 1,
             }
         )
         print(rows[-1], flush=True)
-    assert kept is not None
-    return rows, kept
+    assert recording is not None
+    return rows, recording
 
 
 def bare_pass(network: Network, images: Images) -> None:
@@ -119,8 +119,8 @@ def map_rows(vectors: NDArray[np.float32], repetitions: int, *, sklearn: bool) -
     def learned() -> NDArray[np.float32]:
         from sklearn.manifold import TSNE
 
-        made = TSNE(perplexity=int(perplexity), metric="cosine", init="pca", random_state=0, n_jobs=-1)
-        return made.fit_transform(vectors).astype(np.float32)
+        reducer = TSNE(perplexity=int(perplexity), metric="cosine", init="pca", random_state=0, n_jobs=-1)
+        return reducer.fit_transform(vectors).astype(np.float32)
 
     peers = {"iconoscope": ours, "openTSNE alone": alone, **({"scikit-learn": learned} if sklearn else {})}
     times: dict[str, list[float]] = {name: [] for name in peers}
@@ -144,16 +144,16 @@ def som_rows(vectors: NDArray[np.float32], repetitions: int) -> list[dict[str, A
     from minisom import MiniSom
 
     rows: list[dict[str, Any]] = []
-    given = torch.from_numpy(vectors)
+    tensor = torch.from_numpy(vectors)
     for side in (20, 40):
         ours: dict[int, list[float]] = {5: [], 10: []}
         theirs: list[float] = []
         errors: dict[str, tuple[float, float]] = {}
         for _ in range(repetitions):
-            for epochs, taken in ours.items():
-                took, found = timed(lambda side=side, epochs=epochs: fit_som(given, (side, side), epochs=epochs))
-                taken.append(took / epochs)
-                errors[f"iconoscope, {epochs} epochs"] = found.quantisation_error, found.topographic_error
+            for epochs, seconds in ours.items():
+                took, fitted = timed(lambda side=side, epochs=epochs: fit_som(tensor, (side, side), epochs=epochs))
+                seconds.append(took / epochs)
+                errors[f"iconoscope, {epochs} epochs"] = fitted.quantisation_error, fitted.topographic_error
             # Its width falls to a third by the end: from 3 to 1, as ours ends.
             som = MiniSom(side, side, vectors.shape[1], sigma=3, learning_rate=0.5, random_seed=0)
             som.pca_weights_init(vectors)
@@ -258,28 +258,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "exemplars.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
     parser.add_argument("--repetitions", type=int, default=5)
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     data, measured_on = find_data(), machine("openTSNE", "scikit-learn", "MiniSom")
     with tempfile.TemporaryDirectory() as folder:
-        recorded, recording = recording_rows(data, asked.repetitions, Path(folder))
+        recorded, recording = recording_rows(data, options.repetitions, Path(folder))
         vectors = np.array(recording.vectors())
         train = ico.record(
             load("resnet20", data), ico.load_images(data / "cifar10" / "train.parquet"), store=Path(folder) / "train"
         )
-        whole = np.concatenate([vectors, train.vectors()])
+        both_sets = np.concatenate([vectors, train.vectors()])
         held = {
             "machine": measured_on,
             "when": str(date.today()),
             "recording": recorded,
-            "som": som_rows(vectors, min(3, asked.repetitions)),
-            "search": search_rows(recording, asked.repetitions),
+            "som": som_rows(vectors, min(3, options.repetitions)),
+            "search": search_rows(recording, options.repetitions),
             "maps": [
-                *map_rows(vectors, min(3, asked.repetitions), sklearn=True),
-                *map_rows(whole, 1, sklearn=False),
+                *map_rows(vectors, min(3, options.repetitions), sklearn=True),
+                *map_rows(both_sets, 1, sklearn=False),
             ],
         }
-    asked.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
-    put(asked.page, COMMAND, tables(held))
+    options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    put(options.page, COMMAND, tables(held))
     return 0
 
 

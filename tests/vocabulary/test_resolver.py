@@ -126,3 +126,28 @@ def test_labels_that_are_numbers_stay_numbers():
     assert len(images.where(label=5)) == len(images.where(label="5")) == 2
     with pytest.raises(QuestionError, match="has no label 1"):
         images.where(label=1)
+
+
+def test_a_recording_knows_its_layers_by_an_ending(nested):
+    assert str(nested.resolve("relu:3")) == "body.relu:3"
+    assert np.array_equal(nested.vectors("relu"), nested.vectors("mean:body.relu"))
+    assert np.array_equal(nested.vectors("max:relu"), nested.vectors("max:body.relu"))
+    assert nested.dead_units("relu") == nested.dead_units("body.relu")
+    with pytest.raises(QuestionError, match="no vectors 'max:rely'"):
+        nested.vectors("max:rely")
+    with pytest.raises(UnitError, match="no layer 'rely'"):
+        nested.dead_units("rely")
+
+
+@pytest.fixture
+def nested(images, tmp_path):
+    body = nn.Sequential()
+    body.add_module("conv", nn.Conv2d(3, 4, 3))
+    body.add_module("relu", nn.ReLU())
+    module = nn.Sequential()
+    module.add_module("body", body)
+    module.add_module("flat", nn.Flatten())
+    module.add_module("head", nn.Linear(4 * 36, 5))
+    how = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
+    network = ico.load_network(module, classes=CLASSES, preprocessing=how, device="cpu")
+    return ico.record(network, images, ["relu"], store=tmp_path / "run", k=3)

@@ -37,7 +37,7 @@ class Penultimate:
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """Which answers are looked at more closely, to find where they were: above `most`, or below `least`, (units,)."""
+    """Answers above `most` or below `least`, (units,), may enter a ranking: their positions are looked for."""
 
     most: torch.Tensor
     least: torch.Tensor

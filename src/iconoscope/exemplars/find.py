@@ -15,7 +15,6 @@ from iconoscope.errors import ImagesError, QuestionError, UnitError, nearest, sh
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import (
     check_images,
-    class_names,
     optimized_picture,
     question_about,
     receptive_field,
@@ -216,9 +215,8 @@ def _named(recording: Recording, name: str | Path | int) -> _Side:
         return _listed(recording, load_images(path).ids, str(path))
     if isinstance(name, str) and name in labels:
         return _labelled(recording, labels.names[labels.index(name)])
-    classes = class_names(recording)
     try:
-        target = classes.index(name if isinstance(name, int) else str(name))
+        target = recording.names.index(name if isinstance(name, int) else str(name))
     except UnitError as error:
         hint = "A folder or ids of images will do too."
         raise labels.missing(name if isinstance(name, int) else str(name), hint=hint) from error

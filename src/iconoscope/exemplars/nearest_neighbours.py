@@ -1,4 +1,4 @@
-"""Who is near whom: exact nearest neighbours, and how well a map keeps them."""
+"""Exact nearest neighbours, and how well a map keeps them."""
 
 from __future__ import annotations
 

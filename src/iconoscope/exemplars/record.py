@@ -21,6 +21,7 @@ from iconoscope.errors import (
 )
 from iconoscope.results import Question
 from iconoscope.store import Recording, Store
+from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network, Preprocessing
 from iconoscope.vocabulary.labels import match_labels
@@ -111,9 +112,7 @@ def record(
     from iconoscope.exemplars.shard import RecordingPlan
     from iconoscope.store.recording_writer import RecordingWriter
 
-    for name, setting in (("k", k), ("batch", batch), ("shard", shard)):
-        if isinstance(setting, bool) or not isinstance(setting, int) or setting < 1:
-            raise QuestionError(f"{name}={setting!r} must be at least 1.")
+    _check_counts(k=k, batch=batch, shard=shard)
     images = load_images(images)
     if not len(images):
         raise ImagesError(f"There are no images to record: an empty selection from {images.source}.")
@@ -125,27 +124,20 @@ def record(
         weights = network.digest()  # of the weights as they lie
         last = memory_format.enter_context(channels_last(network))
         plan = RecordingPlan.of(network, recorded_layers, images=len(images), k=k)
-        question = Question(
-            technique="record",
-            network=network.name,
-            weights=weights,
-            subject=f"{len(images):,} images from {images.source}",
-            pixels=_fingerprint(images, targets, network.preprocessing),
-            settings={
-                "preprocessing": network.preprocessing.to_json(),
-                "classes": network.classes_digest,
-                "layers": [layer.name for layer in recorded_layers],
-                "k": plan.k,
-                "batch": batch,
-                "shard": shard,
-                "places": plan.samples,
-                "channels_last": last,
-            },
-            version=__version__,
+        question = _question(
+            network,
+            images,
+            targets,
+            weights,
+            layers=[layer.name for layer in recorded_layers],
+            k=plan.k,
+            batch=batch,
+            shard=shard,
+            places=plan.samples,
+            channels_last=last,
         )
         store.prepare()
-        units = [f"{layer.name}:{channel}" for layer in recorded_layers for channel in range(layer.channels)]
-        units += [str(network.class_unit("logit", index)) for index in range(plan.classes)]
+        units = _unit_names(network, recorded_layers)
         writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
         if not resume:
             shutil.rmtree(writer.folder, ignore_errors=True)
@@ -163,6 +155,29 @@ def record(
     recording = Recording.open(writer.folder)
     _report_failed(recording, images)
     return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise QuestionError(f"{name}={count!r} must be at least 1.")
+
+
+def _unit_names(network: Network, layers: Sequence[RecordedLayer]) -> list[str]:
+    channels = [f"{layer.name}:{channel}" for layer in layers for channel in range(layer.channels)]
+    return channels + [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
+
+
+def _question(network: Network, images: Images, targets: Any, weights: str, **settings: Any) -> Question:
+    return Question(
+        technique="record",
+        network=network.name,
+        weights=weights,
+        subject=f"{len(images):,} images from {images.source}",
+        pixels=_fingerprint(images, targets, network.preprocessing),
+        settings={"preprocessing": network.preprocessing.to_json(), "classes": network.classes_digest, **settings},
+        version=__version__,
+    )
 
 
 def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> str:

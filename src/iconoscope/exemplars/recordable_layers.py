@@ -180,7 +180,7 @@ def _usual(network: Network, answers: dict[str, _LayerAnswer]) -> list[str]:
 
 
 def _widens(name: str, modules: dict[str, nn.Module]) -> bool:
-    """Whether it is the first layer of a transformer's or ConvNeXt's multilayer perceptron, whose features are its neurons."""
+    """Tell whether it is the first layer of a multilayer perceptron, as in transformers: its features are the neurons."""
     module, around = modules[name], type(modules[name.rpartition(".")[0]]).__name__
     return isinstance(module, nn.Linear) and module.out_features >= 2 * module.in_features and "Att" not in around
 

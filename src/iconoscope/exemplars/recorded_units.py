@@ -16,12 +16,11 @@ from iconoscope.results.rendering import rgb
 from iconoscope.results.result_folder import is_record
 from iconoscope.store import Recording, Store, load_question, load_result
 from iconoscope.subject.network import read_preprocessing
-from iconoscope.vocabulary.resolver import Names, check_channel, resolve
+from iconoscope.vocabulary.resolver import check_channel
 from iconoscope.vocabulary.unit import ClassUnit
 
 __all__ = [
     "check_images",
-    "class_names",
     "optimized_picture",
     "question_about",
     "receptive_field",
@@ -50,13 +49,7 @@ def unit_index(recording: Recording, unit: str) -> int:
         If it was not recorded, or is a whole layer or a single neuron.
     """
     channels = {layer.name: layer.channels for layer in recording.layers}
-    resolved = resolve(
-        unit,
-        class_names(recording),
-        lambda: list(channels),
-        owner=f"The recording of {recording.question.network}",
-        hint="Others: record --layers {}",
-    )
+    resolved = recording.resolve(unit)
     if isinstance(resolved, ClassUnit):
         if resolved.kind == "prob" or resolved.index is None:
             raise UnitError(
@@ -68,11 +61,6 @@ def unit_index(recording: Recording, unit: str) -> int:
         raise UnitError(f"{unit} is not a channel.", hint=f"Ask one of {layer}:0 to {layer}:{channels[layer] - 1}.")
     check_channel(resolved, channels[layer])
     return recording.first_of(layer) + resolved.channel
-
-
-def class_names(recording: Recording) -> Names:
-    """Give the classes of the network that was recorded, as they are looked up."""
-    return Names(recording.classes, recording.question.network)
 
 
 def check_images(recording: Recording) -> None:

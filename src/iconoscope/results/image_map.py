@@ -151,7 +151,7 @@ class ImageMap(Result):
 
     @property
     def method_name(self) -> str:
-        """How the method is called."""
+        """The method's name, as people write it."""
         names = {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}
         return names.get(self.method, self.method)
 

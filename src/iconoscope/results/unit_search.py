@@ -32,7 +32,7 @@ _DRAWN = 6  # pictures of a kind in a row of the figure
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class UnitSearch(Result):
-    """How all units answer a concept's images and others, in order: those that stand out first, by the area on the examples.
+    """Every unit's answers to a concept's images against others; those that stand out first, by the area on the examples.
 
     Attributes
     ----------

@@ -17,6 +17,8 @@ from iconoscope.results.question import Question
 from iconoscope.store.derived_arrays import map_array, write_array
 from iconoscope.store.parquet_tables import RECORD_AGAIN, list_width, matrix, read_metadata, read_numbers, read_table
 from iconoscope.store.recorded_layer import RecordedLayer
+from iconoscope.vocabulary.resolver import Names, resolve
+from iconoscope.vocabulary.unit import LayerUnit, Unit
 
 __all__ = ["FORMAT", "INDEX", "UNITS", "Recording"]
 
@@ -179,12 +181,32 @@ class Recording:
         """All units: every channel of every layer, then the logit of every class."""
         return tuple(read_table(self.folder / UNITS, ["unit"]).column("unit").to_pylist())
 
+    @cached_property
+    def names(self) -> Names:
+        """The classes, as they are looked up."""
+        return Names(self.classes, self.question.network)
+
+    def resolve(self, unit: str | Unit) -> Unit:
+        """Give the unit with the full name of its layer, or the class's own name, as the network's `resolve` does.
+
+        Raises
+        ------
+        UnitError
+            If no such layer was recorded, or there is no such class; the hint gives the nearest.
+        """
+        return resolve(
+            unit,
+            self.names,
+            lambda: [layer.name for layer in self.layers],
+            owner=f"The recording of {self.question.network}",
+            hint="Others: record --layers {}",
+        )
+
     def first_of(self, layer: str) -> int:
-        """Give the place of a layer's first channel among the units."""
+        """Give the index of a layer's first channel among the units; raises `UnitError` if the layer was not recorded."""
+        full = str(self.resolve(LayerUnit(layer)))
         names = [recorded.name for recorded in self.layers]
-        if layer not in names:
-            raise QuestionError(f"{layer} was not recorded.", hint=nearest(layer, names))
-        return sum(recorded.channels for recorded in self.layers[: names.index(layer)])
+        return sum(recorded.channels for recorded in self.layers[: names.index(full)])
 
     @cached_property
     def responses(self) -> NDArray[np.float32]:
@@ -199,7 +221,7 @@ class Recording:
         ----------
         name
             ``penultimate``, ``logits``, ``probabilities``; or a layer's ``max:NAME`` or ``mean:NAME`` over the map (``NAME``
-            alone is the mean).
+            alone is the mean), where an ending that no other layer has will do.
 
         Raises
         ------
@@ -208,8 +230,12 @@ class Recording:
         """
         columns = ["penultimate", "logits", "probabilities"]
         columns += [f"{pooling}:{layer.name}" for layer in self.layers for pooling in ("mean", "max")]
-        column = name if name in columns else f"mean:{name}"
+        column = name if name in columns or ":" in name else f"mean:{name}"
         if column not in columns:
+            pooling, _, layer = column.partition(":")
+            ending = [full for full in columns if full.startswith(f"{pooling}:") and full.endswith(f".{layer}")]
+            column = ending[0] if len(ending) == 1 else ""
+        if not column:
             raise QuestionError(f"There are no vectors {name!r} in this recording.", hint=nearest(name, columns))
         return self._derived(f"{column.replace(':', '-')}.npy", [column])
 

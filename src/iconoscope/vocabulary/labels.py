@@ -1,4 +1,4 @@
-"""Which class an image's label means."""
+"""Labels of images, as classes of a network."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class ClassUnit:
 
 
 Unit = LayerUnit | ClassUnit
-"""What is asked about; written as a string, and read by `parse_unit`."""
+"""A layer, a channel, a neuron or a class to ask about; written as a string."""
 
 
 def parse_unit(text: str | Unit) -> Unit:
