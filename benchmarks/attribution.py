@@ -21,38 +21,38 @@ from benchmarks.exemplars import table
 from benchmarks.figures import machine, put, where
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT, load
-from iconoscope.results import ComparedMaps
+from iconoscope.results import Faithfulness
 
 COMMAND = "make bench-attribution"
 METHODS = ("occlusion", "captum:IntegratedGradients", "captum:Saliency", "captum:GuidedBackprop", "captum:LayerGradCam")
 RESAMPLED = 2000
 
 
-def compared(data: Path, images: int, steps: int, store: Path) -> list[ComparedMaps]:
+def compared(data: Path, images: int, steps: int, store: Path) -> list[Faithfulness]:
     """Compare the maps of so many photographs, drawn at random, one after another."""
     network = load("squeezenet", data)
     photographs = ico.load_images(data / "imagenet" / "images")
     photographs = ico.load_images(photographs, labels=[int(name[:3]) for name in photographs.ids])
-    found: list[ComparedMaps] = []
+    scored: list[Faithfulness] = []
     # The first so many of one order, so that a longer run begins with what a shorter one has answered.
-    for place in np.random.default_rng(0).permutation(len(photographs))[:images].tolist():
-        found += ico.compare_maps(
-            network, photographs[[place]], methods=METHODS, patch=38, stride=19, steps=steps, store=store
+    for index in np.random.default_rng(0).permutation(len(photographs))[:images].tolist():
+        scored += ico.faithfulness(
+            network, photographs[[index]], maps=METHODS, patch=38, stride=19, steps=steps, store=store
         )
-        print(found[-1].summary(), flush=True)
-    return found
+        print(scored[-1].summary(), flush=True)
+    return scored
 
 
-def row(name: str, found: Sequence[ComparedMaps], place: int) -> dict[str, Any]:
+def row(name: str, scored: Sequence[Faithfulness], index: int) -> dict[str, Any]:
     """Give the areas of one method before every photograph."""
-    scored = [each.results[place] for each in found]
+    curves = [faithfulness.results[index] for faithfulness in scored]
     return {
         "name": name,
-        "told": scored[0].ranked_by,
-        "deletion": [one.deletion_area for one in scored],
-        "deletion_elsewhere": [float(one.null_deletion_areas.mean()) for one in scored],
-        "insertion": [one.insertion_area for one in scored],
-        "insertion_elsewhere": [float(one.null_insertion_areas.mean()) for one in scored],
+        "told": curves[0].ranked_by,
+        "deletion": [one.deletion_area for one in curves],
+        "deletion_elsewhere": [float(one.null_deletion_areas.mean()) for one in curves],
+        "insertion": [one.insertion_area for one in curves],
+        "insertion_elsewhere": [float(one.null_insertion_areas.mean()) for one in curves],
     }
 
 

@@ -30,7 +30,7 @@ from iconoscope.occlusion.geometry import Grid, make_grid
 from iconoscope.occlusion.incremental import PlanCache, scan_exact
 from iconoscope.occlusion.incremental.engine import CleanMaps
 from iconoscope.occlusion.incremental.exact import MEMORY
-from iconoscope.occlusion.occlude import METHODS
+from iconoscope.occlusion.sliding_patch import METHODS
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import ClassUnit
 

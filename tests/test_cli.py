@@ -115,19 +115,19 @@ def test_look(capsys, photographs):
 
 def test_curves_of_the_occlusion_map_and_of_a_file(capsys, photographs):
     store = photographs.parent / "run"
-    common = ("curves", "--network", "cars-honest", "--device", "cpu", "--images", photographs, "--store", store)
+    common = ("faithfulness", "--network", "cars-honest", "--device", "cpu", "--images", photographs, "--store", store)
     status, out, _ = run(capsys, *common, "--patch", 24, "--stride", 12, "--steps", 6, "--json")
-    told = json.loads(out)
+    told = [answer["results"][0] for answer in json.loads(out)]
     assert status == 0 and len(told) == 4
     images = ico.load_images(photographs)
     network = ico.load_network("cars-honest", device="cpu")
-    results = ico.curves(network, images, patch=24, stride=12, steps=6)
+    results = [one.results[0] for one in ico.faithfulness(network, images, patch=24, stride=12, steps=6)]
     assert [answer["key"] for answer in told] == [result.question.key for result in results]
     assert np.allclose([x["deletion"]["area"] for x in told], [x.deletion_area for x in results], atol=1e-5)
     maps = photographs.parent / "maps.npy"
     np.save(maps, np.stack([result.attribution for result in results]))
     status, out, _ = run(capsys, *common, "--patch", 24, "--maps", maps, "--steps", 6, "--json")
-    given = json.loads(out)
+    given = [answer["results"][0] for answer in json.loads(out)]
     assert status == 0 and given[0]["ranked_by"] == "a map from maps.npy"
     assert np.allclose([x["insertion"]["area"] for x in given], [x["insertion"]["area"] for x in told], atol=1e-5)
     status, out, err = run(capsys, *common, "--maps", maps, "--limit", 3)
@@ -137,17 +137,19 @@ def test_curves_of_the_occlusion_map_and_of_a_file(capsys, photographs):
     assert "How good are the maps?" in page.read_text()
 
 
-def test_scales_agree_and_mean(capsys, photographs):
+def test_several_patches_several_fills_and_the_mean(capsys, photographs):
     store = photographs.parent / "run"
     common = ("--network", "cars-honest", "--images", photographs, "--store", store, "--stride", 24, "--limit", 3)
-    status, out, _ = run(capsys, "scales", *common, "--patches", "24,24x48", "--fill", "mean", "--json")
+    status, out, _ = run(capsys, "occlude", *common, "--patch", "24,24x48", "--fill", "mean", "--json")
     told = json.loads(out)
     assert status == 0 and [result["patch"] for result in told[0]["results"]] == [[24, 24], [24, 48]]
     assert all(Path(folder, "result.json").is_file() for each in told for folder in each["folders"])
-    status, out, _ = run(capsys, "agree", *common, "--patch", 24, "--fills", "zero,mean")
+    status, out, _ = run(capsys, "occlude", *common, "--patch", 24, "--fill", "zero,mean")
     assert status == 0 and out.count("/run/occlude/") == 6
     assert out.splitlines()[-1] == f"robust: {out.count(': robust.')} of 3 images"
-    status, out, _ = run(capsys, "mean", *common, "--patch", 24, "--fill", "mean", "--memory", "500MB", "--json")
+    status, out, _ = run(
+        capsys, "occlude", *common, "--patch", 24, "--fill", "mean", "--mean", "--memory", "500MB", "--json"
+    )
     told = json.loads(out)
     assert status == 0 and told["images"] == 3 and Path(told["folder"], "result.json").is_file()
     assert len(ico.Store(store)) == 3 * 3 + 1  # mean and zero with 24, mean with 24x48; the same question is kept once
@@ -188,10 +190,10 @@ def test_predict_and_layers(capsys, photographs):
         (["demo", "--count", "0"], 2, "count=0"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--memory", "plenty"], 2, "500MB, 2GB"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--memory", "1kB"], 2, "too little"),
-        (["scales", "--network", "cars", "--images", "{photographs}", "--patches", "16,big"], 2, "'big' is not a size"),
-        (["scales", "--network", "cars", "--images", "{photographs}", "--patches", "16,97"], 2, "does not fit"),
-        (["agree", "--network", "cars", "--images", "{photographs}", "--fills", "zero"], 2, "two fills"),
-        (["mean", "--network", "cars", "--images", "{photographs}", "--fill", "grey"], 2, "fill='grey'"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--patch", "16,big"], 2, "'big' is not a size"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--patch", "16,97"], 2, "does not fit"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--fill", "grey"], 2, "fill='grey'"),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--mean", "--fill", "zero,mean"], 2, "one fill"),
     ],
 )
 def test_an_error_is_a_clear_line_and_a_hint(capsys, photographs, tmp_path, monkeypatch, arguments, status, says):
@@ -436,8 +438,8 @@ def test_gradient_methods_and_their_comparison(capsys, photographs, tmp_path):
     status, out, _ = run(capsys, "attribute", "--images", photographs, *common, *asked, "--json")
     assert status == 0 and [each["layer"] for each in json.loads(out)] == ["relu3", "relu3"]
     assert [path.name for path in sorted(tmp_path.glob("*.png"))] == ["map-1.png", "map-2.png"]
-    asked = ("--methods", "occlusion,captum:Saliency", "--patch", 48, "--stride", 24, "--steps", 4)
-    status, out, _ = run(capsys, "compare", "--images", photographs, *common, *asked)
-    assert status == 0 and out.count("of 2 maps for the probability") == 2 and out.count("/run/curves/") == 4
+    asked = ("--maps", "occlusion,captum:Saliency", "--patch", 48, "--stride", 24, "--steps", 4)
+    status, out, _ = run(capsys, "faithfulness", "--images", photographs, *common, *asked)
+    assert status == 0 and out.count("of 2 maps for the probability") == 2 and out.count("/run/faithfulness/") == 4
     status, _, err = run(capsys, "attribute", "--images", photographs, *common, "--method", "captum:Salience")
     assert status == 2 and "captum:Saliency" in err

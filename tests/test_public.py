@@ -70,7 +70,7 @@ def test_importing_the_package_imports_nothing_heavy():
 def test_the_techniques_are_there_without_torch_until_they_are_asked():
     loaded = set(
         run(
-            "import sys, iconoscope as ico; ico.occlude, ico.curves, ico.audit, ico.report; "
+            "import sys, iconoscope as ico; ico.occlude, ico.faithfulness, ico.audit, ico.report; "
             "ico.load_network; "
             "print(*sys.modules)"
         )

@@ -22,13 +22,9 @@ from .vocabulary.unit import Unit as Unit
 # Technique 1: region occlusion, and gradient methods beside it.
 from .occlusion import occlude as occlude
 from .occlusion import occlude_each as occlude_each
-from .occlusion import occlude_scales as occlude_scales
 from .occlusion import refine as refine
-from .occlusion import agree as agree
-from .occlusion import mean_map as mean_map
-from .occlusion import curves as curves
 from .occlusion import attribute as attribute
-from .occlusion import compare_maps as compare_maps
+from .occlusion import faithfulness as faithfulness
 
 # Technique 2: input optimisation, along learned priors.
 from .optimization import optimize as optimize
@@ -62,12 +58,10 @@ from .auditing import NUISANCES as NUISANCES
 
 # Results, the store, and pages.
 from .results import Occlusion as Occlusion
-from .results import Scales as Scales
-from .results import Agreement as Agreement
+from .results import OcclusionSeries as OcclusionSeries
 from .results import Attribution as Attribution
 from .results import MeanMap as MeanMap
-from .results import Curves as Curves
-from .results import ComparedMaps as ComparedMaps
+from .results import Faithfulness as Faithfulness
 from .results import Visualization as Visualization
 from .store import Recording as Recording
 from .results import TopImages as TopImages

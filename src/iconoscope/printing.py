@@ -106,11 +106,12 @@ def results(answer: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     return lines, values if isinstance(answer, list) else values[0]
 
 
-def agreements(answer: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    """Summarise what two fills tell, and how often it is the same."""
+def occlusions(answer: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Summarise results as `results` does, and of several fills how often they tell the same."""
     lines, value = results(answer, arguments)
-    if isinstance(answer, list):
-        lines.append(f"robust: {sum(agreement.robust for agreement in answer)} of {len(answer)} images")
+    robust = [getattr(finding, "robust", None) for finding in answer] if isinstance(answer, list) else []
+    if robust and None not in robust:
+        lines.append(f"robust: {sum(map(bool, robust))} of {len(robust)} images")
     return lines, value
 
 

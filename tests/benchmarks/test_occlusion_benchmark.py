@@ -204,7 +204,7 @@ def test_captum_finds_the_same_map(resnet20, dog):
     pixels = resnet20.preprocessing.restore(dog)
     with torch.inference_mode():
         target = int(resnet20.module(dog[None]).argmax())
-        found = ico.occlude(resnet20, pixels, f"prob:{target}", patch=8, stride=8)
+        found = ico.occlude(resnet20, pixels, f"prob:{target}", patch=8, stride=8, fill="zero")
         # The picture is rounded to whole colours on the way: the same tensor for both.
         tensor = resnet20.preprocessing.normalise(pixels[None])[0]
         clean, *_ = clean_response(resnet20, tensor, resnet20.resolve(f"prob:{target}"))

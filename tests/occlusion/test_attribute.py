@@ -29,6 +29,12 @@ pytest.importorskip("captum.attr")
 CARS = {"size": 16, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "crop": "none"}
 
 
+def curves(*arguments: Any, **settings: Any) -> Any:
+    """Score one map of every image: the only curves of each result."""
+    answers = ico.faithfulness(*arguments, **settings)
+    return [one.results[0] for one in answers] if isinstance(answers, list) else answers.results[0]
+
+
 @pytest.fixture(scope="module")
 def honest():
     return ico.load_network("cars-honest", device="cpu")
@@ -276,17 +282,17 @@ def test_its_curve_is_better_than_that_of_random_numbers(honest, cars):
     maps = ico.attribute(honest, cars)
     generator = np.random.default_rng(0)
     settings = {"steps": 12, "fill": "mean"}
-    scored = ico.curves(honest, cars, maps, **settings)
-    chance = ico.curves(honest, cars, generator.random((len(cars), 96, 96)), **settings)
+    scored = curves(honest, cars, maps, **settings)
+    chance = curves(honest, cars, generator.random((len(cars), 96, 96)), **settings)
     assert np.mean([one.insertion_area for one in scored]) > np.mean([one.insertion_area for one in chance])
     assert np.mean([one.deletion_area for one in scored]) < np.mean([one.deletion_area for one in chance])
 
 
 def test_curves_take_it_as_they_take_an_occlusion(planted, bright):
     found = ico.attribute(planted, bright, "logit:seen", method="captum:InputXGradient")
-    given = ico.curves(planted, bright, found, fill="zero", start="zero", steps=9)
-    named = ico.curves(planted, bright, "captum:InputXGradient", "logit:seen", fill="zero", start="zero", steps=9)
-    numbers = ico.curves(planted, bright, found.map, "logit:seen", fill="zero", start="zero", steps=9)
+    given = curves(planted, bright, found, fill="zero", start="zero", steps=9)
+    named = curves(planted, bright, "captum:InputXGradient", "logit:seen", fill="zero", start="zero", steps=9)
+    numbers = curves(planted, bright, found.map, "logit:seen", fill="zero", start="zero", steps=9)
     assert given.ranked_by == named.ranked_by == "captum:InputXGradient"
     assert given.question.unit == "logit:seen" and given.question.key == named.question.key != numbers.question.key
     for other in (named, numbers):
@@ -294,30 +300,40 @@ def test_curves_take_it_as_they_take_an_occlusion(planted, bright):
     # The true order: no other has a smaller area.
     assert given.deletion_area < given.null_deletion_areas.min()
     with pytest.raises(QuestionError, match="no map of"):
-        ico.curves(planted, bright[::-1].copy(), found)
+        curves(planted, bright[::-1].copy(), found)
 
 
 def test_compared(planted, bright, tmp_path):
-    methods = ("occlusion", "captum:InputXGradient", "captum:Saliency")
-    found = ico.compare_maps(planted, bright, "prob:seen", methods=methods, patch=6, stride=2, steps=6)
+    maps = ["occlusion", "captum:InputXGradient", "captum:Saliency"]
+    found = ico.faithfulness(planted, bright, maps, "prob:seen", patch=6, stride=2, steps=6)
     assert found.names == ["occlusion", "InputXGradient", "Saliency"]
-    for name, result in zip((None, *methods[1:]), found.results, strict=True):
-        alone = ico.curves(planted, bright, name, "prob:seen", patch=6, stride=2 if name is None else None, steps=6)
+    for name, result in zip((None, *maps[1:]), found.results, strict=True):
+        alone = curves(planted, bright, name, "prob:seen", patch=6, stride=2 if name is None else None, steps=6)
         assert np.array_equal(alone.deletion, result.deletion) and alone.question.key == result.question.key
     areas = [result.deletion_area for result in found.results]
     assert f"{found.names[int(np.argmin(areas))]} has the smallest deletion area ({min(areas):.3f})" in found.summary()
-    read = ico.ComparedMaps.load(found.save(tmp_path / "kept"))
+    assert found.deletion_areas.tolist() == areas
+    read = ico.Faithfulness.load(found.save(tmp_path / "kept"))
     assert read.names == found.names and read.to_json() == found.to_json()
     assert found.save(tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-    assert len(ico.compare_maps(planted, [bright], "prob:seen", methods=methods[1:], steps=2)) == 1
-    for methods in ((), ("occlusion", "occlusion"), ("captum:Salience",), "occlusion"):
-        with pytest.raises(QuestionError, match="methods="):
-            ico.compare_maps(planted, bright, methods=methods)
-    other = ico.curves(planted, bright, "captum:Saliency", "logit:seen", steps=2)
+    assert len(ico.faithfulness(planted, [bright], maps[1:], "prob:seen", steps=2)) == 1
+    for names in (["occlusion", "occlusion"], ["captum:Salience"], "saliency"):
+        with pytest.raises(QuestionError, match="maps="):
+            ico.faithfulness(planted, bright, names)
+    other = curves(planted, bright, "captum:Saliency", "logit:seen", steps=2)
     with pytest.raises(QuestionError, match="differ in the unit"):
-        ico.ComparedMaps((found.results[0], other))
-    with pytest.raises(QuestionError, match="no map to compare"):
-        ico.ComparedMaps(())
+        ico.Faithfulness((found.results[0], other))
+    with pytest.raises(QuestionError, match="no map to score"):
+        ico.Faithfulness(())
+
+
+def test_names_results_and_numbers_side_by_side(planted, bright, tmp_path):
+    """A list with a name or a file in it is of several maps, whatever else is in it."""
+    made = ico.attribute(planted, bright, "prob:seen", method="captum:InputXGradient")
+    np.save(tmp_path / "own.npy", made.map)
+    found = ico.faithfulness(planted, bright, ["captum:Saliency", made, tmp_path / "own.npy"], "prob:seen", steps=4)
+    assert found.names == ["Saliency", "InputXGradient", "a map from own.npy"]
+    assert np.array_equal(found.results[1].deletion, found.results[2].deletion)
 
 
 def test_one_in_one_out_and_a_set_in_a_list_out(planted, bright):

@@ -34,7 +34,7 @@ def calls(network):
 
 @pytest.mark.filterwarnings("ignore:1 of 9 images have no label")
 def test_against_the_maps_one_by_one(planted, images):
-    found = ico.mean_map(planted, images, patch=6, stride=3)
+    found = ico.occlude(planted, images, patch=6, stride=3, mean=True)
     each = ico.occlude(planted, images, patch=6, stride=3)
     drops = np.stack([result.clean[result.target] - result.occluded[..., result.target] for result in each]).astype(
         float
@@ -61,7 +61,7 @@ def test_against_the_maps_one_by_one(planted, images):
 @pytest.mark.filterwarnings("ignore:1 of 9 images have no label")
 def test_the_mean_shows_what_is_always_in_one_place(planted, images):
     """The planted network looks at rows 4..11 and columns 8..15 of every image."""
-    found = ico.mean_map(planted, images, patch=4, stride=4)
+    found = ico.occlude(planted, images, patch=4, stride=4, fill="zero", mean=True)
     looked = np.zeros((6, 6), bool)
     looked[1:3, 2:4] = True
     assert (np.abs(found.mean[1][looked]) > 1e-3).all() and (np.abs(found.mean[:, ~looked]) < 1e-6).all()
@@ -73,21 +73,21 @@ def test_the_mean_shows_what_is_always_in_one_place(planted, images):
 def test_asked_again_no_image_is_asked(planted, images, tmp_path):
     counted = calls(planted)
     labelled = images[[0, 1, 2, 4, 5, 6, 7, 8]]
-    first = ico.mean_map(planted, labelled, patch=8, store=tmp_path / "run")
+    first = ico.occlude(planted, labelled, patch=8, store=tmp_path / "run", mean=True)
     asked = len(counted)
-    second = ico.mean_map(planted, labelled, patch=8, store=tmp_path / "run")
+    second = ico.occlude(planted, labelled, patch=8, store=tmp_path / "run", mean=True)
     assert asked > 8 and len(counted) == asked
     assert first.question == second.question and first.mean.tobytes() == second.mean.tobytes()
     store = ico.Store(tmp_path / "run")
     assert len(store) == 9 and isinstance(store.get(first.question), MeanMap)
-    ico.mean_map(planted, images, patch=8, store=tmp_path / "run")  # one more, which must first be predicted
+    ico.occlude(planted, images, patch=8, store=tmp_path / "run", mean=True)  # one more, which must first be predicted
     assert len(counted) - asked <= asked // 8 + 2
     assert len(store) == 11
 
 
 def test_the_key_knows_the_images_and_the_fills(planted, images):
     def key(images, **settings):
-        return ico.mean_map(planted, images, patch=24, **settings).question.key
+        return ico.occlude(planted, images, patch=24, **settings, mean=True).question.key
 
     some = images.where(label="seen")
     same = key(some)
@@ -103,9 +103,9 @@ def test_bad_files_are_left_out_and_none_is_an_error(planted, bright, tmp_path):
         Image.fromarray(bright).save(tmp_path / name)
     (tmp_path / "b.png").write_text("this is text")
     with pytest.warns(IconoscopeWarning, match=r"1 of 3 images.*b\.png"):
-        assert ico.mean_map(planted, tmp_path, patch=24).count.tolist() == [2, 2]
+        assert ico.occlude(planted, tmp_path, patch=24, mean=True).count.tolist() == [2, 2]
     with pytest.raises(ImageFileError, match=r"b\.png"):
-        ico.mean_map(planted, tmp_path / "b.png")
+        ico.occlude(planted, tmp_path / "b.png", mean=True)
 
 
 RUN = """
@@ -114,7 +114,7 @@ RUN = """
     import iconoscope as ico
     network = ico.load_network("cars-honest", device="cpu")
     images = ico.demo_images(24, seed=2)
-    found = ico.mean_map(network, images, patch=24, stride=6, fill="mean", store=sys.argv[1])
+    found = ico.occlude(network, images, patch=24, stride=6, fill="mean", store=sys.argv[1], mean=True)
     np.savez(sys.argv[2], mean=found.mean, deviation=found.deviation, minima=found.minima, clean=found.clean)
 """
 
@@ -169,7 +169,7 @@ def test_what_is_kept_of_a_set_does_not_grow_with_it(planted):
 
         ico.Occlusion.__init__ = watched
         try:
-            ico.mean_map(planted, ico.load_images(pixels[:count], labels=["seen"] * count), patch=12)
+            ico.occlude(planted, ico.load_images(pixels[:count], labels=["seen"] * count), patch=12, mean=True)
         finally:
             ico.Occlusion.__init__ = original
         most.append(max(alive))
@@ -184,7 +184,7 @@ def test_a_class_without_images_is_not_there(planted, images):
     network = ico.load_network(
         Flat(), classes=["a", "b", "c"], preprocessing={"size": 24, "mean": (0,) * 3, "std": (1,) * 3}
     )
-    found = ico.mean_map(network, ico.load_images(images, labels=["c"] * 9), patch=12)
+    found = ico.occlude(network, ico.load_images(images, labels=["c"] * 9), patch=12, mean=True)
     assert found.classes == ("c",) and found.count.tolist() == [9, 9]
     assert not found.mean.any() and not found.deviation.any() and found.changed.tolist() == [0, 0]
     assert found.shown() == [1] and found.limit == 0.05

@@ -40,7 +40,7 @@ def naive(network, picture, patch, stride, fill):
 
 @pytest.mark.parametrize(("patch", "stride"), [(8, 4), (5, 3), (24, 1), (7, 7)])
 def test_against_a_loop_written_out(planted, bright, patch, stride):
-    found = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride)
+    found = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride, fill="zero")
     assert np.allclose(found.occluded, naive(planted, bright, patch, stride, np.zeros(3)), atol=1e-6)
     black = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride, fill="black")
     assert np.allclose(black.occluded, naive(planted, bright, patch, stride, np.full(3, -2.0)), atol=1e-6)
@@ -48,13 +48,13 @@ def test_against_a_loop_written_out(planted, bright, patch, stride):
 
 def test_against_the_loop_on_a_real_network(resnet20, data):
     picture = ico.load_images(data / "cifar10" / "test.parquet", limit=1)[0].pixels
-    found = ico.occlude(resnet20, picture, patch=8, stride=5)
+    found = ico.occlude(resnet20, picture, patch=8, stride=5, fill="zero")
     assert np.allclose(found.occluded, naive(resnet20, picture, 8, 5, np.zeros(3)), atol=1e-5)
 
 
 def test_the_drop_is_exactly_where_the_network_looks(planted, bright):
     """The planted network looks at rows 4..11 and columns 8..15 alone."""
-    found = ico.occlude(planted, bright, "prob:seen", patch=2, stride=2)
+    found = ico.occlude(planted, bright, "prob:seen", patch=2, stride=2, fill="zero")
     looked = np.zeros((12, 12), bool)
     looked[2:6, 4:8] = True
     assert (found.drop[looked] > 1e-4).all()
@@ -65,7 +65,7 @@ def test_the_drop_is_exactly_where_the_network_looks(planted, bright):
 
 
 def test_all_classes_come_at_once(planted, bright):
-    found = ico.occlude(planted, bright, "prob:unseen", patch=8, stride=4)
+    found = ico.occlude(planted, bright, "prob:unseen", patch=8, stride=4, fill="zero")
     assert found.occluded.shape == (5, 5, 3)
     assert np.allclose(found.occluded.sum(2), 1, atol=1e-6)
     assert found.target == 1 and found.names[1] == "unseen"
@@ -90,7 +90,7 @@ def test_labels_that_the_network_does_not_have_are_said(planted, bright):
 
 
 def test_units_inside(planted, bright):
-    found = ico.occlude(planted, bright, "features:0", patch=12, stride=12)
+    found = ico.occlude(planted, bright, "features:0", patch=12, stride=12, fill="zero")
     red = (bright[..., 0] / 255 - 0.5) / 0.25
     assert found.measure == "mean activation"
     assert found.clean[0] == pytest.approx(red.mean(), abs=1e-5)

@@ -129,7 +129,7 @@ def attribute(
     """Ask a gradient method of Captum how much every pixel speaks for a unit.
 
     The maps come from Captum (Kokhlikyan et al. 2020, "Captum: A unified and generic model interpretability library for
-    PyTorch"), and are results like an occlusion map: they are shown beside it, and scored by the same `curves`. The network
+    PyTorch"), and are results like an occlusion map: they are shown beside it, and scored by `faithfulness` alike. The network
     is copied for the time, in 32 bits, with every ReLU a module of its own, as some of the methods want it; so nothing is
     left on it.
 

@@ -17,11 +17,11 @@ from iconoscope.errors import QuestionError, shortened
 from iconoscope.results import Attribution, Occlusion
 from iconoscope.subject.images import Image, Images
 
-__all__ = ["Map", "Ranking", "rank_pixels", "read_maps"]
+__all__ = ["AttributionMap", "Ranking", "rank_pixels", "read_maps"]
 
 
 @dataclass(frozen=True)
-class Map:
+class AttributionMap:
     """One attribution map.
 
     Attributes
@@ -82,14 +82,14 @@ def rank_pixels(values: NDArray[Any], steps: int) -> Ranking:
     """
     _, level, sizes = np.unique(-values, return_inverse=True, return_counts=True)
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    wanted = np.linspace(0, values.size, steps + 1)
-    after = np.searchsorted(ends, wanted)
+    equal = np.linspace(0, values.size, steps + 1)
+    after = np.searchsorted(ends, equal)
     before = np.maximum(after - 1, 0)
-    kept = np.unique(np.where(wanted - ends[before] < ends[after] - wanted, before, after))
-    return Ranking(ends[kept] / values.size, np.searchsorted(kept, level.reshape(values.shape) + 1))
+    points = np.unique(np.where(equal - ends[before] < ends[after] - equal, before, after))
+    return Ranking(ends[points] / values.size, np.searchsorted(points, level.reshape(values.shape) + 1))
 
 
-def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Image], Map]:
+def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Image], AttributionMap]:
     """Give what finds the map of an image.
 
     Parameters
@@ -108,20 +108,20 @@ def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Ima
         If they are none of these, do not fit the images or the input, or are not finite. The function that is given raises
         it for an image that has no map or a constant one.
     """
-    found = [maps] if isinstance(maps, Occlusion | Attribution) else maps
-    if isinstance(found, Sequence) and found and all(isinstance(one, Occlusion | Attribution) for one in found):
-        known = {one.question.pixels: one for one in found}
-        known |= {f"{one.question.pixels} {one.question.subject}": one for one in found}
-        return partial(_result_of, known, size)
+    results = [maps] if isinstance(maps, Occlusion | Attribution) else maps
+    if isinstance(results, Sequence) and results and all(isinstance(one, Occlusion | Attribution) for one in results):
+        by_pixels = {one.question.pixels: one for one in results}
+        by_pixels |= {f"{one.question.pixels} {one.question.subject}": one for one in results}
+        return partial(_result_of, by_pixels, size)
     name = "a map that was given"
     if isinstance(maps, str | Path):
         name, maps = f"a map from {Path(maps).name}", _loaded(Path(maps).expanduser())
     values = _stacked(maps, len(images), size)
-    places = {identity: place for place, identity in enumerate(images.ids)}
+    rows = {identity: row for row, identity in enumerate(images.ids)}
 
-    def find(image: Image) -> Map:
-        found = _ranking(values[places[image.id]], image)
-        return Map(found, name, f"array {hashlib.sha256(found.tobytes()).hexdigest()}", float(found.max()))
+    def find(image: Image) -> AttributionMap:
+        array = _ranking(values[rows[image.id]], image)
+        return AttributionMap(array, name, f"array {hashlib.sha256(array.tobytes()).hexdigest()}", float(array.max()))
 
     return find
 
@@ -129,27 +129,27 @@ def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Ima
 _HINT = "A map is an Occlusion, an Attribution, or an array (height, width), or (images, height, width) for a set of images."
 
 
-def _result_of(known: Mapping[str, Occlusion | Attribution], size: tuple[int, int], image: Image) -> Map:
-    found = known.get(f"{image.digest} {image.id}", known.get(image.digest))
-    if found is None:
-        about = shortened(sorted({one.question.subject for one in known.values()}))
+def _result_of(by_pixels: Mapping[str, Occlusion | Attribution], size: tuple[int, int], image: Image) -> AttributionMap:
+    made = by_pixels.get(f"{image.digest} {image.id}", by_pixels.get(image.digest))
+    if made is None:
+        subjects = shortened(sorted({other.question.subject for other in by_pixels.values()}))
         raise QuestionError(
-            f"There is no map of {image.id}; there are maps of {about}.",
+            f"There is no map of {image.id}; there are maps of {subjects}.",
             hint="To score the map of another image, give its numbers: drop_by_pixel() or, of an Attribution, map.",
         )
-    _fits(found.picture.shape[:2], size)
-    asked = found.question
-    if isinstance(found, Attribution):
-        values, name = found.map, found.told
+    _fits(made.picture.shape[:2], size)
+    question = made.question
+    if isinstance(made, Attribution):
+        values, name = made.map, made.told
     else:
-        values, name = found.drop_by_pixel().astype(np.float32), _named(found)
-    key = f"{asked.technique} {asked.key}"
-    return Map(_ranking(values, image), name, key, found.full_red, asked.unit, found.target_origin)
+        values, name = made.drop_by_pixel().astype(np.float32), _named(made)
+    key = f"{question.technique} {question.key}"
+    return AttributionMap(_ranking(values, image), name, key, made.full_red, question.unit, made.target_origin)
 
 
-def _named(found: Occlusion) -> str:
-    name = f"occlusion with a patch of {found.patch[0]}x{found.patch[1]}"
-    fill = found.question.settings.get("fill")
+def _named(occlusion: Occlusion) -> str:
+    name = f"occlusion with a patch of {occlusion.patch[0]}x{occlusion.patch[1]}"
+    fill = occlusion.question.settings.get("fill")
     return f"{name}, filled with {fill}" if fill else name
 
 
@@ -165,8 +165,8 @@ def _ranking(values: NDArray[np.float32], image: Image) -> NDArray[np.float32]:
 
 def _loaded(path: Path) -> NDArray[Any]:
     if path.suffix not in (".npy", ".npz") or not path.is_file():
-        what = "does not exist" if not path.exists() else "is no .npy or .npz file"
-        raise QuestionError(f"maps={str(path)!r} {what}.", hint="Write the maps with numpy.save or numpy.savez.")
+        reason = "does not exist" if not path.exists() else "is no .npy or .npz file"
+        raise QuestionError(f"maps={str(path)!r} {reason}.", hint="Write the maps with numpy.save or numpy.savez.")
     try:
         with path.open("rb") as file:
             stored = np.load(file, allow_pickle=False)

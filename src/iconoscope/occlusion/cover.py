@@ -1,4 +1,4 @@
-"""What covers an image where the patch is: a second picture, or a colour of its own for every position."""
+"""Cover of an image where the patch is: a second picture, or a colour of its own for every position."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Cover"]
 
 @dataclass(frozen=True)
 class Cover:
-    """What covers one image, in the network's input space; one of the two is given.
+    """Cover of one image, in the network's input space; one of the two is given.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Cover:
 
     def to(self, like: torch.Tensor) -> Cover:
         """Give the cover on the device and in the type of a tensor."""
-        return Cover(*(None if each is None else each.to(like) for each in (self.picture, self.colours)))
+        return Cover(*(None if tensor is None else tensor.to(like) for tensor in (self.picture, self.colours)))
 
     def over(self, image: torch.Tensor, grid: Grid, position: int) -> torch.Tensor:
         """Give a copy of the image (channels, height, width) with the patch at a position of the grid."""

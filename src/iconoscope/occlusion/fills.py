@@ -1,4 +1,4 @@
-"""What a covered region is filled with.
+"""Fills: the baseline that a covered region is replaced by.
 
 A fill is a whole picture in the network's input space, (channels, height, width) after normalisation, from which the
 covered region is taken; so the border of a patch is where the two pictures meet, and nothing is blended. One fill,
@@ -26,7 +26,6 @@ from iconoscope.subject.network.preprocessing import GREY
 __all__ = ["FILLS", "Fill", "FillLike", "name_fills", "patch_means", "read_fill"]
 
 Picture = NDArray[np.uint8]
-Field = NDArray[np.float32]
 FillLike = str | Path | NDArray[Any] | Callable[[Picture], NDArray[Any]]
 
 
@@ -63,7 +62,9 @@ class Fill:
         """
         return self
 
-    def field(self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int) -> Field:
+    def field(
+        self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int
+    ) -> NDArray[np.float32]:
         """Give the fill for one picture in the network's input space (channels, height, width)."""
         shape = (preprocessing.channels, *picture.shape[:2])
         if self.draw is None:
@@ -89,7 +90,9 @@ class _PatchMean(Fill):
             hint="Take mean: the mean colour of the whole image.",
         )
 
-    def field(self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int) -> Field:
+    def field(
+        self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int
+    ) -> NDArray[np.float32]:
         return self.for_regions().field(picture, preprocessing, patch, seed)
 
     def cover(self, picture: Picture, preprocessing: Preprocessing, grid: Grid, seed: int) -> Cover:
@@ -100,7 +103,7 @@ class _PatchMean(Fill):
 
 @dataclass(frozen=True)
 class _Called(Fill):
-    """What a function of the user's draws. It is called once for a picture, and what it drew is part of the name."""
+    """A function of the user's. It is called once for a picture, and a digest of what it drew is part of the name."""
 
     function: Callable[[Picture], Any] = np.asarray
 
@@ -117,13 +120,13 @@ class _Called(Fill):
             raise QuestionError(
                 f"The fill {self.name} fails on a picture of shape {picture.shape}: {type(error).__name__}: {error}"
             ) from error
-        told = f"The fill {self.name} drew {drawn.dtype} {drawn.shape} for a picture of shape {picture.shape}"
+        says = f"The fill {self.name} drew {drawn.dtype} {drawn.shape} for a picture of shape {picture.shape}"
         hint = f"It should give {picture.shape}, RGB: uint8 of 0..255, or floats of 0..1."
         if drawn.shape != picture.shape or not (drawn.dtype == np.uint8 or drawn.dtype.kind == "f"):
-            raise QuestionError(f"{told}.", hint=hint)
+            raise QuestionError(f"{says}.", hint=hint)
         rgb = drawn.astype(np.float32) / np.float32(255 if drawn.dtype == np.uint8 else 1)
         if not (rgb.min() >= 0 and rgb.max() <= 1):  # NaN is neither
-            raise QuestionError(f"{told}, of {rgb.min():.3g} to {rgb.max():.3g}.", hint=hint)
+            raise QuestionError(f"{says}, of {rgb.min():.3g} to {rgb.max():.3g}.", hint=hint)
         return np.asarray(rgb, np.float32)
 
 
@@ -205,8 +208,8 @@ def read_fill(fill: FillLike, preprocessing: Preprocessing) -> Fill:
     if isinstance(fill, str) and fill in FILLS:
         return FILLS[fill]
     if callable(fill):
-        named = fill if hasattr(fill, "__qualname__") else type(fill)
-        return _Called(f"{named.__module__}.{named.__qualname__}", function=fill)
+        function = fill if hasattr(fill, "__qualname__") else type(fill)
+        return _Called(f"{function.__module__}.{function.__qualname__}", function=fill)
     if isinstance(fill, str | Path) and not Path(fill).is_file():
         raise QuestionError(
             f"fill={str(fill)!r} is not a choice, and no image file.",
@@ -220,9 +223,9 @@ def read_fill(fill: FillLike, preprocessing: Preprocessing) -> Fill:
     return Fill(f"image {digest}", lambda picture, patch, generator: fitted / 255)
 
 
-def name_fills(fill: Fill, each: list[Fill]) -> str:
+def name_fills(fill: Fill, of_pictures: list[Fill]) -> str:
     """Name the fills of several pictures: as all of them are named or, if a function drew them, with a digest of all."""
-    names = [one.name for one in each]
+    names = [drawing.name for drawing in of_pictures]
     if len(set(names)) == 1:
         return names[0]
     return f"{fill.name} {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}"

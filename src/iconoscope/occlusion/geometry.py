@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 
-__all__ = ["Grid", "make_grid"]
+__all__ = ["Grid", "Sides", "make_grid"]
+
+Sides = int | tuple[int, int]
+"""A length for both axes, or height and width, pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +52,7 @@ class Grid:
         )
 
 
-def make_grid(
-    size: tuple[int, int], *, patch: int | tuple[int, int] | None = None, stride: int | tuple[int, int] | None = None
-) -> Grid:
+def make_grid(size: tuple[int, int], *, patch: Sides | None = None, stride: Sides | None = None) -> Grid:
     """Lay out the positions of a patch so that the last row and the last column of the image are covered too.
 
     The patch starts at 0, stride, 2 stride, ... until it reaches the end of the image; the last one is cut at the border
@@ -95,10 +96,10 @@ def _starts(length: int, side: int, step: int) -> NDArray[np.int64]:
     return starts[starts < length]  # a stride larger than the patch may step over the end
 
 
-def _pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
-    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+def _pair(sides: Sides, name: str) -> tuple[int, int]:
+    pair = tuple(sides) if isinstance(sides, tuple | list) else (sides, sides)
     if len(pair) != 2 or not all(isinstance(side, int | np.integer) and side > 0 for side in pair):
         raise QuestionError(
-            f"{name}={value!r} is not a {name}.", hint="Give a number of pixels, or height and width: 8 or (8, 12)."
+            f"{name}={sides!r} is not a {name}.", hint="Give a number of pixels, or height and width: 8 or (8, 12)."
         )
     return int(pair[0]), int(pair[1])

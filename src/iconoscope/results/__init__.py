@@ -1,16 +1,15 @@
 """Results: frozen dataclasses of NumPy arrays with the question that they answer, and their figures. No torch."""
 
-from iconoscope.results.agreement import Agreement
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassFinding
-from iconoscope.results.compared_maps import ComparedMaps
 from iconoscope.results.curves import Curves
+from iconoscope.results.faithfulness import Faithfulness
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
+from iconoscope.results.occlusion_series import OcclusionSeries
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
-from iconoscope.results.scales import Scales
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
 from iconoscope.results.top_images import SIDES, TopImages
 from iconoscope.results.unit_search import UnitSearch
@@ -19,19 +18,18 @@ from iconoscope.results.visualization import Visualization
 __all__ = [
     "SIDES",
     "ActivationSheet",
-    "Agreement",
     "Attribution",
     "Audit",
     "ClassFinding",
-    "ComparedMaps",
     "Curves",
+    "Faithfulness",
     "FilterSheet",
     "ImageMap",
     "MeanMap",
     "Occlusion",
+    "OcclusionSeries",
     "Question",
     "Result",
-    "Scales",
     "TopImages",
     "UnitSearch",
     "Visualization",

@@ -1,4 +1,4 @@
-"""What was found by deleting and inserting pixels in the order of an attribution map."""
+"""Deletion and insertion curves of one attribution map."""
 
 from __future__ import annotations
 
@@ -173,11 +173,11 @@ class Curves(Result):
         return self._lines(axes)
 
     def _lines(self, axes: Axes) -> Axes:
-        what = {
+        curves = {
             "deletion": (self.deletion, self.deletion_area, self.null_deletion, self.null_deletion_areas),
             "insertion": (self.insertion, self.insertion_area, self.null_insertion, self.null_insertion_areas),
         }
-        for name, (values, area, null, areas) in what.items():
+        for name, (values, area, null, areas) in curves.items():
             label = f"{name}: area {area:.3f}\n(thin, moved elsewhere: {areas.mean():.3f} ± {areas.std():.3f})"
             axes.plot(self.share, null.T, color=_COLOURS[name], linewidth=0.7, alpha=0.45)
             axes.plot(self.share, values[:, self.target], "o-", color=_COLOURS[name], markersize=2.5, label=label)

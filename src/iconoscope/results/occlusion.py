@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
-    from iconoscope.results.agreement import Agreement
-
 __all__ = ["INDIFFERENT", "Occlusion"]
 
 INDIFFERENT = 0.05
@@ -166,23 +164,6 @@ class Occlusion(Result):
             return None
         measures = asdict(self.object_evidence)
         return {name: None if measure is None or np.isnan(measure) else measure for name, measure in measures.items()}
-
-    def agreement(self, other: Occlusion) -> Agreement:
-        """Hold this map against one of the same question with another fill: does what is seen depend on the fill?
-
-        Parameters
-        ----------
-        other
-            A result of the same network, pixels, positions and unit.
-
-        Raises
-        ------
-        QuestionError
-            If the two differ in more than the fill and the method.
-        """
-        from iconoscope.results.agreement import Agreement
-
-        return Agreement((self, other))
 
     def drop_by_pixel(self) -> NDArray[np.float64]:
         """Give every pixel (height, width) the mean drop over the patches that covered it."""

@@ -196,7 +196,11 @@ def _read_index(folder: Path) -> dict[str, Any]:
         index = json.loads((folder / _INDEX).read_bytes())
         kind, written_format = index["kind"], index["format"]
     except FileNotFoundError as error:
-        several = "It holds several: Scales.load or Agreement.load reads them. " if (folder / _LIST).is_file() else ""
+        several = (
+            "It holds several: OcclusionSeries.load or Faithfulness.load reads them. "
+            if (folder / _LIST).is_file()
+            else ""
+        )
         raise StoreError(
             f"{folder} holds no result.", hint=f"{several}A result is a folder with a {_INDEX} in it."
         ) from error

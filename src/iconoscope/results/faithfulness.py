@@ -1,4 +1,4 @@
-"""Maps of one image by several methods, side by side, each with its curves."""
+"""Deletion and insertion curves of one or several maps of one image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.results.attribution import FULL, full_colour
@@ -20,14 +21,14 @@ from iconoscope.results.result_folder import naming_damage, read_records, write_
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ComparedMaps"]
+__all__ = ["Faithfulness"]
 
 _INKS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")  # Okabe and Ito 2008
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ComparedMaps(Finding):
-    """Several maps of one image and one unit, and what deleting and inserting in their order shows.
+class Faithfulness(Finding):
+    """Faithfulness of one or several maps of one image and one unit: what deleting and inserting pixels in their order changes.
 
     Attributes
     ----------
@@ -40,12 +41,12 @@ class ComparedMaps(Finding):
         If there is none, or they are not about the same.
     """
 
-    kind: ClassVar[str] = "compared-maps"
+    kind: ClassVar[str] = "faithfulness"
     results: tuple[Curves, ...]
 
     def __post_init__(self) -> None:
         if not self.results:
-            raise QuestionError("There is no map to compare.")
+            raise QuestionError("There is no map to score.")
         first = self.results[0]
         for other in self.results[1:]:
             pairs = {
@@ -65,23 +66,34 @@ class ComparedMaps(Finding):
 
     @property
     def names(self) -> list[str]:
-        """What made each of the maps, in a word or two; no two the same."""
-        short = [result.ranked_by.partition(",")[0].removeprefix("captum:") for result in self.results]
+        """The method of each map, in a word or two; no two the same."""
+        short = [curves.ranked_by.partition(",")[0].removeprefix("captum:") for curves in self.results]
         short = ["occlusion" if name.startswith("occlusion with") else name for name in short]
         if len(set(short)) == len(short):
             return short
-        whole = [result.ranked_by for result in self.results]
+        whole = [curves.ranked_by for curves in self.results]
         return whole if len(set(whole)) == len(whole) else [f"{name} ({n + 1})" for n, name in enumerate(whole)]
 
+    @property
+    def deletion_areas(self) -> NDArray[np.float64]:
+        """Area under the deletion curve of each map (maps,); the lower, the better the map."""
+        return np.array([curves.deletion_area for curves in self.results])
+
+    @property
+    def insertion_areas(self) -> NDArray[np.float64]:
+        """Area under the insertion curve of each map (maps,); the higher, the better the map."""
+        return np.array([curves.insertion_area for curves in self.results])
+
     def summary(self) -> str:
-        """Say in one sentence which map has the smallest deletion area and which the largest insertion area."""
+        """Say in one sentence how large the areas are; of several maps, which has the smallest and which the largest."""
         first, names = self.results[0], self.names
-        sooner = int(np.argmin([result.deletion_area for result in self.results]))
-        later = int(np.argmax([result.insertion_area for result in self.results]))
+        if len(names) == 1:
+            return first.summary()
+        smallest, largest = int(self.deletion_areas.argmin()), int(self.insertion_areas.argmax())
         return (
             f"{first.question.subject}: of {len(names)} maps for the {first.measure} of {first.names[first.target]}, "
-            f"{names[sooner]} has the smallest deletion area ({self.results[sooner].deletion_area:.3f}), {names[later]} the "
-            f"largest insertion area ({self.results[later].insertion_area:.3f})."
+            f"{names[smallest]} has the smallest deletion area ({self.deletion_areas[smallest]:.3f}), {names[largest]} the "
+            f"largest insertion area ({self.insertion_areas[largest]:.3f})."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -89,17 +101,17 @@ class ComparedMaps(Finding):
         rows = [
             {
                 "map": name,
-                "deletion": result.deletion_area,
-                "deletion_elsewhere": float(result.null_deletion_areas.mean()),
-                "insertion": result.insertion_area,
-                "insertion_elsewhere": float(result.null_insertion_areas.mean()),
+                "deletion": curves.deletion_area,
+                "deletion_elsewhere": float(curves.null_deletion_areas.mean()),
+                "insertion": curves.insertion_area,
+                "insertion_elsewhere": float(curves.null_insertion_areas.mean()),
             }
-            for name, result in zip(self.names, self.results, strict=True)
+            for name, curves in zip(self.names, self.results, strict=True)
         ]
-        return {"kind": self.kind, "maps": rows, "results": [result.to_json() for result in self.results]}
+        return {"kind": self.kind, "maps": rows, "results": [curves.to_json() for curves in self.results]}
 
     def plot(self) -> list[Axes]:
-        """Draw the photograph, all maps laid over it, and the curves.
+        """Draw the photograph, all maps laid over it, and the curves; of one map also those of the map moved elsewhere.
 
         Red speaks for the unit, blue against it, each map on a scale of its own that is the same on both sides: full colour
         is reached by the strongest half of a percent of its pixels, since the numbers of two methods have no common unit.
@@ -107,7 +119,8 @@ class ComparedMaps(Finding):
         Returns
         -------
         list of matplotlib.axes.Axes
-            Of the maps, then of the deletion and of the insertion curves; ``.figure`` is the whole.
+            Of the maps, then of the deletion and of the insertion curves; of one map, of both its curves. ``.figure`` is the
+            whole.
         """
         return self._shown()
 
@@ -119,18 +132,22 @@ class ComparedMaps(Finding):
 
     @property
     def _extent(self) -> tuple[float, float]:
+        if len(self.results) == 1:
+            return self.results[0]._extent
         rows = -(-(len(self.results) + 1) // self._columns)
         return max(9.0, 2.1 * self._columns), 2.95 * rows + 3.4
 
     def _on(self, figure: Any) -> list[Axes]:
         first = self.results[0]
+        if len(self.results) == 1:
+            return [first._on(figure)]
         clean = float(first.deletion[0, first.target])
-        told = f"{first.question.subject}: {first.measure} of {first.names[first.target]} {clean:.3f}"
+        subject = f"{first.question.subject}: {first.measure} of {first.names[first.target]} {clean:.3f}"
         scale = (
             "Red speaks for it, blue against it; a gradient has no such sign, and red is its size. Each map has its own scale: "
             f"full colour from the {FULL:g}th percentile on."
         )
-        figure.suptitle(as_text(f"{told}\n{scale}"), fontsize=9)
+        figure.suptitle(as_text(f"{subject}\n{scale}"), fontsize=9)
         columns = self._columns
         rows = -(-(len(self.results) + 1) // columns)
         above, below = figure.subfigures(2, 1, height_ratios=(2.95 * rows, 3.1))
@@ -138,32 +155,31 @@ class ComparedMaps(Finding):
         for axes in panels[len(self.results) + 1 :]:
             axes.set_axis_off()
         picture_axes(panels[0], first.picture, "what the network saw")
-        inks = [_INKS[place % len(_INKS)] for place in range(len(self.results))]
+        inks = [_INKS[index % len(_INKS)] for index in range(len(self.results))]
         maps = list(panels[1 : len(self.results) + 1])
-        for axes, name, result, ink in zip(maps, self.names, self.results, inks, strict=True):
-            full = full_colour(result.attribution)
-            laid = both_signs(result.picture, result.attribution / full if full else result.attribution)
+        for axes, name, curves, ink in zip(maps, self.names, self.results, inks, strict=True):
+            full = full_colour(curves.attribution)
+            laid = both_signs(curves.picture, curves.attribution / full if full else curves.attribution)
             picture_axes(axes, laid, as_text("\n".join(textwrap.wrap(name, 26))))
             axes.title.set_color(ink)
             axes.set_xlabel(
-                f"deletion {result.deletion_area:.3f} ({result.null_deletion_areas.mean():.3f})\n"
-                f"insertion {result.insertion_area:.3f} ({result.null_insertion_areas.mean():.3f})",
+                f"deletion {curves.deletion_area:.3f} ({curves.null_deletion_areas.mean():.3f})\n"
+                f"insertion {curves.insertion_area:.3f} ({curves.null_insertion_areas.mean():.3f})",
                 fontsize=8,
             )
         # Where the photograph has no areas below it, what they are.
         panels[0].set_xlabel("area under the curve\n(of the map moved elsewhere)", fontsize=8)
-        curves = self._curves(below, inks)
-        return [*maps, *curves]
+        return [*maps, *self._curves(below, inks)]
 
     def _curves(self, figure: Any, inks: list[str]) -> list[Axes]:
         deletion, insertion = figure.subplots(1, 2, sharey=True)
-        limits = [result.limits() for result in self.results]
+        limits = [curves.limits() for curves in self.results]
         low, high = min(low for low, _ in limits), max(high for _, high in limits)
         room = 0.03 * (high - low) or 0.01
         for axes, what, better in ((deletion, "deletion", "the lower"), (insertion, "insertion", "the higher")):
-            for name, result, ink in zip(self.names, self.results, inks, strict=True):
-                values = getattr(result, what)[:, result.target]
-                axes.plot(result.share, values, "-", color=ink, linewidth=1.4, label=as_text(name))
+            for name, curves, ink in zip(self.names, self.results, inks, strict=True):
+                values = getattr(curves, what)[:, curves.target]
+                axes.plot(curves.share, values, "-", color=ink, linewidth=1.4, label=as_text(name))
             axes.set_xlim(0, 1)
             axes.set_ylim(low - room, high + room)
             axes.set_title(f"{what}: {better}, the better", fontsize=9)

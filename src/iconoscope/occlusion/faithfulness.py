@@ -1,0 +1,226 @@
+"""Deletion and insertion: how good is a map? Change the pixels in its order and watch the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack, overload
+
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError, nearest
+from iconoscope.occlusion.attribute import METHODS, attribute_each
+from iconoscope.occlusion.attribution_maps import read_maps
+from iconoscope.occlusion.curves import CurvesQuestion
+from iconoscope.occlusion.fills import FillLike, read_fill
+from iconoscope.occlusion.geometry import make_grid
+from iconoscope.occlusion.occlude import occlude_each
+from iconoscope.occlusion.query import is_one, save_figures
+from iconoscope.occlusion.sliding_patch import OnePatch
+from iconoscope.progress import track
+from iconoscope.results import Attribution, Curves, Faithfulness, Occlusion
+from iconoscope.results.result import check_figure_name
+from iconoscope.signatures import complete, spelled_out
+from iconoscope.store import Store
+from iconoscope.subject.images import Image, Images, load_images
+from iconoscope.subject.network import Network
+from iconoscope.vocabulary.unit import Unit
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+__all__ = ["OCCLUSION", "faithfulness"]
+
+OCCLUSION = "occlusion"
+"""The name of our own map among the methods of `attribute`."""
+
+Maps = str | Path | list[str] | Occlusion | Attribution | Sequence[Any] | NDArray[Any] | None
+
+
+@overload
+def faithfulness(
+    network: Network,
+    images: Image | PillowImage,
+    maps: Maps = None,
+    unit: str | Unit | None = None,
+    *,
+    start: FillLike = ...,
+    steps: int = ...,
+    batch: int | None = ...,
+    out: str | Path | None = ...,
+    **settings: Unpack[OnePatch],
+) -> Faithfulness: ...
+@overload
+def faithfulness(
+    network: Network,
+    images: Images | Sequence[Any] | Path,
+    maps: Maps = None,
+    unit: str | Unit | None = None,
+    *,
+    start: FillLike = ...,
+    steps: int = ...,
+    batch: int | None = ...,
+    out: str | Path | None = ...,
+    **settings: Unpack[OnePatch],
+) -> list[Faithfulness]: ...
+@overload
+def faithfulness(
+    network: Network,
+    images: Any,
+    maps: Any = None,
+    unit: str | Unit | None = None,
+    *,
+    start: FillLike = ...,
+    steps: int = ...,
+    batch: int | None = ...,
+    out: str | Path | None = ...,
+    **settings: Unpack[OnePatch],
+) -> Any: ...
+@spelled_out
+def faithfulness(
+    network: Network,
+    images: Any,
+    maps: Maps = None,
+    unit: str | Unit | None = None,
+    *,
+    start: FillLike = "blur",
+    steps: int = 32,
+    batch: int | None = None,
+    out: str | Path | None = None,
+    **settings: Unpack[OnePatch],
+) -> Any:
+    """Delete, and insert, the pixels that a map ranks first, and plot the probability against their share.
+
+    Deletion covers the photograph pixel by pixel, the most important first: the better the map, the sooner the probability
+    falls and the smaller is the area under the curve. Insertion puts the photograph's pixels into a blurred one in the same
+    order: the better the map, the larger the area (Petsiuk, Das and Saenko 2018, "RISE"). The null is the same
+    map moved to other positions, around the border of the image: an order as coarse or as fine, which knows nothing of the
+    image. Several maps are scored alike and shown side by side.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        One image, or a set of them.
+    maps
+        What ranks the pixels: occlusion, whose map is made with the patch; a method of `attribute`, as captum:Saliency, whose
+        maps are made; or a .npy or .npz file with an array (height, width) for one image, (images, height, width) for a set,
+        in pixels of the network's input, the highest the most important. Several of these as occlusion,captum:Saliency (in
+        Python a list). In Python also that array, or an `Occlusion` or an `Attribution`, or a list of them, one for each image.
+        If not given, occlusion.
+    unit
+        The unit that is asked: prob:truck, logit:truck, layer2.0.conv1:17 and so on. If not given, that of the occlusion map;
+        else the probability of the image's label or, if it has none, of the class that the network predicts.
+    **settings
+        Those of `SlidingPatch`.
+    start
+        The picture that insertion starts from, one of the fills; deletion and the patch put the fill in place of a pixel. Half
+        a patch is the standard deviation of a blur.
+    steps
+        How many steps of equal size there are. Pixels of equal value are changed at once; where there are many there are
+        fewer steps.
+    batch
+        How many pictures go through the network at once, at most; chosen by their size if not given.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp. Where there are several images, their
+        places in the set are put before the ending: maps-1.png, maps-2.png.
+
+    Returns
+    -------
+    Faithfulness or list of Faithfulness
+        One for one image, a list for a set, also of one. Images that cannot be read, or of which a map is constant or missing,
+        are left out with a warning.
+
+    Raises
+    ------
+    QuestionError
+        If the maps do not fit the images or the input, are not finite, or rank no pixel; or a setting is no choice.
+    UnitError
+        If the network has no such unit.
+    NonFiniteError
+        If the network answers NaN or infinity.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> net, image = ico.load_network("cars-honest", device="cpu"), ico.demo_images(2, seed=1)[0]
+    >>> (curves,) = ico.faithfulness(net, image, patch=24, stride=12, steps=8).results
+    >>> curves.share.shape, curves.deletion.shape, curves.null_deletion.shape
+    ((9,), (9, 2), (5, 9))
+    >>> bool(curves.deletion_area < curves.null_deletion_areas.mean())
+    True
+    >>> ico.faithfulness(net, image, ["occlusion", "captum:Saliency"], patch=24, stride=12, steps=8).names
+    ['occlusion', 'Saliency']
+    """
+    check_figure_name(out)
+    completed = complete(OnePatch, settings, "faithfulness")
+    seed, store = completed["seed"], completed["store"]
+    if steps < 1 or (batch is not None and batch < 1) or seed < 0:
+        raise QuestionError(f"steps={steps} and batch={batch} must be at least 1, and seed={seed} at least 0.")
+    sources = _sources(maps)
+    if not any(_is_name(source, OCCLUSION) for source in sources):
+        _refuse_settings_of_the_map(completed)
+    preprocessing = network.preprocessing
+    question = CurvesQuestion(
+        network=network,
+        weights=network.digest(),
+        fill=read_fill(completed["fill"], preprocessing).for_regions(),
+        start=read_fill(start, preprocessing).for_regions(),
+        patch=make_grid(preprocessing.size, patch=completed["patch"]).patch,
+        unit=None if unit is None else network.resolve(unit),
+        steps=steps,
+        batch=batch,
+        seed=seed,
+        store=None if store is None else Store.at(store),
+    )
+    images_to_score = load_images(images)
+    by_image: dict[str, list[Curves]] = {}
+    for source in track(sources, "maps") if len(sources) > 1 else sources:
+        pictures, ranked = images_to_score, source
+        made: list[Occlusion] | list[Attribution] | None = None
+        if _is_name(source, OCCLUSION):
+            made = list(occlude_each(network, pictures, unit, **settings))
+        elif _is_name(source, *METHODS):
+            made = list(attribute_each(network, pictures, unit, method=source, seed=seed, store=store))
+        if made is not None:
+            mapped = {one.question.subject for one in made}
+            pictures = pictures[[index for index, name in enumerate(pictures.ids) if name in mapped]]
+            ranked = made
+        for curves in question.ask_each(pictures, read_maps(ranked, pictures, preprocessing.size)):
+            by_image.setdefault(curves.question.subject, []).append(curves)
+    scored = [Faithfulness(tuple(of_image)) for of_image in by_image.values() if len(of_image) == len(sources)]
+    if is_one(images) and not scored:
+        raise QuestionError("A map of the image ranks no pixel before another: there is nothing to score.")
+    save_figures(scored, out)
+    return scored[0] if is_one(images) else scored
+
+
+def _sources(maps: Any) -> list[Any]:
+    """Give where each of the maps to be scored comes from: a list is of several if there is a name or a file in it."""
+    several = isinstance(maps, list | tuple) and any(isinstance(source, str | Path) for source in maps)
+    sources = [OCCLUSION] if maps is None else list(maps) if several else [maps]
+    names = [source for source in sources if isinstance(source, str)]
+    choices = (OCCLUSION, *METHODS)
+    if len(set(names)) < len(names):
+        raise QuestionError(f"maps={maps!r} must be maps, each named once.", hint=f"As {','.join(choices[:3])}.")
+    for name in names:
+        if name not in choices and not Path(name).suffix:
+            raise QuestionError(
+                f"maps={name!r} is not a choice, and no .npy or .npz file.", hint=nearest(name, choices)
+            )
+    return sources
+
+
+def _is_name(source: Any, *names: str) -> bool:
+    return isinstance(source, str) and source in names
+
+
+def _refuse_settings_of_the_map(completed: dict[str, Any]) -> None:
+    defaults = complete(OnePatch, {}, "faithfulness")
+    for name in ("stride", "method", "memory"):
+        if completed[name] != defaults[name]:
+            raise QuestionError(
+                f"{name}={completed[name]!r} is a setting of the occlusion map, and maps were given.",
+                hint="Leave one of the two out.",
+            )

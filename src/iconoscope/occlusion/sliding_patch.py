@@ -1,0 +1,232 @@
+"""The patch that slides over an image: its settings, written once, and the question they make of every image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypedDict, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError, nearest
+from iconoscope.occlusion.fills import Fill, FillLike, read_fill
+from iconoscope.occlusion.geometry import Grid, Sides, make_grid
+from iconoscope.occlusion.query import answered, question_of, unit_of
+from iconoscope.results import Occlusion, Question
+from iconoscope.results.rendering import rgb
+from iconoscope.signatures import Default, complete
+from iconoscope.store import Store
+from iconoscope.subject.images import Image
+from iconoscope.subject.memory import read_memory
+from iconoscope.subject.network import Network
+from iconoscope.vocabulary.unit import Unit
+
+if TYPE_CHECKING:
+    import torch
+
+    from iconoscope.occlusion.dense import Scan
+
+__all__ = ["METHODS", "OnePatch", "PatchQuestion", "SlidingPatch", "patch_questions"]
+
+PatchT = TypeVar("PatchT")
+FillT = TypeVar("FillT")
+
+
+class SlidingPatch(TypedDict, Generic[PatchT, FillT], total=False):
+    """The settings of a patch that slides over an image, with the types of `patch` and `fill`: one of them, or lists.
+
+    Parameters
+    ----------
+    patch
+        Side of the patch, or height and width as 8x12 (in Python (8, 12)), in pixels of the network's input. If not given,
+        a sixth of its short side. `occlude` also takes several: 12,24,48 (in Python a list).
+    stride
+        Step from one position to the next, in pixels, or down and across as 8x12. If not given, a quarter of the patch.
+    fill
+        What covers the region. mean: the mean colour of this image. zero: zeros in the network's normalised input, a grey that
+        is the mean colour of its training images. black: black paint. patch-mean: the mean colour of what the patch covers.
+        blur: this image out of focus. noise: random colours. Or an image file (in Python also an array, or a function from the
+        picture, (height, width, 3) uint8, to another). `occlude` also takes several: zero,mean (in Python a list).
+    method
+        exact: compute anew only what the patch changes, and put it into the maps of the untouched image; the answers of the
+        plain way up to rounding, which is taken where there is nothing to gain. fast: approximate and faster still, with its
+        own error measured. dense: the plain way, the whole network at every position. result.plan says what ran how.
+    memory
+        Bound on the memory that the network's inputs and maps take, its weights and the answers not counted: 500MB, 2GB,
+        1.5GiB, or bytes. If not given, what was measured to be fast, under 2GB.
+    seed
+        Seed of the random fill.
+    store
+        Folder where every answer is looked for first, and kept.
+    """
+
+    patch: Annotated[PatchT, Default(None)]
+    stride: Annotated[Sides | None, Default(None)]
+    fill: Annotated[FillT, Default("mean")]
+    method: Annotated[str, Default("exact")]
+    memory: Annotated[str | int | None, Default(None)]
+    seed: Annotated[int, Default(0)]
+    store: Annotated[Store | str | Path | None, Default(None)]
+
+
+OnePatch = SlidingPatch[Sides | None, FillLike]
+"""One patch with one fill."""
+
+
+def _exact(images: int, weights: str) -> Callable[..., Scan]:
+    from iconoscope.occlusion.incremental import PlanCache, scan_exact
+
+    return partial(scan_exact, plans=PlanCache(images, weights))
+
+
+def _fast(images: int, weights: str) -> Callable[..., Scan]:
+    from iconoscope.occlusion.incremental import FastPlanCache, PlanCache, scan_fast
+
+    return partial(scan_fast, shortcuts=FastPlanCache(PlanCache(images, weights)))
+
+
+def _dense(images: int, weights: str) -> Callable[..., Scan]:
+    from iconoscope.occlusion.dense import scan_dense
+
+    return scan_dense
+
+
+METHODS: dict[str, Callable[[int, str], Callable[..., Scan]]] = {"exact": _exact, "fast": _fast, "dense": _dense}
+"""From the number of images and the digest of the network to the engine that answers for each of them: called as
+``engine(network, image, cover, grid, unit, memory=bytes or None)``, with one image after another, in several grids or covers
+before the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchQuestion:
+    """All that is asked of every image alike.
+
+    Attributes
+    ----------
+    network, weights
+        The network, and the digest of its weights.
+    unit
+        Resolved; None is the probability of each image's own class.
+    engine
+        One of `METHODS`, as it is called.
+    grid, fill, method, memory, seed, store
+        The settings of `SlidingPatch`, read.
+    """
+
+    network: Network
+    weights: str
+    unit: Unit | None
+    engine: Callable[..., Scan]
+    grid: Grid
+    fill: Fill
+    method: str
+    memory: int | None
+    seed: int
+    store: Store | None
+
+    def ask(self, image: Image, label: int, mask: NDArray[np.bool_] | None) -> Occlusion:
+        """Ask about one image; `label` is the index of its class, or -1, and `mask` (height, width) its object."""
+        import torch
+
+        with self.network.questioned(), torch.inference_mode():
+            picture = self.network.preprocessing.shown(image)
+            tensor = self.network.preprocessing.normalise(picture[None])[0]
+            unit, origin = (self.unit, "asked") if self.unit else unit_of(self.network, tensor, label)
+            fill = self.fill.of(picture)
+            question = self._question(image, unit, fill)
+
+            def answer() -> Occlusion:
+                return self._answer(question, picture, tensor, unit, origin, fill, mask)
+
+            return answered(question, Occlusion, answer, self.store, target_origin=origin, object_mask=mask)
+
+    def _question(self, image: Image, unit: Unit, fill: Fill) -> Question:
+        settings = {
+            "patch": self.grid.patch,
+            "top": self.grid.top.tolist(),
+            "left": self.grid.left.tolist(),
+            "fill": fill.name,
+            "seed": self.seed if fill.random else None,
+            "method": self.method,
+        }
+        return question_of("occlude", self.network, self.weights, image, unit, settings)
+
+    def _answer(
+        self,
+        question: Question,
+        picture: NDArray[np.uint8],
+        tensor: torch.Tensor,
+        unit: Unit,
+        origin: str,
+        fill: Fill,
+        mask: NDArray[np.bool_] | None,
+    ) -> Occlusion:
+        """Answer about a picture (height, width, channels), which is also the network's input (channels, height, width)."""
+        from iconoscope.occlusion.dense import clean_response
+
+        clean, names, target, measure = clean_response(self.network, tensor, unit)
+        cover = fill.cover(picture, self.network.preprocessing, self.grid, self.seed)
+        scan = self.engine(self.network, tensor, cover, self.grid, unit, memory=self.memory)
+        return Occlusion(
+            question=question,
+            top=self.grid.top,
+            left=self.grid.left,
+            patch=self.grid.patch,
+            clean=clean,
+            occluded=scan.occluded,
+            target=target,
+            target_origin=origin,
+            names=names,
+            measure=measure,
+            picture=rgb(picture),
+            method=self.method,
+            plan=scan.plan,
+            object_mask=mask,
+        )
+
+
+def patch_questions(
+    network: Network, unit: str | Unit | None, images: int, variants: Sequence[Mapping[str, Any]], function: str
+) -> list[PatchQuestion]:
+    """Make the questions of several variants of the settings, which have one engine between them: that of the first.
+
+    Parameters
+    ----------
+    images
+        How many will be asked about.
+    variants
+        Settings of `OnePatch`, as `function` was given them.
+
+    Raises
+    ------
+    QuestionError
+        If a setting is no choice.
+    """
+    completed = [complete(OnePatch, settings, function) for settings in variants]
+    method = completed[0]["method"]
+    if method not in METHODS:
+        raise QuestionError(f"method={method!r} is not a choice.", hint=nearest(method, METHODS))
+    weights, resolved = network.digest(), None if unit is None else network.resolve(unit)
+    engine = METHODS[method](images, weights)
+    questions: list[PatchQuestion] = []
+    for settings in completed:
+        seed, store = settings["seed"], settings["store"]
+        if seed < 0:
+            raise QuestionError(f"seed={seed} must be at least 0.")
+        question = PatchQuestion(
+            network=network,
+            weights=weights,
+            unit=resolved,
+            engine=engine,
+            grid=make_grid(network.preprocessing.size, patch=settings["patch"], stride=settings["stride"]),
+            fill=read_fill(settings["fill"], network.preprocessing),
+            method=method,
+            memory=read_memory(settings["memory"]),
+            seed=seed,
+            store=None if store is None else Store.at(store),
+        )
+        questions.append(question)
+    return questions

@@ -1,0 +1,339 @@
+"""One image covered with several patches or fills: how large the cue is, and whether what is seen depends on the fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.results.figure import as_text
+from iconoscope.results.occlusion import Occlusion
+from iconoscope.results.result import Finding
+from iconoscope.results.result_folder import naming_damage, read_records, write_records
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["OcclusionSeries", "rank_correlation"]
+
+SHARE = 0.1
+"""Of the positions: those that drop most, whose overlap is measured."""
+
+LEAST_OVERLAP = 1 / 3
+"""Intersection over union of these positions: half of them in common."""
+
+LEAST_CORRELATION = 0.5
+"""Rank correlation of all drops."""
+
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OcclusionSeries(Finding):
+    """The same unit of the same network asked about the same pixels, with several patches, several fills or both.
+
+    A fill is a stimulus too. What is seen with every fill is robust; what is seen with one may be an answer to the fill. Maps
+    are held against each other in pairs, those that have the patch at the same positions.
+
+    Attributes
+    ----------
+    results : tuple of Occlusion
+        The results, whole, in the order in which patches and fills were given.
+
+    Raises
+    ------
+    QuestionError
+        If there is none, or they are not about the same.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> net, image = ico.load_network("cars-honest", device="cpu"), ico.demo_images(2, seed=1)[1]
+    >>> ico.occlude(net, image, patch=[12, 24], stride=12).largest.patch
+    (24, 24)
+    >>> series = ico.occlude(net, image, patch=24, stride=12, fill=["mean", "blur"])
+    >>> series.robust, series.overlap >= 1 / 3
+    (True, True)
+    """
+
+    kind: ClassVar[str] = "occlusion-series"
+    results: tuple[Occlusion, ...]
+
+    def __post_init__(self) -> None:
+        if not self.results:
+            raise QuestionError("There is no result in the series.")
+        first = self.results[0]
+        for other in self.results[1:]:
+            pairs = {
+                "the weights of the network": (first.question.weights, other.question.weights),
+                "its preprocessing": tuple(
+                    occlusion.question.settings.get("preprocessing") for occlusion in (first, other)
+                ),
+                "its classes": (first.names, other.names),
+                "the pixels": (first.question.pixels, other.question.pixels),
+                "the unit": (first.question.unit, other.question.unit),
+            }
+            differing = [name for name, (one, another) in pairs.items() if one != another]
+            if differing:
+                raise QuestionError(
+                    f"The results for {first.question.subject} and {other.question.subject} differ in "
+                    f"{', '.join(differing)}.",
+                    hint="Ask one network about one image and one unit.",
+                )
+
+    @property
+    def patches(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of each patch, pixels."""
+        return tuple(dict.fromkeys(occlusion.patch for occlusion in self.results))
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """The name of each fill."""
+        return tuple(dict.fromkeys(map(_fill, self.results)))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A few words for each result that say what is special about it; no two the same."""
+        parts: list[list[str]] = [[] for _ in self.results]
+        for label, occlusion in zip(parts, self.results, strict=True):
+            if len(self.patches) > 1:
+                label.append(f"patch {_size(occlusion)}")
+            if len(self.fills) > 1 or len(self.patches) == 1:
+                label.append(f"fill {_fill(occlusion)}")
+        labels = [" ".join(label) for label in parts]
+        if len(set(labels)) < len(labels):  # the engine differs, or the seed of the noise
+            labels = [f"{label} ({number})" for number, label in enumerate(labels, 1)]
+        return tuple(labels)
+
+    @property
+    def largest(self) -> Occlusion:
+        """The result with the largest drop; the smaller patch of two with the same."""
+        return max(
+            self.results, key=lambda occlusion: (_largest_drop(occlusion), -occlusion.patch[0] * occlusion.patch[1])
+        )
+
+    @cached_property
+    def _pairs(self) -> list[tuple[Occlusion, Occlusion]]:
+        """Every two results that have the patch at the same positions."""
+        return [
+            (first, second)
+            for first, second in combinations(self.results, 2)
+            if first.patch == second.patch
+            and np.array_equal(first.top, second.top)
+            and np.array_equal(first.left, second.left)
+        ]
+
+    @cached_property
+    def correlation(self) -> float:
+        """Spearman's rank correlation of the drops of two maps, -1 to 1: the lowest of all pairs.
+
+        NaN where a map is the same everywhere, or there is no pair.
+        """
+        return min((_correlation(*pair) for pair in self._pairs), key=_nan_first, default=_NAN)
+
+    @cached_property
+    def overlap(self) -> float:
+        """Of the positions where the answer drops most, a tenth of all: intersection over union, 0 to 1.
+
+        The lowest of all pairs; NaN if there is none.
+        """
+        return min((_overlap(*pair) for pair in self._pairs), default=_NAN)
+
+    @property
+    def difference(self) -> float:
+        """The largest drop of one map minus that of a later one, of the pair that differs most; NaN without a pair."""
+        differences = (_largest_drop(first) - _largest_drop(second) for first, second in self._pairs)
+        return max(differences, key=abs, default=_NAN)
+
+    @property
+    def distance(self) -> float:
+        """How far the patches that cost most are from each other, first row and column, pixels; NaN without a pair."""
+        return max((_distance(*pair) for pair in self._pairs), default=_NAN)
+
+    @property
+    def robust(self) -> bool | None:
+        """Whether all fills tell the same: no patch matters with any, or the same patches do with all; None without a pair.
+
+        The same patches matter if of any two maps the `overlap` is at least a third (half of the tenth of positions that drop
+        most are common), the `correlation` at least 0.5, and neither says that no patch matters.
+        """
+        return all(_alike(*pair) for pair in self._pairs) if self._pairs else None
+
+    def summary(self) -> str:
+        """Say in one sentence how much each patch or fill costs and, of several fills, whether what is seen depends on them."""
+        return self._summary_of_patches() if self.robust is None else self._summary_of_fills()
+
+    def _summary_of_patches(self) -> str:
+        first, largest = self.results[0], self.largest
+        drops = ", ".join(f"{_largest_drop(occlusion):.3f} ({_size(occlusion)})" for occlusion in self.results)
+        row, column = largest.minimum
+        text = (
+            f"{first.question.subject}: the {first.measure} of {first.names[first.target]} is "
+            f"{first.clean[first.target]:.3f} and falls by at most {drops}"
+        )
+        if all(occlusion.indifferent for occlusion in self.results):
+            return f"{text}: no patch of these sizes matters."
+        return f"{text}; the most at row {largest.top[row]}, column {largest.left[column]} with {_size(largest)}."
+
+    def _summary_of_fills(self) -> str:
+        labels = _listed([label.removeprefix("fill ") for label in self.labels])
+        text = (
+            f"{self.results[0].question.subject}: {'robust' if self.robust else 'depends on the fill'}. With {labels}"
+        )
+        if all(occlusion.indifferent for occlusion in self.results):
+            return f"{text} no single patch matters."
+        several = len(self._pairs) > 1
+        drops = _listed([f"{_largest_drop(occlusion):.3f}" for occlusion in self.results])
+        return (
+            f"{text} the largest drops are {drops}, {'up to ' * several}{self.distance:.0f} pixels apart; "
+            f"{'at least ' * several}{self.overlap:.0%} overlap of the tenth that drops most, rank correlation "
+            f"{'at least ' * several}{self.correlation:.2f}."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the largest drops, how far the fills agree, and all that every result gives."""
+        measures = {
+            name: None if np.isnan(measure) else measure
+            for name, measure in (
+                ("correlation", self.correlation),
+                ("overlap", self.overlap),
+                ("difference", self.difference),
+                ("distance", self.distance),
+            )
+        }
+        return {
+            "kind": self.kind,
+            "patches": [list(patch) for patch in self.patches],
+            "fills": list(self.fills),
+            "labels": list(self.labels),
+            "drops": [_largest_drop(occlusion) for occlusion in self.results],
+            "largest": list(self.largest.patch),
+            "robust": self.robust,
+            **measures,
+            "results": [occlusion.to_json() for occlusion in self.results],
+        }
+
+    def plot(self) -> list[Axes]:
+        """Draw the results side by side on one scale of colours: the patch that costs most, and the map.
+
+        Returns
+        -------
+        list of matplotlib.axes.Axes
+            Of the maps; ``.figure`` is the whole.
+        """
+        return self._shown()
+
+    @property
+    def _extent(self) -> tuple[float, float]:
+        return 0.8 + 2.9 * max(2, len(self.results)), 6.0
+
+    def _on(self, figure: Figure) -> list[Axes]:
+        limits = [occlusion.limits() for occlusion in self.results]
+        low, high = min(low for low, _ in limits), max(high for _, high in limits)
+        panels = figure.subplots(2, len(self.results), squeeze=False)
+        for axes, label, occlusion in zip(panels[0], self.labels, self.results, strict=True):
+            occlusion.draw_photograph(axes, f"{label}\nlargest drop {_largest_drop(occlusion):.3f}")
+        meshes = [
+            occlusion.draw_map(axes, f"lowest {occlusion.map[occlusion.minimum]:.3f} (x)", (low, high))
+            for axes, occlusion in zip(panels[1], self.results, strict=True)
+        ]
+        first = self.results[0]
+        clean = float(first.clean[first.target])
+        bar = figure.colorbar(meshes[0], ax=list(panels[1]), fraction=0.046, pad=0.03)
+        bar.ax.axhline(clean, color="red", linewidth=2)
+        bar.ax.tick_params(labelsize=7)
+        bar.set_label(f"red line: nothing covered ({clean:.3f})", fontsize=7)
+        figure.suptitle(
+            as_text(f"{first.question.subject}: {first.measure} of {first.names[first.target]}"), fontsize=10
+        )
+        return list(panels[1])
+
+    def _keep(self, folder: Path) -> Path:
+        records = {
+            _file_name(label): occlusion.to_record() for label, occlusion in zip(self.labels, self.results, strict=True)
+        }
+        return write_records(self.kind, records, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read back what `save` wrote as a folder.
+
+        Raises
+        ------
+        StoreError
+            If it is not there, or a record of it cannot be read.
+        """
+        records = read_records(cls.kind, Path(folder))
+        with naming_damage(Path(folder)):
+            return cls(tuple(Occlusion.from_record(record) for record in records))
+
+
+def _file_name(label: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in label).lstrip(".") or "result"
+
+
+def _fill(occlusion: Occlusion) -> str:
+    return str(occlusion.question.settings.get("fill", ""))
+
+
+def _size(occlusion: Occlusion) -> str:
+    return f"{occlusion.patch[0]}x{occlusion.patch[1]}"
+
+
+def _largest_drop(occlusion: Occlusion) -> float:
+    return float(occlusion.drop.max())
+
+
+def _listed(names: list[str]) -> str:
+    """Join names with commas, the last with "and"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _nan_first(measure: float) -> tuple[bool, float]:
+    return not np.isnan(measure), measure
+
+
+def _alike(first: Occlusion, second: Occlusion) -> bool:
+    if first.indifferent or second.indifferent:
+        return first.indifferent and second.indifferent
+    return _overlap(first, second) >= LEAST_OVERLAP and _correlation(first, second) >= LEAST_CORRELATION
+
+
+def _overlap(first: Occlusion, second: Occlusion) -> float:
+    one, other = _strongest(first.drop), _strongest(second.drop)
+    return float((one & other).sum() / (one | other).sum())
+
+
+def _strongest(drop: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Mark the share of the positions (grid rows, grid columns) that drop most, and what drops as much as the last of them."""
+    count = max(1, round(SHARE * drop.size))
+    return drop >= np.partition(drop.ravel(), drop.size - count)[drop.size - count]
+
+
+def _distance(first: Occlusion, second: Occlusion) -> float:
+    corners = [(int(one.top[one.minimum[0]]), int(one.left[one.minimum[1]])) for one in (first, second)]
+    return float(np.hypot(corners[0][0] - corners[1][0], corners[0][1] - corners[1][1]))
+
+
+def _correlation(first: Occlusion, second: Occlusion) -> float:
+    return rank_correlation(first.drop.ravel(), second.drop.ravel())
+
+
+def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Give Spearman's rank correlation of two sets of numbers (n,), equal ones sharing their ranks; NaN if all are equal.
+
+    >>> rank_correlation(np.array([1, 2, 3]), np.array([1, 8, 27]))
+    1.0
+    """
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(numbers) - (len(numbers) + 1) / 2 for numbers in (first, second)]
+    spread = np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
+    return float((ranks[0] * ranks[1]).sum() / spread) if spread else _NAN
