@@ -30,11 +30,12 @@ def spelled_out(function: Function) -> Function:
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
-    *own, variadic = signature.parameters.values()
+    *parameters, variadic = signature.parameters.values()
     (shared,) = get_args(hints.pop(variadic.name))
     types, defaults = _types(shared), _defaults(shared)
-    composed = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
-    first = next((index for index, parameter in enumerate(own) if parameter.kind is parameter.KEYWORD_ONLY), len(own))
+    composed = [parameter.replace(annotation=hints[parameter.name]) for parameter in parameters]
+    keywords = [index for index, parameter in enumerate(parameters) if parameter.kind is parameter.KEYWORD_ONLY]
+    first = keywords[0] if keywords else len(parameters)
     composed[first:first] = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=kind)
         for name, kind in types.items()

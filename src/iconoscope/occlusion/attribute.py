@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from iconoscope.progress import track
 from iconoscope.results import Attribution, Question
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
+from iconoscope.signatures import Default, complete, spelled_out
 from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 
     from iconoscope.occlusion.gradients import Answers
 
-__all__ = ["METHOD", "METHODS", "PREFIX", "attribute", "attribute_each"]
+__all__ = ["METHODS", "GradientMethod", "attribute", "attribute_each"]
 
 
 @dataclass(frozen=True)
-class Wants:
-    """What a method wants to be told, and what its numbers are.
+class Needs:
+    """Needs of a method, and whether its numbers are shares.
 
     Attributes
     ----------
@@ -65,84 +66,26 @@ class Wants:
 
 
 METHODS = {
-    "captum:IntegratedGradients": Wants(signed=True, baseline="zero", steps=50),
-    "captum:Saliency": Wants(signed=False),
-    "captum:InputXGradient": Wants(signed=True),
-    "captum:GuidedBackprop": Wants(signed=False, modules=("ReLU",)),
-    "captum:Deconvolution": Wants(signed=False, modules=("ReLU",)),
-    "captum:DeepLift": Wants(signed=True, baseline="zero", modules=("ReLU", "MaxPool2d")),
-    "captum:GradientShap": Wants(signed=True, baseline="zero", steps=50, random=True),
-    "captum:SmoothGrad": Wants(signed=False, steps=50, random=True),
-    "captum:VarGrad": Wants(signed=False, steps=50, random=True),
-    "captum:LayerGradCam": Wants(signed=True, layer=True),
-    "captum:GuidedGradCam": Wants(signed=False, layer=True, modules=("ReLU",)),
+    "captum:IntegratedGradients": Needs(signed=True, baseline="zero", steps=50),
+    "captum:Saliency": Needs(signed=False),
+    "captum:InputXGradient": Needs(signed=True),
+    "captum:GuidedBackprop": Needs(signed=False, modules=("ReLU",)),
+    "captum:Deconvolution": Needs(signed=False, modules=("ReLU",)),
+    "captum:DeepLift": Needs(signed=True, baseline="zero", modules=("ReLU", "MaxPool2d")),
+    "captum:GradientShap": Needs(signed=True, baseline="zero", steps=50, random=True),
+    "captum:SmoothGrad": Needs(signed=False, steps=50, random=True),
+    "captum:VarGrad": Needs(signed=False, steps=50, random=True),
+    "captum:LayerGradCam": Needs(signed=True, layer=True),
+    "captum:GuidedGradCam": Needs(signed=False, layer=True, modules=("ReLU",)),
 }
 """The methods by their names in Captum; SmoothGrad and VarGrad are its NoiseTunnel over Saliency."""
 
-PREFIX = "captum:"
 
-METHOD = "captum:IntegratedGradients"
-"""The one that is taken if nothing is said."""
-
-
-class Settings(TypedDict, total=False):
-    """The settings of `attribute`."""
-
-    method: str
-    baseline: FillLike | None
-    steps: int | None
-    layer: str | None
-    seed: int
-    store: Store | str | Path | None
-
-
-class _Shown(Settings, total=False):
-    out: str | Path | None
-
-
-@overload
-def attribute(
-    network: Network, images: Image | PillowImage, unit: str | Unit | None = None, **settings: Unpack[_Shown]
-) -> Attribution: ...
-@overload
-def attribute(
-    network: Network,
-    images: Images | Sequence[Any] | Path,
-    unit: str | Unit | None = None,
-    **settings: Unpack[_Shown],
-) -> list[Attribution]: ...
-@overload
-def attribute(network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[_Shown]) -> Any: ...
-def attribute(
-    network: Network,
-    images: Any,
-    unit: str | Unit | None = None,
-    *,
-    method: str = METHOD,
-    baseline: FillLike | None = None,
-    steps: int | None = None,
-    layer: str | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    store: Store | str | Path | None = None,
-) -> Attribution | list[Attribution]:
-    """Ask a gradient method of Captum how much every pixel speaks for a unit.
-
-    The maps come from Captum (Kokhlikyan et al. 2020, "Captum: A unified and generic model interpretability library for
-    PyTorch"), and are results like an occlusion map: they are shown beside it, and scored by `faithfulness` alike. The network
-    is copied for the time, in 32 bits, with every ReLU a module of its own, as some of the methods want it; so nothing is
-    left on it.
+class GradientMethod(TypedDict, total=False):
+    """The settings of a gradient method.
 
     Parameters
     ----------
-    network
-        The network.
-    images
-        One image, or a set of them.
-    unit
-        The unit that is asked: prob:truck, logit:truck, layer2.0.conv1:17 and so on. If not given, the probability of the
-        image's label or, if it has none, of the class that the network predicts. The gradient of a probability near 1 is
-        next to nothing; ask for the logit there.
     method
         captum:IntegratedGradients (Sundararajan et al. 2017), captum:Saliency (the gradient; Simonyan et al. 2014),
         captum:InputXGradient (Shrikumar et al. 2016), captum:GuidedBackprop (Springenberg et al. 2015), captum:Deconvolution
@@ -160,11 +103,76 @@ def attribute(
         the classes themselves aside.
     seed
         Seed of what is drawn: samples, and a random baseline.
+    store
+        Folder where the answer is looked for first, and kept.
+    """
+
+    method: Annotated[str, Default("captum:IntegratedGradients")]
+    baseline: Annotated[FillLike | None, Default(None)]
+    steps: Annotated[int | None, Default(None)]
+    layer: Annotated[str | None, Default(None)]
+    seed: Annotated[int, Default(0)]
+    store: Annotated[Store | str | Path | None, Default(None)]
+
+
+@overload
+def attribute(
+    network: Network,
+    images: Image | PillowImage,
+    unit: str | Unit | None = None,
+    *,
+    out: str | Path | None = None,
+    **settings: Unpack[GradientMethod],
+) -> Attribution: ...
+@overload
+def attribute(
+    network: Network,
+    images: Images | Sequence[Any] | Path,
+    unit: str | Unit | None = None,
+    *,
+    out: str | Path | None = None,
+    **settings: Unpack[GradientMethod],
+) -> list[Attribution]: ...
+@overload
+def attribute(
+    network: Network,
+    images: Any,
+    unit: str | Unit | None = None,
+    *,
+    out: str | Path | None = None,
+    **settings: Unpack[GradientMethod],
+) -> Any: ...
+@spelled_out
+def attribute(
+    network: Network,
+    images: Any,
+    unit: str | Unit | None = None,
+    *,
+    out: str | Path | None = None,
+    **settings: Unpack[GradientMethod],
+) -> Any:
+    """Ask a gradient method of Captum how much every pixel speaks for a unit.
+
+    The maps come from Captum (Kokhlikyan et al. 2020, "Captum: A unified and generic model interpretability library for
+    PyTorch"), and are results like an occlusion map: they are shown beside it, and scored by `faithfulness` alike. The network
+    is copied for the time, in 32 bits, with every ReLU a module of its own, as some of the methods want it; so nothing is
+    left on it.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        One image, or a set of them.
+    unit
+        The unit that is asked: prob:truck, logit:truck, layer2.0.conv1:17 and so on. If not given, the probability of the
+        image's label or, if it has none, of the class that the network predicts. The gradient of a probability near 1 is
+        next to nothing; ask for the logit there.
+    **settings
+        Those of `GradientMethod`.
     out
         Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp. Where there are several images, their
         places in the set are put before the ending: map-1.png, map-2.png.
-    store
-        Folder where the answer is looked for first, and kept.
 
     Returns
     -------
@@ -189,49 +197,37 @@ def attribute(
     --------
     >>> import iconoscope as ico
     >>> net = ico.load_network("cars-honest", device="cpu")
-    >>> found = ico.attribute(net, ico.demo_images(2, seed=1)[0], method="captum:IntegratedGradients")
-    >>> found.values.shape, found.map.shape
+    >>> attribution = ico.attribute(net, ico.demo_images(2, seed=1)[0], method="captum:IntegratedGradients")
+    >>> attribution.values.shape, attribution.map.shape
     ((96, 96, 3), (96, 96))
-    >>> abs(found.completeness) < 0.05
+    >>> abs(attribution.completeness) < 0.05
     True
     """
     check_figure_name(out)
-    found = list(
-        attribute_each(
-            network,
-            images,
-            unit,
-            method=method,
-            baseline=baseline,
-            steps=steps,
-            layer=layer,
-            seed=seed,
-            store=store,
-        )
-    )
-    save_figures(found, out)
-    return found[0] if is_one(images) else found
+    attributions = list(attribute_each(network, images, unit, **settings))
+    save_figures(attributions, out)
+    return attributions[0] if is_one(images) else attributions
 
 
 def attribute_each(
-    network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[Settings]
+    network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[GradientMethod]
 ) -> Iterator[Attribution]:
     """Give one result of `attribute` after another, and keep none; what makes no sense is raised at once."""
-    asked = _asked(network, unit, **settings)
+    question = _question(network, unit, complete(GradientMethod, settings, "attribute"))
     pictures = load_images(images)
     labels = dict(zip(pictures.ids, match_labels(network.names, pictures.labels).tolist(), strict=True))
-    return _each(asked, pictures, labels)
+    return _ask_each(question, pictures, labels)
 
 
-def _each(asked: _Asking, pictures: Images, labels: dict[str, int]) -> Iterator[Attribution]:
+def _ask_each(question: _GradientQuestion, pictures: Images, labels: dict[str, int]) -> Iterator[Attribution]:
     origins: list[str] = []
     flat: list[str] = []
-    for image in track(pictures.readable(), f"{asked.method}, {asked.network.name}", total=len(pictures)):
-        found = asked.ask(image, labels[image.id])
-        origins.append(found.target_origin)
-        if not found.values.any():
+    for image in track(pictures.readable(), f"{question.method}, {question.network.name}", total=len(pictures)):
+        attribution = question.ask(image, labels[image.id])
+        origins.append(attribution.target_origin)
+        if not attribution.values.any():
             flat.append(image.id)
-        yield found
+        yield attribution
     say_unlabelled(origins)
     if flat:
         warnings.warn(
@@ -242,27 +238,16 @@ def _each(asked: _Asking, pictures: Images, labels: dict[str, int]) -> Iterator[
         )
 
 
-def _asked(
-    network: Network,
-    unit: str | Unit | None,
-    *,
-    method: str = METHOD,
-    baseline: FillLike | None = None,
-    steps: int | None = None,
-    layer: str | None = None,
-    seed: int = 0,
-    store: Store | str | Path | None = None,
-) -> _Asking:
+def _question(network: Network, unit: str | Unit | None, settings: dict[str, Any]) -> _GradientQuestion:
+    method, steps, layer, seed = (settings[name] for name in ("method", "steps", "layer", "seed"))
     if method not in METHODS:
         raise QuestionError(f"method={method!r} is not a choice.", hint=nearest(method, METHODS))
-    wants = METHODS[method]
-    for name, given, wanted in (
-        ("baseline", baseline, wants.baseline),
-        ("steps", steps, wants.steps),
-        ("layer", layer, wants.layer),
-    ):
-        if given is not None and not wanted:
-            raise QuestionError(f"{method} has no {name}, and {name}={given!r} was given.", hint=f"Leave {name} out.")
+    needs = METHODS[method]
+    for name in ("baseline", "steps", "layer"):
+        if settings[name] is not None and not getattr(needs, name):
+            raise QuestionError(
+                f"{method} has no {name}, and {name}={settings[name]!r} was given.", hint=f"Leave {name} out."
+            )
     if seed < 0 or (steps is not None and steps < 1):
         raise QuestionError(f"seed={seed} must be at least 0, and steps={steps} at least 1.")
     if layer is not None:
@@ -270,15 +255,16 @@ def _asked(
         if not isinstance(named, LayerUnit) or named.channel is not None:
             raise QuestionError(f"layer={layer!r} is no layer.", hint="iconoscope layers lists them.")
         layer = named.layer
-    fill = wants.baseline if baseline is None else baseline
-    return _Asking(
+    fill = needs.baseline if settings["baseline"] is None else settings["baseline"]
+    store = settings["store"]
+    return _GradientQuestion(
         network=network,
         weights=network.digest(),
         unit=None if unit is None else network.resolve(unit),
         method=method,
-        wants=wants,
-        baseline=read_fill(fill, network.preprocessing).for_regions() if wants.baseline else None,
-        steps=steps or wants.steps,
+        needs=needs,
+        baseline=read_fill(fill, network.preprocessing).for_regions() if needs.baseline else None,
+        steps=steps or needs.steps,
         layer=layer,
         seed=seed,
         store=None if store is None else Store.at(store),
@@ -287,14 +273,14 @@ def _asked(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Asking:
+class _GradientQuestion:
     """All that is asked of every image alike."""
 
     network: Network
     weights: str  # their digest
     unit: Unit | None
     method: str
-    wants: Wants
+    needs: Needs
     baseline: Fill | None
     steps: int
     layer: str | None
@@ -321,7 +307,7 @@ class _Asking:
             return answered(question, Attribution, answer, self.store, target_origin=origin)
 
     def _question(self, image: Image, unit: Unit, baseline: Fill | None) -> Question:
-        random = self.wants.random or (baseline is not None and baseline.random)
+        random = self.needs.random or (baseline is not None and baseline.random)
         settings = {
             "method": self.method,
             "baseline": baseline.name if baseline else None,
@@ -343,32 +329,32 @@ class _Asking:
         import torch
 
         from iconoscope.occlusion.dense import clean_response
-        from iconoscope.occlusion.gradients import Asked, ask_captum, kept_apart, last_maps, load_captum
+        from iconoscope.occlusion.gradients import CaptumQuestion, ask_captum, last_maps, load_captum, maps_of_their_own
 
         load_captum(self.method)
         with torch.inference_mode():
             clean, names, target, measure = clean_response(self.network, tensor, unit)
-        against, of_baseline = None, None
+        baseline_image, baseline_answer = None, None
         if baseline is not None:
             preprocessing = self.network.preprocessing
-            field = baseline.field(picture, preprocessing, make_grid(preprocessing.size).patch, self.seed)
-            against = torch.from_numpy(field)
+            drawn = baseline.field(picture, preprocessing, make_grid(preprocessing.size).patch, self.seed)
+            baseline_image = torch.from_numpy(drawn)
             with torch.inference_mode():
-                of_baseline = float(clean_response(self.network, against, unit)[0][target])
+                baseline_answer = float(clean_response(self.network, baseline_image, unit)[0][target])
         answers = self._answers(unit, tensor)
-        self._see_alike(float(clean[target]), answers, tensor, target)
-        layer = (self.layer or last_maps(answers, _fitted(answers, tensor))) if self.wants.layer else ""
-        with kept_apart(answers, layer) if layer else nullcontext() as module:
-            asked = Asked(
+        self._check_alike(float(clean[target]), answers, tensor, target)
+        layer = (self.layer or last_maps(answers, _fitted(answers, tensor))) if self.needs.layer else ""
+        with maps_of_their_own(answers, layer) if layer else nullcontext() as module:
+            captum_question = CaptumQuestion(
                 answers=answers,
                 image=_fitted(answers, tensor).requires_grad_(),
                 target=target,
-                baseline=None if against is None else _fitted(answers, against),
+                baseline=None if baseline_image is None else _fitted(answers, baseline_image),
                 layer=module,
                 steps=self.steps,
                 seed=self.seed,
             )
-            values, delta = ask_captum(self.method, asked)
+            values, delta = ask_captum(self.method, captum_question)
         if not np.isfinite(values).all():
             raise NonFiniteError(
                 f"The map of {question.subject} by {self.method} holds NaN or infinity.",
@@ -377,7 +363,7 @@ class _Asking:
         return Attribution(
             question=question,
             values=values,
-            signed=self.wants.signed,
+            signed=self.needs.signed,
             clean=clean,
             target=target,
             target_origin=origin,
@@ -386,7 +372,7 @@ class _Asking:
             picture=rgb(picture),
             method=self.method,
             baseline=baseline.name if baseline else "",
-            baseline_answer=of_baseline,
+            baseline_answer=baseline_answer,
             convergence=delta,
             layer=layer,
             steps=self.steps,
@@ -400,7 +386,7 @@ class _Asking:
         if not self.copies:
             self.copies.append(copied(self.network))
         (copy,) = self.copies
-        answers = Answers(copy, unit, _fitted(copy, tensor), self.wants.modules)
+        answers = Answers(copy, unit, _fitted(copy, tensor), self.needs.modules)
         answers.eval()
         if answers.passed_by:
             raise QuestionError(
@@ -410,17 +396,17 @@ class _Asking:
             )
         return answers
 
-    def _see_alike(self, clean: float, answers: Answers, tensor: torch.Tensor, target: int) -> None:
+    def _check_alike(self, clean: float, answers: Answers, tensor: torch.Tensor, target: int) -> None:
         """See that the copy answers as the network does, up to rounding, coarser where it has 16 bits."""
         import torch
 
         with torch.no_grad():
-            again = float(answers(_fitted(answers, tensor))[0, target])
-        half = any(value.dtype in (torch.float16, torch.bfloat16) for value in self.network.module.parameters())
-        if abs(again - clean) > (0.1 if half else 1e-3) * max(1.0, abs(clean)):
+            of_copy = float(answers(_fitted(answers, tensor))[0, target])
+        half = any(weight.dtype in (torch.float16, torch.bfloat16) for weight in self.network.module.parameters())
+        if abs(of_copy - clean) > (0.1 if half else 1e-3) * max(1.0, abs(clean)):
             raise NetworkError(
-                f"{self.network.name} answers {clean:.4g}, and a copy of it {again:.4g}: no gradient of the one is told by "
-                "the other.",
+                f"{self.network.name} answers {clean:.4g}, and a copy of it {of_copy:.4g}: no gradient of the one says "
+                "anything of the other.",
                 hint="Does it draw random numbers, or keep something from one pass for the next?",
             )
 

@@ -130,21 +130,21 @@ _HINT = "A map is an Occlusion, an Attribution, or an array (height, width), or 
 
 
 def _result_of(by_pixels: Mapping[str, Occlusion | Attribution], size: tuple[int, int], image: Image) -> AttributionMap:
-    made = by_pixels.get(f"{image.digest} {image.id}", by_pixels.get(image.digest))
-    if made is None:
+    result = by_pixels.get(f"{image.digest} {image.id}", by_pixels.get(image.digest))
+    if result is None:
         subjects = shortened(sorted({other.question.subject for other in by_pixels.values()}))
         raise QuestionError(
             f"There is no map of {image.id}; there are maps of {subjects}.",
             hint="To score the map of another image, give its numbers: drop_by_pixel() or, of an Attribution, map.",
         )
-    _fits(made.picture.shape[:2], size)
-    question = made.question
-    if isinstance(made, Attribution):
-        values, name = made.map, made.told
+    _fits(result.picture.shape[:2], size)
+    question = result.question
+    if isinstance(result, Attribution):
+        values, name = result.map, result.told
     else:
-        values, name = made.drop_by_pixel().astype(np.float32), _named(made)
+        values, name = result.drop_by_pixel().astype(np.float32), _named(result)
     key = f"{question.technique} {question.key}"
-    return AttributionMap(_ranking(values, image), name, key, made.full_red, question.unit, made.target_origin)
+    return AttributionMap(_ranking(values, image), name, key, result.full_red, question.unit, result.target_origin)
 
 
 def _named(occlusion: Occlusion) -> str:

@@ -94,8 +94,8 @@ def scan_dense(
 
     def ask(positions: range) -> torch.Tensor:
         covered = image.new_empty((len(positions), *image.shape))
-        for place, position in enumerate(positions):
-            covered[place] = cover.over(image, grid, position)
+        for index, position in enumerate(positions):
+            covered[index] = cover.over(image, grid, position)
         return respond(network, covered, unit).values.cpu()
 
     with Ledger() as ledger:

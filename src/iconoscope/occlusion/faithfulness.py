@@ -178,15 +178,15 @@ def faithfulness(
     by_image: dict[str, list[Curves]] = {}
     for source in track(sources, "maps") if len(sources) > 1 else sources:
         pictures, ranked = images_to_score, source
-        made: list[Occlusion] | list[Attribution] | None = None
+        results: list[Occlusion] | list[Attribution] | None = None
         if _is_name(source, OCCLUSION):
-            made = list(occlude_each(network, pictures, unit, **settings))
+            results = list(occlude_each(network, pictures, unit, **settings))
         elif _is_name(source, *METHODS):
-            made = list(attribute_each(network, pictures, unit, method=source, seed=seed, store=store))
-        if made is not None:
-            mapped = {one.question.subject for one in made}
+            results = list(attribute_each(network, pictures, unit, method=source, seed=seed, store=store))
+        if results is not None:
+            mapped = {result.question.subject for result in results}
             pictures = pictures[[index for index, name in enumerate(pictures.ids) if name in mapped]]
-            ranked = made
+            ranked = results
         for curves in question.ask_each(pictures, read_maps(ranked, pictures, preprocessing.size)):
             by_image.setdefault(curves.question.subject, []).append(curves)
     scored = [Faithfulness(tuple(of_image)) for of_image in by_image.values() if len(of_image) == len(sources)]

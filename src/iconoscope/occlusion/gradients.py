@@ -1,4 +1,4 @@
-"""What Captum has, as it is asked here: one entry for each of its methods, with what the method wants."""
+"""Captum's gradient methods, each with the arguments that it takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from iconoscope.subject.probe import LayerCall, watching
 from iconoscope.subject.response import respond
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
 
-__all__ = ["Answers", "Asked", "ask_captum", "kept_apart", "last_maps", "load_captum"]
+__all__ = ["Answers", "CaptumQuestion", "ask_captum", "last_maps", "load_captum", "maps_of_their_own"]
 
 PIXELS = 1_500_000
 """Of all pictures that go through the network at once, as for curves."""
@@ -33,7 +33,7 @@ NOISE = 0.15
 _DRAWING = threading.Lock()
 """Captum draws from the generators of the whole process, so one thread at a time does."""
 
-_SAID = (
+_EXPECTED_WARNINGS = (
     "Setting backward hooks on ReLU activations",
     "Setting forward, backward hooks and attributes on non-linear",
     "Couldn't appropriately interpolate GradCAM",
@@ -50,7 +50,7 @@ class Answers(nn.Module):
     unit
         What it answers.
     image
-        (1, channels, height, width), on its device: what it is first asked.
+        (1, channels, height, width), on its device: what it is asked first.
     kinds
         Which kinds of module are made of what the network applies: ReLU, MaxPool2d.
     """
@@ -69,8 +69,8 @@ class Answers(nn.Module):
         self.turns.complete = True
         self.passed_by: list[str] = []
         for kind, count in uses.items():
-            made = sum(type(each) is kind for each in self.turns.modules())
-            if kind.__name__ in kinds and count != made:
+            modules = sum(type(module) is kind for module in self.turns.modules())
+            if kind.__name__ in kinds and count != modules:
                 self.passed_by.append(kind.__name__)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
@@ -81,13 +81,13 @@ class Answers(nn.Module):
 
 
 @dataclass(frozen=True)
-class Asked:
+class CaptumQuestion:
     """One question to Captum.
 
     Attributes
     ----------
     answers
-        Who is asked.
+        The network that is asked.
     image
         (1, channels, height, width), in the network's input space.
     target
@@ -116,89 +116,93 @@ class Asked:
         return max(8, min(256, PIXELS // (self.image.shape[2] * self.image.shape[3])))
 
 
-Found = tuple[torch.Tensor, torch.Tensor | None]
+Attributions = tuple[torch.Tensor, torch.Tensor | None]
 
 
-def _integrated_gradients(attr: Any, asked: Asked) -> Found:
-    return attr.IntegratedGradients(asked.answers).attribute(
-        asked.image,
-        asked.baseline,
-        target=asked.target,
-        n_steps=asked.steps,
-        internal_batch_size=asked.batch,
+def _integrated_gradients(attr: Any, question: CaptumQuestion) -> Attributions:
+    return attr.IntegratedGradients(question.answers).attribute(
+        question.image,
+        question.baseline,
+        target=question.target,
+        n_steps=question.steps,
+        internal_batch_size=question.batch,
         return_convergence_delta=True,
     )
 
 
-def _saliency(attr: Any, asked: Asked) -> Found:
-    return attr.Saliency(asked.answers).attribute(asked.image, target=asked.target, abs=False), None
+def _saliency(attr: Any, question: CaptumQuestion) -> Attributions:
+    return attr.Saliency(question.answers).attribute(question.image, target=question.target, abs=False), None
 
 
-def _input_x_gradient(attr: Any, asked: Asked) -> Found:
-    return attr.InputXGradient(asked.answers).attribute(asked.image, target=asked.target), None
+def _input_x_gradient(attr: Any, question: CaptumQuestion) -> Attributions:
+    return attr.InputXGradient(question.answers).attribute(question.image, target=question.target), None
 
 
-def _guided_backprop(attr: Any, asked: Asked) -> Found:
-    return attr.GuidedBackprop(asked.answers).attribute(asked.image, target=asked.target), None
+def _guided_backprop(attr: Any, question: CaptumQuestion) -> Attributions:
+    return attr.GuidedBackprop(question.answers).attribute(question.image, target=question.target), None
 
 
-def _deconvolution(attr: Any, asked: Asked) -> Found:
-    return attr.Deconvolution(asked.answers).attribute(asked.image, target=asked.target), None
+def _deconvolution(attr: Any, question: CaptumQuestion) -> Attributions:
+    return attr.Deconvolution(question.answers).attribute(question.image, target=question.target), None
 
 
-def _deep_lift(attr: Any, asked: Asked) -> Found:
-    return attr.DeepLift(asked.answers).attribute(
-        asked.image, asked.baseline, target=asked.target, return_convergence_delta=True
+def _deep_lift(attr: Any, question: CaptumQuestion) -> Attributions:
+    return attr.DeepLift(question.answers).attribute(
+        question.image, question.baseline, target=question.target, return_convergence_delta=True
     )
 
 
-def _gradient_shap(attr: Any, asked: Asked) -> Found:
+def _gradient_shap(attr: Any, question: CaptumQuestion) -> Attributions:
     """Ask for some samples at a time: Captum would have them all in memory at once."""
-    values, deltas = torch.zeros_like(asked.image), []
-    with _drawn_with(asked.seed):
-        for first in track(range(0, asked.steps, asked.batch), "samples"):
-            count = min(asked.batch, asked.steps - first)
-            found, delta = attr.GradientShap(asked.answers).attribute(
-                asked.image, asked.baseline, n_samples=count, target=asked.target, return_convergence_delta=True
+    values, deltas = torch.zeros_like(question.image), []
+    with _drawn_with(question.seed):
+        for first in track(range(0, question.steps, question.batch), "samples"):
+            count = min(question.batch, question.steps - first)
+            shares, delta = attr.GradientShap(question.answers).attribute(
+                question.image,
+                question.baseline,
+                n_samples=count,
+                target=question.target,
+                return_convergence_delta=True,
             )
-            values = values + found * count / asked.steps
+            values = values + shares * count / question.steps
             deltas.append(delta)
     return values, torch.cat(deltas).mean()
 
 
-def _smooth(kind: str) -> Callable[[Any, Asked], Found]:
-    def ask(attr: Any, asked: Asked) -> Found:
-        tunnel = attr.NoiseTunnel(attr.Saliency(asked.answers))
-        picture = asked.image.detach()
+def _smooth(kind: str) -> Callable[[Any, CaptumQuestion], Attributions]:
+    def ask(attr: Any, question: CaptumQuestion) -> Attributions:
+        tunnel = attr.NoiseTunnel(attr.Saliency(question.answers))
+        picture = question.image.detach()
         spread = NOISE * float(picture.max() - picture.min())
-        with _drawn_with(asked.seed):
-            found = tunnel.attribute(
-                asked.image,
+        with _drawn_with(question.seed):
+            gradients = tunnel.attribute(
+                question.image,
                 nt_type=kind,
-                nt_samples=asked.steps,
-                nt_samples_batch_size=min(asked.steps, asked.batch),
+                nt_samples=question.steps,
+                nt_samples_batch_size=min(question.steps, question.batch),
                 stdevs=spread,
-                target=asked.target,
+                target=question.target,
                 abs=False,
             )
-        return found, None
+        return gradients, None
 
     return ask
 
 
-def _layer_grad_cam(attr: Any, asked: Asked) -> Found:
-    found = attr.LayerGradCam(asked.answers, asked.layer).attribute(asked.image, target=asked.target)
-    return attr.LayerAttribution.interpolate(found, tuple(asked.image.shape[2:]), "bilinear"), None
+def _layer_grad_cam(attr: Any, question: CaptumQuestion) -> Attributions:
+    weighed = attr.LayerGradCam(question.answers, question.layer).attribute(question.image, target=question.target)
+    return attr.LayerAttribution.interpolate(weighed, tuple(question.image.shape[2:]), "bilinear"), None
 
 
-def _guided_grad_cam(attr: Any, asked: Asked) -> Found:
-    found = attr.GuidedGradCam(asked.answers, asked.layer).attribute(
-        asked.image, target=asked.target, interpolate_mode="bilinear"
+def _guided_grad_cam(attr: Any, question: CaptumQuestion) -> Attributions:
+    weighed = attr.GuidedGradCam(question.answers, question.layer).attribute(
+        question.image, target=question.target, interpolate_mode="bilinear"
     )
-    return found, None
+    return weighed, None
 
 
-ASK: dict[str, Callable[[Any, Asked], Found]] = {
+ASK: dict[str, Callable[[Any, CaptumQuestion], Attributions]] = {
     "captum:IntegratedGradients": _integrated_gradients,
     "captum:Saliency": _saliency,
     "captum:InputXGradient": _input_x_gradient,
@@ -224,7 +228,7 @@ def load_captum(method: str) -> Any:
     return import_extra("captum.attr", "captum", f"method={method!r}")
 
 
-def ask_captum(method: str, asked: Asked) -> tuple[np.ndarray, float | None]:
+def ask_captum(method: str, question: CaptumQuestion) -> tuple[np.ndarray, float | None]:
     """Give the attributions (height, width, channels) and, where the method says one, its convergence delta.
 
     Raises
@@ -232,13 +236,13 @@ def ask_captum(method: str, asked: Asked) -> tuple[np.ndarray, float | None]:
     NetworkError
         If Captum cannot ask this network.
     """
-    network = asked.answers.network
+    network = question.answers.network
     attr = load_captum(method)
     try:
         with warnings.catch_warnings():
-            for line in _SAID:
+            for line in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", line, UserWarning)
-            found, delta = ASK[method](attr, asked)
+            attributions, delta = ASK[method](attr, question)
     except IconoscopeError:
         raise
     # Captum runs the user's code here, and has asserts where we have errors; the traceback is kept as the cause.
@@ -248,12 +252,12 @@ def ask_captum(method: str, asked: Asked) -> tuple[np.ndarray, float | None]:
             f"{method} fails on {network.name}: {type(error).__name__}: {reason}",
             hint="It takes gradients: does the forward pass cut them, by detach or numpy? Occlusion needs none.",
         ) from error
-    if found.ndim != 4 or found.shape[2:] != asked.image.shape[2:]:
+    if attributions.ndim != 4 or attributions.shape[2:] != question.image.shape[2:]:
         raise NetworkError(
-            f"{method} gives {tuple(found.shape)} for an image of {tuple(asked.image.shape)}.",
+            f"{method} gives {tuple(attributions.shape)} for an image of {tuple(question.image.shape)}.",
             hint="Name a layer= that answers maps (images, channels, rows, columns).",
         )
-    values = found[0].detach().float().permute(1, 2, 0).contiguous().cpu().numpy()
+    values = attributions[0].detach().float().permute(1, 2, 0).contiguous().cpu().numpy()
     return values, None if delta is None else float(delta.mean())
 
 
@@ -304,7 +308,7 @@ def last_maps(answers: Answers, image: torch.Tensor) -> str:
     return (of_features or of_classes)[-1]
 
 
-class _KeptApart(nn.Module):
+class _ClonedMaps(nn.Module):
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
@@ -315,13 +319,13 @@ class _KeptApart(nn.Module):
 
 
 @contextmanager
-def kept_apart(answers: Answers, name: str) -> Iterator[nn.Module]:
+def maps_of_their_own(answers: Answers, name: str) -> Iterator[nn.Module]:
     """Give a layer whose maps are its own for the time: what follows works on a copy, as it may work in place."""
     above, _, last = name.rpartition(".")
     parent = answers.module.get_submodule(above)
     layer = parent._modules[last]
     assert layer is not None
-    parent._modules[last] = _KeptApart(layer)
+    parent._modules[last] = _ClonedMaps(layer)
     try:
         yield layer
     finally:

@@ -1,4 +1,4 @@
-"""What is decided alike by every technique that asks about one image after another."""
+"""Parts of a question that are alike for every technique that asks about one image after another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answered", "is_one", "question_of", "save_figures", "say_unlabelled", "unit_of"]
 
-Found = TypeVar("Found", bound=Result)
+Answer = TypeVar("Answer", bound=Result)
 
 
 def is_one(images: Any) -> bool:
@@ -62,20 +62,20 @@ def question_of(
 
 
 def answered(
-    question: Question, kind: type[Found], answer: Callable[[], Found], store: Store | None, **now: Any
-) -> Found:
-    """Give what the store knows already, or else the answer, which it then keeps.
+    question: Question, kind: type[Answer], answer: Callable[[], Answer], store: Store | None, **now: Any
+) -> Answer:
+    """Give the answer that the store has already, or else ask, and let the store keep it.
 
     The fields `now` are as they were asked for this time: the same question may have been asked for another reason before.
     """
     return answer() if store is None else replace(store.answer(question, kind, answer), **now)
 
 
-def save_figures(found: Sequence[Finding], out: str | Path | None) -> None:
+def save_figures(findings: Sequence[Finding], out: str | Path | None) -> None:
     """Write the figure of each finding under its name, if there is one."""
     if out is not None:
-        for each, name in zip(found, figure_names(len(found), out), strict=True):
-            each.save(name)
+        for finding, name in zip(findings, figure_names(len(findings), out), strict=True):
+            finding.save(name)
 
 
 def say_unlabelled(origins: Sequence[str]) -> None:

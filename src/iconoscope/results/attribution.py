@@ -1,4 +1,4 @@
-"""What a gradient method says of every pixel: a map to stand beside that of occlusion."""
+"""Attributions: the numbers that a gradient method gives to every pixel of one image."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def full_colour(values: NDArray[Any]) -> float:
     True
     """
     strengths = np.abs(values)
-    found = float(np.percentile(strengths, FULL))
-    return found if found > 0 else float(strengths.max())
+    percentile = float(np.percentile(strengths, FULL))
+    return percentile if percentile > 0 else float(strengths.max())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Attribution(Result):
-    """What a gradient method says of every pixel of one image.
+    """Attributions of a gradient method for every pixel of one image.
 
     Attributes
     ----------
     values : ndarray of float32, (height, width, channels)
-        What the method gives for every channel of every pixel of the network's input, with its sign; one channel where it
+        The number for every channel of every pixel of the network's input, with its sign; one channel where it
         weighs the maps of a layer.
     signed : bool
         Whether a value is a share of the answer, so that what is positive speaks for the unit and what is negative against

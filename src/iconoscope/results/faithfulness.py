@@ -71,8 +71,8 @@ class Faithfulness(Finding):
         short = ["occlusion" if name.startswith("occlusion with") else name for name in short]
         if len(set(short)) == len(short):
             return short
-        whole = [curves.ranked_by for curves in self.results]
-        return whole if len(set(whole)) == len(whole) else [f"{name} ({n + 1})" for n, name in enumerate(whole)]
+        full = [curves.ranked_by for curves in self.results]
+        return full if len(set(full)) == len(full) else [f"{name} ({number})" for number, name in enumerate(full, 1)]
 
     @property
     def deletion_areas(self) -> NDArray[np.float64]:
@@ -176,14 +176,14 @@ class Faithfulness(Finding):
         limits = [curves.limits() for curves in self.results]
         low, high = min(low for low, _ in limits), max(high for _, high in limits)
         room = 0.03 * (high - low) or 0.01
-        for axes, what, better in ((deletion, "deletion", "the lower"), (insertion, "insertion", "the higher")):
+        for axes, curve, better in ((deletion, "deletion", "the lower"), (insertion, "insertion", "the higher")):
             for name, curves, ink in zip(self.names, self.results, inks, strict=True):
-                values = getattr(curves, what)[:, curves.target]
+                values = getattr(curves, curve)[:, curves.target]
                 axes.plot(curves.share, values, "-", color=ink, linewidth=1.4, label=as_text(name))
             axes.set_xlim(0, 1)
             axes.set_ylim(low - room, high + room)
-            axes.set_title(f"{what}: {better}, the better", fontsize=9)
-            axes.set_xlabel(f"share of the pixels {'deleted' if what == 'deletion' else 'inserted'}", fontsize=8)
+            axes.set_title(f"{curve}: {better}, the better", fontsize=9)
+            axes.set_xlabel(f"share of the pixels {'deleted' if curve == 'deletion' else 'inserted'}", fontsize=8)
             axes.tick_params(labelsize=7)
         deletion.set_ylabel(self.results[0].measure, fontsize=8)
         insertion.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)

@@ -1,4 +1,4 @@
-"""What was found by covering one region after another of a whole set of images: the mean map of every class."""
+"""Mean maps of a whole set of images covered region by region, one for every class."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class MeanMap(Result):
             "top": self.top.tolist(),
             "left": self.left.tolist(),
             "all": self._values(0),
-            "classes": [{"class": name, **self._values(1 + place)} for place, name in enumerate(self.classes)],
+            "classes": [{"class": name, **self._values(1 + index)} for index, name in enumerate(self.classes)],
         }
 
     def _values(self, group: int) -> dict[str, Any]:
@@ -173,16 +173,16 @@ class MeanMap(Result):
 
     def _on(self, figure: Figure) -> Axes:
         panels = figure.subplots(*self._layout, squeeze=False).ravel()
-        shown = self.shown()
-        meshes = [self._panel(axes, group) for axes, group in zip(panels, shown, strict=False)]
-        for axes in panels[len(shown) :]:
+        groups = self.shown()
+        meshes = [self._panel(axes, group) for axes, group in zip(panels, groups, strict=False)]
+        for axes in panels[len(groups) :]:
             axes.set_axis_off()
         bar = figure.colorbar(meshes[0], ax=list(panels), fraction=0.046, pad=0.03, aspect=30)
         bar.ax.tick_params(labelsize=7)
         bar.set_label("mean drop of the probability of the right class\n(red: it falls; blue: it rises)", fontsize=8)
-        left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(shown)
-        rest = f" ({left_out} classes with fewer images are not drawn)" if left_out else ""
-        title = f"{self.question.network}, {self.question.subject}, patch {self.patch[0]}x{self.patch[1]}{rest}"
+        left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(groups)
+        omitted = f" ({left_out} classes with fewer images are not drawn)" if left_out else ""
+        title = f"{self.question.network}, {self.question.subject}, patch {self.patch[0]}x{self.patch[1]}{omitted}"
         figure.suptitle(f"{as_text(title)}\nx: where it falls most on average", fontsize=9)
         return panels[0]
 

@@ -1,4 +1,4 @@
-"""What was found by covering one region after another."""
+"""Occlusion maps: the answers with one region after another covered."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Occlusion(Result):
     target : int
         Which output was asked about.
     target_origin : str
-        Why that one: ``"asked"``, ``"label"`` (the right class) or ``"prediction"`` (there is no label).
+        Why that output: ``"asked"``, ``"label"`` (the right class) or ``"prediction"`` (there is no label).
     names : tuple of str
         The outputs: the classes, or the channels of the layer.
     measure : str
-        What the numbers are: ``"probability"``, ``"logit"``, ``"mean activation"``, ...
+        The kind of number: ``"probability"``, ``"logit"``, ``"mean activation"``, ...
     picture : ndarray of uint8, (height, width, 3)
         The photograph as the network saw it.
     method, plan : str
@@ -123,10 +123,10 @@ class Occlusion(Result):
         """Say in one sentence where the answer is lowest."""
         row, column = self.minimum
         lowest = self.map[row, column]
-        place = f"the {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
+        patch = f"the {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
         text = (
             f"{self.question.subject}: the {self.measure} of {self.names[self.target]} is {self.clean[self.target]:.3f} and, "
-            f"under {place}, {lowest:.3f}"
+            f"under {patch}, {lowest:.3f}"
         )
         if self.measure in ("probability", "logit") and self.winner[row, column] != self.clean.argmax():
             text += f" (the answer becomes {self.names[int(self.winner[row, column])]})"
