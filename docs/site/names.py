@@ -29,7 +29,7 @@ class PublicNames(griffe.Extension):
 
     def on_function(self, *, func: griffe.Function, **_: Any) -> None:
         """Give a function whose settings are composed at run time the signature and the docstring that it has then."""
-        composed = getattr(importlib.import_module(func.module.path), func.name, None)
+        composed: Any = getattr(importlib.import_module(func.module.path), func.name, None)
         if not hasattr(composed, "__signature__") or func.docstring is None:
             return
         func.docstring.value = inspect.getdoc(composed) or ""
