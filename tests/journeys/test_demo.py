@@ -45,7 +45,9 @@ def test_the_drop_lies_on_the_car_before_the_honest_network_alone(journey):
     for finding in audits["cars-honest"].classes.values():
         assert finding.pointing.value > 0.4 and finding.object_share.low > finding.object_area
     # Before the other no patch matters, and there is nothing to point at.
-    assert audits["cars"].occlusion.largest_drop.max() < 0.05 < audits["cars-honest"].occlusion.largest_drop.max()
+    cars, honest = audits["cars"].occlusion, audits["cars-honest"].occlusion
+    assert cars is not None and honest is not None
+    assert cars.largest_drop.max() < 0.05 < honest.largest_drop.max()
 
 
 def test_the_audit_names_the_shortcut_of_the_one_and_clears_the_other(journey):

@@ -84,7 +84,7 @@ def test_patch_mean_covers_every_position_with_its_own_colour(planted, bright):
 
 def test_regions_that_are_no_patch_have_no_patch_mean(planted, bright):
     with pytest.raises(QuestionError, match="no patch") as caught:
-        ico.curves(planted, bright, patch=8, fill="patch-mean")
+        ico.faithfulness(planted, bright, patch=8, fill="patch-mean")
     assert "Take mean" in caught.value.hint
 
 

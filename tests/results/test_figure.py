@@ -3,13 +3,12 @@
 import base64
 import io
 
-import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
 from iconoscope.results.figure import shown_in_notebook
 from iconoscope.results.rendering import to_png
-from specimens import exchanged
+from specimens import averaged
 
 
 def opened(address):
@@ -24,7 +23,7 @@ def test_photographs_take_little_room_and_lines_stay_sharp():
     assert kind == "webp" and picture.size == (900, 600)
     assert size < 0.3 * len(to_png(photograph))
     assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - photograph).mean() < 5
-    bars = exchanged()._face()
+    bars = averaged()._face()
     kind, picture, _ = opened(shown_in_notebook(bars))
     assert kind == "png"
     assert np.array_equal(np.asarray(picture), np.asarray(Image.open(io.BytesIO(bars)).convert("RGB")))
@@ -33,15 +32,3 @@ def test_photographs_take_little_room_and_lines_stay_sharp():
 def test_no_figure_is_wider_than_a_column():
     _, picture, _ = opened(shown_in_notebook(to_png(np.zeros((300, 4000, 3), np.uint8))))
     assert picture.size == (1600, 120)
-
-
-def test_the_share_of_a_full_bar_is_written_inside_it():
-    figure, axes = plt.subplots()
-    exchanged().plot(axes)
-    figure.canvas.draw()
-    inside = axes.get_window_extent()
-    shares = [text for text in axes.texts if text.get_text().endswith("%")]
-    assert len(shares) == len(exchanged().conditions) - 1
-    for text in shares:
-        assert inside.x0 <= text.get_window_extent().x0 and text.get_window_extent().x1 <= inside.x1
-    plt.close(figure)
