@@ -101,9 +101,9 @@ def _introduce(network: Network) -> None:
 
 def _named(arguments: list[str]) -> tuple[str, ...]:
     """Give the commands that may be meant, of which some have two words; none if that is not clear yet."""
-    first, both = " ".join(arguments[:1]), " ".join(arguments[:2])
-    if both in COMMANDS or first in COMMANDS:
-        return (both if both in COMMANDS else first,)
+    first, pair = " ".join(arguments[:1]), " ".join(arguments[:2])
+    if pair in COMMANDS or first in COMMANDS:
+        return (pair if pair in COMMANDS else first,)
     return tuple(name for name in COMMANDS if first and name.startswith(f"{first} "))
 
 

@@ -1,4 +1,4 @@
-"""The commands: which function is behind each, what it prints, and how it is typed."""
+"""The commands: the function behind each, its output, and examples of how it is typed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Command:
     Attributes
     ----------
     function
-        Where the function is, as ``module:name``; it is imported when the command is used.
+        The function, as ``module:name``; it is imported when the command is used.
     about
         The line in the list of commands, which must be there without an import.
     show
@@ -27,7 +27,7 @@ class Command:
     examples
         Lines as they are typed.
     defaults
-        Where the command line has another default than Python has.
+        Defaults of the command line that differ from Python's.
     bare
         Parameters that may be typed without their names, first.
     """
@@ -44,15 +44,17 @@ class Command:
         return imported(self.function)
 
 
-def imported(place: str) -> Callable[..., Any]:
-    """Import what is at ``module:name``."""
-    module, _, name = place.partition(":")
+def imported(path: str) -> Callable[..., Any]:
+    """Import the function at ``module:name``."""
+    module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 _STORE = {"store": "iconoscope-run"}
 _RESNET = "--network examples/resnet20.py:resnet20 --checkpoint resnet20_cifar10.safetensors"
-GROUPS = {"prior": "What images may be, learnt from images: pictures are then made along it (optimize --prior)."}
+GROUPS = {
+    "prior": "Learned priors: what images may be, learnt from images (optimize --prior makes pictures along one)."
+}
 COMMANDS = {
     "demo": Command(
         "iconoscope.demo.journey:demo",

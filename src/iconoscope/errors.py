@@ -1,11 +1,11 @@
 """Everything that iconoscope raises, and the warnings that it gives.
 
     IconoscopeError                 every error of ours; has a message and a hint
-    ├── QuestionError  (ValueError) what was asked makes no sense: a setting, a name, a combination (exit status 2)
+    ├── QuestionError  (ValueError) a question that makes no sense: a setting, a name, a combination (exit status 2)
     │   ├── UnitError               not a unit of the grammar, or no such layer, channel, position or class
     │   ├── NetworkNameError        a network's name that no loader understands
     │   ├── RemovedNameError (AttributeError)  a public name of an earlier version; the hint has the name of today
-    │   └── PreprocessingError      nobody says how this network wants its images (also a NetworkError)
+    │   └── PreprocessingError      a preprocessing that is stated nowhere (also a NetworkError)
     ├── NetworkError                the network cannot be had, or does not answer
     │   ├── CheckpointError         the file of weights is missing, broken, unsafe or does not fit
     │   └── NonFiniteError          the network answered NaN or infinity
@@ -67,7 +67,7 @@ class IconoscopeError(Exception):
 
 
 class QuestionError(IconoscopeError, ValueError):
-    """What was asked makes no sense: a setting out of range, an unknown choice, a wrong combination."""
+    """A question that makes no sense: a setting out of range, an unknown choice, a wrong combination."""
 
 
 class UnitError(QuestionError):
@@ -91,7 +91,7 @@ class CheckpointError(NetworkError):
 
 
 class PreprocessingError(NetworkError, QuestionError):
-    """Nobody says how this network wants its images, or what is said makes no sense."""
+    """A network whose preprocessing is stated nowhere, or makes no sense."""
 
 
 class NonFiniteError(NetworkError):
@@ -138,24 +138,24 @@ class IconoscopeWarning(UserWarning):
     """Something was left out or assumed; the answer is still an answer, and this says what it lacks."""
 
 
-def nearest(given: str, known: Iterable[str], *, most: int = 3) -> str:
-    """Say which of the known names come nearest to the one given, or list the first few.
+def nearest(word: str, choices: Iterable[str], *, most: int = 3) -> str:
+    """Say which of the choices come nearest to a word, or list the first few.
 
     >>> nearest("trcuk", ["truck", "bird", "ship"])
     'Did you mean truck?'
     >>> nearest("x", ["truck", "bird", "ship"])
     'There are: truck, bird, ship.'
     """
-    names = list(known)
+    names = list(choices)
     lowered = {name.lower(): name for name in reversed(names)}
-    close = difflib.get_close_matches(given.lower(), list(lowered), n=most, cutoff=0.6)
+    close = difflib.get_close_matches(word.lower(), list(lowered), n=most, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(lowered[name] for name in close)}?"
     return f"There are: {shortened(names, most=12)}." if names else ""
 
 
 def first_line(error: BaseException, *, most: int | None = None) -> str:
-    """Give the first line of what an error of somebody else's says, cut off after `most` letters; or what kind it is.
+    """Give the first line of another library's error, cut off after `most` letters; the name of its class if it says nothing.
 
     >>> first_line(OSError("no way")), first_line(KeyError())
     ('no way', 'KeyError')
@@ -171,5 +171,5 @@ def shortened(names: Iterable[str], *, most: int = 5) -> str:
     'a, b and 2 more'
     """
     listed = list(names)
-    rest = len(listed) - most
-    return ", ".join(listed[:most]) + (f" and {rest} more" if rest > 0 else "")
+    surplus = len(listed) - most
+    return ", ".join(listed[:most]) + (f" and {surplus} more" if surplus > 0 else "")

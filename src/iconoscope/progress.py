@@ -1,4 +1,4 @@
-"""How far a technique has come, without the technique knowing who listens.
+"""Progress of a technique, which does not know who listens.
 
 A technique wraps its loop in :func:`track`. Nobody hears it unless somebody asked to: the command line (and a user, with
 ``show_progress()``) puts a listener in place for the time of a ``with`` block. So no technique has a ``verbose`` setting.
@@ -17,7 +17,7 @@ __all__ = ["Advance", "Listener", "advancing", "listen", "quietly", "show_progre
 T = TypeVar("T")
 
 Advance = Callable[..., None]
-"""Called with how many steps were done and, where the loop has something to tell, a few words."""
+"""Called with the number of steps that were done and, where the loop has something to say, a few words."""
 
 
 class Listener(Protocol):
@@ -30,7 +30,7 @@ class Listener(Protocol):
 
 @contextmanager
 def _silent(description: str, total: float | None) -> Iterator[Advance]:
-    yield lambda steps, told="": None
+    yield lambda steps, words="": None
 
 
 _listener: ContextVar[Listener] = ContextVar("listener", default=_silent)
@@ -52,9 +52,9 @@ def quietly() -> AbstractContextManager[None]:
 
 
 def track(
-    items: Iterable[T], description: str, *, total: float | None = None, told: Callable[[], str] | None = None
+    items: Iterable[T], description: str, *, total: float | None = None, words: Callable[[], str] | None = None
 ) -> Iterator[T]:
-    """Yield the items and tell the listener after each, with the words of `told` if it is given.
+    """Yield the items and tell the listener after each, with what `words` says if it is given.
 
     >>> list(track("ab", "letters"))
     ['a', 'b']
@@ -64,10 +64,10 @@ def track(
     with _listener.get()(description, total) as advance:
         for item in items:
             yield item
-            if told is None:
+            if words is None:
                 advance(1)
             else:
-                advance(1, told())
+                advance(1, words())
 
 
 def advancing(description: str, total: float | None) -> AbstractContextManager[Advance]:
@@ -109,8 +109,8 @@ def show_progress() -> Iterator[None]:
             task = progress.add_task("  " * depth + description, total=total)
             depth += 1
 
-            def advance(steps: float, told: str = "") -> None:
-                progress.update(task, advance=steps, description="  " * level + f"{description} {told}".rstrip())
+            def advance(steps: float, words: str = "") -> None:
+                progress.update(task, advance=steps, description="  " * level + f"{description} {words}".rstrip())
 
             try:
                 yield advance

@@ -156,7 +156,7 @@ def ascend(
             torch.enable_grad(),
             keeping_memory(),
         ):
-            for number in track(range(steps), "optimizing", told=lambda: f"{float(course[-1].mean()):.3g}"):
+            for number in track(range(steps), "optimizing", words=lambda: f"{float(course[-1].mean()):.3g}"):
                 picture = canvas.picture()
                 if number in frame_steps:
                     frames_kept.append(picture.detach().clamp(0, 1))

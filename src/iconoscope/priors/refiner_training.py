@@ -80,7 +80,7 @@ def train_refiner(
     first = 0 if checkpoint is None else training.resume(checkpoint, key)
     try:
         for step in track(
-            range(first, steps), "learning to refine", told=lambda: f"from step {first}" if first else ""
+            range(first, steps), "learning to refine", words=lambda: f"from step {first}" if first else ""
         ):
             training.step(step)
             if checkpoint is not None and (step + 1) % CHECKPOINT_STEPS == 0:
