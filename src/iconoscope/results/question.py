@@ -13,7 +13,7 @@ __all__ = ["Question"]
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What was asked of which network about which pixels, complete enough to ask it again.
+    """A question to a network about pixels, complete enough to be asked again.
 
     Attributes
     ----------

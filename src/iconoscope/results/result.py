@@ -1,4 +1,4 @@
-"""What all results have in common: a question, a sentence, a figure, a record on disk, a face in a notebook."""
+"""The base of all results: a question, a sentence, a figure, a record on disk, a face in a notebook."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ __all__ = ["ReceptiveField", "RecordedLayer"]
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Which pixels of the network's input a position of a layer's map can see.
+    """The pixels of the network's input that a position of a layer's map can see.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class RecordedLayer:
 
     @property
     def places(self) -> int:
-        """How many positions it answers at."""
+        """The number of positions that it answers at."""
         return self.tokens or self.rows * self.columns
 
     def patch(self, position: int, size: tuple[int, int]) -> tuple[int, int, int, int] | None:

@@ -29,7 +29,7 @@ UNITS = "units.parquet"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recording:
-    """What a network answered to a set of images, in one pass; made by `iconoscope.record`.
+    """The answers of a network to a set of images, in one pass; made by `iconoscope.record`.
 
     Attributes
     ----------
@@ -149,12 +149,12 @@ class Recording:
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:
-        """Which class of the network the label is, -1 where it is none, (images,)."""
+        """The label as a class of the network, -1 where it is none, (images,)."""
         return np.array(self._image_columns["target"], np.int64)
 
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
-        """Which class the network answers, (images,)."""
+        """The class that the network answers, (images,)."""
         return np.array(self._image_columns["prediction"], np.int64)
 
     @property
@@ -210,7 +210,7 @@ class Recording:
 
     @cached_property
     def responses(self) -> NDArray[np.float32]:
-        """What every unit answered to every image, (images, units): the maximum of a channel's map, or the logit. Read-only."""
+        """The answer of every unit to every image, (images, units): the maximum of a channel's map, or the logit. Read-only."""
         columns = [f"max:{layer.name}" for layer in self.layers] + ["logits"]
         return self._derived("responses.npy", columns)
 

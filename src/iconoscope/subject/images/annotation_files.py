@@ -1,4 +1,4 @@
-"""What is given beside the images: labels, masks and boxes, in tables and arrays of our own or as COCO and VOC write them."""
+"""Annotations beside the images: labels, masks and boxes, in tables and arrays of our own or as COCO and VOC write them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from iconoscope.subject.images.annotated import Annotated
 from iconoscope.subject.images.coco import read_coco
 from iconoscope.subject.images.imageset import Images
+from iconoscope.subject.images.masks_and_boxes import read_boxes, read_masks
 from iconoscope.subject.images.object_annotations import ObjectAnnotations
-from iconoscope.subject.images.regions import read_boxes, read_masks
 from iconoscope.subject.images.source import Label
 from iconoscope.subject.images.tables import read_labels
 from iconoscope.subject.images.voc import is_voc, read_voc

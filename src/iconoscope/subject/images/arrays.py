@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, shortened
 from iconoscope.subject.images.encoded_images import EncodedImages
-from iconoscope.subject.images.modes import as_mask
+from iconoscope.subject.images.pillow_modes import as_mask
 from iconoscope.subject.images.source import Label, Pixels, ThreeChannels, three_channels
 
 __all__ = [

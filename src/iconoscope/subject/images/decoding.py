@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError
-from iconoscope.subject.images.modes import FOUR, bands_of, indices_of, mask_of, rgb_of
+from iconoscope.subject.images.pillow_modes import FOUR, bands_of, indices_of, mask_of, rgb_of
 from iconoscope.subject.images.source import Pixels, three_channels
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ __all__ = ["EncodedImages", "FileReader", "ImageReader", "named_labels"]
 
 
 class ImageReader(Protocol):
-    """Where the bytes lie. It is sent to the processes that decode, so it opens nothing before it is called."""
+    """A reader of encoded images. It is sent to the processes that decode, so it opens nothing before it is called."""
 
     def __call__(self, row: int, id: str) -> Encoded:
         """Give the bytes of the row's image, its path, or a PIL image. Raises `ImageFileError`, which names the id."""

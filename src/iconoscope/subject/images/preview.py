@@ -1,4 +1,4 @@
-"""How a notebook shows a set of images: the first few, small, with their names."""
+"""The preview of a set of images in a notebook: the first few, small, with their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where images come from: what every kind of source can answer about its row ``i``."""
+"""Sources of images: the questions that every kind of source answers about its row ``i``."""
 
 from __future__ import annotations
 

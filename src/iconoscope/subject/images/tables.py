@@ -1,4 +1,4 @@
-"""What a user says about images by their ids: a CSV or JSON file, or a dict; and whether those ids are there."""
+"""Tables about images by their ids: a CSV or JSON file, or a dict; and a check that those ids are there."""
 
 from __future__ import annotations
 

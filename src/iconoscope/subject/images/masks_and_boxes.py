@@ -1,4 +1,4 @@
-"""Where the object is: masks and boxes that are given beside the images."""
+"""Masks and boxes of the object, given beside the images in folders, arrays, tables and dicts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from iconoscope.errors import ImagesError, shortened
 from iconoscope.subject.images.arrays import as_array, load_npy
 from iconoscope.subject.images.decoding import SUFFIXES, decode_mask
 from iconoscope.subject.images.folder import list_files, missing_path
-from iconoscope.subject.images.modes import as_mask
 from iconoscope.subject.images.object_annotations import MaskReader
+from iconoscope.subject.images.pillow_modes import as_mask
 from iconoscope.subject.images.source import Box
 from iconoscope.subject.images.tables import check_ids, read_table
 
