@@ -102,9 +102,9 @@ def test_the_swap_alone(photographs, tmp_path):
         assert isinstance(again, ico.Audit) and again.to_json() == swapped.to_json() and again.occlusion is None
         page = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
         say = AuditText("en").say
-        assert (
-            say("page swap alone") in page and say("page map") not in page and "beyond the control: the object" in page
-        )
+        assert swapped.classes["lynx"].advice == say("advice swap alone")
+        assert say("page swap alone") in page and "beyond the control: the object" in page
+        assert say("page map") not in page and "How often is this right" not in page
 
 
 def test_few_images_decide_nothing():

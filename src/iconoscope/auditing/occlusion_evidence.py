@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from iconoscope.auditing.sample import Sample
+from iconoscope.errors import IconoscopeWarning
 from iconoscope.occlusion import occlude_each
+from iconoscope.results import Occlusion
 from iconoscope.results.audit_evidence import OcclusionEvidence
 from iconoscope.results.object_evidence import object_evidence
 from iconoscope.store import Store
-from iconoscope.subject.images import load_images
+from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 
 __all__ = ["near_border", "occlude_sample", "shrunken"]
@@ -48,8 +53,7 @@ def occlude_sample(
     # Labelled with what is answered: the audit asks what the answers go by, right or wrong.
     labelled = load_images(sample.images[rows], labels=predicted[rows].tolist())
     for line, patch in enumerate(patches):
-        occlusions = occlude_each(network, labelled, patch=patch, stride=max(1, patch // 2), fill="mean", store=store)
-        for occlusion in occlusions:
+        for occlusion in _occlusions(network, labelled, patch, store):
             at = line, column[occlusion.question.subject]
             drop = occlusion.drop_by_pixel().astype(np.float32)
             maps[at] = shrunken(drop)
@@ -74,6 +78,13 @@ def occlude_sample(
         mean_drops=np.stack(means, 1),
     )
     return evidence, maps
+
+
+def _occlusions(network: Network, images: Images, patch: int, store: Store) -> Iterator[Occlusion]:
+    with warnings.catch_warnings():
+        # Whose mask cannot be used has been said of all audited images.
+        warnings.filterwarnings("ignore", "The object of", IconoscopeWarning)
+        yield from occlude_each(network, images, patch=patch, stride=max(1, patch // 2), fill="mean", store=store)
 
 
 def _choose_rows(sample: Sample, classes: tuple[int, ...], most: int) -> NDArray[np.int64]:
