@@ -123,19 +123,10 @@ def record(
         recorded_layers, penultimate = choose_layers(network, layers)
         weights = network.digest()  # of the weights as they lie
         last = memory_format.enter_context(channels_last(network))
+        names = [layer.name for layer in recorded_layers]
         plan = RecordingPlan.of(network, recorded_layers, images=len(images), k=k)
-        question = _question(
-            network,
-            images,
-            targets,
-            weights,
-            layers=[layer.name for layer in recorded_layers],
-            k=plan.k,
-            batch=batch,
-            shard=shard,
-            places=plan.samples,
-            channels_last=last,
-        )
+        settings = {"batch": batch, "shard": shard, "places": plan.samples, "channels_last": last}
+        question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})
         store.prepare()
         units = _unit_names(network, recorded_layers)
         writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
@@ -168,7 +159,7 @@ def _unit_names(network: Network, layers: Sequence[RecordedLayer]) -> list[str]:
     return channels + [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
 
 
-def _question(network: Network, images: Images, targets: Any, weights: str, **settings: Any) -> Question:
+def _question(network: Network, weights: str, images: Images, targets: Any, settings: dict[str, Any]) -> Question:
     return Question(
         technique="record",
         network=network.name,
