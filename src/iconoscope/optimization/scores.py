@@ -126,7 +126,7 @@ def _reader(targets: Sequence[Target], network: Network, size: tuple[int, int]) 
     first, device = targets[0], network.device
     if isinstance(first.unit, ClassUnit):
         classes = torch.tensor([t.unit.index for t in targets if isinstance(t.unit, ClassUnit)], device=device)
-        return _logit(classes) if first.unit.kind == "logit" else _probability(classes, network)
+        return _of_class(classes, torch.nn.Identity() if first.unit.kind == "logit" else network.log_probabilities)
     if first.vector is not None:
         directions = torch.tensor([target.vector for target in targets], dtype=torch.float32, device=device)
         return _direction(directions, first.cosine, first.unit)
@@ -136,14 +136,9 @@ def _reader(targets: Sequence[Target], network: Network, size: tuple[int, int]) 
     return _channel(torch.tensor(channels, device=device), first, size)
 
 
-def _logit(classes: torch.Tensor) -> Read:
+def _of_class(classes: torch.Tensor, transform: Callable[[torch.Tensor], torch.Tensor]) -> Read:
     most = int(classes.max())
-    return lambda answer, pictures: _classified(answer, most)[pictures, classes]
-
-
-def _probability(classes: torch.Tensor, network: Network) -> Read:
-    most = int(classes.max())
-    return lambda answer, pictures: network.log_probabilities(_classified(answer, most))[pictures, classes]
+    return lambda answer, pictures: transform(_classified(answer, most))[pictures, classes]
 
 
 def _classified(answer: torch.Tensor, most: int) -> torch.Tensor:

@@ -69,27 +69,20 @@ def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
 
 def responding(network: Network, unit: LayerUnit) -> nn.Module:
     """Give a module that answers as `respond` does, (images, outputs), for tracing; it shares the network's weights."""
-    from torch import nn
-
     from iconoscope.subject.probe import LayerCall, watching
 
-    class Responding(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network.module
+    def answer(batch: torch.Tensor) -> torch.Tensor:
+        # To the end: a trace cannot be left half way, and what nobody reads is dropped from it.
+        maps: list[torch.Tensor] = []
 
-        def forward(self, batch: torch.Tensor) -> torch.Tensor:
-            # To the end: a trace cannot be left half way, and what nobody reads is dropped from it.
-            maps: list[torch.Tensor] = []
+        def keep(call: LayerCall) -> None:
+            maps.append(read_maps(tensor_of(call.output).clone(), call.module, batch, unit.layer))
 
-            def keep(call: LayerCall) -> None:
-                maps.append(read_maps(tensor_of(call.output).clone(), call.module, batch, unit.layer))
+        with watching(network, [unit.layer], keep):
+            network.module(batch)
+        return _read(maps[0], unit, (int(batch.shape[2]), int(batch.shape[3]))).values
 
-            with watching(network, [unit.layer], keep):
-                self.network(batch)
-            return _read(maps[0], unit, (int(batch.shape[2]), int(batch.shape[3]))).values
-
-    return Responding().eval()
+    return network.traceable(answer)
 
 
 def _read(maps: torch.Tensor, unit: LayerUnit, size: tuple[int, int]) -> Response:

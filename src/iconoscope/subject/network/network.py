@@ -6,7 +6,7 @@ import hashlib
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
@@ -221,22 +221,27 @@ class Network:
     def answering(self, batch: torch.Tensor) -> nn.Module:
         """Give a module that answers logits (n, classes), for tracing: the network's own if it answers just them to a batch."""
         import torch
-        from torch import nn
 
         answer = self.run(batch)
         if isinstance(answer, torch.Tensor) and self._logits_of(answer) is answer:
             return self.module
-        network = self
+        return self.traceable(lambda batch: self._logits_of(self.module(batch)))
 
-        class Answering(nn.Module):
+    def traceable(self, answer: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+        """Give a module that answers by a function of the input, which runs this network's own; it shares the weights."""
+        from torch import nn
+
+        network = self.module
+
+        class Traceable(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
-                self.network = network.module
+                self.network = network
 
             def forward(self, batch: torch.Tensor) -> torch.Tensor:
-                return network._logits_of(self.network(batch))
+                return answer(batch)
 
-        return Answering().eval()
+        return Traceable().eval()
 
     def _logits_of(self, answer: Any) -> torch.Tensor:
         logits = find_logits(answer, len(self.classes))
