@@ -56,7 +56,7 @@ def optimize(
     out: str | Path | None = None,
     store: Store | str | Path | None = None,
 ) -> Visualization:
-    """Make the picture that a unit answers most: what does it look for?
+    """Make the picture that a unit answers most (feature visualization, activation maximization): what does it look for?
 
     A picture is changed along the gradient of the unit's answer, written down and moved about in such a way that it means
     something to a person (Olah, Mordvintsev and Schubert 2017, "Feature Visualization"). A unit behind a ReLU is asked before
