@@ -90,16 +90,16 @@ class Critic:
     @torch.inference_mode()
     def _look(self, images: NDArray[Any]) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
         """Give the classes that it names, and the means over all places of its features."""
-        found: list[NDArray[np.int64]] = []
+        classes: list[NDArray[np.int64]] = []
         features: dict[str, list[NDArray[np.float64]]] = {EARLY: [], LAST: []}
         pixels = images if images.dtype == np.uint8 else (images * 255).round().astype(np.uint8)
         with self._network.questioned(), probe(self._network, [LOGITS, EARLY, LAST]) as read:
             for first in range(0, len(pixels), 200):
                 answers = read(self._network.preprocessing.normalise(pixels[first : first + 200]))
-                found.append(answers[LOGITS].argmax(1).numpy())
+                classes.append(answers[LOGITS].argmax(1).numpy())
                 for layer, values in features.items():
                     values.append(answers[layer].mean((2, 3)).double().numpy())
-        return np.concatenate(found), {layer: np.concatenate(values) for layer, values in features.items()}
+        return np.concatenate(classes), {layer: np.concatenate(values) for layer, values in features.items()}
 
     def judge(
         self,
@@ -131,11 +131,11 @@ class Critic:
 
 def frechet(values: NDArray[np.float64], mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
     """Give the Frechet distance (Heusel et al. 2017) of some values to a normal distribution."""
-    own = np.cov(values.T)
+    measured = np.cov(values.T)
     roots, vectors = np.linalg.eigh(covariance)
     half = vectors * np.sqrt(roots.clip(0)) @ vectors.T
-    both = np.sqrt(np.linalg.eigvalsh(half @ own @ half).clip(0)).sum()
-    return float(((values.mean(0) - mean) ** 2).sum() + np.trace(own) + np.trace(covariance) - 2 * both)
+    shared = np.sqrt(np.linalg.eigvalsh(half @ measured @ half).clip(0)).sum()
+    return float(((values.mean(0) - mean) ** 2).sum() + np.trace(measured) + np.trace(covariance) - 2 * shared)
 
 
 def _within(features: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -145,10 +145,10 @@ def _within(features: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
 def made(network: Network, natural: ReferenceImages, **settings: Any) -> tuple[NDArray[np.float32], float]:
     """Make thirty pictures of each class, the first class first; and the seconds for one."""
     began = perf_counter()
-    found = ico.optimize(
+    visualization = ico.optimize(
         network, [f"logit:{name}" for name in network.classes], count=EACH, compare=natural, **settings
     )
-    return found.images, (perf_counter() - began) / len(found)
+    return visualization.images, (perf_counter() - began) / len(visualization)
 
 
 def turned(
@@ -191,13 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench-prior", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "priors.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     data, measured_on = find_data(), machine()
     network, judge = load("resnet20", data), ico.load_network("cifar10", device="cpu")
     critic = Critic(judge, *real_images(judge, str(data / "cifar10" / "test.parquet"), 500))
-    seen = str(data / "cifar10" / "train.parquet")
-    natural = read_reference(network, ico.load_images(seen, limit=5000))
-    pixels, labels = real_images(judge, seen, EACH)
+    train_path = str(data / "cifar10" / "train.parquet")
+    natural = read_reference(network, ico.load_images(train_path, limit=5000))
+    pixels, labels = real_images(judge, train_path, EACH)
     airplanes = pixels[labels == judge.class_index("airplane")][:AIRPLANES]
     classes = np.array([judge.class_index(name) for name in network.classes]).repeat(EACH)
     rows = [critic.judge("real images", pixels, labels, trucks=critic.share(airplanes, "truck"))]
@@ -205,14 +205,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, settings in WAYS.items():
         images, seconds = made(network, natural, **settings)
         shares = [
-            critic.share(turned(network, airplanes, natural, **each), "truck")
-            for each in (settings, {**settings, "cap": float("inf")})
+            critic.share(turned(network, airplanes, natural, **asking), "truck")
+            for asking in (settings, {**settings, "cap": float("inf")})
         ]
         rows.append(critic.judge(name, images, classes, trucks=shares[0], asked_more=shares[1], seconds=seconds))
         print(rows[-1], flush=True)
-    held = {"machine": measured_on, "when": str(date.today()), "rows": [asdict(each) for each in rows]}
-    asked.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
-    put(asked.page, "make bench-prior", "\n".join([where(measured_on, [held["when"]]), "", *table(rows)]))
+    figures = {"machine": measured_on, "when": str(date.today()), "rows": [asdict(row) for row in rows]}
+    options.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    put(options.page, "make bench-prior", "\n".join([where(measured_on, [figures["when"]]), "", *table(rows)]))
     return 0
 
 

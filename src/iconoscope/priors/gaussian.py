@@ -209,10 +209,7 @@ class GaussianPrior(Prior):
 
     def _saved(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """Give what is saved: what stands beside the tensors, and these."""
-        return self._header(), self.tensors()
-
-    def _header(self) -> dict[str, Any]:
-        return {
+        header = {
             "kind": self.kind,
             "name": self.name,
             "classes": list(self.classes),
@@ -220,6 +217,7 @@ class GaussianPrior(Prior):
             "sizes": [list(level.size) for level in self.levels],
             "explained": self.base.explained,
         }
+        return header, self.tensors()
 
     @classmethod
     def from_tensors(cls, name: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> GaussianPrior:
