@@ -86,31 +86,16 @@ def test_pairs_and_units_from_the_shell(capsys, photographs):
     assert told["question"]["unit"] == "logit:bison" and told["measure"] == "logit"
 
 
-def test_exchange_and_report(capsys, photographs):
+def test_occlude_and_report(capsys, photographs):
     store = photographs.parent / "run"
-    masks = photographs.parent / "masks"
     for network in ("cars", "cars-honest"):
-        status, out, _ = run(
-            capsys, "exchange", "--network", network, "--images", photographs, "--masks", masks, "--store", store
-        )
-        assert status == 0 and "of 4 images rightly" in out
+        asked = ("--network", network, "--images", photographs, "--masks", photographs.parent / "masks", "--patch", 48)
+        status, out, _ = run(capsys, "occlude", *asked, "--store", store, "--json")
+        assert status == 0 and [answer["object"]["area"] > 0 for answer in json.loads(out)] == [True] * 4
     page = photographs.parent / "r.html"
     status, out, _ = run(capsys, "report", "--store", store, "--path", page, "--json")
     assert status == 0 and json.loads(out) == {"report": str(page)}
     assert "What did cars and cars-honest learn?" in page.read_text()
-
-
-def test_look(capsys, photographs):
-    store = photographs.parent / "run"
-    common = ("--network", "cars", "--device", "cpu", "--images", photographs, "--store", store, "--patch", 48)
-    status, out, _ = run(capsys, "look", *common, "--masks", photographs.parent / "masks", "--json")
-    told = json.loads(out)
-    assert status == 0 and told["verdict"] == "undecided" and "Of 4 images only" in told["reason"]
-    assert [image["id"] for image in told["images"]] == list(ico.load_images(photographs).ids)
-    assert Path(told["folder"], "examples.png").is_file()
-    status, out, err = run(capsys, "look", *common)
-    assert (status, out) == (1, "") and "neither mask nor box" in err
-    assert "undecided" in json.dumps(ico.load_result(told["folder"]).to_json())
 
 
 def test_curves_of_the_occlusion_map_and_of_a_file(capsys, photographs):
@@ -185,7 +170,6 @@ def test_predict_and_layers(capsys, photographs):
         ),
         (["occlude", "--network", "cars", "--images", "nosuch/"], 1, "nosuch"),
         (["predict", "--network", "cars", "--checkpoint", "nosuch.safetensors", "--images", "."], 1, "does not exist"),
-        (["exchange", "--network", "cars", "--images", "{photographs}"], 1, "neither mask nor box"),
         (["report", "--store", "nosuch"], 1, "holds no result"),
         (["demo", "--count", "0"], 2, "count=0"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--memory", "plenty"], 2, "500MB, 2GB"),
@@ -323,7 +307,8 @@ def test_the_defaults_that_help_states_are_used(capsys, photographs, monkeypatch
     """Each command as the README has it, with no folder named."""
     monkeypatch.chdir(photographs.parent)
     assert run(capsys, "occlude", "--network", "cars", "--images", "photographs", "--limit", 1, "--patch", 48)[0] == 0
-    assert run(capsys, "exchange", "--network", "cars", "--images", "photographs", "--masks", "masks")[0] == 0
+    average = ("--network", "cars", "--images", "photographs", "--limit", 1, "--patch", 48, "--mean")
+    assert run(capsys, "occlude", *average)[0] == 0
     status, _, _ = run(capsys, "report")
     assert status == 0 and (photographs.parent / "report.html").is_file()
     assert len(list((photographs.parent / "iconoscope-run").glob("*/*/result.json"))) == 2
