@@ -24,24 +24,7 @@ _STEPS = 65535
 def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: str = "") -> Path:
     """Write a map as one self-contained HTML page: move, zoom, point at an image, follow its neighbours.
 
-    Parameters
-    ----------
-    image_map
-        What `map_images` gave.
-    path
-        Where to write the page.
-    title, lead
-        Its heading, and a sentence or two under it; a heading is made if none is given.
-
-    Returns
-    -------
-    Path
-        Of the page.
-
-    Raises
-    ------
-    StoreError
-        If the page cannot be written.
+    Settings are those of `report`.
     """
     return write_page(
         path,
