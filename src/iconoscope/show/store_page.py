@@ -140,8 +140,10 @@ class _Page:
 
     @property
     def heading(self) -> str:
-        names = list(self.names.values())
-        return f"What did {' and '.join(names)} learn?" if len(names) <= 3 else f"What did {len(names)} networks learn?"
+        *first, last = self.names.values()
+        if len(first) > 2:
+            return f"What did {len(self.names)} networks learn?"
+        return f"What did {', '.join(first)} and {last} learn?" if first else f"What did {last} learn?"
 
     def of_kind(self, kind: type[R]) -> list[R]:
         return [result for result in self.results if isinstance(result, kind)]
