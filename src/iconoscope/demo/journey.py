@@ -19,10 +19,9 @@ from iconoscope.subject.network import Network, load_network
 __all__ = ["demo"]
 
 NETWORKS = ("cars", "cars-honest")
-# Side of the patch and its stride, pixels: a window of a car, and half a car. The fill is the mean colour of the photograph:
-# on a dark wall the grey of fill="zero" is itself something to see, and looks like a van.
-PATCHES = {12: 4, 24: 4}
-FILL = "mean"
+# Sides of the patch, pixels: a window of a car, and half a car. It is filled with the mean colour of the photograph, which is the
+# default: on a dark wall the grey of fill="zero" is itself something to see, and looks like a van.
+PATCHES, STRIDE = [12, 24], 4
 _OCCLUDED = 4  # images that are covered patch by patch
 _RECORDED = 400  # photographs on any background that are recorded
 # Photographs that are left in the folder, to try the other commands on.
@@ -80,9 +79,8 @@ def demo(
     photographs = demo_images(count, backgrounds="telling", seed=seed)
     any_background = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
     networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
-    for patch, stride in PATCHES.items():
-        for network in networks:
-            occlude(network, photographs[:_OCCLUDED], patch=patch, stride=stride, fill=FILL, store=store)
+    for network in networks:
+        occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
     for network in networks:
         _exemplars(network, any_background, store, out / f"map-{network.name}.html")
     keep_photographs(photographs[:_SAVED], out)
