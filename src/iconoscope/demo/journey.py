@@ -19,8 +19,8 @@ from iconoscope.subject.network import Network, load_network
 __all__ = ["demo"]
 
 NETWORKS = ("cars", "cars-honest")
-# Sides of the patch, pixels: a window of a car, and half a car. It is filled with the mean colour of the photograph, which is the
-# default: on a dark wall the grey of fill="zero" is itself something to see, and looks like a van.
+# Sides of the patch, pixels: a window of a car, and half a car. It is filled with the mean colour, as by default: on a dark
+# wall the grey of fill="zero" is itself something to see, and looks like a van.
 PATCHES, STRIDE = [12, 24], 4
 _OCCLUDED = 4  # images that are covered patch by patch
 _RECORDED = 400  # photographs on any background that are recorded
