@@ -326,7 +326,7 @@ def test_an_audit_stands_in_the_report_of_a_store(audits, tmp_path):
     store = ico.Store(tmp_path / "run")
     store.put(audits["cars"])
     page = ico.report(store, tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "cars was audited" in page and "Shortcut: background brightness" in page
+    assert "<h2>cars</h2>" in page and "Shortcut: background brightness" in page
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):
