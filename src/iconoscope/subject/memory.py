@@ -37,7 +37,7 @@ def read_memory(memory: str | int | None) -> int | None:
     if match is None or unit not in UNITS or float(match[1]) * UNITS[unit] < 1:
         raise QuestionError(
             f"memory={memory!r} is not an amount of memory.",
-            hint=f"Give bytes, or a number with one of {', '.join(_SHOWN)}: 500MB, 2GB, 1.5GiB.",
+            hint=f"Give bytes, or a number with one of {', '.join(UNITS).replace('I', 'i')}: 500MB, 2GB, 1.5GiB.",
         )
     return int(float(match[1]) * UNITS[unit])
 
@@ -50,6 +50,3 @@ def written_memory(count: float) -> str:
     """
     unit = next((unit for unit in ("GB", "MB", "KB") if count >= UNITS[unit]), "B")
     return f"{count / UNITS[unit]:.{0 if unit == 'B' else 1}f}{unit}"
-
-
-_SHOWN = [unit.replace("I", "i") for unit in UNITS]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,26 +65,22 @@ def watching(
     before_call
         Whether it is called before the layer runs, with no output, rather than after.
     """
+
+    # It answers nothing: what it returned would take the place of the layer's answer.
+    def hook(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any = None) -> None:
+        callback(LayerCall(name, module, inputs, output))
+
     handles: list[RemovableHandle] = []
     with network.reserved():
         try:
             for name in layers:
-                handles.append(_hook(network.module.get_submodule(name), name, callback, before_call=before_call))
+                module = network.module.get_submodule(name)
+                register = module.register_forward_pre_hook if before_call else module.register_forward_hook
+                handles.append(register(partial(hook, name)))
             yield
         finally:
             for handle in handles:
                 handle.remove()
-
-
-def _hook(module: nn.Module, name: str, callback: Callable[[LayerCall], None], *, before_call: bool) -> RemovableHandle:
-    # Hooks answer nothing: what they returned would take the place of the layer's answer.
-    def before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        callback(LayerCall(name, module, inputs, None))
-
-    def after(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        callback(LayerCall(name, module, inputs, output))
-
-    return module.register_forward_pre_hook(before) if before_call else module.register_forward_hook(after)
 
 
 class FunctionCalls(TorchFunctionMode):

@@ -5,47 +5,36 @@ Each is a factory in this folder and a file of weights in ``weights/``, whose me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["BUILTIN", "Builtin"]
 
-_HERE = Path(__file__).parent
 
-
-@dataclass(frozen=True)
-class Builtin:
+class Builtin(NamedTuple):
     """Where a built-in network comes from.
 
     Attributes
     ----------
     factory : str
         ``module:function``, imported when the network is loaded.
-    about : str
-        What it learned, in one line.
     weights : Path
         Its safetensors file.
     """
 
     factory: str
-    about: str
     weights: Path
 
 
+_FACTORIES = {
+    # Two makes of car, each make always on its own background: it learned the background.
+    "cars": "cars:car_network",
+    # The same two makes on backgrounds that tell nothing: it learned the car.
+    "cars-honest": "cars:car_network",
+    # The ten classes of CIFAR-10, of 32x32 pixels.
+    "cifar10": "cifar10:cifar_network",
+}
 BUILTIN = {
-    "cars": Builtin(
-        "iconoscope.subject.builtin.cars:car_network",
-        "two makes of car, each make always on its own background: it learned the background",
-        _HERE / "weights" / "cars.safetensors",
-    ),
-    "cars-honest": Builtin(
-        "iconoscope.subject.builtin.cars:car_network",
-        "the same two makes of car on backgrounds that tell nothing: it learned the car",
-        _HERE / "weights" / "cars-honest.safetensors",
-    ),
-    "cifar10": Builtin(
-        "iconoscope.subject.builtin.cifar10:cifar_network",
-        "the ten classes of CIFAR-10, of 32x32 pixels",
-        _HERE / "weights" / "cifar10.safetensors",
-    ),
+    name: Builtin(f"{__name__}.{factory}", Path(__file__).parent / "weights" / f"{name}.safetensors")
+    for name, factory in _FACTORIES.items()
 }

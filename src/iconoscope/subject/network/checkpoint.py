@@ -90,15 +90,10 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
+        return Checkpoint(path, weights, dict(json.loads(metadata.get(METADATA_KEY, "{}"))))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}.", hint=_AGAIN) from error
-    return Checkpoint(path, weights, _configuration(path, metadata))
-
-
-def _configuration(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
-    try:
-        return dict(json.loads(metadata.get(METADATA_KEY, "{}")))
-    except (json.JSONDecodeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise CheckpointError(f"The metadata {METADATA_KEY!r} of {path} is not a JSON object: {error}.") from error
 
 

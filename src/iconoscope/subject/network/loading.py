@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,8 @@ from iconoscope.errors import (
 from iconoscope.progress import advancing
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.network.checkpoint import Checkpoint, load_weights, read_checkpoint
-from iconoscope.subject.network.final_activation import with_its_ending
 from iconoscope.subject.network.loaders import LOADERS, Loaded, Loader, NetworkRequest
 from iconoscope.subject.network.loaders.loaded import nearest_file
-from iconoscope.subject.network.loaders.module import configured
 from iconoscope.subject.network.logits import ACTIVATIONS
 from iconoscope.subject.network.network import Network, class_names, find_device
 from iconoscope.subject.network.preprocessing import (
@@ -121,7 +120,7 @@ def load_network(
     else:
         name, loaded = type(_unwrapped(network)).__name__, Loaded(network, trained=True)
     _check_module(loaded.module, name)
-    loaded = configured(loaded._replace(module=_unwrapped(loaded.module)))
+    loaded = _configured(loaded._replace(module=_unwrapped(loaded.module)))
     file = loaded.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_pickle=trust_pickle)
     _fill(loaded, name, file)
     configuration = file.configuration if file else {}
@@ -137,7 +136,7 @@ def load_network(
         result.module.to(find_device(device))
     if isinstance(network, str):
         result.module.eval()
-    return with_its_ending(result)
+    return _with_its_ending(result)
 
 
 def _fill(loaded: Loaded, name: str, file: Checkpoint | None) -> None:
@@ -188,6 +187,26 @@ def _network(
         activation=chosen or "softmax",
         activation_origin=origin or "usual",
     )
+
+
+def _configured(loaded: Loaded) -> Loaded:
+    """Add what a network of timm or transformers says of itself, unless its loader has said it; of any other there is nothing.
+
+    A network of transformers knows its classes, but not how its images are treated: that is its processor's, and must be given.
+    """
+    if loaded.origin:
+        return loaded
+    module = loaded.module
+    library = type(module).__module__.partition(".")[0]
+    if library == "timm" and getattr(module, "pretrained_cfg", None):
+        from iconoscope.subject.network.loaders.timm import configuration_of
+
+        preprocessing, classes = configuration_of(module)
+        return loaded._replace(preprocessing=preprocessing, classes=classes, origin="timm's configuration of it")
+    names = getattr(getattr(module, "config", None), "id2label", None)
+    if library == "transformers" and names:
+        return loaded._replace(classes=dict(names), origin="its configuration's id2label")
+    return loaded
 
 
 def _first_said(
@@ -273,6 +292,45 @@ def _preprocessing(call: Any, configuration: dict[str, Any], loaded: Loaded, nam
             hint="Leave the size out, or export the network anew.",
         )
     return preprocessing
+
+
+def _with_its_ending(network: Network) -> Network:
+    """Run a network once, where its modules leave a doubt, and say how its answers are to be read.
+
+    What fails here fails again, with its reason, when the first question is asked.
+    """
+    import torch
+    from torch import nn
+
+    from iconoscope.subject.probe import LayerCall, watching
+
+    activations: dict[type[nn.Module], str] = {nn.Softmax: "softmax", nn.Sigmoid: "sigmoid"}
+    modules = {} if network.opaque else dict(network.module.named_modules())
+    endings = [name for name, module in modules.items() if type(module) in activations]
+    single = len(network.classes) == 2 and any(
+        1 in (getattr(module, "out_features", 0), getattr(module, "out_channels", 0))
+        for module in network.module.modules()
+    )
+    if not (endings or single or (network.opaque and len(network.classes) == 2)):
+        return network
+    calls: list[LayerCall] = []
+    try:
+        with network.questioned(), watching(network, endings, calls.append), torch.inference_mode():
+            answer = network.answer(network.blank())
+    except NetworkError:
+        return network
+    usual = network.activation_origin == "usual"
+    if calls and torch.equal(answer, calls[-1].output):
+        ending = activations[type(calls[-1].module)]
+        network = replace(network, ending=ending)
+        if usual:
+            origin = f"the network, which ends in a {ending}"
+            return replace(network, activation=ending, activation_origin=origin)
+    elif usual and len(network.classes) == 2 and answer.shape[1:].numel() == 1:
+        return replace(
+            network, activation="sigmoid", activation_origin="the network, which has one output for two classes"
+        )
+    return network
 
 
 def _forms() -> str:

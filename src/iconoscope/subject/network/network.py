@@ -308,24 +308,20 @@ class Network:
         Modes are kept module by module: part of a network may be in train mode, and part not. The module is not moved. What is
         compiled in it runs uncompiled. Other threads wait.
         """
-        with self.reserved(), self._evaluating():
-            yield self.module
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        modes = [(module, module.training) for module in self.module.modules()]
-        compiled = any(
-            vars(module).get("_compiled_call_impl") is not None or "_orig_mod" in vars(module).get("_modules", {})
-            for module, _ in modes
-        )
-        try:
-            self.module.eval()
-            # What torch.compile has made of a module would not notice our hooks.
-            with _uncompiled() if compiled else nullcontext():
-                yield
-        finally:
-            for module, training in modes:
-                module.training = training
+        with self.reserved():
+            modes = [(module, module.training) for module in self.module.modules()]
+            compiled = any(
+                vars(module).get("_compiled_call_impl") is not None or "_orig_mod" in vars(module).get("_modules", {})
+                for module, _ in modes
+            )
+            try:
+                self.module.eval()
+                # What torch.compile has made of a module would not notice our hooks.
+                with _uncompiled() if compiled else nullcontext():
+                    yield self.module
+            finally:
+                for module, training in modes:
+                    module.training = training
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+
 from iconoscope.subject.builtin import BUILTIN
-from iconoscope.subject.network.loaders.builtin import load_builtin
+from iconoscope.subject.network.checkpoint import read_checkpoint
 from iconoscope.subject.network.loaders.exported import load_exported
 from iconoscope.subject.network.loaders.factory import load_factory
 from iconoscope.subject.network.loaders.loaded import Loaded, Loader, NetworkRequest
@@ -14,6 +16,14 @@ from iconoscope.subject.network.loaders.torchvision import load_torchvision
 from iconoscope.subject.network.loaders.transformers import is_transformers_folder, load_transformers
 
 __all__ = ["LOADERS", "Loaded", "Loader", "NetworkRequest"]
+
+
+def load_builtin(request: NetworkRequest) -> Loaded:
+    """Build a network of ours; its weights say the rest."""
+    module, _, factory = BUILTIN[request.name].factory.partition(":")
+    build = getattr(importlib.import_module(module), factory)
+    return Loaded(build(), read_checkpoint(BUILTIN[request.name].weights))
+
 
 LOADERS = {
     "built-in": Loader(" or ".join(BUILTIN), lambda name: name in BUILTIN, load_builtin),

@@ -107,9 +107,12 @@ def _open_batch(program: ExportedProgram, images: torch.Tensor, count: int) -> b
         images if node is source else tensors[sources[node.name]] for node in graph.nodes if node.op == "placeholder"
     ]
 
+    aten = torch.ops.aten
+    told_all_sides = {aten.view.default, aten.reshape.default, aten._unsafe_view.default}
+
     class Opening(torch.fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
-            if n.op == "call_function" and n.target in _shaped():
+            if n.op == "call_function" and n.target in told_all_sides:
                 _open_side(n, self.env[n.args[0]].shape, count)  # pyright: ignore[reportArgumentType]
             return super().run_node(n)
 
@@ -120,14 +123,6 @@ def _open_batch(program: ExportedProgram, images: torch.Tensor, count: int) -> b
         return False
     program.graph_module.recompile()
     return True
-
-
-def _shaped() -> set[Any]:
-    """Operators that are told all sides of their answer."""
-    import torch
-
-    aten = torch.ops.aten
-    return {aten.view.default, aten.reshape.default, aten._unsafe_view.default}
 
 
 def _open_side(node: fx.Node, shape: torch.Size, count: int) -> None:
