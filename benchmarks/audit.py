@@ -24,11 +24,11 @@ from scipy.stats import binomtest
 
 from benchmarks.figures import machine, put, where
 from benchmarks.optimization import ROOT
+from benchmarks.shortcut_suite import Case, honest_cases, images_of, network_of, planted_cases
+from benchmarks.shortcuts import KEPT_BACK, SHORTCUTS
 from iconoscope.auditing import NUISANCES
 from iconoscope.auditing.audit import conclude_from_interventions
 from iconoscope.auditing.sample import load_sample
-from iconoscope.demo.shortcuts import KEPT_BACK, SHORTCUTS
-from iconoscope.demo.suite import Case, honest_cases, images_of, network_of, planted_cases
 from iconoscope.exemplars import record
 from iconoscope.results.audit_conclusions import Conclusions
 from iconoscope.results.decision_rule import ACCUSING

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
+from benchmarks.shortcut_suite import Case, images_of, network_of
 from iconoscope.cli import main
 from iconoscope.demo.photographs import keep_photographs
-from iconoscope.demo.suite import Case, images_of, network_of
 from iconoscope.errors import AuditFailedError, QuestionError
 from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
 from iconoscope.results.decision_rule import ACCUSING

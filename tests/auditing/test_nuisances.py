@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from benchmarks.shortcuts import SHORTCUTS, draw_planted
 from iconoscope.auditing.image_quality import set_original_size
 from iconoscope.auditing.nuisances import NUISANCES
 from iconoscope.auditing.object_properties import set_aspect, set_position
 from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures, take_apart
-from iconoscope.demo.shortcuts import SHORTCUTS, draw_planted
 from iconoscope.results.decision_rule import predictive_area
 
 COUNT = 48

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from benchmarks.shortcuts import SHORTCUTS, draw_planted
 from iconoscope.auditing.segmentation import take_apart
-from iconoscope.demo.shortcuts import SHORTCUTS, draw_planted
 
 
 def apart(pixels, masks=None):

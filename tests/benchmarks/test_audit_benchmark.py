@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.audit import REPORTED, TUNED, UNSEEN, Row, share, table
 from benchmarks.audit_photographs import tagged, tinted
-from iconoscope.demo.suite import honest_cases
+from benchmarks.shortcut_suite import honest_cases
 
 
 def row(shortcut="border", family="border", trained=1.0, audited=1.0, fall=0.9, word="shortcut", names=("border",)):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from iconoscope.demo.shortcuts import KEPT_BACK, SHORTCUTS, draw_planted
-from iconoscope.demo.suite import CORRELATIONS, Case, honest_cases, planted_cases
+from benchmarks.shortcut_suite import CORRELATIONS, Case, honest_cases, planted_cases
+from benchmarks.shortcuts import KEPT_BACK, SHORTCUTS, draw_planted
 from iconoscope.errors import QuestionError
 
 OVER = ("corner tag", "border", "lamp")  # what lies over the picture and leaves the rest

@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from benchmarks.shortcuts import KEPT_BACK, SHORTCUTS, SIDE, Planted, draw_planted
 from iconoscope.demo.cars import MAKES
-from iconoscope.demo.shortcuts import KEPT_BACK, SHORTCUTS, SIDE, Planted, draw_planted
 from iconoscope.demo.training import Schedule, seeded, train
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network, read_preprocessing
