@@ -46,8 +46,9 @@ def demo_images(count: int = 200, *, backgrounds: str = "telling", seed: int = 0
     """
     cars = draw_cars(count, backgrounds=backgrounds, seed=seed)
     makes = [MAKES[make] for make in cars.makes.tolist()]
+    ids = [f"{make}-{row:04d}" for row, make in enumerate(makes)]
     origin = f"cars on {backgrounds} backgrounds, seed {seed}"
-    return Images(_Photographs(origin, cars.pixels, makes, cars.masks, label_names=MAKES))
+    return Images(Arrays(origin, ids, makes, cars.pixels, masks=cars.masks, label_names=MAKES))
 
 
 def keep_photographs(images: Images, folder: Path) -> None:
@@ -57,10 +58,3 @@ def keep_photographs(images: Images, folder: Path) -> None:
             path = folder / kind / str(image.label) / f"{image.id}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)
-
-
-class _Photographs(Arrays):
-    """Arrays whose ids say the make: lynx-0003."""
-
-    def id(self, row: int) -> str:
-        return f"{self.label(row)}-{row:04d}"

@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.subject.images.image import Image
-from iconoscope.subject.images.object_annotations import MaskReader
 from iconoscope.subject.images.source import Box, Label, Pixels, Source
 
 __all__ = ["Annotated", "Gathered"]
 
 
+class Derived(Source):
+    """Rows of other sources; the masks and boxes that it has itself are in front of theirs."""
+
+    @abstractmethod
+    def under(self, row: int) -> tuple[Source, int]:
+        """Give the source under a row, and the row there."""
+
+    def read(self, row: int) -> Pixels:
+        """Give the source's pixels."""
+        source, row = self.under(row)
+        return source.read(row)
+
+    def bands(self, row: int) -> Pixels:
+        """Give the source's four channels."""
+        source, row = self.under(row)
+        return source.bands(row)
+
+    def mask(self, row: int) -> NDArray[np.bool_] | None:
+        """Give the mask laid over it, or the source's."""
+        if self.masks_by_id is not None:
+            return super().mask(row)
+        source, row = self.under(row)
+        return source.mask(row)
+
+    def boxes(self, row: int) -> tuple[Box, ...]:
+        """Give the boxes laid over it, or the source's."""
+        if self.boxes_by_id is not None:
+            return super().boxes(row)
+        source, row = self.under(row)
+        return source.boxes(row)
+
+
 @dataclass(frozen=True, eq=False)
-class Annotated:
+class Annotated(Derived):
     """Some rows of a source, with what the user says of them in front.
 
     Attributes
@@ -25,98 +57,31 @@ class Annotated:
         What lies under it.
     rows : ndarray
         (n,) the rows of that source.
-    labels : sequence or None
-        A label for each row.
-    masks_by_id, boxes_by_id : mapping or None
-        The masks and the boxes of the object.
     """
 
     source: Source
     rows: NDArray[np.intp] = field(repr=False)
-    labels: Sequence[Label] | None = field(default=None, repr=False)
-    masks_by_id: Mapping[str, MaskReader] | None = field(default=None, repr=False)
-    boxes_by_id: Mapping[str, tuple[Box, ...]] | None = field(default=None, repr=False)
-
-    @property
-    def origin(self) -> str:
-        """What was given."""
-        return self.source.origin
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The source's names, as long as the labels are made of them."""
-        names = self.source.label_names
-        if self.labels is None or all(label is None or label in names for label in set(self.labels)):
-            return names
-        return ()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def id(self, row: int) -> str:
-        """Give the source's id."""
-        return self.source.id(int(self.rows[row]))
 
     def label(self, row: int) -> Label:
-        """Give the label laid over it."""
+        """Give the label laid over it, or the source's."""
         return self.source.label(int(self.rows[row])) if self.labels is None else self.labels[row]
 
-    def read(self, row: int) -> Pixels:
-        """Give the source's pixels."""
-        return self.source.read(int(self.rows[row]))
-
-    def bands(self, row: int) -> Pixels:
-        """Give the source's four channels."""
-        return self.source.bands(int(self.rows[row]))
-
-    def mask(self, row: int) -> NDArray[np.bool_] | None:
-        """Give the mask laid over it."""
-        if self.masks_by_id is None:
-            return self.source.mask(int(self.rows[row]))
-        reader = self.masks_by_id.get(self.id(row))
-        return None if reader is None else reader()
-
-    def boxes(self, row: int) -> tuple[Box, ...]:
-        """Give the boxes laid over it."""
-        return (
-            self.source.boxes(int(self.rows[row]))
-            if self.boxes_by_id is None
-            else self.boxes_by_id.get(self.id(row), ())
-        )
+    def under(self, row: int) -> tuple[Source, int]:
+        """Give the source, and the row there."""
+        return self.source, int(self.rows[row])
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class Gathered(Derived):
     """Images from anywhere, as one source."""
 
     images: Sequence[Image] = field(repr=False)
-    origin: str
-    label_names: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def id(self, row: int) -> str:
-        """Give the image's own id."""
-        return self.images[row].id
-
-    def label(self, row: int) -> Label:
-        """Give the image's own label."""
-        return self.images[row].label
+    def under(self, row: int) -> tuple[Source, int]:
+        """Give the source of the image, and its row there."""
+        return self.images[row].source, self.images[row].row
 
     def read(self, row: int) -> Pixels:
         """Give the pixels: those in memory, or read anew, so that the gathered images do not all stay decoded."""
         image = self.images[row]
-        return image.pixels.copy() if image.decoded else image.source.read(image.row)
-
-    def bands(self, row: int) -> Pixels:
-        """Give the image's own four channels."""
-        return self.images[row].source.bands(self.images[row].row)
-
-    def mask(self, row: int) -> NDArray[np.bool_] | None:
-        """Give the image's own mask."""
-        return self.images[row].source.mask(self.images[row].row)
-
-    def boxes(self, row: int) -> tuple[Box, ...]:
-        """Give the image's own boxes."""
-        return self.images[row].source.boxes(self.images[row].row)
+        return image.pixels.copy() if image.decoded else super().read(row)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import ImagesError, shortened
 from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.pillow_modes import as_mask
-from iconoscope.subject.images.source import Label, Pixels, ThreeChannels, three_channels
+from iconoscope.subject.images.source import Label, Pixels, Source, numbered, three_channels
 
 __all__ = [
     "Arrays",
@@ -49,40 +49,19 @@ class RangeError(ImagesError):
 
 
 @dataclass(frozen=True, eq=False)
-class Arrays(ThreeChannels):
+class Arrays(Source):
     """Arrays, each of them (height, width), (height, width, 1, 3 or 4); floats 0..1 or integers 0..255.
 
     Attributes
     ----------
-    origin : str
-        What was given.
     arrays : sequence of ndarray
         One for each image; one array of all of them will do. Not copied.
-    labels : sequence or None
-        One for each image.
     masks : sequence of ndarray or None
         One for each image, as `as_mask` reads them.
-    ids : sequence of str or None
-        One for each image; otherwise the index in six digits.
     """
 
-    origin: str
     arrays: Sequence[NDArray] | NDArray = field(repr=False)
-    labels: Sequence[Label] | None = field(default=None, repr=False)
-    masks: NDArray | None = field(default=None, repr=False)
-    label_names: tuple[str, ...] = ()
-    ids: Sequence[str] | None = field(default=None, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.arrays)
-
-    def id(self, row: int) -> str:
-        """Give the id, or the index in six digits."""
-        return f"{row:06d}" if self.ids is None else self.ids[row]
-
-    def label(self, row: int) -> Label:
-        """Give the label that came with the arrays."""
-        return None if self.labels is None else self.labels[row]
+    masks: NDArray | None = field(default=None, repr=False, kw_only=True)
 
     def read(self, row: int) -> Pixels:
         """Scale to 0..255 and repeat grey three times; of four channels, give the first three."""
@@ -95,7 +74,7 @@ class Arrays(ThreeChannels):
         """Scale all four channels to 0..255."""
         values = np.asarray(self.arrays[row])
         if values.ndim == 2 or values.shape[-1] != 4:
-            raise three_channels(self.id(row), f"the shape {values.shape}")
+            raise three_channels(self.ids[row], f"the shape {values.shape}")
         return np.array(_scaled(values), np.uint8, order="C")
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
@@ -105,7 +84,7 @@ class Arrays(ThreeChannels):
         try:
             return as_mask(self.masks[row])
         except ValueError as error:
-            raise ImagesError(f"The mask of {self.id(row)} in {self.origin} cannot be read: {error}.") from error
+            raise ImagesError(f"The mask of {self.ids[row]} in {self.origin} cannot be read: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -123,7 +102,9 @@ def open_pictures(pictures: Sequence[Any]) -> EncodedImages:
     """Take PIL images; the id is the file's name where the image has one and no other has the same, else six digits."""
     names = [PurePath(str(getattr(picture, "filename", "") or "")).name for picture in pictures]
     counts = Counter(names)
-    ids = [name if name and counts[name] == 1 else f"{row:06d}" for row, name in enumerate(names)]
+    ids = [
+        name if name and counts[name] == 1 else number for name, number in zip(names, numbered(len(names)), strict=True)
+    ]
     return EncodedImages(f"{len(ids)} PIL image" + "s" * (len(ids) != 1), ids, None, PictureReader(pictures))
 
 
@@ -139,7 +120,7 @@ def as_array(array_like: Any) -> NDArray | None:
     return np.asarray(array_like) if hasattr(array_like, "__array__") else None
 
 
-def open_array(array: NDArray, origin: str = "", **columns: Any) -> Arrays:
+def open_array(array: NDArray, origin: str = "") -> Arrays:
     """Take one array of many images, or of one. Raises `ImagesError` where shape, type or range cannot be told."""
     shape = f"{array.dtype} array {array.shape}"
     origin = origin or shape
@@ -164,15 +145,13 @@ def open_array(array: NDArray, origin: str = "", **columns: Any) -> Arrays:
         raise ImagesError(f"{origin}: images cannot be told from the shape {array.shape}.", hint=SHAPES)
     if not array.size:
         raise ImagesError(f"{origin}: shape {array.shape} holds no pixels.", hint=SHAPES)
-    return Arrays(origin, array, **columns)
+    return Arrays(origin, numbered(len(array)), None, array)
 
 
 def open_arrays(arrays: Sequence[NDArray]) -> Arrays:
     """Take a list of arrays, each of one image, in sizes of their own."""
-    single: list[NDArray] = []
-    for row, array in enumerate(arrays):
-        single.append(one_array(array, f"array {row} of the list"))
-    return Arrays(f"a list of {len(single)} arrays", single)
+    single = [one_array(array, f"array {row} of the list") for row, array in enumerate(arrays)]
+    return Arrays(f"a list of {len(single)} arrays", numbered(len(single)), None, single)
 
 
 def one_array(array: NDArray, origin: str) -> NDArray:
@@ -229,7 +208,7 @@ def open_npz(path: Path) -> Arrays:
         if column is not None and len(np.atleast_1d(column)) != len(images):
             raise ImagesError(f"{path} holds {len(images)} images and {len(np.atleast_1d(column))} {noun}.")
     values = None if labels is None else [_named(plain_label(label), names, str(path)) for label in _flat(labels)]
-    return Arrays(str(path), images.arrays, values, masks, names)
+    return Arrays(str(path), images.ids, values, images.arrays, masks=masks, label_names=names)
 
 
 def plain_label(value: Any) -> Label:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, shortened
 from iconoscope.extras import import_extra
-from iconoscope.subject.images.object_annotations import MaskReader, ObjectAnnotations
-from iconoscope.subject.images.source import Box, Label
+from iconoscope.subject.images.object_annotations import ObjectAnnotations
+from iconoscope.subject.images.source import Box, Label, MaskReader
 
 __all__ = ["Coco", "read_coco"]
 

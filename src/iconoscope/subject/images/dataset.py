@@ -11,7 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from iconoscope.extras import import_extra
 from iconoscope.subject.images.arrays import Arrays, RangeError, as_array, one_array, plain_label
 from iconoscope.subject.images.decoding import decode_bands, decode_image
 from iconoscope.subject.images.folder import SPLITS, missing_path
-from iconoscope.subject.images.source import Label, Pixels, ThreeChannels
+from iconoscope.subject.images.source import Label, Pixels, Source, numbered
 
 __all__ = ["ROOT", "Items", "is_dataset", "is_loader", "open_dataset", "open_torchvision"]
 
@@ -50,47 +50,30 @@ CHANCE = re.compile(r"\b(Random\w+|AutoAugment|RandAugment|TrivialAugmentWide|Au
 
 
 @dataclass(frozen=True, eq=False)
-class Items(ThreeChannels):
+class Items(Source):
     """The items of a data set, each read when it is asked for.
 
     Attributes
     ----------
-    origin : str
-        What was given.
     data : object
         It has a length, and gives an item for every number.
-    ids : sequence of str or None
-        Paths where the data set lists its files; otherwise the index in six digits.
-    labels : sequence or None
-        Where the data set keeps them beside its items; otherwise they are taken from the items.
     labelled : bool
-        Whether the items have labels.
+        Whether the items have labels; they are taken from the items if they are not in `labels`.
     """
 
-    origin: str
     data: Any = field(repr=False)
-    ids: Sequence[str] | None = field(repr=False)
-    labels: Sequence[Any] | None = field(repr=False)
     labelled: bool
-    label_names: tuple[str, ...] = ()
     # The last item: its label and its pixels are asked for one after the other.
     _last: dict[int, Any] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": {}}
 
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def id(self, row: int) -> str:
-        """Give the path, or the index in six digits."""
-        return f"{row:06d}" if self.ids is None else self.ids[row]
-
     def label(self, row: int) -> Label:
         """Give the class name where the data set has names, else the number."""
         if not self.labelled:
             return None
-        value = _scalar(_parts(self._item(row), self.id(row))[1] if self.labels is None else self.labels[row])
+        value = _scalar(_parts(self._item(row), self.ids[row])[1] if self.labels is None else self.labels[row])
         if isinstance(value, int) and 0 <= value < len(self.label_names):
             return self.label_names[value]
         return plain_label(value)
@@ -98,12 +81,12 @@ class Items(ThreeChannels):
     def read(self, row: int) -> Pixels:
         """Take the image of the item: encoded, a PIL image, an array or a tensor."""
         image = self._image(row)
-        return image.read(0) if isinstance(image, Arrays) else decode_image(image, self.id(row))
+        return image.read(0) if isinstance(image, Arrays) else decode_image(image, self.ids[row])
 
     def bands(self, row: int) -> Pixels:
         """Take all four channels of the item's image."""
         image = self._image(row)
-        return image.bands(0) if isinstance(image, Arrays) else decode_bands(image, self.id(row))
+        return image.bands(0) if isinstance(image, Arrays) else decode_bands(image, self.ids[row])
 
     def _item(self, row: int) -> Any:
         item = self._last.get(row, self)
@@ -112,13 +95,13 @@ class Items(ThreeChannels):
                 item = self.data[row]
             except Exception as error:  # the data set is the user's own code
                 reason = f"the data set answered {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-                raise ImageFileError(f"{self.id(row)} cannot be read: {reason}") from error
+                raise ImageFileError(f"{self.ids[row]} cannot be read: {reason}") from error
             self._last.clear()
             self._last[row] = item
         return item
 
     def _image(self, row: int) -> Any:
-        name = self.id(row)
+        name = self.ids[row]
         image = _parts(self._item(row), name)[0]
         if isinstance(image, bytes | str | os.PathLike) or hasattr(image, "getbands"):
             return image
@@ -129,7 +112,7 @@ class Items(ThreeChannels):
                 hint="An item is an image (PIL, array, tensor, bytes, path), a pair (image, label), or a dict with both.",
             )
         try:
-            return Arrays(self.origin, [one_array(array, f"{name} of {self.origin}")], ids=[name])
+            return Arrays(self.origin, [name], None, [one_array(array, f"{name} of {self.origin}")])
         except RangeError as error:
             raise RangeError(error.message, hint=NORMALISED if array.dtype.kind == "f" else error.hint) from None
 
@@ -167,10 +150,10 @@ def open_dataset(dataset: Any, origin: str = "") -> Items:
         )
     names = _attribute(dataset, "classes")
     names = tuple(map(str, names)) if isinstance(names, list | tuple) else ()
-    items = Items(origin, dataset, _ids(dataset), None, labelled=True, label_names=names)
+    items = Items(origin, _ids(dataset) or numbered(len(dataset)), None, dataset, labelled=True, label_names=names)
     first = items._item(0)
     items._image(0)
-    label = _scalar(_parts(first, items.id(0))[1])
+    label = _scalar(_parts(first, items.ids[0])[1])
     labelled = isinstance(label, str | int) and not isinstance(label, bool)
     if label is not None and not labelled:
         warnings.warn(
@@ -181,7 +164,7 @@ def open_dataset(dataset: Any, origin: str = "") -> Items:
     labels = _labels(dataset) if labelled else None
     if labels is not None and (len(labels) != len(dataset) or _scalar(labels[0]) != label):
         labels = None  # a target_transform lies between, or they are something else
-    return Items(origin, dataset, items.ids, labels, labelled, names if labelled else ())
+    return replace(items, labels=labels, labelled=labelled, label_names=names if labelled else (), _last={})
 
 
 def open_torchvision(address: str) -> Items:

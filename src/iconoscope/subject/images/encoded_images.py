@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from iconoscope.subject.images.decoding import Encoded, decode_bands, decode_image
-from iconoscope.subject.images.source import Label, Pixels, ThreeChannels
+from iconoscope.subject.images.source import Label, Pixels, Source
 
 __all__ = ["EncodedImages", "FileReader", "ImageReader", "named_labels"]
 
 
-class ImageReader(Protocol):
-    """A reader of encoded images. It is sent to the processes that decode, so it opens nothing before it is called."""
-
-    def __call__(self, row: int, id: str) -> Encoded:
-        """Give the bytes of the row's image, its path, or a PIL image. Raises `ImageFileError`, which names the id."""
-        ...
+ImageReader = Callable[[int, str], Encoded]
+"""From a row and its id to the bytes of the image, its path, or a PIL image. Raises `ImageFileError`, which names the id. It is
+sent to the processes that decode, so it opens nothing before it is called."""
 
 
 @dataclass(frozen=True)
@@ -34,39 +30,16 @@ class FileReader:
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedImages(ThreeChannels):
+class EncodedImages(Source):
     """Images that a reader gives encoded, one at a time.
 
     Attributes
     ----------
-    origin : str
-        What was given.
-    ids : sequence of str
-        Their ids.
-    labels : sequence or None
-        Their labels.
     reader : ImageReader
         Where the bytes lie.
-    label_names : tuple of str
-        The names of the classes in the source's own order, or ``()``.
     """
 
-    origin: str
-    ids: Sequence[str] = field(repr=False)
-    labels: Sequence[Label] | None = field(repr=False)
     reader: ImageReader = field(repr=False)
-    label_names: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def id(self, row: int) -> str:
-        """Give the row's id."""
-        return self.ids[row]
-
-    def label(self, row: int) -> Label:
-        """Give the row's label."""
-        return None if self.labels is None else self.labels[row]
 
     def read(self, row: int) -> Pixels:
         """Decode the row to upright RGB."""

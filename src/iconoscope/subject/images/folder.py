@@ -33,7 +33,7 @@ def open_folder(folder: Path) -> EncodedImages:
         )
     ids = [_printable(path) for path in paths]
     labels, names = class_folders(ids, str(folder))
-    return EncodedImages(str(folder), ids, labels, FileReader(folder, paths), names)
+    return EncodedImages(str(folder), ids, labels, FileReader(folder, paths), label_names=names)
 
 
 def class_folders(paths: Sequence[str], folder: str) -> tuple[list[str | None], tuple[str, ...]]:

@@ -339,7 +339,7 @@ def _images(
 ) -> EncodedImages:  # fmt: skip
     ids = [path or f"{split}#{row}" for row, path in enumerate(paths or [None] * len(table))]
     labels = None if values is None else named_labels(values, names)
-    return EncodedImages(origin, ids, labels, TableReader(table, column), names)
+    return EncodedImages(origin, ids, labels, TableReader(table, column), label_names=names)
 
 
 def _fetched(cell: Any) -> Any:

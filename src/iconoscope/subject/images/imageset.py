@@ -75,7 +75,7 @@ class Images(Sequence[Image]):
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The ids, unique and the same in every run."""
-        return tuple(self._source.id(row) for row in self._rows.tolist())
+        return tuple(self._source.ids[row] for row in self._rows.tolist())
 
     @property
     def labels(self) -> list[Label]:
@@ -96,7 +96,7 @@ class Images(Sequence[Image]):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"There is no image {index}; there are {len(self)}.")
             row = int(self._rows[index])
-            return Image(self._source.id(row), self._source.label(row), self._source, row)
+            return Image(self._source.ids[row], self._source.label(row), self._source, row)
         return Images(self._source, self._rows[self._positions(index)])
 
     def _positions(self, index: Any) -> NDArray[Any]:

@@ -13,20 +13,23 @@ from typing import Any
 import numpy as np
 
 from iconoscope.errors import ImagesError, QuestionError, shortened
-from iconoscope.subject.images.annotated import Gathered
-from iconoscope.subject.images.annotation_files import lay_over
+from iconoscope.subject.images.annotated import Annotated, Gathered
 from iconoscope.subject.images.arrays import as_array, open_array, open_arrays, open_npy, open_npz, open_pictures
+from iconoscope.subject.images.coco import read_coco
 from iconoscope.subject.images.dataset import is_dataset, is_loader, open_dataset, open_torchvision
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.folder import list_files, missing_path, open_files, open_folder
 from iconoscope.subject.images.hub import is_hub_set, is_saved, open_hub, open_hub_set, open_saved
 from iconoscope.subject.images.image import Image
 from iconoscope.subject.images.imageset import Images
+from iconoscope.subject.images.masks_and_boxes import read_boxes, read_masks
+from iconoscope.subject.images.object_annotations import ObjectAnnotations
 from iconoscope.subject.images.parquet import find_shards, open_parquet
 from iconoscope.subject.images.path_table import open_list
 from iconoscope.subject.images.remote import open_remote
-from iconoscope.subject.images.source import Source
-from iconoscope.subject.images.voc import is_voc, open_voc
+from iconoscope.subject.images.source import Label, Source
+from iconoscope.subject.images.tables import read_labels
+from iconoscope.subject.images.voc import is_voc, open_voc, read_voc
 from iconoscope.subject.images.webdataset import expand_shards, open_webdataset
 
 __all__ = ["ADDRESSES", "FILES", "load_images"]
@@ -130,15 +133,51 @@ def load_images(
     # What is given beside is of all images; without that, a source that is far away fetches only so many.
     images = source if isinstance(source, Images) else Images(_open(source, limit if alone else None))
     if not alone:
-        images = lay_over(images, labels=labels, masks=masks, boxes=boxes)
+        images = _lay_over(images, labels=labels, masks=masks, boxes=boxes)
     return images if limit is None else images[:limit]
+
+
+def _lay_over(images: Images, *, labels: Any, masks: Any, boxes: Any) -> Images:
+    """Lay labels, masks and boxes over images. Which object is meant follows the labels that the images then have."""
+    source, rows = images.rows
+    ids, annotations = images.ids, {}
+    labels, masks, boxes = (_annotations(annotation, annotations) for annotation in (labels, masks, boxes))
+    if labels is not None:
+        labels = labels.labels(ids) if isinstance(labels, ObjectAnnotations) else read_labels(labels, ids)
+    # Labels may have to be read from the images: only where they are needed.
+    needs_labels = any(isinstance(annotation, ObjectAnnotations) for annotation in (masks, boxes))
+    image_labels: Sequence[Label] = images.labels if labels is None and needs_labels else labels or ()
+    if masks is not None:
+        masks = masks.masks(ids, image_labels) if isinstance(masks, ObjectAnnotations) else read_masks(masks, ids)
+    if boxes is not None:
+        boxes = boxes.boxes(ids, image_labels) if isinstance(boxes, ObjectAnnotations) else read_boxes(boxes, ids)
+    names = source.label_names
+    if labels is not None and not {*labels} <= {*names, None}:
+        names = ()
+    return Images(
+        Annotated(source.origin, ids, labels, source, rows, label_names=names, masks_by_id=masks, boxes_by_id=boxes)
+    )
+
+
+def _annotations(annotation: Any, annotations: dict[Path, ObjectAnnotations | None]) -> Any:
+    """Give the annotations for a path of some, each read once, and anything else as it is."""
+    if not isinstance(annotation, str | os.PathLike):
+        return annotation
+    path = Path(annotation).expanduser()
+    if path not in annotations:
+        annotations[path] = None
+        if path.suffix.lower() == ".json" and path.is_file():
+            annotations[path] = read_coco(path)
+        elif path.is_dir() and is_voc(path):
+            annotations[path] = read_voc(path)
+    return annotation if annotations[path] is None else annotations[path]
 
 
 def _open(source: Any, limit: int | None) -> Source:
     if isinstance(source, str | os.PathLike):
         return _open_path(os.fspath(source), limit)
     if isinstance(source, Image):
-        return Gathered([source], source.source.origin, source.source.label_names)
+        return _gathered([source])
     if _is_picture(source):
         return open_pictures([source])
     if isinstance(source, list | tuple):
@@ -203,15 +242,25 @@ def _is_picture(source: Any) -> bool:
     return module is not None and isinstance(source, module.Image)
 
 
+def _gathered(images: Sequence[Image]) -> Gathered:
+    origins = dict.fromkeys(image.source.origin for image in images)
+    names = {image.source.label_names for image in images}
+    return Gathered(
+        shortened(origins, most=2),
+        [image.id for image in images],
+        [image.label for image in images],
+        images,
+        label_names=names.pop() if len(names) == 1 else (),
+    )
+
+
 def _open_list(items: Sequence[Any]) -> Source:
     if not items:
         raise ImagesError("The list of images is empty.", hint=SOURCES)
     if all(isinstance(item, Image) for item in items):
         if repeated := [id for id, count in Counter(image.id for image in items).items() if count > 1]:
             raise ImagesError(f"Images with the same id: {shortened(repeated)}.", hint="Every id is there once.")
-        origins = dict.fromkeys(image.source.origin for image in items)
-        names = {image.source.label_names for image in items}
-        return Gathered(items, shortened(origins, most=2), names.pop() if len(names) == 1 else ())
+        return _gathered(items)
     if all(_is_picture(item) for item in items):
         return open_pictures(items)
     if all(isinstance(item, tuple | dict) for item in items):

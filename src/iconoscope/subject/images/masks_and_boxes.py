@@ -16,9 +16,8 @@ from iconoscope.errors import ImagesError, shortened
 from iconoscope.subject.images.arrays import as_array, load_npy
 from iconoscope.subject.images.decoding import SUFFIXES, decode_mask
 from iconoscope.subject.images.folder import list_files, missing_path
-from iconoscope.subject.images.object_annotations import MaskReader
 from iconoscope.subject.images.pillow_modes import as_mask
-from iconoscope.subject.images.source import Box
+from iconoscope.subject.images.source import Box, MaskReader
 from iconoscope.subject.images.tables import check_ids, read_table
 
 __all__ = ["read_boxes", "read_masks"]

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from iconoscope.errors import IconoscopeWarning
-from iconoscope.subject.images.source import Box, Label
+from iconoscope.subject.images.source import Box, Label, MaskReader
 from iconoscope.vocabulary.resolver import plain_name
 
-__all__ = ["AnnotatedObject", "MaskReader", "ObjectAnnotations", "meant_objects", "plain_names"]
-
-# For every image that has a mask: how to read it.
-MaskReader = Callable[[], NDArray[np.bool_]]
+__all__ = ["AnnotatedObject", "ObjectAnnotations", "meant_objects", "plain_names"]
 
 
 class AnnotatedObject(Protocol):

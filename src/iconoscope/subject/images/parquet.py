@@ -181,7 +181,7 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
         [name or number for name, number in zip(unique_names(names) or numbered, numbered, strict=True)],
         named_labels(values, class_names) if values else None,
         ParquetReader(RowGroups(files, column, np.array(starts, np.int64), groups), file_of_row),
-        class_names,
+        label_names=class_names,
     )
 
 

@@ -104,7 +104,7 @@ def open_remote(address: str) -> EncodedImages:
             hint="Parquet, tar and arrays are read from this machine: copy them here." if files else "",
         )
     labels, names = class_folders(paths, address)
-    return EncodedImages(address, paths, labels, RemoteReader(FileSystem(address), root, paths), names)
+    return EncodedImages(address, paths, labels, RemoteReader(FileSystem(address), root, paths), label_names=names)
 
 
 USUAL = ("s3", "gs", "az", "abfs", "http", "https", "ftp", "sftp", "hdfs", "file", "memory", "zip")

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError, ImagesError, shortened
-from iconoscope.subject.images.annotated import Annotated
 from iconoscope.subject.images.decoding import SUFFIXES, decode_indices
 from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 from iconoscope.subject.images.folder import list_files
-from iconoscope.subject.images.object_annotations import MaskReader, ObjectAnnotations
-from iconoscope.subject.images.source import Box, Label
+from iconoscope.subject.images.object_annotations import ObjectAnnotations
+from iconoscope.subject.images.source import Box, Label, MaskReader
 
 __all__ = ["Voc", "is_voc", "open_voc", "read_voc"]
 
@@ -127,7 +126,7 @@ def read_voc(path: Path, *, origin: str = "") -> Voc:
     return Voc(origin or str(root), root, files)
 
 
-def open_voc(path: Path) -> Annotated:
+def open_voc(path: Path) -> EncodedImages:
     """Open a VOC set by its root, or by a list in ``ImageSets``: images, labels, boxes, and masks where there are some.
 
     The label is the class of the objects where all are of one. Raises `ImagesError`.
@@ -142,10 +141,12 @@ def open_voc(path: Path) -> Annotated:
     voc = read_voc(root, origin=str(path))
     labels = voc.labels(paths)
     names = tuple(sorted({entry.name for entries in voc.objects(paths).values() for entry in entries}))
-    files = EncodedImages(str(path), paths, labels, FileReader(root / "JPEGImages", paths), names)
-    return Annotated(
-        files,
-        np.arange(len(paths)),
+    return EncodedImages(
+        str(path),
+        paths,
+        labels,
+        FileReader(root / "JPEGImages", paths),
+        label_names=names,
         masks_by_id=voc.segmentation(paths, labels),
         boxes_by_id=voc.boxes(paths, labels),
     )
