@@ -25,7 +25,6 @@ __all__ = [
     "one_array",
     "open_array",
     "open_arrays",
-    "open_npy",
     "open_npz",
     "open_pictures",
     "plain_label",
@@ -171,11 +170,6 @@ def one_array(array: NDArray, origin: str) -> NDArray:
 def load_npy(path: Path) -> NDArray:
     """Map the array of an ``.npy`` file into memory. Raises `ImagesError`."""
     return _without_pickle(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def open_npy(path: Path) -> Arrays:
-    """Take the array of an ``.npy`` file."""
-    return open_array(load_npy(path), str(path))
 
 
 def open_npz(path: Path) -> Arrays:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError
-from iconoscope.subject.images.pillow_modes import FOUR, bands_of, indices_of, mask_of, rgb_of
+from iconoscope.subject.images.pillow_modes import FOUR, indices_of, mask_of, rgb_of
 from iconoscope.subject.images.source import Pixels, three_channels
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _four(picture: PillowImage.Image) -> Pixels:
     if picture.mode not in FOUR:
         count = len(picture.getbands())
         raise _ChannelsError(f"{count} channel{'s' * (count != 1)} ({picture.mode})")
-    return bands_of(picture)
+    return np.array(picture)
 
 
 def image_reason(error: ImageFileError, name: str) -> str:

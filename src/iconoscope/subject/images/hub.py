@@ -56,7 +56,7 @@ class TableReader:
         try:
             cell = self.table[row][self.column]
         except Exception as error:  # whatever Arrow and the library raise on a damaged file
-            raise ImageFileError(f"{id} cannot be read: {_reason(error)}") from error
+            raise ImageFileError(f"{id} cannot be read: {first_line(error, most=200)}") from error
         return image_in_cell(cell, id, Path())
 
 
@@ -91,11 +91,7 @@ def open_hub(address: str, limit: int | None = None) -> EncodedImages:
     limit = min(number for number in (limit, int(count or 0)) if number) if limit or count else None
     set_address = address.partition("[:")[0]
     bars = local is None and sys.stderr.isatty()
-    with (
-        _as_images_error(address, FORM if local is None else ""),
-        _offline(datasets, not online),
-        _progress(datasets, bars),
-    ):
+    with _as_images_error(address, FORM if local is None else ""), _set_up(datasets, offline=not online, bars=bars):
         try:
             splits = datasets.get_dataset_split_names(name, config, revision=revision)
         except ConnectionError as error:
@@ -206,30 +202,24 @@ def _ask(name: str, revision: str | None, address: str) -> str:
             hint=f"{FORM} For a private set: hf auth login",
         ) from error
     except Exception as error:  # noqa: BLE001 -- each of its HTTP libraries has errors of its own; the cache is asked
-        return _reason(error)
+        return first_line(error, most=200)
     return ""
 
 
 @contextmanager
-def _offline(datasets: Any, offline: bool) -> Iterator[None]:
-    """Let the library ask its cache alone: without the hub it would retry for half a minute, and then do so too."""
-    before = datasets.config.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = before or offline
-    try:
-        yield
-    finally:
-        datasets.config.HF_HUB_OFFLINE = before
+def _set_up(datasets: Any, *, offline: bool, bars: bool) -> Iterator[None]:
+    """Let the library ask its cache alone, and show its bars only to somebody who waits for a download.
 
-
-@contextmanager
-def _progress(datasets: Any, visible: bool) -> Iterator[None]:
-    """Let the library show its bars only to somebody who waits for a download."""
-    hidden = datasets.utils.are_progress_bars_disabled()
-    if not visible:
+    Without the hub it would retry for half a minute, and then ask its cache too.
+    """
+    was_offline, hidden = datasets.config.HF_HUB_OFFLINE, datasets.utils.are_progress_bars_disabled()
+    datasets.config.HF_HUB_OFFLINE = was_offline or offline
+    if not bars:
         datasets.disable_progress_bars()
     try:
         yield
     finally:
+        datasets.config.HF_HUB_OFFLINE = was_offline
         if not hidden:
             datasets.enable_progress_bars()
 
@@ -242,12 +232,7 @@ def _as_images_error(origin: str, hint: str = "") -> Iterator[None]:
         raise
     # The library answers with errors of its own, of its builders, of Arrow and of the connection.
     except Exception as error:
-        raise ImagesError(f"{origin} cannot be loaded: {_reason(error)}", hint=hint) from error
-
-
-def _reason(error: Exception) -> str:
-    line = first_line(error)
-    return line if len(line) <= 200 else f"{line[:197]}..."
+        raise ImagesError(f"{origin} cannot be loaded: {first_line(error, most=200)}", hint=hint) from error
 
 
 def _chosen(split: str | None, splits: Sequence[str], address: str) -> str:

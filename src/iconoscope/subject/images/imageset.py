@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -18,6 +20,12 @@ from iconoscope.subject.images.source import Label, Source
 from iconoscope.vocabulary.resolver import Names
 
 __all__ = ["Images"]
+
+PREVIEWED = 8
+"""Images at most in the preview of a set in a notebook."""
+
+SIDE = 96
+"""Pixels of their longer side."""
 
 
 class Images(Sequence[Image]):
@@ -177,6 +185,23 @@ class Images(Sequence[Image]):
         return f"<{count} from {self.source}{': ' + named if named else ''}>"
 
     def _repr_html_(self) -> str:
-        from iconoscope.subject.images.preview import preview_html
+        figures = "".join(_preview(image) for image in islice(self, PREVIEWED))
+        title = html.escape(repr(self)[1:-1])
+        return f'<div><p>{title}</p><div style="display:flex;flex-wrap:wrap;gap:8px">{figures}</div></div>'
 
-        return preview_html(self, repr(self)[1:-1])
+
+def _preview(image: Image) -> str:
+    """Write an image as a figure of HTML, small, with its name; one that cannot be read shows why."""
+    from PIL import Image as PillowImage
+
+    from iconoscope.results.rendering import data_uri, to_png
+
+    name = html.escape(image.id if image.label is None else f"{image.id} · {image.label}")
+    try:
+        thumbnail = PillowImage.fromarray(image.pixels)
+        thumbnail.thumbnail((SIDE, SIDE))
+        picture = f'<img alt="{name}" src="{data_uri(to_png(np.asarray(thumbnail)))}">'
+    except ImageFileError as error:
+        picture = f"<em>{html.escape(error.message)}</em>"
+    caption = f'<figcaption style="font-size:smaller">{name}</figcaption>'
+    return f'<figure style="margin:0;width:{SIDE}px">{picture}{caption}</figure>'

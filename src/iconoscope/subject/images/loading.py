@@ -14,7 +14,7 @@ import numpy as np
 
 from iconoscope.errors import ImagesError, QuestionError, shortened
 from iconoscope.subject.images.annotated import Annotated, Gathered
-from iconoscope.subject.images.arrays import as_array, open_array, open_arrays, open_npy, open_npz, open_pictures
+from iconoscope.subject.images.arrays import as_array, load_npy, open_array, open_arrays, open_npz, open_pictures
 from iconoscope.subject.images.coco import read_coco
 from iconoscope.subject.images.dataset import is_dataset, is_loader, open_dataset, open_torchvision
 from iconoscope.subject.images.decoding import SUFFIXES
@@ -60,7 +60,7 @@ def _refuse_json(path: Path) -> Source:
 FILES: dict[str, Callable[[Path], Source]] = {
     ".parquet": lambda path: open_parquet([path], str(path)),
     ".npz": open_npz,
-    ".npy": open_npy,
+    ".npy": lambda path: open_array(load_npy(path), str(path)),
     **dict.fromkeys((".tar", ".tgz", ".gz", ".bz2", ".xz"), lambda path: open_webdataset([path], str(path))),
     ".csv": open_list,
     ".tsv": open_list,

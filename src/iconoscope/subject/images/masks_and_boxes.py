@@ -80,7 +80,8 @@ def _from_folder(folder: Path, ids: Sequence[str]) -> dict[str, MaskReader]:
                 f"{folder} holds {len(candidates)} masks for {id}: {shortened(candidates)}.", hint="Keep one of them."
             )
         if candidates:
-            readers[id] = partial(_read_file, folder / candidates[0])
+            path = folder / candidates[0]
+            readers[id] = partial(decode_mask, path, f"the mask {path}")
     if not readers:
         raise ImagesError(
             f"None of the {len(paths_in_folder)} images in {folder} has the path of an image.",
@@ -91,10 +92,6 @@ def _from_folder(folder: Path, ids: Sequence[str]) -> dict[str, MaskReader]:
 
 def _stem(path: str) -> str:
     return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).suffix.lower() in SUFFIXES else path
-
-
-def _read_file(path: Path) -> NDArray[np.bool_]:
-    return decode_mask(path, f"the mask {path}")
 
 
 def _read_array(id: str, mask: Any) -> NDArray[np.bool_]:

@@ -12,7 +12,6 @@ import threading
 import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, shortened
 from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, list_files
-from iconoscope.subject.images.source import Label
 
 __all__ = [
     "IMAGE_COLUMNS",
@@ -40,38 +38,57 @@ LABEL_COLUMNS = ("label", "labels", "fine_label")
 GROUPS_KEPT = 2
 
 
-class RowGroups:
-    """The image column of some files, a row group at a time; the last few stay in memory."""
+class ParquetReader:
+    """Images in the rows of parquet files, or in files that the rows name beside them.
+
+    The image column is read a row group at a time; the last few stay in memory.
+
+    Parameters
+    ----------
+    files
+        The parquet files.
+    column
+        The column of images.
+    starts
+        (groups,) the first row of each row group.
+    groups
+        Of each row group the index of its file, and its own in that file.
+    """
 
     def __init__(
         self, files: Sequence[Path], column: str, starts: NDArray[np.int64], groups: list[tuple[int, int]]
     ) -> None:
-        self.files, self.column, self.starts, self.groups = files, column, starts, groups
-        self._open()
-
-    def _open(self) -> None:
-        self._lock = threading.Lock()
-        self._columns: OrderedDict[int, Any] = OrderedDict()
-        self._file: tuple[int, Any] | None = None
+        self.__setstate__((files, column, starts, groups))
 
     def __getstate__(self) -> tuple:
         return self.files, self.column, self.starts, self.groups
 
     def __setstate__(self, state: tuple) -> None:
         self.files, self.column, self.starts, self.groups = state
-        self._open()
+        self._lock = threading.Lock()
+        self._columns: OrderedDict[int, Any] = OrderedDict()
+        self._file: tuple[int, Any] | None = None
 
-    def cell(self, row: int) -> Any:
-        """Give the value of the row: bytes, or a dict of bytes and path, or None."""
+    def __call__(self, row: int, id: str) -> bytes | Path:
+        """Give the bytes, or the file that the row names beside the parquet."""
+        import pyarrow
+
         group = int(np.searchsorted(self.starts, row, side="right")) - 1
+        try:
+            cell = self._column(group)[row - int(self.starts[group])].as_py()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ImageFileError(f"{id} cannot be read: its row group is damaged ({error})") from error
+        return image_in_cell(cell, id, self.files[self.groups[group][0]].parent)
+
+    def _column(self, group: int) -> Any:
+        """Give the images of a row group: bytes, or dicts of bytes and path, or None."""
         with self._lock:
             if group not in self._columns:
                 self._columns[group] = self._read(*self.groups[group])
                 while len(self._columns) > GROUPS_KEPT:
                     self._columns.popitem(last=False)
             self._columns.move_to_end(group)
-            column = self._columns[group]
-        return column[row - int(self.starts[group])].as_py()
+            return self._columns[group]
 
     def _read(self, file: int, group: int) -> Any:
         import pyarrow.parquet
@@ -79,24 +96,6 @@ class RowGroups:
         if self._file is None or self._file[0] != file:
             self._file = (file, pyarrow.parquet.ParquetFile(self.files[file]))
         return self._file[1].read_row_group(group, columns=[self.column]).column(0)
-
-
-@dataclass(frozen=True)
-class ParquetReader:
-    """Images in the rows of parquet files, or in files that the rows name beside them."""
-
-    groups: RowGroups
-    file_of_row: NDArray[np.int32]
-
-    def __call__(self, row: int, id: str) -> bytes | Path:
-        """Give the bytes, or the file that the row names beside the parquet."""
-        import pyarrow
-
-        try:
-            cell = self.groups.cell(row)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise ImageFileError(f"{id} cannot be read: its row group is damaged ({error})") from error
-        return image_in_cell(cell, id, self.groups.files[self.file_of_row[row]].parent)
 
 
 def image_in_cell(cell: Any, id: str, folder: Path) -> bytes | Path:
@@ -144,7 +143,7 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
     import pyarrow
     import pyarrow.parquet
 
-    starts, groups, first_rows, values, names = [], [], [], [], []
+    starts, groups, values, names, numbered = [], [], [], [], []
     count, column, label, class_names = 0, "", None, ()
     for number, path in enumerate(files):
         try:
@@ -156,7 +155,7 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
                 has_paths = _has_paths(file.schema_arrow.field(column).type)
                 columns = ([label] if label else []) + ([f"{column}.path"] if has_paths else [])
                 table = file.read(columns=columns) if columns else None
-                first_rows.append(count)
+                numbered += [f"{path.stem}#{row}" for row in range(file.metadata.num_rows)]
                 for group in range(file.num_row_groups):
                     starts.append(count)
                     groups.append((number, group))
@@ -167,20 +166,23 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
             ) from error
         if table is not None:
             values += table.column(label).to_pylist() if label else []
-            names += _paths(table.column(column)) if has_paths else [None] * table.num_rows
+            names += (
+                [cell and cell["path"] for cell in table.column(column).to_pylist()]
+                if has_paths
+                else [None] * table.num_rows
+            )
     if not count:
         raise ImagesError(f"{origin} holds no rows.")
-    _check_labels(values, class_names, origin)
-    file_of_row = np.repeat(np.arange(len(files), dtype=np.int32), np.diff([*first_rows, count]))
-    rows_in_file = np.arange(count) - np.array(first_rows)[file_of_row]
-    numbered = [
-        f"{files[file].stem}#{row}" for file, row in zip(file_of_row.tolist(), rows_in_file.tolist(), strict=True)
-    ]
+    highest = max((value for value in values if isinstance(value, int)), default=-1)
+    if class_names and highest >= len(class_names):
+        raise ImagesError(
+            f"{origin}: the label {highest} is outside the {len(class_names)} class names of its metadata."
+        )
     return EncodedImages(
         origin,
         [name or number for name, number in zip(unique_names(names) or numbered, numbered, strict=True)],
         named_labels(values, class_names) if values else None,
-        ParquetReader(RowGroups(files, column, np.array(starts, np.int64), groups), file_of_row),
+        ParquetReader(files, column, np.array(starts, np.int64), groups),
         label_names=class_names,
     )
 
@@ -235,10 +237,6 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> tupl
         return ()
 
 
-def _paths(column: Any) -> list[str | None]:
-    return [cell and cell["path"] for cell in column.to_pylist()]
-
-
 def unique_names(names: Sequence[str | None]) -> list[str | None] | None:
     """Give None for a path that several rows have, and for one that looks like our own ``file#row``."""
     if not any(names):
@@ -246,9 +244,3 @@ def unique_names(names: Sequence[str | None]) -> list[str | None] | None:
     counts = Counter(names)
     # A path that looks like one of our own ids could meet one.
     return [name if name and counts[name] == 1 and not re.search(r"#\d+$", name) else None for name in names]
-
-
-def _check_labels(values: Sequence[Label], names: tuple[str, ...], origin: str) -> None:
-    highest = max((value for value in values if isinstance(value, int)), default=-1)
-    if names and highest >= len(names):
-        raise ImagesError(f"{origin}: the label {highest} is outside the {len(names)} class names of its metadata.")

@@ -14,7 +14,7 @@ from iconoscope.subject.images.source import Pixels
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FOUR", "MODES", "as_mask", "bands_of", "indices_of", "mask_of", "rgb_of"]
+__all__ = ["FOUR", "MODES", "as_mask", "indices_of", "mask_of", "rgb_of"]
 
 # Modes that store four channels, each with a meaning of its own.
 FOUR = ("RGBA", "RGBX", "CMYK")
@@ -25,11 +25,6 @@ def rgb_of(picture: Image) -> Pixels:
     if picture.mode not in MODES:
         raise ValueError(f"its colour mode is {picture.mode}; known are {shortened(MODES, most=len(MODES))}")
     return MODES[picture.mode](picture)
-
-
-def bands_of(picture: Image) -> Pixels:
-    """Give (height, width, 4) uint8 as stored, in one of the modes `FOUR`."""
-    return np.array(picture)
 
 
 def indices_of(picture: Image) -> Pixels:
