@@ -9,7 +9,7 @@ from PIL import Image
 import iconoscope as ico
 from iconoscope.errors import QuestionError
 from iconoscope.occlusion import make_grid
-from iconoscope.occlusion.fills import FILLS, name_fills, patch_means, read_fill
+from iconoscope.occlusion.fills import FILLS, patch_means, read_fill
 from iconoscope.subject.network import read_preprocessing
 
 HOW = read_preprocessing({"size": 24, "mean": (0.5, 0.4, 0.3), "std": (0.25, 0.2, 0.1), "crop": "none"})
@@ -120,9 +120,6 @@ def test_the_key_of_a_function_is_what_it_drew(planted, bright):
 
     assert key(shade(3)) == key(shade(3)) != key(shade(4))
     assert key(negative) != key(negative, bright[::-1].copy())
-    names = [[read_fill(fill, HOW).of(picture) for picture in (bright, bright[::-1])] for fill in (negative, dimmed)]
-    assert len({name_fills(read_fill("zero", HOW), each) for each in names}) == 2
-    assert name_fills(read_fill("mean", HOW), [read_fill("mean", HOW)] * 2) == "mean"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The conclusion: does a network go by the object, or by something that comes with it?"""
+"""Evidence for the conclusion: does a network go by the object, or by something that comes with it?
+
+The rule that makes a verdict of it is `iconoscope.results.decision_rule`, so that an audit can be read without torch.
+"""
 
 from iconoscope.auditing.audit import audit
 from iconoscope.auditing.nuisances import NUISANCES, Nuisance

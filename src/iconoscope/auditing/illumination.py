@@ -137,7 +137,7 @@ def set_background_hue(pictures: Pictures, values: Floats) -> Floats:
 
 
 def gradient(pictures: Pictures) -> Floats:
-    """How much brighter the background is on the right than on the left, and below than above, (n, 2), 0..1."""
+    """Brightness of the background on the right less that on the left, and below less above, (n, 2), 0..1."""
     light = luminance(pictures.smooth)
     across, down = _across(pictures.shape)
     return np.stack([2 * (light * across).mean((1, 2)), 2 * (light * down).mean((1, 2))], 1) * 1.5

@@ -1,4 +1,4 @@
-"""The third kind of evidence: what lies near what in the network's last layer, and which units follow a property."""
+"""Evidence from the last layer: which images lie near each other, and which units follow a property."""
 
 from __future__ import annotations
 

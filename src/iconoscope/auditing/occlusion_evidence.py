@@ -1,4 +1,4 @@
-"""The first kind of evidence: where covering costs the answer, near the border or on the object."""
+"""Evidence from occlusion: where covering costs the answer, near the border or on the object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies over or behind the object and can be copied: the background's texture, what is in the corners, a border."""
+"""Things over or behind the object that can be copied: the background's texture, what is in the corners, a border."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CORNER = 0.25  # of the shorter side: the squares in the corners that are excha
 
 
 def texture(pictures: Pictures) -> Floats:
-    """How strong the background's texture is, and which way it runs: up against across, and along the diagonals, (n, 4)."""
+    """Strength and direction of the background's texture: up against across, and along the diagonals, (n, 4)."""
     rough = luminance(pictures.ground - pictures.smooth)
     aside = max(3, round(min(pictures.shape) / 16))
     inner = rough[:, aside:-aside, aside:-aside]
@@ -49,7 +49,7 @@ def give_texture(pictures: Pictures, donors: Pictures) -> Floats:
 
 
 def corners(pictures: Pictures) -> Floats:
-    """How much is in each corner that is not background, (n, 4): upper left, upper right, lower left, lower right."""
+    """Amount of what is no background in each corner, (n, 4): upper left, upper right, lower left, lower right."""
     away = _over(pictures)
     return np.stack([np.abs(away[:, rows, columns]).mean((1, 2, 3)) for rows, columns in _squares(pictures.shape)], 1)
 
@@ -88,7 +88,7 @@ def _squares(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
 
 
 def border(pictures: Pictures) -> Floats:
-    """How far the outermost pixels are from those inside them, and whether brighter or darker, (n, 2)."""
+    """Difference of the outermost pixels from those inside them, and whether brighter or darker, (n, 2)."""
     away = (pictures.pixels - _inside(pictures))[:, pictures.frame]
     return np.stack([np.abs(away).mean((1, 2)), luminance(away).mean(1)], 1)
 

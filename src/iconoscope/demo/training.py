@@ -32,7 +32,7 @@ __all__ = ["TRAINED_ON", "Schedule", "retrain", "seeded", "train"]
 
 
 class Schedule(NamedTuple):
-    """How a network is trained: rounds through the images, images in a step, the highest rate, smoothing of the labels."""
+    """Schedule of a training: rounds through the images, images in a step, the highest rate, smoothing of the labels."""
 
     epochs: int
     batch: int

@@ -64,7 +64,7 @@ class RecordingPlan:
 
     @classmethod
     def of(cls, network: Network, layers: Sequence[RecordedLayer], *, images: int, k: int) -> RecordingPlan:
-        """RecordingPlan a recording of that many images, of which `k` are ranked on either side.
+        """Plan a recording of so many images, of which `k` are ranked on either side.
 
         The maps of every fourth batch are sampled at as many places as make enough for a histogram, at most 16.
         """

@@ -107,7 +107,7 @@ class TopK:
 
     @property
     def values(self) -> NDArray[np.float32]:
-        """What they answered, (units, k); NaN where there are fewer."""
+        """Answers to them, (units, k); NaN where there are fewer."""
         return np.where(self.keys == EMPTY, np.float32(np.nan), _value(self.keys))
 
     @property

@@ -48,7 +48,7 @@ class Needs:
     baseline
         The fill that the image is held against, if nothing else is said; empty where the method has no such thing.
     steps
-        How many points of the path, or samples, likewise; 0.
+        Points of the path, or samples, if nothing else is said; 0 for methods without either.
     layer
         Whether it weighs the maps of a layer.
     random

@@ -23,7 +23,7 @@ from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Preprocessing
 from iconoscope.subject.network.preprocessing import GREY
 
-__all__ = ["FILLS", "Fill", "FillLike", "name_fills", "patch_means", "read_fill"]
+__all__ = ["FILLS", "Fill", "FillLike", "patch_means", "read_fill"]
 
 Picture = NDArray[np.uint8]
 FillLike = str | Path | NDArray[Any] | Callable[[Picture], NDArray[Any]]
@@ -221,11 +221,3 @@ def read_fill(fill: FillLike, preprocessing: Preprocessing) -> Fill:
     fitted = preprocessing.shown(images[0])
     digest = hashlib.sha256(fitted.tobytes()).hexdigest()[:16]
     return Fill(f"image {digest}", lambda picture, patch, generator: fitted / 255)
-
-
-def name_fills(fill: Fill, of_pictures: list[Fill]) -> str:
-    """Name the fills of several pictures: as all of them are named or, if a function drew them, with a digest of all."""
-    names = [drawing.name for drawing in of_pictures]
-    if len(set(names)) == 1:
-        return names[0]
-    return f"{fill.name} {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}"

@@ -17,7 +17,7 @@ Sides = int | tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The positions of a patch on an image. One equals only itself, so that an engine can keep a plan for each.
+    """The positions of a patch on an image; compared by identity, as arrays have no single truth value.
 
     Attributes
     ----------

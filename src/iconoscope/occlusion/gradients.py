@@ -95,9 +95,9 @@ class CaptumQuestion:
     baseline
         Like the image; None where the method wants none.
     layer
-        The module whose maps are weighed; None likewise.
+        The module whose maps are weighed; None where the method weighs none.
     steps
-        How many points, or samples; 0 likewise.
+        Points of the path, or samples; 0 for methods without either.
     seed
         Of the random numbers.
     """
@@ -112,7 +112,7 @@ class CaptumQuestion:
 
     @property
     def batch(self) -> int:
-        """How many pictures go through the network at once."""
+        """Number of pictures that go through the network at once."""
         return max(8, min(256, PIXELS // (self.image.shape[2] * self.image.shape[3])))
 
 

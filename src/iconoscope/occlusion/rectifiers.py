@@ -103,7 +103,7 @@ OPERATIONS = {
     # Where the dispatcher has no mode, the functions.
     **{function: nn.ReLU if kind == "ReLU" else nn.MaxPool2d for function, (kind, _) in FUNCTIONS.items()},
 }
-"""What these modules compute, as torch's dispatcher sees it: nothing that it sees may have passed by."""
+"""Operations that these modules compute, as torch's dispatcher sees it: nothing that it sees may have passed by."""
 
 
 class Turns(nn.ModuleList):

@@ -59,7 +59,7 @@ class Ascent:
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """What is made as small as possible.
+    """Function of the pictures that is made as small as possible.
 
     Attributes
     ----------

@@ -67,9 +67,9 @@ class Attribution(Result):
     convergence : float or None
         The method's own error, where it says one: the sum of its values less what the answer differs by.
     layer : str
-        The layer whose maps were weighed; empty.
+        The layer whose maps were weighed; empty for methods without one.
     steps : int
-        How many points or samples; 0.
+        Points of the path or samples; 0 for methods without either.
     """
 
     kind: ClassVar[str] = "attribution"

@@ -1,4 +1,4 @@
-"""What an audit found: the evidence of its stages, and a conclusion for every class and in all."""
+"""The result of an audit: the evidence of its stages, and a conclusion for every class and in all."""
 
 from __future__ import annotations
 
@@ -142,10 +142,11 @@ def _examined_json(examined: Examined) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Audit(Result):
-    """What decides a network's answers, class by class: the object, or something that comes with it.
+    """The conclusion on what decides a network's answers, class by class: the object, or something that comes with it.
 
     It holds the evidence of every stage, made once by that stage; the conclusion is worked out when it is read: `verdict`,
-    `classes`, `to_json`. Where object and background alone were swapped, there are the first two kinds of evidence only.
+    `classes`, `to_json`. Where object and background alone were swapped, there are
+    images, interventions and illustrations only.
 
     Attributes
     ----------

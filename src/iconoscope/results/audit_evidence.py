@@ -114,7 +114,7 @@ class Interventions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OcclusionEvidence:
-    """What patches of several sizes cost, slid over q of the images.
+    """Costs of patches of several sizes, slid over q of the images.
 
     Attributes
     ----------

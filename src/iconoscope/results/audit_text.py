@@ -20,7 +20,7 @@ LANGUAGES = ("en", "es")
 SUITE = {
     "networks": "74", "detected": "100%", "named": "95%", "honest": "204", "accused": "2", "low": "0.1%", "high": "3.5%",
 }  # fmt: skip
-"""What `make bench-audit` found, on seeds not looked at while the rule was made; docs/performance.md has the table."""
+"""Results of `make bench-audit` on seeds not looked at while the rule was made; docs/performance.md has the table."""
 
 
 @cache

@@ -193,5 +193,5 @@ class Curves(Result):
         return axes
 
     def pictures(self) -> dict[str, bytes]:
-        """Give the photograph as the network saw it, and the figure."""
-        return {"picture.png": to_png(self.picture), **super().pictures()}
+        """Give the photograph as the network saw it."""
+        return {"picture.png": to_png(self.picture)}

@@ -1,4 +1,4 @@
-"""What a network relies on: effects of exchanged properties, and the rule that makes a verdict of them, with its constants."""
+"""The rule that makes a verdict of the effects of exchanged properties, with its constants."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ OBJECTS_KNOWN = 0.5  # of the images: where the object is must be known, for wha
 
 
 class Effect(NamedTuple):
-    """What exchanging a property does to the answers of one class.
+    """Effect of exchanging a property on the answers of one class.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class ConflictAccuracy(NamedTuple):
 
     @property
     def loss(self) -> float:
-        """How much accuracy is lost where the property belongs to another class."""
+        """Accuracy lost where the property belongs to another class."""
         return self.agreeing - self.conflicting
 
 
@@ -338,6 +338,8 @@ def examine(
 def _failed(name: str, effect: Effect, area: float, accuracy: ConflictAccuracy) -> tuple[str, ...]:
     least = {"background": BACKGROUND_EXCESS, "object": OBJECT_EXCESS}.get(name, LEAST_EXCESS)
     each_way = BACKGROUND_EACH_WAY if name == "background" else LEAST_EACH_WAY
+    # In turn: too few answers change beyond the control; no more than chance changes; only one of giving and taking away
+    # changes them; the property does not tell who gets the answer; real images that break the rule are answered as well.
     fails = {
         "effect": not effect.excess >= least,
         "chance": not effect.excess > STANDARD_ERRORS * effect.error,

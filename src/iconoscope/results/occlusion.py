@@ -79,7 +79,7 @@ class Occlusion(Result):
 
     @cached_property
     def drop(self) -> NDArray[np.float32]:
-        """How much of the target's answer is lost at each position (grid rows, grid columns): clean minus occluded."""
+        """Loss of the target's answer at each position (grid rows, grid columns): clean minus occluded."""
         return self.clean[self.target] - self.map
 
     @cached_property

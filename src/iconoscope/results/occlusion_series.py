@@ -154,7 +154,7 @@ class OcclusionSeries(Finding):
 
     @property
     def distance(self) -> float:
-        """How far the patches that cost most are from each other, first row and column, pixels; NaN without a pair."""
+        """Distance between the patches that cost most, first row and column, pixels; NaN without a pair."""
         return max((_distance(*pair) for pair in self._pairs), default=_NAN)
 
     @property

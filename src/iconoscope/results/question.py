@@ -18,7 +18,7 @@ class Question:
     Attributes
     ----------
     technique : str
-        The name of the function that was asked.
+        Short name of the technique, which is also its folder in the store: ``occlude``, ``top``, ``map``.
     network : str
         How the network was named when it was loaded. Not part of the key.
     weights : str

@@ -1,4 +1,4 @@
-"""How results are read: the page of a store, of audits, or of a map."""
+"""Pages that results are read on: the page of a store, of audits, or of a map."""
 
 from iconoscope.show.report import report
 

@@ -170,7 +170,7 @@ class _Page:
 
     @property
     def image_count(self) -> int:
-        """How many images were asked about, shown or not."""
+        """Number of images that were asked about, shown or not."""
         return len({question.pixels for kind, question in self.all_questions if kind in _OF_ONE_IMAGE})
 
     @property
@@ -203,7 +203,7 @@ class _Page:
 
     @property
     def questions(self) -> list[Result]:
-        """What is on the page, each result with its question, in the order of the page."""
+        """Results on the page, each with its question, in the order of the page."""
         return [
             *(panel.result for panel in self.panels(MeanMap.kind)),
             *(audit for panel in self.audits for audit in panel.audits),

@@ -1,4 +1,4 @@
-"""A bound on memory: how it is written, and what counts against it."""
+"""A bound on memory, as text and as bytes."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TAIL = 256
 larger than what a few positions give it to do: run for each chunk, they would be read from memory again and again."""
 
 Answers = dict[str, Any]
-"""What steps have answered, by their names."""
+"""Answers of steps by their names."""
 
 
 def run_graph(graph: Graph, batch: torch.Tensor, outputs: set[str] | None = None) -> Answers:

@@ -1,4 +1,4 @@
-"""The question put to the incremental engine, answered by the plain one wherever that is the sound or the faster way."""
+"""Exact occlusion: the incremental engine where it pays and agrees with the dense one, which answers everywhere else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MEMORY = 1 << 30
 """Bytes that the engine may take if nothing else is said."""
 
 LEAST_GAIN = 1.15
-"""How many times fewer multiplications it must be, to be worth the moving of pixels."""
+"""Factor by which the multiplications must become fewer, to be worth the moving of pixels."""
 
 LEAST_WORK = 5e10
 """Multiplications of a plain scan of all images, about a second; below, it is over before a plan is made."""
@@ -41,7 +41,7 @@ _recent_graphs: dict[tuple[str, ...], Graph | str] = {}
 
 @dataclass
 class PlanCache:
-    """What was found out about a network, kept from one image to the next.
+    """Captured graphs, engines by grid, and clean maps of a network, kept from one image to the next.
 
     It holds for one network with one set of weights, and one bound of memory.
 

@@ -35,7 +35,7 @@ SAMPLE = 0.03
 
 @dataclass
 class FastPlanCache:
-    """What was found out about a network, kept from one image to the next."""
+    """The exact engine's cache, and beside it cut plans and their measured errors, kept from one image to the next."""
 
     plans: PlanCache = field(default_factory=PlanCache)
     _plans: dict[tuple[object, ...], _FastPlan] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class FastPlanCache:
 
 @dataclass(frozen=True)
 class _FastPlan:
-    """How a grid is answered nearly, and some grid rows and columns of it exactly."""
+    """The plan that answers a grid nearly, and some grid rows and columns of it exactly."""
 
     share: float
     runner: Runner

@@ -1,4 +1,4 @@
-"""What each step does for a chunk: which pixels it reads, and where these are found. Made once, used for every image."""
+"""Instructions of a chunk: which pixels each step reads, and where these are found. Made once, used for every image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Mode = Literal["paint", "pixels", "windows", "whole", "mean", "batch"]
 
 @dataclass(frozen=True, eq=False)
 class Gather:
-    """What is read of an input whose windows lie otherwise than those of the step.
+    """Indices of the pixels that are read of an input whose windows lie otherwise than those of the step.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Gather:
 
 @dataclass(frozen=True, eq=False)
 class Instruction:
-    """What one step does for a chunk.
+    """Work of one step for a chunk.
 
     Attributes
     ----------

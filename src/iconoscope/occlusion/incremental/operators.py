@@ -1,4 +1,4 @@
-"""What a step computes: on whole maps as the network does, and on windows that bring along the padding they need.
+"""Operators of steps: on whole maps as the network does, and on windows that bring along the padding they need.
 
 Maps are (batch, channels, rows, columns) in the memory order of channels last, or (batch, rows, columns, channels).
 """
@@ -18,7 +18,7 @@ __all__ = ["CallOutput", "CapturedCall", "Convolution", "InputSlot", "Operator",
 
 
 class Operator(Protocol):
-    """What a step computes from the answers of its inputs."""
+    """Computation of a step from the answers of its inputs."""
 
     def whole(self, inputs: Sequence[Any]) -> Any:
         """Compute on whole maps, or on anything that is no map."""

@@ -111,7 +111,7 @@ class ScanPlan:
 
     @property
     def gain(self) -> float:
-        """How many times fewer multiplications than the whole network on every position."""
+        """Factor by which there are fewer multiplications than with the whole network on every position."""
         return self.graph.multiplications * len(self.grid) / max(1, self.cost)
 
     @property

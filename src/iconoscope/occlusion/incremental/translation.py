@@ -1,4 +1,4 @@
-"""How a change passes through each operation of PyTorch that is known here.
+"""Translators: a function for each known operation of PyTorch, which says how a change passes through it.
 
 A translator is given a node and its arguments by name; it gives a step, or the node whose answer this node only repeats, or
 None where it does not recognise the case: then the step is `whole`. Operators on windows get no padding of their own, since
@@ -60,7 +60,8 @@ def _pointwise(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Tr
     if like is None or not isinstance(answer, torch.Tensor) or answer.ndim != 4:
         return None
     if any(shape is not None and (shape.size, shape.axes) != (like.size, like.axes) for shape in maps):
-        # A map of one pixel, as the mean over a map keeps it, is a gate too; torch broadcasts it.
+        # A map of one pixel, as the mean over a map keeps it, is a gate too, which torch broadcasts. It is left to
+        # `GraphBuilder.whole`, which makes it a step that changes everywhere.
         return None
     answered = builder.answered_map(node, like)
     if None in maps:

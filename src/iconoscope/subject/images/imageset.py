@@ -72,7 +72,7 @@ class Images(Sequence[Image]):
 
     @property
     def source(self) -> str:
-        """What was given: a path, or a description of the arrays."""
+        """Origin of the images: a path, or a description of the arrays."""
         return self._source.origin
 
     @property
