@@ -59,7 +59,7 @@ weights: $(VENV)/.installed  ## train the built-in networks of cars again and pu
 	$(BIN)/iconoscope demo --retrain --out build/demo
 	cp build/demo/weights/*.safetensors src/iconoscope/subject/builtin/weights/
 
-gallery: $(VENV)/.installed  ## the pictures of docs/gallery.md, in some minutes
+gallery: $(VENV)/.installed  ## the pictures of the documentation, in some minutes; ARGS="figures classes"
 	$(BIN)/python docs/make_gallery.py $(ARGS)
 
 bench-occlusion: $(VENV)/.installed-bench  ## exact occlusion against Captum and a dense loop; ARGS="--networks resnet20 --threads 1"

@@ -1,12 +1,15 @@
-"""Make the pictures of docs/gallery.md: ``make gallery``. Takes some minutes on two cores.
+"""Make the pictures of docs/gallery.md, and the figures of the other pages: ``make gallery``. Takes some minutes on two cores.
 
 SqueezeNet, its photographs and CIFAR-10 are read from a folder of data; without it only what the package brings is made.
+The pictures of pages (report.png, map-page.webp, first/occlusion.webp, first/audit.webp) are photographed in a browser.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +33,8 @@ from iconoscope.optimization import (
 )
 
 ROOT = Path(__file__).parent.parent
-OUT = ROOT / "docs" / "images" / "gallery"
+IMAGES = ROOT / "docs" / "images"
+OUT = IMAGES / "gallery"
 STRONG = Transforms(jitter=6, scale=(0.8, 1.25), rotation=15)
 """How far pictures are moved that are to become something else."""
 
@@ -39,12 +43,12 @@ def sheet(pictures: Sequence[NDArray[np.uint8]], columns: int, *, side: int, gap
     """Put pictures of one size into rows."""
     rows = -(-len(pictures) // columns)
     page = Image.new("RGB", (columns * (side + gap) - gap, rows * (side + gap) - gap), "white")
-    for place, pixels in enumerate(pictures):
+    for index, pixels in enumerate(pictures):
         small = max(pixels.shape[:2]) < side
         drawn = Image.fromarray(pixels).resize(
             (side, side), Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
         )
-        page.paste(drawn, (place % columns * (side + gap), place // columns * (side + gap)))
+        page.paste(drawn, (index % columns * (side + gap), index // columns * (side + gap)))
     return page
 
 
@@ -54,26 +58,62 @@ def keep(page: Image.Image, name: str, *, quality: int = 82) -> None:
     page.save(OUT / f"{name}.webp", quality=quality, method=6)
 
 
-def pictures_of(found: ico.Visualization) -> list[NDArray[np.uint8]]:
+def pictures_of(visualization: ico.Visualization) -> list[NDArray[np.uint8]]:
     """Give all pictures as 0..255."""
-    return [found.bytes_of(place) for place in range(len(found))]
+    return [visualization.bytes_of(index) for index in range(len(visualization))]
+
+
+def figures() -> None:
+    """Draw the figures of docs/occlusion.md that show cars."""
+    network = ico.load_network("cars-honest", device="cpu")
+    for seed, id, ask, name in (
+        (0, "lynx-0003", ico.occlude, "occlusion"),
+        (1, "bison-0003", ico.faithfulness, "curves"),
+    ):
+        photographs = ico.demo_images(80, seed=seed)
+        ask(network, photographs[photographs.ids.index(id)], patch=24, stride=4).save(IMAGES / f"{name}.png")
+
+
+def figures_of_data(data: Path) -> None:
+    """Draw the figures of docs/occlusion.md and docs/exemplars.md that show photographs; a minute or two."""
+    leopard = ico.load_images(data / "imagenet" / "images" / "288_leopard.jpg")[0]
+    gradients = [f"captum:{method}" for method in ("IntegratedGradients", "Saliency", "GuidedBackprop", "LayerGradCam")]
+    compared = ico.faithfulness(squeezenet1(data), leopard, ["occlusion", *gradients], patch=38, stride=19, steps=16)
+    compared.save(IMAGES / "compared.jpg")
+    network = resnet20(data)
+    with contextlib.chdir(data):  # titles say where images are from
+        mean_map = ico.occlude(network, ico.load_images("cifar10/folder"), patch=8, stride=4, mean=True)
+        images = ico.load_images("cifar10/test.parquet")
+        with tempfile.TemporaryDirectory() as store:
+            top_images = ico.top_images(ico.record(network, images, ["layer1.1"], store=store), "layer1.1:3")
+    mean_map.save(IMAGES / "mean.png")
+    top_images.save(IMAGES / "top.webp")
+
+
+def first_steps() -> None:
+    """Draw the trucks of the first steps: above without a prior, below along one."""
+    network = ico.load_network("cifar10", device="cpu")
+    trucks = [ico.optimize(network, "logit:truck", count=4, prior=prior) for prior in (None, "cifar10-refined")]
+    pictures = [pixels for visualization in trucks for pixels in pictures_of(visualization)]
+    keep(sheet(pictures, 4, side=160, gap=8), "../first/trucks")
 
 
 def classes() -> None:
     """Draw the ten classes of the built-in network, six of each."""
     network = ico.load_network("cifar10", device="cpu")
-    found = ico.optimize(network, [f"logit:{name}" for name in network.classes], count=6)
-    keep(sheet(pictures_of(found), 6, side=96), "classes")
+    visualization = ico.optimize(network, [f"logit:{name}" for name in network.classes], count=6)
+    keep(sheet(pictures_of(visualization), 6, side=96), "classes")
 
 
 def styles() -> None:
     """Draw the field's comparison on one unit, three seeds each, then the parameterizations."""
     network = ico.load_network("cifar10", device="cpu")
     compared = ico.compare_styles(network, "logit:deer", count=3)
-    keep(sheet([pixels for found in compared.values() for pixels in pictures_of(found)], 3, side=96), "styles")
-    ways = (Pixels(), Fourier(), Phase(), Pyramid(), Network2D())
-    made = [ico.optimize(network, "logit:deer", style=Style(parameterization=way), count=3, steps=256) for way in ways]
-    keep(sheet([pixels for found in made for pixels in pictures_of(found)], 3, side=96), "parameterizations")
+    keep(sheet([pixels for deer in compared.values() for pixels in pictures_of(deer)], 3, side=96), "styles")
+    parameterizations = (Pixels(), Fourier(), Phase(), Pyramid(), Network2D())
+    styles = [Style(parameterization=parameterization) for parameterization in parameterizations]
+    made = [ico.optimize(network, "logit:deer", style=style, count=3, steps=256) for style in styles]
+    keep(sheet([pixels for deer in made for pixels in pictures_of(deer)], 3, side=96), "parameterizations")
 
 
 def truck(data: Path) -> None:
@@ -83,36 +123,37 @@ def truck(data: Path) -> None:
     rows: list[NDArray[np.uint8]] = []
     strong = Style(transforms=STRONG, regularizers=(Frequency(200.0),))
     for style, steps in (("none", 128), (strong, 512)):
-        found = ico.optimize(network, "logit:truck", start=plane, style=style, steps=steps)
-        frames = found.frames[0][:: max(1, len(found.frames[0]) // 8)]
-        rows += [*list(frames)[:8], found.bytes_of(0), found.gradient_picture(0)]
+        turned = ico.optimize(network, "logit:truck", start=plane, style=style, steps=steps)
+        frames = turned.frames[0][:: max(1, len(turned.frames[0]) // 8)]
+        rows += [*list(frames)[:8], turned.bytes_of(0), turned.gradient_picture(0)]
     keep(sheet(rows, 10, side=80), "truck")
 
 
 def priors(data: Path) -> None:
     """Draw ten classes with and without a prior beside real images, airplanes that become trucks, and classes of ImageNet."""
     network = resnet20(data)
-    seen = ico.load_images(data / "cifar10" / "train.parquet", limit=3000)
+    training_images = ico.load_images(data / "cifar10" / "train.parquet", limit=3000)
     units = [f"logit:{name}" for name in network.classes]
     real: dict[str, NDArray[np.uint8]] = {}
-    for image in seen:
+    for image in training_images:
         real.setdefault(str(image.label), image.pixels)
     rows: list[NDArray[np.uint8]] = []
-    ways: list[dict[str, Any]] = [{}, {"cap": 1.2}, {"prior": "cifar10"}]
-    ways += [{"prior": "cifar10-refined"}, {"prior": "cifar10-refined", "seed": 1}]
-    for way in ways:
-        rows += pictures_of(ico.optimize(network, units, compare=seen, **way))
+    settings: list[dict[str, Any]] = [{}, {"cap": 1.2}, {"prior": "cifar10"}]
+    settings += [{"prior": "cifar10-refined"}, {"prior": "cifar10-refined", "seed": 1}]
+    for setting in settings:
+        rows += pictures_of(ico.optimize(network, units, compare=training_images, **setting))
     keep(sheet([*rows, *(real[name] for name in network.classes)], 10, side=84), "priors")
     planes = sorted((data / "cifar10" / "folder" / "airplane").glob("*.jpg"))[:6]
     images = [image.pixels for plane in planes for image in ico.load_images(plane)]
-    found = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10", cap=float("inf"))
-    keep(sheet([frame for frames in found.frames for frame in frames[:8]], 8, side=84), "trucks")
+    turned = ico.optimize(network, "logit:truck", start=np.stack(images), prior="cifar10", cap=float("inf"))
+    keep(sheet([frame for frames in turned.frames for frame in frames[:8]], 8, side=84), "trucks")
     large = squeezenet1(data)
     photographs = ico.fit_prior(data / "imagenet" / "images", size=227)
     names = ("goldfinch", "African elephant", "daisy")
-    asked = [f"logit:{name}" for name in names if name in large.names]
-    shown = [pictures_of(ico.optimize(large, asked)), pictures_of(ico.optimize(large, asked, prior=photographs))]
-    keep(sheet([*shown[0], *shown[1]], 3, side=227), "photographs", quality=95)
+    logits = [f"logit:{name}" for name in names if name in large.names]
+    visualizations = [ico.optimize(large, logits), ico.optimize(large, logits, prior=photographs)]
+    pictures = [pixels for visualization in visualizations for pixels in pictures_of(visualization)]
+    keep(sheet(pictures, 3, side=227), "photographs", quality=95)
 
 
 def resnet20(data: Path) -> ico.Network:
@@ -138,11 +179,11 @@ def squeezenet(data: Path) -> None:
     """Draw a layer of SqueezeNet, some classes, a dream, a path between two units, and the phase of natural images."""
     network = squeezenet1(data)
     photographs = sorted((data / "imagenet" / "images").glob("*.jpg"))
-    found = ico.optimize(network, "features.6:0-127", size=128, steps=128)
-    keep(sheet(pictures_of(found), 16, side=72, gap=2), "layer")
+    channels = ico.optimize(network, "features.6:0-127", size=128, steps=128)
+    keep(sheet(pictures_of(channels), 16, side=72, gap=2), "layer")
     names = ("tench", "great white shark", "goldfinch", "tree frog", "African elephant", "daisy")
-    found = ico.optimize(network, [f"logit:{name}" for name in names if name in network.names])
-    keep(sheet(pictures_of(found), 3, side=227), "imagenet")
+    animals = ico.optimize(network, [f"logit:{name}" for name in names if name in network.names])
+    keep(sheet(pictures_of(animals), 3, side=227), "imagenet")
     dreamt = ico.dream(network, photographs[40], "features.10", size=288)
     keep(sheet(list(dreamt.frames[0][[0, 2, -1]]), 3, side=260), "dream")
     path = ico.interpolate("features.12:0", "features.12:10", 6)
@@ -159,16 +200,22 @@ def squeezenet(data: Path) -> None:
 def main() -> None:
     """Make all, or those whose names are given."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="classes, styles, truck, squeezenet, priors; all if none is given")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        help="figures, first-steps, classes, styles; figures-of-data, truck, squeezenet, priors; all if none is given",
+    )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICONOSCOPE_DATA", "../shared/data")))
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
+    without_data = {"figures": figures, "first-steps": first_steps, "classes": classes, "styles": styles}
+    with_data = {"figures-of-data": figures_of_data, "truck": truck, "squeezenet": squeezenet, "priors": priors}
     with ico.show_progress():
-        for name, make in {"classes": classes, "styles": styles}.items():
-            if not asked.names or name in asked.names:
-                make()
-        for name, draw in {"truck": truck, "squeezenet": squeezenet, "priors": priors}.items():
-            if asked.data.is_dir() and (not asked.names or name in asked.names):
-                draw(asked.data)
+        for name, draw in without_data.items():
+            if not arguments.names or name in arguments.names:
+                draw()
+        for name, draw_from in with_data.items():
+            if arguments.data.is_dir() and (not arguments.names or name in arguments.names):
+                draw_from(arguments.data.resolve())
 
 
 if __name__ == "__main__":
