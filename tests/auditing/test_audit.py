@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 import iconoscope as ico
 from benchmarks.shortcut_suite import Case, images_of, network_of
@@ -326,7 +327,10 @@ def test_an_audit_stands_in_the_report_of_a_store(audits, tmp_path):
     store = ico.Store(tmp_path / "run")
     store.put(audits["cars"])
     page = ico.report(store, tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "<h2>cars</h2>" in page and "Shortcut: background brightness" in page
+    assert re.search(r'<section class="verdict shortcut">\s*<h2>cars</h2>\s*<p>Shortcut: background brightness', page)
+    for name, finding in audits["cars"].classes.items():
+        assert f'<b>cars, {name}:</b> <span class="word shortcut">{escape(finding.verdict)}</span>' in page
+    assert "another class&#39;s background changes the answer" in page
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):

@@ -14,7 +14,7 @@ from iconoscope.occlusion import occlude
 from iconoscope.show import report
 from iconoscope.store import Store
 from iconoscope.subject.images import Images
-from iconoscope.subject.network import Network, load_network
+from iconoscope.subject.network import load_network
 
 __all__ = ["demo"]
 
@@ -81,8 +81,12 @@ def demo(
     networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
     for network in networks:
         occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
+    dark = dark_backgrounds(any_background)
     for network in networks:
-        _exemplars(network, any_background, store, out / f"map-{network.name}.html")
+        recording = record(network, any_background, store=store)
+        map_images(recording, out=out / f"map-{network.name}.html", store=store)
+        find_units(recording, dark, name="a dark background", store=store)
+        find_units(recording, "bison", store=store)
     keep_photographs(photographs[:_SAVED], out)
     keep_photographs(any_background[:_SAVED_ANY_BACKGROUND], out / "any-background")
     audits = [audit(network, photographs, quick=True, seed=seed, store=store) for network in networks]
@@ -90,14 +94,6 @@ def demo(
     links = [("What each technique found, side by side", "evidence.html")]
     links += [(f"A map of photographs by {name}, to move about in", f"map-{name}.html") for name in NETWORKS]
     return report(audits, out / "report.html", title=TITLE, lead=LEAD, links=links)
-
-
-def _exemplars(network: Network, photographs: Images, store: Store, page: Path) -> None:
-    """Record cars on any background; map them, and look for units of the background and of the make."""
-    recording = record(network, photographs, store=store)
-    map_images(recording, out=page, store=store)
-    find_units(recording, dark_backgrounds(photographs), name="a dark background", store=store)
-    find_units(recording, "bison", store=store)
 
 
 def dark_backgrounds(photographs: Images) -> list[str]:

@@ -99,20 +99,15 @@ class ClassFinding:
             "occlusion": {
                 "border_share": _finite(self.border_share),
                 "border_area": _finite(self.border_area),
-                "object_share": _finite(self.object_share.value),
-                "object_share_interval": _interval(self.object_share),
+                **_estimated("object_share", self.object_share),
                 "object_area": _finite(self.object_area),
-                "pointing": _finite(self.pointing.value),
-                "pointing_interval": _interval(self.pointing),
+                **_estimated("pointing", self.pointing),
             },
             "swaps": {
                 part: {
-                    "flips_other_class": _finite(swap.other.value),
-                    "flips_other_class_interval": _interval(swap.other),
-                    "flips_own_class": _finite(swap.control.value),
-                    "flips_own_class_interval": _interval(swap.control),
-                    "excess": _finite(swap.excess.value),
-                    "excess_interval": _interval(swap.excess),
+                    **_estimated("flips_other_class", swap.other),
+                    **_estimated("flips_own_class", swap.control),
+                    **_estimated("excess", swap.excess),
                 }
                 for part, swap in self.swaps.items()
             },
@@ -318,14 +313,16 @@ class Audit(Result):
 
     def _representation_json(self) -> dict[str, Any]:
         """Give what neighbours share, the optimised pictures' properties, and the units that follow one."""
-        nuisances, space, optimized = self.interventions.nuisances, self.neighbourhoods, self.optimized
-        shared = (
-            [] if space is None else [{"share": _finite(a), "by_chance": _finite(b)} for a, b in space.shared.tolist()]
-        )
+        nuisances, optimized = self.interventions.nuisances, self.optimized
+        shared: list[dict[str, float | None]] = []
+        following: list[tuple[str, str, float]] = []
+        if self.neighbourhoods is not None:
+            shared = [
+                {"share": _finite(share), "by_chance": _finite(chance)}
+                for share, chance in self.neighbourhoods.shared.tolist()
+            ]
+            following = self.neighbourhoods.following
         measured = () if optimized is None else zip(optimized.units, optimized.statistics, strict=True)
-        following = (
-            () if space is None else zip(space.units, space.unit_nuisances, space.unit_areas.tolist(), strict=True)
-        )
         return {
             "neighbourhoods": {
                 "answer": shared[0] if shared else None,
@@ -397,5 +394,5 @@ def _finite(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 6)
 
 
-def _interval(estimate: Estimate) -> list[float | None]:
-    return [_finite(estimate.low), _finite(estimate.high)]
+def _estimated(name: str, estimate: Estimate) -> dict[str, Any]:
+    return {name: _finite(estimate.value), f"{name}_interval": [_finite(estimate.low), _finite(estimate.high)]}

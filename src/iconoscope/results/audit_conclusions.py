@@ -69,12 +69,8 @@ class Conclusions:
     def examined(self) -> dict[int, list[Examined]]:
         """Every property held against the rule, by class."""
         evidence = self.interventions
-        trials = [
-            (name, source, answers, float(pixel_change))
-            for name, source, answers, pixel_change in zip(
-                evidence.trials, evidence.sources, evidence.answers, evidence.pixel_change, strict=True
-            )
-        ]
+        changes = evidence.pixel_change.tolist()
+        trials = list(zip(evidence.trials, evidence.sources, evidence.answers, changes, strict=True))
         values = {nuisance: evidence.statistic(nuisance) for nuisance in evidence.nuisances}
         return {
             index: examine(
@@ -93,7 +89,6 @@ class Conclusions:
     def by_class(self) -> dict[int, Conclusion]:
         """The conclusion on every class."""
         within = dict(zip(self.interventions.nuisances, self.interventions.within, strict=True))
-        within = {nuisance: broader for nuisance, broader in within.items() if broader}
         concluded: dict[int, Conclusion] = {}
         for index in self.answered:
             in_class = self.images.predicted == index

@@ -167,6 +167,11 @@ class Neighbourhoods:
     unit_nuisances: tuple[str, ...]
     unit_areas: NDArray[np.float32]
 
+    @property
+    def following(self) -> list[tuple[str, str, float]]:
+        """These units, each with its property and its area."""
+        return list(zip(self.units, self.unit_nuisances, self.unit_areas.tolist(), strict=True))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Illustrations:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +58,6 @@ class AuditView:
         """Give the address of the row of the table in which the numbers of a property and a class are."""
         return f"n{self.number}-{self.audit.names.index(of_class)}-{exchanged.replace(' ', '-')}"
 
-    def picture(self, pixels: NDArray[np.uint8]) -> str:
-        """Give the address of a picture: a small one to the last bit, a large one as JPEG."""
-        return picture_uri(pixels, lossless=SHARP)
-
 
 @dataclass(frozen=True)
 class Card:
@@ -83,44 +78,17 @@ class Card:
         return self.finding.conclusion.word
 
     @property
-    def heading(self) -> str:
-        """The class, how many images are answered so, and how many of its own rightly."""
-        finding = self.finding
-        if not finding.labelled:
-            return self.view.text.say("page class", name=finding.name, images=finding.images)
-        return self.view.text.say(
-            "page class labelled",
-            name=finding.name,
-            images=finding.images,
-            labelled=finding.labelled,
-            accuracy=percent(finding.accuracy),
-        )
-
-    @property
-    def bars(self) -> list[dict[str, Any]]:
-        """The strongest properties: flips by another class's, and by its own class's."""
-        # Without the parts where it is not known where the object is.
+    def bars(self) -> list[Examined]:
+        """The strongest properties, without the parts where it is not known where the object is."""
         sure, nuisances = self.audit.conclusions.objects_known, self.audit.interventions.nuisances
-        examined = [single for single in self.finding.examined if sure or single.name in nuisances]
-        bars: list[dict[str, Any]] = []
-        for rank, single in enumerate(examined[:_BARS]):
-            effect = single.effect
-            if rank < _LEAST_BARS or max(effect.raw, effect.control) >= _NOTHING:
-                excess = "" if math.isnan(effect.excess) else f"{100 * effect.excess:+.0f} ± {200 * effect.error:.0f}"
-                bars.append(
-                    {
-                        "anchor": self.view.anchor(self.finding.name, single.name),
-                        "name": self.view.name(single.name),
-                        "other": 100 * float(np.nan_to_num(effect.raw)),
-                        "control": 100 * float(np.nan_to_num(effect.control)),
-                        "excess": excess,
-                        "relied": single.name in self.finding.conclusion.names,
-                        "but": self._but(single),
-                    }
-                )
-        return bars
+        examined = [single for single in self.finding.examined if sure or single.name in nuisances][:_BARS]
+        return [
+            single
+            for rank, single in enumerate(examined)
+            if rank < _LEAST_BARS or max(single.effect.raw, single.effect.control) >= _NOTHING
+        ]
 
-    def _but(self, examined: Examined) -> str:
+    def but(self, examined: Examined) -> str:
         """Say why a property that changes answers is not relied on."""
         if not examined.failed or not examined.effect.raw - examined.effect.control >= _NOTICED:
             return ""
@@ -128,67 +96,28 @@ class Card:
         return self.view.text.say(f"fails {failed}")
 
     @property
-    def swaps(self) -> str:
-        """Say what swapping the whole object and the whole background does, beyond the control, with intervals."""
-        swaps = self.finding.swaps
-        if not swaps:
-            return ""
-        return self.view.text.say(
-            "page swaps",
-            object=self._with_interval(swaps["object"].excess),
-            background=self._with_interval(swaps["background"].excess),
-        )
+    def images(self) -> list[int]:
+        """Its images that are shown as they are, covered, exchanged and under the control: positions among all of the kind."""
+        answers = self.audit.images.predicted[self.audit.illustrations.rows]
+        return np.flatnonzero(answers == self.audit.names.index(self.finding.name)).tolist()
 
-    @property
-    def images(self) -> list[dict[str, Any]]:
-        """Some of its images: as they are, what covering costs, and what the exchange and its control make of them."""
-        audit, rows = self.audit, self.audit.illustrations.rows.tolist()
-        answers = [audit.names[audit.images.predicted[row]] for row in rows]
-        return [self._exchanged(index) for index, answer in enumerate(answers) if answer == self.finding.name]
-
-    def _exchanged(self, index: int) -> dict[str, Any]:
-        illustrations, names = self.audit.illustrations, self.audit.names
-        row = int(illustrations.rows[index])
-        before = int(self.audit.images.predicted[row])
-        other, control = illustrations.answers[index].tolist()
-        exchanged = self.audit.interventions.trials[int(illustrations.trials[index])]
-        covered, covered_caption = self._covered(index, names[before])
-        return {
-            "unedited": self.view.picture(illustrations.photographs[index]),
-            "unedited_caption": self._caption(row),
-            "covered": covered,
-            "covered_caption": covered_caption,
-            "other": self.view.picture(illustrations.exchanged[index, 0]),
-            "control": self.view.picture(illustrations.exchanged[index, 1]),
-            "property": self.view.name(exchanged),
-            "answers": (names[other], names[control]),
-            "moved": (other != before, control != before),
-            "anchor": self.view.anchor(self.finding.name, exchanged),
-        }
-
-    def _covered(self, index: int, answer: str) -> tuple[str, str]:
-        """Give a photograph under what covering costs, and what that shows; nothing where nothing was covered."""
+    def covered(self, position: int) -> tuple[str, str]:
+        """Give a photograph under what covering costs, and what that shows."""
         say, illustrations = self.view.text.say, self.audit.illustrations
-        if not len(illustrations.drops):
-            return "", ""
-        photograph, drop = illustrations.photographs[index], illustrations.drops[0, index].astype(np.float32)
+        photograph, drop = illustrations.photographs[position], illustrations.drops[0, position].astype(np.float32)
         largest = float(drop.max())
         if largest < _NOTHING:
-            return self.view.picture(overlay(photograph, np.zeros(photograph.shape[:2], np.float32))), say(
-                "page covered none"
+            weight, caption = np.zeros(photograph.shape[:2], np.float32), say("page covered none")
+        else:
+            weight, most = (
+                _enlarged(drop.clip(0, 1), photograph.shape[:2]),
+                say("page covered most", drop=f"{largest:.2f}"),
             )
-        weight = _enlarged(drop.clip(0, 1), photograph.shape[:2])
-        most = say("page covered most", drop=f"{largest:.2f}")
-        return self.view.picture(overlay(photograph, weight)), say("page covered", answer=answer, most=most)
+            caption = say("page covered", answer=self.finding.name, most=most)
+        return picture_uri(overlay(photograph, weight), lossless=SHARP), caption
 
-    def _caption(self, row: int) -> str:
-        images, names = self.audit.images, self.audit.names
-        answer, label = names[images.predicted[row]], int(images.target[row])
-        if not images.misclassified[row]:
-            return self.view.text.say("page seen", answer=answer)
-        return self.view.text.say("page seen wrongly", answer=answer, label=names[label])
-
-    def _with_interval(self, estimate: Estimate) -> str:
+    def with_interval(self, estimate: Estimate) -> str:
+        """Give a share of the images with its interval."""
         share, low, high = (percent(number) for number in estimate)
         return self.view.text.say("page interval", share=share, low=low, high=high)
 
@@ -227,27 +156,22 @@ class Card:
             border = {"share": percent(finding.border_share), "area": percent(finding.border_area)}
             sentences.append(say("page border", **border))
         if not math.isnan(finding.object_share.value) and self.audit.conclusions.objects_known:
-            share = self._with_interval(finding.object_share)
+            share = self.with_interval(finding.object_share)
             sentences.append(say("page on object", share=share, area=percent(finding.object_area)))
-            sentences.append(say("page pointing", share=self._with_interval(finding.pointing)))
+            sentences.append(say("page pointing", share=self.with_interval(finding.pointing)))
         return sentences
 
     @property
-    def optimized(self) -> tuple[str, str]:
-        """The optimised picture, and what it is, with the property that counts measured on it."""
+    def made(self) -> str:
+        """Say what the optimised picture is, with the property that counts measured on it."""
         audit, say, of_property = self.audit, self.view.text.say, self.view.property
-        if audit.optimized is None:
-            return "", ""
-        picture, caption = (
-            self.view.picture(audit.optimized.pictures[self.index]),
-            say("page made", name=self.finding.name),
-        )
-        if of_property not in audit.overall.names:
-            return picture, caption
+        caption = say("page made", name=self.finding.name)
+        if audit.optimized is None or of_property not in audit.overall.names:
+            return caption
         number = audit.conclusions.best_number(of_property)
         measured = audit.interventions.statistic(of_property, audit.optimized.statistics)[self.index, number]
         if np.isnan(measured):
-            return picture, caption
+            return caption
         values = audit.interventions.statistic(of_property)[:, number]
         in_class = audit.images.predicted == audit.names.index(self.finding.name)
         sentence = say(
@@ -257,12 +181,7 @@ class Card:
             own=f"{values[in_class].mean():.2f}",
             others=f"{values[~in_class].mean():.2f}" if (~in_class).any() else "-",
         )
-        return picture, f"{caption} {sentence}"
-
-    @property
-    def exemplars(self) -> list[str]:
-        """The images that its logit answers most."""
-        return [self.view.picture(picture) for picture in self.audit.illustrations.exemplars[self.index]]
+        return f"{caption} {sentence}"
 
 
 def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError
 from iconoscope.results.audit import Audit, ClassFinding
 from iconoscope.results.audit_text import SUITE, percent
 from iconoscope.results.decision_rule import IMAGE_PARTS, Examined, conflicting_images
@@ -30,44 +29,12 @@ _NUMBERED = 20  # classes
 
 
 def audit_page(
-    audits: Audit | Iterable[Audit],
-    path: str | Path = "audit.html",
-    *,
-    lang: str = "en",
-    title: str = "",
-    lead: str = "",
-    links: Iterable[tuple[str, str]] = (),
+    audits: Sequence[Audit], path: str | Path, *, title: str, lead: str, links: Iterable[tuple[str, str]], lang: str
 ) -> Path:
     """Write one audit, or those of several networks one after another, as a self-contained page.
 
-    Parameters
-    ----------
-    audits
-        What `audit` gave.
-    path
-        Where to write the page.
-    lang
-        en or es.
-    title, lead
-        Its heading, and a sentence or two under it; a heading is made if none is given.
-    links
-        Texts and addresses of pages beside it.
-
-    Returns
-    -------
-    Path
-        Of the page.
-
-    Raises
-    ------
-    QuestionError
-        If there is no such language, or no audit.
-    StoreError
-        If it cannot be written.
+    Settings are those of `report`.
     """
-    audits = [audits] if isinstance(audits, Audit) else list(audits)
-    if not audits:
-        raise QuestionError("There is no audit to be shown.")
     sentences = Audit.sentences(lang)
     say = sentences.say
     names = list(dict.fromkeys(audit.question.network for audit in audits))
@@ -77,6 +44,7 @@ def audit_page(
         "audit.html.j2",
         lang=lang,
         say=say,
+        sharp=SHARP,
         title=title or heading,
         lead=lead,
         links=list(links),
@@ -96,10 +64,6 @@ class _AuditSection(AuditView):
         return max(self.audit.illustrations.photographs.shape[1:3], default=0) <= SHARP
 
     @property
-    def network(self) -> str:
-        return self.audit.question.network
-
-    @property
     def verdict(self) -> str:
         sentence = self.text.overall(self.audit.conclusions)
         return sentence[:1].upper() + sentence[1:]
@@ -115,13 +79,6 @@ class _AuditSection(AuditView):
             "page audited", audited=len(images), seen=images.set_size, known=known_objects, how=self.text.say(how)
         )
         return sentence if self.audit.conclusions.objects_known else f"{sentence} {self.text.say('page unsure')}"
-
-    @property
-    def effort(self) -> str:
-        """Say that it was the quick audit, or the swap of object and background alone."""
-        if self.audit.swap_alone:
-            return self.text.say("page swap alone")
-        return self.text.say("page quick") if self.audit.question.settings.get("quick") else ""
 
     @cached_property
     def cards(self) -> list[Card]:
@@ -188,37 +145,17 @@ class _AuditSection(AuditView):
             "wrong": percent(accuracy.conflicting),
             "right": percent(accuracy.agreeing),
             "few": math.isnan(accuracy.conflicting),
-            "images": [
-                (
-                    self.picture(self.audit.illustrations.thumbnails[row]),
-                    str(images.ids[row]),
-                    self._label_and_answer(row),
-                )
-                for row in wrong_first[:_CONFLICTING]
-            ],
+            "rows": wrong_first[:_CONFLICTING].tolist(),
         }
 
-    def _label_and_answer(self, row: int) -> str:
-        names, images = self.audit.names, self.audit.images
-        return self.text.say(
-            "page breaking caption", label=names[images.target[row]], answer=names[images.predicted[row]]
-        )
-
     @property
-    def units(self) -> list[tuple[str, str]]:
-        """The units that follow a property: their picture, and what is said of them."""
+    def units(self) -> list[tuple[NDArray[np.uint8], str, str, float]]:
+        """The units that follow a property: picture, unit, nuisance, and how well it tells the nuisance."""
         space, optimized = self.audit.neighbourhoods, self.audit.optimized
         if space is None or optimized is None:
             return []
         pictures = dict(zip(optimized.units, optimized.pictures, strict=True))
-        return [
-            (
-                self.picture(pictures[unit]),
-                self.text.say("page unit", unit=unit, property=self.name(nuisance), area=f"{area:.2f}"),
-            )
-            for unit, nuisance, area in zip(space.units, space.unit_nuisances, space.unit_areas.tolist(), strict=True)
-            if unit in pictures
-        ]
+        return [(pictures[unit], unit, nuisance, area) for unit, nuisance, area in space.following if unit in pictures]
 
     @property
     def skipped(self) -> str:
@@ -292,33 +229,16 @@ class _AuditSection(AuditView):
     # Numbers
     # -----------------------------------------------------------------------------------------------------------------
 
-    def row(self, of_class: str, examined: Examined) -> dict[str, str]:
-        """Give the cells of a row of the table."""
-        effect, accuracy = examined.effect, examined.accuracy
+    def says(self, examined: Examined) -> str:
+        """Say what the numbers of a property come to."""
         is_part = examined.name in IMAGE_PARTS
         says = f"fails {examined.failed[0]}" if examined.failed else "decides" if is_part else "relied on"
-        if is_part and not self.audit.conclusions.objects_known:
-            says = "skipped objects"
-        return {
-            "anchor": self.anchor(of_class, examined.name),
-            "name": self.name(examined.name),
-            "excess": "-" if math.isnan(effect.excess) else f"{effect.excess:+.2f} ± {2 * effect.error:.2f}",
-            "flips": f"{percent(effect.raw)} / {percent(effect.control)}",
-            "area": "-" if math.isnan(examined.area) else f"{examined.area:.2f}",
-            "accuracy": "-" if is_part else f"{percent(accuracy.agreeing)} / {percent(accuracy.conflicting)}",
-            "says": self.text.say(says),
-            "relied": "relied" if examined.relied_on else "",
-        }
+        return self.text.say("skipped objects" if is_part and not self.audit.conclusions.objects_known else says)
 
     @property
     def json(self) -> str:
         """The same for machines; what would end the script is escaped."""
         return json.dumps(self.audit.to_json(), ensure_ascii=False).replace("<", "\\u003c")
-
-    @property
-    def machine(self) -> str:
-        question = self.audit.question
-        return self.text.say("page made by", version=question.version, weights=question.weights[:12])
 
 
 def _hexadecimal(ink: Iterable[int]) -> str:

@@ -69,12 +69,5 @@ class AuditPanel:
         for words, control, measure in self.MEASURES:
             estimates = [_UNKNOWN if finding is None else measure(finding) for finding in findings]
             if not all(math.isnan(estimate.value) for estimate in estimates):
-                rows.append({"words": words, "control": control, "cells": [_cell(estimate) for estimate in estimates]})
+                rows.append({"words": words, "control": control, "cells": estimates})
         return rows
-
-
-def _cell(estimate: Estimate) -> dict[str, Any]:
-    if math.isnan(estimate.value):
-        return {"width": None, "share": "-", "interval": ""}
-    interval = "" if math.isnan(estimate.low) else f"{estimate.low:.0%} to {estimate.high:.0%}"
-    return {"width": 100 * estimate.value, "share": f"{estimate.value:.0%}", "interval": interval}

@@ -26,13 +26,16 @@ from iconoscope.results import (
     Visualization,
 )
 from iconoscope.show.audit_panels import AuditPanel, audit_key
-from iconoscope.show.curve_panels import CurvesPanel, areas_key, mean_areas
-from iconoscope.show.exemplar_panels import ImageMapPanel, SheetPanel, TopImagesPanel, UnitSearchPanel
-from iconoscope.show.image_panels import ImagePanels, curves_by_map
-from iconoscope.show.mean_map_panels import MeanMapPanel
-from iconoscope.show.optimized_panels import OptimizedPanel, sheet_key
-from iconoscope.show.panel import Panel
-from iconoscope.show.template import write_page
+from iconoscope.show.map_panels import CurvesPanel, ImagePanels, MeanMapPanel, areas_key, curves_by_map, mean_areas
+from iconoscope.show.template import Panel, write_page
+from iconoscope.show.unit_panels import (
+    ImageMapPanel,
+    OptimizedPanel,
+    SheetPanel,
+    TopImagesPanel,
+    UnitSearchPanel,
+    sheet_key,
+)
 from iconoscope.store import Store, load_question, load_result
 
 __all__ = ["store_page"]

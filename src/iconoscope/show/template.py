@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
+from iconoscope.results import Result
+from iconoscope.results.audit_text import percent
 from iconoscope.results.rendering import data_uri, to_jpeg, to_png
 
-__all__ = ["picture_uri", "pixelated", "write_page"]
+__all__ = ["Panel", "picture_uri", "write_page"]
+
+Shown = TypeVar("Shown", bound=Result)
+
+
+@dataclass(frozen=True)
+class Panel(Generic[Shown]):
+    """What the page of a store shows of one result.
+
+    Attributes
+    ----------
+    result
+        The result.
+    network
+        The name of the network that answered, as the whole page calls it.
+    most
+        How many images, or classes, are shown at the most.
+    """
+
+    result: Shown
+    network: str
+    most: int
 
 
 def write_page(path: str | Path, template: str, **contents: Any) -> Path:
@@ -28,7 +51,10 @@ def write_page(path: str | Path, template: str, **contents: Any) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: "-" if math.isnan(share) else f"{share:.0%}"
+    environment.filters |= {"percent": percent, "picture": picture_uri}
+    # Whether pictures (..., height, width, 3) have so few pixels that a browser must not blur them.
+    environment.tests["small"] = lambda pictures: max(pictures.shape[-3:-1]) <= 64
+    environment.tests["known"] = lambda number: number == number  # noqa: PLR0124 (NaN is not equal to itself)
     html = environment.get_template(template).render(contents)
     path = Path(path).expanduser()
     with writing_whole(path) as aside:
@@ -39,8 +65,3 @@ def write_page(path: str | Path, template: str, **contents: Any) -> Path:
 def picture_uri(pixels: NDArray[np.uint8], *, lossless: int = 128) -> str:
     """Give a picture (height, width, 3) as an address: as PNG up to `lossless` pixels on its longer side, else as JPEG."""
     return data_uri(to_png(pixels) if max(pixels.shape[:2]) <= lossless else to_jpeg(pixels))
-
-
-def pixelated(height: int, width: int) -> bool:
-    """Tell whether a picture is so small that a browser must not blur its pixels."""
-    return max(height, width) <= 64

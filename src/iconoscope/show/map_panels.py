@@ -1,4 +1,4 @@
-"""The maps of one image on the page: occlusion, and gradient methods beside it, with the areas under their curves."""
+"""Maps on the page of a store: occlusion and gradient methods by image, their curves, and means over many images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results import Attribution, Curves, Occlusion, Result
+from iconoscope.results import Attribution, Curves, MeanMap, Occlusion, Result
+from iconoscope.results.mean_map import TABLE
 from iconoscope.results.rendering import colour, data_uri, lay_out, outlined, to_png
-from iconoscope.show.template import picture_uri, pixelated
+from iconoscope.show.template import Panel, picture_uri
 
-__all__ = ["ImagePanels", "curves_by_map"]
+__all__ = ["CurvesPanel", "ImagePanels", "MeanMapPanel", "areas_key", "curves_by_map", "mean_areas"]
 
 # The answer that stays, and the classes that win elsewhere, the most frequent first (colours of Okabe and Ito 2008).
 _STAYS = (246, 245, 241)
@@ -54,20 +55,11 @@ class ImagePanels:
         """The one whose image stands for all."""
         return [*self.occlusions, *self.attributions][0]
 
-    @property
-    def small(self) -> bool:
-        """Whether the pixels of the image are to be seen."""
-        return pixelated(*self.first.picture.shape[:2])
-
     def picture(self, map: Occlusion | Attribution) -> str:
         """Give the image as the network was shown it, with the object outlined where it is known."""
         if isinstance(map, Occlusion) and map.object_mask is not None:
             return picture_uri(outlined(map.picture, map.object_mask))
         return picture_uri(map.picture)
-
-    def overlay(self, map: Occlusion | Attribution) -> str:
-        """Give the map laid over the image."""
-        return picture_uri(map.overlaid())
 
     def heat(self, map: Occlusion | Attribution) -> str:
         """Give the map in colours; of a gradient method, the same on both sides of zero."""
@@ -155,3 +147,81 @@ def _laid_out(occlusion: Occlusion, cells: NDArray[np.uint8]) -> str:
     """Give coloured cells (grid rows, grid columns, 3) as a picture of the image's size."""
     size = (occlusion.picture.shape[0], occlusion.picture.shape[1])
     return data_uri(to_png(lay_out(cells, occlusion.top, occlusion.left, occlusion.patch, size)))
+
+
+class CurvesPanel(Panel[Curves]):
+    """The curves of one map."""
+
+    @property
+    def ticks(self) -> list[tuple[str, int]]:
+        """Give the ends of the scale and their heights in the template's coordinates."""
+        low, high = self.result.limits()
+        return [(f"{low:.3g}", 112), (f"{high:.3g}", 11)]
+
+    @property
+    def polylines(self) -> list[tuple[str, list[str]]]:
+        """Give the curves of either kind in the template's coordinates: the map's own comes last."""
+        curves = self.result
+        return [
+            ("deletion", list(map(self._polyline, (*curves.null_deletion, curves.deletion[:, curves.target])))),
+            ("insertion", list(map(self._polyline, (*curves.null_insertion, curves.insertion[:, curves.target])))),
+        ]
+
+    def _polyline(self, values: NDArray[np.floating]) -> str:
+        low, high = self.result.limits()
+        scale = 106 / max(high - low, 1e-12)
+        points = zip(self.result.share.tolist(), values.tolist(), strict=True)
+        return " ".join(f"{26 + 170 * share:.1f},{110 - scale * (value - low):.1f}" for share, value in points)
+
+
+def areas_key(curves: Curves) -> tuple[str, ...]:
+    """Give what curves must have in common for a mean over them."""
+    return curves.question.weights, curves.ranked_by, curves.fill, curves.start
+
+
+def mean_areas(group: list[Curves], network: str) -> dict[str, Any]:
+    """Average the areas of one kind of map over images: its own, and those of the map moved elsewhere."""
+    first = group[0]
+    deletion = [curves.deletion_area for curves in group], [curves.null_deletion_areas for curves in group]
+    insertion = [curves.insertion_area for curves in group], [curves.null_insertion_areas for curves in group]
+    return {
+        "network": network,
+        "ranked_by": first.ranked_by,
+        "fill": first.fill,
+        "start": first.start,
+        "images": len({curves.question.pixels for curves in group}),
+        "areas": [(float(np.mean(areas)), float(np.mean(moved))) for areas, moved in (deletion, insertion)],
+    }
+
+
+class MeanMapPanel(Panel[MeanMap]):
+    """The mean maps of one set of images, asked in one way of one network."""
+
+    @property
+    def left_out(self) -> int:
+        """How many classes are not shown."""
+        return len(self.result.shown(1 + len(self.result.classes))) - len(self.groups)
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """Give what is shown of every group: its map, and its figures in words."""
+        return [self._group(group) for group in self.result.shown(self.most)]
+
+    def _group(self, group: int) -> dict[str, Any]:
+        mean_map = self.result
+        cells = colour(mean_map.mean[group], low=-mean_map.limit, high=mean_map.limit, table=TABLE)
+        row, column = mean_map.worst(group)
+        height, width = mean_map.size
+        top, left = mean_map.top[row], mean_map.left[column]
+        return {
+            "name": mean_map.name(group),
+            "count": int(mean_map.count[group]),
+            "map": data_uri(to_png(lay_out(cells, mean_map.top, mean_map.left, mean_map.patch, mean_map.size))),
+            "drop": float(mean_map.mean[group, row, column]),
+            "deviation": float(mean_map.deviation[group, row, column]),
+            "clean": float(mean_map.clean[group]),
+            "changed": float(mean_map.changed[group]),
+            # The middle of the worst patch, percent of the picture.
+            "top": 100 * (top + min(top + mean_map.patch[0], height)) / (2 * height),
+            "left": 100 * (left + min(left + mean_map.patch[1], width)) / (2 * width),
+        }

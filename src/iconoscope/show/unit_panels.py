@@ -1,36 +1,26 @@
-"""The images of a unit, the units of a concept, maps and sheets on the page."""
+"""Units on the page of a store: their images, the units of a concept, pictures made for them; image maps and sheets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.results import SIDES, ActivationSheet, FilterSheet, ImageMap, TopImages, UnitSearch
-from iconoscope.results.rendering import data_uri, to_jpeg
-from iconoscope.show.panel import Panel
-from iconoscope.show.template import picture_uri, pixelated
+from iconoscope.results import SIDES, ActivationSheet, FilterSheet, ImageMap, TopImages, UnitSearch, Visualization
+from iconoscope.results.rendering import data_uri, rgb, to_jpeg, to_png
+from iconoscope.show.template import Panel, picture_uri
 
-__all__ = ["ImageMapPanel", "SheetPanel", "TopImagesPanel", "UnitSearchPanel"]
+__all__ = ["ImageMapPanel", "OptimizedPanel", "SheetPanel", "TopImagesPanel", "UnitSearchPanel", "sheet_key"]
 
 _LOSSLESS = 64  # pixels: there are many, and a page is to be sent
 
 
 class TopImagesPanel(Panel[TopImages]):
     """The images that a unit answers."""
-
-    @property
-    def small(self) -> bool:
-        """Whether the pixels of the images are to be seen."""
-        return pixelated(*self.result.pictures_shown.shape[1:3])
-
-    @property
-    def optimized(self) -> str | None:
-        """The picture that was made for the unit."""
-        return _optimized(self.result.optimized)
 
     @property
     def strips(self) -> list[tuple[str, list[dict[str, str]]]]:
@@ -60,11 +50,6 @@ class UnitSearchPanel(Panel[UnitSearch]):
     }
 
     @property
-    def small(self) -> bool:
-        """Whether the pixels of the images are to be seen."""
-        return pixelated(*self.result.pictures_shown.shape[1:3])
-
-    @property
     def pages(self) -> list[dict[str, Any]]:
         """Give what is shown of each of the first units; of a search that found none, of the best alone."""
         count = min(len(self.result.curves), max(1, len(self.result.found)), self.MOST)
@@ -75,7 +60,7 @@ class UnitSearchPanel(Panel[UnitSearch]):
         return {
             "unit": str(search.units[rank]),
             "finding": search.figures(rank),
-            "optimized": _optimized(search.picture_for(rank)),
+            "optimized": search.picture_for(rank),
             "curve": self._polyline(search.curves[rank]),
             "logit": self._polyline(search.logit_curve),
             "strips": [
@@ -102,11 +87,6 @@ class ImageMapPanel(Panel[ImageMap]):
         picture.thumbnail((self._WIDE, self._WIDE), Image.Resampling.LANCZOS)
         return data_uri(to_jpeg(np.asarray(picture)))
 
-    @property
-    def legend(self) -> list[tuple[str, str]]:
-        """Give the classes that are on the map and their colours."""
-        return self.result.legend_colours()
-
 
 class SheetPanel(Panel[ActivationSheet | FilterSheet]):
     """A sheet of maps or filters."""
@@ -117,9 +97,39 @@ class SheetPanel(Panel[ActivationSheet | FilterSheet]):
         return data_uri(self.result.figure())
 
 
-def _optimized(picture: NDArray[np.uint8] | None) -> str | None:
-    """Give the picture that was made for a unit, if there is one."""
-    return None if picture is None else picture_uri(picture, lossless=_LOSSLESS)
+def sheet_key(visualization: Visualization) -> tuple[str, ...]:
+    """Give what two results must have in common to stand in one sheet."""
+    return visualization.question.weights, visualization.style, visualization.start, visualization.prior
+
+
+@dataclass(frozen=True)
+class OptimizedPanel:
+    """The pictures made of the units of one network in one way."""
+
+    results: list[Visualization]
+    network: str  # the name of the network that answered, as the whole page calls it
+
+    MOST: ClassVar = 60
+
+    @property
+    def first(self) -> Visualization:
+        """The first of them."""
+        return self.results[0]
+
+    @property
+    def count(self) -> int:
+        """How many pictures there are."""
+        return sum(map(len, self.results))
+
+    @property
+    def cells(self) -> list[tuple[Visualization, int]]:
+        """Give the pictures that are shown, at most `MOST`, by their sheet and their row in it."""
+        pairs = [(visualization, index) for visualization in self.results for index in range(len(visualization))]
+        return pairs[: self.MOST]
+
+    def nearest(self, neighbours: NDArray[np.uint8], index: int) -> str:
+        """Give the real image that is nearest to a picture."""
+        return data_uri(to_png(rgb(neighbours[index, 0])))
 
 
 def _cells(images: Iterable[tuple[NDArray[np.uint8], str, float, str]]) -> list[dict[str, str]]:
