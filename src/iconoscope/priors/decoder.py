@@ -58,7 +58,7 @@ class DecoderPrior(Prior):
                 hint=f"It was given latents {(2, *latent)}: is latent= what it wants?",
             )
         self.shape = (int(pictures.shape[1]), int(pictures.shape[2]), int(pictures.shape[3]))
-        self._reference = None if images is None else _reference(images, self.shape)
+        self.reference = None if images is None else _reference(images, self.shape)
 
     def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
         try:
@@ -88,11 +88,6 @@ class DecoderPrior(Prior):
                 optimizer.zero_grad()
         return latents.detach()
 
-    @property
-    def reference(self) -> PriorImages | None:
-        """Real images to hold pictures against, if some were given."""
-        return self._reference
-
     @cached_property
     def _digest(self) -> str:
         digest = hashlib.sha256(f"{self.name} {self._latent} {self._low} {self._high}".encode())
@@ -101,8 +96,8 @@ class DecoderPrior(Prior):
                 digest.update(
                     name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
                 )
-        if self._reference is not None:
-            digest.update(self._reference.pixels.tobytes())
+        if self.reference is not None:
+            digest.update(self.reference.pixels.tobytes())
         return digest.hexdigest()
 
     def digest(self) -> str:

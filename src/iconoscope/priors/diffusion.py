@@ -55,37 +55,34 @@ def diffusion_prior(source: str | Path, *, steps: int = STEPS, images: Any = Non
     side = model.config.sample_size
     height, width = (side, side) if isinstance(side, int) else side
 
-    def noise_in(pictures: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        return model(pictures, time, return_dict=False)[0]
-
-    def walk(scheduler: Any, pictures: torch.Tensor) -> torch.Tensor:
-        for time in scheduler.timesteps:
-            # Only the pictures between steps are kept for the way back, not what the model computes inside.
-            noise = checkpoint(noise_in, pictures, time, use_reentrant=False)
-            pictures = scheduler.step(noise, time, pictures, return_dict=False)[0]
-        return pictures
-
     return DecoderPrior(
         f"{name}, {steps} steps",
-        NoiseDecoder(model, lambda latents: walk(forward, latents)),
+        NoiseSteps(model, forward),
         (int(model.config.in_channels), int(height), int(width)),
         limits=RANGES["-1..1"],
-        encode=lambda pictures: walk(back, pictures),
+        encode=NoiseSteps(model, back),
         images=images,
         kind="diffusion",
     )
 
 
-class NoiseDecoder(torch.nn.Module):
-    """The steps from noise to a picture, with the weights that decide them."""
+class NoiseSteps(torch.nn.Module):
+    """The steps from noise to a picture or back, as a scheduler has them, with the weights that decide them."""
 
-    def __init__(self, model: torch.nn.Module, walk: Any) -> None:
+    def __init__(self, model: torch.nn.Module, scheduler: Any) -> None:
         super().__init__()
-        self.model, self._walk = model, walk
+        self.model, self._scheduler = model, scheduler
 
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """Give the pictures of noise (n, channels, height, width)."""
-        return self._walk(latents)
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Go from the pictures or the noise (n, channels, height, width) at one end to those at the other."""
+        for time in self._scheduler.timesteps:
+            # Only the pictures between steps are kept for the way back, not what the model computes inside.
+            noise = checkpoint(self._noise_in, pictures, time, use_reentrant=False)
+            pictures = self._scheduler.step(noise, time, pictures, return_dict=False)[0]
+        return pictures
+
+    def _noise_in(self, pictures: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        return self.model(pictures, time, return_dict=False)[0]
 
 
 def _loaded(name: str) -> tuple[Any, Any, Any]:

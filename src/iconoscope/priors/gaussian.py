@@ -169,13 +169,9 @@ class GaussianPrior(Prior):
         squares = self._squares(latents, self.centre(labels))
         return torch.stack([level.mean(1) for level in squares.split(self._counts, 1)]).mean(0)
 
-    @property
+    @cached_property
     def reference(self) -> PriorImages | None:
         """The real images that are kept, as the components know them."""
-        return self._decoded
-
-    @cached_property
-    def _decoded(self) -> PriorImages | None:
         if self.codes is None or self.labels is None:
             return None
         with torch.inference_mode():

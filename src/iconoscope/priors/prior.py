@@ -61,7 +61,7 @@ class Prior(ABC):
     def digest(self) -> str:
         """Digest of all that decides what it makes of a latent."""
 
-    @property
+    @cached_property
     def reference(self) -> PriorImages | None:
         """Real images to hold pictures against, if it has any."""
         return None

@@ -67,12 +67,7 @@ class RefinedPrior(GaussianPrior):
         over = header.get("over")
         base = load_gaussian(over) if over else GaussianPrior.from_tensors(name, tensors, header)
         refiner = Refiner(len(base.classes), base.shape[0])
-        weights = {
-            key.removeprefix("refiner."): weight.float()
-            for key, weight in tensors.items()
-            if key.startswith("refiner.")
-        }
-        refiner.load_state_dict(weights)
+        refiner.load_state_dict({name: tensors[f"refiner.{name}"].float() for name in refiner.state_dict()})
         return cls(name, base, refiner)
 
 

@@ -8,9 +8,7 @@ darker, brighter or paler by chance (Zhao et al. 2020, "Differentiable Augmentat
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch.nn import functional as F
@@ -216,25 +214,13 @@ class RefinerTraining:
             state = torch.load(path, weights_only=True)
             if state["key"] != key:
                 return 0
-            parts: list[tuple[Callable[..., object], object]] = [(self._draw.set_state, state["draw"])]
-            parts += zip(
-                (part.load_state_dict for part in (self.refiner, self.critic, self.mean, *self._optimizers)),
-                (*state["networks"], *state["optimizers"]),
-                strict=True,
-            )
-            for load, value in parts:
-                load(value)
+            self._draw.set_state(state["draw"])
+            learners = (self.refiner, self.critic, self.mean, *self._optimizers)
+            for learner, saved in zip(learners, (*state["networks"], *state["optimizers"]), strict=True):
+                learner.load_state_dict(saved)
             self.done = int(state["done"])
-        except (
-            OSError,
-            EOFError,
-            RuntimeError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            UnpicklingError,
-        ) as error:
+        # torch.load lets its zip reader's and its unpickler's errors through, and a state may hold anything.
+        except Exception as error:
             raise PriorError(f"The checkpoint {path} is damaged: {error}.", hint="Delete it to begin anew.") from error
         return self.done
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -71,11 +72,6 @@ class TrainingImages:
             for first in track(range(0, len(self), BATCH), about):
                 yield as_pictures(self.pixels[first : first + BATCH])
             return
-        batch: list[NDArray[np.uint8]] = []
-        for image in self._readable(about):
-            batch.append(self._fit(image.pixels))
-            if len(batch) == BATCH:
-                yield as_pictures(np.stack(batch))
-                batch = []
-        if batch:
+        pixels = (self._fit(image.pixels) for image in self._readable(about))
+        while batch := list(islice(pixels, BATCH)):
             yield as_pictures(np.stack(batch))

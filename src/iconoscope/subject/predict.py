@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -45,19 +46,12 @@ def predict(network: Network, images: Images | Any, *, batch: int = 64) -> NDArr
     images = load_images(images)
     probabilities = np.full((len(images), len(network.classes)), np.nan, np.float32)
     row = {identity: position for position, identity in enumerate(images.ids)}
-    waiting: list[tuple[int, NDArray[np.uint8]]] = []
-
-    def ask() -> None:
-        rows, pictures = zip(*waiting, strict=True)
-        tensor = network.preprocessing.normalise(np.stack(pictures)).to(network.device)
-        probabilities[list(rows)] = network.probabilities(network.logits(tensor).float()).cpu().numpy()
-        waiting.clear()
-
+    readable = track(images.readable(), f"predicting, {network.name}", total=len(images))
+    # Of an image that has been shown only what the network sees is kept, until there are enough for a batch.
+    shown = ((row[image.id], network.preprocessing.shown(image)) for image in readable)
     with network.questioned(), torch.inference_mode():
-        for image in track(images.readable(), f"predicting, {network.name}", total=len(images)):
-            waiting.append((row[image.id], network.preprocessing.shown(image)))
-            if len(waiting) == batch:
-                ask()
-        if waiting:
-            ask()
+        while pairs := list(islice(shown, batch)):
+            rows, pictures = zip(*pairs, strict=True)
+            tensor = network.preprocessing.normalise(np.stack(pictures)).to(network.device)
+            probabilities[list(rows)] = network.probabilities(network.logits(tensor).float()).cpu().numpy()
     return probabilities

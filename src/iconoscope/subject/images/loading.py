@@ -25,10 +25,9 @@ from iconoscope.subject.images.imageset import Images
 from iconoscope.subject.images.masks_and_boxes import read_boxes, read_masks
 from iconoscope.subject.images.object_annotations import ObjectAnnotations
 from iconoscope.subject.images.parquet import find_shards, open_parquet
-from iconoscope.subject.images.path_table import open_list
 from iconoscope.subject.images.remote import open_remote
 from iconoscope.subject.images.source import Label, Source
-from iconoscope.subject.images.tables import read_labels
+from iconoscope.subject.images.tables import open_list, read_labels
 from iconoscope.subject.images.voc import is_voc, open_voc, read_voc
 from iconoscope.subject.images.webdataset import expand_shards, open_webdataset
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,41 +19,38 @@ __all__ = ["open_remote"]
 WEB = ("http", "https")
 
 
-class FileSystem:
-    """A filesystem of `fsspec`, made anew in every process: connections do not outlive a fork."""
+class RemoteReader:
+    """Files of a filesystem of `fsspec`, which is made anew in every process: connections do not outlive a fork.
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    Parameters
+    ----------
+    address
+        An address in that filesystem.
+    root
+        The folder, as the filesystem writes it, with what ends it.
+    paths
+        The files, below the root.
+    """
+
+    def __init__(self, address: str, root: str, paths: Sequence[str]) -> None:
+        self._files = address, root, paths
         self._connection: tuple[int, Any] = (0, None)
 
-    def __getstate__(self) -> str:
-        return self.address
+    def __getstate__(self) -> tuple[str, str, Sequence[str]]:
+        return self._files
 
-    def __setstate__(self, address: str) -> None:
-        self.__init__(address)
-
-    @property
-    def connected(self) -> Any:
-        """The filesystem of this process."""
-        if self._connection[0] != os.getpid():
-            from fsspec.core import url_to_fs
-
-            self._connection = (os.getpid(), url_to_fs(self.address)[0])
-        return self._connection[1]
-
-
-@dataclass(frozen=True)
-class RemoteReader:
-    """Files of a filesystem, by their paths below a root, as the filesystem writes it."""
-
-    files: FileSystem
-    root: str
-    paths: Sequence[str] = field(repr=False)
+    def __setstate__(self, files: tuple[str, str, Sequence[str]]) -> None:
+        self.__init__(*files)
 
     def __call__(self, row: int, id: str) -> bytes:
         """Fetch the file."""
+        from fsspec.core import url_to_fs
+
+        address, root, paths = self._files
         try:
-            return self.files.connected.cat_file(self.root + self.paths[row])
+            if self._connection[0] != os.getpid():
+                self._connection = (os.getpid(), url_to_fs(address)[0])
+            return self._connection[1].cat_file(root + paths[row])
         except Exception as error:  # every filesystem has errors of its own
             raise ImageFileError(f"{id} cannot be read: {_reason(error)}") from error
 
@@ -104,7 +100,7 @@ def open_remote(address: str) -> EncodedImages:
             hint="Parquet, tar and arrays are read from this machine: copy them here." if files else "",
         )
     labels, names = class_folders(paths, address)
-    return EncodedImages(address, paths, labels, RemoteReader(FileSystem(address), root, paths), label_names=names)
+    return EncodedImages(address, paths, labels, RemoteReader(address, root, paths), label_names=names)
 
 
 USUAL = ("s3", "gs", "az", "abfs", "http", "https", "ftp", "sftp", "hdfs", "file", "memory", "zip")
@@ -135,7 +131,7 @@ def _open_file(address: str, system: Any, path: str) -> EncodedImages:
         )
     if not system.exists(path):
         raise ImagesError(f"{address}: there is no such file, or no way to it.")
-    return EncodedImages(address, [name], None, RemoteReader(FileSystem(address), f"{root}/", [name]))
+    return EncodedImages(address, [name], None, RemoteReader(address, f"{root}/", [name]))
 
 
 def _is_image(path: str) -> bool:
