@@ -86,15 +86,14 @@ def responding(network: Network, unit: LayerUnit) -> nn.Module:
 
 
 def _read(maps: torch.Tensor, unit: LayerUnit, size: tuple[int, int]) -> Response:
-    channels = tuple(f"{unit.layer}:{channel}" for channel in range(maps.shape[1]))
     if unit.channel is None:
         return Response(maps.flatten(1).square().mean(1, keepdim=True), (unit.layer,), 0, "mean square of activations")
     if unit.position is None:
-        values = maps.flatten(2).mean(2) if maps.ndim > 2 else maps
-        return Response(values, channels, unit.channel, "mean activation")
-    values = maps[(..., *place_at(maps.shape, unit.layer, unit.position, size))]
-    neurons = tuple(str(LayerUnit(unit.layer, channel, unit.position)) for channel in range(maps.shape[1]))
-    return Response(values, neurons, unit.channel, "activation")
+        values, measure = maps.flatten(2).mean(2) if maps.ndim > 2 else maps, "mean activation"
+    else:
+        values, measure = maps[(..., *place_at(maps.shape, unit.layer, unit.position, size))], "activation"
+    names = tuple(str(LayerUnit(unit.layer, channel, unit.position)) for channel in range(maps.shape[1]))
+    return Response(values, names, unit.channel, measure)
 
 
 def activations(network: Network, batch: torch.Tensor, layer: str) -> torch.Tensor:

@@ -68,7 +68,6 @@ def open_remote(address: str) -> EncodedImages:
         `fsspec`, or the package for this kind of address, is not installed.
     """
     url_to_fs = import_extra("fsspec.core", "remote", address).url_to_fs
-    known_implementations = import_extra("fsspec.registry", "remote", address).known_implementations
     scheme = address.partition("://")[0]
     try:
         system, path = url_to_fs(address)
@@ -79,7 +78,7 @@ def open_remote(address: str) -> EncodedImages:
     except ValueError as error:
         raise ImagesError(
             f"{address}: there is no source of images {scheme}://.",
-            hint=f"fsspec knows {', '.join(sorted(set(known_implementations) & set(USUAL)))} and more.",
+            hint=f"fsspec knows {', '.join(USUAL)} and more.",
         ) from error
     try:
         if scheme in WEB or system.isfile(path):
@@ -103,7 +102,7 @@ def open_remote(address: str) -> EncodedImages:
     return EncodedImages(address, paths, labels, RemoteReader(address, root, paths), label_names=names)
 
 
-USUAL = ("s3", "gs", "az", "abfs", "http", "https", "ftp", "sftp", "hdfs", "file", "memory", "zip")
+USUAL = ("abfs", "az", "file", "ftp", "gs", "hdfs", "http", "https", "memory", "s3", "sftp", "zip")
 # What opens each kind of address beside fsspec itself.
 PACKAGES = {
     "s3": "s3fs",

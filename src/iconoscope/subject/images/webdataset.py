@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from iconoscope.errors import ImageFileError, ImagesError, shortened
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages
-from iconoscope.subject.images.folder import missing_path
 from iconoscope.subject.images.source import Label
 
 __all__ = ["expand_shards", "open_webdataset"]
@@ -65,7 +64,6 @@ class TarReader:
 
 def expand_shards(pattern: str) -> list[Path]:
     """List the files of ``shard-{000000..000012}.tar`` or ``*.tar``. Raises `ImagesError` where one is missing."""
-    path = Path(pattern).expanduser()
     if braces := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
         first, last = braces[1], braces[2]
         paths = [
@@ -78,13 +76,10 @@ def expand_shards(pattern: str) -> list[Path]:
                 hint="Give the range that is there, as {000..012}, or * for all there are.",
             )
         return paths
-    if "*" in path.name:
-        if not (paths := sorted(path.parent.glob(path.name))):
-            raise ImagesError(f"No file is named {pattern}.")
-        return paths
-    if not path.is_file():
-        raise missing_path(path)
-    return [path]
+    path = Path(pattern).expanduser()
+    if not (paths := sorted(path.parent.glob(path.name))):
+        raise ImagesError(f"No file is named {pattern}.")
+    return paths
 
 
 def open_webdataset(shards: Sequence[Path], origin: str) -> EncodedImages:

@@ -34,7 +34,7 @@ from iconoscope.subject.network.preprocessing import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LOADERS", "load_network"]
+__all__ = ["load_network"]
 
 
 def load_network(
