@@ -26,7 +26,8 @@ Every message says what was given; the hint says what would work.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from numbers import Integral
 from typing import Any
 
 __all__ = [
@@ -48,6 +49,8 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "UnitError",
+    "check_choice",
+    "check_counts",
     "first_line",
     "nearest",
     "shortened",
@@ -152,6 +155,30 @@ def nearest(word: str, choices: Iterable[str], *, most: int = 3) -> str:
     if close:
         return f"Did you mean {' or '.join(lowered[name] for name in close)}?"
     return f"There are: {shortened(names, most=12)}." if names else ""
+
+
+def check_choice(name: str, choice: object, choices: Collection[str]) -> None:
+    """Refuse a setting that is none of its choices.
+
+    >>> check_choice("metric", "cosin", ["cosine", "euclidean"])
+    Traceback (most recent call last):
+    iconoscope.errors.QuestionError: metric='cosin' is not a choice.
+    Did you mean cosine?
+    """
+    if choice not in choices:
+        raise QuestionError(f"{name}={choice!r} is not a choice.", hint=nearest(str(choice), choices))
+
+
+def check_counts(**counts: Any) -> None:
+    """Refuse settings that are no whole number from 1 up, by their names.
+
+    >>> check_counts(steps=3, batch=0)
+    Traceback (most recent call last):
+    iconoscope.errors.QuestionError: batch=0 must be at least 1, a whole number.
+    """
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, Integral) or int(count) < 1:
+            raise QuestionError(f"{name}={count!r} must be at least 1, a whole number.")
 
 
 def first_line(error: BaseException, *, most: int | None = None) -> str:

@@ -24,7 +24,7 @@ from iconoscope.optimization import (
     square_root,
 )
 from iconoscope.optimization.canvas import begin_canvas
-from iconoscope.optimization.colour import IMAGENET, uncorrelated
+from iconoscope.optimization.colour import IMAGENET
 from iconoscope.optimization.loop import adam
 from iconoscope.optimization.regularizers import blurred, charged
 
@@ -64,13 +64,13 @@ def test_a_picture_begins_alike_in_every_batch(way):
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (33, 20)])
 def test_images_of_every_kind_can_be_begun_at(way, channels, size):
     start = torch.randint(0, 256, (2, channels, *size), generator=draws(1)[0]) / 255
-    canvas = begin_canvas(way, (2, channels, *size), draws(2), start, root=uncorrelated(channels), limits="sigmoid")
+    canvas = begin_canvas(way, (2, channels, *size), draws(2), start, root=np.eye(channels), limits="sigmoid")
     assert float((canvas.picture().detach() - start).abs().max()) < 0.5 / 255
 
 
 def test_black_and_white_can_be_begun_at_and_left():
     ends = torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)])
-    canvas = begin_canvas(Pixels(), (2, 3, 8, 8), draws(2), ends, root=uncorrelated(3), limits="sigmoid")
+    canvas = begin_canvas(Pixels(), (2, 3, 8, 8), draws(2), ends, root=np.eye(3), limits="sigmoid")
     canvas.picture().sum().backward()
     (gradient,) = (each.grad for each in canvas.parameters.tensors)
     assert gradient is not None and bool(gradient.isfinite().all()) and float(gradient.min()) > 1e-4

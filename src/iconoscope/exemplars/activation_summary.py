@@ -75,7 +75,7 @@ class _LayerReader:
     def __init__(self, layer: RecordedLayer, first: int) -> None:
         self.layer = layer
         self.units = slice(first, first + layer.channels)
-        self.summary: _LayerSummary | None = None
+        self.summary: dict[str, torch.Tensor] | None = None  # of this layer, as in `BatchSummary`
         self.thresholds: Thresholds | None = None
         self.batch = torch.zeros(0)
         self.places = torch.zeros(0, dtype=torch.int64)
@@ -85,8 +85,7 @@ class _LayerReader:
             return
         maps = _maps(call.output, call.module, self.batch, self.layer.name)
         count = maps.shape[2] * maps.shape[3]
-        chosen = self.places % count if len(self.places) else None
-        sampled = None
+        chosen = self.places % count
         if count > 1 and maps.is_contiguous(memory_format=torch.channels_last):
             images, channels, rows, columns = maps.shape
             last = maps.permute(0, 2, 3, 1)
@@ -94,19 +93,19 @@ class _LayerReader:
             highest = last.reshape(images, rows, columns * channels).amax(1).view(images, columns, channels)
             lines = last.view(images, count, channels)
             maximum, mean = _highest(highest), lines.mean(1)
-            if chosen is not None:
-                sampled = lines.index_select(1, chosen).transpose(1, 2)
+            sampled = lines.index_select(1, chosen).transpose(1, 2)
             passing = self._passing(maximum, self.thresholds)
             image, channel = passing.div(channels, rounding_mode="floor"), passing.remainder(channels)
             column = highest[image, :, channel].argmax(1)
             positions = last[image, :, column, channel].argmax(1).mul_(columns).add_(column)
         else:
             maximum, mean = maps.amax((2, 3)), maps.mean((2, 3))
-            if chosen is not None:
-                sampled = maps.flatten(2).index_select(2, chosen)
+            sampled = maps.flatten(2).index_select(2, chosen)
             passing = self._passing(maximum, self.thresholds)
             positions = _places(maps, passing)
-        self.summary = _LayerSummary(maximum, mean, sampled, passing, positions)
+        position = torch.full(maximum.shape, -1, dtype=torch.int32, device=maximum.device)
+        position.view(-1)[passing] = positions.int()
+        self.summary = {"maximum": maximum, "mean": mean, "position": position, "sampled": sampled}
 
     def _passing(self, maximum: torch.Tensor, thresholds: Thresholds) -> torch.Tensor:
         """Say of which maps the maximum counts, so that its place must be found: image times channels plus channel."""
@@ -144,24 +143,6 @@ def _places(maps: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     lines = torch.arange(len(row), device=row.device).mul_(maps.shape[2]).add_(row)
     column = picked.view(-1, maps.shape[3]).index_select(0, lines).argmax(1)
     return row.mul_(maps.shape[3]).add_(column)
-
-
-@dataclass(frozen=True, eq=False)
-class _LayerSummary:
-    """The summary of one layer, as in `BatchSummary`, and where the maximum was in the maps that were looked at."""
-
-    maximum: torch.Tensor
-    mean: torch.Tensor
-    sampled: torch.Tensor | None
-    passing: torch.Tensor
-    positions: torch.Tensor
-
-    @property
-    def position(self) -> torch.Tensor:
-        """Where every map has its maximum, -1 where that was not looked for, (images, channels)."""
-        position = torch.full(self.maximum.shape, -1, dtype=torch.int32, device=self.maximum.device)
-        position.view(-1)[self.passing] = self.positions.int()
-        return position
 
 
 def _maps(output: Any, module: nn.Module, batch: torch.Tensor, name: str) -> torch.Tensor:
@@ -250,17 +231,14 @@ def summarizing(network: Network, layers: Sequence[RecordedLayer], penultimate: 
             raise UnitError(
                 f"{penultimate.layer} was not reached when {network.name} ran, so there is no vector before the logits."
             )
-        nothing_read = torch.zeros(len(batch), 0)
-        sampled = [part.sampled for part in parts if part.sampled is not None]
-        unsampled = torch.zeros(len(batch), readers[-1].units.stop if readers else 0, 0 if readers else len(places))
-        return BatchSummary(
-            maximum=torch.cat([part.maximum for part in parts], 1) if parts else nothing_read,
-            mean=torch.cat([part.mean for part in parts], 1) if parts else nothing_read,
-            position=torch.cat([part.position for part in parts], 1) if parts else nothing_read.int(),
-            sampled=torch.cat(sampled, 1) if sampled else unsampled,
-            penultimate=vector[0],
-            logits=logits.float(),
-        )
+        if not parts:
+            nothing_read = torch.zeros(len(batch), 0)
+            unsampled = nothing_read[:, :, None].expand(-1, -1, len(places))
+            parts = [
+                {"maximum": nothing_read, "mean": nothing_read, "position": nothing_read.int(), "sampled": unsampled}
+            ]
+        joined = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+        return BatchSummary(**joined, penultimate=vector[0], logits=logits.float())
 
     by_name = {reader.layer.name: reader for reader in readers}
     with (

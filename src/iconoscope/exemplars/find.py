@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImagesError, QuestionError, UnitError, nearest, shortened
+from iconoscope.errors import ImagesError, QuestionError, UnitError, check_choice, shortened
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import (
     check_images,
@@ -21,9 +21,10 @@ from iconoscope.exemplars.recorded_units import (
     recorded_pictures,
 )
 from iconoscope.results import Question, UnitSearch
+from iconoscope.results.rendering import resized
 from iconoscope.results.result import check_figure_name
 from iconoscope.results.unit_search import CORRECTIONS
-from iconoscope.store import Store
+from iconoscope.store import Store, answered
 from iconoscope.store.recording import INDEX, Recording
 from iconoscope.subject.images import Images, load_images
 from iconoscope.vocabulary.resolver import Names
@@ -116,7 +117,11 @@ def find_units(
     concept_side = _side(recording, concept)
     if name:
         concept_side = replace(concept_side, name=name)
-    other_side = _all_others(recording, concept_side) if others is None else _side(recording, others)
+    if others is not None:
+        other_side = _side(recording, others)
+    else:
+        shown = concept_side.rows if concept_side.recording is recording else ()
+        other_side = _Side(recording, np.setdiff1d(np.arange(len(recording)), shown), "all others")
     _check_sides(concept_side, other_side)
     check_images(recording)
     check_images(concept_side.recording)
@@ -131,18 +136,13 @@ def find_units(
         seed=seed,
     )
 
-    def find() -> UnitSearch:
-        return _search(recording, concept_side, other_side, question)
-
-    search = find() if store is None else Store.at(store).answer(question, UnitSearch, find)
-    if out is not None:
-        search.save(out)
-    return search
+    return answered(
+        question, UnitSearch, lambda: _search(recording, concept_side, other_side, question), store=store, out=out
+    )
 
 
 def _check_settings(correction: str, level: float, permutations: int) -> None:
-    if correction not in CORRECTIONS:
-        raise QuestionError(f"correction={correction!r} is not a choice.", hint=nearest(str(correction), CORRECTIONS))
+    check_choice("correction", correction, CORRECTIONS)
     if not 0 < level < 1:
         raise QuestionError(f"level={level} must be over 0 and under 1.", hint="0.05 is usual.")
     if (permutations + 1) * level < 1:
@@ -200,9 +200,8 @@ def _side(recording: Recording, images: Any) -> _Side:
 
 def _named(recording: Recording, name: str | Path | int) -> _Side:
     """Give the images of a label or a class, or those of a folder, a list or a store; a label that is written just so first."""
-    labels = Names(
-        tuple(sorted({label for label in recording.labels if label is not None})), recording.source, "label", indexed=0
-    )
+    written = tuple(sorted({label for label in recording.labels if label is not None}))
+    labels = Names(written, recording.source, "label", indexed=0)
     if name in labels.names:
         return _labelled(recording, str(name))
     path = Path(str(name)).expanduser()
@@ -252,13 +251,6 @@ def _other(recording: Recording, other: Recording) -> _Side:
     return _Side(other, np.arange(len(other)), other.source)
 
 
-def _all_others(recording: Recording, concept: _Side) -> _Side:
-    rows = np.arange(len(recording))
-    if concept.recording is recording:
-        rows = np.setdiff1d(rows, concept.rows)
-    return _Side(recording, rows, "all others")
-
-
 def _search(recording: Recording, concept_side: _Side, other_side: _Side, question: Question) -> UnitSearch:
     from iconoscope.exemplars.roc_area import areas, curve, rank_test, recalls
 
@@ -268,22 +260,12 @@ def _search(recording: Recording, concept_side: _Side, other_side: _Side, questi
     rng = np.random.default_rng(settings["seed"])
     held = len(concept) // 2 if min(len(concept), len(others)) >= _FEWEST else 0
     # The first part of a shuffled side is held out, if there are enough of both; the rest chooses.
-    held_out, chosen = zip(
-        *(
-            np.split(side[rng.permutation(len(side))], [count])
-            for side, count in ((concept, held), (others, len(others) // 2 if held else 0))
-        ),
-        strict=True,
-    )
-    examples = chosen[0][:, :channels], chosen[1][:, :channels]
-    p_value = rank_test(
-        *examples,
-        correction=settings["correction"],
-        permutations=settings["permutations"],
-        seed=settings["seed"],
-    )
+    concept_held, concept_chosen = np.split(concept[rng.permutation(len(concept))], [held])
+    others_held, others_chosen = np.split(others[rng.permutation(len(others))], [len(others) // 2 if held else 0])
+    examples = concept_chosen[:, :channels], others_chosen[:, :channels]
+    p_value = rank_test(*examples, **{name: settings[name] for name in ("correction", "permutations", "seed")})
     auc = areas(*examples)
-    measured = held_out if held else chosen
+    measured = (concept_held, others_held) if held else (concept_chosen, others_chosen)
     area, recall = areas(*measured), recalls(*measured)
     # In the order of the examples: one by what was held out would choose by it, and flatter it.
     order = np.lexsort((-recalls(*examples), -auc, p_value > settings["level"]))
@@ -335,8 +317,10 @@ def _pictures(recording: Recording, concept: _Side, units: NDArray[np.int64]) ->
     ranked_rows = np.unique(np.concatenate([sides["most"].ravel(), sides["least"].ravel()]))
     concept_rows = np.unique(examples)
     pictures = [recorded_pictures(recording, ranked_rows), recorded_pictures(concept.recording, concept_rows)]
-    shrunk, scale = _shrunk(np.concatenate(pictures))
     size = pictures[0].shape[1:3]
+    scale = min(1.0, _LARGEST / max(size))
+    height, width = round(size[0] * scale), round(size[1] * scale)
+    shrunk = np.stack([resized(picture, height, width) for picture in np.concatenate(pictures)])
     positions = tables["most_position"][units, :k]
     fields = np.array(
         [
@@ -344,9 +328,11 @@ def _pictures(recording: Recording, concept: _Side, units: NDArray[np.int64]) ->
             for unit, line in zip(units, positions, strict=True)
         ]
     )
-    optimized = [(index, optimized_picture(recording, recording.units[unit], None)) for index, unit in enumerate(units)]
-    pixels = [(index, picture.pixels) for index, picture in optimized if picture is not None]
-    alike = [(index, picture) for index, picture in pixels if picture.shape == pixels[0][1].shape]
+    optimized: dict[int, NDArray[np.uint8]] = {}  # those of one size, by the index of the unit
+    for index, unit in enumerate(units):
+        made = optimized_picture(recording, recording.units[unit], None)
+        if made is not None and all(made.pixels.shape == pixels.shape for pixels in optimized.values()):
+            optimized[index] = made.pixels
     return {
         "pictures_shown": shrunk,
         "picture_ids": np.array(
@@ -361,20 +347,6 @@ def _pictures(recording: Recording, concept: _Side, units: NDArray[np.int64]) ->
             [concept.recording.responses[rows, unit] for rows, unit in zip(examples, units, strict=True)]
         ),
         "most_fields": np.round(fields * scale).astype(np.int64),
-        "optimized": np.stack([picture for _, picture in alike]) if alike else None,
-        "optimized_of": np.array([index for index, _ in alike], np.int64) if alike else None,
+        "optimized": np.stack(list(optimized.values())) if optimized else None,
+        "optimized_of": np.array(list(optimized), np.int64) if optimized else None,
     }  # fmt: skip
-
-
-def _shrunk(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Make pictures small enough to be kept, and say by what they were multiplied."""
-    from PIL import Image
-
-    height, width = pictures.shape[1:3]
-    scale = min(1.0, _LARGEST / max(height, width))
-    if scale == 1:
-        return pictures, scale
-    size = (round(width * scale), round(height * scale))
-    return np.stack(
-        [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)) for picture in pictures]
-    ), scale

@@ -55,7 +55,8 @@ class _Batches(Dataset):
 
     def __getitem__(self, index: int) -> tuple[list[int], Any, dict[str, str], tuple[int, int]]:
         rows, pixels, failed = [], [], {}
-        for row in self._ranges[index]:
+        batch = self._ranges[index]
+        for row in batch:
             image = self._images[row]
             try:
                 pixels.append(self._preprocessing.shown(image))
@@ -63,12 +64,7 @@ class _Batches(Dataset):
             except ImageFileError as error:
                 failed[image.id] = image_reason(error, image.id)
         # As a tensor: between processes it goes through shared memory.
-        return (
-            rows,
-            torch.from_numpy(np.stack(pixels)) if pixels else None,
-            failed,
-            (len(self._ranges[index]), self._ranges[index].stop),
-        )
+        return rows, torch.from_numpy(np.stack(pixels)) if pixels else None, failed, (len(batch), batch.stop)
 
 
 def feed(
@@ -81,12 +77,10 @@ def feed(
     ImagesError
         If a worker process is killed, as for lack of memory.
     """
-    ends = [min(first + shard, rows.stop) for first in range(rows.start, rows.stop, shard)]
-    starts = range(rows.start, rows.stop, shard)
     ranges = [
-        range(at, min(at + batch, end))
-        for first, end in zip(starts, ends, strict=True)
-        for at in range(first, end, batch)
+        range(at, min(at + batch, first + shard, rows.stop))
+        for first in range(rows.start, rows.stop, shard)
+        for at in range(first, min(first + shard, rows.stop), batch)
     ]
     settings: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
     loader = DataLoader(_Batches(images, preprocessing, ranges), batch_size=None, num_workers=workers, **settings)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError, nearest
+from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError, check_choice, check_counts
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import check_images, question_about, recorded_pictures
 from iconoscope.progress import advancing
 from iconoscope.results import Question
 from iconoscope.results.atlas import Atlas, thumbnail_side
 from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, PAGES, TOPOLOGIES, ImageMap
-from iconoscope.results.result import FIGURES
-from iconoscope.store import Recording, Store
+from iconoscope.results.rendering import resized
+from iconoscope.results.result import check_figure_name
+from iconoscope.store import Recording, Store, answered
 
 if TYPE_CHECKING:
     import torch
@@ -106,10 +107,13 @@ def map_images(
     >>> ico.map_images(recording, "pca").points.shape
     (80, 2)
     """
-    _check_choices(method, metric, topology, perplexity=perplexity, iterations=iterations, epochs=epochs, limit=limit)
+    _check_method(method)
+    check_choice("metric", metric, METRICS)
+    check_choice("topology", topology, TOPOLOGIES)
+    check_counts(iterations=iterations, epochs=epochs, limit=1 if limit is None else limit)
     if method == "som" and grid:
         raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
-    _check_name(out)
+    check_figure_name(out, pages=PAGES)
     recording = load_recording(recording)
     check_images(recording)
     rows = _sampled_rows(len(recording), limit, seed)
@@ -128,41 +132,15 @@ def map_images(
         settings["iterations"] = iterations if method == "tsne" else None
     question = question_about(recording, "map", **settings)
 
-    def lay_out() -> ImageMap:
-        from iconoscope.exemplars.nearest_neighbours import metric_vectors
-
-        near = metric_vectors(_finite(recording.vectors(vectors)[rows], vectors), metric)
-        return _image_map(recording, rows, near, question)
-
-    image_map = lay_out() if store is None else Store.at(store).answer(question, ImageMap, lay_out)
-    if out is not None:
-        image_map.save(out)
-    return image_map
+    return answered(question, ImageMap, lambda: _image_map(recording, rows, question), store=store, out=out)
 
 
-def _check_choices(method: str, metric: str, topology: str, **numbers: float | None) -> None:
-    for name, choice, choices in (
-        ("method", method, METHODS),
-        ("metric", metric, METRICS),
-        ("topology", topology, TOPOLOGIES),
-    ):
-        if choice not in choices:
-            raise QuestionError(f"{name}={choice!r} is not a choice.", hint=nearest(str(choice), choices))
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise QuestionError(f"{name}={number!r} must be at least 1.")
+def _check_method(method: str) -> None:
+    check_choice("method", method, METHODS)
     if method in EXTRAS and find_spec(method) is None:
         raise MissingExtraError(
             f"{METHODS[method].partition(':')[0]} is not installed.",
             hint=f"pip install 'iconoscope[{method}]', in a clone pip install '.[{method}]'",
-        )
-
-
-def _check_name(out: str | Path | None) -> None:
-    if out is not None and Path(out).suffix.lower() not in (*PAGES, *FIGURES):
-        raise QuestionError(
-            f"A map is not written as {Path(out).name}.",
-            hint=f"{', '.join((*PAGES, *FIGURES))} are; .html is a page.",
         )
 
 
@@ -195,17 +173,19 @@ def _fitting_perplexity(perplexity: float | None, count: int) -> float:
     return fitting
 
 
-def _finite(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+def _finite(recording: Recording, name: str) -> NDArray[np.float32]:
+    vectors = recording.vectors(name)
     if not np.isfinite(vectors).all():
         raise NonFiniteError(f"Some vectors {name!r} hold infinity, so that nothing is near them.")
     return vectors
 
 
-def _image_map(recording: Recording, rows: NDArray[np.int64], near: torch.Tensor, question: Question) -> ImageMap:
+def _image_map(recording: Recording, rows: NDArray[np.int64], question: Question) -> ImageMap:
     from iconoscope.exemplars.layouts import LAYOUTS
-    from iconoscope.exemplars.nearest_neighbours import nearest_rows
+    from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows
 
     settings = question.settings
+    near = metric_vectors(_finite(recording, settings["vectors"])[rows], settings["metric"])
     # t-SNE wants three times as many neighbours as the perplexity says; what is kept of them is exact where that is cheap.
     count = max(_TRUSTED, _NEIGHBOURS)
     if settings["method"] == "tsne" and len(rows) <= _EXACT:
@@ -231,18 +211,18 @@ def _assembled(
     points = torch.from_numpy(placed.points)
     k = min(_TRUSTED, max(1, (len(rows) - 2) // 2))
     on_map = nearest_points(placed.points, k)
-    targets = recording.targets[rows]
-    classes = _label_numbers([recording.labels[row] for row in rows])
+    labels = np.array([recording.labels[row] or "" for row in rows])
+    classes = np.where(labels == "", -1, np.unique(labels, return_inverse=True)[1])
     cells, shape, som_fields = _cells(placed, settings)
-    side = thumbnail_side(len(rows), min(_input_size(recording)))
+    side = thumbnail_side(len(rows), min(recording.question.settings["preprocessing"]["size"]))
     atlas = Atlas.of(_thumbnails(recording, rows, side), len(rows), side)
     data, ends = atlas.packed()
     return ImageMap(
         question=question,
         points=placed.points,
         ids=np.array([recording.ids[row] for row in rows]),
-        labels=np.array([recording.labels[row] or "" for row in rows]),
-        targets=targets,
+        labels=labels,
+        targets=recording.targets[rows],
         predictions=recording.predictions[rows],
         classes=recording.classes,
         method=settings["method"],
@@ -260,12 +240,6 @@ def _assembled(
         shape=shape,
         **som_fields,
     )
-
-
-def _label_numbers(labels: list[str | None]) -> NDArray[np.int64]:
-    """Give every label a number, in the order of their first images, -1 for none, (n,)."""
-    number_of: dict[str | None, int] = {None: -1}
-    return np.array([number_of.setdefault(label, len(number_of) - 1) for label in labels], np.int64)
 
 
 def _cells(placed: Placed, settings: Any) -> tuple[NDArray[np.int64] | None, tuple[int, int] | None, dict[str, Any]]:
@@ -288,26 +262,14 @@ def _cells(placed: Placed, settings: Any) -> tuple[NDArray[np.int64] | None, tup
     return np.stack(np.divmod(som.cells, som.shape[1]), 1), som.shape, som_fields
 
 
-def _input_size(recording: Recording) -> tuple[int, int]:
-    """Give height and width of the network's input."""
-    height, width = recording.question.settings["preprocessing"]["size"]
-    return height, width
-
-
 def _thumbnails(recording: Recording, rows: NDArray[np.int64], side: int) -> Iterator[NDArray[np.uint8]]:
-    from PIL import Image
-
     with advancing("thumbnails", len(rows)) as advance:
         for first in range(0, len(rows), 256):
             pictures = recorded_pictures(recording, rows[first : first + 256])
             for picture in pictures:
                 short = min(picture.shape[:2])
                 top, left = (picture.shape[0] - short) // 2, (picture.shape[1] - short) // 2
-                square = picture[top : top + short, left : left + short]
-                if short != side:
-                    sampling = Image.Resampling.LANCZOS
-                    square = np.asarray(Image.fromarray(square).resize((side, side), sampling))
-                yield square
+                yield resized(picture[top : top + short, left : left + short], side, side)
             advance(len(pictures))
 
 
@@ -354,7 +316,7 @@ def place_images(
     if old_recording.question.key != old.question.settings["recording"]:
         raise QuestionError("The old recording is not the one that the map was made of.")
     mapped_vectors = old_recording.vectors(old.vectors)[[row_of[str(identity)] for identity in old.ids]]
-    new_vectors = _finite(recording.vectors(old.vectors), old.vectors)
+    new_vectors = _finite(recording, old.vectors)
     if old.metric == "euclidean":
         # Centred like the map's own vectors, so that both are in its coordinates.
         middle = torch.from_numpy(np.array(mapped_vectors)).mean(0)

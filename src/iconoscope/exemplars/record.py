@@ -12,13 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from iconoscope import __version__
-from iconoscope.errors import (
-    IconoscopeWarning,
-    ImagesError,
-    NonFiniteError,
-    QuestionError,
-    shortened,
-)
+from iconoscope.errors import IconoscopeWarning, ImagesError, NonFiniteError, check_counts, shortened
 from iconoscope.results import Question
 from iconoscope.store import Recording, Store
 from iconoscope.store.recorded_layer import RecordedLayer
@@ -112,7 +106,7 @@ def record(
     from iconoscope.exemplars.shard import RecordingPlan
     from iconoscope.store.recording_writer import RecordingWriter
 
-    _check_counts(k=k, batch=batch, shard=shard)
+    check_counts(k=k, batch=batch, shard=shard)
     images = load_images(images)
     if not len(images):
         raise ImagesError(f"There are no images to record: an empty selection from {images.source}.")
@@ -146,12 +140,6 @@ def record(
     recording = Recording.open(writer.folder)
     _report_failed(recording, images)
     return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
-
-
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise QuestionError(f"{name}={count!r} must be at least 1.")
 
 
 def _unit_names(network: Network, layers: Sequence[RecordedLayer]) -> list[str]:

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,10 +92,9 @@ class RecordingPass:
                     continue
                 stream = self._stream(shard, tallies) if stream is None else stream
                 answers, tally = ask_shard(summarize, batches(stream, end), self.plan, earlier=total)
-                columns = self._columns(answers)
                 if writing is not None:
                     writing.result()
-                writing = background.submit(self._write, shard, columns, answers, tally)
+                writing = background.submit(self._write, shard, answers, tally)
                 total = total.merged(tally)
             if writing is not None:
                 writing.result()
@@ -114,18 +112,15 @@ class RecordingPass:
             shard=self.shard,
         )
 
-    def _columns(self, answers: ShardAnswers) -> dict[str, Any]:
-        images = self.images[answers.rows]
-        return {
+    def _write(self, shard: int, answers: ShardAnswers, tally: Tally) -> None:
+        ids, images = self.images.ids, self.images[answers.rows]
+        columns = {
             "row": answers.rows,
             "id": list(images.ids),
             "label": [None if label is None else str(label) for label in images.labels],
             "target": np.asarray(self.targets[answers.rows], np.int64),
             **answers.to_columns(self.plan),
         }
-
-    def _write(self, shard: int, columns: dict[str, Any], answers: ShardAnswers, tally: Tally) -> None:
-        ids = self.images.ids
         self.writer.write_shard(
             shard,
             columns,

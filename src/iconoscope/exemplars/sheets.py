@@ -12,7 +12,7 @@ from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitEr
 from iconoscope.results import ActivationSheet, Question
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
-from iconoscope.store import Store
+from iconoscope.store import Store, answered
 from iconoscope.subject.activation_layout import token_grid
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
@@ -108,7 +108,4 @@ def activation_maps(
             question=question, picture=rgb(picture), maps=maps[order], channels=order.astype(np.int64)
         )
 
-    sheet = read() if store is None else Store.at(store).answer(question, ActivationSheet, read)
-    if out is not None:
-        sheet.save(out)
-    return sheet
+    return answered(question, ActivationSheet, read, store=store, out=out)

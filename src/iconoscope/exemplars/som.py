@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars.principal_axes import principal_axes
 from iconoscope.progress import advancing
-from iconoscope.results.image_map import TOPOLOGIES
 
 __all__ = ["SelfOrganisingMap", "cell_places", "fit_som"]
 
@@ -77,12 +76,12 @@ def fit_som(
     *,
     topology: str = "rectangular",
     epochs: int = 10,
-    width: float | None = None,
 ) -> SelfOrganisingMap:
     """Learn a map: cells in a plane, near cells standing for near vectors.
 
     It starts as the plane of the first two principal components, so nothing is random. In every epoch each cell becomes the
-    mean of all vectors, weighted by how near their own cells are (Gaussian); that width falls to 1 in equal ratios.
+    mean of all vectors, weighted by how near their own cells are (Gaussian). The width of that, in cells, falls from a
+    twenty-fifth of the longer side, at least 1.5, to 1 in equal ratios.
 
     Parameters
     ----------
@@ -94,13 +93,11 @@ def fit_som(
         A key of `iconoscope.results.image_map.TOPOLOGIES`.
     epochs
         How many times all vectors are looked at.
-    width
-        Width of the neighbourhood in the first epoch, in cells; by default a twenty-fifth of the longer side, at least 1.5.
 
     Raises
     ------
     QuestionError
-        If a setting is out of range.
+        If there are too few cells or too many.
 
     Examples
     --------
@@ -109,8 +106,6 @@ def fit_som(
     >>> bool(learnt.cells[:9].max() < 3), learnt.topographic_error
     (True, 0.0)
     """
-    if topology not in TOPOLOGIES:
-        raise QuestionError(f"topology={topology!r} is not a choice.", hint=f"There are: {', '.join(TOPOLOGIES)}.")
     if min(shape) < 1 or shape[0] * shape[1] < 2:
         raise QuestionError(
             f"A map of {shape[0]}x{shape[1]} cells is too small.", hint="Give 2 cells or more, as 20x20."
@@ -120,15 +115,13 @@ def fit_som(
             f"A map of {shape[0]}x{shape[1]} cells is too large: distances of all to all are held in memory.",
             hint=f"Give at most {LARGEST:,} cells, as 100x100.",
         )
-    if epochs < 1 or (width is not None and width < 1):
-        raise QuestionError(f"epochs={epochs} must be at least 1, and width={width} at least 1.")
-    first = max(1.5, max(shape) / 25) if width is None else width
+    first = max(1.5, max(shape) / 25)
     places = torch.from_numpy(cell_places(shape, topology)).to(vectors.device)
     apart = torch.cdist(places, places).square_()
     weights = _plane(vectors, places)
     with advancing(f"a map of {shape[0]}x{shape[1]} cells", epochs) as advance:
         for epoch in range(epochs):
-            now = first ** (1 - epoch / max(1, epochs - 1)) if epochs > 1 else 1.0
+            now = first ** (1 - epoch / (epochs - 1)) if epochs > 1 else 1.0
             nearest, _ = _nearest(vectors, weights, 1)
             total = torch.zeros_like(weights).index_add_(0, nearest[:, 0], vectors)
             count = torch.bincount(nearest[:, 0], minlength=len(weights)).to(vectors.dtype)

@@ -21,7 +21,7 @@ from iconoscope.exemplars.recorded_units import (
 )
 from iconoscope.results import Question, TopImages
 from iconoscope.results.result import check_figure_name
-from iconoscope.store import Recording, Store
+from iconoscope.store import Recording, Store, answered
 
 __all__ = ["selectivity", "top_images"]
 
@@ -97,13 +97,9 @@ def top_images(
     key = optimized.key if optimized else ""
     question = question_about(recording, "top", unit=name, k=k, steps=steps, whole=bool(whole), made=key)
 
-    def rank() -> TopImages:
-        return _top_images(recording, index, question, optimized)
-
-    top = rank() if store is None else Store.at(store).answer(question, TopImages, rank)
-    if out is not None:
-        top.save(out)
-    return top
+    return answered(
+        question, TopImages, lambda: _top_images(recording, index, question, optimized), store=store, out=out
+    )
 
 
 def _top_images(recording: Recording, unit: int, question: Question, optimized: OptimizedPicture | None) -> TopImages:
@@ -113,8 +109,12 @@ def _top_images(recording: Recording, unit: int, question: Question, optimized: 
     is_channel = unit < len(recording.units) - len(recording.classes)
     of_tokens = is_channel and recording.layer_at(unit)[0].tokens > 0
     pictures = recorded_pictures(recording, spectrum.rows)
-    answers = _mean_answers(recording, unit) if is_channel else values
-    lowest = min(float(recording.rankings["lowest"][unit]), float(answers.min())) if is_channel else float(values.min())
+    answers = values
+    lowest = float(values.min())
+    if is_channel:  # its mean over the map, and the least of all places that were sampled
+        layer, channel = recording.layer_at(unit)
+        answers = recording.vectors(f"mean:{layer.name}")[:, channel]
+        lowest = min(float(recording.rankings["lowest"][unit]), float(answers.min()))
     means, index, ccmas, refusal = selectivity(answers, recording.targets, len(recording.classes), lowest)
     # Of few images the strongest hundred would be all of them.
     ranked = min(recording.k, max(1, count // 4))
@@ -181,12 +181,6 @@ def _spectrum(recording: Recording, unit: int, k: int, steps: int) -> _Spectrum:
         ranks=np.concatenate([np.arange(k), ranks, count - 1 - np.array(weakest, np.int64)]),
         positions=np.concatenate([strongest_at, np.full(len(ranks), -1), weakest_at[weakest]]),
     )
-
-
-def _mean_answers(recording: Recording, unit: int) -> NDArray[np.float32]:
-    """Give what a channel answers on average over its map, to every image, (images,)."""
-    layer, channel = recording.layer_at(unit)
-    return recording.vectors(f"mean:{layer.name}")[:, channel]
 
 
 def selectivity(

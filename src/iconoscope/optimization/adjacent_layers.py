@@ -37,41 +37,31 @@ def adjacent_layers(network: Network, layers: Iterable[str], batch: torch.Tensor
     leaves = [name for name, module in network.module.named_modules() if not any(True for _ in module.children())]
     calls: list[LayerCall] = []
     answers: set[int] = set()  # ids of what the layers asked for answer
-    uses = _TensorUses()
+    uses: Counter[int] = Counter()  # by the id of a tensor, how often functions made other tensors of it
+    alive: list[Any] = []  # so that no two tensors have the same id
 
     def note(call: LayerCall) -> None:
         if call.name in read:
             answers.update(map(id, tensors_in(call.output)))
-        if call.name in leaves and isinstance(call.output, torch.Tensor) and _single(call.inputs):
+        single = len(call.inputs) == 1 and isinstance(call.inputs[0], torch.Tensor)
+        if call.name in leaves and isinstance(call.output, torch.Tensor) and single:
             calls.append(call)
+
+    def count(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        answer = function(*args, **kwargs)
+        if any(True for _ in tensors_in(answer)):
+            uses.update(map(id, tensors_in([*args, *kwargs.values()])))
+            alive.extend((args, kwargs, answer))
+        return answer
 
     with (
         watching(network, dict.fromkeys((*leaves, *read)), note),
         torch.enable_grad(),
         probe(network, names) as reader,
-        FunctionCalls(uses),
+        FunctionCalls(count),
     ):
         reader(batch.requires_grad_())
-    return _pairs(calls, answers, uses.counts)
-
-
-class _TensorUses:
-    """Counts for every tensor what functions made other tensors of it."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[int] = Counter()  # by the id of the tensor
-        self._alive: list[Any] = []  # so that no two tensors have the same id
-
-    def __call__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        answer = function(*args, **kwargs)
-        if any(True for _ in tensors_in(answer)):
-            self.counts.update(map(id, tensors_in([*args, *kwargs.values()])))
-            self._alive += (args, kwargs, answer)
-        return answer
-
-
-def _single(inputs: tuple[Any, ...]) -> bool:
-    return len(inputs) == 1 and isinstance(inputs[0], torch.Tensor)
+    return _pairs(calls, answers, uses)
 
 
 def _pairs(calls: list[LayerCall], answers: set[int], uses: Counter[int]) -> list[tuple[nn.Module, nn.Module]]:

@@ -10,15 +10,10 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 
-__all__ = ["IMAGENET", "square_root", "uncorrelated"]
+__all__ = ["IMAGENET", "square_root"]
 
 IMAGENET: NDArray[np.float64] = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 """A root of the covariance of the colours of ImageNet's pixels, as published (Olah, Mordvintsev and Schubert 2017)."""
-
-
-def uncorrelated(channels: int) -> NDArray[np.float64]:
-    """Give the root of a covariance that leaves the channels as they are."""
-    return np.eye(channels)
 
 
 def square_root(pictures: Iterable[NDArray[Any]]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.parameterization import Draws, Parameters, Shape
 from iconoscope.optimization.style import Style
+from iconoscope.vocabulary.resolver import plain_name
 
 if TYPE_CHECKING:
     import torch
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
     from iconoscope.optimization.reference_activations import ReferenceImages
     from iconoscope.priors import Prior
     from iconoscope.subject.network import Network
-from iconoscope.vocabulary.resolver import plain_name
 
 __all__ = [
     "CAP",
     "STEPS",
-    "STEPS_LARGE",
     "LatentParameterization",
     "real_images",
     "sampled_images",
@@ -36,7 +35,7 @@ __all__ = [
 CAP = 1.2
 """With a prior pictures are asked for so many times what real images answer, if nothing else is said."""
 
-STEPS, STEPS_LARGE = 100, 200
+STEPS = 100, 200
 """Numbers of steps that suit a latent of small pictures, and of large ones."""
 
 
@@ -74,13 +73,9 @@ class LatentParameterization:
 
     def labelled(self, network_classes: Sequence[str], objectives: Sequence[Objective]) -> LatentParameterization:
         """Say which class of the prior each picture is of: the one that is asked for, if the prior knows one of that name."""
-        indices = {plain_name(name): index for index, name in enumerate(self.prior.classes)}
-        labels = []
-        for objective in objectives:
-            unit = objective.sole_class
-            name = "" if unit is None or unit.index is None else network_classes[unit.index]
-            labels.append(indices.get(plain_name(name), -1))
-        return replace(self, labels=tuple(labels))
+        units = [objective.sole_class for objective in objectives]
+        names = ["" if unit is None or unit.index is None else network_classes[unit.index] for unit in units]
+        return replace(self, labels=tuple(_classes_of(names, self.prior.classes)))
 
     def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at raw pictures, or at likely latents; raw pictures are those of the prior less a half."""
@@ -140,6 +135,12 @@ class LatentParameterization:
         }
 
 
+def _classes_of(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Give the index of the class of each name, however it is spelt, -1 where there is none."""
+    indices = {plain_name(name): index for index, name in enumerate(classes)}
+    return [indices.get(plain_name(name), -1) for name in names]
+
+
 def style_with_prior(prior: Prior | str | Path, style: Style | str) -> Style:
     """Give a style whose pictures are changed along a prior.
 
@@ -163,12 +164,7 @@ def style_with_prior(prior: Prior | str | Path, style: Style | str) -> Style:
     prior = read_prior(prior)
     parameterization = LatentParameterization(prior)
     if style == "default":
-        return Style(
-            parameterization=parameterization,
-            colours=np.eye(prior.shape[0]),
-            limits="penalty",
-            fade=0.1,
-        )
+        style = Style(fade=0.1, parameterization=parameterization)
     if not isinstance(style, Style):
         raise QuestionError(
             f"style={style!r} says how pictures are written down, and so does a prior.", hint="Leave one out."
@@ -197,8 +193,6 @@ def real_images(prior: Prior, network: Network) -> ReferenceImages | None:
     reference = prior.reference
     if reference is None or not len(reference.pixels):
         return None
-    indices = {plain_name(name): index for index, name in enumerate(network.classes)}
-    classes = np.array([*(indices.get(plain_name(name), -1) for name in prior.classes), -1])
-    return ReferenceImages(
-        np.stack([network.preprocessing.fit(picture) for picture in reference.pixels]), classes[reference.labels]
-    )
+    classes = np.array([*_classes_of(prior.classes, network.classes), -1])
+    fitted = np.stack([network.preprocessing.fit(picture) for picture in reference.pixels])
+    return ReferenceImages(fitted, classes[reference.labels])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import QuestionError, nearest
+from iconoscope.errors import QuestionError, check_choice, check_counts
 from iconoscope.optimization import latent_parameterization
 from iconoscope.optimization.batch_schedule import make_all
 from iconoscope.optimization.latent_parameterization import LatentParameterization
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_styles", "optimize"]
 
-STEPS, STEPS_LARGE = 128, 256
+STEPS = 128, 256
 """Numbers of steps that suit small pictures, and large ones."""
 
 MEMORY = 2 * 10**9
@@ -129,10 +128,13 @@ def optimize(
     ((2, 96, 96, 3), ('conv4:0', 'conv4:1'))
     """
     from iconoscope.optimization.initial_image import read_start
+    from iconoscope.optimization.loop import PRECISIONS
 
     check_figure_name(out)
-    _check_whole(count=count, steps=1 if steps is None else steps)
-    _check_precision(network, precision)
+    check_counts(count=count, steps=1 if steps is None else steps)
+    check_choice("precision", precision, PRECISIONS)
+    if precision == "bfloat16" and network.device.type == "cpu" and not has_bfloat16():
+        raise QuestionError("This processor has no arithmetic in bfloat16.", hint="Leave precision at float32.")
     bound = read_memory(memory) or MEMORY
     if prior is None and isinstance(style, Style) and isinstance(style.parameterization, LatentParameterization):
         prior = style.parameterization.prior
@@ -143,6 +145,7 @@ def optimize(
     reference = _reference(network, compare, latent)
     if latent is not None and cap is None and reference is not None:
         cap = latent_parameterization.CAP
+    numbers = STEPS if latent is None else latent_parameterization.STEPS
     synthesis = Synthesis(
         network=network,
         weights=network.digest(),
@@ -150,7 +153,7 @@ def optimize(
         start=begun,
         size=sides,
         count=count,
-        steps=steps or _steps(sides, latent=latent is not None),
+        steps=steps or numbers[0 if min(sides) < 100 else 1],
         diversity=diversity,
         seed=seed,
         precision=precision,
@@ -193,19 +196,6 @@ def compare_styles(
     }
 
 
-def _steps(sides: tuple[int, int], *, latent: bool) -> int:
-    small, large = (
-        (latent_parameterization.STEPS, latent_parameterization.STEPS_LARGE) if latent else (STEPS, STEPS_LARGE)
-    )
-    return small if min(sides) < 100 else large
-
-
-def _check_whole(**settings: int) -> None:
-    for name, value in settings.items():
-        if not isinstance(value, Integral) or int(value) < 1:
-            raise QuestionError(f"{name}={value} must be a whole number, at least 1.")
-
-
 def _check(count: int, diversity: float, seed: int, cap: float | None, *, comparable: bool) -> None:
     if not (0 <= diversity < float("inf") and seed >= 0):
         raise QuestionError(f"diversity={diversity} and seed={seed} must be at least 0.")
@@ -218,15 +208,6 @@ def _check(count: int, diversity: float, seed: int, cap: float | None, *, compar
             f"cap={cap} is so many times what real images answer, and none were given.",
             hint="Give images: compare=FOLDER.",
         )
-
-
-def _check_precision(network: Network, precision: str) -> None:
-    from iconoscope.optimization.loop import PRECISIONS
-
-    if precision not in PRECISIONS:
-        raise QuestionError(f"precision={precision!r} is not a choice.", hint=nearest(str(precision), PRECISIONS))
-    if precision == "bfloat16" and network.device.type == "cpu" and not has_bfloat16():
-        raise QuestionError("This processor has no arithmetic in bfloat16.", hint="Leave precision at float32.")
 
 
 def _reference(network: Network, compare: Any, latent: LatentParameterization | None) -> ReferenceImages | None:

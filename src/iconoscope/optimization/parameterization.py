@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError
+from iconoscope.errors import QuestionError, check_counts
 
 if TYPE_CHECKING:
     import torch
@@ -175,9 +175,8 @@ class Phase:
                     hint=f"Make it with natural_magnitude(images, size=({height}, {width})).",
                 )
         if start is None:
-            angles = (
-                torch.stack([torch.rand((shape[1], *size.shape[1:]), generator=draw) for draw in draws]) * 2 * np.pi
-            )
+            shares = [torch.rand((shape[1], *size.shape[1:]), generator=draw) for draw in draws]
+            angles = torch.stack(shares) * 2 * np.pi
         else:
             angles = torch.fft.rfft2(start).angle()
         phase = _leaf(angles)
@@ -242,8 +241,7 @@ class Pyramid:
         import torch
         from torch.nn import functional as F
 
-        if self.levels < 1:
-            raise QuestionError(f"levels={self.levels} must be at least 1.")
+        check_counts(levels=self.levels)
         height, width = shape[2:]
         sizes = [(max(1, height >> level), max(1, width >> level)) for level in range(self.levels)]
         if start is None:

@@ -64,28 +64,19 @@ class ReferenceImages:
                     for objective in objectives:
                         values = scores[objective, len(pixels)](answers)
                         batches.setdefault((objective, before_relu), []).append(values.cpu())
-        return {
-            objective: self._summed(
-                objective, torch.cat(batches[objective, False]), torch.cat(batches[objective, True])
+        summed: dict[Objective, ReferenceAnswers] = {}
+        for objective in objectives:
+            behind, before = (torch.cat(batches[objective, before_relu]) for before_relu in (False, True))
+            # Compared are the images of the class, if one is asked for; else all.
+            unit = objective.sole_class
+            compared = self.classes == (None if unit is None else unit.index)
+            summed[objective] = ReferenceAnswers(
+                behind=behind.numpy(),
+                before=before.numpy()[compared if compared.any() else slice(None)],
+                percentile=OWN if compared.any() and not compared.all() else ALL,
+                deviation=float(before.std(correction=0)) or 1.0,
             )
-            for objective in objectives
-        }
-
-    def _summed(self, objective: Objective, behind: torch.Tensor, before: torch.Tensor) -> ReferenceAnswers:
-        """Sum up the answers (images,) behind the ReLU and before it."""
-        compared = self._compared(objective)
-        return ReferenceAnswers(
-            behind=behind.numpy(),
-            before=before.numpy()[compared],
-            percentile=ALL if compared.all() else OWN,
-            deviation=float(before.std(correction=0)) or 1.0,
-        )
-
-    def _compared(self, objective: Objective) -> NDArray[np.bool_]:
-        """Say which images are to be compared with: those of the class, if a class is asked for; else all."""
-        unit = objective.sole_class
-        of_class = np.zeros(len(self.pixels), bool) if unit is None else self.classes == unit.index
-        return of_class if of_class.any() else np.ones(len(self.pixels), bool)
+        return summed
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Regularizer(Protocol):
 class _Weighted:
     """A charge with a weight."""
 
-    weight: float
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < float("inf"):
@@ -44,8 +44,6 @@ class _Weighted:
 class TotalVariation(_Weighted):
     """The mean difference between neighbouring pixels (Rudin, Osher and Fatemi 1992)."""
 
-    weight: float = 1.0
-
     def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
         down = (pictures[:, :, 1:] - pictures[:, :, :-1]).abs().mean((1, 2, 3))
         across = (pictures[:, :, :, 1:] - pictures[:, :, :, :-1]).abs().mean((1, 2, 3))
@@ -56,8 +54,6 @@ class TotalVariation(_Weighted):
 class L1(_Weighted):
     """The mean distance from grey."""
 
-    weight: float = 1.0
-
     def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
         return (pictures - 0.5).abs().mean((1, 2, 3))
 
@@ -65,8 +61,6 @@ class L1(_Weighted):
 @dataclass(frozen=True)
 class L2(_Weighted):
     """The mean squared distance from grey."""
-
-    weight: float = 1.0
 
     def _charges(self, pictures: torch.Tensor) -> torch.Tensor:
         return (pictures - 0.5).square().mean((1, 2, 3))
@@ -133,9 +127,4 @@ def blurred(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
 
 def charged(regularizers: Sequence[Regularizer], pictures: torch.Tensor) -> torch.Tensor:
     """Give the sum of all charges (n,)."""
-    import torch
-
-    total = torch.zeros(len(pictures), device=pictures.device)
-    for charge in regularizers:
-        total = total + charge(pictures)
-    return total
+    return sum((charge(pictures) for charge in regularizers), pictures.new_zeros(len(pictures)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from iconoscope.errors import NetworkError, UnitError
-from iconoscope.optimization.objective import Objective, Target
+from iconoscope.optimization.objective import Objective, Target, Term
 from iconoscope.subject.activation_layout import place_at, token_grid
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LOGITS
@@ -54,16 +54,16 @@ class Scores:
     def __init__(self, objectives: Sequence[Objective], network: Network, size: tuple[int, int] | None = None) -> None:
         self.count = len(objectives)
         device = network.device
-        terms_by_reading: dict[tuple[object, ...], list[tuple[int, float, Target]]] = {}
+        terms_by_reading: dict[tuple[object, ...], list[tuple[int, Term]]] = {}
         for picture, objective in enumerate(objectives):
             for term in objective.terms:
-                terms_by_reading.setdefault(_reading(term.target), []).append((picture, term.weight, term.target))
+                terms_by_reading.setdefault(_reading(term.target), []).append((picture, term))
         self._groups = [
             _Group(
                 str(reading[0]),
-                torch.tensor([picture for picture, _, _ in terms], device=device),
-                torch.tensor([weight for _, weight, _ in terms], device=device),
-                _reader([target for _, _, target in terms], network, size or network.preprocessing.size),
+                torch.tensor([picture for picture, _ in terms], device=device),
+                torch.tensor([term.weight for _, term in terms], device=device),
+                _reader([term.target for _, term in terms], network, size or network.preprocessing.size),
             )
             for reading, terms in terms_by_reading.items()
         ]
@@ -111,10 +111,11 @@ def _reading(target: Target) -> tuple[object, ...]:
     """Give what terms must have in common to be read together."""
     if isinstance(target.unit, ClassUnit):
         return LOGITS, target.unit.kind
+    unit = target.unit
     return (
-        target.unit.layer,
-        target.unit.channel is None,
-        target.unit.position,
+        unit.layer,
+        unit.channel is None,
+        unit.position,
         target.rows,
         target.columns,
         target.cosine,
@@ -138,18 +139,18 @@ def _reader(targets: Sequence[Target], network: Network, size: tuple[int, int]) 
 
 def _of_class(classes: torch.Tensor, transform: Callable[[torch.Tensor], torch.Tensor]) -> Read:
     most = int(classes.max())
-    return lambda answer, pictures: transform(_classified(answer, most))[pictures, classes]
 
+    def read(answer: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+        if answer.ndim != 2:
+            raise NetworkError(f"The network answers {tuple(answer.shape)}; a classifier answers (images, classes).")
+        if most >= answer.shape[1]:
+            raise NetworkError(
+                f"The network has {answer.shape[1]} outputs, and class {most} was asked for.",
+                hint="Were as many names of classes given as there are outputs?",
+            )
+        return transform(answer)[pictures, classes]
 
-def _classified(answer: torch.Tensor, most: int) -> torch.Tensor:
-    if answer.ndim != 2:
-        raise NetworkError(f"The network answers {tuple(answer.shape)}; a classifier answers (images, classes).")
-    if most >= answer.shape[1]:
-        raise NetworkError(
-            f"The network has {answer.shape[1]} outputs, and class {most} was asked for.",
-            hint="Were as many names of classes given as there are outputs?",
-        )
-    return answer
+    return read
 
 
 def _channel(channels: torch.Tensor, target: Target, size: tuple[int, int]) -> Read:

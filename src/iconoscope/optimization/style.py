@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError, nearest
+from iconoscope.errors import QuestionError, check_choice
 from iconoscope.optimization.canvas import LIMITS
-from iconoscope.optimization.colour import IMAGENET, uncorrelated
+from iconoscope.optimization.colour import IMAGENET
 from iconoscope.optimization.parameterization import Fourier, Parameterization, Pixels
 from iconoscope.optimization.regularizers import Frequency, OutOfRange, Regularizer, TotalVariation
 from iconoscope.optimization.transforms import Transforms
@@ -54,8 +54,7 @@ class Style:
     fade: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.limits not in LIMITS:
-            raise QuestionError(f"limits={self.limits!r} is not a choice.", hint=nearest(self.limits, LIMITS))
+        check_choice("limits", self.limits, LIMITS)
         if isinstance(self.transforms, str) and self.transforms != "auto":
             raise QuestionError(
                 f"transforms={self.transforms!r} is not a choice.", hint="Give Transforms(), auto or None."
@@ -68,10 +67,8 @@ class Style:
     def fitted(self, size: tuple[int, int], channels: int) -> Style:
         """Give the style with nothing left open, for pictures of a size."""
         large = min(size) >= LARGE
-        transforms = self.transforms
-        if isinstance(transforms, str):
-            transforms = Transforms(jitter=8 if large else 4)
-        colours = self.colours if self.colours is not None else IMAGENET if channels == 3 else uncorrelated(channels)
+        transforms = Transforms(jitter=8 if large else 4) if isinstance(self.transforms, str) else self.transforms
+        colours = self.colours if self.colours is not None else IMAGENET if channels == 3 else np.eye(channels)
         charges = self.regularizers
         charged = getattr(self.parameterization, "keeps_limits", False) or any(
             isinstance(charge, OutOfRange) for charge in charges
@@ -151,6 +148,5 @@ def read_style(style: Style | str) -> Style:
     """Read a style, or the name of one."""
     if isinstance(style, Style):
         return style
-    if style not in STYLES:
-        raise QuestionError(f"style={style!r} is not a choice.", hint=nearest(str(style), STYLES))
+    check_choice("style", style, STYLES)
     return STYLES[style]

@@ -19,7 +19,6 @@ from iconoscope.progress import quietly
 from iconoscope.results import Question, Visualization
 from iconoscope.subject.memory import written_memory
 from iconoscope.subject.network import Network
-from iconoscope.vocabulary.unit import ClassUnit, Unit
 
 if TYPE_CHECKING:
     import torch
@@ -129,9 +128,8 @@ class Synthesis:
             raise KeyboardInterrupt
         fits = int(memory * USED / ledger.peak)
         if fits < len(bundle):
-            pictures = (
-                "one picture takes" if len(bundle) == 1 else f"{len(bundle)} pictures that are made together take"
-            )
+            together = f"{len(bundle)} pictures that are made together take"
+            pictures = "one picture takes" if len(bundle) == 1 else together
             need = len(bundle) * ledger.peak
             raise QuestionError(
                 f"memory={written_memory(memory)} is too little: before {self.network.name} {pictures} {written_memory(need)}.",
@@ -238,7 +236,10 @@ class Synthesis:
         # The logarithm of a probability is 0 where the network is certain, and flat there: the opposite of dead.
         excited = torch.tensor(
             [
-                all(term.weight > 0 and not _is_probability(term.target.unit) for term in request.objective.terms)
+                all(
+                    term.weight > 0 and getattr(term.target.unit, "kind", "") != "prob"
+                    for term in request.objective.terms
+                )
                 for request in requests
             ]
         )
@@ -270,18 +271,16 @@ class Synthesis:
 
     def result(self, group: Sequence[Objective], arrays: dict[str, np.ndarray]) -> Visualization:
         """Put what was made of a group into a result."""
+        capped = "" if self.cap is None else f"; capped at {self.cap:g} times the answers of real images"
+        precision = "" if self.precision == "float32" else f"; the network in {self.precision}"
         return Visualization(
             question=self.question(group),
             units=tuple(str(request.objective) for request in self.requests(group))[: len(arrays["images"])],
             start=self.start.name,
             prior="" if self.prior is None else repr(self.prior).strip("<>"),
-            style=f"{self.style.describe()}; {self.steps} steps{self._manner()}",
+            style=f"{self.style.describe()}; {self.steps} steps{capped}{precision}",
             **arrays,
         )
-
-    def _manner(self) -> str:
-        text = "" if self.cap is None else f"; capped at {self.cap:g} times the answers of real images"
-        return text + ("" if self.precision == "float32" else f"; the network in {self.precision}")
 
 
 @dataclass(frozen=True)
@@ -309,10 +308,6 @@ class PictureBatch:
     def part(self, first: int, last: int) -> dict[str, np.ndarray]:
         """Give the arrays of some of the pictures."""
         return {name: values[first:last] for name, values in self.arrays.items()}
-
-
-def _is_probability(unit: Unit) -> bool:
-    return isinstance(unit, ClassUnit) and unit.kind == "prob"
 
 
 def concatenate(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

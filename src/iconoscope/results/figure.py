@@ -69,10 +69,10 @@ def as_text(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def picture_axes(axes: Axes, picture: Any, title: str) -> Axes:
+def picture_axes(axes: Axes, picture: Any, title: str, *, size: float = 9) -> Axes:
     """Show a picture on axes without ticks."""
     axes.imshow(picture, interpolation="nearest")
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title, fontsize=size)
     axes.set_xticks([])
     axes.set_yticks([])
     return axes

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import iconoscope
 from iconoscope.results.atlas import Atlas
 from iconoscope.results.figure import as_text
-from iconoscope.results.rendering import colour, to_png
+from iconoscope.results.rendering import Picture, colour, resized, to_png
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
@@ -152,8 +152,9 @@ class ImageMap(Result):
     @property
     def method_name(self) -> str:
         """The method's name, as people write it."""
-        names = {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}
-        return names.get(self.method, self.method)
+        return {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}[
+            self.method
+        ]
 
     def summary(self) -> str:
         """Say in a sentence what is on the map, and how far it can be trusted."""
@@ -164,8 +165,7 @@ class ImageMap(Result):
         }
         text = (
             f"{len(self):,} images by {self.method_name} of {titles.get(self.vectors, self.vectors)}: "
-            "trustworthiness "
-            f"{self.trustworthiness:.3f} at {self.trusted_k}"
+            f"trustworthiness {self.trustworthiness:.3f} at {self.trusted_k}"
         )
         if self.same_class_map is not None and self.same_class_vectors is not None:
             text += (
@@ -188,19 +188,9 @@ class ImageMap(Result):
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the quality, and every image with its place."""
+        quality = ("trustworthiness", "trusted_k", "same_class_vectors", "same_class_map")
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
-            "method": self.method,
-            "vectors": self.vectors,
-            "metric": self.metric,
-            "trustworthiness": self.trustworthiness,
-            "trusted_k": self.trusted_k,
-            "same_class_vectors": self.same_class_vectors,
-            "same_class_map": self.same_class_map,
-            "quantisation_error": self.quantisation_error,
-            "topographic_error": self.topographic_error,
+            **self._stated("method", "vectors", "metric", *quality, "quantisation_error", "topographic_error"),
             "shape": None if self.shape is None else list(self.shape),
             "images": [
                 {"id": identity, "label": label or None, "prediction": self.classes[answer], "x": x, "y": y}
@@ -275,22 +265,25 @@ class ImageMap(Result):
             if row.any() or column.any():
                 continue
             covered[top : top + step, left : left + step] = True
-            self._framed(picture, index, top, left, inks)
+            self._framed(picture, index, top, left, inks[index], 3)
             count += 1
         return picture, count
 
-    def _framed(self, picture: NDArray[np.uint8], index: int, top: int, left: int, inks: NDArray[np.uint8]) -> None:
-        """Draw a thumbnail with a frame of three pixels in its colour."""
-        step = self.side + 6
-        picture[top : top + step, left : left + step] = inks[index]
-        picture[top + 3 : top + 3 + self.side, left + 3 : left + 3 + self.side] = self._thumbnails[index]
+    def _framed(
+        self, picture: Picture, index: int, top: int, left: int, ink: Picture, width: int, side: int | None = None
+    ) -> None:
+        """Draw a thumbnail, or a larger picture of it, with a frame so many pixels wide in its colour."""
+        side = self.side if side is None else side
+        picture[top : top + side + 2 * width, left : left + side + 2 * width] = ink
+        pixels = resized(self._thumbnails[index], side, side)
+        picture[top + width : top + width + side, left + width : left + width + side] = pixels
 
     def _grid(self, cells: NDArray[np.int64], shape: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
         step = self.side + 6
         picture = np.full((shape[0] * step, shape[1] * step, 3), 255, np.uint8)
         inks = self._inks()
         for index, (row, column) in enumerate(cells.tolist()):
-            self._framed(picture, index, row * step, column * step, inks)
+            self._framed(picture, index, row * step, column * step, inks[index], 3)
         return picture, len(self)
 
     def _sheet(self, best: NDArray[np.int64], ridges: NDArray[np.float32]) -> tuple[NDArray[np.uint8], int]:
@@ -308,17 +301,10 @@ class ImageMap(Result):
             for column in range(columns):
                 top, left = row * down, column * step + (extra if row % 2 else 0)
                 picture[top : top + down, left : left + step] = ground[row, column]
-                if best[row, column] >= 0:
-                    margin, above = (step - side) // 2, (down - side) // 2
-                    index = best[row, column]
-                    edge = (
-                        slice(top + above - 2, top + above + side + 2),
-                        slice(left + margin - 2, left + margin + side + 2),
-                    )
-                    picture[edge] = inks[index]
-                    picture[top + above : top + above + side, left + margin : left + margin + side] = _resized(
-                        self._thumbnails[index], side
-                    )
+                index = int(best[row, column])
+                if index >= 0:
+                    top, left = top + (down - side) // 2 - 2, left + (step - side) // 2 - 2
+                    self._framed(picture, index, top, left, inks[index], 2, side)
         return picture, int((best >= 0).sum())
 
     def caption(self) -> str:
@@ -434,11 +420,3 @@ class ImageMap(Result):
         handles = [Patch(color="#" + bytes(ink).hex(), label=as_text(name)) for name, ink in legend]
         figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7, frameon=False)
         return self._picture(axes)
-
-
-def _resized(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    if picture.shape[0] == side:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS))

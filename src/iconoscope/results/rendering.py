@@ -18,6 +18,7 @@ __all__ = [
     "lay_out",
     "outlined",
     "overlay",
+    "resized",
     "rgb",
     "spread",
     "to_jpeg",
@@ -186,6 +187,15 @@ def data_uri(data: bytes) -> str:
     """Give a PNG or a JPEG as a ``data:`` address for an HTML page."""
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def resized(picture: Picture, height: int, width: int) -> Picture:
+    """Give a picture (rows, columns, 3) in another size, as smooth as it can be."""
+    from PIL import Image
+
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:

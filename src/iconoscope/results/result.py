@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_type_hints
@@ -26,17 +26,18 @@ __all__ = ["FIGURES", "Finding", "Result", "check_figure_name"]
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
 
 
-def check_figure_name(out: str | Path | None) -> None:
-    """See that a figure can be written to a name, if there is one, before anything is asked.
+def check_figure_name(out: str | Path | None, *, pages: Sequence[str] = ()) -> None:
+    """See that a figure, or a page with one of these endings, can be written to a name, if there is one.
 
     Raises
     ------
     QuestionError
         If it ends in something else.
     """
-    if out is not None and Path(out).suffix.lower() not in FIGURES:
+    endings = (*pages, *FIGURES)
+    if out is not None and Path(out).suffix.lower() not in endings:
         raise QuestionError(
-            f"A figure is not written as {Path(out).name}.", hint=f"A name may end in {', '.join(FIGURES)}."
+            f"A figure is not written as {Path(out).name}.", hint=f"A name may end in {', '.join(endings)}."
         )
 
 
@@ -144,6 +145,11 @@ class Result(Finding):
         ax : matplotlib.axes.Axes, optional
             Where to draw; without it a new figure is made.
         """
+
+    def _stated(self, *names: str) -> dict[str, Any]:
+        """Give the kind, the key and the question, and some fields whose values are plain, as every result's JSON begins."""
+        values = {name: getattr(self, name) for name in names}
+        return {"kind": self.kind, "key": self.question.key, "question": self.question.to_json(), **values}
 
     def pictures(self) -> dict[str, bytes]:
         """Give the PNG files that go beside the arrays in a record, by file name."""

@@ -143,9 +143,7 @@ class ActivationSheet(_Sheet):
     def to_json(self) -> dict[str, Any]:
         """Give the question and the greatest answer of every channel."""
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
+            **self._stated(),
             "layer": self.question.unit,
             "channels": [
                 {"channel": int(channel), "maximum": float(map.max()), "mean": float(map.mean())}
@@ -212,9 +210,7 @@ class FilterSheet(_Sheet):
     def to_json(self) -> dict[str, Any]:
         """Give the question and the largest weight of every filter."""
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
+            **self._stated(),
             "layer": self.question.unit,
             "shape": list(self.filters.shape),
             "largest": np.abs(self.filters).max((1, 2, 3)).astype(float).tolist(),

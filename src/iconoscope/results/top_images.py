@@ -146,11 +146,7 @@ class TopImages(Result):
     def to_json(self) -> dict[str, Any]:
         """Give the question, the images with what the unit answers to them, and the figures about classes."""
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
-            "unit": self.unit,
-            "images": self.images,
+            **self._stated("unit", "images", "ranked", "class_selectivity", "ccmas", "refused", "silent"),
             "shown": [
                 {
                     "id": self.ids[index],
@@ -163,12 +159,7 @@ class TopImages(Result):
                 }
                 for index in range(len(self))
             ],
-            "ranked": self.ranked,
             "top_classes": dict(self.makeup()),
-            "class_selectivity": self.class_selectivity,
-            "ccmas": self.ccmas,
-            "refused": self.refused,
-            "silent": self.silent,
         }
 
     def cell(self, index: int) -> NDArray[np.uint8]:
@@ -237,8 +228,7 @@ class TopImages(Result):
         for (side, indices), line in zip(rows, grid, strict=True):
             for index, axes in zip(indices, line, strict=False):
                 label = self.labels[index] if self.labels[index] is not None else self.predictions[index]
-                picture_axes(axes, self.cell(index), f"{self.values[index]:.3g} {as_text(_cut(str(label)))}")
-                axes.title.set_fontsize(6.5)
+                picture_axes(axes, self.cell(index), f"{self.values[index]:.3g} {as_text(_cut(str(label)))}", size=6.5)
             for axes in line[len(indices) :]:
                 axes.set_axis_off()
             if indices[0] == self.side(side)[0]:

@@ -160,16 +160,7 @@ class UnitSearch(Result):
         """Give the question, the answer, and the figures of every unit that qualifies, or of the ten best."""
         count = min(max(10, len(self.found)), len(self.units))
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
-            "concept": self.concept,
-            "others": self.others,
-            "examples": self.examples,
-            "against": self.against,
-            "held_out": self.held_out,
-            "correction": self.correction,
-            "level": self.level,
+            **self._stated("concept", "others", "examples", "against", "held_out", "correction", "level"),
             "found": list(self.found),
             "invariant": list(self.invariant),
             "logit": {"unit": self.logit, "auc": self.logit_auc, "recall_at_1pct": self.logit_recall},
@@ -209,11 +200,8 @@ class UnitSearch(Result):
         index
             Of the unit, among those that are shown.
         """
-        chosen, values = {
-            "most": (self.most, self.most_values),
-            "least": (self.least, self.least_values),
-            "concept": (self.concept_shown, self.concept_values),
-        }[kind]
+        chosen = self.concept_shown if kind == "concept" else getattr(self, kind)
+        values = getattr(self, f"{kind}_values")
         cells = []
         for column, picture in enumerate(chosen[index].tolist()):
             pixels = self.pictures_shown[picture]
@@ -268,22 +256,18 @@ class UnitSearch(Result):
                 for number, (pixels, _, value) in enumerate(cells):
                     axes = line[first + number]
                     axes.set_axis_on()
-                    picture_axes(axes, pixels, f"{value:.3g}")
-                    axes.title.set_fontsize(6.5)
+                    picture_axes(axes, pixels, f"{value:.3g}", size=6.5)
                     if number == 0:
                         axes.set_ylabel(title, fontsize=7)
         panels[0, 0].legend(fontsize=6, loc="lower right", frameon=False, borderpad=0)
         return panels[0, 0]
 
     def _curve(self, axes: Axes, index: int) -> Axes:
-        axes.plot(
-            self.curve_at, self.logit_curve, color="#97a1ad", linewidth=1, linestyle="--", label=as_text(self.logit)
-        )
-        axes.plot(
-            self.curve_at, self.curves[index], color="#1f6c9c", linewidth=1.6, label=as_text(str(self.units[index]))
-        )
+        unit = as_text(str(self.units[index]))
+        axes.plot(self.curve_at, self.logit_curve, "--", color="#97a1ad", linewidth=1, label=as_text(self.logit))
+        axes.plot(self.curve_at, self.curves[index], color="#1f6c9c", linewidth=1.6, label=unit)
         axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.7)
-        axes.set_title(as_text(f"{self.units[index]}: {self._area(index):.3f}"), fontsize=7.5)
+        axes.set_title(f"{unit}: {self._area(index):.3f}", fontsize=7.5)
         axes.tick_params(labelsize=6)
         axes.set_xlabel("share of others", fontsize=6.5)
         axes.set_ylabel("of the concept", fontsize=6.5)

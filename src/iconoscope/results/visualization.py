@@ -151,11 +151,7 @@ class Visualization(Result):
     def to_json(self) -> dict[str, Any]:
         """Give the question, and for every picture its unit, its answers and whether the unit is dead."""
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
-            "start": self.start,
-            "style": self.style,
+            **self._stated("start", "style"),
             "steps": self.objective.shape[1],
             "pictures": [
                 {
@@ -174,12 +170,9 @@ class Visualization(Result):
         }
 
     def _standing_of(self, index: int) -> dict[str, Any]:
-        stated = {
-            "likelihood": self.likelihood,
-            "likelier_than": self.likelier_than,
-            "neighbour_distance": self.neighbour_distance,
-        }
-        standing: dict[str, Any] = {name: float(value[index]) for name, value in stated.items() if value is not None}
+        names = ("likelihood", "likelier_than", "neighbour_distance")
+        arrays = {name: getattr(self, name) for name in names}
+        standing: dict[str, Any] = {name: float(array[index]) for name, array in arrays.items() if array is not None}
         if self.neighbour_names is not None:
             standing["neighbour"] = str(self.neighbour_names[index, 0])
         return standing
@@ -232,11 +225,10 @@ class Visualization(Result):
             course.tick_params(labelsize=7)
             return self._picture(picture, 0)
         panels = figure.subplots(*self._layout, squeeze=False).ravel()
-        for index, axes in enumerate(panels):
-            if index < len(self):
-                self._picture(axes, index)
-            else:
-                axes.set_axis_off()
+        for index, axes in enumerate(panels[: len(self)]):
+            self._picture(axes, index)
+        for axes in panels[len(self) :]:
+            axes.set_axis_off()
         figure.suptitle(as_text(self._title()), fontsize=9)
         return panels[0]
 
@@ -254,9 +246,7 @@ class Visualization(Result):
         if small:
             name = name.partition(":")[2] or name
         title = textwrap.fill(f"{as_text(name)}{' (dead)' if self.dead[index] else ''}", 14 if small else 24)
-        picture_axes(axes, self.bytes_of(index), title)
-        axes.title.set_fontsize(7 if small else 8)
-        return axes
+        return picture_axes(axes, self.bytes_of(index), title, size=7 if small else 8)
 
     def strip(self, index: int = 0) -> NDArray[np.uint8]:
         """Give the frames of a picture side by side, (height, frames * width, 3)."""

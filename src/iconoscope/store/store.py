@@ -29,7 +29,7 @@ from iconoscope.results.top_images import TopImages
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
 
-__all__ = ["KINDS", "Store", "load_question", "load_result"]
+__all__ = ["KINDS", "Store", "answered", "load_question", "load_result"]
 
 R = TypeVar("R", bound=Result)
 
@@ -151,7 +151,7 @@ class Store:
         try:
             stored = self.get(question)
         except DamagedRecordError as error:
-            warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=4)
+            warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=5)
             folder = self.folder_of(question)
             with writing_to(folder):
                 shutil.rmtree(folder)
@@ -163,7 +163,7 @@ class Store:
         try:
             self.put(result)
         except StoreError as error:
-            warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=4)
+            warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=5)
 
     def folders(self) -> list[Path]:
         """Give the folders of all results in the order in which they were written."""
@@ -186,6 +186,16 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 if hidden.suffix in (".tmp", ".old") and time.time() - hidden.stat().st_mtime > _STALE:
                     shutil.rmtree(hidden, ignore_errors=True)
+
+
+def answered(
+    question: Question, kind: type[R], ask: Callable[[], R], *, store: Store | str | Path | None, out: str | Path | None
+) -> R:
+    """Give the answer that the store has, or else ask and let the store keep it; write its figure, if it has a name."""
+    result = ask() if store is None else Store.at(store).answer(question, kind, ask)
+    if out is not None:
+        result.save(out)
+    return result
 
 
 def load_result(path: str | Path) -> Result:

@@ -8,7 +8,7 @@ from iconoscope import __version__
 from iconoscope.errors import UnitError
 from iconoscope.results import FilterSheet, Question
 from iconoscope.results.result import check_figure_name
-from iconoscope.store import Store
+from iconoscope.store import Store, answered
 from iconoscope.subject.network.network import Network
 
 __all__ = ["first_filters"]
@@ -67,7 +67,4 @@ def first_filters(
     def read() -> FilterSheet:
         return FilterSheet(question=question, filters=first.weight.detach().float().cpu().numpy())
 
-    sheet = read() if store is None else Store.at(store).answer(question, FilterSheet, read)
-    if out is not None:
-        sheet.save(out)
-    return sheet
+    return answered(question, FilterSheet, read, store=store, out=out)
