@@ -16,7 +16,7 @@ from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError
 from iconoscope.exemplars.grid_assignment import snap_to_grid
 from iconoscope.exemplars.nearest_neighbours import kept_class, metric_vectors, nearest_rows, trustworthiness
 from iconoscope.exemplars.som import cell_places, fit_som
-from iconoscope.results.atlas import Atlas
+from iconoscope.results.atlas import pack_thumbnails, pages_in, read_thumbnails
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +106,9 @@ def test_a_large_grid_is_cut_in_parts_and_keeps_neighbours():
 def test_an_atlas_gives_back_what_was_laid_out():
     colours = np.random.default_rng(0).integers(0, 256, (1100, 1, 1, 3), np.uint8)
     thumbnails = colours.repeat(128, 1).repeat(128, 2)
-    atlas = Atlas.of(iter(thumbnails), 1100, 128)
-    assert len(atlas.pages) == 2
-    found = Atlas.unpacked(*atlas.packed(), side=128, count=1100).decoded()
+    pages = pages_in(*pack_thumbnails(iter(thumbnails), 1100, 128))
+    assert len(pages) == 2
+    found = read_thumbnails(pages, 1100, 128)
     assert np.abs(found.astype(int) - thumbnails).mean() < 2
 
 

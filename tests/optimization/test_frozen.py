@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.optimization.adjacent_layers import adjacent_layers
-from iconoscope.optimization.frozen import _phases, frozen
+from iconoscope.optimization.frozen import _phases, adjacent_layers, frozen
 
 
 def network_of(module, size=24):

@@ -26,8 +26,7 @@ from iconoscope.optimization import (
     natural_magnitude,
     square_root,
 )
-from iconoscope.optimization.canvas import begin_canvas
-from iconoscope.optimization.colour import IMAGENET
+from iconoscope.optimization.canvas import IMAGENET, begin_canvas
 from iconoscope.optimization.regularizers import blurred
 from iconoscope.optimization.style import read_style
 

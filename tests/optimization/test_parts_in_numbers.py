@@ -23,8 +23,7 @@ from iconoscope.optimization import (
     natural_magnitude,
     square_root,
 )
-from iconoscope.optimization.canvas import begin_canvas
-from iconoscope.optimization.colour import IMAGENET
+from iconoscope.optimization.canvas import IMAGENET, begin_canvas
 from iconoscope.optimization.loop import adam
 from iconoscope.optimization.regularizers import blurred, charged
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import iconoscope as ico
 from iconoscope.results import ImageMap, Question
-from iconoscope.results.atlas import Atlas
+from iconoscope.results.atlas import pack_thumbnails
 from iconoscope.show.map_page import map_page
 
 COUNT, SIDE = 3000, 64
@@ -35,7 +35,7 @@ def found():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(COUNT, 2)).astype(np.float32)
     thumbnails = (np.broadcast_to(colour_of(place).astype(np.uint8), (SIDE, SIDE, 3)) for place in range(COUNT))
-    data, ends = Atlas.of(thumbnails, COUNT, SIDE).packed()
+    data, ends = pack_thumbnails(thumbnails, COUNT, SIDE)
     near = np.argsort(np.linalg.norm(points[:, None] - points[None], axis=2), 1)[:, 1:9]
     targets = np.arange(COUNT) % 3
     predictions = np.where(np.arange(COUNT) % 10 == 0, (targets + 1) % 3, targets)

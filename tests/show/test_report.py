@@ -6,12 +6,12 @@ import pytest
 import iconoscope as ico
 from iconoscope.errors import QuestionError
 from iconoscope.results import ImageMap, Question
-from iconoscope.results.atlas import Atlas
+from iconoscope.results.atlas import pack_thumbnails
 from specimens import audited, occlusion
 
 
 def image_map(count=6):
-    atlas, ends = Atlas.of((np.zeros((8, 8, 3), np.uint8) for _ in range(count)), count, 8).packed()
+    atlas, ends = pack_thumbnails((np.zeros((8, 8, 3), np.uint8) for _ in range(count)), count, 8)
     return ImageMap(
         question=Question(technique="map", network="net", weights="w", subject=f"{count} images", pixels="p"),
         points=np.random.default_rng(0).random((count, 2)).astype(np.float32),

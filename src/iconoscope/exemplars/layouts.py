@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.exemplars.principal_axes import principal_axes
-from iconoscope.exemplars.som import SelfOrganisingMap, cell_places, fit_som
+from iconoscope.exemplars.som import SelfOrganisingMap, cell_places, fit_som, principal_axes
 from iconoscope.progress import advancing
 
 __all__ = ["LAYOUTS", "Placed", "in_plane", "place_among"]

@@ -15,7 +15,7 @@ from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import check_images, question_about, recorded_pictures
 from iconoscope.progress import advancing
 from iconoscope.results import Question
-from iconoscope.results.atlas import Atlas, thumbnail_side
+from iconoscope.results.atlas import pack_thumbnails, thumbnail_side
 from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, PAGES, TOPOLOGIES, ImageMap
 from iconoscope.results.rendering import resized
 from iconoscope.results.result import check_figure_name
@@ -215,8 +215,7 @@ def _assembled(
     classes = np.where(labels == "", -1, np.unique(labels, return_inverse=True)[1])
     cells, shape, som_fields = _cells(placed, settings)
     side = thumbnail_side(len(rows), min(recording.question.settings["preprocessing"]["size"]))
-    atlas = Atlas.of(_thumbnails(recording, rows, side), len(rows), side)
-    data, ends = atlas.packed()
+    atlas, atlas_ends = pack_thumbnails(_thumbnails(recording, rows, side), len(rows), side)
     return ImageMap(
         question=question,
         points=placed.points,
@@ -233,8 +232,8 @@ def _assembled(
         trusted_k=k,
         same_class_vectors=kept_class(neighbours[:, :k], classes),
         same_class_map=kept_class(on_map, classes),
-        atlas=data,
-        atlas_ends=ends,
+        atlas=atlas,
+        atlas_ends=atlas_ends,
         side=side,
         cells=cells,
         shape=shape,

@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.exemplars.principal_axes import principal_axes
 from iconoscope.progress import advancing
 
-__all__ = ["SelfOrganisingMap", "cell_places", "fit_som"]
+__all__ = ["SelfOrganisingMap", "cell_places", "fit_som", "principal_axes"]
 
 LARGEST = 10_000  # cells
 _CHUNK = 16_000_000  # distances that are held at once
@@ -143,6 +142,27 @@ def fit_som(
         quantisation_error=float(distances.double().mean()),
         topographic_error=float(torn.double().mean()),
     )
+
+
+def principal_axes(products: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the two principal axes of centred vectors, longest first, and how much the vectors vary along each.
+
+    Parameters
+    ----------
+    products
+        (numbers, numbers): the covariance of the vectors, or any multiple of it.
+
+    Returns
+    -------
+    tuple of Tensor
+        The eigenvalues, (2,), and the axes, (numbers, 2), with the signs that make the sum of each positive, so that they are
+        the same on every machine. Zeros where there is one number only.
+    """
+    values, axes = torch.linalg.eigh(products.double())
+    values, axes = values[-2:].flip(0), axes[:, -2:].flip(1)
+    axes = axes * axes.sum(0).sign()
+    lacking = 2 - len(values)
+    return torch.nn.functional.pad(values, (0, lacking)), torch.nn.functional.pad(axes, (0, lacking))
 
 
 def _plane(vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

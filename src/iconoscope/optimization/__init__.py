@@ -3,7 +3,7 @@
 Objective x parameterization x transforms x regularizers x loop, one file each, as in lucid.
 """
 
-from iconoscope.optimization.colour import square_root
+from iconoscope.optimization.canvas import square_root
 from iconoscope.optimization.dream import dream
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, direction, interpolate, region, unit

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +18,8 @@ from iconoscope.store import Store
 __all__ = ["make_all"]
 
 
-class _Bundle(NamedTuple):
-    """Pictures that must be made together, and the index of their group."""
-
-    group: int
-    requests: list[PictureRequest]
+_Bundle = tuple[int, list[PictureRequest]]
+"""The index of a group, and pictures of it that must be made together."""
 
 
 def make_all(
@@ -32,36 +28,36 @@ def make_all(
     """Make the pictures of all groups, batch by batch; what the store has is not made again."""
     results = {} if store is None else _stored(synthesis, groups, store)
     bundles = [
-        _Bundle(index, bundle)
+        (index, bundle)
         for index, group in enumerate(groups)
         if index not in results
         for bundle in synthesis.bundles(group)
     ]
-    objectives = [request.objective for bundle in bundles for request in bundle.requests]
+    objectives = [request.objective for _, requests in bundles for request in requests]
     reference = synthesis.reference_answers(objectives) if objectives else {}
     parts: dict[int, list[dict[str, np.ndarray]]] = {}
     ended = True
-    batches = _packed(bundles, synthesis.batch_size(bundles[0].requests, memory)) if bundles else []
+    batches = _packed(bundles, synthesis.batch_size(bundles[0][1], memory)) if bundles else []
     for batch in track(batches, f"optimizing, {synthesis.network.name}") if len(batches) > 1 else batches:
         try:
-            pictures = synthesis.make([request for bundle in batch for request in bundle.requests], reference)
+            arrays, ended = synthesis.make([request for _, requests in batch for request in requests], reference)
         except KeyboardInterrupt:
             if not results and not parts:
                 raise
             ended = False
             break
         first = 0
-        for bundle in batch:
-            parts.setdefault(bundle.group, []).append(pictures.part(first, first + len(bundle.requests)))
-            first += len(bundle.requests)
-        for index in {bundle.group for bundle in batch}:
+        for index, requests in batch:
+            last = first + len(requests)
+            parts.setdefault(index, []).append({name: array[first:last] for name, array in arrays.items()})
+            first = last
+        for index in {index for index, _ in batch}:
             count = sum(len(part["images"]) for part in parts[index])
-            if count == len(groups[index]) * synthesis.per_objective and pictures.ended:
+            if count == len(groups[index]) * synthesis.per_objective and ended:
                 results[index] = synthesis.result(groups[index], concatenate(parts.pop(index)))
                 if store is not None:
                     store.keep(results[index])
-        if not pictures.ended:
-            ended = False
+        if not ended:
             break
     results |= {index: synthesis.result(groups[index], concatenate(begun)) for index, begun in parts.items()}
     visualization = _joined([results[index] for index in sorted(results)])
@@ -87,11 +83,12 @@ def _packed(bundles: Sequence[_Bundle], most: int) -> list[list[_Bundle]]:
     batches: list[list[_Bundle]] = []
     room = 0
     for bundle in bundles:
-        if len(bundle.requests) > room:
+        count = len(bundle[1])
+        if count > room:
             batches.append([])
-            room = max(most, len(bundle.requests))
+            room = max(most, count)
         batches[-1].append(bundle)
-        room -= len(bundle.requests)
+        room -= count
     return batches
 
 

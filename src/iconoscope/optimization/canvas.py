@@ -1,10 +1,13 @@
-"""The canvas: from the parameters that are optimised to a picture of 0..1, with its colours and their limits."""
+"""The canvas: from the parameters that are optimised to a picture of 0..1, with its colours and their limits.
+
+Channels that vary together in natural images are optimised apart: a picture has its colours by a root of their covariance.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +18,7 @@ from iconoscope.optimization.parameterization import Draws, Parameterization, Pa
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LIMITS", "Canvas", "begin_canvas"]
+__all__ = ["IMAGENET", "LIMITS", "Canvas", "begin_canvas", "square_root"]
 
 NEAREST = 1e-3
 """A picture to begin at is kept so far from 0 and 1, where the sigmoid ends; a quarter of a grey level of 8 bits."""
@@ -26,6 +29,10 @@ LIMITS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.
     "penalty": (lambda raw: raw + 0.5, lambda picture: picture - 0.5),
 }
 """Ways to keep colours in 0..1, with the way back: by a sigmoid; or not at all, and what lies outside costs something."""
+
+
+IMAGENET: NDArray[np.float64] = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+"""A root of the covariance of the colours of ImageNet's pixels, as published (Olah, Mordvintsev and Schubert 2017)."""
 
 
 @dataclass(frozen=True)
@@ -79,3 +86,29 @@ def begin_canvas(
     if start is not None:
         raw = torch.einsum("ij,njhw->nihw", torch.linalg.inv(scaled.double()).float(), LIMITS[limits][1](start))
     return Canvas(parameterization.begin(shape, draws, raw), scaled, limits)
+
+
+def square_root(pictures: Iterable[NDArray[Any]]) -> NDArray[np.float64]:
+    """Give a root (channels, channels) of the covariance of the colours of pictures (height, width, channels; 0..255).
+
+    It is the lower triangle of Cholesky's decomposition.
+
+    Examples
+    --------
+    >>> grey = np.arange(256, dtype=np.uint8)[:, None, None].repeat(3, 2)
+    >>> square_root([grey]).round(2)
+    array([[0.29, 0.  , 0.  ],
+           [0.29, 0.01, 0.  ],
+           [0.29, 0.01, 0.01]])
+    """
+    count, total, products = 0, 0.0, 0.0
+    for picture in pictures:
+        pixels = picture.reshape(-1, picture.shape[-1]).astype(np.float64) / 255
+        count += len(pixels)
+        total = total + pixels.sum(0)
+        products = products + pixels.T @ pixels
+    if not count:
+        raise QuestionError("There are no pictures to take the colours of.")
+    mean = total / count
+    covariance = products / count - np.outer(mean, mean)
+    return np.linalg.cholesky(covariance + 1e-4 * np.eye(len(covariance))).astype(np.float64)

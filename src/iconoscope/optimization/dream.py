@@ -101,8 +101,9 @@ def dream(
     if others:
         raise QuestionError(f"{unit!r} is {1 + len(others)} units; a dream is of one.")
     sizes = _octaves(sides, octaves, ratio)
+    settings = {"steps": steps, "rate": rate, "jitter": jitter, "seed": seed}
     with network.questioned():
-        arrays = _dream(network, objective, start.pictures, sizes, steps=steps, rate=rate, jitter=jitter, seed=seed)
+        arrays = _dream(network, objective, start.pictures, sizes, **settings)
     count = len(start.pictures)
     return Visualization(
         question=Question(
@@ -117,10 +118,7 @@ def dream(
                 "size": sides,
                 "octaves": octaves,
                 "ratio": ratio,
-                "steps": steps,
-                "rate": rate,
-                "jitter": jitter,
-                "seed": seed,
+                **settings,
             },
             version=__version__,
         ),

@@ -111,10 +111,6 @@ class LatentParameterization:
 
         return Parameters((scaled,), raw, cost)
 
-    def prepare(self) -> None:
-        """Make ready what pictures are held against: once for a prior, and no part of what a picture takes."""
-        _ = self.prior.comparison
-
     def standing_of(self, pictures: torch.Tensor, scaled: torch.Tensor) -> dict[str, NDArray[Any]]:
         """Say of finished pictures how likely they are, and what real images are nearest, by the names in `Visualization`."""
         import torch

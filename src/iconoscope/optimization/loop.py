@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import NonFiniteError
-from iconoscope.optimization.adjacent_layers import adjacent_layers
 from iconoscope.optimization.canvas import Canvas
-from iconoscope.optimization.frozen import frozen
+from iconoscope.optimization.frozen import adjacent_layers, frozen
 from iconoscope.optimization.parameterization import Draws
 from iconoscope.optimization.regularizers import Regularizer, charged
 from iconoscope.optimization.scores import Scores

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, check_choice
-from iconoscope.optimization.canvas import LIMITS
-from iconoscope.optimization.colour import IMAGENET
+from iconoscope.optimization.canvas import IMAGENET, LIMITS
 from iconoscope.optimization.parameterization import Fourier, Parameterization, Pixels
 from iconoscope.optimization.regularizers import Frequency, OutOfRange, Regularizer, TotalVariation
 from iconoscope.optimization.transforms import Transforms

@@ -23,14 +23,13 @@ from iconoscope.subject.network import Network
 if TYPE_CHECKING:
     import torch
 
-    from iconoscope.optimization.canvas import Canvas
     from iconoscope.optimization.initial_image import Start
     from iconoscope.optimization.loop import Ascent
     from iconoscope.optimization.reference_activations import ReferenceAnswers, ReferenceImages
     from iconoscope.optimization.scores import Scores
     from iconoscope.priors import Prior
 
-__all__ = ["PictureBatch", "PictureRequest", "Synthesis", "concatenate"]
+__all__ = ["PictureRequest", "Synthesis", "concatenate"]
 
 FRAMES = 9
 """The number of pictures on the way that are kept."""
@@ -117,14 +116,14 @@ class Synthesis:
         """Give how many pictures may be made at once, by what one of them takes in one step."""
         from iconoscope.subject.ledger import Ledger
 
-        if isinstance(self.style.parameterization, LatentParameterization):
-            self.style.parameterization.prepare()
+        if self.prior is not None:
+            _ = self.prior.comparison  # made ready once for a prior: it is no part of what a picture takes
         try:
             with quietly(), Ledger() as ledger:
-                trial = replace(self, steps=1, cap=None).make(bundle[:1], {})
+                _, ended = replace(self, steps=1, cap=None).make(bundle[:1], {})
         except NonFiniteError:
             return len(bundle)  # and it will be said at which step of all
-        if not trial.ended:
+        if not ended:
             raise KeyboardInterrupt
         fits = int(memory * USED / ledger.peak)
         if fits < len(bundle):
@@ -147,10 +146,20 @@ class Synthesis:
         with self.network.questioned():
             return reference.answers(self.network, objectives)
 
-    def make(self, requests: Sequence[PictureRequest], reference: dict[Objective, ReferenceAnswers]) -> PictureBatch:
-        """Make some pictures in one batch, knowing what real images answer."""
+    def make(
+        self, requests: Sequence[PictureRequest], reference: dict[Objective, ReferenceAnswers]
+    ) -> tuple[dict[str, np.ndarray], bool]:
+        """Make some pictures in one batch, knowing what real images answer.
+
+        Returns
+        -------
+        dict of str to ndarray, and bool
+            The arrays of a `Visualization`, and whether all steps were done.
+        """
+        import torch
+
         from iconoscope.optimization.canvas import begin_canvas
-        from iconoscope.optimization.loop import channels_last
+        from iconoscope.optimization.loop import Loss, adam, ascend, channels_last
         from iconoscope.optimization.scores import Scores
 
         style = self.style
@@ -160,14 +169,31 @@ class Synthesis:
             start = self.start.pictures[[request.number % len(self.start.pictures) for request in requests]]
         shape = (len(requests), self.network.channels, *self.size)
         objectives = [request.objective for request in requests]
-        assert style.colours is not None
+        natural = [reference[objective] for objective in objectives] if reference else []
+        assert style.colours is not None and style.rate is not None and not isinstance(style.transforms, str)
         parameterization = style.parameterization
         if isinstance(parameterization, LatentParameterization):
             parameterization = parameterization.labelled(self.network.classes, objectives)
         with self.network.questioned():
             scores = Scores(objectives, self.network)
             canvas = begin_canvas(parameterization, shape, draws, start, root=style.colours, limits=style.limits)
-            ascent = self._ascend(scores, canvas, draws, [reference[key] for key in objectives] if reference else [])
+            ascent = ascend(
+                self.network,
+                scores,
+                canvas,
+                loss=Loss(
+                    regularizers=style.regularizers,
+                    diversity=self.diversity,
+                    cap=None if self.cap is None else torch.tensor([answers.cap(self.cap) for answers in natural]),
+                    price=torch.tensor([answers.deviation for answers in natural]) if natural else 1.0,
+                ),
+                transforms=style.transforms,
+                draws=draws,
+                stepper=adam(style.rate, steps=self.steps, fade=style.fade),
+                steps=self.steps,
+                frames=FRAMES,
+                precision=self.precision,
+            )
             arrays, evaluated = self._evaluate(scores, ascent, requests, reference)
         if isinstance(parameterization, LatentParameterization):
             arrays |= parameterization.standing_of(ascent.pictures, canvas.parameters.tensors[0])
@@ -177,35 +203,7 @@ class Synthesis:
             "last_gradient": channels_last(ascent.gradient),
             "frames": (channels_last(ascent.frames) * 255).round().astype(np.uint8),
         }
-        return PictureBatch(arrays, ascent.ended and evaluated)
-
-    def _ascend(
-        self, scores: Scores, canvas: Canvas, draws: list[torch.Generator], reference: list[ReferenceAnswers]
-    ) -> Ascent:
-        """Run the loop; `reference` has what real images answer, one for each picture, or nothing."""
-        import torch
-
-        from iconoscope.optimization.loop import Loss, adam, ascend
-
-        style = self.style
-        assert style.rate is not None and not isinstance(style.transforms, str)
-        return ascend(
-            self.network,
-            scores,
-            canvas,
-            loss=Loss(
-                regularizers=style.regularizers,
-                diversity=self.diversity,
-                cap=None if self.cap is None else torch.tensor([answers.cap(self.cap) for answers in reference]),
-                price=torch.tensor([answers.deviation for answers in reference]) if reference else 1.0,
-            ),
-            transforms=style.transforms,
-            draws=draws,
-            stepper=adam(style.rate, steps=self.steps, fade=style.fade),
-            steps=self.steps,
-            frames=FRAMES,
-            precision=self.precision,
-        )
+        return arrays, ascent.ended and evaluated
 
     def _evaluate(
         self,
@@ -296,18 +294,6 @@ class PictureRequest:
 
         digest = hashlib.sha256(f"{seed} {purpose}{self.objective} {self.number}".encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
-@dataclass(frozen=True)
-class PictureBatch:
-    """The pictures made in one batch: the arrays of a `Visualization`, and whether all steps were done."""
-
-    arrays: dict[str, np.ndarray]
-    ended: bool
-
-    def part(self, first: int, last: int) -> dict[str, np.ndarray]:
-        """Give the arrays of some of the pictures."""
-        return {name: values[first:last] for name, values in self.arrays.items()}
 
 
 def concatenate(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PAGE", "Atlas", "thumbnail_side"]
+__all__ = ["PAGE", "pack_thumbnails", "pages_in", "read_thumbnails", "thumbnail_side"]
 
 PAGE = 4096
 """Side of a page, pixels: what every graphics card with WebGL2 takes."""
@@ -28,73 +27,49 @@ def thumbnail_side(count: int, largest: int) -> int:
     return 32
 
 
-@dataclass(frozen=True, eq=False)
-class Atlas:
-    """Thumbnails in rows on pages, from left to right and from top to bottom.
+def pack_thumbnails(
+    thumbnails: Iterable[NDArray[np.uint8]], count: int, side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Lay `count` thumbnails (side, side, 3) out in rows on pages, from left to right and from top to bottom.
 
-    Attributes
-    ----------
-    side : int
-        Side of a thumbnail, pixels; that of a page is a multiple of it.
-    count : int
-        How many there are.
-    pages : tuple of bytes
-        JPEG files. All but the last are `PAGE` pixels high.
+    Only one page is held at a time. All but the last are `PAGE` pixels high.
+
+    Returns
+    -------
+    ndarray of uint8, and ndarray of int64
+        The pages, JPEG files one after another, and where each of them ends.
     """
+    from PIL import Image
 
-    side: int
-    count: int
-    pages: tuple[bytes, ...]
+    across = PAGE // side
+    capacity = across * across
+    ends: list[int] = []
+    files = io.BytesIO()
+    pending = iter(thumbnails)
+    for first in range(0, count, capacity):
+        on_page = min(capacity, count - first)
+        rows = -(-on_page // across)
+        page = np.full((rows * side, PAGE, 3), 255, np.uint8)
+        for index in range(on_page):
+            row, column = divmod(index, across)
+            page[row * side : (row + 1) * side, column * side : (column + 1) * side] = next(pending)
+        Image.fromarray(page).save(files, "JPEG", quality=_QUALITY.get(side, 85))
+        ends.append(files.tell())
+    return np.frombuffer(files.getvalue(), np.uint8), np.array(ends, np.int64)
 
-    @classmethod
-    def of(cls, thumbnails: Iterable[NDArray[np.uint8]], count: int, side: int) -> Atlas:
-        """Lay `count` thumbnails (side, side, 3) out; only one page is held at a time."""
-        from PIL import Image
 
-        across = PAGE // side
-        capacity = across * across
-        pages: list[bytes] = []
-        pending = iter(thumbnails)
-        for first in range(0, count, capacity):
-            on_page = min(capacity, count - first)
-            rows = -(-on_page // across)
-            page = np.full((rows * side, PAGE, 3), 255, np.uint8)
-            for index in range(on_page):
-                row, column = divmod(index, across)
-                page[row * side : (row + 1) * side, column * side : (column + 1) * side] = next(pending)
-            buffer = io.BytesIO()
-            Image.fromarray(page).save(buffer, "JPEG", quality=_QUALITY.get(side, 85))
-            pages.append(buffer.getvalue())
-        return cls(side, count, tuple(pages))
+def pages_in(files: NDArray[np.uint8], ends: NDArray[np.int64]) -> tuple[bytes, ...]:
+    """Give the pages, JPEG files, that `pack_thumbnails` has made an array of."""
+    return tuple(page.tobytes() for page in np.split(files, ends[:-1]))
 
-    def decoded(self) -> NDArray[np.uint8]:
-        """Give all thumbnails, (count, side, side, 3)."""
-        from PIL import Image
 
-        thumbnails = np.empty((self.count, self.side, self.side, 3), np.uint8)
-        across = PAGE // self.side
-        first = 0
-        for page in self.pages:
-            pixels = np.asarray(Image.open(io.BytesIO(page)))
-            rows = pixels.shape[0] // self.side
-            cut = (
-                pixels.reshape(rows, self.side, across, self.side, 3)
-                .swapaxes(1, 2)
-                .reshape(-1, self.side, self.side, 3)
-            )
-            on_page = min(len(cut), self.count - first)
-            thumbnails[first : first + on_page] = cut[:on_page]
-            first += on_page
-        return thumbnails
+def read_thumbnails(pages: Iterable[bytes], count: int, side: int) -> NDArray[np.uint8]:
+    """Give the thumbnails that are on some pages, (count, side, side, 3)."""
+    from PIL import Image
 
-    def packed(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Give the pages as one array of bytes, and where each of them ends in it."""
-        data = np.frombuffer(b"".join(self.pages), np.uint8)
-        return data, np.cumsum([len(page) for page in self.pages]).astype(np.int64)
-
-    @classmethod
-    def unpacked(cls, data: NDArray[np.uint8], ends: NDArray[np.int64], *, side: int, count: int) -> Atlas:
-        """Give back what `packed` has made an array of."""
-        starts = [0, *ends[:-1].tolist()]
-        pages = tuple(data[start:end].tobytes() for start, end in zip(starts, ends.tolist(), strict=True))
-        return cls(side, count, pages)
+    cut = []
+    for page in pages:
+        pixels = np.asarray(Image.open(io.BytesIO(page)))
+        cells = pixels.reshape(pixels.shape[0] // side, side, PAGE // side, side, 3).swapaxes(1, 2)
+        cut.append(cells.reshape(-1, side, side, 3))
+    return np.concatenate(cut)[:count]

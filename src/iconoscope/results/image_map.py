@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import iconoscope
-from iconoscope.results.atlas import Atlas
+from iconoscope.results.atlas import pages_in, read_thumbnails
 from iconoscope.results.figure import as_text
 from iconoscope.results.rendering import Picture, colour, resized, to_png
 from iconoscope.results.result import Result
@@ -206,16 +206,12 @@ class ImageMap(Result):
 
     @property
     def pages(self) -> tuple[bytes, ...]:
-        """The pages of thumbnails, JPEG files, as `iconoscope.results.atlas.Atlas` lays them out."""
-        return self._atlas.pages
-
-    @property
-    def _atlas(self) -> Atlas:
-        return Atlas.unpacked(self.atlas, self.atlas_ends, side=self.side, count=len(self))
+        """The pages of thumbnails, JPEG files, as `iconoscope.results.atlas.pack_thumbnails` lays them out."""
+        return pages_in(self.atlas, self.atlas_ends)
 
     @cached_property
     def _thumbnails(self) -> NDArray[np.uint8]:
-        return self._atlas.decoded()
+        return read_thumbnails(self.pages, len(self), self.side)
 
     def thumbnail(self, index: int) -> NDArray[np.uint8]:
         """Give the thumbnail of an image, (side, side, 3)."""
