@@ -43,30 +43,16 @@ class Thresholds:
     least: torch.Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class BatchSummary:
-    """The summary of one pass, of all recorded layers side by side.
+BatchSummary = dict[str, torch.Tensor]
+"""The summary of one pass, of all recorded layers side by side:
 
-    Attributes
-    ----------
-    maximum, mean : torch.Tensor, float32, (images, units)
-        Over the places of every channel's map.
-    position : torch.Tensor, int32, (images, units)
-        Where the maximum was, row times width plus column, or the number of the token; -1 where it was not looked for.
-    sampled : torch.Tensor, float32, (images, units, places)
-        The activation at some places of every map.
-    penultimate : torch.Tensor, float32, (images, numbers)
-        The vector before the logits.
-    logits : torch.Tensor, float32, (images, classes)
-        What the network answered.
-    """
-
-    maximum: torch.Tensor
-    mean: torch.Tensor
-    position: torch.Tensor
-    sampled: torch.Tensor
-    penultimate: torch.Tensor
-    logits: torch.Tensor
+- ``maximum``, ``mean``, float32, (images, units): over the places of every channel's map;
+- ``position``, int32, (images, units): where the maximum was, row times width plus column, or the number of the token; -1 where
+  it was not looked for;
+- ``sampled``, float32, (images, units, places): the activation at some places of every map;
+- ``penultimate``, float32, (images, numbers): the vector before the logits;
+- ``logits``, float32, (images, classes): what the network answered.
+"""
 
 
 class _LayerReader:
@@ -75,7 +61,7 @@ class _LayerReader:
     def __init__(self, layer: RecordedLayer, first: int) -> None:
         self.layer = layer
         self.units = slice(first, first + layer.channels)
-        self.summary: dict[str, torch.Tensor] | None = None  # of this layer, as in `BatchSummary`
+        self.summary: BatchSummary | None = None  # of this layer alone
         self.thresholds: Thresholds | None = None
         self.batch = torch.zeros(0)
         self.places = torch.zeros(0, dtype=torch.int64)
@@ -238,7 +224,7 @@ def summarizing(network: Network, layers: Sequence[RecordedLayer], penultimate: 
                 {"maximum": nothing_read, "mean": nothing_read, "position": nothing_read.int(), "sampled": unsampled}
             ]
         joined = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
-        return BatchSummary(**joined, penultimate=vector[0], logits=logits.float())
+        return {**joined, "penultimate": vector[0], "logits": logits.float()}
 
     by_name = {reader.layer.name: reader for reader in readers}
     with (

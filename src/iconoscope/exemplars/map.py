@@ -213,7 +213,6 @@ def _assembled(
     on_map = nearest_points(placed.points, k)
     labels = np.array([recording.labels[row] or "" for row in rows])
     classes = np.where(labels == "", -1, np.unique(labels, return_inverse=True)[1])
-    cells, shape, som_fields = _cells(placed, settings)
     side = thumbnail_side(len(rows), min(recording.question.settings["preprocessing"]["size"]))
     atlas, atlas_ends = pack_thumbnails(_thumbnails(recording, rows, side), len(rows), side)
     return ImageMap(
@@ -235,30 +234,29 @@ def _assembled(
         atlas=atlas,
         atlas_ends=atlas_ends,
         side=side,
-        cells=cells,
-        shape=shape,
-        **som_fields,
+        **_grid_fields(placed, settings),
     )
 
 
-def _cells(placed: Placed, settings: Any) -> tuple[NDArray[np.int64] | None, tuple[int, int] | None, dict[str, Any]]:
+def _grid_fields(placed: Placed, settings: Any) -> dict[str, Any]:
     """Give every image's row and column, if there is a grid, and what a self-organising map says of itself."""
     from iconoscope.exemplars.grid_assignment import snap_to_grid
 
-    if placed.som is None:
-        return (*snap_to_grid(placed.points), {}) if settings["grid"] else (None, None, {})
     som = placed.som
+    if som is None:
+        return dict(zip(("cells", "shape"), snap_to_grid(placed.points), strict=True)) if settings["grid"] else {}
     best = np.full(som.shape[0] * som.shape[1], -1, np.int64)
     order = np.argsort(-som.distances, kind="stable")
     best[som.cells[order]] = order  # the nearest comes last, and stays
-    som_fields = {
+    return {
+        "cells": np.stack(np.divmod(som.cells, som.shape[1]), 1),
+        "shape": som.shape,
         "topology": som.topology,
         "u_matrix": som.u_matrix(),
         "best": best.reshape(som.shape),
         "quantisation_error": som.quantisation_error,
         "topographic_error": som.topographic_error,
     }
-    return np.stack(np.divmod(som.cells, som.shape[1]), 1), som.shape, som_fields
 
 
 def _thumbnails(recording: Recording, rows: NDArray[np.int64], side: int) -> Iterator[NDArray[np.uint8]]:

@@ -64,16 +64,13 @@ def choose_layers(network: Network, layers: Sequence[str] | None) -> tuple[tuple
     )
     chosen: list[RecordedLayer] = []
     for name in dict.fromkeys(names):
-        if name not in answers:
+        unreached = f"{name} of {network.name} was not reached when the network ran."
+        answer = answers.get(name, _LayerAnswer((), refusal=unreached))
+        if answer.refusal:
             raise UnitError(
-                f"{name} of {network.name} was not reached when the network ran.",
-                hint="Ask another layer; iconoscope layers lists those that answer.",
+                answer.refusal, hint="Ask another layer; iconoscope layers lists what each of them answers."
             )
-        if answers[name].refusal:
-            raise UnitError(
-                answers[name].refusal, hint="Ask another layer; iconoscope layers lists what each of them answers."
-            )
-        chosen.append(_recorded(name, answers[name].shape, network))
+        chosen.append(_recorded(name, answer.shape, network))
     fields = _fields(network, chosen)
     layers_with_fields = tuple(replace(layer, field=fields.get(layer.name)) for layer in chosen)
     return layers_with_fields, _penultimate(network, answers, logits)

@@ -300,7 +300,7 @@ class _BatchAnswers:
 
     @classmethod
     def of(cls, batch: Batch, summary: BatchSummary) -> _BatchAnswers:
-        arrays = {name: getattr(summary, name).cpu().numpy() for name in (*_ANSWERS, "position", "sampled")}
+        arrays = {name: tensor.cpu().numpy() for name, tensor in summary.items()}
         finite = np.logical_and.reduce([np.isfinite(arrays[name]).all(1) for name in _ANSWERS])
         failed: dict[str | int, str] = dict.fromkeys(batch.rows[~finite].tolist(), NOT_FINITE)
         if failed:

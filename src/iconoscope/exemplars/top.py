@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,10 +105,11 @@ def top_images(
 def _top_images(recording: Recording, unit: int, question: Question, optimized: OptimizedPicture | None) -> TopImages:
     values = recording.responses[:, unit]
     count = len(recording)
-    spectrum = _spectrum(recording, unit, min(question.settings["k"], count), question.settings["steps"])
+    k, steps = min(question.settings["k"], count), question.settings["steps"]
+    shown, sides, ranks, positions = _spectrum(recording, unit, k, steps)
     is_channel = unit < len(recording.units) - len(recording.classes)
     of_tokens = is_channel and recording.layer_at(unit)[0].tokens > 0
-    pictures = recorded_pictures(recording, spectrum.rows)
+    pictures = recorded_pictures(recording, shown)
     answers = values
     lowest = float(values.min())
     if is_channel:  # its mean over the map, and the least of all places that were sampled
@@ -122,15 +123,15 @@ def _top_images(recording: Recording, unit: int, question: Question, optimized: 
     counts, edges = np.histogram(values, bins=_BINS)
     return TopImages(
         question=question,
-        ids=tuple(recording.ids[row] for row in spectrum.rows),
-        labels=tuple(recording.labels[row] for row in spectrum.rows),
-        predictions=tuple(recording.classes[recording.predictions[row]] for row in spectrum.rows),
-        sides=spectrum.sides,
-        ranks=spectrum.ranks,
-        values=values[spectrum.rows],
+        ids=tuple(recording.ids[row] for row in shown),
+        labels=tuple(recording.labels[row] for row in shown),
+        predictions=tuple(recording.classes[recording.predictions[row]] for row in shown),
+        sides=sides,
+        ranks=ranks,
+        values=values[shown],
         pictures_shown=pictures,
         fields=np.array(
-            [receptive_field(recording, unit, int(position), pictures.shape[1:3]) for position in spectrum.positions],
+            [receptive_field(recording, unit, int(position), pictures.shape[1:3]) for position in positions],
             np.int64,
         ).reshape(-1, 4),
         crop=not (question.settings["whole"] or of_tokens),
@@ -151,17 +152,16 @@ def _top_images(recording: Recording, unit: int, question: Question, optimized: 
     )
 
 
-class _Spectrum(NamedTuple):
-    """Images from the strongest answer to the weakest: rows in the recording, sides, ranks, positions of the maximum, (n,)."""
+def _spectrum(
+    recording: Recording, unit: int, k: int, steps: int
+) -> tuple[NDArray[np.int64], tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+    """Choose the `k` images on either side and `steps` between, each image once, from the strongest answer to the weakest.
 
-    rows: NDArray[np.int64]
-    sides: tuple[str, ...]
-    ranks: NDArray[np.int64]
-    positions: NDArray[np.int64]
-
-
-def _spectrum(recording: Recording, unit: int, k: int, steps: int) -> _Spectrum:
-    """Choose the `k` images on either side and `steps` between, each image once."""
+    Returns
+    -------
+    tuple
+        Rows in the recording, sides, ranks, and positions of the maximum, (n,) each.
+    """
     count = len(recording)
     most, least = (recording.ranked(side)[unit, :k] for side in ("most", "least"))
     ordered = np.argsort(-recording.responses[:, unit], kind="stable")
@@ -175,11 +175,11 @@ def _spectrum(recording: Recording, unit: int, k: int, steps: int) -> _Spectrum:
     ranks = np.array([rank for rank in ranks.tolist() if int(ordered[rank]) not in chosen], np.int64)
     tables = recording.rankings
     strongest_at, weakest_at = (tables[f"{side}_position"][unit, :k] for side in ("most", "least"))
-    return _Spectrum(
-        rows=np.concatenate([most, ordered[ranks], least[weakest]]).astype(np.int64),
-        sides=("most",) * k + ("between",) * len(ranks) + ("least",) * len(weakest),
-        ranks=np.concatenate([np.arange(k), ranks, count - 1 - np.array(weakest, np.int64)]),
-        positions=np.concatenate([strongest_at, np.full(len(ranks), -1), weakest_at[weakest]]),
+    return (
+        np.concatenate([most, ordered[ranks], least[weakest]]).astype(np.int64),
+        ("most",) * k + ("between",) * len(ranks) + ("least",) * len(weakest),
+        np.concatenate([np.arange(k), ranks, count - 1 - np.array(weakest, np.int64)]),
+        np.concatenate([strongest_at, np.full(len(ranks), -1), weakest_at[weakest]]),
     )
 
 

@@ -32,13 +32,10 @@ class Start:
         In words.
     pictures : torch.Tensor or None
         (pictures, channels, height, width) of 0..1, or None for noise.
-    names : tuple of str
-        Of the pictures, if they are images.
     """
 
     name: str
     pictures: torch.Tensor | None = None
-    names: tuple[str, ...] = ("",)
 
     @property
     def digest(self) -> str:
@@ -94,8 +91,7 @@ def read_start(
     readable = list(images.readable())
     pixels = np.stack([fitted.shown(image) for image in readable])
     pictures = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
-    names = tuple(image.id for image in readable)
-    return Start(names[0] if len(names) == 1 else f"{len(names)} images", pictures, names), side
+    return Start(readable[0].id if len(readable) == 1 else f"{len(readable)} images", pictures), side
 
 
 def _colour(text: str) -> tuple[float, float, float] | None:

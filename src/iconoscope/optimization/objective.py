@@ -273,6 +273,10 @@ def objectives(network: Network, units: Any) -> list[Objective]:
     UnitError
         If the network has no such unit.
     """
+    import torch
+
+    from iconoscope.subject.response import activations
+
     resolved: list[Objective] = []
     for text in [units] if isinstance(units, str | Objective | LayerUnit | ClassUnit) else list(units):
         match = _RANGE.fullmatch(text.strip()) if isinstance(text, str) else None
@@ -281,7 +285,8 @@ def objectives(network: Network, units: Any) -> list[Objective]:
             continue
         layer = network.resolve(match["layer"])
         assert isinstance(layer, LayerUnit)
-        channels = _channels(network, layer.layer)
+        with network.questioned(), torch.inference_mode():
+            channels = activations(network, network.blank(), layer.layer).shape[1]
         first, last = (0, channels - 1) if match["all"] else (int(match["first"]), int(match["last"]))
         if not first <= last < channels:
             raise UnitError(f"{layer.layer} has no channels {first} to {last}: its channels are 0 to {channels - 1}.")
@@ -289,13 +294,3 @@ def objectives(network: Network, units: Any) -> list[Objective]:
     if not resolved:
         raise UnitError("No unit was asked for.")
     return resolved
-
-
-def _channels(network: Network, layer: str) -> int:
-    """Give how many channels a layer answers."""
-    import torch
-
-    from iconoscope.subject.response import activations
-
-    with network.questioned(), torch.inference_mode():
-        return activations(network, network.blank(), layer).shape[1]

@@ -92,14 +92,11 @@ class Synthesis:
             "preprocessing": self.network.preprocessing.to_json(),
             "classes": self.network.classes_digest,
             "style": self.style.to_json(),
-            "size": self.size,
-            "count": self.count,
-            "steps": self.steps,
-            "diversity": self.diversity,
             "compare": "" if self.compare is None else self.compare.digest,
-            "cap": self.cap,
-            "precision": self.precision,
-            "seed": self.seed,
+            **{
+                name: getattr(self, name)
+                for name in ("size", "count", "steps", "diversity", "cap", "precision", "seed")
+            },
         }
 
     def requests(self, group: Sequence[Objective]) -> list[PictureRequest]:
@@ -216,8 +213,6 @@ class Synthesis:
 
         Ctrl-C in the midst of it loses nothing of what was made.
         """
-        import torch
-
         unknown = np.full(len(requests), np.nan, np.float32)
         real = self.compare is not None and reference
         strongest = [reference[request.objective].strongest if real else np.nan for request in requests]
@@ -232,21 +227,16 @@ class Synthesis:
         except KeyboardInterrupt:
             return arrays, False
         # The logarithm of a probability is 0 where the network is certain, and flat there: the opposite of dead.
-        excited = torch.tensor(
-            [
-                all(
-                    term.weight > 0 and getattr(term.target.unit, "kind", "") != "prob"
-                    for term in request.objective.terms
-                )
-                for request in requests
-            ]
-        )
+        excited = [
+            all(term.weight > 0 and getattr(term.target.unit, "kind", "") != "prob" for term in request.objective.terms)
+            for request in requests
+        ]
         # Once a unit answers as strongly as it is asked to, there is no gradient either.
         flat = (ascent.gradient.flatten(1).abs().amax(1) == 0).cpu() & (self.cap is None)
         silent = (activation.cpu() == 0) | flat
         arrays["activation"] = activation.cpu().numpy()
         arrays["moved_activation"] = moved.cpu().numpy()
-        arrays["dead"] = (silent & excited).numpy() & ascent.ended
+        arrays["dead"] = silent.numpy() & np.array(excited) & ascent.ended
         return arrays, True
 
     def _held_out_answers(
