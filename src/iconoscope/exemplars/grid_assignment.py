@@ -53,8 +53,16 @@ def _part(
     """Assign some points to a rectangle of the grid, of which the last row of the whole may be short."""
     across = columns[1] - columns[0]
     down = rows[1] - rows[0]
+    if not len(chosen):
+        return
     if len(chosen) <= _WHOLE:
-        _assign(points, chosen, rows, columns, cells)
+        grid = np.stack(np.meshgrid(np.arange(*rows), np.arange(*columns), indexing="ij"), 2).reshape(-1, 2)
+        moved = points[chosen]
+        # Points of a part lie in a part of the plane: they are spread over its cells before ways are measured.
+        low, span = moved.min(0), np.maximum(np.ptp(moved, axis=0), 1e-12)
+        placed = (moved - low) / span * np.array([across - 1, down - 1]) + np.array([columns[0], rows[0]])
+        cost = np.square(placed[:, None, 0] - grid[None, :, 1]) + np.square(placed[:, None, 1] - grid[None, :, 0])
+        cells[chosen] = grid[linear_sum_assignment(cost)[1]]
     elif across >= down:
         middle = columns[0] + across // 2
         order = chosen[np.argsort(points[chosen, 0], kind="stable")]
@@ -69,22 +77,3 @@ def _part(
         share = min(across * (middle - rows[0]), len(chosen))
         _part(points, order[:share], (rows[0], middle), columns, cells)
         _part(points, order[share:], (middle, rows[1]), columns, cells)
-
-
-def _assign(
-    points: NDArray[np.float64],
-    chosen: NDArray[np.int64],
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-    cells: NDArray[np.int64],
-) -> None:
-    if not len(chosen):
-        return
-    grid = np.stack(np.meshgrid(np.arange(*rows), np.arange(*columns), indexing="ij"), 2).reshape(-1, 2)
-    moved = points[chosen]
-    # Points of a part lie in a part of the plane: they are spread over its cells before ways are measured.
-    low, span = moved.min(0), np.maximum(np.ptp(moved, axis=0), 1e-12)
-    size = np.array([columns[1] - columns[0] - 1, rows[1] - rows[0] - 1])
-    placed = (moved - low) / span * size + np.array([columns[0], rows[0]])
-    cost = np.square(placed[:, None, 0] - grid[None, :, 1]) + np.square(placed[:, None, 1] - grid[None, :, 0])
-    cells[chosen] = grid[linear_sum_assignment(cost)[1]]

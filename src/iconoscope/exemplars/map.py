@@ -107,7 +107,12 @@ def map_images(
     >>> ico.map_images(recording, "pca").points.shape
     (80, 2)
     """
-    _check_method(method)
+    check_choice("method", method, METHODS)
+    if method in EXTRAS and find_spec(method) is None:
+        raise MissingExtraError(
+            f"{METHODS[method].partition(':')[0]} is not installed.",
+            hint=f"pip install 'iconoscope[{method}]', in a clone pip install '.[{method}]'",
+        )
     check_choice("metric", metric, METRICS)
     check_choice("topology", topology, TOPOLOGIES)
     check_counts(iterations=iterations, epochs=epochs, limit=1 if limit is None else limit)
@@ -133,15 +138,6 @@ def map_images(
     question = question_about(recording, "map", **settings)
 
     return answered(question, ImageMap, lambda: _image_map(recording, rows, question), store=store, out=out)
-
-
-def _check_method(method: str) -> None:
-    check_choice("method", method, METHODS)
-    if method in EXTRAS and find_spec(method) is None:
-        raise MissingExtraError(
-            f"{METHODS[method].partition(':')[0]} is not installed.",
-            hint=f"pip install 'iconoscope[{method}]', in a clone pip install '.[{method}]'",
-        )
 
 
 def _sampled_rows(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:

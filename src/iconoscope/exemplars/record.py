@@ -15,7 +15,6 @@ from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning, ImagesError, NonFiniteError, check_counts, shortened
 from iconoscope.results import Question
 from iconoscope.store import Recording, Store
-from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network, Preprocessing
 from iconoscope.vocabulary.labels import match_labels
@@ -122,7 +121,8 @@ def record(
         settings = {"batch": batch, "shard": shard, "places": plan.samples, "channels_last": last}
         question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})
         store.prepare()
-        units = _unit_names(network, recorded_layers)
+        units = [f"{layer.name}:{channel}" for layer in recorded_layers for channel in range(layer.channels)]
+        units += [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
         writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
         if not resume:
             shutil.rmtree(writer.folder, ignore_errors=True)
@@ -140,11 +140,6 @@ def record(
     recording = Recording.open(writer.folder)
     _report_failed(recording, images)
     return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
-
-
-def _unit_names(network: Network, layers: Sequence[RecordedLayer]) -> list[str]:
-    channels = [f"{layer.name}:{channel}" for layer in layers for channel in range(layer.channels)]
-    return channels + [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
 
 
 def _question(network: Network, weights: str, images: Images, targets: Any, settings: dict[str, Any]) -> Question:

@@ -343,8 +343,7 @@ def _joined(first: ActivationStatistics, second: ActivationStatistics) -> Activa
 def _joined_answers(parts: list[ShardAnswers], plan: RecordingPlan, failed: dict[str | int, str]) -> ShardAnswers:
     if not parts:
         widths = {"maximum": plan.units, "mean": plan.units, "penultimate": 1, "logits": plan.classes}
-        return ShardAnswers(
-            np.zeros(0, np.int64), **{name: np.zeros((0, widths[name]), np.float32) for name in _ANSWERS}, failed=failed
-        )
+        nothing = {name: np.zeros((0, width), np.float32) for name, width in widths.items()}
+        return ShardAnswers(np.zeros(0, np.int64), **nothing, failed=failed)
     answers = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ANSWERS}
     return ShardAnswers(np.concatenate([part.rows for part in parts]), **answers, failed=failed)

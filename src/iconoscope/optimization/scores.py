@@ -67,13 +67,8 @@ class Scores:
             )
             for reading, terms in terms_by_reading.items()
         ]
-        self._same = torch.tensor(
-            [
-                [row != column and objective == other for column, other in enumerate(objectives)]
-                for row, objective in enumerate(objectives)
-            ],
-            device=device,
-        )
+        first = torch.tensor([objectives.index(objective) for objective in objectives], device=device)
+        self._same = (first[:, None] == first).fill_diagonal_(False)
         self.layers = tuple(dict.fromkeys(group.layer for group in self._groups))
         """The layers that must be read."""
 
