@@ -10,7 +10,7 @@ import iconoscope as ico
 from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.incremental import FastPlanCache, PlanCache, fast, scan_fast
+from iconoscope.occlusion.incremental import PlanCache, fast, scan_fast
 from iconoscope.occlusion.incremental import exact as exact_engine
 
 
@@ -35,7 +35,7 @@ def told(plan):
 def test_it_states_the_error_that_it_makes(question):
     network, images, grid, unit = question
     cover = Cover(torch.zeros_like(images[0]))
-    found = scan_fast(network, images[0], cover, grid, unit, shortcuts=FastPlanCache(PlanCache(10**6)))
+    found = scan_fast(network, images[0], cover, grid, unit, plans=PlanCache(10**6))
     true = scan_dense(network, images[0], cover, grid, unit)
     off = np.abs(found.occluded - true.occluded)[..., unit.index]
     mean, most = told(found.plan)
@@ -55,14 +55,14 @@ def test_windows_get_longer_only_where_short_ones_err_and_stay_so(question, monk
     plain = fast._make_fast_plan
     monkeypatch.setattr(fast, "_make_fast_plan", way)
     monkeypatch.setattr(fast, "TOLERABLE", 0.0)
-    shortcuts = FastPlanCache(PlanCache(10**6))
-    plans = [scan_fast(network, image, cover, grid, unit, shortcuts=shortcuts).plan for image in images]
+    cache = PlanCache(10**6)
+    plans = [scan_fast(network, image, cover, grid, unit, plans=cache).plan for image in images]
     assert made == [0.7, 0.85, 1.0]  # the second image begins where the first one ended
     assert not any("windows up to" in plan for plan in plans)
     monkeypatch.setattr(fast, "TOLERABLE", 1.0)
     made.clear()
-    shortcuts = FastPlanCache(PlanCache(10**6))
-    plans = [scan_fast(network, image, cover, grid, unit, shortcuts=shortcuts).plan for image in images]
+    cache = PlanCache(10**6)
+    plans = [scan_fast(network, image, cover, grid, unit, plans=cache).plan for image in images]
     assert made == [0.7]
     assert all("windows up to 70% of a map" in plan for plan in plans)
 

@@ -83,9 +83,9 @@ def _exact(images: int, weights: str) -> Callable[..., Scan]:
 
 
 def _fast(images: int, weights: str) -> Callable[..., Scan]:
-    from iconoscope.occlusion.incremental import FastPlanCache, PlanCache, scan_fast
+    from iconoscope.occlusion.incremental import PlanCache, scan_fast
 
-    return partial(scan_fast, shortcuts=FastPlanCache(PlanCache(images, weights)))
+    return partial(scan_fast, plans=PlanCache(images, weights))
 
 
 def _dense(images: int, weights: str) -> Callable[..., Scan]:

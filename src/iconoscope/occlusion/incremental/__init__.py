@@ -10,6 +10,6 @@ of 2x2 after it makes at most 4x4 of these. So early layers compute few pixels a
 """
 
 from iconoscope.occlusion.incremental.exact import PlanCache, scan_exact
-from iconoscope.occlusion.incremental.fast import FastPlanCache, scan_fast
+from iconoscope.occlusion.incremental.fast import scan_fast
 
-__all__ = ["FastPlanCache", "PlanCache", "scan_exact", "scan_fast"]
+__all__ = ["PlanCache", "scan_exact", "scan_fast"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.export import Dim, ExportedProgram, export
 from iconoscope.occlusion.incremental import aten
 from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.graph_builder import TRACED, GraphBuilder
-from iconoscope.occlusion.incremental.operators import CallOutput, CapturedCall
+from iconoscope.occlusion.incremental.operators import CapturedCall
 from iconoscope.occlusion.incremental.translation import translate
 
 __all__ = ["CaptureError", "capture"]
@@ -127,8 +128,8 @@ def _add(builder: GraphBuilder, node: fx.Node) -> None:
     elif node.target is operator.getitem and source in builder.splits:
         split, index = builder.splits[source], node.args[1]
         assert isinstance(split.operator, CapturedCall) and isinstance(index, int)
-        shape = builder.answered_map(node, split.map)
-        builder.add(node, builder.windowed(node, split.inputs, CallOutput(split.operator, index), shape))
+        part = replace(split.operator, output=index)
+        builder.add(node, builder.make_step(node, part, inputs=split.inputs))
     elif node in builder.repeats and isinstance(source, fx.Node):
         builder.names[node] = builder.names[source]
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,21 +54,26 @@ class PlanCache:
         Digest of the network. If it is given, the captured network is kept for the next call too.
     checked : set
         For which grids and units the engine's answers were compared with naive ones, and were the same.
+    runners : dict
+        The engine for every grid and unit, or the reason, in words, why there is none.
+    fast_plans : dict
+        The plan that `scan_fast` took last for every grid and unit.
     """
 
     images: int = 1
     weights: str = ""
     checked: set[tuple[object, ...]] = field(default_factory=set)
-    _runners: dict[tuple[object, ...], Runner | str] = field(default_factory=dict)
+    runners: dict[tuple[object, ...], Runner | str] = field(default_factory=dict)
+    fast_plans: dict[tuple[object, ...], Any] = field(default_factory=dict)
     _graphs: dict[tuple[str, ...], Graph | str] = field(default_factory=dict)
     _clean: dict[str, CleanMaps] = field(default_factory=dict)
 
     def runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
         """Give the engine for a grid, or in words why there is none."""
         key = self.key(grid, unit)
-        if key not in self._runners:
-            self._runners[key] = self._make_runner(network, image, grid, unit, memory)
-        return self._runners[key]
+        if key not in self.runners:
+            self.runners[key] = self._make_runner(network, image, grid, unit, memory)
+        return self.runners[key]
 
     def clean(self, graph: Graph, image: torch.Tensor, unit: Unit) -> CleanMaps:
         """Give the clean maps of an image; kept for the next patch size on the same image."""
@@ -76,20 +82,19 @@ class PlanCache:
             clean = self._clean[_outputs_of(unit)] = CleanMaps(graph, image)
         return clean
 
-    def refuse(self, grid: Grid, unit: Unit, reason: str) -> None:
-        """Answer no more for a grid."""
-        self._runners[self.key(grid, unit)] = reason
-
     def key(self, grid: Grid, unit: Unit) -> tuple[object, ...]:
         """Give what a plan is made for."""
         return _outputs_of(unit), grid.patch, grid.size, grid.top.tobytes(), grid.left.tobytes()
 
     def _make_runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
         key = self.weights, _outputs_of(unit), str(tuple(image.shape)), str(image.dtype), str(image.device)
-        captured = key in self._graphs or key in _recent_graphs
-        if not captured and _work(network, image) * len(grid) * self.images < LEAST_WORK:
+        graphs = _recent_graphs if self.weights else self._graphs
+        if key not in graphs and _work(network, image) * len(grid) * self.images < LEAST_WORK:
             return "too little work for a plan to pay"
-        graph = self._graph(key, network, image, unit)
+        # The latest is put last, and the one that was not asked for longest goes first.
+        graph = graphs[key] = graphs.pop(key) if key in graphs else _captured(network, image, unit)
+        while len(graphs) > RECENT_GRAPHS:
+            del graphs[next(iter(graphs))]
         if isinstance(graph, str):
             return graph
         plan = make_plan(graph, grid, memory=memory)
@@ -100,23 +105,14 @@ class PlanCache:
             return f"{where}every position changes nearly everything, so there is nothing to gain"
         return Runner(plan)
 
-    def _graph(self, key: tuple[str, ...], network: Network, image: torch.Tensor, unit: Unit) -> Graph | str:
-        """Give the captured network, or why it cannot be captured."""
-        if key not in self._graphs:
-            graph = _recent_graphs.pop(key, None)
-            if graph is None:
-                by_class = isinstance(unit, ClassUnit)
-                module = network.answering(image[None]) if by_class else responding(network, unit)
-                try:
-                    graph = capture(module, image)
-                except CaptureError as error:
-                    graph = str(error)
-            self._graphs[key] = graph
-            if self.weights:
-                _recent_graphs[key] = graph
-                while len(_recent_graphs) > RECENT_GRAPHS:
-                    del _recent_graphs[next(iter(_recent_graphs))]
-        return self._graphs[key]
+
+def _captured(network: Network, image: torch.Tensor, unit: Unit) -> Graph | str:
+    """Give the captured network, or why it cannot be captured."""
+    module = network.answering(image[None]) if isinstance(unit, ClassUnit) else responding(network, unit)
+    try:
+        return capture(module, image)
+    except CaptureError as error:
+        return str(error)
 
 
 def _outputs_of(unit: Unit) -> str:
@@ -171,13 +167,14 @@ def scan_exact(
     occluded = answers_everywhere(network, runner, clean, cover, unit)
     if not np.isfinite(occluded).all():
         return plainly("the incremental engine answered NaN or infinity")
-    if plans.key(grid, unit) not in plans.checked:
+    key = plans.key(grid, unit)
+    if key not in plans.checked:
         error = _error(network, image, cover, grid, unit, occluded)
         if error > TOLERANCE:
             reason = f"the incremental engine differed by {error:.1g} and was not trusted"
-            plans.refuse(grid, unit, reason)
+            plans.runners[key] = reason
             return plainly(reason)
-        plans.checked.add(plans.key(grid, unit))
+        plans.checked.add(key)
     text = f"exact: {len(grid)} positions, {runner.plan.gain:.1f}x fewer operations than dense"
     whole_from = runner.plan.whole_from
     return Scan(occluded, f"{text}; dense from {whole_from} on" if whole_from else text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +16,13 @@ from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
 from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_everywhere, scan_exact
 from iconoscope.occlusion.incremental.graph import Graph
-from iconoscope.occlusion.incremental.half_precision import to_half
+from iconoscope.occlusion.incremental.operators import Convolution, Operator
 from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
 from iconoscope.subject.network import Network
 from iconoscope.subject.processor import multiplies_bfloat16
 from iconoscope.vocabulary.unit import Unit
 
-__all__ = ["FastPlanCache", "scan_fast"]
+__all__ = ["scan_fast"]
 
 SHARES = (0.7, 0.85, 1.0)
 """Of the side of a map, up to which windows are computed anew; the first that errs little enough is taken."""
@@ -31,23 +32,6 @@ TOLERABLE = 0.02
 
 SAMPLE = 0.03
 """Share of the positions that are answered exactly, to measure the error."""
-
-
-@dataclass
-class FastPlanCache:
-    """The exact engine's cache, and beside it cut plans and their measured errors, kept from one image to the next."""
-
-    plans: PlanCache = field(default_factory=PlanCache)
-    _plans: dict[tuple[object, ...], _FastPlan] = field(default_factory=dict)
-
-    def fast_plans(self, graph: Graph, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Iterator[_FastPlan]:
-        """Give plans for a grid with longer and longer windows, from the one that was taken last."""
-        key = self.plans.key(grid, unit)
-        first = SHARES.index(self._plans[key].share) if key in self._plans else 0
-        for share in SHARES[first:]:
-            if key not in self._plans or self._plans[key].share != share:
-                self._plans[key] = _make_fast_plan(graph, image, grid, share, memory)
-            yield self._plans[key]
 
 
 @dataclass(frozen=True)
@@ -69,7 +53,7 @@ def scan_fast(
     grid: Grid,
     unit: Unit,
     *,
-    shortcuts: FastPlanCache | None = None,
+    plans: PlanCache | None = None,
     memory: int | None = None,
 ) -> Scan:
     """Put the patch at every position of the grid and ask, about right and several times faster.
@@ -81,25 +65,33 @@ def scan_fast(
 
     The parameters are those of `scan_exact`.
     """
-    shortcuts = FastPlanCache() if shortcuts is None else shortcuts
+    plans = PlanCache() if plans is None else plans
     memory = memory or MEMORY
     image = network.fitted(image)
     cover = cover.to(image)
-    exact_runner = shortcuts.plans.runner(network, image, grid, unit, memory)
+    exact_runner = plans.runner(network, image, grid, unit, memory)
     if isinstance(exact_runner, str):
-        return scan_exact(network, image, cover, grid, unit, plans=shortcuts.plans, memory=memory)
+        return scan_exact(network, image, cover, grid, unit, plans=plans, memory=memory)
     graph = exact_runner.plan.graph
-    clean = shortcuts.plans.clean(graph, image, unit)
+    exact_clean = plans.clean(graph, image, unit)
     index = getattr(unit, "index", None)
     outputs = slice(None) if index is None else index
-    for plan in shortcuts.fast_plans(graph, image, grid, unit, memory):
-        occluded = _approximate(network, plan, clean, cover, unit)
-        exact = answers_everywhere(network, plan.sample, clean, _sampled(cover, plan), unit)
+    key = plans.key(grid, unit)
+    first = SHARES.index(plans.fast_plans[key].share) if key in plans.fast_plans else 0
+    for share in SHARES[first:]:
+        if key not in plans.fast_plans or plans.fast_plans[key].share != share:
+            plans.fast_plans[key] = _make_fast_plan(graph, image, grid, share, memory)
+        plan = plans.fast_plans[key]
+        clean = CleanMaps(plan.runner.plan.graph, image.to(plan.dtype))
+        correction = exact_clean.answer.float() - clean.answer.float()
+        fast_cover = cover.to(clean.image)
+        occluded = answers_everywhere(network, plan.runner, clean, fast_cover, unit, correction=correction)
+        exact = answers_everywhere(network, plan.sample, exact_clean, _sampled(cover, plan), unit)
         difference = np.abs(occluded[np.ix_(plan.rows, plan.columns)] - exact)[..., outputs]
         tolerable = TOLERABLE * max(float(np.ptp(exact[..., outputs])), 1e-3)
-        if np.isfinite(occluded).all() and (plan.share == SHARES[-1] or difference.mean() <= tolerable):
+        if np.isfinite(occluded).all() and (share == SHARES[-1] or difference.mean() <= tolerable):
             return Scan(occluded, _describe(plan, grid, difference))
-    return scan_exact(network, image, cover, grid, unit, plans=shortcuts.plans, memory=memory)
+    return scan_exact(network, image, cover, grid, unit, plans=plans, memory=memory)
 
 
 def _make_fast_plan(graph: Graph, image: torch.Tensor, grid: Grid, share: float, memory: int) -> _FastPlan:
@@ -107,7 +99,7 @@ def _make_fast_plan(graph: Graph, image: torch.Tensor, grid: Grid, share: float,
     dtype, fast_graph = image.dtype, graph
     if image.dtype == torch.float32 and multiplies_bfloat16(image.device):
         try:
-            fast_graph = to_half(graph, torch.bfloat16)
+            fast_graph = _to_half(graph, torch.bfloat16)
             run_graph(fast_graph, image[None].to(torch.bfloat16))
             dtype = torch.bfloat16
         except RuntimeError:  # an operator that does not know the type
@@ -123,13 +115,6 @@ def _make_fast_plan(graph: Graph, image: torch.Tensor, grid: Grid, share: float,
     )
     sample = Grid(grid.top[rows], grid.left[columns], grid.patch, grid.size)
     return _FastPlan(share, Runner(plan), Runner(make_plan(graph, sample, memory=memory)), rows, columns, dtype)
-
-
-def _approximate(network: Network, plan: _FastPlan, exact: CleanMaps, cover: Cover, unit: Unit) -> NDArray[np.float32]:
-    """Give the answers at every position (grid rows, grid columns, outputs), without the error of the clean answer."""
-    clean = CleanMaps(plan.runner.plan.graph, exact.image.to(plan.dtype))
-    correction = exact.answer.float() - clean.answer.float()
-    return answers_everywhere(network, plan.runner, clean, cover.to(clean.image), unit, correction=correction)
 
 
 def _sampled(cover: Cover, plan: _FastPlan) -> Cover:
@@ -149,3 +134,56 @@ def _describe(plan: _FastPlan, grid: Grid, difference: NDArray[np.float32]) -> s
         f"off by {difference.mean():.2g} on average and {difference.max():.2g} at most on {count} positions that were answered "
         "exactly as well"
     )
+
+
+def _to_half(graph: Graph, dtype: torch.dtype) -> Graph:
+    """Give the graph with maps and weights in a type of 16 bits; what follows the last map stays in float32."""
+    after = _after_the_maps(graph)
+    steps = []
+    for step in graph.steps:
+        if step.operator is None:
+            steps.append(replace(step, bytes=step.bytes // 2))
+        elif step.name in after:
+            reads_map = any(name not in after for name in step.inputs)
+            steps.append(replace(step, operator=_Widened(step.operator)) if reads_map else step)
+        else:
+            factor = None if step.factor is None else step.factor.to(dtype)
+            operator = _converted(step.operator, dtype)
+            steps.append(replace(step, operator=operator, factor=factor, bytes=step.bytes // 2))
+    return Graph(tuple(steps), graph.output)
+
+
+def _after_the_maps(graph: Graph) -> set[str]:
+    """Name the steps that are no maps, and of which none is made."""
+    into_maps: set[str] = set()
+    for step in reversed(graph.steps):
+        if step.map is not None or step.name in into_maps:
+            into_maps.update(step.inputs)
+    return {step.name for step in graph.steps if step.map is None and step.name not in into_maps}
+
+
+@dataclass(frozen=True)
+class _Widened:
+    """An operator whose inputs are made float32 first."""
+
+    operator: Operator
+
+    def whole(self, inputs: Sequence[Any]) -> Any:
+        """Compute on whole inputs."""
+        return self.operator.whole([x.float() if isinstance(x, torch.Tensor) else x for x in inputs])
+
+    window = whole
+
+
+def _converted(value: Any, dtype: torch.dtype) -> Any:
+    """Convert all tensors of floating point in an operator, its arguments, or a list or a dict of them."""
+    if isinstance(value, torch.Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, tuple | list):
+        return type(value)(_converted(element, dtype) for element in value)
+    if isinstance(value, dict):
+        return {name: _converted(element, dtype) for name, element in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        value = value.changed() if isinstance(value, Convolution) else value
+        return replace(value, **{part.name: _converted(getattr(value, part.name), dtype) for part in fields(value)})
+    return value

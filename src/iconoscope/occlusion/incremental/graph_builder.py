@@ -54,7 +54,8 @@ class GraphBuilder:
     def add_image(self, node: fx.Node) -> None:
         """Add the step that the image comes in by."""
         self.batch = node.meta["val"].shape[0]
-        self.add(node, self._step(node, "input", (), None, self.answered_map(node, None)))
+        shape = self.answered_map(node, CHANNELS_FIRST)
+        self.add(node, self.make_step(node, None, kind="input", inputs=(), map=shape))
 
     def step(self, node: Any) -> Step:
         """Give the step that has the answer of a node."""
@@ -64,14 +65,8 @@ class GraphBuilder:
         """Give the shape of the map that a node answers, if it is one."""
         return self.step(node).map if isinstance(node, fx.Node) and node in self.names else None
 
-    def map_first(self, node: Any) -> MapShape | None:
-        """Give the shape of the map that a node answers, if it is one with its channels first."""
-        shape = self.map(node)
-        return shape if shape is not None and shape.axes == CHANNELS_FIRST else None
-
-    def answered_map(self, node: fx.Node, like: MapShape | None, axes: tuple[int, int] | None = None) -> MapShape:
+    def answered_map(self, node: fx.Node, axes: tuple[int, int]) -> MapShape:
         """Give the shape of the map that a node will answer, from the axes that are its rows and columns."""
-        axes = axes or (like.axes if like else CHANNELS_FIRST)
         shape = node.meta["val"].shape
         channels = shape[1 if axes == CHANNELS_FIRST else 3]
         return MapShape((int(shape[axes[0]]), int(shape[axes[1]])), axes, int(channels))
@@ -106,19 +101,19 @@ class GraphBuilder:
             target = torch.ops.aten.reshape.default  # maps are channels last in memory: what was a view may need a copy
         return CapturedCall(target, args, kwargs), tuple(names)
 
-    def windowed(
-        self, node: fx.Node, source: fx.Node | tuple[str, ...], operator: Operator, shape: MapShape, **properties: Any
-    ) -> Step:
-        """Make a step whose pixels are made of some pixels of its inputs: the map of a node, or of several steps.
+    def make_step(self, node: fx.Node, operator: Operator | None, **properties: Any) -> Step:
+        """Make the step of a node; `properties` are those of `Step` that are not as they mostly are.
 
-        `properties` are those of `Step` that are not as they mostly are.
+        Mostly its pixels are made of some pixels of all that the node reads, and its map has the axes of the first of these.
         """
-        inputs = (self.names[source],) if isinstance(source, fx.Node) else source
-        return self._step(node, properties.pop("kind", "window"), inputs, operator, shape, **properties)
-
-    def mean(self, node: fx.Node, source: fx.Node, operator: Operator) -> Step:
-        """Make a step that answers the mean over all rows and columns of a node's map."""
-        return self._step(node, "mean", (self.names[source],), operator, None)
+        stated = {"kind": "window", "bytes": _bytes_for_one_image(node), "layer": _layer_of(node), **properties}
+        if "inputs" not in stated:
+            read = [source for source in node.all_input_nodes if source not in self.constants]
+            stated["inputs"] = tuple(dict.fromkeys(self.names[source] for source in read))
+        if "map" not in stated:
+            like = self.steps[stated["inputs"][0]].map
+            stated["map"] = self.answered_map(node, like.axes if like else CHANNELS_FIRST)
+        return Step(node.name, operator=operator, **stated)
 
     def whole(self, node: fx.Node) -> Step:
         """Make the step that reads whole inputs and runs the operator as it is.
@@ -133,22 +128,10 @@ class GraphBuilder:
         by_image = isinstance(value, torch.Tensor) and value.ndim > 0 and aten.same_length(value.shape[0], self.batch)
         shape = None
         if isinstance(value, torch.Tensor) and value.ndim == 4 and by_image:
-            like = next((step.map for step in map(self.steps.__getitem__, inputs) if step.map is not None), None)
-            kind, shape = "everywhere", self.answered_map(node, like)
+            layouts = [step.map.axes for step in map(self.steps.__getitem__, inputs) if step.map is not None]
+            kind, shape = "everywhere", self.answered_map(node, layouts[0] if layouts else CHANNELS_FIRST)
         cost = self._multiplications(node) // (shape.area if shape else 1)
-        return self._step(node, kind, inputs, call, shape, cost=cost, by_image=by_image)
-
-    def _step(
-        self,
-        node: fx.Node,
-        kind: Kind,
-        inputs: tuple[str, ...],
-        operator: Operator | None,
-        shape: MapShape | None,
-        **properties: Any,
-    ) -> Step:
-        stated = {"bytes": _bytes_for_one_image(node), "layer": _layer_of(node), **properties}
-        return Step(node.name, kind, inputs, operator, shape, **stated)
+        return self.make_step(node, call, kind=kind, inputs=inputs, map=shape, cost=cost, by_image=by_image)
 
     def _multiplications(self, node: fx.Node) -> int:
         """Give the multiplications of a convolution or of linear layers for one image, none for anything else."""

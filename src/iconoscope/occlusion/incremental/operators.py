@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from iconoscope.occlusion.incremental import onednn
 
-__all__ = ["CallOutput", "CapturedCall", "Convolution", "InputSlot", "Operator", "WindowedCall"]
+__all__ = ["CapturedCall", "Convolution", "InputSlot", "Operator", "WindowedCall"]
 
 
 class Operator(Protocol):
@@ -40,7 +40,8 @@ class InputSlot:
 class CapturedCall:
     """Any operator as it was captured, which does the same to a window as to a map.
 
-    `fresh` says that nobody else holds its answer, so that a ReLU may follow in place.
+    `fresh` says that nobody else holds its answer, so that a ReLU may follow in place; `output` is which of several answers
+    is asked for, as of a split.
     """
 
     target: Callable[..., Any]
@@ -48,10 +49,13 @@ class CapturedCall:
     kwargs: dict[str, Any] = field(default_factory=dict)
     fresh: bool = False
     relu: bool = False
+    output: int | None = None
 
     def whole(self, inputs: Sequence[Any]) -> Any:
         """Compute on whole inputs."""
         answer = self.target(*_filled(self.args, inputs), **_filled(self.kwargs, inputs))
+        if self.output is not None:
+            return answer[self.output]
         return answer.relu_() if self.relu else answer
 
     window = whole
@@ -66,20 +70,6 @@ def _filled(argument: Any, inputs: Sequence[Any]) -> Any:
     if isinstance(argument, dict):
         return {key: _filled(element, inputs) for key, element in argument.items()}
     return argument
-
-
-@dataclass(frozen=True)
-class CallOutput:
-    """One of the answers of a call that gives several, such as a split."""
-
-    call: CapturedCall
-    index: int
-
-    def whole(self, inputs: Sequence[Any]) -> Any:
-        """Compute on whole inputs."""
-        return self.call.whole(inputs)[self.index]
-
-    window = whole
 
 
 @dataclass(frozen=True)

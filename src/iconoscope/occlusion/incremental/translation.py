@@ -1,8 +1,9 @@
 """Translators: a function for each known operation of PyTorch, which says how a change passes through it.
 
-A translator is given a node and its arguments by name; it gives a step, or the node whose answer this node only repeats, or
-None where it does not recognise the case: then the step is `whole`. Operators on windows get no padding of their own, since
-windows bring it along: inside the map it is neighbouring pixels, at the border it is zeros, minus infinity or the edge.
+A translator is given a node, its arguments by name, and the map that it reads first; it gives a step, or the node whose answer
+this node only repeats, or None where it does not recognise the case: then the step is `whole`. Operators on windows get no
+padding of their own, since windows bring it along: inside the map it is neighbouring pixels, at the border it is zeros, minus
+infinity or the edge.
 """
 
 from __future__ import annotations
@@ -22,13 +23,10 @@ from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution
 from iconoscope.occlusion.incremental.receptive_field import ReceptiveField, UpsampledField
 from iconoscope.subject.batch_norm import scale_and_shift
 
-__all__ = ["TRANSLATORS", "average_factor", "translate"]
+__all__ = ["TRANSLATORS", "translate"]
 
 Arguments = dict[str, Any]
 Translation = Step | fx.Node | None
-
-POINTWISE = ("hardswish",)
-"""Operators that work number by number, though torch does not say so of them."""
 
 
 def translate(builder: GraphBuilder, node: fx.Node) -> Translation:
@@ -39,16 +37,17 @@ def translate(builder: GraphBuilder, node: fx.Node) -> Translation:
     defaults = {argument.name: argument.default_value for argument in schema.arguments}
     positional = dict(zip(defaults, node.args, strict=False))
     arguments = defaults | positional | dict(node.kwargs)
-    translator = TRANSLATORS.get(aten.name_of(node))
-    if translator is not None:
-        return translator(builder, node, arguments)
+    like = builder.map(node.args[0]) if node.args else None
+    if aten.name_of(node) in TRANSLATORS:
+        translator, layouts = TRANSLATORS[aten.name_of(node)]
+        return translator(builder, node, arguments, like) if (like and like.axes) in layouts else None
     tags = getattr(node.target, "tags", ())
     if torch.Tag.pointwise in tags and torch.Tag.nondeterministic_seeded not in tags:
-        return _pointwise(builder, node, arguments)
+        return _pointwise(builder, node, arguments, like)
     return None
 
 
-def _pointwise(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _pointwise(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape | None) -> Translation:
     """Turn an operator that makes every number of the numbers in the same place into a step.
 
     Its tensors must be maps of one size, or constants that are the same for every pixel. If one is no map but a gate, one
@@ -63,15 +62,15 @@ def _pointwise(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Tr
         # A map of one pixel, as the mean over a map keeps it, is a gate too, which torch broadcasts. It is left to
         # `GraphBuilder.whole`, which makes it a step that changes everywhere.
         return None
-    answered = builder.answered_map(node, like)
+    answered = builder.answered_map(node, like.axes)
     if None in maps:
-        return builder.windowed(node, inputs, call, answered, kind="everywhere") if answered.size == like.size else None
+        return builder.make_step(node, call, kind="everywhere", map=answered) if answered.size == like.size else None
     for source in node.all_input_nodes:
         constant = builder.constant(source)
         if isinstance(constant, torch.Tensor) and not _same_for_every_pixel(constant, answer.ndim, like.axes):
             return None
     fresh = call.target in (torch.ops.aten.add.Tensor, torch.ops.aten.sub.Tensor, torch.ops.aten.mul.Tensor)
-    return builder.windowed(node, inputs, replace(call, fresh=fresh), answered)
+    return builder.make_step(node, replace(call, fresh=fresh), map=answered)
 
 
 def _same_for_every_pixel(constant: torch.Tensor, dimensions: int, axes: tuple[int, int]) -> bool:
@@ -79,32 +78,24 @@ def _same_for_every_pixel(constant: torch.Tensor, dimensions: int, axes: tuple[i
     return len(lengths) == dimensions and lengths[0] == 1 and all(lengths[axis] == 1 for axis in axes)
 
 
-def _relu(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _relu(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     """Fold a ReLU into the convolution or the sum before it, if nothing else reads what it was before."""
     source = arguments["self"]
     step = builder.step(source)
-    if len(source.users) == 1 and step.map is not None:
+    if len(source.users) == 1:
         if isinstance(step.operator, Convolution) and not step.operator.relu:
             return replace(step, name=node.name, operator=step.operator.changed(relu=True))
         if isinstance(step.operator, CapturedCall) and step.operator.fresh and not step.operator.relu:
             return replace(step, name=node.name, operator=replace(step.operator, relu=True))
-    return _pointwise(builder, node, arguments)
+    return _pointwise(builder, node, arguments, like)
 
 
-def _weighted(builder: GraphBuilder, arguments: Arguments) -> tuple[MapShape, torch.Tensor, torch.Tensor | None] | None:
-    """Give the map that a convolution reads, its weight and its bias, if these are the same for every image."""
-    like = builder.map_first(arguments["input"])
+def _convolution(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     weight, bias = builder.constant(arguments["weight"]), builder.constant(arguments["bias"])
-    if like is None or weight is None or (arguments["bias"] is not None and bias is None):
+    if weight is None or (arguments["bias"] is not None and bias is None):
         return None
-    return like, weight, bias
-
-
-def _convolution(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    weighted = _weighted(builder, arguments)
-    if weighted is None:
-        return None
-    like, weight, bias = weighted
+    if "output_padding" in arguments:
+        return _transposed_convolution(builder, node, arguments, like, weight, bias)
     stride, dilation = _pair(arguments["stride"]), _pair(arguments["dilation"])
     extents = _extents(weight.shape[2:], dilation)
     padding = arguments["padding"]
@@ -115,17 +106,19 @@ def _convolution(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> 
         before = padding = _pair(padding)
     weight = weight.contiguous(memory_format=torch.channels_last)
     convolution = Convolution(weight, bias, stride, padding, dilation, int(arguments["groups"]))
-    fields, cost = tuple(map(ReceptiveField, extents, stride, before)), weight.numel()
-    shape = builder.answered_map(node, like)
-    return builder.windowed(node, arguments["input"], convolution, shape, fields=fields, cost=cost)
+    fields = tuple(map(ReceptiveField, extents, stride, before))
+    return builder.make_step(node, convolution, fields=fields, cost=weight.numel())
 
 
-def _transposed_convolution(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _transposed_convolution(
+    builder: GraphBuilder,
+    node: fx.Node,
+    arguments: Arguments,
+    like: MapShape,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+) -> Translation:
     """Turn a transposed convolution into a step; over a window nothing is cut off, the step's `crop` does it."""
-    weighted = _weighted(builder, arguments)
-    if weighted is None:
-        return None
-    like, weight, bias = weighted
     stride, padding, dilation = (_pair(arguments[name]) for name in ("stride", "padding", "dilation"))
     extents = _extents(weight.shape[2:], dilation)
     if any(extent < by for extent, by in zip(extents, stride, strict=True)):
@@ -142,29 +135,24 @@ def _transposed_convolution(builder: GraphBuilder, node: fx.Node, arguments: Arg
         for by, extent, before in zip(stride, extents, padding, strict=True)
     )
     crop = tuple(before - by * field.lead for by, before, field in zip(stride, padding, fields, strict=True))
-    shape = builder.answered_map(node, like)
-    cost = weight.numel() * like.area // shape.area
-    return builder.windowed(node, arguments["input"], operator, shape, fields=fields, crop=crop, cost=cost)
+    cost = weight.numel() * like.area // builder.answered_map(node, like.axes).area
+    return builder.make_step(node, operator, fields=fields, crop=crop, cost=cost)
 
 
-def _upsample(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _upsample(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     """Turn an enlargement by whole numbers, nearest or bilinear, into a step."""
-    source = _source(arguments)
-    like = builder.map_first(source)
-    if like is None or arguments.get("align_corners"):
+    size = builder.answered_map(node, like.axes).size
+    if arguments.get("align_corners") or any(after % before for before, after in zip(like.size, size, strict=True)):
         return None
-    shape = builder.answered_map(node, like)
-    if any(after % before for before, after in zip(like.size, shape.size, strict=True)):
-        return None
-    by = (shape.size[0] // like.size[0], shape.size[1] // like.size[1])
+    by = (size[0] // like.size[0], size[1] // like.size[1])
     bilinear = "bilinear" in aten.name_of(node)
     on_windows = CapturedCall(_enlarge, (InputSlot(0), by, "bilinear" if bilinear else "nearest"))
     operator = WindowedCall(builder.call(node)[0], on_windows)
     if bilinear:  # an output lies between two inputs, of which the second reaches as far again
         fields = tuple(UpsampledField(grain, ahead=grain, behind=2 * grain, lead=-1, trail=grain) for grain in by)
-        return builder.windowed(node, source, operator, shape, fields=fields, crop=by, padding=EDGE)
+        return builder.make_step(node, operator, fields=fields, crop=by, padding=EDGE)
     fields = tuple(UpsampledField(grain, ahead=0, behind=grain, lead=0, trail=0) for grain in by)
-    return builder.windowed(node, source, operator, shape, fields=fields, crop=(0, 0))
+    return builder.make_step(node, operator, fields=fields, crop=(0, 0))
 
 
 def _enlarge(windows: torch.Tensor, by: tuple[int, int], mode: str) -> torch.Tensor:
@@ -173,13 +161,13 @@ def _enlarge(windows: torch.Tensor, by: tuple[int, int], mode: str) -> torch.Ten
     return F.interpolate(windows, size, mode=mode)
 
 
-def _batch_norm(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _batch_norm(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     """Fold a batch norm into the convolution before it; where another layer is before it, scale and shift every pixel."""
-    source, like = arguments["input"], builder.map_first(arguments["input"])
+    source = arguments["input"]
     mean, variance = builder.constant(arguments["running_mean"]), builder.constant(arguments["running_var"])
     three_answers = arguments.get("training") is None  # of which the first is asked for
     others_read = three_answers and [user for user in node.users if user.args[1:] != (0,)]
-    if like is None or mean is None or variance is None or others_read or arguments.get("training"):
+    if mean is None or variance is None or others_read or arguments.get("training"):
         return None
     weight, bias = builder.constant(arguments["weight"]), builder.constant(arguments["bias"])
     scale, shift = scale_and_shift(mean, variance, weight, bias, arguments["eps"])
@@ -189,51 +177,36 @@ def _batch_norm(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> T
         folded = replace(step, name=node.name, operator=step.operator.scaled(scale, shift))
     else:
         affine = (shift[:, None, None], InputSlot(0), scale[:, None, None])
-        call = CapturedCall(torch.addcmul, affine, fresh=True)
-        folded = builder.windowed(node, source, call, like, bytes=step.bytes)
+        folded = builder.make_step(node, CapturedCall(torch.addcmul, affine, fresh=True), map=like, bytes=step.bytes)
     if three_answers:
         builder.repeats.update(node.users)
     return folded
 
 
-def _max_pool(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source, like = arguments["self"], builder.map_first(arguments["self"])
-    if like is None:
-        return None
+def _max_pool(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     kernel, padding, dilation = (_pair(arguments[name]) for name in ("kernel_size", "padding", "dilation"))
     stride = _pair(arguments["stride"] or kernel)
     on_maps = (InputSlot(0), kernel, stride, padding, dilation, bool(arguments["ceil_mode"]))
     on_windows = (InputSlot(0), kernel, stride, 0, dilation)
     operator = WindowedCall(CapturedCall(F.max_pool2d, on_maps), CapturedCall(F.max_pool2d, on_windows))
     fields = tuple(map(ReceptiveField, _extents(kernel, dilation), stride, padding))
-    return builder.windowed(node, source, operator, builder.answered_map(node, like), fields=fields, padding=LOWEST)
+    return builder.make_step(node, operator, fields=fields, padding=LOWEST)
 
 
-def _average_pool(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    like = builder.map_first(arguments["self"])
-    if like is None:
-        return None
+def _average_pool(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     kernel, padding = _pair(arguments["kernel_size"]), _pair(arguments["padding"])
     stride = _pair(arguments["stride"] or kernel)
-    divisor = arguments["divisor_override"]
-    if kernel == like.size and padding == (0, 0) and divisor is None and builder.answered_map(node, like).area == 1:
-        return _spatial_mean(builder, node, arguments["self"], like, keep=True)
-    divided_by = (bool(arguments["ceil_mode"]), bool(arguments["count_include_pad"]), divisor)
+    divided_by = (bool(arguments["ceil_mode"]), bool(arguments["count_include_pad"]), arguments["divisor_override"])
     return _averaged(builder, node, like, kernel, stride, padding, divided_by)
 
 
-def _adaptive_pool(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source, like = arguments["self"], builder.map_first(arguments["self"])
-    if like is None:
+def _adaptive_pool(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
+    size = builder.answered_map(node, like.axes).size
+    if size == like.size:
+        return arguments["self"]
+    if any(before % after for before, after in zip(like.size, size, strict=True)):
         return None
-    shape = builder.answered_map(node, like)
-    if shape.size == like.size:
-        return source
-    if shape.area == 1:
-        return _spatial_mean(builder, node, source, like, keep=True)
-    if any(before % after for before, after in zip(like.size, shape.size, strict=True)):
-        return None
-    kernel = (like.size[0] // shape.size[0], like.size[1] // shape.size[1])
+    kernel = (like.size[0] // size[0], like.size[1] // size[1])
     return _averaged(builder, node, like, kernel, kernel, (0, 0), (False, True, None))
 
 
@@ -251,96 +224,67 @@ def _averaged(
     Over a window the sum is always divided by the whole kernel. Where the network divides by less (at the border, without
     counting the padding), the step's `factor` makes it good.
     """
+    answered = builder.answered_map(node, like.axes)
+    if kernel == like.size and padding == (0, 0) and divided_by[2] is None and answered.area == 1:
+        return _spatial_mean(builder, node, like, keep=True)
     on_maps = CapturedCall(F.avg_pool2d, (InputSlot(0), kernel, stride, padding, *divided_by))
     operator = WindowedCall(on_maps, CapturedCall(F.avg_pool2d, (InputSlot(0), kernel, stride)))
-    factor = average_factor(operator, like.size, kernel, stride, padding)
-    return builder.windowed(
-        node,
-        node.all_input_nodes[0],
-        operator,
-        builder.answered_map(node, like),
-        fields=tuple(map(ReceptiveField, kernel, stride, padding)),
-        factor=None if factor is None else factor.reshape(-1).to(node.meta["val"].device),
-    )
-
-
-def average_factor(
-    operator: WindowedCall,
-    size: tuple[int, int],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-) -> torch.Tensor | None:
-    """Give what an average over a window must be multiplied with, (rows, columns) of the answer to a map of this size.
-
-    None where it is one everywhere.
-    """
-    ones = torch.ones(1, 1, *size)
-    answer = operator.whole([ones])
+    ones = torch.ones(1, 1, *like.size)
     rows, columns = (
         (outputs - 1) * step + extent - length - before
-        for outputs, step, extent, length, before in zip(answer.shape[2:], stride, kernel, size, padding, strict=True)
+        for outputs, step, extent, length, before in zip(answered.size, stride, kernel, like.size, padding, strict=True)
     )
     # A negative rest is cut off: rows that no output reads.
     padded = F.pad(ones, (padding[1], columns, padding[0], rows))
-    factor = (answer / operator.window([padded]))[0, 0]
-    return None if torch.allclose(factor, torch.ones(()), rtol=1e-7, atol=0) else factor
+    factor = (operator.whole([ones]) / operator.window([padded])).reshape(-1)
+    differs = not torch.allclose(factor, torch.ones(()), rtol=1e-7, atol=0)
+    return builder.make_step(
+        node,
+        operator,
+        fields=tuple(map(ReceptiveField, kernel, stride, padding)),
+        factor=factor.to(node.meta["val"].device) if differs else None,
+    )
 
 
-def _mean(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source, like = arguments["self"], builder.map(arguments["self"])
-    if like is None or arguments["dim"] is None or arguments.get("dtype") is not None:
+def _mean(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
+    if arguments["dim"] is None or arguments.get("dtype") is not None:
         return None
     if sorted(dim % 4 for dim in arguments["dim"]) == sorted(like.axes):
-        return _spatial_mean(builder, node, source, like, keep=bool(arguments["keepdim"]))
-    return _over_channels(builder, node, arguments)
+        return _spatial_mean(builder, node, like, keep=bool(arguments["keepdim"]))
+    return _over_channels(builder, node, arguments, like)
 
 
-def _spatial_mean(builder: GraphBuilder, node: fx.Node, source: fx.Node, like: MapShape, *, keep: bool) -> Step:
+def _spatial_mean(builder: GraphBuilder, node: fx.Node, like: MapShape, *, keep: bool) -> Step:
     """Make a step of the mean over all pixels. It is never run on windows: sums of windows change the clean mean."""
-    return builder.mean(node, source, CapturedCall(torch.mean, (InputSlot(0), like.axes, keep)))
+    return builder.make_step(node, CapturedCall(torch.mean, (InputSlot(0), like.axes, keep)), kind="mean", map=None)
 
 
-def _over_channels(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _over_channels(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     """Turn an operator along one axis, or a few, into a step if the axis is that of the channels and stays."""
-    source = _source(arguments)
-    like, dim = builder.map(source), arguments.get("dim")
-    answer = node.meta["val"]
+    dim, answer = arguments.get("dim"), node.meta["val"]
     dims = list(dim) if isinstance(dim, list | tuple) else [dim]
-    if like is None or dim is None or len(dims) != 1 or int(dims[0] or 0) % 4 != like.channel_axis:
+    if dim is None or len(dims) != 1 or int(dims[0] or 0) % 4 != like.channel_axis:
         return None
     call, inputs = builder.call(node)
     if len(inputs) != 1:
         return None
     if isinstance(answer, tuple | list):  # a split: a step for each part that is read
-        builder.splits[node] = builder.windowed(node, source, call, like)
+        builder.splits[node] = builder.make_step(node, call, map=like)
         return None
-    if answer.ndim != 4:
-        return None
-    return builder.windowed(node, source, call, builder.answered_map(node, like))
+    return builder.make_step(node, call) if answer.ndim == 4 else None
 
 
-def _layer_norm(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source, like = arguments["input"], builder.map(arguments["input"])
+def _layer_norm(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     call, inputs = builder.call(node)
-    if like is None or like.axes != CHANNELS_LAST or len(arguments["normalized_shape"]) != 1 or len(inputs) != 1:
-        return None
-    return builder.windowed(node, source, call, like)
+    return builder.make_step(node, call) if len(arguments["normalized_shape"]) == len(inputs) == 1 else None
 
 
-def _linear(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source, like = arguments["input"], builder.map(arguments["input"])
-    weight = builder.constant(arguments["weight"])
-    call, inputs = builder.call(node)
-    if like is None or like.axes != CHANNELS_LAST or len(inputs) != 1 or weight is None:
-        return None
-    return builder.windowed(node, source, call, builder.answered_map(node, like), cost=weight.numel())
+def _linear(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
+    weight, (call, inputs) = builder.constant(arguments["weight"]), builder.call(node)
+    return builder.make_step(node, call, cost=weight.numel()) if weight is not None and len(inputs) == 1 else None
 
 
-def _permute(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source, like = arguments["self"], builder.map(arguments["self"])
-    if like is None:
-        return None
+def _permute(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     if "dims" in arguments:
         order = [dim % 4 for dim in arguments["dims"]]
     else:
@@ -350,32 +294,27 @@ def _permute(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Tran
     axes = (order.index(like.axes[0]), order.index(like.axes[1]))
     if order[0] != 0 or axes not in (CHANNELS_FIRST, CHANNELS_LAST):
         return None
-    return builder.windowed(node, source, builder.call(node)[0], builder.answered_map(node, like, axes))
+    return builder.make_step(node, builder.call(node)[0], map=builder.answered_map(node, axes))
 
 
-def _cat(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _cat(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: None) -> Translation:
     maps = [builder.map(source) for source in arguments["tensors"]]
-    like = maps[0]
-    if like is None or any(shape is None or (shape.size, shape.axes) != (like.size, like.axes) for shape in maps):
+    layouts = {shape and (shape.size, shape.axes) for shape in maps}
+    if maps[0] is None or len(layouts) != 1 or arguments["dim"] % 4 != maps[0].channel_axis:
         return None
-    if arguments["dim"] % 4 != like.channel_axis:
-        return None
-    call, inputs = builder.call(node)
-    return builder.windowed(node, inputs, call, builder.answered_map(node, like))
+    return builder.make_step(node, builder.call(node)[0])
 
 
-def _slice(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _slice(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
     """Turn a slice into a step; along rows or columns, which pixels are read is in the step's fields."""
-    source, like = arguments["self"], builder.map(arguments["self"])
-    if like is None:
-        return None
+    source = arguments["self"]
     dim, before, after = arguments["dim"] % 4, source.meta["val"].shape, node.meta["val"].shape
     if dim == 0:
         return None
     if before[dim] == after[dim]:
         return source
     if dim == like.channel_axis:
-        return _over_channels(builder, node, arguments)
+        return _over_channels(builder, node, arguments, like)
     if like.axes != CHANNELS_FIRST:
         return None
     start, stride = int(arguments["start"] or 0), int(arguments["step"])
@@ -383,7 +322,7 @@ def _slice(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Transl
     fields, strides = [ReceptiveField(), ReceptiveField()], [1, 1]
     fields[dim - 2], strides[dim - 2] = ReceptiveField(1, stride, -start), stride
     operator = WindowedCall(builder.call(node)[0], CapturedCall(_subsample, (InputSlot(0), *strides)))
-    return builder.windowed(node, source, operator, builder.answered_map(node, like), fields=tuple(fields))
+    return builder.make_step(node, operator, fields=tuple(fields))
 
 
 def _subsample(windows: torch.Tensor, down: int, across: int) -> torch.Tensor:
@@ -391,35 +330,27 @@ def _subsample(windows: torch.Tensor, down: int, across: int) -> torch.Tensor:
     return windows[:, :, ::down, ::across]
 
 
-def _pad(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source, like, sides = arguments["self"], builder.map_first(arguments["self"]), list(arguments["pad"])
-    zeros = arguments.get("mode", "constant") == "constant" and not arguments.get("value")
-    if like is None or not zeros or len(sides) > 6:
+def _pad(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
+    sides, call = list(arguments["pad"]), builder.call(node)[0]
+    if arguments.get("mode", "constant") != "constant" or arguments.get("value") or len(sides) > 6:
         return None
-    call, shape = builder.call(node)[0], builder.answered_map(node, like)
     if len(sides) == 6:
         # Channels of zeros; were rows or columns padded as well, a window could not do it as the map does.
-        return None if any(sides[:4]) else builder.windowed(node, source, call, shape)
+        return None if any(sides[:4]) else builder.make_step(node, call)
     across, down = sides[0], sides[2] if len(sides) == 4 else 0
     operator = WindowedCall(call, CapturedCall(_subsample, (InputSlot(0), 1, 1)))
-    fields = (ReceptiveField(1, 1, down), ReceptiveField(1, 1, across))
-    return builder.windowed(node, source, operator, shape, fields=fields)
+    return builder.make_step(node, operator, fields=(ReceptiveField(1, 1, down), ReceptiveField(1, 1, across)))
 
 
-def _shuffle(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source, like = arguments["self"], builder.map_first(arguments["self"])
-    return None if like is None else _shuffled(builder, node, source, like, int(arguments["groups"]))
+def _shuffle(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
+    return builder.make_step(node, CapturedCall(torch.channel_shuffle, (InputSlot(0), int(arguments["groups"]))))
 
 
-def _shuffled(builder: GraphBuilder, node: fx.Node, source: fx.Node, like: MapShape, groups: int) -> Step:
-    return builder.windowed(node, source, CapturedCall(torch.channel_shuffle, (InputSlot(0), groups)), like)
-
-
-def _view(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _view(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape | None) -> Translation:
     """Recognise the shuffle of channels: (n, groups, channels / groups, rows, columns), transposed, and back."""
     source = arguments["self"]
     shape = tuple(node.meta["val"].shape[1:])
-    if builder.map(source) is not None and tuple(source.meta["val"].shape[1:]) == shape:
+    if like is not None and tuple(source.meta["val"].shape[1:]) == shape:
         return source
     if aten.name_of(source) in ("clone", "contiguous"):
         source = source.args[0]
@@ -429,25 +360,22 @@ def _view(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Transla
     grouped = source.args[0] if swaps else None
     if grouped is None or aten.name_of(grouped) not in ("view", "reshape", "_unsafe_view"):
         return None
-    like, groups = builder.map_first(grouped.args[0]), tuple(grouped.meta["val"].shape[1:])
-    if like is None or len(groups) != 4 or groups[2:] != like.size or shape != (like.channels, *like.size):
+    like, groups = builder.map(grouped.args[0]), tuple(grouped.meta["val"].shape[1:])
+    if like is None or like.axes != CHANNELS_FIRST or len(groups) != 4:
         return None
-    return _shuffled(builder, node, grouped.args[0], like, int(groups[0]))
+    if groups[2:] != like.size or shape != (like.channels, *like.size):
+        return None
+    call = CapturedCall(torch.channel_shuffle, (InputSlot(0), int(groups[0])))
+    return builder.make_step(node, call, inputs=(builder.names[grouped.args[0]],), map=like)
 
 
-def _copy(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
-    source = next(argument for argument in arguments.values() if isinstance(argument, fx.Node))
-    same_type = source.meta["val"].dtype == node.meta["val"].dtype
-    return source if builder.map(source) is not None and same_type else None
+def _copy(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
+    source = node.all_input_nodes[0]
+    return source if source.meta["val"].dtype == node.meta["val"].dtype else None
 
 
-def _dropout(builder: GraphBuilder, node: fx.Node, arguments: Arguments) -> Translation:
+def _dropout(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape | None) -> Translation:
     return None if arguments["train"] else arguments["input"]
-
-
-def _source(arguments: Arguments) -> fx.Node:
-    """Give the node that an operator works on; torch calls this argument self in some schemas and input in others."""
-    return arguments["self"] if "self" in arguments else arguments["input"]
 
 
 def _extents(kernel: Any, dilation: tuple[int, int]) -> tuple[int, int]:
@@ -461,29 +389,36 @@ def _pair(lengths: Any) -> tuple[int, int]:
     return pair[0], pair[-1]
 
 
-TRANSLATORS: dict[str, Callable[[GraphBuilder, fx.Node, Arguments], Translation]] = {
-    "conv2d": _convolution,
-    "conv_transpose2d": _transposed_convolution,
-    "channel_shuffle": _shuffle,
-    "batch_norm": _batch_norm,
-    "_native_batch_norm_legit_no_training": _batch_norm,
-    "relu": _relu,
-    "max_pool2d": _max_pool,
-    "avg_pool2d": _average_pool,
-    "adaptive_avg_pool2d": _adaptive_pool,
-    "mean": _mean,
-    "layer_norm": _layer_norm,
-    "linear": _linear,
-    "cat": _cat,
-    "slice": _slice,
-    **dict.fromkeys(POINTWISE, _pointwise),
-    **dict.fromkeys(("upsample_nearest2d", "upsample_bilinear2d"), _upsample),
-    **dict.fromkeys(("permute", "transpose"), _permute),
-    **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
-    **dict.fromkeys(("view", "reshape", "_unsafe_view"), _view),
-    **dict.fromkeys(("clone", "alias", "contiguous", "detach", "_to_copy", "to"), _copy),
-    **dict.fromkeys(("dropout", "feature_dropout"), _dropout),
+FIRST = (CHANNELS_FIRST,)
+LAST = (CHANNELS_LAST,)
+EITHER = (CHANNELS_FIRST, CHANNELS_LAST)
+ANYTHING = (*EITHER, None)
+
+TRANSLATORS: dict[str, tuple[Callable[..., Translation], tuple[tuple[int, int] | None, ...]]] = {
+    "conv2d": (_convolution, FIRST),
+    "conv_transpose2d": (_convolution, FIRST),
+    "channel_shuffle": (_shuffle, FIRST),
+    "batch_norm": (_batch_norm, FIRST),
+    "_native_batch_norm_legit_no_training": (_batch_norm, FIRST),
+    "relu": (_relu, EITHER),
+    "hardswish": (_pointwise, EITHER),  # torch does not say of it that it works number by number
+    "max_pool2d": (_max_pool, FIRST),
+    "avg_pool2d": (_average_pool, FIRST),
+    "adaptive_avg_pool2d": (_adaptive_pool, FIRST),
+    "mean": (_mean, EITHER),
+    "layer_norm": (_layer_norm, LAST),
+    "linear": (_linear, LAST),
+    "cat": (_cat, ANYTHING),
+    "slice": (_slice, EITHER),
+    **dict.fromkeys(("upsample_nearest2d", "upsample_bilinear2d"), (_upsample, FIRST)),
+    **dict.fromkeys(("permute", "transpose"), (_permute, EITHER)),
+    **dict.fromkeys(("pad", "constant_pad_nd"), (_pad, FIRST)),
+    **dict.fromkeys(("view", "reshape", "_unsafe_view"), (_view, ANYTHING)),
+    **dict.fromkeys(("clone", "alias", "contiguous", "detach", "_to_copy", "to"), (_copy, EITHER)),
+    **dict.fromkeys(("dropout", "feature_dropout"), (_dropout, ANYTHING)),
     **dict.fromkeys(
-        ("softmax", "log_softmax", "glu", "amax", "sum", "split", "split_with_sizes", "chunk"), _over_channels
+        ("softmax", "log_softmax", "glu", "amax", "sum", "split", "split_with_sizes", "chunk"),
+        (_over_channels, EITHER),
     ),
 }
+"""For every operator its translator, and the axes that the map which it reads first may have; None is no map."""
