@@ -26,20 +26,14 @@ def match_labels(classes: Names, labels: Sequence[str | int | None]) -> NDArray[
     >>> match_labels(Names(("lynx", "bison"), "cars"), ["bison", "Lynx", None]).tolist()
     [1, 0, -1]
     """
-    index_of: dict[str | int, int] = {}
-    indices = np.full(len(labels), -1, np.int64)
-    unmatched: Counter[str | int] = Counter()
-    for position, label in enumerate(labels):
-        if label is None:
-            continue
-        if label not in index_of:
+    index_of: dict[str | int | None, int] = {None: -1}
+    for label in dict.fromkeys(labels):
+        if label is not None:
             try:
                 index_of[label] = classes.index(label)
             except UnitError:
                 index_of[label] = -1
-        indices[position] = index_of[label]
-        if indices[position] < 0:
-            unmatched[label] += 1
+    unmatched = Counter(label for label in labels if label is not None and index_of[label] < 0)
     digits = [
         label for label, index in index_of.items() if index >= 0 and isinstance(label, str) and label not in classes
     ]
@@ -58,4 +52,4 @@ def match_labels(classes: Names, labels: Sequence[str | int | None]) -> NDArray[
             IconoscopeWarning,
             stacklevel=2,
         )
-    return indices
+    return np.array([index_of[label] for label in labels], np.int64)

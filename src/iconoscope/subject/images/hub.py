@@ -26,7 +26,7 @@ from iconoscope.errors import (
 from iconoscope.extras import import_extra
 from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, missing_path
-from iconoscope.subject.images.parquet import LABEL_COLUMNS, image_column, image_in_cell, unique_names
+from iconoscope.subject.images.parquet import LABEL_COLUMNS, image_column, image_in_cell, path_field, unique_names
 from iconoscope.subject.images.source import Label
 
 __all__ = ["is_hub_set", "is_saved", "open_hub", "open_hub_set", "open_saved"]
@@ -282,15 +282,13 @@ def _undecoded(table: Any, column: str) -> Any:
 
 
 def _names(table: Any, column: str, root: str) -> list[str | None] | None:
-    import pyarrow
-
     rows, names = table.with_format("arrow"), []
     for start in range(0, len(table), PIECE):
         cells = rows[start : start + PIECE].column(column)
-        path_field = cells.type.get_field_index("path") if pyarrow.types.is_struct(cells.type) else -1
-        if path_field < 0:
+        field_index = path_field(cells.type)
+        if field_index < 0:
             return None
-        names += cells.flatten()[path_field].to_pylist()
+        names += cells.flatten()[field_index].to_pylist()
     return unique_names([_path(name, root) for name in names])
 
 

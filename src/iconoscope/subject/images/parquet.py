@@ -29,6 +29,7 @@ __all__ = [
     "image_column",
     "image_in_cell",
     "open_parquet",
+    "path_field",
     "unique_names",
 ]
 
@@ -152,7 +153,7 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
                     column = _image_column(file.schema_arrow, path)
                     label = _label_column(file.schema_arrow)
                     class_names = _class_names(file.schema_arrow.metadata, label)
-                has_paths = _has_paths(file.schema_arrow.field(column).type)
+                has_paths = path_field(file.schema_arrow.field(column).type) >= 0
                 columns = ([label] if label else []) + ([f"{column}.path"] if has_paths else [])
                 table = file.read(columns=columns) if columns else None
                 numbered += [f"{path.stem}#{row}" for row in range(file.metadata.num_rows)]
@@ -209,14 +210,15 @@ def _holds_images(kind: Any) -> bool:
     from pyarrow import types
 
     if types.is_struct(kind):
-        return any(kind.field(i).name == "bytes" and _holds_images(kind.field(i).type) for i in range(kind.num_fields))
+        return kind.get_field_index("bytes") >= 0 and _holds_images(kind.field("bytes").type)
     return types.is_binary(kind) or types.is_large_binary(kind)
 
 
-def _has_paths(kind: Any) -> bool:
+def path_field(kind: Any) -> int:
+    """Give the index of the paths in a column of that type of Arrow's, -1 where it has none."""
     from pyarrow import types
 
-    return types.is_struct(kind) and any(kind.field(i).name == "path" for i in range(kind.num_fields))
+    return kind.get_field_index("path") if types.is_struct(kind) else -1
 
 
 def _label_column(schema: Any) -> str | None:
