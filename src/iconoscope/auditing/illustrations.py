@@ -54,29 +54,29 @@ def illustrate(
     """
     interventions = conclusions.interventions
     column = {row: index for index, row in enumerate(rows.tolist())}
-    shown_rows: list[int] = []
-    trials: list[int] = []
-    answers: list[NDArray[np.int64]] = []
-    exchanged: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+    chosen: list[tuple[int, int]] = []  # trials, and edits of them
     for of_class in classes:
         trial = _telling_trial(conclusions, of_class)
-        for index in _telling_edits(conclusions, of_class, trial, column):
-            other, same = exchanged_pictures(
-                sample.pictures, sample.evidence.predicted, nuisances, interventions, trial, index
-            )
-            shown_rows.append(int(interventions.donors.rows[index]))
-            trials.append(trial)
-            answers.append(interventions.answers[trial, :, index])
-            exchanged.append((_bytes(other), _bytes(same)))
+        chosen += [(trial, edit) for edit in _telling_edits(conclusions, of_class, trial, column)]
+    predicted = sample.evidence.predicted
+    exchanged = [
+        [
+            _bytes(picture)
+            for picture in exchanged_pictures(sample.pictures, predicted, nuisances, interventions, *which)
+        ]
+        for which in chosen
+    ]
+    trials, edits = np.array(chosen, np.int64).reshape(-1, 2).T
+    shown_rows = interventions.donors.rows[edits]
     pixels = _bytes(sample.pictures.pixels)
     height, width = sample.pictures.shape
     return Illustrations(
-        rows=np.array(shown_rows, np.int64),
-        photographs=pixels[shown_rows] if shown_rows else np.zeros((0, height, width, 3), np.uint8),
+        rows=shown_rows,
+        photographs=pixels[shown_rows],
         exchanged=np.array(exchanged, np.uint8).reshape(-1, 2, height, width, 3),
-        trials=np.array(trials, np.int64),
-        answers=np.array(answers, np.int64).reshape(-1, 2),
-        drops=maps[:, [column[row] for row in shown_rows]],
+        trials=trials,
+        answers=interventions.answers[trials, :, edits],
+        drops=maps[:, [column[row] for row in shown_rows.tolist()]],
         thumbnails=np.stack([_shrunk(picture, _THUMBNAIL) for picture in pixels]),
         exemplars=_exemplars(recording, classes),
     )

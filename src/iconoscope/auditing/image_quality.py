@@ -44,20 +44,18 @@ def set_sharpness(pictures: Pictures, values: Floats) -> Floats:
     away = np.abs(_sharpness(light) - values)[:, 0]
     sharper = (values > _sharpness(light))[:, 0]
     grey, coloured = _Filtered(light[..., None]), _Filtered(pictures.pixels)
-    chosen = np.zeros(len(pictures), np.intp)  # 0: as it is; else the number of the sigma, from 1
-    for number, sigma in enumerate(_SIGMAS, 1):
-        for rows, inverse in ((np.flatnonzero(~sharper), False), (np.flatnonzero(sharper), True)):
-            if len(rows):
-                distance = np.abs(_sharpness(grey.passed(rows, sigma, inverse)[..., 0]) - values[rows])[:, 0]
-                nearer = rows[distance < away[rows]]
-                chosen[nearer] = number
-                away[rows] = np.minimum(away[rows], distance)
+    filters = [(sigma, inverse) for sigma in _SIGMAS for inverse in (False, True)]
+    chosen = np.full(len(pictures), -1)  # the number of the filter; -1: as it is
+    for number, (sigma, inverse) in enumerate(filters):
+        rows = np.flatnonzero(sharper == inverse)
+        if len(rows):
+            distance = np.abs(_sharpness(grey.passed(rows, sigma, inverse)[..., 0]) - values[rows])[:, 0]
+            chosen[rows[distance < away[rows]]] = number
+            away[rows] = np.minimum(away[rows], distance)
     edited = pictures.pixels.copy()
-    for number, sigma in enumerate(_SIGMAS, 1):
-        for inverse in (False, True):
-            rows = np.flatnonzero((chosen == number) & (sharper == inverse))
-            if len(rows):
-                edited[rows] = coloured.passed(rows, sigma, inverse)
+    for number in np.unique(chosen[chosen >= 0]).tolist():
+        rows = np.flatnonzero(chosen == number)
+        edited[rows] = coloured.passed(rows, *filters[number])
     return edited
 
 

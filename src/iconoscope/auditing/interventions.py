@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,7 @@ def intervene(
     with network.questioned(), advancing(f"exchanging properties, {network.name}", count) as advance:
         for first in range(0, count, _BATCH):
             batch = slice(first, min(first + _BATCH, count))
-
-            def ask(batch: slice = batch) -> dict[str, NDArray[Any]]:
-                return _answered(network, pictures, list(edits.values()), donors, batch)
-
+            ask = partial(_answered, network, pictures, list(edits.values()), donors, batch)
             answered = parts.get_or_make(f"{first:06d}", ask)
             answers[:, :, batch] = answered["answers"]
             pixel_change += answered["change"].astype(np.float64)
@@ -172,8 +170,9 @@ def _edits(
         if nuisance.by == "donor":
             edits[nuisance.name, "donor"] = _by_donor(nuisance.edit)
         else:
-            by_value, by_mean = _by_statistic(nuisance, statistics[nuisance.name], predicted, donors)
-            edits[nuisance.name, "donor"], edits[nuisance.name, "mean"] = by_value, by_mean
+            edits[nuisance.name, "donor"], edits[nuisance.name, "mean"] = _by_statistic(
+                nuisance, statistics[nuisance.name], predicted, donors
+            )
     return edits | {(part, "donor"): _by_donor(edit) for part, edit in _PART_EDITS.items()}
 
 

@@ -24,7 +24,7 @@ from iconoscope.results.audit_evidence import (
 )
 from iconoscope.results.audit_text import LANGUAGES, AuditText
 from iconoscope.results.decision_rule import Conclusion, Examined
-from iconoscope.results.estimate import Estimate, estimate_mean
+from iconoscope.results.estimate import UNKNOWN, Estimate, estimate_mean
 from iconoscope.results.figure import as_text, encoded
 from iconoscope.results.result import Result
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Audit", "ClassFinding"]
-
-_UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -236,7 +234,7 @@ class Audit(Result):
         in_class, labelled = self.images.predicted == of_class, self.images.target == of_class
         conclusion, examined = self.conclusions.by_class[of_class], self.conclusions.examined[of_class]
         border_share = object_area = border_area = math.nan
-        object_share = pointing = _UNKNOWN
+        object_share = pointing = UNKNOWN
         if self.occlusion is not None:
             # The smallest patch tells best where the cost lies.
             covered = in_class[self.occlusion.rows]

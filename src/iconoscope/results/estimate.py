@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Estimate", "estimate_mean"]
+__all__ = ["UNKNOWN", "Estimate", "estimate_mean"]
 
 _LEVEL = 0.95
 _RESAMPLES = 2000
@@ -20,6 +20,10 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
+
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+"""Where there was nothing to average."""
 
 
 def estimate_mean(values: NDArray[np.floating], *, seed: int = 0) -> Estimate:

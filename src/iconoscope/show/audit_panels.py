@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from iconoscope.results import Audit, ClassFinding
-from iconoscope.results.estimate import Estimate
+from iconoscope.results.estimate import UNKNOWN, Estimate
 
 __all__ = ["AuditPanel", "audit_key"]
-
-_UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 
 def audit_key(audit: Audit) -> tuple[str, str]:
@@ -23,7 +21,7 @@ def audit_key(audit: Audit) -> tuple[str, str]:
 
 
 def _swap(part: str, donor: str) -> Callable[[ClassFinding], Estimate]:
-    return lambda finding: getattr(finding.swaps[part], donor) if part in finding.swaps else _UNKNOWN
+    return lambda finding: getattr(finding.swaps[part], donor) if part in finding.swaps else UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class AuditPanel:
         findings = [audit.classes.get(class_name) for audit in self.audits]
         rows: list[dict[str, Any]] = []
         for words, control, measure in self.MEASURES:
-            estimates = [_UNKNOWN if finding is None else measure(finding) for finding in findings]
+            estimates = [UNKNOWN if finding is None else measure(finding) for finding in findings]
             if not all(math.isnan(estimate.value) for estimate in estimates):
                 rows.append({"words": words, "control": control, "cells": estimates})
         return rows

@@ -200,28 +200,19 @@ class MeanMapPanel(Panel[MeanMap]):
     @property
     def left_out(self) -> int:
         """How many classes are not shown."""
-        return len(self.result.shown(1 + len(self.result.classes))) - len(self.groups)
+        return len(self.result.shown(1 + len(self.result.classes))) - len(self.result.shown(self.most))
 
-    @property
-    def groups(self) -> list[dict[str, Any]]:
-        """Give what is shown of every group: its map, and its figures in words."""
-        return [self._group(group) for group in self.result.shown(self.most)]
-
-    def _group(self, group: int) -> dict[str, Any]:
+    def heat(self, group: int) -> str:
+        """Give the map of a group in colours."""
         mean_map = self.result
         cells = colour(mean_map.mean[group], low=-mean_map.limit, high=mean_map.limit, table=TABLE)
-        row, column = mean_map.worst(group)
-        height, width = mean_map.size
-        top, left = mean_map.top[row], mean_map.left[column]
-        return {
-            "name": mean_map.name(group),
-            "count": int(mean_map.count[group]),
-            "map": data_uri(to_png(lay_out(cells, mean_map.top, mean_map.left, mean_map.patch, mean_map.size))),
-            "drop": float(mean_map.mean[group, row, column]),
-            "deviation": float(mean_map.deviation[group, row, column]),
-            "clean": float(mean_map.clean[group]),
-            "changed": float(mean_map.changed[group]),
-            # The middle of the worst patch, percent of the picture.
-            "top": 100 * (top + min(top + mean_map.patch[0], height)) / (2 * height),
-            "left": 100 * (left + min(left + mean_map.patch[1], width)) / (2 * width),
-        }
+        return data_uri(to_png(lay_out(cells, mean_map.top, mean_map.left, mean_map.patch, mean_map.size)))
+
+    def centre(self, row: int, column: int) -> tuple[float, float]:
+        """Give the middle of a patch by its row and column in the grid, percent of the picture from above and from the left."""
+        (height, width), patch = self.result.size, self.result.patch
+        top, left = self.result.top[row], self.result.left[column]
+        return (
+            100 * (top + min(top + patch[0], height)) / (2 * height),
+            100 * (left + min(left + patch[1], width)) / (2 * width),
+        )

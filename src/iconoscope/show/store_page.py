@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from iconoscope.errors import QuestionError, StoreError
 from iconoscope.results import (
+    SIDES,
     ActivationSheet,
     Attribution,
     Audit,
@@ -31,8 +32,6 @@ from iconoscope.show.template import Panel, write_page
 from iconoscope.show.unit_panels import (
     ImageMapPanel,
     OptimizedPanel,
-    SheetPanel,
-    TopImagesPanel,
     UnitSearchPanel,
     sheet_key,
 )
@@ -84,7 +83,9 @@ def store_page(
             hint="Ask something first, for example: iconoscope occlude --network ... --images ... --store DIR",
         )
     page = _Page(results, questions, most)
-    return write_page(path, "store.html.j2", page=page, title=title or page.heading, lead=lead, damaged=damaged)
+    return write_page(
+        path, "store.html.j2", page=page, sides=SIDES, title=title or page.heading, lead=lead, damaged=damaged
+    )
 
 
 _OF_ONE_IMAGE = (Occlusion.kind, Attribution.kind)
@@ -123,10 +124,10 @@ class _Page:
     PANELS: ClassVar[dict[str, type[Panel[Any]]]] = {
         MeanMap.kind: MeanMapPanel,
         UnitSearch.kind: UnitSearchPanel,
-        TopImages.kind: TopImagesPanel,
+        TopImages.kind: Panel,
         ImageMap.kind: ImageMapPanel,
-        ActivationSheet.kind: SheetPanel,
-        FilterSheet.kind: SheetPanel,
+        ActivationSheet.kind: Panel,
+        FilterSheet.kind: Panel,
     }
 
     @cached_property

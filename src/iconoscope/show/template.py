@@ -51,7 +51,7 @@ def write_page(path: str | Path, template: str, **contents: Any) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "picture": picture_uri}
+    environment.filters |= {"percent": percent, "picture": picture_uri, "uri": data_uri}
     # Whether pictures (..., height, width, 3) have so few pixels that a browser must not blur them.
     environment.tests["small"] = lambda pictures: max(pictures.shape[-3:-1]) <= 64
     environment.tests["known"] = lambda number: number == number  # noqa: PLR0124 (NaN is not equal to itself)

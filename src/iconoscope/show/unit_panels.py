@@ -1,42 +1,19 @@
-"""Units on the page of a store: their images, the units of a concept, pictures made for them; image maps and sheets."""
+"""Units on the page of a store: those of a concept, pictures made for them; and image maps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.results import SIDES, ActivationSheet, FilterSheet, ImageMap, TopImages, UnitSearch, Visualization
+from iconoscope.results import ImageMap, UnitSearch, Visualization
 from iconoscope.results.rendering import data_uri, rgb, to_jpeg, to_png
-from iconoscope.show.template import Panel, picture_uri
+from iconoscope.show.template import Panel
 
-__all__ = ["ImageMapPanel", "OptimizedPanel", "SheetPanel", "TopImagesPanel", "UnitSearchPanel", "sheet_key"]
-
-_LOSSLESS = 64  # pixels: there are many, and a page is to be sent
-
-
-class TopImagesPanel(Panel[TopImages]):
-    """The images that a unit answers."""
-
-    @property
-    def strips(self) -> list[tuple[str, list[dict[str, str]]]]:
-        """Give the parts of the spectrum, in words, with their images."""
-        top = self.result
-        return [
-            (
-                caption,
-                _cells(
-                    (top.cell(index), top.ids[index], top.values[index], top.labels[index] or top.predictions[index])
-                    for index in top.side(side)
-                ),
-            )
-            for side, caption in SIDES.items()
-            if len(top.side(side))
-        ]
+__all__ = ["ImageMapPanel", "OptimizedPanel", "UnitSearchPanel", "sheet_key"]
 
 
 class UnitSearchPanel(Panel[UnitSearch]):
@@ -50,26 +27,11 @@ class UnitSearchPanel(Panel[UnitSearch]):
     }
 
     @property
-    def pages(self) -> list[dict[str, Any]]:
-        """Give what is shown of each of the first units; of a search that found none, of the best alone."""
-        count = min(len(self.result.curves), max(1, len(self.result.found)), self.MOST)
-        return [self._page(rank) for rank in range(count)]
+    def ranks(self) -> range:
+        """The first units, by rank; of a search that found none, the best alone."""
+        return range(min(len(self.result.curves), max(1, len(self.result.found)), self.MOST))
 
-    def _page(self, rank: int) -> dict[str, Any]:
-        search = self.result
-        return {
-            "unit": str(search.units[rank]),
-            "finding": search.figures(rank),
-            "optimized": search.picture_for(rank),
-            "curve": self._polyline(search.curves[rank]),
-            "logit": self._polyline(search.logit_curve),
-            "strips": [
-                (caption, _cells((*image, "") for image in search.strip(strip, rank)))
-                for strip, caption in self.STRIPS.items()
-            ],
-        }
-
-    def _polyline(self, curve: NDArray[np.float64]) -> str:
+    def polyline(self, curve: NDArray[np.float64]) -> str:
         """Give a curve in the template's coordinates."""
         points = zip(self.result.curve_at.tolist(), curve.tolist(), strict=True)
         return " ".join(f"{30 + 150 * across:.1f},{160 - 150 * up:.1f}" for across, up in points)
@@ -86,15 +48,6 @@ class ImageMapPanel(Panel[ImageMap]):
         picture = Image.fromarray(self.result.drawn[0])
         picture.thumbnail((self._WIDE, self._WIDE), Image.Resampling.LANCZOS)
         return data_uri(to_jpeg(np.asarray(picture)))
-
-
-class SheetPanel(Panel[ActivationSheet | FilterSheet]):
-    """A sheet of maps or filters."""
-
-    @property
-    def picture(self) -> str:
-        """The sheet with its numbers."""
-        return data_uri(self.result.figure())
 
 
 def sheet_key(visualization: Visualization) -> tuple[str, ...]:
@@ -130,11 +83,3 @@ class OptimizedPanel:
     def nearest(self, neighbours: NDArray[np.uint8], index: int) -> str:
         """Give the real image that is nearest to a picture."""
         return data_uri(to_png(rgb(neighbours[index, 0])))
-
-
-def _cells(images: Iterable[tuple[NDArray[np.uint8], str, float, str]]) -> list[dict[str, str]]:
-    """Give images in a row, each with its id, what the unit answers, and its label."""
-    return [
-        {"picture": picture_uri(pixels, lossless=_LOSSLESS), "id": id, "value": f"{value:.3g}", "label": label}
-        for pixels, id, value, label in images
-    ]
