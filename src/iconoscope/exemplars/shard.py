@@ -321,9 +321,11 @@ def _merge(tally: Tally, floor: Tally, parts: list[_BatchAnswers], plan: Recordi
     statistics = ActivationStatistics.empty(plan.units + plan.classes)
     if sampled:
         logits = np.concatenate([part.answers.logits for part in sampled])
-        statistics = _joined(
-            ActivationStatistics.of(np.concatenate([part.sampled for part in sampled])),
-            ActivationStatistics.of(logits[:, :, None].copy()),
+        of_channels = ActivationStatistics.of(np.concatenate([part.sampled for part in sampled]))
+        of_logits = ActivationStatistics.of(logits[:, :, None].copy())
+        both = (of_channels, of_logits)
+        statistics = ActivationStatistics(
+            *(np.concatenate([getattr(part, name) for part in both]) for name in _STATISTICS)
         )
     latest = Tally(
         TopK.of(values, rows, positions, plan.k, floor.most.floor),
@@ -332,12 +334,6 @@ def _merge(tally: Tally, floor: Tally, parts: list[_BatchAnswers], plan: Recordi
     )
     merged = tally.merged(latest)
     return merged, merged if floor is tally else floor.merged(latest)
-
-
-def _joined(first: ActivationStatistics, second: ActivationStatistics) -> ActivationStatistics:
-    return ActivationStatistics(
-        *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in _STATISTICS)
-    )
 
 
 def _joined_answers(parts: list[ShardAnswers], plan: RecordingPlan, failed: dict[str | int, str]) -> ShardAnswers:

@@ -236,7 +236,7 @@ class ImageMap(Result):
 
         Many classes are not told apart by colours: then all are grey.
         """
-        if not self._legend():
+        if not self.legend_colours():
             return np.full((len(self), 3), 205, np.uint8)
         colours = np.array(class_colours(len(self.classes)), np.uint8)
         return colours[self._classes_or_answers]
@@ -346,7 +346,7 @@ class ImageMap(Result):
             picture = np.pad(picture, ((0, 0), (0, 800 - picture.shape[1]), (0, 0)), constant_values=255)
         size = max(13, picture.shape[1] // 110)
         font = ImageFont.load_default(size)
-        legend = self._legend()
+        legend = self.legend_colours()
         letters = int((picture.shape[1] - 2 * size) / font.getlength("abcdefghij klmnopqrs") * 20)
         lines = [line for text in captions for line in textwrap.wrap(text, letters)]
         canvas = Image.new("RGB", (picture.shape[1], round((len(lines) + bool(legend)) * 1.5 * size + size)), "white")
@@ -365,17 +365,15 @@ class ImageMap(Result):
             across += wide
         return np.concatenate([picture, np.asarray(canvas)])
 
-    def _legend(self) -> list[tuple[str, tuple[int, int, int]]]:
-        """Give the classes that are on the map and their colours; none if there are too many to tell apart."""
+    def legend_colours(self) -> list[tuple[str, str]]:
+        """Give the classes that are on the map and their colours, as ``#rrggbb``; none if there are too many to tell apart."""
         present = set(self._classes_or_answers.tolist())
         if len(present) > _COLOURED:
             return []
         colours = class_colours(len(self.classes))
-        return [(name, colours[index]) for index, name in enumerate(self.classes) if index in present]
-
-    def legend_colours(self) -> list[tuple[str, str]]:
-        """Give the classes that are on the map and their colours, as ``#rrggbb``; none if there are too many to tell apart."""
-        return [(name, f"#{bytes(ink).hex()}") for name, ink in self._legend()]
+        return [
+            (name, f"#{bytes(colours[index]).hex()}") for index, name in enumerate(self.classes) if index in present
+        ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the large picture and, of a self-organising map, its U-matrix; on `ax` the picture alone.
@@ -412,7 +410,6 @@ class ImageMap(Result):
             right.set_yticks([])
             return self._picture(left)
         axes = figure.subplots()
-        legend = self._legend()
-        handles = [Patch(color="#" + bytes(ink).hex(), label=as_text(name)) for name, ink in legend]
+        handles = [Patch(color=ink, label=as_text(name)) for name, ink in self.legend_colours()]
         figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7, frameon=False)
         return self._picture(axes)

@@ -174,9 +174,8 @@ class ActivationSheet(_Sheet):
         return 2.6 + _INCH * 1.12 * across, max(2.8, 0.7 + _INCH * 1.36 * down)
 
     def _on(self, figure: Figure) -> Axes:
-        figure.set_layout_engine(
-            "constrained"
-        )  # the usual one shrinks the sheet to the height of the picture beside it
+        # The usual layout shrinks the sheet to the height of the picture beside it.
+        figure.set_layout_engine("constrained")
         figure.suptitle(as_text(self._heading()), fontsize=8.5, wrap=True)
         picture, sheet = figure.subplots(1, 2, width_ratios=(2.4, _INCH * 1.12 * self._layout[1]))
         picture_axes(picture, self.picture, as_text(self.question.subject))
@@ -202,9 +201,8 @@ class FilterSheet(_Sheet):
         count, inputs, height, width = self.filters.shape
         size = np.abs(self.filters).max((1, 2, 3))
         faint = int((size < 0.01 * size.max()).sum())
-        text = (
-            f"{self.question.unit} of {self.question.network}: {count} filters of {height}x{width} on {inputs} channels"
-        )
+        owner = f"{self.question.unit} of {self.question.network}"
+        text = f"{owner}: {count} filters of {height}x{width} on {inputs} channels"
         return f"{text}; {faint} are near zero." if faint else f"{text}."
 
     def to_json(self) -> dict[str, Any]:
