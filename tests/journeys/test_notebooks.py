@@ -136,7 +136,7 @@ def test_a_map_of_my_data_set(tmp_path, monkeypatch):
 
 def test_a_broken_cell_is_noticed(tmp_path, monkeypatch):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import iconoscope as ico\nico.lock")])
-    with pytest.raises(nbclient.exceptions.CellExecutionError, match="no attribute 'lock'"):
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="No iconoscope attribute lock"):
         run(notebook, tmp_path, {}, monkeypatch)
 
 
