@@ -25,8 +25,7 @@ from benchmarks.figures import Figures, machine, read, write, write_page
 from benchmarks.limit import operation_limit
 from benchmarks.networks import VGG16, ResNet18, awaken
 from benchmarks.peers import FORWARDS, DenseLoop, captum_ms
-from iconoscope.occlusion.cover import Cover
-from iconoscope.occlusion.geometry import Grid, make_grid
+from iconoscope.occlusion.geometry import Cover, Grid, make_grid
 from iconoscope.occlusion.incremental import PlanCache, scan_exact
 from iconoscope.occlusion.incremental.engine import CleanMaps
 from iconoscope.occlusion.incremental.exact import MEMORY

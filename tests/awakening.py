@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.occlusion.cover import Cover
+from iconoscope.occlusion.geometry import Cover
 
 ENDS_OF_BRANCHES = ("bn3", "f.c.1")
 """Names of the last norm of a residual branch, in torchvision's ResNet-50 and RegNet."""

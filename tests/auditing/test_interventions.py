@@ -8,7 +8,7 @@ from iconoscope.auditing.interventions import draw_donors, exchanged_pictures, i
 from iconoscope.auditing.nuisances import NUISANCES
 from iconoscope.auditing.sample import choose
 from iconoscope.auditing.segmentation import take_apart
-from iconoscope.store.partial_answers import PartialAnswers
+from iconoscope.store.store import PartialAnswers
 
 
 def test_donors_are_of_another_class_and_of_the_same():

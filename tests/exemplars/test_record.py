@@ -13,7 +13,7 @@ import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, StoreError
 from iconoscope.exemplars import record
 from iconoscope.store import Recording
-from iconoscope.store.histogram_bins import bin_edges
+from iconoscope.store.recording_writer import bin_edges
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import torch
 
 import iconoscope as ico
 from awakening import as_network, awaken, covered_everywhere
-from iconoscope.occlusion.cover import Cover
-from iconoscope.occlusion.geometry import make_grid
+from iconoscope.occlusion.geometry import Cover, make_grid
 from iconoscope.occlusion.incremental import PlanCache, scan_exact
 from iconoscope.occlusion.incremental import exact as exact_engine
 

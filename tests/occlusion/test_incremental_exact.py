@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import scan_dense
-from iconoscope.occlusion.geometry import make_grid
+from iconoscope.occlusion.geometry import Cover, make_grid
 from iconoscope.occlusion.incremental import PlanCache, scan_exact
 from iconoscope.occlusion.incremental import exact as exact_engine
 

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import scan_dense
-from iconoscope.occlusion.geometry import make_grid
+from iconoscope.occlusion.geometry import Cover, make_grid
 from iconoscope.occlusion.incremental import aten, onednn, scan_exact, scan_fast
 from iconoscope.occlusion.incremental import exact as exact_engine
 from iconoscope.subject.processor import has_bfloat16, multiplies_bfloat16

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 import iconoscope as ico
-from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import scan_dense
-from iconoscope.occlusion.geometry import make_grid
+from iconoscope.occlusion.geometry import Cover, make_grid
 from iconoscope.occlusion.incremental import PlanCache, fast, scan_fast
 from iconoscope.occlusion.incremental import exact as exact_engine
 

@@ -6,10 +6,9 @@ import pytest
 from iconoscope.errors import DamagedRecordError, StoreError
 from iconoscope.results import Question
 from iconoscope.store import Recording
-from iconoscope.store.histogram_bins import BINS
 from iconoscope.store.parquet_tables import write_table
 from iconoscope.store.recorded_layer import ReceptiveField, RecordedLayer
-from iconoscope.store.recording_writer import RecordingWriter
+from iconoscope.store.recording_writer import BINS, RecordingWriter
 
 LAYER = RecordedLayer("relu", 2, 4, 4, ReceptiveField((3, 3), (1, 1), (-1, -1)))
 QUESTION = Question(technique="record", network="n", weights="w", subject="3 images", pixels="p")

@@ -25,7 +25,7 @@ from iconoscope.results import Audit, Question
 from iconoscope.results.audit_conclusions import Conclusions
 from iconoscope.results.decision_rule import ACCUSING, AUDIT_WORDS, IMAGE_PARTS, OBJECTS_KNOWN
 from iconoscope.store import Recording, Store
-from iconoscope.store.partial_answers import PartialAnswers
+from iconoscope.store.store import PartialAnswers
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 

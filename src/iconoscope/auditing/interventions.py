@@ -14,7 +14,7 @@ from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures
 from iconoscope.progress import advancing
 from iconoscope.results.audit_evidence import Donors, Interventions
-from iconoscope.store.partial_answers import PartialAnswers
+from iconoscope.store.store import PartialAnswers
 from iconoscope.subject.network import Network
 
 __all__ = ["draw_donors", "exchanged_pictures", "intervene", "measure"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from iconoscope.auditing.segmentation import Pictures, take_apart
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, shortened
-from iconoscope.occlusion.object_masks import NO_OBJECT, fitted_object
+from iconoscope.occlusion.query import NO_OBJECT, fitted_object
 from iconoscope.progress import track
 from iconoscope.results.audit_evidence import AuditedImages
 from iconoscope.store import Recording

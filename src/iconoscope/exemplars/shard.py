@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from iconoscope.exemplars.activation_summary import BatchSummary, Thresholds
 from iconoscope.exemplars.loader import Batch
 from iconoscope.exemplars.top_k import EMPTY, TopK
-from iconoscope.store.histogram_bins import BINS
 from iconoscope.store.recorded_layer import RecordedLayer
+from iconoscope.store.recording_writer import BINS
 from iconoscope.subject.network import Network, Preprocessing
 from iconoscope.subject.network.logits import ACTIVATIONS
 
@@ -96,7 +96,7 @@ class ActivationStatistics:
     lowest : ndarray of float32, (units,)
         The smallest.
     histogram : ndarray of int64, (units, BINS)
-        How many fell into each bin of `iconoscope.store.histogram_bins.bin_edges`.
+        How many fell into each bin of `iconoscope.store.recording_writer.bin_edges`.
 
     Examples
     --------

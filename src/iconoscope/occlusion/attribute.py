@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import IconoscopeWarning, NetworkError, NonFiniteError, QuestionError, nearest, shortened
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.query import answered, is_one, question_of, save_figures, say_unlabelled, unit_of
+from iconoscope.occlusion.query import ImageQuestion, asked_alike, is_one, labels_of, save_figures, say_unlabelled
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Question
 from iconoscope.results.rendering import rgb
@@ -24,7 +24,6 @@ from iconoscope.signatures import Default, complete, spelled_out
 from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.vocabulary.unit import LayerUnit, Unit
 
 if TYPE_CHECKING:
@@ -215,8 +214,7 @@ def attribute_each(
     """Give one result of `attribute` after another, and keep none; what makes no sense is raised at once."""
     question = _question(network, unit, complete(GradientMethod, settings, "attribute"))
     pictures = load_images(images)
-    labels = dict(zip(pictures.ids, match_labels(network.names, pictures.labels).tolist(), strict=True))
-    return _ask_each(question, pictures, labels)
+    return _ask_each(question, pictures, labels_of(network, pictures))
 
 
 def _ask_each(question: _GradientQuestion, pictures: Images, labels: dict[str, int]) -> Iterator[Attribution]:
@@ -256,66 +254,50 @@ def _question(network: Network, unit: str | Unit | None, settings: dict[str, Any
             raise QuestionError(f"layer={layer!r} is no layer.", hint="iconoscope layers lists them.")
         layer = named.layer
     fill = needs.baseline if settings["baseline"] is None else settings["baseline"]
-    store = settings["store"]
     return _GradientQuestion(
-        network=network,
-        weights=network.digest(),
-        unit=None if unit is None else network.resolve(unit),
+        **asked_alike(network, unit, seed, settings["store"]),
         method=method,
         needs=needs,
         baseline=read_fill(fill, network.preprocessing).for_regions() if needs.baseline else None,
         steps=steps or needs.steps,
         layer=layer,
-        seed=seed,
-        store=None if store is None else Store.at(store),
         copies=[],
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _GradientQuestion:
+class _GradientQuestion(ImageQuestion):
     """All that is asked of every image alike."""
 
-    network: Network
-    weights: str  # their digest
-    unit: Unit | None
     method: str
     needs: Needs
     baseline: Fill | None
     steps: int
     layer: str | None
-    seed: int
-    store: Store | None
     copies: list[Network]  # the copy that is worked on, once there is one
 
     def ask(self, image: Image, label: int) -> Attribution:
         import torch
 
         with self.network.questioned():
-            picture = self.network.preprocessing.shown(image)
-            tensor = self.network.preprocessing.normalise(picture[None])[0]
-            unit, origin = self.unit, "asked"
-            if unit is None:
-                with torch.inference_mode():
-                    unit, origin = unit_of(self.network, tensor, label)
+            picture, tensor = self.seen(image)
+            with torch.inference_mode():
+                unit, origin = self.unit_for(tensor, label)
             baseline = None if self.baseline is None else self.baseline.of(picture)
-            question = self._question(image, unit, baseline)
+            random = self.needs.random or (baseline is not None and baseline.random)
+            settings = {
+                "method": self.method,
+                "baseline": baseline.name if baseline else None,
+                "steps": self.steps or None,
+                "layer": self.layer,
+                "seed": self.seed if random else None,
+            }
+            question = self.about("attribute", image, unit, settings)
 
             def answer() -> Attribution:
                 return self._answer(question, picture, tensor, unit, origin, baseline)
 
-            return answered(question, Attribution, answer, self.store, target_origin=origin)
-
-    def _question(self, image: Image, unit: Unit, baseline: Fill | None) -> Question:
-        random = self.needs.random or (baseline is not None and baseline.random)
-        settings = {
-            "method": self.method,
-            "baseline": baseline.name if baseline else None,
-            "steps": self.steps or None,
-            "layer": self.layer,
-            "seed": self.seed if random else None,
-        }
-        return question_of("attribute", self.network, self.weights, image, unit, settings)
+            return self.answered(question, Attribution, answer, target_origin=origin)
 
     def _answer(
         self,

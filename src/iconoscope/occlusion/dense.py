@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.occlusion.cover import Cover
-from iconoscope.occlusion.geometry import Grid
+from iconoscope.occlusion.geometry import Cover, Grid, pictures_at_once
 from iconoscope.progress import track
 from iconoscope.subject.ledger import Ledger
 from iconoscope.subject.memory import written_memory
@@ -29,9 +28,6 @@ MEMORY = 2 * 10**9
 USED = 0.75
 """Share of the memory that is planned for. Kernels take scratch space, and allocators keep what is free: of 200MB the resident
 set of four kinds of network took 51% to 78%, of 120MB 58% to 99%."""
-
-PIXELS = 1_500_000
-"""Of all images of a batch together: more was not faster on a laptop's processor."""
 
 MOST = 1024
 """Images of a batch, however much memory there is."""
@@ -113,7 +109,7 @@ def scan_dense(
 def _batch(network: Network, grid: Grid, need: int, memory: int | None) -> int:
     """Give how many positions go through the network at once, from the bytes that one of them needs."""
     if memory is None:
-        fastest = max(8, min(256, PIXELS // (grid.size[0] * grid.size[1])))
+        fastest = pictures_at_once(*grid.size)
         return max(1, min(fastest, int(MEMORY * USED / need)))
     batch = int(memory * USED / need)
     if batch < 1:

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
+import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError, nearest
+from iconoscope.errors import IconoscopeWarning, QuestionError, nearest, shortened
 from iconoscope.occlusion.attribute import METHODS, attribute_each
-from iconoscope.occlusion.attribution_maps import read_maps
-from iconoscope.occlusion.curves import CurvesQuestion
-from iconoscope.occlusion.fills import FillLike, read_fill
-from iconoscope.occlusion.geometry import make_grid
+from iconoscope.occlusion.attribution_maps import AttributionMap, rank_pixels, read_maps
+from iconoscope.occlusion.fills import Fill, FillLike, read_fill
+from iconoscope.occlusion.geometry import make_grid, pictures_at_once
 from iconoscope.occlusion.occlude import occlude_each
-from iconoscope.occlusion.query import is_one, save_figures
+from iconoscope.occlusion.query import ImageQuestion, asked_alike, is_one, labels_of, save_figures, say_unlabelled
 from iconoscope.occlusion.sliding_patch import OnePatch
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Curves, Faithfulness, Occlusion
+from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.signatures import complete, spelled_out
-from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image as PillowImage
 
 __all__ = ["OCCLUSION", "faithfulness"]
 
 OCCLUSION = "occlusion"
 """The name of our own map among the methods of `attribute`."""
+
+DRAWS = 5
+"""To how many other positions the map is moved, for the null."""
 
 Maps = str | Path | list[str] | Occlusion | Attribution | Sequence[Any] | NDArray[Any] | None
 
@@ -156,33 +162,37 @@ def faithfulness(
     check_figure_name(out)
     completed = complete(OnePatch, settings, "faithfulness")
     seed, store = completed["seed"], completed["store"]
-    if steps < 1 or (batch is not None and batch < 1) or seed < 0:
-        raise QuestionError(f"steps={steps} and batch={batch} must be at least 1, and seed={seed} at least 0.")
+    if steps < 1 or (batch is not None and batch < 1):
+        raise QuestionError(f"steps={steps} and batch={batch} must be at least 1.")
     sources = _sources(maps)
-    if not any(_is_name(source, OCCLUSION) for source in sources):
-        _refuse_settings_of_the_map(completed)
+    names = [source for source in sources if isinstance(source, str)]
+    if OCCLUSION not in names:
+        defaults = complete(OnePatch, {}, "faithfulness")
+        for name in ("stride", "method", "memory"):
+            if completed[name] != defaults[name]:
+                raise QuestionError(
+                    f"{name}={completed[name]!r} is a setting of the occlusion map, and maps were given.",
+                    hint="Leave one of the two out.",
+                )
     preprocessing = network.preprocessing
-    question = CurvesQuestion(
-        network=network,
-        weights=network.digest(),
+    question = _CurvesQuestion(
+        **asked_alike(network, unit, seed, store),
         fill=read_fill(completed["fill"], preprocessing).for_regions(),
         start=read_fill(start, preprocessing).for_regions(),
         patch=make_grid(preprocessing.size, patch=completed["patch"]).patch,
-        unit=None if unit is None else network.resolve(unit),
         steps=steps,
         batch=batch,
-        seed=seed,
-        store=None if store is None else Store.at(store),
     )
     images_to_score = load_images(images)
     by_image: dict[str, list[Curves]] = {}
     for source in track(sources, "maps") if len(sources) > 1 else sources:
         pictures, ranked = images_to_score, source
         results: list[Occlusion] | list[Attribution] | None = None
-        if _is_name(source, OCCLUSION):
+        name = source if isinstance(source, str) else ""
+        if name == OCCLUSION:
             results = list(occlude_each(network, pictures, unit, **settings))
-        elif _is_name(source, *METHODS):
-            results = list(attribute_each(network, pictures, unit, method=source, seed=seed, store=store))
+        elif name in METHODS:
+            results = list(attribute_each(network, pictures, unit, method=name, seed=seed, store=store))
         if results is not None:
             mapped = {result.question.subject for result in results}
             pictures = pictures[[index for index, name in enumerate(pictures.ids) if name in mapped]]
@@ -212,15 +222,118 @@ def _sources(maps: Any) -> list[Any]:
     return sources
 
 
-def _is_name(source: Any, *names: str) -> bool:
-    return isinstance(source, str) and source in names
+@dataclass(frozen=True, kw_only=True)
+class _CurvesQuestion(ImageQuestion):
+    """All that is asked of every image alike: `patch` sets the blur."""
+
+    fill: Fill
+    start: Fill
+    patch: tuple[int, int]
+    steps: int
+    batch: int | None
+
+    def ask_each(self, pictures: Images, map_of: Callable[[Image], AttributionMap]) -> list[Curves]:
+        """Ask about every image; one that has no map to score does not take the others with it."""
+        labels: dict[str, int] = {}
+        answers: list[Curves] = []
+        reasons: list[str] = []
+        for image in track(pictures.readable(), f"deleting and inserting, {self.network.name}", total=len(pictures)):
+            try:
+                attribution = map_of(image)
+            except QuestionError as error:
+                if len(pictures) == 1:
+                    raise
+                reasons.append(error.message)
+                continue
+            if self.unit is None and not attribution.unit and not labels:
+                labels = labels_of(self.network, pictures)
+            answers.append(self._ask(image, attribution, labels.get(image.id, -1)))
+        if reasons:
+            message = f"{len(reasons)} of {len(pictures)} images have no map to score: {shortened(reasons)}"
+            if not answers:
+                raise QuestionError(message)
+            warnings.warn(f"{message} They were left out.", IconoscopeWarning, stacklevel=3)
+        if labels:
+            say_unlabelled([curves.target_origin for curves in answers])
+        return answers
+
+    def _ask(self, image: Image, attribution: AttributionMap, label: int) -> Curves:
+        import torch
+
+        from iconoscope.occlusion.dense import clean_response
+
+        with self.network.questioned(), torch.inference_mode():
+            picture, tensor = self.seen(image)
+            if self.unit is None and attribution.unit:
+                unit, origin = self.network.resolve(attribution.unit), attribution.origin
+            else:
+                unit, origin = self.unit_for(tensor, label)
+            fill, start = self.fill.of(picture), self.start.of(picture)
+            settings = {
+                "map": attribution.key,
+                "fill": fill.name,
+                "start": start.name,
+                "patch": self.patch if "blur" in (fill.name, start.name) else None,
+                "steps": self.steps,
+                "draws": DRAWS,
+                "seed": self.seed,
+            }
+            question = self.about("faithfulness", image, unit, settings)
+
+            def answer() -> Curves:
+                share, point = rank_pixels(attribution.values, self.steps)
+                orders = torch.from_numpy(np.stack([point, *_moved(point, self.seed, question.pixels)]))
+                filled, started = (
+                    torch.from_numpy(drawing.field(picture, self.network.preprocessing, self.patch, self.seed))
+                    for drawing in (fill, start)
+                )
+                _, names, target, measure = clean_response(self.network, tensor, unit)
+                deletion = self._change(tensor, filled, orders, len(share), unit, "deleting")
+                insertion = self._change(started, tensor, orders, len(share), unit, "inserting")
+                return Curves(
+                    question=question,
+                    share=share,
+                    deletion=deletion[0],
+                    insertion=insertion[0],
+                    null_deletion=deletion[1:, :, target],
+                    null_insertion=insertion[1:, :, target],
+                    target=target,
+                    target_origin=origin,
+                    names=names,
+                    measure=measure,
+                    attribution=attribution.values,
+                    full_red=attribution.full,
+                    ranked_by=attribution.name,
+                    picture=rgb(picture),
+                    fill=fill.name,
+                    start=start.name,
+                )
+
+            return self.answered(question, Curves, answer, target_origin=origin, ranked_by=attribution.name)
+
+    def _change(
+        self, before: torch.Tensor, after: torch.Tensor, orders: torch.Tensor, points: int, unit: Unit, doing: str
+    ) -> NDArray[np.float32]:
+        """Change one picture (channels, height, width) into another in several orders: (orders, points, outputs)."""
+        import torch
+
+        from iconoscope.subject.response import respond
+
+        device = self.network.device
+        before, after, orders = before.to(device), after.to(device), orders.to(device)
+        batch = self.batch or pictures_at_once(*self.network.preprocessing.size)
+        count = len(orders) * points
+        answers: list[NDArray[np.float32]] = []
+        for first in track(range(0, count, batch), doing):
+            index = torch.arange(first, min(first + batch, count), device=device)
+            changed = orders[index // points] <= (index % points)[:, None, None]
+            pictures = torch.where(changed[:, None], after, before)
+            answers.append(respond(self.network, pictures, unit).values.cpu().numpy())
+        return np.concatenate(answers).reshape(len(orders), points, -1)
 
 
-def _refuse_settings_of_the_map(completed: dict[str, Any]) -> None:
-    defaults = complete(OnePatch, {}, "faithfulness")
-    for name in ("stride", "method", "memory"):
-        if completed[name] != defaults[name]:
-            raise QuestionError(
-                f"{name}={completed[name]!r} is a setting of the occlusion map, and maps were given.",
-                hint="Leave one of the two out.",
-            )
+def _moved(point: NDArray[np.int64], seed: int, pixels: str) -> list[NDArray[np.int64]]:
+    """Move an order (height, width) around the border, to positions drawn for this image (a digest of its pixels)."""
+    generator = np.random.default_rng([seed, int(pixels[:16], 16)])
+    shifts = generator.choice(np.arange(1, point.size), min(DRAWS, point.size - 1), replace=False)
+    return [np.roll(point, divmod(int(shift), point.shape[1]), (0, 1)) for shift in shifts]

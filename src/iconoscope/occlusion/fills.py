@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, nearest
-from iconoscope.occlusion.cover import Cover
-from iconoscope.occlusion.geometry import Grid
+from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.subject.images import load_images
 from iconoscope.subject.network import Preprocessing
 from iconoscope.subject.network.preprocessing import GREY

@@ -1,18 +1,31 @@
-"""Where the patch is put: the positions of a sliding window that covers every pixel it can reach."""
+"""Where the patch is put, the positions of a sliding window that covers every pixel it can reach; and what covers it there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 
-__all__ = ["Grid", "Sides", "make_grid"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Cover", "Grid", "Sides", "make_grid", "pictures_at_once"]
 
 Sides = int | tuple[int, int]
 """A length for both axes, or height and width, pixels."""
+
+
+PIXELS = 1_500_000
+"""Of all pictures of a batch together: more was not faster on a laptop's processor."""
+
+
+def pictures_at_once(height: int, width: int) -> int:
+    """Give how many pictures of a size (pixels) go through a network at once where nothing else is said."""
+    return max(8, min(256, PIXELS // (height * width)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +63,37 @@ class Grid:
             slice(top, min(top + self.patch[0], self.size[0])),
             slice(left, min(left + self.patch[1], self.size[1])),
         )
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Cover of one image, in the network's input space; one of the two is given.
+
+    Attributes
+    ----------
+    picture : torch.Tensor or None
+        (channels, height, width): the patch takes its pixels from the same place of this picture.
+    colours : torch.Tensor or None
+        (grid rows, grid columns, channels): the patch has one colour, another at every position.
+    """
+
+    picture: torch.Tensor | None = None
+    colours: torch.Tensor | None = None
+
+    def to(self, like: torch.Tensor) -> Cover:
+        """Give the cover on the device and in the type of a tensor."""
+        return Cover(*(None if tensor is None else tensor.to(like) for tensor in (self.picture, self.colours)))
+
+    def over(self, image: torch.Tensor, grid: Grid, position: int) -> torch.Tensor:
+        """Give a copy of the image (channels, height, width) with the patch at a position of the grid."""
+        covered = image.clone()
+        rows, columns = grid.window(position)
+        if self.picture is not None:
+            covered[:, rows, columns] = self.picture[:, rows, columns]
+        if self.colours is not None:
+            row, column = divmod(position, len(grid.left))
+            covered[:, rows, columns] = self.colours[row, column][:, None, None]
+        return covered
 
 
 def make_grid(size: tuple[int, int], *, patch: Sides | None = None, stride: Sides | None = None) -> Grid:

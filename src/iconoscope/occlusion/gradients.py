@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import nn
 
 from iconoscope.errors import IconoscopeError, NetworkError, QuestionError, first_line
 from iconoscope.extras import import_extra
+from iconoscope.occlusion.geometry import pictures_at_once
 from iconoscope.occlusion.rectifiers import Turns, count_uses
 from iconoscope.progress import track
 from iconoscope.subject.network import Network
@@ -23,9 +25,6 @@ from iconoscope.subject.response import respond
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
 
 __all__ = ["Answers", "CaptumQuestion", "ask_captum", "last_maps", "load_captum", "maps_of_their_own"]
-
-PIXELS = 1_500_000
-"""Of all pictures that go through the network at once, as for curves."""
 
 NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, as a share of the range of the picture (Smilkov et al. 2017: 0.1 to 0.2)."""
@@ -113,107 +112,75 @@ class CaptumQuestion:
     @property
     def batch(self) -> int:
         """Number of pictures that go through the network at once."""
-        return max(8, min(256, PIXELS // (self.image.shape[2] * self.image.shape[3])))
+        return pictures_at_once(self.image.shape[2], self.image.shape[3])
 
 
 Attributions = tuple[torch.Tensor, torch.Tensor | None]
 
 
-def _integrated_gradients(attr: Any, question: CaptumQuestion) -> Attributions:
-    return attr.IntegratedGradients(question.answers).attribute(
-        question.image,
-        question.baseline,
-        target=question.target,
-        n_steps=question.steps,
-        internal_batch_size=question.batch,
-        return_convergence_delta=True,
-    )
+def _one_pass(attr: Any, method: str, question: CaptumQuestion, **settings: Any) -> Attributions:
+    """Ask one of Captum's classes, with the layer and the baseline that it takes."""
+    layer = () if question.layer is None else (question.layer,)
+    baseline = () if question.baseline is None else (question.baseline,)
+    asked = getattr(attr, method)(question.answers, *layer).attribute
+    if not baseline:
+        return asked(question.image, target=question.target, **settings), None
+    return asked(question.image, *baseline, target=question.target, return_convergence_delta=True, **settings)
 
 
-def _saliency(attr: Any, question: CaptumQuestion) -> Attributions:
-    return attr.Saliency(question.answers).attribute(question.image, target=question.target, abs=False), None
+def _integrated_gradients(attr: Any, method: str, question: CaptumQuestion) -> Attributions:
+    return _one_pass(attr, method, question, n_steps=question.steps, internal_batch_size=question.batch)
 
 
-def _input_x_gradient(attr: Any, question: CaptumQuestion) -> Attributions:
-    return attr.InputXGradient(question.answers).attribute(question.image, target=question.target), None
+def _signed_gradient(attr: Any, method: str, question: CaptumQuestion) -> Attributions:
+    return _one_pass(attr, method, question, abs=False)
 
 
-def _guided_backprop(attr: Any, question: CaptumQuestion) -> Attributions:
-    return attr.GuidedBackprop(question.answers).attribute(question.image, target=question.target), None
-
-
-def _deconvolution(attr: Any, question: CaptumQuestion) -> Attributions:
-    return attr.Deconvolution(question.answers).attribute(question.image, target=question.target), None
-
-
-def _deep_lift(attr: Any, question: CaptumQuestion) -> Attributions:
-    return attr.DeepLift(question.answers).attribute(
-        question.image, question.baseline, target=question.target, return_convergence_delta=True
-    )
-
-
-def _gradient_shap(attr: Any, question: CaptumQuestion) -> Attributions:
+def _gradient_shap(attr: Any, method: str, question: CaptumQuestion) -> Attributions:
     """Ask for some samples at a time: Captum would have them all in memory at once."""
     values, deltas = torch.zeros_like(question.image), []
     with _drawn_with(question.seed):
         for first in track(range(0, question.steps, question.batch), "samples"):
             count = min(question.batch, question.steps - first)
-            shares, delta = attr.GradientShap(question.answers).attribute(
-                question.image,
-                question.baseline,
-                n_samples=count,
-                target=question.target,
-                return_convergence_delta=True,
-            )
+            shares, delta = _one_pass(attr, method, question, n_samples=count)
             values = values + shares * count / question.steps
             deltas.append(delta)
     return values, torch.cat(deltas).mean()
 
 
-def _smooth(kind: str) -> Callable[[Any, CaptumQuestion], Attributions]:
-    def ask(attr: Any, question: CaptumQuestion) -> Attributions:
-        tunnel = attr.NoiseTunnel(attr.Saliency(question.answers))
-        picture = question.image.detach()
-        spread = NOISE * float(picture.max() - picture.min())
-        with _drawn_with(question.seed):
-            gradients = tunnel.attribute(
-                question.image,
-                nt_type=kind,
-                nt_samples=question.steps,
-                nt_samples_batch_size=min(question.steps, question.batch),
-                stdevs=spread,
-                target=question.target,
-                abs=False,
-            )
-        return gradients, None
-
-    return ask
+def _smooth(attr: Any, method: str, question: CaptumQuestion) -> Attributions:
+    picture = question.image.detach()
+    spread = NOISE * float(picture.max() - picture.min())
+    with _drawn_with(question.seed):
+        gradients = attr.NoiseTunnel(attr.Saliency(question.answers)).attribute(
+            question.image,
+            nt_type=method.lower(),
+            nt_samples=question.steps,
+            nt_samples_batch_size=min(question.steps, question.batch),
+            stdevs=spread,
+            target=question.target,
+            abs=False,
+        )
+    return gradients, None
 
 
-def _layer_grad_cam(attr: Any, question: CaptumQuestion) -> Attributions:
-    weighed = attr.LayerGradCam(question.answers, question.layer).attribute(question.image, target=question.target)
+def _layer_grad_cam(attr: Any, method: str, question: CaptumQuestion) -> Attributions:
+    weighed, _ = _one_pass(attr, method, question)
     return attr.LayerAttribution.interpolate(weighed, tuple(question.image.shape[2:]), "bilinear"), None
 
 
-def _guided_grad_cam(attr: Any, question: CaptumQuestion) -> Attributions:
-    weighed = attr.GuidedGradCam(question.answers, question.layer).attribute(
-        question.image, target=question.target, interpolate_mode="bilinear"
-    )
-    return weighed, None
-
-
-ASK: dict[str, Callable[[Any, CaptumQuestion], Attributions]] = {
+ASK: dict[str, Callable[[Any, str, CaptumQuestion], Attributions]] = {
     "captum:IntegratedGradients": _integrated_gradients,
-    "captum:Saliency": _saliency,
-    "captum:InputXGradient": _input_x_gradient,
-    "captum:GuidedBackprop": _guided_backprop,
-    "captum:Deconvolution": _deconvolution,
-    "captum:DeepLift": _deep_lift,
+    "captum:Saliency": _signed_gradient,
+    "captum:InputXGradient": _one_pass,
+    "captum:GuidedBackprop": _one_pass,
+    "captum:Deconvolution": _one_pass,
+    "captum:DeepLift": _one_pass,
     "captum:GradientShap": _gradient_shap,
-    "captum:SmoothGrad": _smooth("smoothgrad"),
-    "captum:VarGrad": _smooth("vargrad"),
+    "captum:SmoothGrad": _smooth,
+    "captum:VarGrad": _smooth,
     "captum:LayerGradCam": _layer_grad_cam,
-    "captum:GuidedGradCam": _guided_grad_cam,
+    "captum:GuidedGradCam": partial(_one_pass, interpolate_mode="bilinear"),
 }
 
 
@@ -242,7 +209,7 @@ def ask_captum(method: str, question: CaptumQuestion) -> tuple[np.ndarray, float
         with warnings.catch_warnings():
             for line in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", line, UserWarning)
-            attributions, delta = ASK[method](attr, question)
+            attributions, delta = ASK[method](attr, method.removeprefix("captum:"), question)
     except IconoscopeError:
         raise
     # Captum runs the user's code here, and has asserts where we have errors; the traceback is kept as the cause.

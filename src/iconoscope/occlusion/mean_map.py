@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError
-from iconoscope.results import MeanMap, Occlusion, Question
+from iconoscope.results import MeanMap, Occlusion
 
 __all__ = ["average_maps"]
 
@@ -35,72 +35,53 @@ def average_maps(occlusions: Iterable[Occlusion], source: str, classes: int) -> 
     ImagesError
         If there is no image.
     """
-    sums = _Sums()
+    sums: dict[int, _Sums] = {}  # by class; -1 is all images
+    pixels, fills = hashlib.sha256(), hashlib.sha256()
+    unlabelled, one_fill = 0, True
+    first: Occlusion | None = None
     for occlusion in occlusions:
-        sums.add(occlusion)
-    return sums.mean_map(source, classes)
+        first = occlusion if first is None else first
+        fill = occlusion.question.settings["fill"]
+        pixels.update(f"{occlusion.question.pixels} {occlusion.question.unit}\n".encode())
+        fills.update(f"{fill}\n".encode())
+        one_fill &= fill == first.question.settings["fill"]
+        unlabelled += occlusion.target_origin == "prediction"
+        for group in (-1, occlusion.target):
+            sums.setdefault(group, _Sums(occlusion.drop.shape)).add(occlusion)
+    if first is None:
+        raise ImagesError("There are no images to take a mean over.")
+    fill = first.question.settings["fill"]
+    if not one_fill:  # a function drew them
+        fill = f"{fill.rpartition(' ')[0]} {fills.hexdigest()[:16]}"
+    groups = [sums[group] for group in range(-1, classes) if group in sums]
+    count = np.array([group.count for group in groups], np.int64)
+    question = replace(
+        first.question,
+        technique="mean_map",
+        subject=f"{count[0]} images from {source}",
+        pixels=pixels.hexdigest(),
+        unit="",
+        settings={**first.question.settings, "fill": fill},
+    )
+    return MeanMap(
+        question=question,
+        top=first.top,
+        left=first.left,
+        patch=first.patch,
+        size=(first.picture.shape[0], first.picture.shape[1]),
+        classes=tuple(first.names[group] for group in range(classes) if group in sums),
+        count=count,
+        unlabelled=unlabelled,
+        clean=np.array([group.clean for group in groups]) / count,
+        changed=np.array([group.changed for group in groups]) / count,
+        mean=np.stack([group.mean for group in groups]),
+        deviation=np.stack([np.sqrt(group.squares / group.count) for group in groups]),
+        minima=np.stack([group.minima for group in groups]),
+    )
 
 
 class _Sums:
-    """Sums over the images so far: as much for a million as for one."""
-
-    def __init__(self) -> None:
-        self.groups: dict[int, _Group] = {}  # by class; -1 is all images
-        self.digest = hashlib.sha256()
-        self.fills = hashlib.sha256()
-        self.unlabelled = 0
-        self.first: Occlusion | None = None
-        self.one_fill = True
-
-    def add(self, occlusion: Occlusion) -> None:
-        if self.first is None:
-            self.first = occlusion
-        self.digest.update(f"{occlusion.question.pixels} {occlusion.question.unit}\n".encode())
-        fill = occlusion.question.settings["fill"]
-        self.fills.update(f"{fill}\n".encode())
-        self.one_fill &= fill == self.first.question.settings["fill"]
-        self.unlabelled += occlusion.target_origin == "prediction"
-        for group in (-1, occlusion.target):
-            self.groups.setdefault(group, _Group(occlusion.drop.shape)).add(occlusion)
-
-    def mean_map(self, source: str, classes: int) -> MeanMap:
-        if self.first is None:
-            raise ImagesError("There are no images to take a mean over.")
-        first = self.first
-        groups = [self.groups[group] for group in range(-1, classes) if group in self.groups]
-        count = np.array([group.count for group in groups], np.int64)
-        return MeanMap(
-            question=self._question(first.question, f"{count[0]} images from {source}"),
-            top=first.top,
-            left=first.left,
-            patch=first.patch,
-            size=(first.picture.shape[0], first.picture.shape[1]),
-            classes=tuple(first.names[group] for group in range(classes) if group in self.groups),
-            count=count,
-            unlabelled=self.unlabelled,
-            clean=np.array([group.clean for group in groups]) / count,
-            changed=np.array([group.changed for group in groups]) / count,
-            mean=np.stack([group.mean for group in groups]),
-            deviation=np.stack([np.sqrt(group.squares / group.count) for group in groups]),
-            minima=np.stack([group.minima for group in groups]),
-        )
-
-    def _question(self, first: Question, subject: str) -> Question:
-        fill = first.settings["fill"]
-        if not self.one_fill:  # a function drew them
-            fill = f"{fill.rpartition(' ')[0]} {self.fills.hexdigest()[:16]}"
-        return replace(
-            first,
-            technique="mean_map",
-            subject=subject,
-            pixels=self.digest.hexdigest(),
-            unit="",
-            settings={**first.settings, "fill": fill},
-        )
-
-
-class _Group:
-    """Sums over the images of a class."""
+    """Sums over the images of a class so far: as much for a million as for one."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.count = self.changed = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
@@ -12,8 +13,7 @@ from iconoscope.errors import IconoscopeWarning, QuestionError, shortened
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.geometry import Sides, make_grid
 from iconoscope.occlusion.mean_map import average_maps
-from iconoscope.occlusion.object_masks import NO_OBJECT, fitted_object
-from iconoscope.occlusion.query import is_one, save_figures, say_unlabelled
+from iconoscope.occlusion.query import NO_OBJECT, fitted_object, is_one, labels_of, save_figures, say_unlabelled
 from iconoscope.occlusion.sliding_patch import OnePatch, SlidingPatch, patch_questions
 from iconoscope.progress import track
 from iconoscope.results import MeanMap, Occlusion, OcclusionSeries
@@ -22,7 +22,6 @@ from iconoscope.signatures import complete, spelled_out
 from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
-from iconoscope.vocabulary.labels import match_labels
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ __all__ = ["occlude", "occlude_each", "refine"]
 # A list of a union is not a list of one of its members, to a type checker; so each is named.
 Patches = list[int] | list[tuple[int, int]] | list[Sides]
 Fills = list[str] | list[FillLike]
-SeveralPatches = SlidingPatch[Patches, FillLike | Fills]
-SeveralFills = SlidingPatch[Sides | None, Fills]
 OneOrSeveral = SlidingPatch[Sides | Patches | None, FillLike | Fills]
 
 
@@ -56,17 +53,7 @@ def occlude(
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
-    **settings: Unpack[SeveralPatches],
-) -> OcclusionSeries: ...
-@overload
-def occlude(
-    network: Network,
-    images: Image | PillowImage,
-    unit: str | Unit | None = None,
-    *,
-    mean: Literal[False] = False,
-    out: str | Path | None = None,
-    **settings: Unpack[SeveralFills],
+    **settings: Unpack[OneOrSeveral],
 ) -> OcclusionSeries: ...
 @overload
 def occlude(  # pyright: ignore[reportOverlappingOverload]  (without a list this form is the one that is meant)
@@ -86,17 +73,7 @@ def occlude(
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
-    **settings: Unpack[SeveralPatches],
-) -> list[OcclusionSeries]: ...
-@overload
-def occlude(
-    network: Network,
-    images: Images | Sequence[Any] | Path,
-    unit: str | Unit | None = None,
-    *,
-    mean: Literal[False] = False,
-    out: str | Path | None = None,
-    **settings: Unpack[SeveralFills],
+    **settings: Unpack[OneOrSeveral],
 ) -> list[OcclusionSeries]: ...
 @overload
 def occlude(
@@ -318,12 +295,13 @@ def refine(
         stride = down * times, across * times
         count = len(make_grid(size, patch=fine.patch, stride=stride))
         if count < fewest:
-            variants.insert(0, {**settings, "stride": stride, "store": None})
+            variants.insert(0, {**settings, "stride": stride})
             fewest = count
-    questions = patch_questions(network, unit, 1, variants, "refine")
-    labels = match_labels(network.names, pictures.labels)
+    *coarse, last = patch_questions(network, unit, 1, variants, "refine")
+    questions = [*(replace(question, store=None) for question in coarse), last]
+    (label,) = labels_of(network, pictures).values()
     mask, _ = fitted_object(network.preprocessing, pictures[0])
-    return (question.ask(pictures[0], int(labels[0]), mask) for question in questions)
+    return (question.ask(pictures[0], label, mask) for question in questions)
 
 
 def _ask_each(
@@ -335,7 +313,7 @@ def _ask_each(
     """
     pictures = load_images(images)
     questions = patch_questions(network, unit, len(pictures), variants, function)
-    labels = dict(zip(pictures.ids, match_labels(network.names, pictures.labels).tolist(), strict=True))
+    labels = labels_of(network, pictures)
 
     def occlusions() -> Iterator[tuple[Occlusion, ...]]:
         origins: list[str] = []

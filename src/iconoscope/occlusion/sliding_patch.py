@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError, nearest
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, Sides, make_grid
-from iconoscope.occlusion.query import answered, question_of, unit_of
-from iconoscope.results import Occlusion, Question
+from iconoscope.occlusion.query import ImageQuestion, asked_alike
+from iconoscope.results import Occlusion
 from iconoscope.results.rendering import rgb
 from iconoscope.signatures import Default, complete
 from iconoscope.store import Store
@@ -25,8 +25,6 @@ from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
-    import torch
-
     from iconoscope.occlusion.dense import Scan
 
 __all__ = ["METHODS", "OnePatch", "PatchQuestion", "SlidingPatch", "patch_questions"]
@@ -101,97 +99,71 @@ before the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchQuestion:
+class PatchQuestion(ImageQuestion):
     """All that is asked of every image alike.
 
     Attributes
     ----------
-    network, weights
-        The network, and the digest of its weights.
-    unit
-        Resolved; None is the probability of each image's own class.
     engine
         One of `METHODS`, as it is called.
-    grid, fill, method, memory, seed, store
+    grid, fill, method, memory
         The settings of `SlidingPatch`, read.
     """
 
-    network: Network
-    weights: str
-    unit: Unit | None
     engine: Callable[..., Scan]
     grid: Grid
     fill: Fill
     method: str
     memory: int | None
-    seed: int
-    store: Store | None
 
     def ask(self, image: Image, label: int, mask: NDArray[np.bool_] | None) -> Occlusion:
         """Ask about one image; `label` is the index of its class, or -1, and `mask` (height, width) its object."""
         import torch
 
-        with self.network.questioned(), torch.inference_mode():
-            picture = self.network.preprocessing.shown(image)
-            tensor = self.network.preprocessing.normalise(picture[None])[0]
-            unit, origin = (self.unit, "asked") if self.unit else unit_of(self.network, tensor, label)
-            fill = self.fill.of(picture)
-            question = self._question(image, unit, fill)
-
-            def answer() -> Occlusion:
-                return self._answer(question, picture, tensor, unit, origin, fill, mask)
-
-            return answered(question, Occlusion, answer, self.store, target_origin=origin, object_mask=mask)
-
-    def _question(self, image: Image, unit: Unit, fill: Fill) -> Question:
-        settings = {
-            "patch": self.grid.patch,
-            "top": self.grid.top.tolist(),
-            "left": self.grid.left.tolist(),
-            "fill": fill.name,
-            "seed": self.seed if fill.random else None,
-            "method": self.method,
-        }
-        return question_of("occlude", self.network, self.weights, image, unit, settings)
-
-    def _answer(
-        self,
-        question: Question,
-        picture: NDArray[np.uint8],
-        tensor: torch.Tensor,
-        unit: Unit,
-        origin: str,
-        fill: Fill,
-        mask: NDArray[np.bool_] | None,
-    ) -> Occlusion:
-        """Answer about a picture (height, width, channels), which is also the network's input (channels, height, width)."""
         from iconoscope.occlusion.dense import clean_response
 
-        clean, names, target, measure = clean_response(self.network, tensor, unit)
-        cover = fill.cover(picture, self.network.preprocessing, self.grid, self.seed)
-        scan = self.engine(self.network, tensor, cover, self.grid, unit, memory=self.memory)
-        return Occlusion(
-            question=question,
-            top=self.grid.top,
-            left=self.grid.left,
-            patch=self.grid.patch,
-            clean=clean,
-            occluded=scan.occluded,
-            target=target,
-            target_origin=origin,
-            names=names,
-            measure=measure,
-            picture=rgb(picture),
-            method=self.method,
-            plan=scan.plan,
-            object_mask=mask,
-        )
+        with self.network.questioned(), torch.inference_mode():
+            picture, tensor = self.seen(image)
+            unit, origin = self.unit_for(tensor, label)
+            fill = self.fill.of(picture)
+            settings = {
+                "patch": self.grid.patch,
+                "top": self.grid.top.tolist(),
+                "left": self.grid.left.tolist(),
+                "fill": fill.name,
+                "seed": self.seed if fill.random else None,
+                "method": self.method,
+            }
+            question = self.about("occlude", image, unit, settings)
+
+            def answer() -> Occlusion:
+                clean, names, target, measure = clean_response(self.network, tensor, unit)
+                cover = fill.cover(picture, self.network.preprocessing, self.grid, self.seed)
+                scan = self.engine(self.network, tensor, cover, self.grid, unit, memory=self.memory)
+                return Occlusion(
+                    question=question,
+                    top=self.grid.top,
+                    left=self.grid.left,
+                    patch=self.grid.patch,
+                    clean=clean,
+                    occluded=scan.occluded,
+                    target=target,
+                    target_origin=origin,
+                    names=names,
+                    measure=measure,
+                    picture=rgb(picture),
+                    method=self.method,
+                    plan=scan.plan,
+                    object_mask=mask,
+                )
+
+            return self.answered(question, Occlusion, answer, target_origin=origin, object_mask=mask)
 
 
 def patch_questions(
     network: Network, unit: str | Unit | None, images: int, variants: Sequence[Mapping[str, Any]], function: str
 ) -> list[PatchQuestion]:
-    """Make the questions of several variants of the settings, which have one engine between them: that of the first.
+    """Make the questions of several variants of the settings, in patch, stride and fill; they have one engine between them.
 
     Parameters
     ----------
@@ -209,24 +181,16 @@ def patch_questions(
     method = completed[0]["method"]
     if method not in METHODS:
         raise QuestionError(f"method={method!r} is not a choice.", hint=nearest(method, METHODS))
-    weights, resolved = network.digest(), None if unit is None else network.resolve(unit)
-    engine = METHODS[method](images, weights)
-    questions: list[PatchQuestion] = []
-    for settings in completed:
-        seed, store = settings["seed"], settings["store"]
-        if seed < 0:
-            raise QuestionError(f"seed={seed} must be at least 0.")
-        question = PatchQuestion(
-            network=network,
-            weights=weights,
-            unit=resolved,
+    alike = asked_alike(network, unit, completed[0]["seed"], completed[0]["store"])
+    engine = METHODS[method](images, alike["weights"])
+    return [
+        PatchQuestion(
+            **alike,
             engine=engine,
             grid=make_grid(network.preprocessing.size, patch=settings["patch"], stride=settings["stride"]),
             fill=read_fill(settings["fill"], network.preprocessing),
             method=method,
             memory=read_memory(settings["memory"]),
-            seed=seed,
-            store=None if store is None else Store.at(store),
         )
-        questions.append(question)
-    return questions
+        for settings in completed
+    ]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.rendering import both_signs, to_png
-from iconoscope.results.result import Result
+from iconoscope.results.figure import as_text, colour_bar, picture_axes
+from iconoscope.results.rendering import both_signs
+from iconoscope.results.result import ImageResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def full_colour(values: NDArray[Any]) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Attribution(Result):
+class Attribution(ImageResult):
     """Attributions of a gradient method for every pixel of one image.
 
     Attributes
@@ -77,11 +77,6 @@ class Attribution(Result):
     values: NDArray[np.float32]
     signed: bool
     clean: NDArray[np.float32]
-    target: int
-    target_origin: str
-    names: tuple[str, ...]
-    measure: str
-    picture: NDArray[np.uint8]
     method: str
     baseline: str
     baseline_answer: float | None
@@ -134,12 +129,7 @@ class Attribution(Result):
         """Give the question, the answers to photograph and baseline, and whether the values add up; not the map."""
         row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
-            "target": self.names[self.target],
-            "target_origin": self.target_origin,
-            "measure": self.measure,
+            **super().to_json(),
             "clean": float(self.clean[self.target]),
             "predicted": self.names[int(self.clean.argmax())],
             "method": self.method,
@@ -187,17 +177,7 @@ class Attribution(Result):
         title = f"{self.measure} of {as_text(self.names[self.target])}: {clean:.3f}"
         if self.completeness is not None and self.baseline_answer is not None:
             title += f"\nbaseline {self.baseline_answer:.3f}, values add up to {self.values.sum(dtype=np.float64):.3f}"
-        mesh = axes.imshow(self.map, cmap="RdBu_r", vmin=-full, vmax=full, interpolation="nearest")
-        axes.set_title(title, fontsize=9)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        bar = axes.figure.colorbar(mesh, ax=axes, fraction=0.046, pad=0.03, extend="both")
-        bar.ax.tick_params(labelsize=7)
-        bar.set_label(
-            "red: for, blue: against" if self.signed else "size of the gradient, without its sign", fontsize=7
-        )
+        picture_axes(axes, self.map, title, cmap="RdBu_r", vmin=-full, vmax=full)
+        label = "red: for, blue: against" if self.signed else "size of the gradient, without its sign"
+        colour_bar(axes, axes.images[-1], label, extend="both")
         return axes
-
-    def pictures(self) -> dict[str, bytes]:
-        """Give the photograph as the network saw it."""
-        return {"picture.png": to_png(self.picture)}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.rendering import overlay, to_png
-from iconoscope.results.result import Result
+from iconoscope.results.figure import as_text, curve_axes, picture_axes
+from iconoscope.results.rendering import overlay
+from iconoscope.results.result import ImageResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ _COLOURS = {"deletion": "#c8553d", "insertion": "#2a78a5"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Curves(Result):
+class Curves(ImageResult):
     """The network's answers while the pixels of one image are deleted, and inserted, in the order of an attribution map.
 
     Attributes
@@ -64,14 +64,9 @@ class Curves(Result):
     insertion: NDArray[np.float32]
     null_deletion: NDArray[np.float32]
     null_insertion: NDArray[np.float32]
-    target: int
-    target_origin: str
-    names: tuple[str, ...]
-    measure: str
     attribution: NDArray[np.float32]
     full_red: float
     ranked_by: str
-    picture: NDArray[np.uint8]
     fill: str
     start: str
 
@@ -112,12 +107,7 @@ class Curves(Result):
     def to_json(self) -> dict[str, Any]:
         """Give the question, the target's curves, the areas, and those of the null."""
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
-            "target": self.names[self.target],
-            "target_origin": self.target_origin,
-            "measure": self.measure,
+            **super().to_json(),
             "ranked_by": self.ranked_by,
             "fill": self.fill,
             "start": self.start,
@@ -181,17 +171,8 @@ class Curves(Result):
             label = f"{name}: area {area:.3f}\n(thin, moved elsewhere: {areas.mean():.3f} ± {areas.std():.3f})"
             axes.plot(self.share, null.T, color=_COLOURS[name], linewidth=0.7, alpha=0.45)
             axes.plot(self.share, values[:, self.target], "o-", color=_COLOURS[name], markersize=2.5, label=label)
-        low, high = self.limits()
-        room = 0.03 * (high - low) or 0.01
-        axes.set_xlim(0, 1)
-        axes.set_ylim(low - room, high + room)
-        axes.set_xlabel("share of the pixels deleted, or inserted", fontsize=8)
+        title = f"{self.measure} of {as_text(self.names[self.target])}"
+        curve_axes(axes, [self.limits()], title, "deleted, or inserted")
         axes.set_ylabel(self.measure, fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.set_title(f"{self.measure} of {as_text(self.names[self.target])}", fontsize=9)
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
         return axes
-
-    def pictures(self) -> dict[str, bytes]:
-        """Give the photograph as the network saw it."""
-        return {"picture.png": to_png(self.picture)}

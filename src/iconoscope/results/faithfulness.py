@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +15,9 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.results.attribution import FULL, full_colour
 from iconoscope.results.curves import Curves
-from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.figure import as_text, curve_axes, picture_axes
 from iconoscope.results.rendering import both_signs
-from iconoscope.results.result import Finding
-from iconoscope.results.result_folder import naming_damage, read_records, write_records
+from iconoscope.results.result import Result, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ _INKS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Faithfulness(Finding):
+class Faithfulness(Series):
     """Faithfulness of one or several maps of one image and one unit: what deleting and inserting pixels in their order changes.
 
     Attributes
@@ -44,25 +45,24 @@ class Faithfulness(Finding):
     kind: ClassVar[str] = "faithfulness"
     results: tuple[Curves, ...]
 
+    _of: ClassVar[type[Result]] = Curves
+    _alike: ClassVar[Mapping[str, Callable[[Curves], Any]]] = {
+        "the weights of the network": attrgetter("question.weights"),
+        "the pixels": attrgetter("question.pixels"),
+        "the unit": attrgetter("question.unit"),
+        "what deleted pixels are covered with": attrgetter("fill"),
+        "the picture that insertion starts from": attrgetter("start"),
+        "the network's input": attrgetter("picture.shape"),
+    }
+
     def __post_init__(self) -> None:
         if not self.results:
             raise QuestionError("There is no map to score.")
-        first = self.results[0]
-        for other in self.results[1:]:
-            pairs = {
-                "the weights of the network": (first.question.weights, other.question.weights),
-                "the pixels": (first.question.pixels, other.question.pixels),
-                "the unit": (first.question.unit, other.question.unit),
-                "what deleted pixels are covered with": (first.fill, other.fill),
-                "the picture that insertion starts from": (first.start, other.start),
-                "the network's input": (first.picture.shape, other.picture.shape),
-            }
-            differing = [name for name, (one, another) in pairs.items() if one != another]
-            if differing:
-                raise QuestionError(
-                    f"The maps by {first.ranked_by} and {other.ranked_by} differ in {', '.join(differing)}.",
-                    hint="Compare maps of one network, one image and one unit, scored alike.",
-                )
+        for other, traits in self._unlike():
+            raise QuestionError(
+                f"The maps by {self.results[0].ranked_by} and {other.ranked_by} differ in {traits}.",
+                hint="Compare maps of one network, one image and one unit, scored alike.",
+            )
 
     @property
     def names(self) -> list[str]:
@@ -174,36 +174,14 @@ class Faithfulness(Finding):
     def _curves(self, figure: Any, inks: list[str]) -> list[Axes]:
         deletion, insertion = figure.subplots(1, 2, sharey=True)
         limits = [curves.limits() for curves in self.results]
-        low, high = min(low for low, _ in limits), max(high for _, high in limits)
-        room = 0.03 * (high - low) or 0.01
         for axes, curve, better in ((deletion, "deletion", "the lower"), (insertion, "insertion", "the higher")):
             for name, curves, ink in zip(self.names, self.results, inks, strict=True):
                 values = getattr(curves, curve)[:, curves.target]
                 axes.plot(curves.share, values, "-", color=ink, linewidth=1.4, label=as_text(name))
-            axes.set_xlim(0, 1)
-            axes.set_ylim(low - room, high + room)
-            axes.set_title(f"{curve}: {better}, the better", fontsize=9)
-            axes.set_xlabel(f"share of the pixels {'deleted' if curve == 'deletion' else 'inserted'}", fontsize=8)
-            axes.tick_params(labelsize=7)
+            curve_axes(axes, limits, f"{curve}: {better}, the better", curve.replace("ion", "ed"))
         deletion.set_ylabel(self.results[0].measure, fontsize=8)
         insertion.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
         return [deletion, insertion]
 
     def _keep(self, folder: Path) -> Path:
-        names = ["".join(sign if sign.isalnum() else "-" for sign in name) for name in self.names]
-        return write_records(
-            self.kind, {name: curves.to_record() for name, curves in zip(names, self.results, strict=True)}, folder
-        )
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read back what `save` wrote as a folder.
-
-        Raises
-        ------
-        StoreError
-            If it is not there, or a record of it cannot be read.
-        """
-        records = read_records(cls.kind, Path(folder))
-        with naming_damage(Path(folder)):
-            return cls(tuple(Curves.from_record(record) for record in records))
+        return self._keep_under(self.names, folder)

@@ -5,13 +5,23 @@ from __future__ import annotations
 import base64
 import io
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.results.rendering import cell_edges
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
-__all__ = ["as_text", "bare_figure", "encoded", "picture_axes", "shown_figure", "shown_in_notebook"]
+__all__ = [
+    "as_text", "bare_figure", "colour_bar", "curve_axes", "encoded", "grid_axes", "picture_axes", "shown_figure",
+    "shown_in_notebook",
+]  # fmt: skip
 
 _WIDEST = 1600  # pixels of a figure in a notebook: no column is wider
 
@@ -69,10 +79,81 @@ def as_text(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def picture_axes(axes: Axes, picture: Any, title: str, *, size: float = 9) -> Axes:
-    """Show a picture on axes without ticks."""
-    axes.imshow(picture, interpolation="nearest")
+def picture_axes(axes: Axes, picture: Any, title: str, *, size: float = 9, **colours: Any) -> Axes:
+    """Show a picture, or numbers in `colours` of matplotlib, on axes without ticks."""
+    axes.imshow(picture, interpolation="nearest", **colours)
     axes.set_title(title, fontsize=size)
     axes.set_xticks([])
     axes.set_yticks([])
     return axes
+
+
+def grid_axes(
+    axes: Axes,
+    values: NDArray[Any],
+    starts: tuple[NDArray[np.int64], NDArray[np.int64]],
+    patch: tuple[int, int],
+    size: tuple[int, int],
+    **colours: Any,
+) -> tuple[QuadMesh, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Colour the positions of a patch on a picture, each around the centre of the patch.
+
+    Parameters
+    ----------
+    values
+        (grid rows, grid columns).
+    starts
+        First row and first column of the patch at each grid row and column, pixels.
+    patch, size
+        Height and width of the patch and of the picture, pixels.
+    colours
+        The scale, as matplotlib names it: vmin, vmax, cmap.
+
+    Returns
+    -------
+    tuple
+        What a colour bar is made of; and the middles of the cells, row by row and column by column, pixels.
+    """
+    rows, columns = (cell_edges(*axis) for axis in zip(starts, patch, size, strict=True))
+    mesh = axes.pcolormesh(columns, rows, values, edgecolors="none", **colours)
+    axes.set_aspect("equal")
+    axes.set_xlim(-0.5, size[1] - 0.5)
+    axes.set_ylim(size[0] - 0.5, -0.5)
+    return mesh, ((rows[1:] + rows[:-1]) / 2, (columns[1:] + columns[:-1]) / 2)
+
+
+def colour_bar(
+    axes: Axes | Sequence[Axes],
+    coloured: Any,
+    label: str,
+    *,
+    clean: float | None = None,
+    fontsize: int = 7,
+    **form: Any,
+) -> None:
+    """Put a colour bar beside axes, with a red line at the answer with nothing covered if that is given."""
+    beside = axes if isinstance(axes, Sequence) else [axes]
+    bar = beside[0].figure.colorbar(coloured, ax=axes, fraction=0.046, pad=0.03, **form)
+    if clean is not None:
+        bar.ax.axhline(clean, color="red", linewidth=2)
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label(label, fontsize=fontsize)
+
+
+def curve_axes(axes: Axes, limits: Sequence[tuple[float, float]], title: str, changed: str) -> None:
+    """Dress axes on which answers are drawn against the share of the pixels that were changed.
+
+    Parameters
+    ----------
+    limits
+        The lowest and the highest answer of every curve.
+    changed
+        How they were changed.
+    """
+    low, high = min(low for low, _ in limits), max(high for _, high in limits)
+    room = 0.03 * (high - low) or 0.01
+    axes.set_xlim(0, 1)
+    axes.set_ylim(low - room, high + room)
+    axes.set_xlabel(f"share of the pixels {changed}", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.set_title(title, fontsize=9)

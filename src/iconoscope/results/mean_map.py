@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.results.figure import as_text
-from iconoscope.results.rendering import cell_edges
+from iconoscope.results.figure import as_text, colour_bar, grid_axes
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
@@ -118,9 +117,7 @@ class MeanMap(Result):
     def to_json(self) -> dict[str, Any]:
         """Give the findings of every group, with its mean map."""
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
+            **self._stated(),
             "images": int(self.count[0]),
             "unlabelled": self.unlabelled,
             "patch": list(self.patch),
@@ -177,9 +174,8 @@ class MeanMap(Result):
         meshes = [self._panel(axes, group) for axes, group in zip(panels, groups, strict=False)]
         for axes in panels[len(groups) :]:
             axes.set_axis_off()
-        bar = figure.colorbar(meshes[0], ax=list(panels), fraction=0.046, pad=0.03, aspect=30)
-        bar.ax.tick_params(labelsize=7)
-        bar.set_label("mean drop of the probability of the right class\n(red: it falls; blue: it rises)", fontsize=8)
+        told = "mean drop of the probability of the right class\n(red: it falls; blue: it rises)"
+        colour_bar(list(panels), meshes[0], told, fontsize=8, aspect=30)
         left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(groups)
         omitted = f" ({left_out} classes with fewer images are not drawn)" if left_out else ""
         title = f"{self.question.network}, {self.question.subject}, patch {self.patch[0]}x{self.patch[1]}{omitted}"
@@ -187,19 +183,14 @@ class MeanMap(Result):
         return panels[0]
 
     def _panel(self, axes: Axes, group: int) -> QuadMesh:
-        rows = cell_edges(self.top, self.patch[0], self.size[0])
-        columns = cell_edges(self.left, self.patch[1], self.size[1])
-        mesh = axes.pcolormesh(
-            columns, rows, self.mean[group], vmin=-self.limit, vmax=self.limit, cmap=TABLE, edgecolors="none"
+        colours = {"vmin": -self.limit, "vmax": self.limit, "cmap": TABLE}
+        mesh, (rows, columns) = grid_axes(
+            axes, self.mean[group], (self.top, self.left), self.patch, self.size, **colours
         )
         row, column = self.worst(group)
         if self.mean[group, row, column] >= LEAST_RANGE:
-            middle = (columns[column] + columns[column + 1]) / 2, (rows[row] + rows[row + 1]) / 2
             for ink, wide in (("white", 3.5), ("black", 1.5)):
-                axes.plot(*middle, "x", color=ink, markersize=7, markeredgewidth=wide)
-        axes.set_aspect("equal")
-        axes.set_xlim(-0.5, self.size[1] - 0.5)
-        axes.set_ylim(self.size[0] - 0.5, -0.5)
+                axes.plot(columns[column], rows[row], "x", color=ink, markersize=7, markeredgewidth=wide)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_title(

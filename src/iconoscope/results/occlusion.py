@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.figure import as_text, colour_bar, grid_axes, picture_axes
 from iconoscope.results.object_evidence import ObjectEvidence, object_evidence
-from iconoscope.results.rendering import cell_edges, overlay, spread, to_png
-from iconoscope.results.result import Result
+from iconoscope.results.rendering import overlay, spread
+from iconoscope.results.result import ImageResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ INDIFFERENT = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Occlusion(Result):
+class Occlusion(ImageResult):
     """The network's answers with a patch at every position of one image.
 
     Attributes
@@ -63,11 +63,6 @@ class Occlusion(Result):
     patch: tuple[int, int]
     clean: NDArray[np.float32]
     occluded: NDArray[np.float32]
-    target: int
-    target_origin: str
-    names: tuple[str, ...]
-    measure: str
-    picture: NDArray[np.uint8]
     method: str
     plan: str
     object_mask: NDArray[np.bool_] | None = None
@@ -136,12 +131,7 @@ class Occlusion(Result):
         """Give the question, the clean answer, the lowest, and the map of the target."""
         row, column = self.minimum
         return {
-            "kind": self.kind,
-            "key": self.question.key,
-            "question": self.question.to_json(),
-            "target": self.names[self.target],
-            "target_origin": self.target_origin,
-            "measure": self.measure,
+            **super().to_json(),
             "clean": float(self.clean[self.target]),
             "predicted": self.names[int(self.clean.argmax())],
             "minimum": {
@@ -235,16 +225,10 @@ class Occlusion(Result):
         """Draw the map with its minimum marked, in colours that go from one limit to the other."""
         low, high = limits
         height, width = self.picture.shape[:2]
-        rows, columns = cell_edges(self.top, self.patch[0], height), cell_edges(self.left, self.patch[1], width)
-        mesh = axes.pcolormesh(
-            columns, rows, self.map, vmin=low, vmax=high if high > low else low + 1e-6, cmap="viridis"
-        )
+        colours = {"vmin": low, "vmax": high if high > low else low + 1e-6, "cmap": "viridis"}
+        mesh, (rows, columns) = grid_axes(axes, self.map, (self.top, self.left), self.patch, (height, width), **colours)
         row, column = self.minimum
-        middle = (columns[column] + columns[column + 1]) / 2, (rows[row] + rows[row + 1]) / 2
-        axes.plot(*middle, "x", color="white", markersize=8, markeredgewidth=2)
-        axes.set_aspect("equal")
-        axes.set_xlim(-0.5, width - 0.5)
-        axes.set_ylim(height - 0.5, -0.5)
+        axes.plot(columns[column], rows[row], "x", color="white", markersize=8, markeredgewidth=2)
         axes.set_xlabel("centre of the patch, column", fontsize=8)
         axes.set_ylabel("row", fontsize=8)
         axes.tick_params(labelsize=7)
@@ -255,12 +239,5 @@ class Occlusion(Result):
         clean, lowest = float(self.clean[self.target]), float(self.map[self.minimum])
         title = f"{self.measure} of {as_text(self.names[self.target])}\nclean {clean:.3f}, lowest {lowest:.3f} (x)"
         mesh = self.draw_map(axes, title, self.limits())
-        bar = axes.figure.colorbar(mesh, ax=axes, fraction=0.046, pad=0.03)
-        bar.ax.axhline(clean, color="red", linewidth=2)
-        bar.ax.tick_params(labelsize=7)
-        bar.set_label("red line: nothing covered", fontsize=7)
+        colour_bar(axes, mesh, "red line: nothing covered", clean=clean)
         return axes
-
-    def pictures(self) -> dict[str, bytes]:
-        """Give the photograph as the network saw it."""
-        return {"picture.png": to_png(self.picture)}

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.results.figure import as_text
+from iconoscope.results.figure import as_text, colour_bar
 from iconoscope.results.occlusion import Occlusion
-from iconoscope.results.result import Finding
-from iconoscope.results.result_folder import naming_damage, read_records, write_records
+from iconoscope.results.result import Result, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ _NAN = float("nan")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class OcclusionSeries(Finding):
+class OcclusionSeries(Series):
     """The same unit of the same network asked about the same pixels, with several patches, several fills or both.
 
     A fill is a stimulus too. What is seen with every fill is robust; what is seen with one may be an answer to the fill. Maps
@@ -66,27 +67,23 @@ class OcclusionSeries(Finding):
     kind: ClassVar[str] = "occlusion-series"
     results: tuple[Occlusion, ...]
 
+    _of: ClassVar[type[Result]] = Occlusion
+    _alike: ClassVar[Mapping[str, Callable[[Occlusion], Any]]] = {
+        "the weights of the network": attrgetter("question.weights"),
+        "its preprocessing": lambda occlusion: occlusion.question.settings.get("preprocessing"),
+        "its classes": attrgetter("names"),
+        "the pixels": attrgetter("question.pixels"),
+        "the unit": attrgetter("question.unit"),
+    }
+
     def __post_init__(self) -> None:
         if not self.results:
             raise QuestionError("There is no result in the series.")
-        first = self.results[0]
-        for other in self.results[1:]:
-            pairs = {
-                "the weights of the network": (first.question.weights, other.question.weights),
-                "its preprocessing": tuple(
-                    occlusion.question.settings.get("preprocessing") for occlusion in (first, other)
-                ),
-                "its classes": (first.names, other.names),
-                "the pixels": (first.question.pixels, other.question.pixels),
-                "the unit": (first.question.unit, other.question.unit),
-            }
-            differing = [name for name, (one, another) in pairs.items() if one != another]
-            if differing:
-                raise QuestionError(
-                    f"The results for {first.question.subject} and {other.question.subject} differ in "
-                    f"{', '.join(differing)}.",
-                    hint="Ask one network about one image and one unit.",
-                )
+        for other, traits in self._unlike():
+            raise QuestionError(
+                f"The results for {self.results[0].question.subject} and {other.question.subject} differ in {traits}.",
+                hint="Ask one network about one image and one unit.",
+            )
 
     @property
     def patches(self) -> tuple[tuple[int, int], ...]:
@@ -246,37 +243,14 @@ class OcclusionSeries(Finding):
         ]
         first = self.results[0]
         clean = float(first.clean[first.target])
-        bar = figure.colorbar(meshes[0], ax=list(panels[1]), fraction=0.046, pad=0.03)
-        bar.ax.axhline(clean, color="red", linewidth=2)
-        bar.ax.tick_params(labelsize=7)
-        bar.set_label(f"red line: nothing covered ({clean:.3f})", fontsize=7)
+        colour_bar(list(panels[1]), meshes[0], f"red line: nothing covered ({clean:.3f})", clean=clean)
         figure.suptitle(
             as_text(f"{first.question.subject}: {first.measure} of {first.names[first.target]}"), fontsize=10
         )
         return list(panels[1])
 
     def _keep(self, folder: Path) -> Path:
-        records = {
-            _file_name(label): occlusion.to_record() for label, occlusion in zip(self.labels, self.results, strict=True)
-        }
-        return write_records(self.kind, records, folder)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read back what `save` wrote as a folder.
-
-        Raises
-        ------
-        StoreError
-            If it is not there, or a record of it cannot be read.
-        """
-        records = read_records(cls.kind, Path(folder))
-        with naming_damage(Path(folder)):
-            return cls(tuple(Occlusion.from_record(record) for record in records))
-
-
-def _file_name(label: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in label).lstrip(".") or "result"
+        return self._keep_under(self.labels, folder)
 
 
 def _fill(occlusion: Occlusion) -> str:

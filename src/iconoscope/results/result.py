@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_to
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import bare_figure, encoded, shown_figure, shown_in_notebook
 from iconoscope.results.question import Question
-from iconoscope.results.result_folder import Record, write_record
+from iconoscope.results.rendering import to_png
+from iconoscope.results.result_folder import Record, naming_damage, read_records, write_record, write_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "Finding", "Result", "check_figure_name"]
+__all__ = ["FIGURES", "Finding", "ImageResult", "Result", "Series", "check_figure_name", "figure_names"]
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
 
@@ -178,6 +180,84 @@ class Result(Finding):
 
     def _keep(self, folder: Path) -> Path:
         return write_record(self.to_record(), folder, replace=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ImageResult(Result):
+    """A result about one unit's answers to one image.
+
+    Attributes
+    ----------
+    target : int
+        Which output was asked about.
+    target_origin : str
+        Why that one: ``"asked"``, ``"label"`` (the right class) or ``"prediction"`` (there is no label).
+    names : tuple of str
+        The outputs: the classes, or the channels of the layer.
+    measure : str
+        What the numbers are: ``"probability"``, ``"logit"``, ``"mean activation"``, ...
+    picture : ndarray of uint8, (height, width, 3)
+        The photograph as the network saw it.
+    """
+
+    target: int
+    target_origin: str
+    names: tuple[str, ...]
+    measure: str
+    picture: NDArray[np.uint8]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the question, what was asked about, and why that."""
+        return {
+            **self._stated(),
+            "target": self.names[self.target],
+            "target_origin": self.target_origin,
+            "measure": self.measure,
+        }
+
+    def pictures(self) -> dict[str, bytes]:
+        """Give the photograph as the network saw it."""
+        return {"picture.png": to_png(self.picture)}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Series(Finding):
+    """Several results about the same, kept as one folder."""
+
+    kind: ClassVar[str]
+    _of: ClassVar[type[Result]]
+    _alike: ClassVar[Mapping[str, Callable[[Any], Any]]]
+    """What all of them have in common, in words, and how it is read off one."""
+    results: tuple[Any, ...]
+
+    def _unlike(self) -> Iterator[tuple[Any, str]]:
+        """Give every result that differs from the first in what all should have in common, and in what."""
+        first, *others = self.results
+        for other in others:
+            differing = [trait for trait, read in self._alike.items() if read(first) != read(other)]
+            if differing:
+                yield other, ", ".join(differing)
+
+    def _keep_under(self, labels: Sequence[str], folder: Path) -> Path:
+        """Write everything as a folder, every result under a label of its own."""
+        names = ["".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in label) for label in labels]
+        records = {
+            name.lstrip(".") or "result": result.to_record() for name, result in zip(names, self.results, strict=True)
+        }
+        return write_records(self.kind, records, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read back what `save` wrote as a folder.
+
+        Raises
+        ------
+        StoreError
+            If it is not there, or a record of it cannot be read.
+        """
+        records = read_records(cls.kind, Path(folder))
+        with naming_damage(Path(folder)):
+            return cls(tuple(cls._of.from_record(record) for record in records))
 
 
 def _flattened(name: str, value: Any) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import DamagedRecordError, QuestionError, StoreError, nearest
 from iconoscope.results.question import Question
-from iconoscope.store.derived_arrays import map_array, write_array
 from iconoscope.store.parquet_tables import RECORD_AGAIN, list_width, matrix, read_metadata, read_numbers, read_table
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.vocabulary.resolver import Names, resolve
@@ -71,7 +73,7 @@ class Recording:
         DamagedRecordError
             If its index is not what was written.
         """
-        index = read_index(folder)
+        index = _read_index(folder)
         if not (folder / UNITS).is_file():
             written = len(_shards(folder))
             raise StoreError(
@@ -307,10 +309,13 @@ class Recording:
         raise IndexError("That is no channel of a recorded layer.")
 
     def _derived(self, name: str, columns: Sequence[str]) -> NDArray[np.float32]:
-        """Give columns of all shards side by side, from a file of their own, which is made if it is not there or not whole."""
+        """Give columns of all shards side by side, from a file of their own, which is made if it is not there or not whole.
+
+        Together they may be larger than the memory. Mapped, only the pages that a question touches are read.
+        """
         path, shards = self.folder / name, _shards(self.folder)
         shape = (len(self), sum(list_width(shards[0], column) for column in columns))
-        mapped = map_array(path, shape)
+        mapped = _map_array(path, shape)
         if mapped is not None:
             return mapped
         array = np.empty(shape, np.float32)
@@ -319,7 +324,7 @@ class Recording:
             table = read_table(shard, columns)
             array[first : first + table.num_rows] = np.hstack([matrix(table.column(column)) for column in columns])
             first += table.num_rows
-        write_array(path, array)
+        _write_array(path, array)
         array.setflags(write=False)
         return array
 
@@ -328,7 +333,29 @@ def _shards(folder: Path) -> list[Path]:
     return sorted(folder.glob("rows-*.parquet"))
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+def _map_array(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Map an array that was written earlier; None if it is not there, or is not what was written."""
+    try:
+        stated = int(path.with_suffix(".crc").read_text(encoding="ascii"))
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape and array.dtype == np.float32 and _checksum(array) == stated else None
+
+
+def _write_array(path: Path, array: NDArray[np.float32]) -> None:
+    """Write an array with its checksum in a file beside it; without room on the disk it is simply not kept."""
+    with suppress(StoreError), writing_whole(path) as hidden:
+        with hidden.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        path.with_suffix(".crc").write_text(str(_checksum(array)), encoding="ascii")
+
+
+def _checksum(array: NDArray[np.float32]) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).data)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
     """Read what a recording's folder says of itself. Raises `StoreError`."""
     try:
         index = json.loads((folder / INDEX).read_bytes())

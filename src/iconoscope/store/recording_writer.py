@@ -18,13 +18,28 @@ from iconoscope.store.parquet_tables import RECORD_AGAIN, read_numbers, write_ta
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.store.recording import FORMAT, INDEX, UNITS
 
-__all__ = ["UNIT_COLUMNS", "RecordingWriter"]
+__all__ = ["BINS", "UNIT_COLUMNS", "RecordingWriter", "bin_edges"]
 
 UNIT_COLUMNS = (
     "most_row", "most_value", "most_position", "least_row", "least_value", "least_position",
     "count", "total", "square", "lowest", "histogram",
 )  # fmt: skip
 """Of a table of units: the rankings, (units, k); sums over sampled activations, (units,); their histogram, (units, BINS)."""
+
+
+BINS = 257
+"""Bins of a unit's histogram: 128 on each side of zero, a quarter of a doubling wide, from 2**-16 to 2**16."""
+
+
+def bin_edges() -> NDArray[np.float64]:
+    """Give the edges of the histograms' bins, (BINS + 1,). The first and the last bin also hold what lies beyond.
+
+    >>> bin_edges()[[0, 128, 129, 257]].tolist()
+    [-65536.0, -1.52587890625e-05, 1.52587890625e-05, 65536.0]
+    """
+    steps = np.arange(129)
+    magnitude = 2.0 ** (steps // 4 - 16) * (1 + steps % 4 / 4)
+    return np.concatenate([-magnitude[::-1], magnitude])
 
 
 class RecordingWriter:

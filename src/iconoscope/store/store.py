@@ -8,12 +8,16 @@ import shutil
 import tempfile
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from iconoscope.atomic_files import writing_to
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.atomic_files import writing_to, writing_whole
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
@@ -29,9 +33,10 @@ from iconoscope.results.top_images import TopImages
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
 
-__all__ = ["KINDS", "Store", "answered", "load_question", "load_result"]
+__all__ = ["KINDS", "PartialAnswers", "Store", "answered", "load_question", "load_result"]
 
 R = TypeVar("R", bound=Result)
+Arrays = dict[str, NDArray[np.generic]]
 
 KINDS: dict[str, type[Result]] = {
     result_class.kind: result_class
@@ -196,6 +201,37 @@ def answered(
     if out is not None:
         result.save(out)
     return result
+
+
+class PartialAnswers:
+    """What a long question has answered so far: arrays under names, in a folder; nowhere if there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> partial = PartialAnswers(Path(tempfile.mkdtemp()) / "partial")
+    >>> partial.get_or_make("first", lambda: {"answers": np.arange(3)})["answers"]
+    array([0, 1, 2])
+    >>> partial.get_or_make("first", lambda: 1 / 0)["answers"]
+    array([0, 1, 2])
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def get_or_make(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """Give what is kept under a name, or make it and keep it. What cannot be read is made again."""
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{name}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {key: stored[key] for key in stored.files}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            arrays = make()
+        with writing_whole(path) as hidden, hidden.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        return arrays
 
 
 def load_result(path: str | Path) -> Result:

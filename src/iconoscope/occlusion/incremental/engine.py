@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from iconoscope.occlusion.cover import Cover
+from iconoscope.occlusion.geometry import Cover
 from iconoscope.occlusion.incremental.graph import Graph, Step
 from iconoscope.occlusion.incremental.instructions import Instruction, make_instructions
 from iconoscope.occlusion.incremental.plan import Chunk, ScanPlan

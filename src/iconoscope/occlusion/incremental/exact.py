@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import Scan, scan_dense
-from iconoscope.occlusion.geometry import Grid
+from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.occlusion.incremental.capture import CaptureError, capture
 from iconoscope.occlusion.incremental.engine import CleanMaps, Runner
 from iconoscope.occlusion.incremental.graph import Graph

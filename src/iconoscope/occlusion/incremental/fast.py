@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.occlusion.cover import Cover
 from iconoscope.occlusion.dense import Scan
-from iconoscope.occlusion.geometry import Grid
+from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
 from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_everywhere, scan_exact
 from iconoscope.occlusion.incremental.graph import Graph
