@@ -15,8 +15,7 @@ from torch import fx, nn
 from torch.export import Dim, ExportedProgram, export
 
 from iconoscope.occlusion.incremental import aten
-from iconoscope.occlusion.incremental.graph import Graph
-from iconoscope.occlusion.incremental.graph_builder import TRACED, GraphBuilder
+from iconoscope.occlusion.incremental.graph import TRACED, Graph, GraphBuilder
 from iconoscope.occlusion.incremental.operators import CapturedCall
 from iconoscope.occlusion.incremental.translation import translate
 

@@ -61,27 +61,23 @@ class CleanMaps:
         self.image = image
         needed = {step.name for step in graph.steps if step.map is not None or step.kind == "mean"} | {graph.output}
         self._graph = graph
-        self._answers = run_graph(graph, image[None], needed)
+        self.answers = run_graph(graph, image[None], needed)
         self._sums: dict[str, torch.Tensor] = {}
         self._pads: dict[tuple[int, torch.dtype], torch.Tensor] = {}
 
     @property
     def answer(self) -> torch.Tensor:
         """The network's own answer, (1, outputs)."""
-        return self._answers[self._graph.output]
+        return self.answers[self._graph.output]
 
     def rows(self, name: str) -> torch.Tensor:
         """Give a map as (pixels, channels)."""
-        rows = self._answers[name]
+        rows = self.answers[name]
         if rows.ndim != 2:
             shape = self._graph.by_name[name].map
             assert shape is not None
-            rows = self._answers[name] = shape.as_rows(rows)
+            rows = self.answers[name] = shape.as_rows(rows)
         return rows
-
-    def mean(self, name: str) -> torch.Tensor:
-        """Give the answer of a step that takes the mean."""
-        return self._answers[name]
 
     def pads(self, name: str) -> torch.Tensor:
         """Give the rows of padding for a map, (`PADS`, channels)."""
@@ -279,7 +275,7 @@ def _mean(instruction: Instruction, clean: CleanMaps, answers: Answers) -> torch
     """Give the clean mean and what the windows add to it."""
     (source,), (shape,), windows = instruction.step.inputs, instruction.input_maps, instruction.input_windows
     assert shape is not None and windows is not None
-    rows, mean = answers[source], clean.mean(instruction.step.name)
+    rows, mean = answers[source], clean.answers[instruction.step.name]
     sums, first = [], 0
     for height, width, members in windows.classes():
         last = first + len(members) * height * width

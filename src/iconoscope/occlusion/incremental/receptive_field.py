@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 __all__ = ["Interval", "ReceptiveField", "UpsampledField"]
 
 Ends = NDArray[np.int64]
+"""Rows or columns of a map, or positions: 64 bits, as torch indexes with no others where it takes two axes at once."""
 
 
 @dataclass(frozen=True)

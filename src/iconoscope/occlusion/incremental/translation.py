@@ -17,8 +17,15 @@ import torch.nn.functional as F
 from torch import fx
 
 from iconoscope.occlusion.incremental import aten
-from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, CHANNELS_LAST, EDGE, LOWEST, MapShape, Step
-from iconoscope.occlusion.incremental.graph_builder import GraphBuilder
+from iconoscope.occlusion.incremental.graph import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    EDGE,
+    LOWEST,
+    GraphBuilder,
+    MapShape,
+    Step,
+)
 from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution, InputSlot, WindowedCall
 from iconoscope.occlusion.incremental.receptive_field import ReceptiveField, UpsampledField
 from iconoscope.subject.batch_norm import scale_and_shift

@@ -108,6 +108,7 @@ class Rectangles:
             window_pixel = window_pixel + column[:, None, :]
             source = np.where(in_window, window_pixel, np.where(in_map, clean_pixel, clean + padding))
             sources.append(source.reshape(-1))
+        # index_select takes int32 too, which is half as much to keep from one image to the next.
         return np.concatenate(sources).astype(np.int32)
 
 
