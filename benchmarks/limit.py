@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.receptive_field import ReceptiveField
+from iconoscope.occlusion.incremental.receptive_field import AxisField
 
 __all__ = ["operation_limit"]
 
@@ -69,7 +69,7 @@ def _marks(step: Step, marked: dict[str, Marks], axis: int, grid: Grid) -> Marks
     if step.kind == "everywhere":
         return np.ones((len(starts), length), np.bool_)
     field = step.fields[axis]
-    if not isinstance(field, ReceptiveField):
+    if not isinstance(field, AxisField):
         raise ValueError(f"{step.name} enlarges a map, which this count does not know.")
     marks = np.logical_or.reduce([marked[name] for name in step.inputs])
     read = np.arange(length)[:, None] * field.stride - field.before + np.arange(field.extent)

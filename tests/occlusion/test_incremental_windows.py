@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, EDGE, LOWEST, ZEROS, MapShape
-from iconoscope.occlusion.incremental.receptive_field import Interval, ReceptiveField, UpsampledField
+from iconoscope.occlusion.incremental.receptive_field import AxisField, Interval, UpsampledField
 from iconoscope.occlusion.incremental.windows import PADS, Rectangles, arrange_windows, fields_of, whole_maps
 
 
@@ -14,7 +14,7 @@ def test_the_changed_outputs_are_those_that_read_a_changed_input(extent, stride,
     inputs = (outputs - 1) * stride + extent
     start = data.draw(st.integers(0, inputs - 1))
     stop = data.draw(st.integers(start + 1, inputs))
-    reach = ReceptiveField(extent, stride, before)
+    reach = AxisField(extent, stride, before)
     found = reach.changed(Interval(np.array([start]), np.array([stop])), outputs)
     reading = [
         output
@@ -103,7 +103,7 @@ def test_regions_are_cut_from_the_changed_map(seed):
     across = Interval(starts[1], draw.integers(starts[1] + 1, columns + 1))
     have = arrange_windows(map, down, across, 10**9)
     count = len(have.top)
-    wanted = fields_of(whole_maps(map, count), (ReceptiveField(), ReceptiveField()))
+    wanted = fields_of(whole_maps(map, count), (AxisField(), AxisField()))
     region = Rectangles(
         ((height, width),), wanted.members, draw.integers(-3, rows, count), draw.integers(-3, columns, count)
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image as PillowImage
 
-    from iconoscope.occlusion.gradients import Answers
+    from iconoscope.occlusion.gradients import UnitModule
 
 __all__ = ["METHODS", "GradientMethod", "attribute", "attribute_each"]
 
@@ -360,15 +360,15 @@ class _GradientQuestion(ImageQuestion):
             steps=self.steps,
         )
 
-    def _answers(self, unit: Unit, tensor: torch.Tensor) -> Answers:
+    def _answers(self, unit: Unit, tensor: torch.Tensor) -> UnitModule:
         """Give a copy of the network that answers about the unit, in evaluation mode."""
-        from iconoscope.occlusion.gradients import Answers
+        from iconoscope.occlusion.gradients import UnitModule
         from iconoscope.occlusion.rectifiers import copied
 
         if not self.copies:
             self.copies.append(copied(self.network))
         (copy,) = self.copies
-        answers = Answers(copy, unit, _fitted(copy, tensor), self.needs.modules)
+        answers = UnitModule(copy, unit, _fitted(copy, tensor), self.needs.modules)
         answers.eval()
         if answers.passed_by:
             raise QuestionError(
@@ -378,7 +378,7 @@ class _GradientQuestion(ImageQuestion):
             )
         return answers
 
-    def _check_alike(self, clean: float, answers: Answers, tensor: torch.Tensor, target: int) -> None:
+    def _check_alike(self, clean: float, answers: UnitModule, tensor: torch.Tensor, target: int) -> None:
         """See that the copy answers as the network does, up to rounding, coarser where it has 16 bits."""
         import torch
 
@@ -393,7 +393,7 @@ class _GradientQuestion(ImageQuestion):
             )
 
 
-def _fitted(answers: Answers | Network, image: torch.Tensor) -> torch.Tensor:
+def _fitted(answers: UnitModule | Network, image: torch.Tensor) -> torch.Tensor:
     """Give an image (channels, height, width) as a batch of one where the network is, and in the type of its weights."""
     network = answers if isinstance(answers, Network) else answers.network
     return network.fitted(image[None]).clone()

@@ -120,7 +120,7 @@ def read_maps(maps: Any, images: Images, size: tuple[int, int]) -> Callable[[Ima
     rows = {identity: row for row, identity in enumerate(images.ids)}
 
     def find(image: Image) -> AttributionMap:
-        array = _ranking(values[rows[image.id]], image)
+        array = _refuse_constant(values[rows[image.id]], image)
         return AttributionMap(array, name, f"array {hashlib.sha256(array.tobytes()).hexdigest()}", float(array.max()))
 
     return find
@@ -137,14 +137,16 @@ def _result_of(by_pixels: Mapping[str, Occlusion | Attribution], size: tuple[int
             f"There is no map of {image.id}; there are maps of {subjects}.",
             hint="To score the map of another image, give its numbers: drop_by_pixel() or, of an Attribution, map.",
         )
-    _fits(result.picture.shape[:2], size)
+    _check_size(result.picture.shape[:2], size)
     question = result.question
     if isinstance(result, Attribution):
         values, name = result.map, result.told
     else:
         values, name = result.drop_by_pixel().astype(np.float32), _named(result)
     key = f"{question.technique} {question.key}"
-    return AttributionMap(_ranking(values, image), name, key, result.full_red, question.unit, result.target_origin)
+    return AttributionMap(
+        _refuse_constant(values, image), name, key, result.full_red, question.unit, result.target_origin
+    )
 
 
 def _named(occlusion: Occlusion) -> str:
@@ -153,7 +155,7 @@ def _named(occlusion: Occlusion) -> str:
     return f"{name}, filled with {fill}" if fill else name
 
 
-def _ranking(values: NDArray[np.float32], image: Image) -> NDArray[np.float32]:
+def _refuse_constant(values: NDArray[np.float32], image: Image) -> NDArray[np.float32]:
     """Give the map back if it ranks any pixel before another."""
     if values.min() == values.max():
         raise QuestionError(
@@ -202,7 +204,7 @@ def _stacked(maps: Any, images: int, size: tuple[int, int]) -> NDArray[np.float3
     values = values[None] if values.ndim == 2 else values
     if len(values) != images:
         raise QuestionError(f"{len(values)} maps were given for {images} images.", hint=_HINT)
-    _fits(values.shape[1:], size)
+    _check_size(values.shape[1:], size)
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
     if not np.isfinite(values).all():
@@ -214,7 +216,7 @@ def _stacked(maps: Any, images: int, size: tuple[int, int]) -> NDArray[np.float3
     return values
 
 
-def _fits(shape: tuple[int, ...], size: tuple[int, int]) -> None:
+def _check_size(shape: tuple[int, ...], size: tuple[int, int]) -> None:
     if tuple(shape) != size:
         raise QuestionError(
             f"A map of {shape[0]}x{shape[1]} does not fit the network's input of {size[0]}x{size[1]}.",

@@ -24,7 +24,7 @@ from iconoscope.subject.probe import LayerCall, watching
 from iconoscope.subject.response import respond
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
 
-__all__ = ["Answers", "CaptumQuestion", "ask_captum", "last_maps", "load_captum", "maps_of_their_own"]
+__all__ = ["CaptumQuestion", "UnitModule", "ask_captum", "last_maps", "load_captum", "maps_of_their_own"]
 
 NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, as a share of the range of the picture (Smilkov et al. 2017: 0.1 to 0.2)."""
@@ -39,7 +39,7 @@ _EXPECTED_WARNINGS = (
 )
 
 
-class Answers(nn.Module):
+class UnitModule(nn.Module):
     """A network that answers as `respond` does, (images, outputs), if wished with every ReLU a module that is used once.
 
     Parameters
@@ -101,7 +101,7 @@ class CaptumQuestion:
         Of the random numbers.
     """
 
-    answers: Answers
+    answers: UnitModule
     image: torch.Tensor
     target: int
     baseline: torch.Tensor | None
@@ -242,7 +242,7 @@ def _drawn_with(seed: int) -> Iterator[None]:
             np.random.set_state(state)
 
 
-def last_maps(answers: Answers, image: torch.Tensor) -> str:
+def last_maps(answers: UnitModule, image: torch.Tensor) -> str:
     """Give the name of the last layer that answers maps, larger than one pixel, before the unit does.
 
     Maps of the classes themselves, a channel for each, are passed over where there are others.
@@ -286,7 +286,7 @@ class _ClonedMaps(nn.Module):
 
 
 @contextmanager
-def maps_of_their_own(answers: Answers, name: str) -> Iterator[nn.Module]:
+def maps_of_their_own(answers: UnitModule, name: str) -> Iterator[nn.Module]:
     """Give a layer whose maps are its own for the time: what follows works on a copy, as it may work in place."""
     above, _, last = name.rpartition(".")
     parent = answers.module.get_submodule(above)

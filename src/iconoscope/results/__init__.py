@@ -1,7 +1,7 @@
 """Results: frozen dataclasses of NumPy arrays with the question that they answer, and their figures. No torch."""
 
 from iconoscope.results.attribution import Attribution
-from iconoscope.results.audit import Audit, ClassFinding
+from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
 from iconoscope.results.image_map import ImageMap
@@ -20,7 +20,7 @@ __all__ = [
     "ActivationSheet",
     "Attribution",
     "Audit",
-    "ClassFinding",
+    "ClassVerdict",
     "Curves",
     "Faithfulness",
     "FilterSheet",

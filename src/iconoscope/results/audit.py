@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Audit", "ClassFinding"]
+__all__ = ["Audit", "ClassVerdict"]
 
 
 @dataclass(frozen=True)
-class ClassFinding:
+class ClassVerdict:
     """The conclusion on one class, with the evidence for it.
 
     Attributes
@@ -204,7 +204,7 @@ class Audit(Result):
         return self.sentences("en").overall(self.conclusions)
 
     @cached_property
-    def classes(self) -> dict[str, ClassFinding]:
+    def classes(self) -> dict[str, ClassVerdict]:
         """The conclusions by class, the classes that are answered most first."""
         return self.findings("en")
 
@@ -212,7 +212,7 @@ class Audit(Result):
         """Give the classes in which something other than the object decides."""
         return [self.names[index] for index in self.conclusions.accused]
 
-    def findings(self, lang: str) -> dict[str, ClassFinding]:
+    def findings(self, lang: str) -> dict[str, ClassVerdict]:
         """Give the conclusions by class in a language, ``en`` or ``es``."""
         sentences = self.sentences(lang)
         return {self.names[index]: self._finding(index, sentences) for index in self.conclusions.answered}
@@ -230,7 +230,7 @@ class Audit(Result):
             raise QuestionError(f"lang={lang!r} is not a choice.", hint=f"There are: {', '.join(LANGUAGES)}.")
         return AuditText(lang)
 
-    def _finding(self, of_class: int, sentences: AuditText) -> ClassFinding:
+    def _finding(self, of_class: int, sentences: AuditText) -> ClassVerdict:
         in_class, labelled = self.images.predicted == of_class, self.images.target == of_class
         conclusion, examined = self.conclusions.by_class[of_class], self.conclusions.examined[of_class]
         border_share = object_area = border_area = math.nan
@@ -243,7 +243,7 @@ class Audit(Result):
             object_share = estimate_mean(shares)._replace(value=finite_mean(shares))
             object_area = finite_mean(self.occlusion.object_area[covered])
             pointing = estimate_mean(self.occlusion.pointing[0, covered])
-        return ClassFinding(
+        return ClassVerdict(
             name=self.names[of_class],
             images=int(in_class.sum()),
             labelled=int(labelled.sum()),

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.audit import Audit, ClassFinding
+from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import AuditText, percent
 from iconoscope.results.decision_rule import IMAGE_PARTS, Examined
 from iconoscope.results.estimate import Estimate
@@ -34,7 +34,7 @@ class AuditView:
     number: int
 
     @cached_property
-    def findings(self) -> dict[str, ClassFinding]:
+    def findings(self) -> dict[str, ClassVerdict]:
         """The conclusions by class."""
         return self.audit.findings(self.lang)
 
@@ -64,7 +64,7 @@ class Card:
     """One class; `index` counts those that have pictures."""
 
     view: AuditView
-    finding: ClassFinding
+    finding: ClassVerdict
     index: int
 
     @property

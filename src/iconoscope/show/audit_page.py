@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.audit import Audit, ClassFinding
+from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import SUITE, percent
 from iconoscope.results.decision_rule import IMAGE_PARTS, Examined, conflicting_images
 from iconoscope.results.image_map import class_colours
@@ -89,13 +89,13 @@ class _AuditSection(AuditView):
         return [Card(self, self.findings[name], names.index(name)) for name in by_gravity]
 
     @property
-    def others(self) -> list[ClassFinding]:
+    def others(self) -> list[ClassVerdict]:
         """The classes without pictures."""
         pictured = {self.audit.names[index] for index in self.audit.shown_classes}
         return [finding for name, finding in self.findings.items() if name not in pictured]
 
     @property
-    def numbered(self) -> list[ClassFinding]:
+    def numbered(self) -> list[ClassVerdict]:
         """The classes whose numbers are listed: those that have pictures, and more if they are not too many."""
         return [*(card.finding for card in self.cards), *self.others][: max(len(self.cards), _NUMBERED)]
 

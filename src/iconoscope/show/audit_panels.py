@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from iconoscope.results import Audit, ClassFinding
+from iconoscope.results import Audit, ClassVerdict
 from iconoscope.results.estimate import UNKNOWN, Estimate
 
 __all__ = ["AuditPanel", "audit_key"]
@@ -20,7 +20,7 @@ def audit_key(audit: Audit) -> tuple[str, str]:
     return audit.question.pixels, json.dumps(settings, sort_keys=True)
 
 
-def _swap(part: str, donor: str) -> Callable[[ClassFinding], Estimate]:
+def _swap(part: str, donor: str) -> Callable[[ClassVerdict], Estimate]:
     return lambda finding: getattr(finding.swaps[part], donor) if part in finding.swaps else UNKNOWN
 
 
@@ -34,7 +34,7 @@ class AuditPanel:
     MOST: ClassVar = 6  # classes that are listed
 
     # What was measured, whether it is a control, and where it is.
-    MEASURES: ClassVar[tuple[tuple[str, bool, Callable[[ClassFinding], Estimate]], ...]] = (
+    MEASURES: ClassVar[tuple[tuple[str, bool, Callable[[ClassVerdict], Estimate]], ...]] = (
         ("another class's object changes the answer", False, _swap("object", "other")),
         ("its own class's object does: the control", True, _swap("object", "control")),
         ("another class's background changes the answer", False, _swap("background", "other")),

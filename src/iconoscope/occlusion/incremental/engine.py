@@ -26,15 +26,15 @@ TAIL = 256
 """Positions that are collected before the steps after the last map run for all of them. The weights of a linear layer are
 larger than what a few positions give it to do: run for each chunk, they would be read from memory again and again."""
 
-Answers = dict[str, Any]
+StepOutputs = dict[str, Any]
 """Answers of steps by their names."""
 
 
-def run_graph(graph: Graph, batch: torch.Tensor, outputs: set[str] | None = None) -> Answers:
+def run_graph(graph: Graph, batch: torch.Tensor, outputs: set[str] | None = None) -> StepOutputs:
     """Run all steps on whole images (n, channels, height, width); give the answers of those named (the last alone)."""
     outputs = {graph.output} if outputs is None else outputs
     first = graph.steps[0]
-    answers: Answers = {first.name: batch.contiguous(memory_format=torch.channels_last)}
+    answers: StepOutputs = {first.name: batch.contiguous(memory_format=torch.channels_last)}
     stored = {name: answers[name] for name in outputs & {first.name}}
     for step in _follow(graph, graph.steps[1:], answers, len(batch)):
         if step.name in outputs:
@@ -42,7 +42,7 @@ def run_graph(graph: Graph, batch: torch.Tensor, outputs: set[str] | None = None
     return stored
 
 
-def _follow(graph: Graph, steps: Iterable[Step], answers: Answers, count: int) -> Iterator[Step]:
+def _follow(graph: Graph, steps: Iterable[Step], answers: StepOutputs, count: int) -> Iterator[Step]:
     """Do steps on whole answers, and say when each is done; answers that nobody reads any more are dropped after that."""
     for step in steps:
         if step.operator is None:
@@ -123,7 +123,7 @@ class Runner:
         """Give some chunks and the network's answers at their positions (positions, outputs), until all are done."""
         # Painting is one gather from this list: the image's pixels, then the cover's, (pixels, channels).
         pixels = torch.cat([clean.rows(self.plan.graph.steps[0].name), _pixels_of(cover)])
-        waiting: list[Answers] = []
+        waiting: list[StepOutputs] = []
         chunks: list[Chunk] = []
         for number, chunk in enumerate(track(self.plan.chunks, "positions")):
             instructions = self._make_instructions(number, chunk, colours=cover.picture is None, device=pixels.device)
@@ -134,10 +134,10 @@ class Runner:
                 yield chunks, self._finish(waiting, sum(map(len, chunks)))
                 waiting, chunks = [], []
 
-    def _finish(self, waiting: list[Answers], count: int) -> torch.Tensor:
+    def _finish(self, waiting: list[StepOutputs], count: int) -> torch.Tensor:
         """Run the steps after the last map for all positions that wait."""
         graph = self.plan.graph
-        answers: Answers = {
+        answers: StepOutputs = {
             step.name: torch.cat([chunk[step.name] for chunk in waiting]) if step.kind != "batch" else count
             for step in self._crossing
         }
@@ -187,9 +187,9 @@ def _pixels_of(cover: Cover) -> torch.Tensor:
 
 def _run(
     graph: Graph, instructions: Sequence[Instruction], clean: CleanMaps, pixels: torch.Tensor, count: int
-) -> Answers:
+) -> StepOutputs:
     """Run steps for one chunk of `count` positions; maps are (pixels of all windows, channels)."""
-    answers: Answers = {}
+    answers: StepOutputs = {}
     # What a later step gathers from lies in one tensor: a band of clean pixels, a row of zeros, a row of minus infinity, the
     # windows. So one index_select cuts what is read, pads it (with zeros for convolutions, with minus infinity for maximum
     # pooling) and pastes the windows into the clean map, all at once.
@@ -215,7 +215,7 @@ def _run(
 
 
 def _answer(
-    instruction: Instruction, pixels: torch.Tensor, answers: Answers, joined: dict[str, torch.Tensor]
+    instruction: Instruction, pixels: torch.Tensor, answers: StepOutputs, joined: dict[str, torch.Tensor]
 ) -> list[Any]:
     """Give what a step answers: the pixels of its windows, class by class or all in one; or one value that is no map."""
     step, shapes = instruction.step, instruction.input_maps
@@ -271,7 +271,7 @@ def _by_class(instruction: Instruction, inputs: list[torch.Tensor]) -> list[torc
     return by_class
 
 
-def _mean(instruction: Instruction, clean: CleanMaps, answers: Answers) -> torch.Tensor:
+def _mean(instruction: Instruction, clean: CleanMaps, answers: StepOutputs) -> torch.Tensor:
     """Give the clean mean and what the windows add to it."""
     (source,), (shape,), windows = instruction.step.inputs, instruction.input_maps, instruction.input_windows
     assert shape is not None and windows is not None

@@ -13,7 +13,7 @@ from torch import fx
 
 from iconoscope.occlusion.incremental import aten
 from iconoscope.occlusion.incremental.operators import CapturedCall, InputSlot, Operator
-from iconoscope.occlusion.incremental.receptive_field import ReceptiveField, UpsampledField
+from iconoscope.occlusion.incremental.receptive_field import AxisField, UpsampledField
 
 __all__ = [
     "CHANNELS_FIRST",
@@ -95,7 +95,7 @@ class Step:
         What it computes; None for the input.
     map : MapShape or None
         The shape of the map that it answers, of which windows can be taken; None if its answer is always whole.
-    fields : tuple of ReceptiveField or UpsampledField
+    fields : tuple of AxisField or UpsampledField
         Down and across: which pixels of its inputs a pixel is made of.
     padding : int
         What is read beyond the border: `ZEROS`, `LOWEST` (minus infinity) or `EDGE` (the pixel at the border).
@@ -118,9 +118,9 @@ class Step:
     inputs: tuple[str, ...]
     operator: Operator | None
     map: MapShape | None
-    fields: tuple[ReceptiveField | UpsampledField, ReceptiveField | UpsampledField] = (
-        ReceptiveField(),
-        ReceptiveField(),
+    fields: tuple[AxisField | UpsampledField, AxisField | UpsampledField] = (
+        AxisField(),
+        AxisField(),
     )
     padding: int = 0
     crop: tuple[int, int] | None = None
@@ -138,7 +138,7 @@ class Step:
     @property
     def pixelwise(self) -> bool:
         """Whether a pixel is made of the pixels in the same place of its inputs, and of no others."""
-        return self.kind == "window" and self.fields == (ReceptiveField(), ReceptiveField())
+        return self.kind == "window" and self.fields == (AxisField(), AxisField())
 
     def bytes_of(self, pixels: int) -> int:
         """Give the size of so many pixels of its map, or of the answers for so many images if it is none."""

@@ -14,7 +14,7 @@ import numpy as np
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
 from iconoscope.occlusion.incremental.operators import Convolution, Operator
-from iconoscope.occlusion.incremental.receptive_field import Ends, Interval, ReceptiveField, UpsampledField
+from iconoscope.occlusion.incremental.receptive_field import AxisField, Ends, Interval, UpsampledField
 from iconoscope.occlusion.incremental.windows import CALL, PIXEL, Windows, arrange_windows, fields_of, whole_maps
 
 __all__ = ["Changes", "Chunk", "ScanPlan", "changes", "cut", "make_plan"]
@@ -181,7 +181,7 @@ def _shortened(
     patch: int,
     image: int,
     length: int,
-    field: ReceptiveField | UpsampledField,
+    field: AxisField | UpsampledField,
     interval: Interval,
     *,
     share: float,

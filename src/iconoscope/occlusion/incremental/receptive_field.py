@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "ReceptiveField", "UpsampledField"]
+__all__ = ["AxisField", "Interval", "UpsampledField"]
 
 Ends = NDArray[np.int64]
 """Rows or columns of a map, or positions: 64 bits, as torch indexes with no others where it takes two axes at once."""
@@ -43,7 +43,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class ReceptiveField:
+class AxisField:
     """The inputs of a sliding operator along one axis: output i reads `extent` inputs from i * stride - before on.
 
     Attributes
@@ -66,7 +66,7 @@ class ReceptiveField:
 
         Where none does, it is one output all the same, since a window has to be somewhere.
 
-        >>> ReceptiveField(extent=3, stride=2, before=1).changed(Interval(np.array([4]), np.array([6])), 8)
+        >>> AxisField(extent=3, stride=2, before=1).changed(Interval(np.array([4]), np.array([6])), 8)
         Interval(start=array([2]), stop=array([4]))
         """
         first = -((self.extent - 1 - self.before - changed.start) // self.stride)  # -(a // b) rounds upwards

@@ -27,7 +27,7 @@ from iconoscope.occlusion.incremental.graph import (
     Step,
 )
 from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution, InputSlot, WindowedCall
-from iconoscope.occlusion.incremental.receptive_field import ReceptiveField, UpsampledField
+from iconoscope.occlusion.incremental.receptive_field import AxisField, UpsampledField
 from iconoscope.subject.batch_norm import scale_and_shift
 
 __all__ = ["TRANSLATORS", "translate"]
@@ -113,7 +113,7 @@ def _convolution(builder: GraphBuilder, node: fx.Node, arguments: Arguments, lik
         before = padding = _pair(padding)
     weight = weight.contiguous(memory_format=torch.channels_last)
     convolution = Convolution(weight, bias, stride, padding, dilation, int(arguments["groups"]))
-    fields = tuple(map(ReceptiveField, extents, stride, before))
+    fields = tuple(map(AxisField, extents, stride, before))
     return builder.make_step(node, convolution, fields=fields, cost=weight.numel())
 
 
@@ -196,7 +196,7 @@ def _max_pool(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: 
     on_maps = (InputSlot(0), kernel, stride, padding, dilation, bool(arguments["ceil_mode"]))
     on_windows = (InputSlot(0), kernel, stride, 0, dilation)
     operator = WindowedCall(CapturedCall(F.max_pool2d, on_maps), CapturedCall(F.max_pool2d, on_windows))
-    fields = tuple(map(ReceptiveField, _extents(kernel, dilation), stride, padding))
+    fields = tuple(map(AxisField, _extents(kernel, dilation), stride, padding))
     return builder.make_step(node, operator, fields=fields, padding=LOWEST)
 
 
@@ -248,7 +248,7 @@ def _averaged(
     return builder.make_step(
         node,
         operator,
-        fields=tuple(map(ReceptiveField, kernel, stride, padding)),
+        fields=tuple(map(AxisField, kernel, stride, padding)),
         factor=factor.to(node.meta["val"].device) if differs else None,
     )
 
@@ -326,8 +326,8 @@ def _slice(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: Map
         return None
     start, stride = int(arguments["start"] or 0), int(arguments["step"])
     start = max(0, start + like.size[dim - 2]) if start < 0 else start
-    fields, strides = [ReceptiveField(), ReceptiveField()], [1, 1]
-    fields[dim - 2], strides[dim - 2] = ReceptiveField(1, stride, -start), stride
+    fields, strides = [AxisField(), AxisField()], [1, 1]
+    fields[dim - 2], strides[dim - 2] = AxisField(1, stride, -start), stride
     operator = WindowedCall(builder.call(node)[0], CapturedCall(_subsample, (InputSlot(0), *strides)))
     return builder.make_step(node, operator, fields=tuple(fields))
 
@@ -346,7 +346,7 @@ def _pad(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapSh
         return None if any(sides[:4]) else builder.make_step(node, call)
     across, down = sides[0], sides[2] if len(sides) == 4 else 0
     operator = WindowedCall(call, CapturedCall(_subsample, (InputSlot(0), 1, 1)))
-    return builder.make_step(node, operator, fields=(ReceptiveField(1, 1, down), ReceptiveField(1, 1, across)))
+    return builder.make_step(node, operator, fields=(AxisField(1, 1, down), AxisField(1, 1, across)))
 
 
 def _shuffle(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:

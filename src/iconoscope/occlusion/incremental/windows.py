@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.occlusion.incremental.graph import EDGE, MapShape
-from iconoscope.occlusion.incremental.receptive_field import Ends, Interval, ReceptiveField, UpsampledField
+from iconoscope.occlusion.incremental.receptive_field import AxisField, Ends, Interval, UpsampledField
 
 __all__ = ["CALL", "LARGEST_SHARE", "PADS", "Rectangles", "Windows", "arrange_windows", "fields_of", "whole_maps"]
 
@@ -246,7 +246,7 @@ def _merged(heights: tuple[int, ...], widths: tuple[int, ...], cost: int) -> tup
     return tuple(raised[0][length] for length in heights), tuple(raised[1][length] for length in widths)
 
 
-def fields_of(windows: Windows, fields: tuple[ReceptiveField | UpsampledField, ...]) -> Rectangles:
+def fields_of(windows: Windows, fields: tuple[AxisField | UpsampledField, ...]) -> Rectangles:
     """Give what a step reads of an input to compute its windows: their receptive fields, down and across."""
     down, across = fields
     sizes = tuple((down.inputs(rows), across.inputs(columns)) for rows, columns in windows.sizes)
