@@ -51,10 +51,10 @@ def test_photographs_and_squeezenet_from_the_command_line(data, tmp_path, capsys
         "--classes", data / "imagenet" / "classes.json",
     ]  # fmt: skip
     monkeypatch.chdir(tmp_path)  # figures are written where one is
-    store = ["--store", tmp_path / "run", "--json", "--quiet"]
+    store = ("--store", tmp_path / "run")
 
-    def ask(*arguments):
-        assert main([str(each) for each in (*arguments, *store)]) == 0
+    def ask(*arguments, store=store):
+        assert main([str(argument) for argument in (*arguments, *store, "--json", "--quiet")]) == 0
         return json.loads(capsys.readouterr().out)
 
     images = data / "imagenet" / "images"
@@ -76,6 +76,6 @@ def test_photographs_and_squeezenet_from_the_command_line(data, tmp_path, capsys
     assert found["found"] and found["units"][0]["auc_held_out"] > 0.8
     sheet = ask("activations", "features.3", *network, "--images", images, "--limit", 1)
     assert len(sheet["channels"]) == 128
-    assert ask("layers", *network, "--filters", tmp_path / "filters.png")["layers"]
+    assert ask("layers", *network, "--filters", tmp_path / "filters.png", store=())["layers"]
     with Image.open(tmp_path / "filters.png") as figure:
         assert min(figure.size) > 100
