@@ -1,6 +1,10 @@
 """What is read of a layer: its answer, or what went into the ReLU that its answer comes out of; and what that leaves behind."""
 
+import os
+import signal
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -341,3 +345,33 @@ def test_a_network_that_goes_another_way_is_read_again():
         assert torch.equal(read(batch)["part"], F.relu(before + 1) - 2)
         told["long"] = False
         assert torch.equal(read(batch)["part"], before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_process_that_is_forked_while_a_thread_asks_can_ask_too():
+    network = ico.load_network("cars", device="cpu")
+    holds, ends = threading.Event(), threading.Event()
+
+    def hold():
+        with network.reserved():
+            holds.set()
+            ends.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holds.wait(30)
+    child = os.fork()
+    if child == 0:
+        with network.reserved():
+            os._exit(0)
+    deadline = time.monotonic() + 20
+    status = None
+    while status is None and time.monotonic() < deadline:
+        finished, code = os.waitpid(child, os.WNOHANG)
+        status = code if finished else time.sleep(0.02)
+    if status is None:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    ends.set()
+    thread.join()
+    assert status == 0

@@ -14,7 +14,6 @@ from iconoscope.errors import IconoscopeWarning
 from iconoscope.occlusion import occlude_each
 from iconoscope.results import Occlusion
 from iconoscope.results.audit_evidence import OcclusionEvidence
-from iconoscope.results.object_evidence import object_evidence
 from iconoscope.store import Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
@@ -64,7 +63,7 @@ def occlude_sample(
                 row = rows[at[1]]
                 if object_known[row]:
                     object_share[at] = cost[objects[row]].sum() / cost.sum()
-                    pointing[at] = object_evidence(occlusion, objects[row]).pointing
+                    pointing[at] = occlusion.held_against(objects[row]).pointing
     means = [maps[:, predicted[rows] == of_class].astype(np.float32).mean(1).astype(np.float16) for of_class in classes]
     evidence = OcclusionEvidence(
         patches=patches,

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.rendering import spread
-
-if TYPE_CHECKING:
-    from iconoscope.results.occlusion import Occlusion
 
 __all__ = ["ObjectEvidence", "object_evidence"]
 
@@ -51,14 +47,24 @@ class ObjectEvidence:
     p_context: float
 
 
-def object_evidence(occlusion: Occlusion, mask: NDArray[np.bool_]) -> ObjectEvidence:
-    """Hold a map against the mask (height, width) of the object.
+def object_evidence(
+    drop: NDArray[np.float32],
+    minimum: tuple[int, int],
+    mask: NDArray[np.bool_],
+    *,
+    top: NDArray[np.int64],
+    left: NDArray[np.int64],
+    patch: tuple[int, int],
+) -> ObjectEvidence:
+    """Hold the drop of an `Occlusion` (grid rows, grid columns) against the mask (height, width) of the object.
+
+    `minimum` is the grid row and column where the answer is lowest; `top`, `left` and `patch` are those of the occlusion.
 
     The null is the object at a random position: its mask is shifted by every number of rows and columns, and what leaves the
     picture comes in on the other side.
     """
-    positive = np.maximum(occlusion.drop, 0).astype(np.float64)
-    touching = _touching(occlusion, mask)
+    positive = np.maximum(drop, 0).astype(np.float64)
+    touching = _touching(mask, top, left, patch)
     area, patches_beside = float(mask.mean()), float(1 - touching.mean())
     if not positive.any():
         nan = float("nan")
@@ -66,11 +72,15 @@ def object_evidence(occlusion: Occlusion, mask: NDArray[np.bool_]) -> ObjectEvid
             pointing=None, share=nan, area=area, beside=nan, patches_beside=patches_beside, p_object=nan, p_context=nan
         )
     height, width = mask.shape
-    by_pixel = spread(positive, occlusion.top, occlusion.left, occlusion.patch, (height, width))
+    row, column = minimum
+    # The middle of the part of the patch that is inside the picture.
+    bottom, right = min(int(top[row]) + patch[0], height), min(int(left[column]) + patch[1], width)
+    centre = (int(top[row]) + bottom - 1) // 2, (int(left[column]) + right - 1) // 2
+    by_pixel = spread(positive, top, left, patch, (height, width))
     shares = _shifted_shares(by_pixel / by_pixel.sum(), mask)
     share = float(shares[0, 0])
     return ObjectEvidence(
-        pointing=bool(mask[_centre_of_minimum(occlusion)]),
+        pointing=bool(mask[centre]),
         share=share,
         area=area,
         beside=float(positive[~touching].sum() / positive.sum()),
@@ -89,21 +99,13 @@ def _shifted_shares(drop: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArr
     return np.fft.irfft2(spectrum, s=mask.shape)
 
 
-def _touching(occlusion: Occlusion, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _touching(
+    mask: NDArray[np.bool_], top: NDArray[np.int64], left: NDArray[np.int64], patch: tuple[int, int]
+) -> NDArray[np.bool_]:
     """Tell for every position (grid rows, grid columns) whether the patch covers a pixel of the mask (height, width)."""
     height, width = mask.shape
     sums = np.zeros((height + 1, width + 1), np.int64)
     sums[1:, 1:] = mask.cumsum(0).cumsum(1)
-    top, left = occlusion.top, occlusion.left
-    bottom, right = np.minimum(top + occlusion.patch[0], height), np.minimum(left + occlusion.patch[1], width)
+    bottom, right = np.minimum(top + patch[0], height), np.minimum(left + patch[1], width)
     covered = sums[np.ix_(bottom, right)] - sums[np.ix_(top, right)] - sums[np.ix_(bottom, left)]
     return covered + sums[np.ix_(top, left)] > 0
-
-
-def _centre_of_minimum(occlusion: Occlusion) -> tuple[int, int]:
-    """Give row and column of the middle of the patch that costs most, of its part inside the picture."""
-    row, column = occlusion.minimum
-    height, width = occlusion.picture.shape[:2]
-    top, left = int(occlusion.top[row]), int(occlusion.left[column])
-    bottom, right = min(top + occlusion.patch[0], height), min(left + occlusion.patch[1], width)
-    return (top + bottom - 1) // 2, (left + right - 1) // 2

@@ -96,7 +96,11 @@ class Occlusion(ImageResult):
     @cached_property
     def object_evidence(self) -> ObjectEvidence | None:
         """Where the drop lies against the object, with its null; None where no object is known."""
-        return None if self.object_mask is None else object_evidence(self, self.object_mask)
+        return None if self.object_mask is None else self.held_against(self.object_mask)
+
+    def held_against(self, mask: NDArray[np.bool_]) -> ObjectEvidence:
+        """Hold the map against the mask (height, width) of an object: where the drop lies, and where it would by chance."""
+        return object_evidence(self.drop, self.minimum, mask, top=self.top, left=self.left, patch=self.patch)
 
     @property
     def pointing(self) -> bool | None:

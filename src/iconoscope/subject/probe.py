@@ -7,11 +7,11 @@ the network belongs to one thread (`Network.reserved`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import nan
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,6 @@ from iconoscope.subject.activation_layout import read_maps, tensor_of
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
-    from iconoscope.subject.network.network import Network
 
 __all__ = ["LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "probe", "tensors_in", "watching"]
 
@@ -39,6 +38,32 @@ IN_PLACE = {F.relu_, torch.relu_, torch.Tensor.relu_}
 JOINS = {torch.cat, torch.concat, torch.concatenate}
 
 
+class ProbedNetwork(Protocol):
+    """The part of a `Network` that reading its layers wants; the network's own file reads layers too."""
+
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+        ...
+
+    @property
+    def module(self) -> nn.Module:
+        """The module whose layers are read."""
+        ...
+
+    def reserved(self) -> AbstractContextManager[None]:
+        """Keep the module to one thread."""
+        ...
+
+    def run(self, batch: torch.Tensor) -> Any:
+        """Run the module on its normalised input."""
+        ...
+
+    def answer(self, batch: torch.Tensor) -> torch.Tensor:
+        """Run it and give its logits."""
+        ...
+
+
 class LayerCall(NamedTuple):
     """One call of a layer: its full name, the module, what it was given, and its answer (None before it has answered)."""
 
@@ -50,7 +75,7 @@ class LayerCall(NamedTuple):
 
 @contextmanager
 def watching(
-    network: Network, layers: Iterable[str], callback: Callable[[LayerCall], None], *, before_call: bool = False
+    network: ProbedNetwork, layers: Iterable[str], callback: Callable[[LayerCall], None], *, before_call: bool = False
 ) -> Iterator[None]:
     """Hand every call of some layers to a function, for the time of a block.
 
@@ -117,7 +142,7 @@ class _EndOfPass(BaseException):
 
 
 @contextmanager
-def probe(network: Network, layers: Iterable[str], *, before_relu: bool = False) -> Iterator[LayerReader]:
+def probe(network: ProbedNetwork, layers: Iterable[str], *, before_relu: bool = False) -> Iterator[LayerReader]:
     """Give what reads layers, for the time of a block; a pass ends when all of them have answered.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import threading
 import warnings
@@ -31,6 +32,17 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 """A lock for each module that was asked, whatever networks it is in; kept beside the module, which stays as it was given."""
 _LOCKS_GUARD = threading.Lock()
+
+
+def _forget_locks() -> None:
+    """Begin with no locks in a process that was forked: what threads held of them stayed behind with these threads."""
+    global _LOCKS_GUARD  # noqa: PLW0603
+    _LOCKS.clear()
+    _LOCKS_GUARD = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget_locks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +105,12 @@ class Network:
         """
         import torch
 
-        digest = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode())
-        if self.opaque:
-            digest.update(str(getattr(self.module, "inlined_graph", "")).encode())
-        for file in sorted({_source(type(module)) for module in self.module.modules()} - {""}):
-            digest.update(Path(file).read_bytes())
         with self.reserved():  # another thread's question may have put layers into another form
+            digest = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode())
+            if self.opaque:
+                digest.update(str(getattr(self.module, "inlined_graph", "")).encode())
+            for file in sorted({_source(type(module)) for module in self.module.modules()} - {""}):
+                digest.update(Path(file).read_bytes())
             for name, module in self.module.named_modules():
                 plain = {key: value for key, value in vars(module).items() if key != "training" and _is_plain(value)}
                 digest.update(f"{name} {sorted(plain.items())!r}".encode())
