@@ -21,7 +21,7 @@ from docstring_parser import parse
 
 from iconoscope import __version__
 from iconoscope.commands import COMMANDS, GROUPS, MAKERS, Command, imported
-from iconoscope.errors import AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError
+from iconoscope.errors import AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError, printable
 from iconoscope.options import read_options
 from iconoscope.progress import show_progress
 from iconoscope.removed_names import REMOVED_COMMANDS
@@ -70,7 +70,7 @@ def _runner(name: str) -> Callable[..., int]:
             except AuditFailedError as error:  # the whole audit is there to be shown
                 answer, failure = error.audit, error
         lines, value = command.show(answer, arguments)
-        print(json.dumps(value) if bound.arguments["json"] else _printable("\n".join(lines)))
+        print(json.dumps(value) if bound.arguments["json"] else printable("\n".join(lines)))
         if failure is not None:
             raise failure
         return 0
@@ -187,17 +187,12 @@ def _usage_hint(arguments: list[str]) -> str:
 def _fail(message: str, hint: str, status: int, *, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    print(_printable(f"error: {message}"), file=sys.stderr)
+    print(printable(f"error: {message}"), file=sys.stderr)
     if hint:
-        print(_printable(f"hint: {hint}"), file=sys.stderr)
+        print(printable(f"hint: {hint}"), file=sys.stderr)
     return status
-
-
-def _printable(text: str) -> str:
-    """Keep the names of files from steering the terminal."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     prefix = "note" if issubclass(category, IconoscopeWarning) else category.__name__
-    print(_printable(f"{prefix}: {message}"), file=sys.stderr)
+    print(printable(f"{prefix}: {message}"), file=sys.stderr)

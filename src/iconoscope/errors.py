@@ -26,8 +26,10 @@ Every message says what was given; the hint says what would work.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Collection, Iterable
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -51,9 +53,14 @@ __all__ = [
     "UnitError",
     "check_choice",
     "check_counts",
+    "check_path",
+    "check_seed",
+    "check_text",
     "first_line",
     "nearest",
+    "printable",
     "shortened",
+    "written",
 ]
 
 
@@ -61,9 +68,9 @@ class IconoscopeError(Exception):
     """The root of the tree: a message that says what was given, and a hint that says what would work."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message, most=MOST)
+        self.hint = printable(hint, most=MOST)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -141,6 +148,13 @@ class IconoscopeWarning(UserWarning):
     """Something was left out or assumed; the answer is still an answer, and this says what it lacks."""
 
 
+MOST = 4000
+"""Characters of a message."""
+
+LONGEST = 200
+"""Letters of a word that is looked up among others, and of what was given in a message."""
+
+
 def nearest(word: str, choices: Iterable[str], *, most: int = 3) -> str:
     """Say which of the choices come nearest to a word, or list the first few.
 
@@ -151,7 +165,8 @@ def nearest(word: str, choices: Iterable[str], *, most: int = 3) -> str:
     """
     names = list(choices)
     lowered = {name.lower(): name for name in reversed(names)}
-    close = difflib.get_close_matches(word.lower(), list(lowered), n=most, cutoff=0.6)
+    # Comparing takes the product of the lengths; so long a word is none of these misspelt.
+    close = [] if len(word) > LONGEST else difflib.get_close_matches(word.lower(), list(lowered), n=most, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(lowered[name] for name in close)}?"
     return f"There are: {shortened(names, most=12)}." if names else ""
@@ -165,8 +180,8 @@ def check_choice(name: str, choice: object, choices: Collection[str]) -> None:
     iconoscope.errors.QuestionError: metric='cosin' is not a choice.
     Did you mean cosine?
     """
-    if choice not in choices:
-        raise QuestionError(f"{name}={choice!r} is not a choice.", hint=nearest(str(choice), choices))
+    if not isinstance(choice, str) or choice not in choices:
+        raise QuestionError(f"{name}={written(choice)} is not a choice.", hint=nearest(str(choice), choices))
 
 
 def check_counts(**counts: Any) -> None:
@@ -178,7 +193,47 @@ def check_counts(**counts: Any) -> None:
     """
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, Integral) or int(count) < 1:
-            raise QuestionError(f"{name}={count!r} must be at least 1, a whole number.")
+            raise QuestionError(f"{name}={written(count)} must be at least 1, a whole number.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that some generator of random numbers would not take.
+
+    >>> check_seed(-1)
+    Traceback (most recent call last):
+    iconoscope.errors.QuestionError: seed=-1 must be at least 0, a whole number of at most 63 bits.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**63:
+        raise QuestionError(f"seed={written(seed)} must be at least 0, a whole number of at most 63 bits.")
+
+
+def check_text(name: str, text: str) -> None:
+    r"""Refuse a text with the character 0 in it, or half of one: no file, no page and no table could hold it.
+
+    >>> check_text("unit", "logit:\0")
+    Traceback (most recent call last):
+    iconoscope.errors.QuestionError: unit='logit:\x00' holds a character that is none.
+    """
+    # The upper half of the surrogates stands for bytes of a file's name that are not UTF-8.
+    if "\0" in text or any("\ud800" <= character < "\udc80" for character in text):
+        raise QuestionError(f"{name}={written(text)} holds a character that is none.")
+
+
+def check_path(name: str, path: str | os.PathLike[str]) -> None:
+    """Refuse a path that no file can have: too long, of a user who is not there, with a character that is none.
+
+    >>> check_path("out", "~nobody-here/map.png")
+    Traceback (most recent call last):
+    iconoscope.errors.QuestionError: out='~nobody-here/map.png' begins with the home of a user who is not there.
+    """
+    text = os.fspath(path)
+    check_text(name, text)
+    try:
+        expanded = Path(text).expanduser()
+    except RuntimeError:
+        raise QuestionError(f"{name}={written(text)} begins with the home of a user who is not there.") from None
+    if max(map(len, map(os.fsencode, expanded.parts)), default=0) > 255 or len(os.fsencode(expanded)) > 4095:
+        raise QuestionError(f"{name}={written(text)} is too long: a name has at most 255 bytes, a path 4095.")
 
 
 def first_line(error: BaseException, *, most: int | None = None) -> str:
@@ -189,6 +244,32 @@ def first_line(error: BaseException, *, most: int | None = None) -> str:
     """
     lines = str(error).strip().splitlines()
     return lines[0][:most] if lines else type(error).__name__
+
+
+def printable(text: str, *, most: int | None = None) -> str:
+    r"""Write out the characters that would steer a terminal; cut the middle out of a long text.
+
+    >>> printable("\x1b[31mred"), printable("0123456789", most=4)
+    ('\\x1b[31mred', '01 ... 89')
+    """
+    if most is not None and len(text) > most:
+        text = f"{text[: most // 2]} ... {text[-(most // 2) :]}"
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
+
+
+def written(given: object) -> str:
+    """Write what was given for a message: as Python writes it, cut where it is long.
+
+    >>> written("a" * 1000)[:4], len(written("a" * 1000))
+    ("'aaa", 203)
+    """
+    try:
+        text = repr(given)
+    except Exception as error:  # noqa: BLE001 -- of a class of the user's; and integers of more than 4300 digits are not written
+        text = f"<{type(given).__name__}: {type(error).__name__}>"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def shortened(names: Iterable[str], *, most: int = 5) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import builtins
 import inspect
 import typing
-from collections import ChainMap, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import NoneType, UnionType
+from types import NoneType
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter, Token
 from docstring_parser import parse
 
 from iconoscope.commands import MAKERS, Command, imported
+from iconoscope.signatures import choices, types_of
 
 __all__ = ["Option", "read_options"]
 
@@ -44,7 +43,7 @@ def read_options(command: Command) -> list[Option]:
 
 
 def _options(command: Command, function: Callable[..., Any], *, maker: str) -> Iterator[Option]:
-    hints = _hints(function)
+    hints = types_of(function)
     texts = {
         entry.arg_name: " ".join((entry.description or "").split()) for entry in parse(function.__doc__ or "").params
     }
@@ -61,18 +60,6 @@ def _options(command: Command, function: Callable[..., Any], *, maker: str) -> I
         yield Option(maker, parameter.name, inspect.Parameter(name, kind, annotation=annotation, default=default))
 
 
-class _Unimported:
-    """A type that would take an import of torch; a shell cannot give one."""
-
-    Module = object
-
-
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Give the types of a function's parameters, without importing what only type checkers import."""
-    names = ChainMap(function.__globals__, builtins.__dict__, defaultdict(lambda: _Unimported))
-    return typing.get_type_hints(function, localns=names)
-
-
 def _annotation(hint: Any, default: Any, **settings: Any) -> Any:
     """Give the type of an option as cyclopts wants it, with its help: a number, a flag, or text and what reads it."""
     settings["required"] = default is inspect.Parameter.empty
@@ -81,14 +68,10 @@ def _annotation(hint: Any, default: Any, **settings: Any) -> Any:
         if isinstance(default, tuple):
             settings["show_default"] = lambda default: ",".join(map(str, default))
         return Annotated[str, Parameter(converter=_converter(read), **settings)]
-    kind = next((kind for kind in (str, bool, int, float) if kind in _choices(hint)), str)
+    kind = next((kind for kind in (str, bool, int, float) if kind in choices(hint)), str)
     if kind is bool and not default:
         settings["negative"] = ""
     return Annotated[kind, Parameter(**settings)]
-
-
-def _choices(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if typing.get_origin(hint) in (UnionType, typing.Union) else (hint,)
 
 
 def _reader(hint: Any) -> Callable[[str], Any] | None:
@@ -96,14 +79,14 @@ def _reader(hint: Any) -> Callable[[str], Any] | None:
 
     A list is typed with commas. Beside text only a `list` is: in a `Sequence` of units a comma may be part of a unit.
     """
-    choices = _choices(hint)
-    sequences = (list,) if str in choices else (list, Sequence)
-    lists = [choice for choice in choices if typing.get_origin(choice) in sequences]
-    elements = [element for several in lists for element in _choices(*typing.get_args(several))]
-    read_one = _read_size if tuple[int, int] in (*choices, *elements) else str.strip
+    kinds = choices(hint)
+    sequences = (list,) if str in kinds else (list, Sequence)
+    lists = [choice for choice in kinds if typing.get_origin(choice) in sequences]
+    elements = [element for several in lists for element in choices(*typing.get_args(several))]
+    read_one = _read_size if tuple[int, int] in (*kinds, *elements) else str.strip
     if not lists:
         return (lambda text: _read_size(text.replace(",", "x"))) if read_one is _read_size else None
-    if set(choices) <= {*lists, NoneType}:
+    if set(kinds) <= {*lists, NoneType}:
         return lambda text: tuple(read_one(part) for part in text.split(",") if part)
     return lambda text: [read_one(part) for part in text.split(",")] if "," in text else read_one(text)
 

@@ -1,18 +1,166 @@
-"""Settings that several functions share: written once as a TypedDict, and composed into signatures, docstrings and options."""
+"""Signatures: what a public function is called with is checked by them, and settings that several share are written once.
+
+Such settings are a TypedDict, composed into signatures, docstrings and options.
+"""
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import math
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from functools import cache, wraps
+from numbers import Integral, Real
+from pathlib import Path
+from types import FunctionType, NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from iconoscope.errors import QuestionError, nearest
+from iconoscope.errors import QuestionError, check_path, check_text, nearest, written
 
-__all__ = ["Default", "complete", "spelled_out"]
+__all__ = ["Default", "checked", "choices", "complete", "spelled_out", "types_of"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def checked(function: Function) -> Function:
+    """See that a public function is called with the types of its signature, and give it Python's own numbers.
+
+    A number of NumPy or torch becomes Python's, a whole number one of type float where that is the parameter's type. True is no
+    number, nor is a text, nor NaN. Paths are names that a file can have. What may be an array is left to the function.
+
+    Raises
+    ------
+    QuestionError
+        At the call, naming the parameter, what it was given and what it wants.
+    """
+
+    def call(*positional: Any, **named: Any) -> Any:
+        return function(*positional, **named) if (bound := read(positional, named)) is None else bound()
+
+    def read(positional: tuple[Any, ...], named: dict[str, Any]) -> Callable[[], Any] | None:
+        try:
+            bound = inspect.signature(function).bind(*positional, **named)
+        except TypeError:  # the function itself says what it lacks, or has too much of
+            return None
+        for name, argument in bound.arguments.items():
+            if name in _types_of(function):
+                bound.arguments[name] = _read(name, argument, _types_of(function)[name])
+        return lambda: function(*bound.args, **bound.kwargs)
+
+    # With the globals of the function's own module, by which doctest knows whose function it is; it needs none itself.
+    within: Any = FunctionType(call.__code__, function.__globals__, closure=call.__closure__)
+    return wraps(function)(within)
+
+
+def types_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Give the types of a function's parameters, without importing what only type checkers import."""
+    return _types_of(inspect.unwrap(function))
+
+
+@cache
+def _types_of(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function, localns=_Names(function.__globals__, builtins.__dict__))
+
+
+def choices(hint: Any) -> tuple[Any, ...]:
+    """Give the members of a union; of any other type that alone."""
+    return get_args(hint) if get_origin(hint) in (UnionType, Union) else (hint,)
+
+
+class _Unimported:
+    """A type that would take an import, of torch perhaps."""
+
+    Module = object
+
+
+class _Names(ChainMap[str, Any]):
+    """Names in which one that only type checkers import stands for some type."""
+
+    def __missing__(self, key: str) -> Any:
+        return _Unimported
+
+
+_UNREAD = object()
+
+
+def _read(name: str, argument: Any, hint: Any) -> Any:
+    """Give an argument as the first of the types has it that it fits."""
+    # Two numbers in a list are a pair only where there may be no list, and a text is a sequence only where there may be no text.
+    kinds = sorted(choices(hint), key=lambda kind: {list: 0, Sequence: 2}.get(get_origin(kind), 1))
+    fitting = (read for kind in kinds if (read := _fitted(name, argument, kind)) is not _UNREAD)
+    fitted = next(fitting, _UNREAD)
+    if fitted is _UNREAD:
+        wanted = dict.fromkeys(_word(kind) for kind in kinds if kind is not NoneType)
+        raise QuestionError(f"{name}={written(argument)} must be {' or '.join(wanted)}.")
+    texts = fitted if isinstance(fitted, list | tuple) else [fitted]
+    for text in texts:
+        if isinstance(text, str | os.PathLike):
+            check_text(name, os.fspath(text))
+    if isinstance(fitted, str | os.PathLike) and any(kind in (Path, os.PathLike) for kind in kinds):
+        check_path(name, fitted)
+    return fitted
+
+
+def _fitted(name: str, argument: Any, kind: Any) -> Any:
+    """Give an argument as a value of a type; `_UNREAD` if it is none."""
+    origin = get_origin(kind) or kind
+    if origin in (int, float, bool, str) and getattr(argument, "ndim", None) == 0 and hasattr(argument, "item"):
+        argument = argument.item()  # a single number of NumPy, torch or another library; a text of NumPy is a text
+    if origin is tuple and get_args(kind) == (int, int):
+        both = isinstance(argument, tuple | list) and len(argument) == 2
+        sides = [_fitted(name, side, int) for side in argument] if both else [_UNREAD]
+        return _UNREAD if any(side is _UNREAD for side in sides) else tuple(sides)
+    if origin in (list, Sequence):
+        return _listed(name, argument, origin, get_args(kind))
+    if origin is int or origin is float:
+        return _number(name, argument, origin)
+    if origin in (bool, str, Path):
+        return argument if isinstance(argument, str | os.PathLike if origin is Path else origin) else _UNREAD
+    if kind is _Unimported:
+        return _UNREAD if argument is None or isinstance(argument, bool | int | float | complex | bytes) else argument
+    # Any, a type variable, an array, a literal: the function knows.
+    known = isinstance(origin, type) and origin is not Any and origin.__module__ != "numpy"
+    return argument if not known or isinstance(argument, origin) else _UNREAD
+
+
+def _listed(name: str, argument: Any, kind: Any, elements: tuple[Any, ...]) -> Any:
+    if isinstance(argument, str) and kind is Sequence and str in choices(*elements):
+        return [argument]  # which is itself a sequence of texts, of one letter each
+    if isinstance(argument, str | bytes) or not isinstance(argument, kind):
+        return _UNREAD
+    read = [
+        next((read for kind in choices(*elements) if (read := _fitted(name, element, kind)) is not _UNREAD), _UNREAD)
+        for element in argument
+    ]
+    if any(element is _UNREAD for element in read):
+        return _UNREAD
+    return type(argument)(read) if isinstance(argument, list | tuple) else argument
+
+
+def _number(name: str, argument: Any, kind: type[int] | type[float]) -> Any:
+    """Read a number: a whole one of 64 bits, or one that is not NaN."""
+    if isinstance(argument, bool) or not isinstance(argument, Integral if kind is int else Real):
+        return _UNREAD
+    if isinstance(argument, Integral) and not -(2**63) <= int(argument) < 2**63:
+        raise QuestionError(f"{name}={written(argument)} is larger than any number that is counted with here.")
+    if math.isnan(float(argument)):
+        raise QuestionError(f"{name} is NaN, which is no number.")
+    return kind(argument)
+
+
+def _word(kind: Any) -> str:
+    words = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", Path: "a path"}
+    if (get_origin(kind) or kind) is tuple:
+        return "a pair of whole numbers"
+    if (get_origin(kind) or kind) in (list, Sequence):
+        return f"a list, each {' or '.join(dict.fromkeys(map(_word, choices(*get_args(kind)))))}"
+    return words.get(kind) or (
+        "something else" if kind is _Unimported else f"of type {getattr(kind, '__name__', kind)}"
+    )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question
 from iconoscope.results.audit_conclusions import Conclusions
 from iconoscope.results.decision_rule import ACCUSING, AUDIT_WORDS, IMAGE_PARTS, OBJECTS_KNOWN
+from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store
 from iconoscope.store.store import PartialAnswers
 from iconoscope.subject.images import Images, load_images
@@ -47,6 +48,7 @@ QUICK = Effort(images=320, covered=12, patches=(1 / 3,), classes=4, steps=48)
 _ALIKE = 1.05  # images whose original sizes differ by less are alike in them
 
 
+@checked
 def audit(
     network: Network,
     images: Images | Any,

@@ -12,6 +12,7 @@ from iconoscope.errors import QuestionError
 from iconoscope.exemplars import find_units, map_images, record
 from iconoscope.occlusion import occlude
 from iconoscope.show import report
+from iconoscope.signatures import checked
 from iconoscope.store import Store
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import load_network
@@ -34,6 +35,7 @@ LEAD = (
 )
 
 
+@checked
 def demo(
     *,
     out: str | Path = "iconoscope-demo",

@@ -8,12 +8,14 @@ import numpy as np
 from PIL import Image
 
 from iconoscope.demo.cars import MAKES, draw_cars
+from iconoscope.signatures import checked
 from iconoscope.subject.images import Images
 from iconoscope.subject.images.arrays import Arrays
 
 __all__ = ["demo_images", "keep_photographs"]
 
 
+@checked
 def demo_images(count: int = 200, *, backgrounds: str = "telling", seed: int = 0) -> Images:
     """Draw photographs of the two makes of car, each with its label and the exact mask of the car.
 

@@ -24,6 +24,7 @@ from iconoscope.results import Question, UnitSearch
 from iconoscope.results.rendering import resized
 from iconoscope.results.result import check_figure_name
 from iconoscope.results.unit_search import CORRECTIONS
+from iconoscope.signatures import checked
 from iconoscope.store import Store, answered
 from iconoscope.store.recording import INDEX, Recording
 from iconoscope.subject.images import Images, load_images
@@ -39,6 +40,7 @@ _POINTS = 201  # of a curve
 _LARGEST = 128  # pixels of an image that is kept to be shown
 
 
+@checked
 def find_units(
     recording: Recording | str | Path,
     concept: Any,

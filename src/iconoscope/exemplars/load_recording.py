@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from iconoscope.errors import ImagesError, QuestionError, StoreError
+from iconoscope.signatures import checked
 from iconoscope.store.recording import INDEX, Recording
 from iconoscope.subject.images import Images, load_images
 
 __all__ = ["load_recording"]
 
 
+@checked
 def load_recording(recording: Recording | str | Path = "iconoscope-run", *, images: Images | Any = None) -> Recording:
     """Open what `record` has kept.
 

@@ -19,6 +19,7 @@ from iconoscope.results.atlas import pack_thumbnails, thumbnail_side
 from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, PAGES, TOPOLOGIES, ImageMap
 from iconoscope.results.rendering import resized
 from iconoscope.results.result import check_figure_name
+from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store, answered
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _NEIGHBOURS = 8  # that are kept for every image
 _EXACT = 100_000  # images from which t-SNE's neighbours are looked for approximately, which is then faster
 
 
+@checked
 def map_images(
     recording: Recording | str | Path,
     method: str = "tsne",
@@ -266,6 +268,7 @@ def _thumbnails(recording: Recording, rows: NDArray[np.int64], side: int) -> Ite
             advance(len(pictures))
 
 
+@checked
 def place_images(
     recording: Recording | str | Path, old: ImageMap, old_recording: Recording | str | Path, *, seed: int = 0
 ) -> ImageMap:

@@ -14,6 +14,7 @@ from typing import Any
 from iconoscope import __version__
 from iconoscope.errors import IconoscopeWarning, ImagesError, NonFiniteError, check_counts, shortened
 from iconoscope.results import Question
+from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network, Preprocessing
@@ -24,6 +25,7 @@ __all__ = ["record"]
 _COMPARED = 32  # images whose pixels tell one set from another with the same names
 
 
+@checked
 def record(
     network: Network,
     images: Images | Any,

@@ -12,6 +12,7 @@ from iconoscope.errors import ImagesError, NonFiniteError, QuestionError, UnitEr
 from iconoscope.results import ActivationSheet, Question
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
+from iconoscope.signatures import checked
 from iconoscope.store import Store, answered
 from iconoscope.subject.activation_layout import token_grid
 from iconoscope.subject.images import Images, load_images
@@ -21,6 +22,7 @@ from iconoscope.vocabulary.unit import LayerUnit
 __all__ = ["activation_maps"]
 
 
+@checked
 def activation_maps(
     network: Network,
     images: Images | Any,

@@ -21,6 +21,7 @@ from iconoscope.exemplars.recorded_units import (
 )
 from iconoscope.results import Question, TopImages
 from iconoscope.results.result import check_figure_name
+from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store, answered
 
 __all__ = ["selectivity", "top_images"]
@@ -28,6 +29,7 @@ __all__ = ["selectivity", "top_images"]
 _BINS = 40
 
 
+@checked
 def top_images(
     recording: Recording | str | Path,
     unit: str,

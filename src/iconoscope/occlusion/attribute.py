@@ -20,7 +20,7 @@ from iconoscope.progress import track
 from iconoscope.results import Attribution, Question
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
-from iconoscope.signatures import Default, complete, spelled_out
+from iconoscope.signatures import Default, checked, complete, spelled_out
 from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
@@ -141,6 +141,7 @@ def attribute(
     out: str | Path | None = None,
     **settings: Unpack[GradientMethod],
 ) -> Any: ...
+@checked
 @spelled_out
 def attribute(
     network: Network,

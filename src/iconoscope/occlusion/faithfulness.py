@@ -23,7 +23,7 @@ from iconoscope.progress import track
 from iconoscope.results import Attribution, Curves, Faithfulness, Occlusion
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
-from iconoscope.signatures import complete, spelled_out
+from iconoscope.signatures import checked, complete, spelled_out
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.vocabulary.unit import Unit
@@ -82,6 +82,7 @@ def faithfulness(
     out: str | Path | None = ...,
     **settings: Unpack[OnePatch],
 ) -> Any: ...
+@checked
 @spelled_out
 def faithfulness(
     network: Network,

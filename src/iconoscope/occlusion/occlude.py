@@ -18,7 +18,7 @@ from iconoscope.occlusion.sliding_patch import OnePatch, SlidingPatch, patch_que
 from iconoscope.progress import track
 from iconoscope.results import MeanMap, Occlusion, OcclusionSeries
 from iconoscope.results.result import check_figure_name
-from iconoscope.signatures import complete, spelled_out
+from iconoscope.signatures import checked, complete, spelled_out
 from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
@@ -95,6 +95,7 @@ def occlude(
     out: str | Path | None = None,
     **settings: Unpack[OneOrSeveral],
 ) -> Any: ...
+@checked
 @spelled_out
 def occlude(
     network: Network,
@@ -207,6 +208,7 @@ def _mean_map(network: Network, images: Any, unit: str | Unit | None, settings: 
     return mean_map if store is None else store.answer(mean_map.question, MeanMap, lambda: mean_map)
 
 
+@checked
 @spelled_out
 def occlude_each(
     network: Network, images: Any, unit: str | Unit | None = None, **settings: Unpack[OnePatch]
@@ -246,6 +248,7 @@ def occlude_each(
     return (occlusion for (occlusion,) in _ask_each(network, images, unit, [settings], "occlude_each"))
 
 
+@checked
 @spelled_out
 def refine(
     network: Network, image: Any, unit: str | Unit | None = None, **settings: Unpack[OnePatch]

@@ -11,6 +11,7 @@ from iconoscope import __version__
 from iconoscope.errors import QuestionError
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.results import Question, Visualization
+from iconoscope.signatures import checked
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.preprocessing import read_size
 from iconoscope.vocabulary.unit import Unit
@@ -26,6 +27,7 @@ LEAST = 48
 """Pixels of the short side of the coarsest octave."""
 
 
+@checked
 def dream(
     network: Network,
     image: StartLike,

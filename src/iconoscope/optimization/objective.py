@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iconoscope.errors import QuestionError, UnitError
+from iconoscope.signatures import checked
 from iconoscope.subject.network.network import Network
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit, parse_unit
 
@@ -128,6 +129,7 @@ ObjectiveLike = Objective | Unit | str
 """An objective, a unit, or either as it is written: ``"2*logit:bird - logit:truck"``."""
 
 
+@checked
 def unit(name: str | Unit) -> Objective:
     """Give the objective that asks for one unit: the mean of a channel, a neuron, a logit, a probability, a whole layer.
 
@@ -147,6 +149,7 @@ def unit(name: str | Unit) -> Objective:
     return Objective((Term(1.0, Target(parse_unit(name))),))
 
 
+@checked
 def region(name: str | Unit, rows: tuple[int, int], columns: tuple[int, int]) -> Objective:
     """Ask for the mean of a channel over a part of its map.
 
@@ -170,6 +173,7 @@ def region(name: str | Unit, rows: tuple[int, int], columns: tuple[int, int]) ->
     return Objective((Term(1.0, Target(parsed, rows, columns)),))
 
 
+@checked
 def direction(layer: str, vector: ArrayLike, *, cosine: float = 0.0) -> Objective:
     """Ask for a direction in the space of a layer's channels: the dot product with it, in the mean over all places.
 
@@ -199,6 +203,7 @@ def direction(layer: str, vector: ArrayLike, *, cosine: float = 0.0) -> Objectiv
     return Objective((Term(1.0, Target(parsed, vector=tuple(values.tolist()), cosine=cosine)),))
 
 
+@checked
 def interpolate(first: ObjectiveLike, last: ObjectiveLike, steps: int) -> list[Objective]:
     """Go from one objective to another in a number of steps, both ends included.
 

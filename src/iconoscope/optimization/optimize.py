@@ -19,6 +19,7 @@ from iconoscope.optimization.synthesis import PictureRequest, Synthesis, concate
 from iconoscope.progress import track
 from iconoscope.results import Visualization
 from iconoscope.results.result import check_figure_name
+from iconoscope.signatures import checked
 from iconoscope.store import Store
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
@@ -43,6 +44,7 @@ _Bundle = tuple[int, list[PictureRequest]]
 """The index of a group, and pictures of it that must be made together."""
 
 
+@checked
 def optimize(
     network: Network,
     unit: str | Unit | Objective | Sequence[str | Unit | Objective],
@@ -177,6 +179,7 @@ def optimize(
     return visualization
 
 
+@checked
 def compare_styles(
     network: Network, unit: str | Unit | Objective, styles: Sequence[Style | str] = (), **settings: Any
 ) -> dict[str, Visualization]:

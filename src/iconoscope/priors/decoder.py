@@ -16,6 +16,7 @@ from iconoscope.priors.prior import Prior
 from iconoscope.priors.prior_images import PriorImages, as_pixels
 from iconoscope.priors.training_images import TrainingImages
 from iconoscope.progress import track
+from iconoscope.signatures import checked
 from iconoscope.subject.images import load_images
 
 __all__ = ["RANGES", "DecoderPrior", "decoder_prior"]
@@ -105,6 +106,7 @@ class DecoderPrior(Prior):
         return self._digest
 
 
+@checked
 def decoder_prior(
     decode: nn.Module | Decode,
     latent: int | Sequence[int],

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from iconoscope.errors import PriorError, first_line
 from iconoscope.extras import import_extra
 from iconoscope.priors.decoder import RANGES, DecoderPrior
+from iconoscope.signatures import checked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,7 @@ PREFIX = "hf:"
 STEPS = 10
 
 
+@checked
 def diffusion_prior(source: str | Path, *, steps: int = STEPS, images: Any = None) -> DecoderPrior:
     """Load a diffusion model of pixels as a prior, by diffusers.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import PriorError, QuestionError, nearest
+from iconoscope.signatures import checked
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network.preprocessing import read_size
 
@@ -30,6 +31,7 @@ REFERENCE = 2000
 """Real images that are kept for pictures to be compared with."""
 
 
+@checked
 def fit_prior(
     images: Any,
     *,

@@ -10,12 +10,14 @@ from iconoscope.priors.gaussian import GaussianPrior
 from iconoscope.priors.prior import Prior
 from iconoscope.priors.prior_file import BUILTIN, FIT_HINT, read_prior_file
 from iconoscope.priors.refined_prior import RefinedPrior
+from iconoscope.signatures import checked
 
 __all__ = ["load_prior", "read_prior"]
 
 KINDS: dict[str, type[GaussianPrior]] = {GaussianPrior.kind: GaussianPrior, RefinedPrior.kind: RefinedPrior}
 
 
+@checked
 def load_prior(path: str | Path) -> Prior:
     """Read a prior from its file, one that ships by its name, or a diffusion model: hf: and its name or its folder.
 

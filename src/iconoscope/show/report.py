@@ -10,11 +10,13 @@ from iconoscope.results import Audit, ImageMap
 from iconoscope.show.audit_page import audit_page
 from iconoscope.show.map_page import map_page
 from iconoscope.show.store_page import store_page
+from iconoscope.signatures import checked
 from iconoscope.store import Store
 
 __all__ = ["report"]
 
 
+@checked
 def report(
     subject: Store | str | Path | Audit | Iterable[Audit] | ImageMap,
     path: str | Path = "report.html",

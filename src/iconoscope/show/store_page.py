@@ -35,6 +35,7 @@ from iconoscope.show.unit_panels import (
     UnitSearchPanel,
     sheet_key,
 )
+from iconoscope.signatures import checked
 from iconoscope.store import Store, load_question, load_result
 
 __all__ = ["store_page"]
@@ -42,6 +43,7 @@ __all__ = ["store_page"]
 R = TypeVar("R", bound=Result)
 
 
+@checked
 def store_page(
     store: Store | str | Path, path: str | Path = "report.html", *, title: str = "", lead: str = "", most: int = 24
 ) -> Path:

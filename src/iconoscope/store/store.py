@@ -32,6 +32,7 @@ from iconoscope.results.sheets import ActivationSheet, FilterSheet
 from iconoscope.results.top_images import TopImages
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
+from iconoscope.signatures import checked
 
 __all__ = ["KINDS", "PartialAnswers", "Store", "answered", "load_question", "load_result"]
 
@@ -75,6 +76,7 @@ class Store:
     0
     """
 
+    @checked
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser()
         if self.folder.exists() and not self.folder.is_dir():
@@ -234,6 +236,7 @@ class PartialAnswers:
         return arrays
 
 
+@checked
 def load_result(path: str | Path) -> Result:
     """Read a result back from its folder; no torch is needed.
 

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.progress import track
+from iconoscope.signatures import checked
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 
 __all__ = ["predict"]
 
 
+@checked
 def predict(network: Network, images: Images | Any, *, batch: int = 64) -> NDArray[np.float32]:
     """Give the probabilities of all classes for every image.
 

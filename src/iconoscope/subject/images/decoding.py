@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImageFileError
+from iconoscope.errors import ImageFileError, printable
 from iconoscope.subject.images.pillow_modes import FOUR, indices_of, mask_of, rgb_of
 from iconoscope.subject.images.source import Pixels, three_channels
 
@@ -173,7 +173,7 @@ def _four(picture: PillowImage.Image) -> Pixels:
 
 def image_reason(error: ImageFileError, name: str) -> str:
     """Give the reason alone, without the name in front of it."""
-    return error.message.removeprefix(f"{name} cannot be read: ")
+    return error.message.removeprefix(printable(f"{name} cannot be read: "))
 
 
 def _decode(encoded: Encoded, name: str, convert: Callable[[PillowImage.Image], NDArray[T]]) -> NDArray[T]:

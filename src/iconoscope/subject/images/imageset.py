@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, shortened
+from iconoscope.signatures import checked
 from iconoscope.subject.images.decoding import image_reason
 from iconoscope.subject.images.image import Image
 from iconoscope.subject.images.source import Label, Source
@@ -124,6 +125,7 @@ class Images(Sequence[Image]):
             raise QuestionError("A position is given twice, and ids are unique.", hint="Give every position once.")
         return positions
 
+    @checked
     def where(self, *, label: Label) -> Images:
         """Give the images with the label: its name (case, ``_`` and ``-`` aside), or its index in `label_names`.
 
@@ -136,6 +138,7 @@ class Images(Sequence[Image]):
             label = distinct[names.index(label)]
         return self[np.array([other == label for other in labels], np.bool_)]
 
+    @checked
     def sample(self, count: int, seed: int = 0) -> Images:
         """Give ``count`` images at random, none twice, in the order they have here; the same for the same seed."""
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 0 <= count <= len(self):

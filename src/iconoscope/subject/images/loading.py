@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from iconoscope.errors import ImagesError, QuestionError, shortened
+from iconoscope.signatures import checked
 from iconoscope.subject.images.annotated import Annotated, Gathered
 from iconoscope.subject.images.arrays import as_array, load_npy, open_array, open_arrays, open_npz, open_pictures
 from iconoscope.subject.images.coco import read_coco
@@ -75,6 +76,7 @@ ADDRESSES: dict[str, Callable[[str, int | None], Source]] = {
 }
 
 
+@checked
 def load_images(
     source: Any, *, labels: Any = None, masks: Any = None, boxes: Any = None, limit: int | None = None
 ) -> Images:

@@ -8,12 +8,14 @@ from iconoscope import __version__
 from iconoscope.errors import UnitError
 from iconoscope.results import FilterSheet, Question
 from iconoscope.results.result import check_figure_name
+from iconoscope.signatures import checked
 from iconoscope.store import Store, answered
 from iconoscope.subject.network.network import Network
 
 __all__ = ["first_filters"]
 
 
+@checked
 def first_filters(
     network: Network, *, out: str | Path | None = None, store: Store | str | Path | None = None
 ) -> FilterSheet:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iconoscope.errors import UnitError
+from iconoscope.signatures import checked
 from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network.network import Network
 
@@ -35,6 +36,7 @@ class Layer:
     parameters: int
 
 
+@checked
 def layers(network: Network, *, filters: str | Path | None = None) -> list[Layer]:
     """List the layers that answer when the network runs, in the order in which they do.
 

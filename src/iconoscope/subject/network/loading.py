@@ -18,6 +18,7 @@ from iconoscope.errors import (
     nearest,
 )
 from iconoscope.progress import advancing
+from iconoscope.signatures import checked
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.network.checkpoint import Checkpoint, load_weights, read_checkpoint
 from iconoscope.subject.network.loaders import LOADERS, Loaded, Loader, NetworkRequest
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["load_network"]
 
 
+@checked
 def load_network(
     network: str | nn.Module | Network,
     *,
