@@ -1,4 +1,4 @@
-"""Files that are read whole: regular ones, up to a size, and JSON up to a depth. What is wrong is an `OSError` or a `ValueError`."""
+"""Files that are read whole, up to a size, and JSON, up to a depth; what is wrong is an `OSError` or a `ValueError`."""
 
 from __future__ import annotations
 

@@ -53,7 +53,8 @@ def checked(function: Function) -> Function:
 
     # With the globals of the function's own module, by which doctest knows whose function it is; it needs none itself.
     within: Any = FunctionType(call.__code__, function.__globals__, closure=call.__closure__)
-    return wraps(function)(within)
+    composed: Any = wraps(function)(within)
+    return composed
 
 
 def types_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -89,7 +90,7 @@ _UNREAD = object()
 
 def _read(name: str, argument: Any, hint: Any) -> Any:
     """Give an argument as the first of the types has it that it fits."""
-    # Two numbers in a list are a pair only where there may be no list, and a text is a sequence only where there may be no text.
+    # Two numbers in a list are a pair only where there may be no list; a text is a sequence only where there may be no text.
     kinds = sorted(choices(hint), key=lambda kind: {list: 0, Sequence: 2}.get(get_origin(kind), 1))
     fitting = (read for kind in kinds if (read := _fitted(name, argument, kind)) is not _UNREAD)
     fitted = next(fitting, _UNREAD)
@@ -107,7 +108,7 @@ def _read(name: str, argument: Any, hint: Any) -> Any:
 
 def _fitted(name: str, argument: Any, kind: Any) -> Any:
     """Give an argument as a value of a type; `_UNREAD` if it is none."""
-    origin = get_origin(kind) or kind
+    origin: Any = get_origin(kind) or kind
     if origin in (int, float, bool, str) and getattr(argument, "ndim", None) == 0 and hasattr(argument, "item"):
         argument = argument.item()  # a single number of NumPy, torch or another library; a text of NumPy is a text
     if origin is tuple and get_args(kind) == (int, int):
@@ -123,8 +124,9 @@ def _fitted(name: str, argument: Any, kind: Any) -> Any:
     if kind is _Unimported:
         return _UNREAD if argument is None or isinstance(argument, bool | int | float | complex | bytes) else argument
     # Any, a type variable, an array, a literal: the function knows.
-    known = isinstance(origin, type) and origin is not Any and origin.__module__ != "numpy"
-    return argument if not known or isinstance(argument, origin) else _UNREAD
+    known = isinstance(origin, type) and origin not in (Any, _Unimported) and origin.__module__ != "numpy"
+    classes: tuple[type, ...] = (origin,) if known else (object,)
+    return argument if isinstance(argument, classes) else _UNREAD
 
 
 def _listed(name: str, argument: Any, kind: Any, elements: tuple[Any, ...]) -> Any:
@@ -149,7 +151,7 @@ def _number(name: str, argument: Any, kind: type[int] | type[float]) -> Any:
         raise QuestionError(f"{name}={written(argument)} is larger than any number that is counted with here.")
     if math.isnan(float(argument)):
         raise QuestionError(f"{name} is NaN, which is no number.")
-    return kind(argument)
+    return int(argument) if isinstance(argument, Integral) and kind is int else float(argument)
 
 
 def _word(kind: Any) -> str:
