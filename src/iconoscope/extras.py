@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 import importlib
+import os
+import random
+import sys
+import threading
 from typing import Any
 
 from iconoscope.errors import MissingExtraError, first_line
 
 __all__ = ["import_extra"]
+
+
+_IMPORTING = threading.RLock()
+
+
+def imported(module: str) -> Any:
+    """Import a module that sets environment variables or draws random numbers meanwhile, which are put back as they were.
+
+    Of those known, scikit-learn sets ``KMP_INIT_AT_FORK``, and torch's compiler ``TORCHINDUCTOR_CACHE_DIR``.
+
+    Examples
+    --------
+    >>> imported("json").loads("[1]")
+    [1]
+    """
+    if module in sys.modules:
+        return importlib.import_module(module)
+    with _IMPORTING:
+        environment, state = dict(os.environ), random.getstate()
+        try:
+            return importlib.import_module(module)
+        finally:
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
+            random.setstate(state)
 
 
 def import_extra(module: str, extra: str, purpose: str) -> Any:
@@ -34,8 +64,8 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
     """
     package = module.partition(".")[0]
     try:
-        importlib.import_module(package)
-        return importlib.import_module(module)
+        imported(package)
+        return imported(module)
     except ModuleNotFoundError as error:
         missing = (error.name or package).partition(".")[0]
         raise MissingExtraError(

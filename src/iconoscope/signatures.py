@@ -20,6 +20,7 @@ from types import FunctionType, NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from iconoscope.errors import QuestionError, check_path, check_text, nearest, written
+from iconoscope.torch_modes import plain_torch
 
 __all__ = ["Default", "checked", "choices", "complete", "spelled_out", "types_of"]
 
@@ -30,16 +31,19 @@ def checked(function: Function) -> Function:
     """See that a public function is called with the types of its signature, and give it Python's own numbers.
 
     A number of NumPy or torch becomes Python's, a whole number one of type float where that is the parameter's type. True is no
-    number, nor is a text, nor NaN. Paths are names that a file can have. What may be an array is left to the function.
+    number, nor is a text, nor NaN. Paths are names that a file can have. What may be an array is left to the function. What
+    torch was told around the call is set aside for its time.
 
     Raises
     ------
     QuestionError
         At the call, naming the parameter, what it was given and what it wants.
     """
+    modes_aside = plain_torch
 
     def call(*positional: Any, **named: Any) -> Any:
-        return function(*positional, **named) if (bound := read(positional, named)) is None else bound()
+        with modes_aside():
+            return function(*positional, **named) if (bound := read(positional, named)) is None else bound()
 
     def read(positional: tuple[Any, ...], named: dict[str, Any]) -> Callable[[], Any] | None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +16,7 @@ from iconoscope.results.audit_evidence import OcclusionEvidence
 from iconoscope.store import Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
+from iconoscope.warning_filters import ignoring
 
 __all__ = ["near_border", "occlude_sample", "shrunken"]
 
@@ -80,9 +80,7 @@ def occlude_sample(
 
 
 def _occlusions(network: Network, images: Images, patch: int, store: Store) -> Iterator[Occlusion]:
-    with warnings.catch_warnings():
-        # Whose mask cannot be used has been said of all audited images.
-        warnings.filterwarnings("ignore", "The object of", IconoscopeWarning)
+    with ignoring("The object of", IconoscopeWarning):  # whose mask cannot be used has been said of all audited images
         yield from occlude_each(network, images, patch=patch, stride=max(1, patch // 2), fill="mean", store=store)
 
 

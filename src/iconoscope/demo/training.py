@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +25,7 @@ from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.builtin.cars import CarNetwork, car_network
 from iconoscope.subject.network import Preprocessing, read_preprocessing
 from iconoscope.subject.network.checkpoint import METADATA_KEY
+from iconoscope.subject.random_state import seeded
 
 __all__ = ["TRAINED_ON", "Schedule", "retrain", "seeded", "train"]
 
@@ -98,14 +97,6 @@ def retrain(directory: Path | None = None, *, seed: int = 0) -> dict[str, dict[s
         path = BUILTIN[name].weights if directory is None else Path(directory) / f"{name}.safetensors"
         _write(network, path, TRAINED_ON[name], accuracies[name])
     return accuracies
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's random numbers for first weights, and leave the caller's own as they were."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def train(

@@ -218,7 +218,7 @@ def summarizing(network: Network, layers: Sequence[RecordedLayer], penultimate: 
                 f"{penultimate.layer} was not reached when {network.name} ran, so there is no vector before the logits."
             )
         if not parts:
-            nothing_read = torch.zeros(len(batch), 0)
+            nothing_read = torch.zeros(len(batch), 0, dtype=torch.float32)
             unsampled = nothing_read[:, :, None].expand(-1, -1, len(places))
             parts = [
                 {"maximum": nothing_read, "mean": nothing_read, "position": nothing_read.int(), "sampled": unsampled}

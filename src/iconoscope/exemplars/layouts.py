@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.exemplars.som import SelfOrganisingMap, cell_places, fit_som, principal_axes
+from iconoscope.extras import imported
 from iconoscope.progress import advancing
 
 __all__ = ["LAYOUTS", "Placed", "in_plane", "place_among"]
@@ -25,6 +26,7 @@ class Placed(NamedTuple):
 
 
 def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
+    imported("openTSNE")
     import openTSNE
     from openTSNE import affinity, initialization
     from openTSNE.nearest_neighbors import PrecomputedNeighbors
@@ -107,6 +109,7 @@ def place_among(
     mapped: torch.Tensor, new: torch.Tensor, points: NDArray[np.float32], perplexity: float, *, seed: int
 ) -> NDArray[np.float32]:
     """Place new vectors (m, numbers) into a map by t-SNE of others (n, numbers), whose points (n, 2) stay where they are."""
+    imported("openTSNE")
     import openTSNE
     from openTSNE import affinity
 

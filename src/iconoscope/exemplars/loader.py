@@ -83,7 +83,10 @@ def feed(
         for at in range(first, min(first + shard, rows.stop), batch)
     ]
     settings: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
-    loader = DataLoader(_Batches(images, preprocessing, ranges), batch_size=None, num_workers=workers, **settings)
+    # The loader draws a seed for its workers, who need none: not from the generator of the whole process.
+    draw = torch.Generator()
+    batches = _Batches(images, preprocessing, ranges)
+    loader = DataLoader(batches, batch_size=None, num_workers=workers, generator=draw, **settings)
     try:
         for numbers, pixels, failed, (count, end) in loader:
             readable = np.zeros((0, 1, 1, 3), np.uint8) if pixels is None else pixels.numpy()

@@ -57,7 +57,9 @@ def choose_layers(network: Network, layers: Sequence[str] | None) -> tuple[tuple
         If the network has no such layer, or it answers no maps, tokens or vectors.
     """
     height, width = network.preprocessing.size
-    noise = torch.randn(2, network.channels, height, width, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(
+        2, network.channels, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+    )
     answers, logits = _layer_answers(network, noise.to(network.device))
     names = (
         _usual(network, answers) if layers is None else [_named(network, name) for name in layers if name != "logits"]

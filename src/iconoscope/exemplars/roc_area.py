@@ -91,8 +91,8 @@ def rank_test(
     step = max(1, _CHUNK // max(count, len(observed)))
     for first in range(0, permutations, step):
         shuffles = min(step, permutations - first)
-        chosen = torch.rand(shuffles, count, generator=generator).topk(examples, 1).indices
-        labels = torch.zeros(shuffles, count).scatter_(1, chosen, 1.0)
+        chosen = torch.rand(shuffles, count, generator=generator, dtype=torch.float32).topk(examples, 1).indices
+        labels = torch.zeros(shuffles, count, dtype=torch.float32).scatter_(1, chosen, 1.0)
         shuffled = labels @ scaled
         if correction == "max":
             beaten += (shuffled.max(1).values[:, None] >= observed - 1e-6).sum(0)

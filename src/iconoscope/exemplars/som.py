@@ -177,7 +177,11 @@ def _plane(vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     weights = middle.repeat(len(places), 1)
     for side, axis in enumerate(axis_of_side):
         reach = 2 * variances[axis].clamp(min=0).sqrt()
-        along = (places[:, side] / span[side] * 2 - 1) if places[:, side].max() > 0 else torch.zeros(len(places))
+        along = (
+            (places[:, side] / span[side] * 2 - 1)
+            if places[:, side].max() > 0
+            else torch.zeros(len(places), dtype=torch.float32)
+        )
         weights = weights + (along.to(vectors).unsqueeze(1) * (reach * axes[:, axis]).to(vectors)[None])
     return weights
 

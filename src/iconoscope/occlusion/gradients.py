@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,21 +19,20 @@ from iconoscope.occlusion.rectifiers import Turns, count_uses
 from iconoscope.progress import track
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, watching
+from iconoscope.subject.random_state import seeded
 from iconoscope.subject.response import respond
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
+from iconoscope.warning_filters import ignoring
 
 __all__ = ["CaptumQuestion", "UnitModule", "ask_captum", "last_maps", "load_captum", "maps_of_their_own"]
 
 NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, as a share of the range of the picture (Smilkov et al. 2017: 0.1 to 0.2)."""
 
-_DRAWING = threading.Lock()
-"""Captum draws from the generators of the whole process, so one thread at a time does."""
-
 _EXPECTED_WARNINGS = (
-    "Setting backward hooks on ReLU activations",
-    "Setting forward, backward hooks and attributes on non-linear",
-    "Couldn't appropriately interpolate GradCAM",
+    "Setting backward hooks on ReLU activations"
+    "|Setting forward, backward hooks and attributes on non-linear"
+    "|Couldn't appropriately interpolate GradCAM"
 )
 
 
@@ -139,7 +136,7 @@ def _signed_gradient(attr: Any, method: str, question: CaptumQuestion) -> Attrib
 def _gradient_shap(attr: Any, method: str, question: CaptumQuestion) -> Attributions:
     """Ask for some samples at a time: Captum would have them all in memory at once."""
     values, deltas = torch.zeros_like(question.image), []
-    with _drawn_with(question.seed):
+    with seeded(question.seed):
         for first in track(range(0, question.steps, question.batch), "samples"):
             count = min(question.batch, question.steps - first)
             shares, delta = _one_pass(attr, method, question, n_samples=count)
@@ -151,7 +148,7 @@ def _gradient_shap(attr: Any, method: str, question: CaptumQuestion) -> Attribut
 def _smooth(attr: Any, method: str, question: CaptumQuestion) -> Attributions:
     picture = question.image.detach()
     spread = NOISE * float(picture.max() - picture.min())
-    with _drawn_with(question.seed):
+    with seeded(question.seed):
         gradients = attr.NoiseTunnel(attr.Saliency(question.answers)).attribute(
             question.image,
             nt_type=method.lower(),
@@ -206,9 +203,7 @@ def ask_captum(method: str, question: CaptumQuestion) -> tuple[np.ndarray, float
     network = question.answers.network
     attr = load_captum(method)
     try:
-        with warnings.catch_warnings():
-            for line in _EXPECTED_WARNINGS:
-                warnings.filterwarnings("ignore", line, UserWarning)
+        with ignoring(_EXPECTED_WARNINGS, UserWarning):
             attributions, delta = ASK[method](attr, method.removeprefix("captum:"), question)
     except IconoscopeError:
         raise
@@ -226,20 +221,6 @@ def ask_captum(method: str, question: CaptumQuestion) -> tuple[np.ndarray, float
         )
     values = attributions[0].detach().float().permute(1, 2, 0).contiguous().cpu().numpy()
     return values, None if delta is None else float(delta.mean())
-
-
-@contextmanager
-def _drawn_with(seed: int) -> Iterator[None]:
-    """Seed the generators that Captum draws from, torch's and NumPy's own, and put them back as they were."""
-    # MPS has no generator that can be forked; its seed is then as the question says.
-    with _DRAWING, torch.random.fork_rng():
-        state = np.random.get_state()
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        try:
-            yield
-        finally:
-            np.random.set_state(state)
 
 
 def last_maps(answers: UnitModule, image: torch.Tensor) -> str:

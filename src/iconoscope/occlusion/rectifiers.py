@@ -19,6 +19,7 @@ from torch import nn
 from iconoscope.errors import NetworkError, QuestionError
 from iconoscope.subject.dispatcher import operation_calls
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.network import uncompiled_forms
 from iconoscope.subject.probe import FunctionCalls
 
 __all__ = ["Turns", "copied", "count_uses"]
@@ -180,6 +181,8 @@ def copied(network: Network) -> Network:
         ) from error
     if any(value.dtype in (torch.float16, torch.bfloat16) for value in module.parameters()):
         module = module.float()
+    for attributes, name, value in uncompiled_forms(module):
+        attributes[name] = value
     for parent in list(module.modules()):
         for name, child in list(parent._modules.items()):
             if isinstance(child, nn.ReLU):

@@ -74,7 +74,7 @@ def read_start(
             raise QuestionError(
                 f"start={start!r} is a colour, and the network has {channels} channels.", hint="Give noise."
             )
-        picture = torch.tensor(colour)[None, :, None, None].expand(1, 3, *side).contiguous()
+        picture = torch.tensor(colour, dtype=torch.float32)[None, :, None, None].expand(1, 3, *side).contiguous()
         return Start(str(start), picture), side
     if isinstance(start, str) and not Path(start).expanduser().exists():
         raise QuestionError(

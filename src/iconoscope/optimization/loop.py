@@ -139,7 +139,7 @@ def ascend(
     """
     normalise, dtype = _normalising(network), PRECISIONS[precision]
     step = stepper(canvas.parameters.tensors)
-    frame_steps = set(torch.linspace(0, steps, max(2, frames)).round().int().tolist())
+    frame_steps = set(torch.linspace(0, steps, max(2, frames), dtype=torch.float32).round().int().tolist())
     frames_kept: list[torch.Tensor] = []
     course: list[torch.Tensor] = []
     picture = canvas.picture()
@@ -148,7 +148,9 @@ def ascend(
     numbers = None if transforms is None else transforms.draw(steps, draws)
     ended = False
     try:
-        pairs = adjacent_layers(network, scores.layers, normalise(torch.full((1, picture.shape[1], *sides), 0.5)))
+        pairs = adjacent_layers(
+            network, scores.layers, normalise(torch.full((1, picture.shape[1], *sides), 0.5, dtype=torch.float32))
+        )
         with (
             frozen(network.module, pairs, dtype=dtype),
             probe(network, scores.layers, before_relu=True) as read,
@@ -231,7 +233,7 @@ def _normalising(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
     """Give what brings pictures of 0..1 to the network's device, into its mean and deviation, and into channels last."""
     device = network.device
     mean, std = (
-        torch.tensor(values, device=device)[:, None, None]
+        torch.tensor(values, device=device, dtype=torch.float32)[:, None, None]
         for values in (network.preprocessing.mean, network.preprocessing.std)
     )
     scale, shift = 1 / std, -mean / std

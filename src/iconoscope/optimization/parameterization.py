@@ -74,7 +74,7 @@ class Parameterization(Protocol):
 def _noise(shape: tuple[int, ...], draws: Draws, size: float) -> torch.Tensor:
     import torch
 
-    return torch.stack([torch.randn(shape, generator=draw) for draw in draws]) * size
+    return torch.stack([torch.randn(shape, generator=draw, dtype=torch.float32) for draw in draws]) * size
 
 
 def _leaf(value: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,9 @@ class Pixels:
 def _frequencies(height: int, width: int) -> torch.Tensor:
     import torch
 
-    return torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
+    return torch.hypot(
+        torch.fft.fftfreq(height, dtype=torch.float32)[:, None], torch.fft.rfftfreq(width, dtype=torch.float32)[None]
+    )
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ class Phase:
                     hint=f"Make it with natural_magnitude(images, size=({height}, {width})).",
                 )
         if start is None:
-            shares = [torch.rand((shape[1], *size.shape[1:]), generator=draw) for draw in draws]
+            shares = [torch.rand((shape[1], *size.shape[1:]), generator=draw, dtype=torch.float32) for draw in draws]
             angles = torch.stack(shares) * 2 * np.pi
         else:
             angles = torch.fft.rfft2(start).angle()
@@ -247,12 +249,15 @@ class Pyramid:
         if start is None:
             levels = [_noise((shape[1], *size), draws, self.noise) for size in sizes]
         else:  # what a level cannot hold is left to the next finer one
-            levels, residual = [torch.zeros(())] * len(sizes), start
+            levels, residual = [torch.zeros((), dtype=torch.float32)] * len(sizes), start
             for level in range(len(sizes) - 1, -1, -1):
                 levels[level] = F.interpolate(residual, sizes[level], mode="bilinear", antialias=True)
                 residual = residual - _enlarged(levels[level], (height, width))
         leaves = tuple(_leaf(level) for level in levels)
-        return Parameters(leaves, lambda: sum((_enlarged(leaf, (height, width)) for leaf in leaves), torch.zeros(())))
+        return Parameters(
+            leaves,
+            lambda: sum((_enlarged(leaf, (height, width)) for leaf in leaves), torch.zeros((), dtype=torch.float32)),
+        )
 
 
 def _enlarged(level: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -288,14 +293,16 @@ class Network2D:
                 hint="Pixels, Fourier and Pyramid can.",
             )
         count, channels, height, width = shape
-        rows, columns = (torch.linspace(-self.REACH, self.REACH, length) for length in (height, width))
+        rows, columns = (
+            torch.linspace(-self.REACH, self.REACH, length, dtype=torch.float32) for length in (height, width)
+        )
         points = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).reshape(1, -1, 2).expand(count, -1, -1)
         sizes = [2, *[self.width] * self.depth]
         weights = [
             _leaf(_noise((2 * inputs if layer else inputs, outputs), draws, (1 / inputs) ** 0.5))
             for layer, (inputs, outputs) in enumerate(pairwise(sizes))
         ]
-        last = _leaf(torch.zeros(count, 2 * self.width, channels))
+        last = _leaf(torch.zeros(count, 2 * self.width, channels, dtype=torch.float32))
 
         def raw() -> torch.Tensor:
             x = points

@@ -62,7 +62,7 @@ class Scores:
             _Group(
                 str(reading[0]),
                 torch.tensor([picture for picture, _ in terms], device=device),
-                torch.tensor([term.weight for _, term in terms], device=device),
+                torch.tensor([term.weight for _, term in terms], device=device, dtype=torch.float32),
                 _reader([term.target for _, term in terms], network, size or network.preprocessing.size),
             )
             for reading, terms in terms_by_reading.items()
@@ -82,7 +82,7 @@ class Scores:
         NetworkError
             If a class is asked for, and the network answers no classes, or too few.
         """
-        scores = torch.zeros(self.count, device=self._groups[0].weights.device)
+        scores = torch.zeros(self.count, device=self._groups[0].weights.device, dtype=torch.float32)
         for group in self._groups:
             values = group.read(answers[group.layer].float(), group.pictures)
             scores = scores.index_add(0, group.pictures, values * group.weights)
@@ -94,7 +94,7 @@ class Scores:
         Gram matrices hold what is there and forget where (Gatys, Ecker and Bethge 2015), so a picture that is moved is the
         same picture.
         """
-        total = torch.zeros(self.count, device=self._same.device)
+        total = torch.zeros(self.count, device=self._same.device, dtype=torch.float32)
         for layer in self.layers:
             flat = _places(answers[layer].float())
             gram = torch.nn.functional.normalize(torch.bmm(flat, flat.transpose(1, 2)).flatten(1), dim=1)

@@ -181,8 +181,12 @@ class Synthesis:
                 loss=Loss(
                     regularizers=style.regularizers,
                     diversity=self.diversity,
-                    cap=None if self.cap is None else torch.tensor([answers.cap(self.cap) for answers in natural]),
-                    price=torch.tensor([answers.deviation for answers in natural]) if natural else 1.0,
+                    cap=None
+                    if self.cap is None
+                    else torch.tensor([answers.cap(self.cap) for answers in natural], dtype=torch.float32),
+                    price=torch.tensor([answers.deviation for answers in natural], dtype=torch.float32)
+                    if natural
+                    else 1.0,
                 ),
                 transforms=style.transforms,
                 draws=draws,

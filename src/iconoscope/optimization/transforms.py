@@ -56,7 +56,7 @@ class Transforms:
         """Draw the numbers for all steps, (steps, pictures, `NUMBERS`) of 0..1."""
         import torch
 
-        return torch.stack([torch.rand((steps, NUMBERS), generator=draw) for draw in draws], 1)
+        return torch.stack([torch.rand((steps, NUMBERS), generator=draw, dtype=torch.float32) for draw in draws], 1)
 
     def __call__(self, pictures: torch.Tensor, size: tuple[int, int], numbers: torch.Tensor) -> torch.Tensor:
         """Show pictures (n, channels, height, width) to a network whose input has that size.
@@ -86,7 +86,10 @@ class Transforms:
             return moved
         seeds = (numbers[:, 5] * 2**31).long().tolist()
         sources = [torch.Generator(pictures.device).manual_seed(seed) for seed in seeds]
-        grain = [torch.randn(moved.shape[1:], generator=source, device=moved.device) for source in sources]
+        grain = [
+            torch.randn(moved.shape[1:], generator=source, device=moved.device, dtype=torch.float32)
+            for source in sources
+        ]
         return moved + self.noise * torch.stack(grain)
 
     def _matrices(self, pictures: torch.Tensor, size: tuple[int, int], numbers: torch.Tensor) -> torch.Tensor:
@@ -117,6 +120,8 @@ def _sampling_grid(matrices: torch.Tensor, size: tuple[int, int]) -> torch.Tenso
     """Give where pixels are read (n, rows, columns, 2), as `affine_grid` does, in a thirtieth of the time."""
     import torch
 
-    rows, columns = ((torch.arange(length, device=matrices.device) * 2 + 1) / length - 1 for length in size)
+    rows, columns = (
+        (torch.arange(length, device=matrices.device, dtype=matrices.dtype) * 2 + 1) / length - 1 for length in size
+    )
     across, down, shift = (matrices[:, :, column, None, None] for column in range(3))
     return (across * columns + (down * rows[:, None] + shift)).permute(0, 2, 3, 1)

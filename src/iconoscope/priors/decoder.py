@@ -52,7 +52,7 @@ class DecoderPrior(Prior):
         self._low, self._high = limits
         self.size = int(np.prod(latent))
         with torch.inference_mode():
-            pictures = self._decoded(torch.zeros(2, self.size))
+            pictures = self._decoded(torch.zeros(2, self.size, dtype=torch.float32))
         if pictures.ndim != 4 or len(pictures) != 2:
             raise PriorError(
                 f"{name} makes {tuple(pictures.shape)} of two latents, not pictures (2, channels, height, width).",
@@ -80,7 +80,7 @@ class DecoderPrior(Prior):
             return self._encode(pictures * (self._high - self._low) + self._low).flatten(1)
         with torch.inference_mode(False), torch.enable_grad():
             goal = pictures.detach().clone()
-            latents = torch.zeros(len(goal), self.size, requires_grad=True)
+            latents = torch.zeros(len(goal), self.size, requires_grad=True, dtype=torch.float32)
             optimizer = torch.optim.Adam([latents], lr=RATE)
             for _ in track(range(SEARCH), "looking for latents"):
                 error = (self.decode(latents) - goal).square().mean((1, 2, 3))

@@ -146,7 +146,7 @@ class GaussianPrior(Prior):
         if not self.levels:
             return super().pace
         paces = [min(1.0, PACE * QUICKER**level) for level in range(len(self._counts))]
-        return torch.tensor(paces).repeat_interleave(torch.tensor(self._counts))
+        return torch.tensor(paces, dtype=torch.float32).repeat_interleave(torch.tensor(self._counts))
 
     def begin(self, draws: Sequence[torch.Generator], labels: Sequence[int], *, spread: float = 1.0) -> torch.Tensor:
         """Draw latents (n, size) to begin at; of a pyramid nothing fine is there yet."""
@@ -260,5 +260,5 @@ def padded(pictures: torch.Tensor, side: int) -> torch.Tensor:
 
 def windowed(side: int) -> torch.Tensor:
     """Give the root of a Hann window (side, side)."""
-    root = torch.sin(torch.pi * (torch.arange(side) + 0.5) / side)
+    root = torch.sin(torch.pi * (torch.arange(side, dtype=torch.float32) + 0.5) / side)
     return torch.outer(root, root)

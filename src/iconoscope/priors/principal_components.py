@@ -53,7 +53,7 @@ class Moments:
         self._origin: torch.Tensor | None = None
         self._sum = torch.zeros(size, dtype=torch.float64)
         self._products = torch.zeros(size, size, dtype=torch.float64)
-        self._recent, self._since = torch.zeros(size, size), 0
+        self._recent, self._since = torch.zeros(size, size, dtype=torch.float32), 0
 
     def add(self, pictures: torch.Tensor) -> None:
         """Add pictures (n, channels, height, width)."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import PriorError
 from iconoscope.priors.plausibility import RealImageComparison
 from iconoscope.priors.prior_images import PriorImages, as_pixels
+from iconoscope.torch_modes import plain_torch
 from iconoscope.vocabulary.resolver import Names
 
 __all__ = ["Prior"]
@@ -77,11 +78,11 @@ class Prior(ABC):
     @property
     def pace(self) -> torch.Tensor:
         """The step of each number of a latent, (size,), in units of the others."""
-        return torch.ones(self.size)
+        return torch.ones(self.size, dtype=torch.float32)
 
     def centre(self, labels: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Give mean and standard deviation (n, size) of the latents of classes; -1 is all pictures."""
-        mean = torch.zeros(len(labels), self.size)
+        mean = torch.zeros(len(labels), self.size, dtype=torch.float32)
         return mean, torch.ones_like(mean)
 
     def cost(self, latents: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
@@ -103,13 +104,14 @@ class Prior(ABC):
     def draw(self, draws: Sequence[torch.Generator], labels: Sequence[int], *, spread: float = 1.0) -> torch.Tensor:
         """Draw latents (n, size), one from each source of random numbers, with so many times their standard deviation."""
         mean, deviation = self.centre(labels)
-        noise = torch.stack([torch.randn(self.size, generator=draw) for draw in draws])
+        noise = torch.stack([torch.randn(self.size, generator=draw, dtype=torch.float32) for draw in draws])
         return mean + spread * deviation * noise
 
     def begin(self, draws: Sequence[torch.Generator], labels: Sequence[int], *, spread: float = 1.0) -> torch.Tensor:
         """Draw latents (n, size) for pictures that are to be changed."""
         return self.draw(draws, labels, spread=spread)
 
+    @plain_torch()
     def sample(
         self, count: int = 1, *, label: str | None = None, seed: int = 0, spread: float = 1.0
     ) -> NDArray[np.uint8]:

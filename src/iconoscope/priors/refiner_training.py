@@ -22,6 +22,7 @@ from iconoscope.priors.refiner import Critic, Refiner
 from iconoscope.priors.training_images import TrainingImages
 from iconoscope.progress import track
 from iconoscope.subject.processor import has_bfloat16
+from iconoscope.subject.random_state import seeded
 
 __all__ = ["train_refiner"]
 
@@ -108,8 +109,7 @@ class RefinerTraining:
         self._labels = torch.tensor([-1 if label is None else prior.classes.index(label) for label in images.labels])
         self._draw = torch.Generator().manual_seed(seed)
         count, channels = len(prior.classes), prior.shape[0]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.refiner, self.critic, self.mean = (kind(count, channels) for kind in (Refiner, Critic, Refiner))
         for network in (self.refiner, self.critic):
             network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -166,10 +166,12 @@ class RefinerTraining:
         draw, prior = self._draw, self._prior
         chosen = torch.randint(len(self._pixels), (BATCH,), generator=draw)
         labels = self._labels[chosen]
-        share = torch.rand(BATCH, 1, generator=draw).sqrt() * (torch.rand(BATCH, 1, generator=draw) < MIXED)
+        share = torch.rand(BATCH, 1, generator=draw, dtype=torch.float32).sqrt() * (
+            torch.rand(BATCH, 1, generator=draw, dtype=torch.float32) < MIXED
+        )
         with torch.no_grad():
             mean, deviation = prior.centre(labels.tolist())
-            noise = deviation * torch.randn(BATCH, prior.size, generator=draw)
+            noise = deviation * torch.randn(BATCH, prior.size, generator=draw, dtype=torch.float32)
             apart = prior.encode(self._real(chosen)) - mean
             mixed = mean + share * apart + (1 - share.square()).clamp_min(0).sqrt() * noise
             pictures = prior.decode(mixed)
@@ -181,7 +183,7 @@ class RefinerTraining:
         height, width = pictures.shape[2:]
 
         def drawn() -> torch.Tensor:
-            return torch.rand(count, 1, 1, 1, generator=draw)
+            return torch.rand(count, 1, 1, 1, generator=draw, dtype=torch.float32)
 
         pictures = torch.where(drawn() < 0.5, pictures, pictures.flip(3)) + 0.4 * (drawn() - 0.5)
         grey = pictures.mean(1, keepdim=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import warnings
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.rendering import cell_edges
+from iconoscope.warning_filters import ignoring
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,8 @@ __all__ = [
     "shown_in_notebook",
 ]  # fmt: skip
 
+_DRAWING = threading.Lock()
+"""matplotlib's settings are the whole process's, so one thread at a time has ours."""
 _WIDEST = 1600  # pixels of a figure in a notebook: no column is wider
 
 
@@ -47,10 +50,14 @@ def encoded(figure: Figure, form: str) -> bytes:
     buffer = io.BytesIO()
     # SVG and PDF would carry the date of drawing.
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
-    with mpl.rc_context({"svg.hashsalt": "iconoscope"}), warnings.catch_warnings():
-        # A character that the font lacks is drawn as a box: no reason to warn of every figure.
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        figure.savefig(buffer, format=form, dpi=150, metadata=undated, bbox_inches="tight", pad_inches=0.1)
+    # A character that the font lacks is drawn as a box: no reason to warn of every figure.
+    with _DRAWING, ignoring("Glyph", UserWarning):
+        salt = mpl.rcParams["svg.hashsalt"]
+        try:
+            mpl.rcParams["svg.hashsalt"] = "iconoscope"
+            figure.savefig(buffer, format=form, dpi=150, metadata=undated, bbox_inches="tight", pad_inches=0.1)
+        finally:
+            mpl.rcParams["svg.hashsalt"] = salt
     return buffer.getvalue()
 
 

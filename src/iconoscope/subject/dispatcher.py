@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from iconoscope.extras import imported
 from iconoscope.subject.probe import FunctionCalls
 
 try:
@@ -17,6 +18,7 @@ except ImportError:
     TorchDispatchMode = None
 
 __all__ = ["operation_calls"]
+
 
 Handler = Callable[[Any, Sequence[Any], Mapping[str, Any]], Any]
 """From an operation, its arguments and its keyword arguments to what stands for its answer."""
@@ -29,6 +31,7 @@ def operation_calls(handler: Handler) -> AbstractContextManager[Any]:
     """
     if TorchDispatchMode is None:
         return FunctionCalls(handler)
+    imported("torch._dynamo")  # as the mode does when it is made
 
     class OperationCalls(TorchDispatchMode):
         def __torch_dispatch__(

@@ -6,7 +6,7 @@ What is not known here becomes a step that runs the captured operator on whole m
 from __future__ import annotations
 
 import operator
-import warnings
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +18,14 @@ from iconoscope.occlusion.incremental import aten
 from iconoscope.occlusion.incremental.graph import TRACED, Graph, GraphBuilder
 from iconoscope.occlusion.incremental.operators import CapturedCall
 from iconoscope.occlusion.incremental.translation import translate
+from iconoscope.warning_filters import ignoring
 
 __all__ = ["CaptureError", "capture"]
 
 LARGEST_BATCH = 4096
+
+
+_TRACING = threading.Lock()
 
 
 class CaptureError(Exception):
@@ -39,8 +43,8 @@ def capture(module: nn.Module, image: torch.Tensor) -> Graph:
     if not aten.described():
         raise CaptureError("this torch says nothing of its operators that can be read")
     try:
-        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.export warns about torch's own code
+        # torch.export warns about torch's own code, and keeps what it traces where all threads see it.
+        with _TRACING, torch.inference_mode(False), torch.no_grad(), ignoring():
             batch = torch.zeros(TRACED, *image.shape, dtype=image.dtype, device=image.device)
             # One program serves batches of any size: positions run together in chunks whose sizes the plan chooses later, and
             # a fixed batch would be written into every reshape. Traced with two, since export takes one for a constant.

@@ -91,9 +91,10 @@ class PlanCache:
         if key not in graphs and _work(network, image) * len(grid) * self.images < LEAST_WORK:
             return "too little work for a plan to pay"
         # The latest is put last, and the one that was not asked for longest goes first.
-        graph = graphs[key] = graphs.pop(key) if key in graphs else _captured(network, image, unit)
-        while len(graphs) > RECENT_GRAPHS:
-            del graphs[next(iter(graphs))]
+        # Threads that ask other networks do so at the same time.
+        graph = graphs[key] = graphs.pop(key, None) or _captured(network, image, unit)
+        for oldest in list(graphs)[:-RECENT_GRAPHS]:
+            graphs.pop(oldest, None)
         if isinstance(graph, str):
             return graph
         plan = make_plan(graph, grid, memory=memory)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line, nearest, shortened
+from iconoscope.warning_filters import ignoring
 
 if TYPE_CHECKING:
     import torch
@@ -104,8 +105,7 @@ def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
     import torch
 
     try:
-        with warnings.catch_warnings():  # of the age of the pickle's protocol, which is nobody's concern here
-            warnings.simplefilter("ignore", UserWarning)
+        with ignoring(category=UserWarning):  # of the age of the pickle's protocol, which is nobody's concern here
             loaded = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except ModuleNotFoundError as error:
         raise CheckpointError(

@@ -31,6 +31,7 @@ from iconoscope.subject.network.preprocessing import (
     settings_of,
     unknown_preprocessing,
 )
+from iconoscope.subject.random_state import drawn_in_vain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,8 +118,7 @@ def load_network(
             channels=_channels(preprocessing),
             trust_remote_code=trust_remote_code,
         )
-        with advancing(f"loading {name}", 1):  # weights may have to be fetched, and a hub out of reach takes its time
-            loaded = _loader(network).load(request)
+        loaded = _load(request, name)
     else:
         name, loaded = type(_unwrapped(network)).__name__, Loaded(network, trained=True)
     _check_module(loaded.module, name)
@@ -139,6 +139,19 @@ def load_network(
     if isinstance(network, str):
         result.module.eval()
     return _with_its_ending(result)
+
+
+def _load(request: NetworkRequest, name: str) -> Loaded:
+    """Load a module; the random numbers of its first weights are drawn in vain if others are to come."""
+    modules: list[Loaded] = []
+
+    def untrained() -> bool:
+        return not request.checkpoint and any(not (loaded.trained or loaded.checkpoint) for loaded in modules)
+
+    # Weights may have to be fetched, and a hub out of reach takes its time.
+    with advancing(f"loading {name}", 1), drawn_in_vain(unless=untrained):
+        modules.append(_loader(request.name).load(request))
+    return modules[0]
 
 
 def _fill(loaded: Loaded, name: str, file: Checkpoint | None) -> None:

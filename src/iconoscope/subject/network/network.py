@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import threading
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakKeyDictionary
 
 from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
 from iconoscope.subject.network.preprocessing import Preprocessing
+from iconoscope.torch_modes import on_device, plain_torch
 from iconoscope.vocabulary.resolver import Names, resolve
 from iconoscope.vocabulary.unit import ClassUnit, Unit
+from iconoscope.warning_filters import ignoring
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["DEVICES", "Network", "find_device"]
+__all__ = ["DEVICES", "Network", "find_device", "uncompiled_forms"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-
-_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
-"""A lock for each module that was asked, whatever networks it is in; kept beside the module, which stays as it was given."""
-_LOCKS_GUARD = threading.Lock()
-
-
-def _forget_locks() -> None:
-    """Begin with no locks in a process that was forked: what threads held of them stayed behind with these threads."""
-    global _LOCKS_GUARD  # noqa: PLW0603
-    _LOCKS.clear()
-    _LOCKS_GUARD = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_forget_locks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +169,7 @@ class Network:
         """Give input of zeros, (images, channels, height, width) on its device, to see what layers answer."""
         import torch
 
-        return torch.zeros(images, self.channels, *self.preprocessing.size, device=self.device)
+        return torch.zeros(images, self.channels, *self.preprocessing.size, device=self.device, dtype=torch.float32)
 
     def run(self, batch: torch.Tensor) -> Any:
         """Run the module on its normalised input (n, channels, height, width); its own errors become a `NetworkError`.
@@ -196,6 +181,7 @@ class Network:
         try:
             with ExitStack() as modes:
                 modes.enter_context(self.reserved())
+                modes.enter_context(on_device(self.device))
                 if self.opaque and torch.is_inference_mode_enabled():
                     # What TorchScript has compiled for gradients keeps tensors for them, which inference mode forbids.
                     modes.enter_context(torch.inference_mode(False))
@@ -301,48 +287,64 @@ class Network:
             )
         return logits
 
-    @contextmanager
-    def reserved(self) -> Iterator[None]:
-        """Keep the module to one thread for the time of a block; others that ask it wait. A thread may nest such blocks.
+    def reserved(self) -> AbstractContextManager[None]:
+        """Keep the module, and what shares a part with it, to one thread for the time of a block; see `reservation`.
 
         A question changes the module for its time (its mode, hooks, the form of its layers), and what another thread asked
         meanwhile would be answered by a mixture of both.
         """
-        with _LOCKS_GUARD:
-            lock = _LOCKS.setdefault(self.module, threading.RLock())
-        with lock:
-            yield
+        from iconoscope.subject.network.reservation import reserved
+
+        return reserved(self.module)
 
     @contextmanager
     def questioned(self) -> Iterator[nn.Module]:
         """Put the module in evaluation mode for the time of a question; give it back as it was.
 
         Modes are kept module by module: part of a network may be in train mode, and part not. The module is not moved. What is
-        compiled in it runs uncompiled. Other threads wait.
+        compiled in it runs uncompiled, and what torch was told around the call is set aside. Other threads wait.
         """
-        with self.reserved():
+        with self.reserved(), plain_torch():
             modes = [(module, module.training) for module in self.module.modules()]
-            compiled = any(
-                vars(module).get("_compiled_call_impl") is not None or "_orig_mod" in vars(module).get("_modules", {})
-                for module, _ in modes
-            )
             try:
                 self.module.eval()
                 # What torch.compile has made of a module would not notice our hooks.
-                with _uncompiled() if compiled else nullcontext():
+                with _uncompiled(self.module):
                     yield self.module
             finally:
                 for module, training in modes:
                     module.training = training
 
 
-@contextmanager
-def _uncompiled() -> Iterator[None]:
-    import torch
+def uncompiled_forms(network: nn.Module) -> list[tuple[dict[str, Any], str, Any]]:
+    """Give the attributes that let what is compiled in a network do what it was made of: whose they are, names and values.
 
-    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
-        # That hooks fire for the compiled module too, which is not asked.
-        warnings.filterwarnings("ignore", message="Using `torch.compile")
+    Each module's own attributes do, and not torch's switch, which is the whole process's.
+    """
+    forms: list[tuple[dict[str, Any], str, Any]] = []
+    for module in network.modules():
+        attributes = vars(module)
+        if attributes.get("_compiled_call_impl") is not None:  # of `module.compile()`
+            forms.append((attributes, "_compiled_call_impl", None))
+        forward = getattr(module, "forward", None)
+        original = getattr(forward, "_torchdynamo_orig_callable", None)  # of a function
+        if original is not None and isinstance(forward, MethodType):
+            original = partial(original, module)
+        if "_orig_mod" in attributes.get("_modules", ()):  # of `torch.compile(module)`
+            original = attributes["_modules"]["_orig_mod"]
+        if original is not None:
+            forms.append((attributes, "forward", original))
+    return forms
+
+
+@contextmanager
+def _uncompiled(network: nn.Module) -> Iterator[None]:
+    # Torch would warn that hooks fire for the compiled module too, which does not run.
+    with ExitStack() as stack, ignoring("Using `torch.compile"):
+        for attributes, name, value in uncompiled_forms(network):
+            undo = partial(attributes.__setitem__, name, attributes[name]) if name in attributes else None
+            stack.callback(undo or partial(attributes.pop, name, None))
+            attributes[name] = value
         yield
 
 

@@ -137,7 +137,7 @@ class Preprocessing:
 
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float().div_(255)
         if self.channels == 1:
-            tensor = (tensor * torch.tensor(GREY)[:, None, None]).sum(1, keepdim=True)
+            tensor = (tensor * torch.tensor(GREY, dtype=torch.float32)[:, None, None]).sum(1, keepdim=True)
         mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (self.mean, self.std))
         return tensor.sub_(mean).div_(std)
 

@@ -20,7 +20,7 @@ def noise(shape: Sequence[int]) -> torch.Tensor:
     """Give three times as many pictures of noise as a network was written down for, (3 * images, channels, height, width)."""
     import torch
 
-    return torch.randn(3 * shape[0], *shape[1:], generator=torch.Generator().manual_seed(0))
+    return torch.randn(3 * shape[0], *shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float32)
 
 
 def answers_alike(module: Callable[[torch.Tensor], Any], images: torch.Tensor, separate: torch.Tensor) -> bool:

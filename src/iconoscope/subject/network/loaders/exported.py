@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import zipfile
 from math import prod
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from iconoscope.errors import CheckpointError, first_line
 from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise, wants_images, wants_its_number
 from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
+from iconoscope.warning_filters import ignoring
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +36,7 @@ def load_exported(request: NetworkRequest) -> Loaded:
     NetworkError
         If it takes something else than one tensor of images, or no other number of images than it was exported for.
     """
-    with warnings.catch_warnings():  # torch warns of its own code here
-        warnings.simplefilter("ignore")
+    with ignoring():  # torch warns of its own code here
         return _read(Path(request.name).expanduser())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,16 +92,21 @@ def nearest_file(path: Path) -> str:
     return nearest(path.name, siblings)
 
 
+LOADING = threading.RLock()
+"""How much a library tells is a setting of the whole process, so one thread at a time changes it."""
+
+
 @contextmanager
 def hub_quiet() -> Iterator[None]:
     """Keep the hub's library from telling of every attempt, for the time of a block; that none went well is ours to say."""
     logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    with LOADING:
+        level = logger.level
+        try:
+            logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def unreachable(name: str, error: BaseException, *, instead: str) -> NetworkError:

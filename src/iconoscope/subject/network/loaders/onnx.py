@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from iconoscope.errors import CheckpointError, NetworkError, first_line
 from iconoscope.extras import import_extra
 from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise, wants_images, wants_its_number
 from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
+from iconoscope.warning_filters import ignoring
 
 __all__ = ["load_onnx"]
 
@@ -35,8 +35,7 @@ def load_onnx(request: NetworkRequest) -> Loaded:
         raise CheckpointError(f"{path} is no whole ONNX file: {first_line(error, most=240)}.") from error
     _with_own_weights(model.graph)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with ignoring():
             module = onnx2torch.convert(model)
     except (NotImplementedError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise NetworkError(

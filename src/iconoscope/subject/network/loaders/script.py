@@ -8,6 +8,7 @@ from pathlib import Path
 
 from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line
 from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
+from iconoscope.warning_filters import ignoring
 
 __all__ = ["is_script", "load_script"]
 
@@ -27,8 +28,7 @@ def load_script(request: NetworkRequest) -> Loaded:
 
     path = Path(request.name).expanduser()
     try:
-        with warnings.catch_warnings():  # of the age of TorchScript
-            warnings.simplefilter("ignore")
+        with ignoring():  # of the age of TorchScript
             module = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is no whole archive of TorchScript: {first_line(error, most=240)}.") from error

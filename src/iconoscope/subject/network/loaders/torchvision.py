@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from iconoscope.errors import NetworkNameError, nearest
 from iconoscope.extras import import_extra
 from iconoscope.subject.network.loaders.loaded import UNTRAINED, Loaded, NetworkRequest, unreachable
+from iconoscope.warning_filters import ignoring
 
 __all__ = ["load_torchvision"]
 
@@ -31,8 +31,7 @@ def load_torchvision(request: NetworkRequest) -> Loaded:
     weights = listed.DEFAULT if tag in ("", "DEFAULT", UNTRAINED) else listed[tag]
     plain = request.checkpoint or tag == UNTRAINED
     outputs = request.classes if plain and request.classes else len(weights.meta["categories"])
-    with warnings.catch_warnings():  # of slow ways to draw weights that are overwritten
-        warnings.simplefilter("ignore", FutureWarning)
+    with ignoring(category=FutureWarning):  # of slow ways to draw weights that are overwritten
         if plain:
             module = models.get_model(name, weights=None, num_classes=outputs)
         else:

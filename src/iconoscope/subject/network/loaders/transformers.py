@@ -9,7 +9,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, first_line
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, hub_quiet, unreachable
+from iconoscope.subject.network.loaders.loaded import LOADING, Loaded, NetworkRequest, hub_quiet, unreachable
 
 __all__ = ["is_transformers_folder", "load_transformers"]
 
@@ -81,15 +81,16 @@ def _refusal(request: NetworkRequest, name: str, error: Exception) -> NetworkErr
 def _quiet(transformers: Any) -> Iterator[None]:
     """Keep the library from writing of its progress for the time of a block."""
     logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+    with LOADING:
+        level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        try:
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
+            yield
+        finally:
+            logging.set_verbosity(level)
+            if bars:
+                logging.enable_progress_bar()
 
 
 def _preprocessing(processor: dict[str, Any], configuration: Any) -> dict[str, Any] | None:
