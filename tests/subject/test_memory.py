@@ -1,8 +1,10 @@
 """The bound on memory: what is counted, against what the operating system says that a process took."""
 
+import gc
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import pytest
 import torch
@@ -67,6 +69,29 @@ def test_a_ledger_of_a_network():
     with Ledger() as ledger, torch.inference_mode():
         module(torch.zeros(1, 3, 10, 10))
     assert ledger.peak == (3 + 8 + 2 * 16) * 400
+
+
+@pytest.mark.usefixtures("_seen_by")
+def test_a_ledger_leaves_nothing_on_what_outlives_it():
+    weights = torch.zeros(1000)
+    finalisers = len(weakref.finalize._registry)
+    with Ledger() as ledger:
+        kept = weights + 1
+    assert ledger.held == 4000
+    storages = [tensor.untyped_storage() for tensor in (weights, kept)]
+    assert len(weakref.finalize._registry) == finalisers
+    assert weakref.getweakrefcount(storages[0]) == 0 and weakref.getweakrefcount(storages[1]) == 1
+    del ledger
+    gc.collect()
+    assert weakref.getweakrefcount(storages[1]) == 0
+
+
+@pytest.mark.usefixtures("_seen_by")
+def test_a_ledger_passes_over_what_has_no_storage():
+    sparse = torch.eye(4).to_sparse()
+    with Ledger() as ledger:
+        dense = torch.sparse.mm(sparse, torch.ones(4, 4))
+    assert ledger.held >= dense.numel() * 4 and (dense == 1).all()
 
 
 @pytest.mark.slow

@@ -5,13 +5,14 @@ Nothing is shared between positions and nothing is approximated, so this is what
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError
+from iconoscope.errors import QuestionError, first_line
 from iconoscope.occlusion.geometry import Cover, Grid, pictures_at_once
 from iconoscope.progress import track
 from iconoscope.subject.ledger import Ledger
@@ -94,23 +95,34 @@ def scan_dense(
             covered[index] = cover.over(image, grid, position)
         return respond(network, covered, unit).values.cpu()
 
-    with Ledger() as ledger:
-        first = ask(range(1)).numpy()
-    batch = _batch(network, grid, ledger.peak, memory)
+    first, need, failure = _measured(lambda: ask(range(1)).numpy())
+    batch = _batch(network, grid, need, memory)
     occluded = np.empty((len(grid), first.shape[1]), np.float32)
     occluded[0] = first[0]
     for start in track(range(1, len(grid), batch), "positions"):
         positions = range(start, min(start + batch, len(grid)))
         occluded[start : positions.stop] = ask(positions).numpy()
-    plan = f"dense: {len(grid)} positions, the whole network on each, {min(batch, len(grid))} at a time"
+    plan = f"dense: {len(grid)} positions, the whole network on each, {min(batch, len(grid))} at a time{failure}"
     return Scan(occluded.reshape(*grid.shape, -1), plan)
 
 
+def _measured(ask: Callable[[], NDArray[np.float32]]) -> tuple[NDArray[np.float32], int, str]:
+    """Ask and count the bytes that it takes; 0 if counting fails, and why, for the plan."""
+    try:
+        with Ledger() as ledger:
+            return ask(), ledger.peak, ""
+    except Exception as error:  # noqa: BLE001 -- of counting, or of the user's code, which raises it again below
+        reason = f"; the memory could not be measured ({type(error).__name__}: {first_line(error, most=120)})"
+    return ask(), 0, reason
+
+
 def _batch(network: Network, grid: Grid, need: int, memory: int | None) -> int:
-    """Give how many positions go through the network at once, from the bytes that one of them needs."""
+    """Give how many positions go through the network at once, from the bytes that one of them needs; 0 if that is not known."""
     if memory is None:
         fastest = pictures_at_once(*grid.size)
-        return max(1, min(fastest, int(MEMORY * USED / need)))
+        return max(1, min(fastest, int(MEMORY * USED / need))) if need else fastest
+    if not need:
+        return 1
     batch = int(memory * USED / need)
     if batch < 1:
         raise QuestionError(

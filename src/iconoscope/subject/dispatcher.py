@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 from iconoscope.extras import imported
@@ -32,11 +33,21 @@ def operation_calls(handler: Handler) -> AbstractContextManager[Any]:
     if TorchDispatchMode is None:
         return FunctionCalls(handler)
     imported("torch._dynamo")  # as the mode does when it is made
+    return _mode()(handler)
 
-    class OperationCalls(TorchDispatchMode):
+
+@cache
+def _mode() -> Any:
+    """Give the mode, made once: a class for every block would be left to the garbage collector."""
+
+    class OperationCalls(TorchDispatchMode):  # pyright: ignore[reportGeneralTypeIssues]
+        def __init__(self, handler: Handler) -> None:
+            super().__init__()
+            self._handler = handler
+
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
         ) -> Any:
-            return handler(func, args, kwargs or {})
+            return self._handler(func, args, kwargs or {})
 
-    return OperationCalls()
+    return OperationCalls

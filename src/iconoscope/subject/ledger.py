@@ -39,7 +39,9 @@ class Ledger:
     def __init__(self) -> None:
         self.held = 0
         self.peak = 0
-        self._storages: set[int] = set()  # ids of those that are still there; one storage has one Python object
+        # The storages that are still there, by id, as one storage has one Python object. These references and what they call
+        # go with the ledger; a finaliser would stay with every storage that outlives it.
+        self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         self._mode = operation_calls(self._count)
 
     def __enter__(self) -> Ledger:
@@ -50,24 +52,28 @@ class Ledger:
         self._mode.__exit__(*error)
 
     def _count(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        for tensor in tensors_in([*args, *kwargs.values()]):
-            self._enter(tensor, counted=False)  # unless it came into being inside the block, and is in the set
+        before = _storages([*args, *kwargs.values()])
         answer = operation(*args, **kwargs)
-        new = sum(self._enter(tensor, counted=True) for tensor in tensors_in(answer))
+        after = _storages(answer)
+        new = sum(self._enter(storage) for identity, storage in after.items() if identity not in before)
         self.peak = max(self.peak, self.held + new)
         return answer
 
-    def _enter(self, tensor: torch.Tensor, *, counted: bool) -> int:
-        storage = tensor.untyped_storage()
-        identity = id(storage)
+    def _enter(self, storage: torch.UntypedStorage) -> int:
+        identity, size = id(storage), storage.nbytes()
         if identity in self._storages:
             return 0
-        size = storage.nbytes() if counted else 0
-        self._storages.add(identity)
+
+        def leave(reference: weakref.ref[torch.UntypedStorage]) -> None:
+            del self._storages[identity]
+            self.held -= size
+
+        self._storages[identity] = weakref.ref(storage, leave)
         self.held += size
-        weakref.finalize(storage, self._leave, identity, size)
         return size
 
-    def _leave(self, identity: int, size: int) -> None:
-        self._storages.discard(identity)
-        self.held -= size
+
+def _storages(values: Any) -> dict[int, torch.UntypedStorage]:
+    """Give the storages of the tensors in arguments or answers by their ids; those that are not strided show none."""
+    strided = (tensor for tensor in tensors_in(values) if tensor.layout == torch.strided)
+    return {id(storage): storage for storage in (tensor.untyped_storage() for tensor in strided)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,17 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
+from iconoscope.errors import first_line
 from iconoscope.occlusion.dense import Scan, scan_dense
 from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.occlusion.incremental.capture import CaptureError, capture
 from iconoscope.occlusion.incremental.engine import CleanMaps, Runner
 from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.plan import make_plan
+from iconoscope.subject.dispatcher import operation_calls
 from iconoscope.subject.network import Network
 from iconoscope.subject.response import respond, responding
 from iconoscope.vocabulary.unit import ClassUnit, Unit
 
-__all__ = ["MEMORY", "PlanCache", "answers_everywhere", "scan_exact", "values_of"]
+__all__ = ["MEMORY", "PlanCache", "answers_everywhere", "or_plainly", "scan_exact", "values_of"]
 
 MEMORY = 1 << 30
 """Bytes that the engine may take if nothing else is said."""
@@ -153,31 +156,57 @@ def scan_exact(
         Bytes that maps, indices and one chunk of positions may take together, the weights not counted.
     """
     plans = PlanCache() if plans is None else plans
+
+    def incrementally(image: torch.Tensor, cover: Cover) -> Scan | str:
+        runner = plans.runner(network, image, grid, unit, memory or MEMORY)
+        if isinstance(runner, str):
+            return runner
+        clean = plans.clean(runner.plan.graph, image, unit)
+        occluded = answers_everywhere(network, runner, clean, cover, unit)
+        if not np.isfinite(occluded).all():
+            return "the incremental engine answered NaN or infinity"
+        key = plans.key(grid, unit)
+        if key not in plans.checked:
+            error = _error(network, image, cover, grid, unit, occluded)
+            if error > TOLERANCE:
+                reason = f"the incremental engine differed by {error:.1g} and was not trusted"
+                plans.runners[key] = reason
+                return reason
+            plans.checked.add(key)
+        text = f"exact: {len(grid)} positions, {runner.plan.gain:.1f}x fewer operations than dense"
+        whole_from = runner.plan.whole_from
+        return Scan(occluded, f"{text}; dense from {whole_from} on" if whole_from else text)
+
+    return or_plainly(incrementally, network, image, cover, grid, unit, plans=plans, memory=memory)
+
+
+def or_plainly(
+    engine: Callable[[torch.Tensor, Cover], Scan | str],
+    network: Network,
+    image: torch.Tensor,
+    cover: Cover,
+    grid: Grid,
+    unit: Unit,
+    *,
+    plans: PlanCache,
+    memory: int | None,
+) -> Scan:
+    """Give what an engine answers to an image and its cover, as the network takes them; the plain answer where it has none.
+
+    Whatever goes wrong while it plans, measures or computes is a reason, as one that it gives in words: the plan says it, and
+    the next image is answered plainly at once. What is wrong with the network itself the plain engine raises.
+    """
     image = network.fitted(image)
     cover = cover.to(image)
-
-    def plainly(reason: str) -> Scan:
-        scan = scan_dense(network, image, cover, grid, unit, memory=memory)
-        return Scan(scan.occluded, f"{scan.plan}; {reason}")
-
-    runner = plans.runner(network, image, grid, unit, memory or MEMORY)
-    if isinstance(runner, str):
-        return plainly(runner)
-    clean = plans.clean(runner.plan.graph, image, unit)
-    occluded = answers_everywhere(network, runner, clean, cover, unit)
-    if not np.isfinite(occluded).all():
-        return plainly("the incremental engine answered NaN or infinity")
-    key = plans.key(grid, unit)
-    if key not in plans.checked:
-        error = _error(network, image, cover, grid, unit, occluded)
-        if error > TOLERANCE:
-            reason = f"the incremental engine differed by {error:.1g} and was not trusted"
-            plans.runners[key] = reason
-            return plainly(reason)
-        plans.checked.add(key)
-    text = f"exact: {len(grid)} positions, {runner.plan.gain:.1f}x fewer operations than dense"
-    whole_from = runner.plan.whole_from
-    return Scan(occluded, f"{text}; dense from {whole_from} on" if whole_from else text)
+    try:
+        scan = engine(image, cover)
+    except Exception as error:  # noqa: BLE001 -- the user's code runs in ways that it was not written for
+        scan = f"the incremental engine failed ({type(error).__name__}: {first_line(error, most=120)})"
+        plans.runners[plans.key(grid, unit)] = scan
+    if isinstance(scan, Scan):
+        return scan
+    plain = scan_dense(network, image, cover, grid, unit, memory=memory)
+    return Scan(plain.occluded, f"{plain.plan}; {scan}")
 
 
 def answers_everywhere(
@@ -220,10 +249,22 @@ def values_of(network: Network, answers: torch.Tensor, unit: Unit) -> torch.Tens
 
 
 def _work(network: Network, image: torch.Tensor) -> float:
-    """Give the multiplications of one pass of the network, as torch counts them."""
-    with FlopCounterMode(display=False) as counter:
+    """Give the multiplications of one pass of the network, by torch's own formulas."""
+    formulas = FlopCounterMode(display=False).flop_registry
+    operations = 0
+
+    def count(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        nonlocal operations
+        answer = operation(*args, **kwargs)
+        if formula := formulas.get(getattr(operation, "overloadpacket", None)):
+            operations += formula(*args, **kwargs, out_val=answer)
+        return answer
+
+    # Under inference mode the dispatcher would see linear layers as they are, for which there is no formula; and the counter
+    # itself, a mode, follows every module by hooks, and fails where one is given a parameter.
+    with torch.inference_mode(False), torch.no_grad(), operation_calls(count):
         network.run(image[None])
-    return counter.get_total_flops() / 2
+    return operations / 2
 
 
 def _error(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from iconoscope.occlusion.dense import Scan
 from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
-from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_everywhere, scan_exact
+from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_everywhere, or_plainly
 from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.operators import Convolution, Operator
 from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
@@ -65,32 +65,33 @@ def scan_fast(
     The parameters are those of `scan_exact`.
     """
     plans = PlanCache() if plans is None else plans
-    memory = memory or MEMORY
-    image = network.fitted(image)
-    cover = cover.to(image)
-    exact_runner = plans.runner(network, image, grid, unit, memory)
-    if isinstance(exact_runner, str):
-        return scan_exact(network, image, cover, grid, unit, plans=plans, memory=memory)
-    graph = exact_runner.plan.graph
-    exact_clean = plans.clean(graph, image, unit)
-    index = getattr(unit, "index", None)
-    outputs = slice(None) if index is None else index
     key = plans.key(grid, unit)
-    first = SHARES.index(plans.fast_plans[key].share) if key in plans.fast_plans else 0
-    for share in SHARES[first:]:
-        if key not in plans.fast_plans or plans.fast_plans[key].share != share:
-            plans.fast_plans[key] = _make_fast_plan(graph, image, grid, share, memory)
-        plan = plans.fast_plans[key]
-        clean = CleanMaps(plan.runner.plan.graph, image.to(plan.dtype))
-        correction = exact_clean.answer.float() - clean.answer.float()
-        fast_cover = cover.to(clean.image)
-        occluded = answers_everywhere(network, plan.runner, clean, fast_cover, unit, correction=correction)
-        exact = answers_everywhere(network, plan.sample, exact_clean, _sampled(cover, plan), unit)
-        difference = np.abs(occluded[np.ix_(plan.rows, plan.columns)] - exact)[..., outputs]
-        tolerable = TOLERABLE * max(float(np.ptp(exact[..., outputs])), 1e-3)
-        if np.isfinite(occluded).all() and (share == SHARES[-1] or difference.mean() <= tolerable):
-            return Scan(occluded, _describe(plan, grid, difference))
-    return scan_exact(network, image, cover, grid, unit, plans=plans, memory=memory)
+
+    def nearly(image: torch.Tensor, cover: Cover) -> Scan | str:
+        runner = plans.runner(network, image, grid, unit, memory or MEMORY)
+        if isinstance(runner, str):
+            return runner
+        graph = runner.plan.graph
+        exact_clean = plans.clean(graph, image, unit)
+        index = getattr(unit, "index", None)
+        outputs = slice(None) if index is None else index
+        first = SHARES.index(plans.fast_plans[key].share) if key in plans.fast_plans else 0
+        for share in SHARES[first:]:
+            if key not in plans.fast_plans or plans.fast_plans[key].share != share:
+                plans.fast_plans[key] = _make_fast_plan(graph, image, grid, share, memory or MEMORY)
+            plan = plans.fast_plans[key]
+            clean = CleanMaps(plan.runner.plan.graph, image.to(plan.dtype))
+            correction = exact_clean.answer.float() - clean.answer.float()
+            fast_cover = cover.to(clean.image)
+            occluded = answers_everywhere(network, plan.runner, clean, fast_cover, unit, correction=correction)
+            exact = answers_everywhere(network, plan.sample, exact_clean, _sampled(cover, plan), unit)
+            difference = np.abs(occluded[np.ix_(plan.rows, plan.columns)] - exact)[..., outputs]
+            tolerable = TOLERABLE * max(float(np.ptp(exact[..., outputs])), 1e-3)
+            if np.isfinite(occluded).all() and (share == SHARES[-1] or difference.mean() <= tolerable):
+                return Scan(occluded, _describe(plan, grid, difference))
+        return "the incremental engine answered NaN or infinity"
+
+    return or_plainly(nearly, network, image, cover, grid, unit, plans=plans, memory=memory)
 
 
 def _make_fast_plan(graph: Graph, image: torch.Tensor, grid: Grid, share: float, memory: int) -> _FastPlan:
