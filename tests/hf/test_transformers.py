@@ -156,7 +156,7 @@ def test_code_of_others_is_not_run(tmp_path):
     told["auto_map"] = {"AutoConfig": "mine.Config", "AutoModelForImageClassification": "mine.Model"}
     path.write_text(json.dumps(told))
     (tmp_path / "own" / "mine.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w').close()\n")
-    with pytest.raises(NetworkError, match=r"code of its own(.|\n)*--trust-remote-code"):
+    with pytest.raises(NetworkError, match=r"code of its own(.|\n)*--trust-code"):
         ico.load_network(f"hf:{tmp_path / 'own'}")
     assert not (tmp_path / "run").exists()
 

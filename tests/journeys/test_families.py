@@ -199,6 +199,7 @@ def load(family, models, folder):
             classes=CLASSES[: family.classes],
             activation=family.activation,
             device="cpu",
+            trust_code=True,
         )
 
 

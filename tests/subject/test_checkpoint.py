@@ -91,7 +91,7 @@ def test_a_pickle_never_runs_code_by_itself(tmp_path):
     torch.save({"state_dict": Bomb(mark)}, path)
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(path)
-    assert "--trust-pickle" in caught.value.hint
+    assert "--trust-code" in caught.value.hint
     assert not mark.exists()
 
 
@@ -110,8 +110,9 @@ def test_trust_is_explicit(tmp_path, weights):
     torch.save(module, path)
     with pytest.raises(CheckpointError):
         read_checkpoint(path)
-    found = read_checkpoint(path, trust_pickle=True)
-    assert torch.equal(found.weights["3.bias"], weights["3.bias"])
+    for flag in ("trust_code", "trust_pickle"):
+        found = read_checkpoint(path, **{flag: True})
+        assert torch.equal(found.weights["3.bias"], weights["3.bias"])
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])

@@ -84,7 +84,9 @@ def test_a_program_of_torch_export_keeps_its_layers_and_takes_any_number(small, 
     batch = torch.zeros(images or 2, 3, 16, 16)
     shapes = None if images else ({0: torch.export.Dim("n", min=1, max=64)},)
     export(small, batch, tmp_path / "small.pt2", shapes=shapes)
-    network = ico.load_network(str(tmp_path / "small.pt2"), classes=CLASSES, preprocessing=PREPROCESSING, device="cpu")
+    network = ico.load_network(
+        str(tmp_path / "small.pt2"), classes=CLASSES, preprocessing=PREPROCESSING, device="cpu", trust_code=True
+    )
     assert network.preprocessing.size == (16, 16)
     np.testing.assert_allclose(ico.predict(network, pictures), probabilities(small, pictures), atol=1e-5)
     assert {"stem.0", "mlp.1", "head"} <= {layer.name for layer in ico.layers(network)}
@@ -98,7 +100,11 @@ def test_a_program_takes_no_other_size_and_one_input(small, tmp_path):
     export(small, torch.zeros(2, 3, 16, 16), tmp_path / "small.pt2")
     with pytest.raises(PreprocessingError, match="16x16 pixels, and takes no other; the call says 32x32"):
         ico.load_network(
-            str(tmp_path / "small.pt2"), classes=CLASSES, preprocessing={**PREPROCESSING, "size": 32}, device="cpu"
+            str(tmp_path / "small.pt2"),
+            classes=CLASSES,
+            preprocessing={**PREPROCESSING, "size": 32},
+            device="cpu",
+            trust_code=True,
         )
 
     class Two(nn.Module):
@@ -107,11 +113,11 @@ def test_a_program_takes_no_other_size_and_one_input(small, tmp_path):
 
     export(Two(), torch.zeros(2, 3, 4, 4), tmp_path / "two.pt2", inputs=2)
     with pytest.raises(NetworkError, match="takes 2 inputs"):
-        ico.load_network(str(tmp_path / "two.pt2"), classes=CLASSES, preprocessing=PREPROCESSING)
+        ico.load_network(str(tmp_path / "two.pt2"), classes=CLASSES, preprocessing=PREPROCESSING, trust_code=True)
     whole = (tmp_path / "small.pt2").read_bytes()
     (tmp_path / "half.pt2").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match="no whole program"):
-        ico.load_network(str(tmp_path / "half.pt2"), classes=CLASSES, preprocessing=PREPROCESSING)
+        ico.load_network(str(tmp_path / "half.pt2"), classes=CLASSES, preprocessing=PREPROCESSING, trust_code=True)
     with pytest.raises(NetworkNameError, match=r"no file(.|\n)*small\.pt2"):
         ico.load_network(str(tmp_path / "smal.pt2"))
 
@@ -123,7 +129,7 @@ def test_a_program_that_mixes_images_is_refused(tmp_path):
 
     export(Mixing(), torch.zeros(2, 3, 4, 4), tmp_path / "m.pt2")
     with pytest.raises(NetworkError, match="2 images at a time, and answers no other number"):
-        ico.load_network(str(tmp_path / "m.pt2"), classes=CLASSES, preprocessing=PREPROCESSING)
+        ico.load_network(str(tmp_path / "m.pt2"), classes=CLASSES, preprocessing=PREPROCESSING, trust_code=True)
 
 
 # ONNX
@@ -169,7 +175,11 @@ def test_torchscript_is_a_black_box_and_says_so_at_once(small, pictures, tmp_pat
     quietly(lambda: torch.jit.save(traced, str(tmp_path / "small.pt")))
     with pytest.warns(IconoscopeWarning, match="its layers cannot be asked"):
         network = ico.load_network(
-            str(tmp_path / "small.pt"), classes=CLASSES, preprocessing={**PREPROCESSING, "size": 16}, device="cpu"
+            str(tmp_path / "small.pt"),
+            classes=CLASSES,
+            preprocessing={**PREPROCESSING, "size": 16},
+            device="cpu",
+            trust_code=True,
         )
     np.testing.assert_allclose(ico.predict(network, pictures), probabilities(small, pictures), atol=1e-5)
     own = ico.load_network(small, classes=CLASSES, preprocessing={**PREPROCESSING, "size": 16}, device="cpu")
@@ -195,7 +205,7 @@ def test_torchscript_is_scored_after_it_was_asked_for_gradients(torchvision_mode
     traced = quietly(lambda: torch.jit.trace(module, torch.zeros(1, 3, 64, 64)))
     quietly(lambda: torch.jit.save(traced, str(tmp_path / "squeezenet.pt")))
     settings = {"classes": CLASSES, "preprocessing": {**PREPROCESSING, "size": 64}, "device": "cpu"}
-    network = quietly(lambda: ico.load_network(str(tmp_path / "squeezenet.pt"), **settings))
+    network = quietly(lambda: ico.load_network(str(tmp_path / "squeezenet.pt"), trust_code=True, **settings))
     made, ours = (
         ico.optimize(each, "logit:carp", steps=6, seed=1) for each in (network, ico.load_network(module, **settings))
     )

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["METADATA_KEY", "Checkpoint", "load_weights", "read_checkpoint"]
+__all__ = ["METADATA_KEY", "Checkpoint", "load_weights", "read_checkpoint", "untrusted"]
 
 METADATA_KEY = "iconoscope"
 _AGAIN = "Download or save it again; its size may tell."
+_ANYTHING = "run any program with your rights"
+_SAFE = "save the state dict as safetensors where it was made"
 # Where training scripts put the state dict, the one meant for use first (an average of weights is what is evaluated).
 WRAPPERS = ("model_ema", "state_dict_ema", "state_dict", "model_state_dict", "model")
 
@@ -46,15 +48,25 @@ class Checkpoint:
     configuration: dict[str, Any] = field(default_factory=dict)
 
 
-def read_checkpoint(path: str | Path, *, trust_pickle: bool = False) -> Checkpoint:
+def untrusted(what: str, could: str, *, instead: str) -> CheckpointError:
+    """Say that a file is refused because it may run code: what it is, what its code could do, and what needs no trust."""
+    return CheckpointError(
+        f"{what}, which could {could}: it is refused.",
+        hint=f"If you trust who made it: trust_code=True, or --trust-code on the command line. Else {instead}.",
+    )
+
+
+def read_checkpoint(path: str | Path, *, trust_code: bool = False, trust_pickle: bool = False) -> Checkpoint:
     """Read a file of weights.
 
     Parameters
     ----------
     path : str or Path
         ``.safetensors``, or ``.pt``, ``.pth``, ``.bin``, ``.ckpt`` as ``torch.save`` writes them.
-    trust_pickle : bool
+    trust_code : bool
         Let a pickled file run the code it contains. Only for files of people you trust; without it such a file is refused.
+    trust_pickle : bool
+        A former name of trust_code.
 
     Raises
     ------
@@ -81,7 +93,7 @@ def read_checkpoint(path: str | Path, *, trust_pickle: bool = False) -> Checkpoi
         )
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    return _read_torch(path, trust_pickle=trust_pickle)
+    return _read_torch(path, trust_code=trust_code or trust_pickle)
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -98,7 +110,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise CheckpointError(f"The metadata {METADATA_KEY!r} of {path} is not a JSON object: {error}.") from error
 
 
-def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
+def _read_torch(path: Path, *, trust_code: bool) -> Checkpoint:
     import pickle
     import re
 
@@ -106,28 +118,22 @@ def _read_torch(path: Path, *, trust_pickle: bool) -> Checkpoint:
 
     try:
         with ignoring(category=UserWarning):  # of the age of the pickle's protocol, which is nobody's concern here
-            loaded = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+            loaded = torch.load(path, map_location="cpu", weights_only=not trust_code)
     except ModuleNotFoundError as error:
         raise CheckpointError(
             f"{path} holds objects of the module {error.name!r}, which cannot be imported here.",
             hint="Save the state dict alone where that module is at hand, best as safetensors.",
         ) from error
     except pickle.UnpicklingError as error:
-        if trust_pickle:
+        if trust_code:
             raise CheckpointError(f"{path} cannot be unpickled: {first_line(error).rstrip('.')}.") from error
         global_name = re.search(r"GLOBAL ([\w.]+)", str(error))
-        fault = (
-            f"it wants to use {global_name[1]}"
-            if global_name
-            else "it holds more than weights, or is no file of weights"
-        )
-        raise CheckpointError(
-            f"{path} is refused: {fault}.",
-            hint="A pickled file can run any code. If you trust who made it: trust_pickle=True, or --trust-pickle on the "
-            "command line. Better: save the state dict as safetensors.",
-        ) from error
-    # torch.load lets its zip reader's, its storage reader's and, with trust_pickle, the file's own errors through.
+        uses = f"uses {global_name[1]}" if global_name else "holds more than weights, or is no file of weights"
+        raise untrusted(f"{path} is a pickle that {uses}", _ANYTHING, instead=_SAFE) from error
+    # torch.load lets its zip reader's, its storage reader's and, with trust_code, the file's own errors through.
     except Exception as error:
+        if "TorchScript" in str(error) and not trust_code:
+            raise untrusted(f"{path} is a program of TorchScript", "write any file of yours", instead=_SAFE) from error
         raise CheckpointError(
             f"{path} is not a whole file of weights ({path.stat().st_size:,} bytes): {type(error).__name__}.",
             hint=_AGAIN,
@@ -140,7 +146,7 @@ def _without_wrappers(loaded: Any, path: Path) -> dict[str, torch.Tensor]:
     from torch import nn
 
     while True:
-        if isinstance(loaded, nn.Module):  # only with trust_pickle
+        if isinstance(loaded, nn.Module):  # only with trust_code
             loaded = loaded.state_dict()
         if not isinstance(loaded, dict):
             raise CheckpointError(f"{path} holds a {type(loaded).__name__}, not a state dict.")

@@ -48,6 +48,7 @@ def load_network(
     preprocessing: dict[str, Any] | Preprocessing | str | None = None,
     activation: str | None = None,
     device: str = "auto",
+    trust_code: bool = False,
     trust_pickle: bool = False,
     trust_remote_code: bool = False,
 ) -> Network:
@@ -77,10 +78,14 @@ def load_network(
         output, and softmax.
     device
         auto, cpu, cuda or mps.
+    trust_code
+        Let files run the code that they contain: TorchScript, model.pt2, pickled checkpoints, and the Python files of a
+        network of transformers. They could do whatever you can; without this they are refused. A path/to/file.py that is
+        named is run in any case.
     trust_pickle
-        Let a pickled checkpoint run the code that it contains.
+        A former name of trust_code.
     trust_remote_code
-        Let a network from a hub run code of its own.
+        A former name of trust_code.
 
     Returns
     -------
@@ -108,6 +113,7 @@ def load_network(
                 hint="Load it anew with other settings: load_network(net.module, ...).",
             )
         return network
+    trusted = trust_code or trust_pickle or trust_remote_code
     names = None if classes is None else class_names(classes)
     if isinstance(network, str):
         name = _short(network)
@@ -116,14 +122,14 @@ def load_network(
             checkpoint=checkpoint is not None,
             classes=None if names is None else len(names),
             channels=_channels(preprocessing),
-            trust_remote_code=trust_remote_code,
+            trust_code=trusted,
         )
         loaded = _load(request, name)
     else:
         name, loaded = type(_unwrapped(network)).__name__, Loaded(network, trained=True)
     _check_module(loaded.module, name)
     loaded = _configured(loaded._replace(module=_unwrapped(loaded.module)))
-    file = loaded.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_pickle=trust_pickle)
+    file = loaded.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_code=trusted)
     _fill(loaded, name, file)
     configuration = file.configuration if file else {}
     result = _network(loaded, name, configuration, names, preprocessing, activation)

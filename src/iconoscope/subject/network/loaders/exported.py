@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import CheckpointError, first_line
+from iconoscope.subject.network.checkpoint import untrusted
 from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise, wants_images, wants_its_number
 from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
 from iconoscope.warning_filters import ignoring
@@ -32,19 +33,25 @@ def load_exported(request: NetworkRequest) -> Loaded:
     Raises
     ------
     CheckpointError
-        If the file is broken.
+        If the file is not trusted: torch unpickles what is in it, and evaluates its expressions as Python. Or if it is broken.
     NetworkError
         If it takes something else than one tensor of images, or no other number of images than it was exported for.
     """
     with ignoring():  # torch warns of its own code here
-        return _read(Path(request.name).expanduser())
+        return _read(Path(request.name).expanduser(), trust_code=request.trust_code)
 
 
-def _read(path: Path) -> Loaded:
+def _read(path: Path, *, trust_code: bool) -> Loaded:
     import torch
 
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path} is no whole program of torch.export.", hint="Export or download it again.")
+    if not trust_code:
+        raise untrusted(
+            f"{path} is a program of torch.export, which torch unpickles",
+            "run any program with your rights",
+            instead="load the network from Python with its weights as safetensors, or export it as ONNX",
+        )
     try:
         program = torch.export.load(path)
     # torch lets its zip reader's and its own deserializer's errors through.

@@ -38,15 +38,15 @@ class NetworkRequest:
         How many names of classes were given: the outputs it is built with, where the weights come from a file.
     channels : int or None
         Of its input, by the preprocessing that was given.
-    trust_remote_code : bool
-        Whether code that comes with the network may be run.
+    trust_code : bool
+        Whether code that is in the network's files may be run.
     """
 
     name: str
     checkpoint: bool = False
     classes: int | None = None
     channels: int | None = None
-    trust_remote_code: bool = False
+    trust_code: bool = False
 
 
 class Loaded(NamedTuple):

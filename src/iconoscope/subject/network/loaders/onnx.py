@@ -34,6 +34,9 @@ def load_onnx(request: NetworkRequest) -> Loaded:
     except Exception as error:
         raise CheckpointError(f"{path} is no whole ONNX file: {first_line(error, most=240)}.") from error
     _with_own_weights(model.graph)
+    # torch.fx writes the names of layers between quotes into the source that it compiles: none may end the quotes.
+    for node in model.graph.node:
+        node.name = "".join("_" if sign in "\"'\\" or not sign.isprintable() else sign for sign in node.name)
     try:
         with ignoring():
             module = onnx2torch.convert(model)

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line
+from iconoscope.subject.network.checkpoint import untrusted
 from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
 from iconoscope.warning_filters import ignoring
 
@@ -23,10 +24,23 @@ def is_script(name: str) -> bool:
 
 
 def load_script(request: NetworkRequest) -> Loaded:
-    """Load an archive of torch.jit."""
+    """Load an archive of torch.jit.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not trusted: its program runs when it is loaded and when it is asked, and there are operations that write
+        files. Or if it is broken.
+    """
     import torch
 
     path = Path(request.name).expanduser()
+    if not request.trust_code:
+        raise untrusted(
+            f"{path} is a program of TorchScript",
+            "write any file of yours",
+            instead="load the network from Python with its weights as safetensors",
+        )
     try:
         with ignoring():  # of the age of TorchScript
             module = torch.jit.load(str(path), map_location="cpu")

@@ -9,6 +9,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, first_line
 from iconoscope.extras import import_extra
+from iconoscope.subject.network.checkpoint import untrusted
 from iconoscope.subject.network.loaders.loaded import LOADING, Loaded, NetworkRequest, hub_quiet, unreachable
 
 __all__ = ["is_transformers_folder", "load_transformers"]
@@ -31,7 +32,7 @@ def load_transformers(request: NetworkRequest) -> Loaded:
 
     transformers = import_extra("transformers", "hf", request.name)
     name, revision = _folder_or_revision(request.name)
-    settings = {"trust_remote_code": request.trust_remote_code} | ({"revision": revision} if revision else {})
+    settings = {"trust_remote_code": request.trust_code} | ({"revision": revision} if revision else {})
     with _quiet(transformers), hub_quiet():
         try:
             module = transformers.AutoModelForImageClassification.from_pretrained(name, **settings)
@@ -63,9 +64,10 @@ def _folder_or_revision(name: str) -> tuple[str, str]:
 def _refusal(request: NetworkRequest, name: str, error: Exception) -> NetworkError:
     reason = first_line(error, most=240)
     if "trust_remote_code" in str(error):
-        return NetworkError(
-            f"{request.name} brings code of its own, which is not run.",
-            hint="If you trust who made it: trust_remote_code=True, or --trust-remote-code on the command line.",
+        return untrusted(
+            f"{request.name} brings Python code of its own",
+            "run any program with your rights",
+            instead="take a network whose architecture the library has",
         )
     if Path(name).is_dir():
         return NetworkError(
