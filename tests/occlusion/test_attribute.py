@@ -490,3 +490,68 @@ def test_shares_add_up_behind_every_pooling(pooling):
     for baseline in ("zero", other):
         found = ico.attribute(network, picture, "logit:a", method="captum:DeepLift", baseline=baseline)
         assert found.completeness == pytest.approx(0, abs=1e-5) and found.values.any()
+
+
+class Heads(nn.Module):
+    """Two heads, each with maps of its own; the second runs last."""
+
+    def __init__(self, answers):
+        super().__init__()
+        self.answers = answers
+        self.stem, self.main, self.aux = (nn.Conv2d(channels, 8, 3) for channels in (3, 8, 8))
+        self.last, self.aux_last = nn.Linear(8, 2), nn.Linear(8, 2)
+
+    def forward(self, x):
+        maps = F.relu(self.stem(x))
+        main = self.last(F.relu(self.main(maps)).mean((2, 3)))
+        aux = self.aux_last(F.relu(self.aux(maps)).mean((2, 3)))
+        return {"tuple": (main, aux), "dict": {"logits": main, "aux": aux}, "joined": torch.cat([main, aux], 1)}[
+            self.answers
+        ]
+
+
+@pytest.mark.parametrize("method", ["captum:LayerGradCam", "captum:GuidedGradCam"])
+@pytest.mark.parametrize("answers", ["tuple", "dict", "joined"])
+@pytest.mark.filterwarnings("ignore:The map of 000000 is 0 everywhere")
+def test_the_layer_is_the_last_that_the_unit_depends_on(answers, method):
+    torch.manual_seed(0)
+    classes = list("abcd" if answers == "joined" else "ab")
+    preprocessing = {"size": 16, "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop": "none"}
+    network = ico.load_network(Heads(answers), classes=classes, preprocessing=preprocessing, device="cpu")
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    layers = {"logit:a": "main", "main:1": "stem"} | ({"logit:c": "aux"} if answers == "joined" else {"aux:1": "stem"})
+    for unit, layer in layers.items():
+        found = ico.attribute(network, picture, unit, method=method)
+        assert found.layer == layer
+        same = ico.attribute(network, picture, unit, method=method, layer=layer)
+        assert np.array_equal(found.values, same.values)
+    if answers != "joined":
+        with pytest.raises(NetworkError, match="not have been used") as caught:
+            ico.attribute(network, picture, "logit:a", method=method, layer="aux")
+        assert "depend on the layer" in caught.value.hint
+
+
+class ChannelsLast(nn.Module):
+    """Maps whose channels are the last axis, as in Swin and ConvNeXt."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.mix, self.last = nn.Conv2d(3, 8, 2, 2), nn.Linear(8, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.mix(self.embed(x).permute(0, 2, 3, 1))).mean((1, 2)))
+
+
+def test_maps_with_the_channels_last_by_hand():
+    torch.manual_seed(0)
+    preprocessing = {"size": 16, "mean": (0.5,) * 3, "std": (0.5,) * 3, "crop": "none"}
+    module = ChannelsLast()
+    network = ico.load_network(module, classes=["a", "b"], preprocessing=preprocessing, device="cpu")
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    found = ico.attribute(network, picture, "logit:a", method="captum:LayerGradCam")
+    x = network.preprocessing.normalise(picture[None])
+    maps = module.mix(module.embed(x).permute(0, 2, 3, 1)).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(module.last(torch.tanh(maps).mean((1, 2)))[0, 0], maps)
+    expected = (gradient.mean((1, 2), keepdim=True) * maps).sum(3)[:, None]
+    expected = F.interpolate(expected, (16, 16), mode="bilinear")[0, 0].detach().numpy()
+    assert found.layer == "mix" and np.allclose(found.map, expected, atol=1e-6)

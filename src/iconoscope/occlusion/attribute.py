@@ -98,8 +98,8 @@ class GradientMethod(TypedDict, total=False):
         How many points the path of IntegratedGradients has, or how many samples GradientShap, SmoothGrad and VarGrad draw.
         If not given, 50.
     layer
-        The layer whose maps LayerGradCam and GuidedGradCam weigh. If not given, the last one with maps, those of
-        the classes themselves aside.
+        The layer whose maps LayerGradCam and GuidedGradCam weigh. If not given, the last one with maps that the unit
+        depends on, those of the classes themselves aside.
     seed
         Seed of what is drawn: samples, and a random baseline.
     store
@@ -326,11 +326,12 @@ class _GradientQuestion(ImageQuestion):
                 baseline_answer = float(clean_response(self.network, baseline_image, unit)[0][target])
         answers = self._answers(unit, tensor)
         self._check_alike(float(clean[target]), answers, tensor, target)
-        layer = (self.layer or last_maps(answers, _fitted(answers, tensor))) if self.needs.layer else ""
-        with maps_of_their_own(answers, layer) if layer else nullcontext() as module:
+        fitted = _fitted(answers, tensor)
+        layer = (self.layer or last_maps(answers, fitted, target)) if self.needs.layer else ""
+        with maps_of_their_own(answers, layer, fitted) if layer else nullcontext() as module:
             captum_question = CaptumQuestion(
                 answers=answers,
-                image=_fitted(answers, tensor).requires_grad_(),
+                image=fitted.requires_grad_(),
                 target=target,
                 baseline=None if baseline_image is None else _fitted(answers, baseline_image),
                 layer=module,

@@ -17,6 +17,7 @@ from iconoscope.extras import import_extra
 from iconoscope.occlusion.geometry import pictures_at_once
 from iconoscope.occlusion.rectifiers import Turns, count_uses
 from iconoscope.progress import track
+from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, watching
 from iconoscope.subject.random_state import seeded
@@ -210,9 +211,10 @@ def ask_captum(method: str, question: CaptumQuestion) -> tuple[np.ndarray, float
     # Captum runs the user's code here, and has asserts where we have errors; the traceback is kept as the cause.
     except Exception as error:
         reason = first_line(error)
+        layer = "" if question.layer is None else "does the unit depend on the layer, or "
         raise NetworkError(
             f"{method} fails on {network.name}: {type(error).__name__}: {reason}",
-            hint="It takes gradients: does the forward pass cut them, by detach or numpy? Occlusion needs none.",
+            hint=f"It takes gradients: {layer}does the forward pass cut them, by detach or numpy? Occlusion needs none.",
         ) from error
     if attributions.ndim != 4 or attributions.shape[2:] != question.image.shape[2:]:
         raise NetworkError(
@@ -223,8 +225,8 @@ def ask_captum(method: str, question: CaptumQuestion) -> tuple[np.ndarray, float
     return values, None if delta is None else float(delta.mean())
 
 
-def last_maps(answers: UnitModule, image: torch.Tensor) -> str:
-    """Give the name of the last layer that answers maps, larger than one pixel, before the unit does.
+def last_maps(answers: UnitModule, image: torch.Tensor, target: int) -> str:
+    """Give the name of the last layer that answers maps, larger than one pixel, on which the output depends.
 
     Maps of the classes themselves, a channel for each, are passed over where there are others.
 
@@ -233,48 +235,84 @@ def last_maps(answers: UnitModule, image: torch.Tensor) -> str:
     QuestionError
         If there is none.
     """
-    of_features: list[str] = []
-    of_classes: list[str] = []
+    layers = _maps_before(answers, image, target)
+    # Heads that are joined pass a gradient of 0 to each other, and so does a ReLU that is off: then a picture of noise tells.
+    moved = {layer for layer, gradient in layers.items() if gradient}
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    moved |= {layer for layer, gradient in _maps_before(answers, noise, target).items() if gradient}
     classes = len(answers.network.classes) if isinstance(answers.unit, ClassUnit) else 0
+    ordered = sorted(
+        layers, key=lambda layer: (layer in moved, layer[1] != classes)
+    )  # in the order of their calls otherwise
+    if not ordered:
+        raise QuestionError(
+            f"{answers.network.name} has no layer with maps before {answers.unit}, through which its gradient goes.",
+            hint="Take a method that needs no layer, as captum:IntegratedGradients.",
+        )
+    return ordered[-1][0]
+
+
+def _maps_before(answers: UnitModule, image: torch.Tensor, target: int) -> dict[tuple[str, int], bool]:
+    """Give the layers with maps that the output reads, in the order of calls: name, channels, whether the gradient is not 0."""
+    maps: list[tuple[str, torch.Tensor]] = []
     behind = (
         f"{answers.unit.layer}." if isinstance(answers.unit, LayerUnit) else "."
     )  # the unit's own layer, or inside it
     names = [name for name, _ in answers.module.named_modules() if name and not f"{name}.".startswith(behind)]
 
     def note(call: LayerCall) -> None:
-        maps = call.output
-        if isinstance(maps, torch.Tensor) and maps.ndim == 4 and maps.shape[2] * maps.shape[3] > 1:
-            (of_classes if maps.shape[1] == classes else of_features).append(call.name)
+        if isinstance(call.output, torch.Tensor) and call.output.ndim == 4 and call.output.requires_grad:
+            maps.append((call.name, call.output))
 
-    with watching(answers.network, names, note), torch.no_grad():
-        answers(image)
-    if not of_features and not of_classes:
-        raise QuestionError(
-            f"{answers.network.name} has no layer with maps before {answers.unit}.",
-            hint="Take a method that needs no layer, as captum:IntegratedGradients.",
-        )
-    return (of_features or of_classes)[-1]
+    with watching(answers.network, names, note), torch.enable_grad():
+        output = answers(image.detach().requires_grad_())[0, target]
+    if not output.requires_grad or not maps:
+        return {}
+    gradients = torch.autograd.grad(output, [answer for _, answer in maps], allow_unused=True)
+    layers: dict[tuple[str, int], bool] = {}
+    for (name, answer), gradient in zip(maps, gradients, strict=True):
+        _, channels, rows, columns = _in_order(answer, answers.module.get_submodule(name), image).shape
+        if gradient is not None and rows * columns > 1:
+            layers.pop((name, channels), None)
+            layers[name, channels] = bool(gradient.any())
+    return layers
 
 
-class _ClonedMaps(nn.Module):
-    def __init__(self, layer: nn.Module) -> None:
+def _in_order(maps: torch.Tensor, layer: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """Give maps as (images, channels, rows, columns) where channels are last; others as they are."""
+    return read_maps(maps, layer, image, "") if maps.ndim == 4 and len(maps) == len(image) else maps
+
+
+class _MapsInOrder(nn.Module):
+    """A layer whose maps pass, in order, through a module that Captum may watch; what follows works on a copy of them."""
+
+    def __init__(self, layer: nn.Module, image: torch.Tensor) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.maps, self.image = layer, nn.Identity(), image
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
-        maps = self.layer(*inputs, **settings)
-        return maps.clone() if isinstance(maps, torch.Tensor) else maps
+        answer = self.layer(*inputs, **settings)
+        if not isinstance(answer, torch.Tensor):
+            return answer
+        in_order = _in_order(answer, self.layer, self.image)
+        passed = self.maps(in_order)
+        # With the channels last in the answer they were brought to the second axis.
+        return (passed if in_order is answer else passed.permute(0, 2, 3, 1)).clone()
 
 
 @contextmanager
-def maps_of_their_own(answers: UnitModule, name: str) -> Iterator[nn.Module]:
-    """Give a layer whose maps are its own for the time: what follows works on a copy, as it may work in place."""
-    above, _, last = name.rpartition(".")
-    parent = answers.module.get_submodule(above)
-    layer = parent._modules[last]
-    assert layer is not None
-    parent._modules[last] = _ClonedMaps(layer)
+def maps_of_their_own(answers: UnitModule, name: str, image: torch.Tensor) -> Iterator[nn.Module]:
+    """Give a module whose answer is the maps of a layer, for the time of a block; the image is (1, channels, height, width)."""
+    layer = answers.module.get_submodule(name)
+    wrapper = _MapsInOrder(layer, image)
+    _replace(answers.module, layer, wrapper)
     try:
-        yield layer
+        yield wrapper.maps
     finally:
-        parent._modules[last] = layer
+        _replace(answers.module, wrapper, layer)
+
+
+def _replace(module: nn.Module, layer: nn.Module, other: nn.Module) -> None:
+    """Put another module in the place of a layer, wherever it stands: it may be used under several names."""
+    for name in [name for name, inner in module.named_modules(remove_duplicate=False) if inner is layer]:
+        module.set_submodule(name, other)
