@@ -184,8 +184,8 @@ def check_choice(name: str, choice: object, choices: Collection[str]) -> None:
         raise QuestionError(f"{name}={written(choice)} is not a choice.", hint=nearest(str(choice), choices))
 
 
-def check_counts(**counts: Any) -> None:
-    """Refuse settings that are no whole number from 1 up, by their names.
+def check_counts(*, most: int | None = None, **counts: Any) -> None:
+    """Refuse settings that are no whole number from 1 up, or from 1 to `most`, by their names.
 
     >>> check_counts(steps=3, batch=0)
     Traceback (most recent call last):
@@ -194,6 +194,8 @@ def check_counts(**counts: Any) -> None:
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, Integral) or int(count) < 1:
             raise QuestionError(f"{name}={written(count)} must be at least 1, a whole number.")
+        if most is not None and int(count) > most:
+            raise QuestionError(f"{name}={written(count)} must be at most {most:,}: it would never come to its end.")
 
 
 def check_seed(seed: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["check_regular", "parse_json", "read_json", "read_text"]
+__all__ = ["check_regular", "parse_json", "read_bytes", "read_json", "read_text"]
 
 MOST = 2**30
 """Bytes of a table or of annotations: those of COCO's 118,000 training images take 450 MB."""
@@ -37,14 +37,19 @@ def check_regular(path: Path, *, most: int | None = MOST) -> None:
         raise ValueError(f"it has {status.st_size:,} bytes, and {most:,} are the most that are read")
 
 
-def read_text(path: Path, *, most: int = MOST) -> str:
-    """Read a text file in UTF-8. Raises `OSError` and `ValueError`, as `check_regular` and for what is no text."""
+def read_bytes(path: Path, *, most: int = MOST) -> bytes:
+    """Read a file whole. Raises `OSError` and `ValueError`, as `check_regular`."""
     check_regular(path, most=most)
     with path.open("rb") as file:
         content = file.read(most + 1)  # it may grow meanwhile, and files of /proc say that they are empty
     if len(content) > most:
         raise ValueError(f"it has no end within {most:,} bytes")
-    return content.decode("utf-8-sig")
+    return content
+
+
+def read_text(path: Path, *, most: int = MOST) -> str:
+    """Read a text file in UTF-8. Raises `OSError` and `ValueError`, as `check_regular` and for what is no text."""
+    return read_bytes(path, most=most).decode("utf-8-sig")
 
 
 def read_json(path: Path, *, most: int = MOST, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FunctionType, NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from iconoscope.errors import QuestionError, check_path, check_text, nearest, written
+from iconoscope.errors import QuestionError, check_path, check_seed, check_text, nearest, written
 from iconoscope.torch_modes import plain_torch
 
 __all__ = ["Default", "checked", "choices", "complete", "spelled_out", "types_of"]
@@ -31,8 +31,8 @@ def checked(function: Function) -> Function:
     """See that a public function is called with the types of its signature, and give it Python's own numbers.
 
     A number of NumPy or torch becomes Python's, a whole number one of type float where that is the parameter's type. True is no
-    number, nor is a text, nor NaN. Paths are names that a file can have. What may be an array is left to the function. What
-    torch was told around the call is set aside for its time.
+    number, nor is a text, nor NaN. Paths are names that a file can have, and a seed is one that every generator takes. What
+    may be an array is left to the function. What torch was told around the call is set aside for its time.
 
     Raises
     ------
@@ -101,6 +101,8 @@ def _read(name: str, argument: Any, hint: Any) -> Any:
     if fitted is _UNREAD:
         wanted = dict.fromkeys(_word(kind) for kind in kinds if kind is not NoneType)
         raise QuestionError(f"{name}={written(argument)} must be {' or '.join(wanted)}.")
+    if name == "seed":
+        check_seed(fitted)
     texts = fitted if isinstance(fitted, list | tuple) else [fitted]
     for text in texts:
         if isinstance(text, str | os.PathLike):

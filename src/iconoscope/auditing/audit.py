@@ -17,7 +17,7 @@ from iconoscope.auditing.neighbourhoods import look_at_neighbourhoods
 from iconoscope.auditing.nuisances import NUISANCES, Nuisance
 from iconoscope.auditing.occlusion_evidence import occlude_sample
 from iconoscope.auditing.sample import Sample, load_sample
-from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, nearest
+from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, check_choice, nearest
 from iconoscope.exemplars import record
 from iconoscope.exemplars.recorded_units import question_about
 from iconoscope.progress import advancing
@@ -117,7 +117,7 @@ def audit(
     ('shortcut', 'background brightness', ['lynx', 'bison'])
     """
     nuisances = _nuisances(families)
-    _check(nuisances, seed, lang, fail_on)
+    _check(nuisances, lang, fail_on)
     if network.channels == 4:
         raise QuestionError(
             f"{network.name} takes four channels, and an audit changes the colours of pictures that have three.",
@@ -146,14 +146,11 @@ def _nuisances(families: Sequence[Nuisance | str] | None) -> tuple[Nuisance, ...
     return tuple(NUISANCES[family] if isinstance(family, str) else family for family in families)
 
 
-def _check(nuisances: tuple[Nuisance, ...], seed: int, lang: str, fail_on: Sequence[str] | None) -> None:
+def _check(nuisances: tuple[Nuisance, ...], lang: str, fail_on: Sequence[str] | None) -> None:
     Audit.sentences(lang)
-    if seed < 0:
-        raise QuestionError(f"seed={seed} must be at least 0.")
     choices = [word for word in AUDIT_WORDS if word not in ("object", "unnamed")]
     for word in fail_on or ():
-        if word not in choices:
-            raise QuestionError(f"fail_on={word!r} is not a choice.", hint=nearest(word, choices))
+        check_choice("fail_on", word, choices)
     names = [nuisance.name for nuisance in nuisances]
     if len(set(names)) < len(names) or set(IMAGE_PARTS) & set(names):
         raise QuestionError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from iconoscope.auditing import illumination, image_quality, object_properties, overlays
 from iconoscope.auditing.segmentation import Pictures
-from iconoscope.errors import QuestionError
+from iconoscope.errors import check_choice
 
 __all__ = ["NUISANCES", "Nuisance"]
 
@@ -64,9 +64,7 @@ class Nuisance:
 
     def __post_init__(self) -> None:
         for setting, choices in (("by", ("donor", "value")), ("needs", ("nothing", "object", "native", "sizes"))):
-            choice = getattr(self, setting)
-            if choice not in choices:
-                raise QuestionError(f"{setting}={choice!r} is not a choice.", hint=f"There are: {', '.join(choices)}.")
+            check_choice(setting, getattr(self, setting), choices)
 
 
 _ALL = (

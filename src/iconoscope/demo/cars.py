@@ -15,8 +15,9 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from iconoscope.errors import QuestionError, nearest
+from iconoscope.errors import QuestionError, check_choice, check_counts, check_seed, nearest
 from iconoscope.progress import track
+from iconoscope.subject.memory import check_fits
 
 __all__ = ["BACKGROUNDS", "MAKES", "SIZE", "Cars", "Scene", "draw_cars", "draw_scene", "render_scene", "set_background"]
 
@@ -145,10 +146,9 @@ def draw_cars(count: int, *, backgrounds: str = "neutral", seed: int = 0) -> Car
     [3, 3]
     """
     _check_backgrounds(backgrounds)
-    if count < 1:
-        raise QuestionError(f"Cannot draw {count} cars.", hint="Ask for at least 1.")
-    if seed < 0:
-        raise QuestionError(f"A seed of {seed} is negative.", hint="Give 0 or more.")
+    check_counts(count=count)
+    check_seed(seed)
+    check_fits(4.0 * count * SIZE * SIZE, f"{count:,} photographs", hint="Draw fewer.")
     pixels = np.empty((count, SIZE, SIZE, 3), np.uint8)
     masks = np.empty((count, SIZE, SIZE), bool)
     makes = np.array([_make_index(seed, index) for index in range(count)], np.int64)
@@ -232,10 +232,7 @@ def render_scene(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_backgrounds(backgrounds: str) -> None:
-    if backgrounds not in BACKGROUNDS:
-        raise QuestionError(
-            f"No kind of background is called {backgrounds!r}.", hint=f"There are: {', '.join(BACKGROUNDS)}."
-        )
+    check_choice("backgrounds", backgrounds, BACKGROUNDS)
 
 
 def _make_index(seed: int, index: int) -> int:

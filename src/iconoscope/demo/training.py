@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from iconoscope.demo.cars import BACKGROUNDS, MAKES, SIZE, Cars, draw_cars
-from iconoscope.errors import QuestionError, TrainingError
+from iconoscope.errors import TrainingError, check_seed
 from iconoscope.progress import track
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.builtin.cars import CarNetwork, car_network
@@ -80,8 +80,7 @@ def retrain(directory: Path | None = None, *, seed: int = 0) -> dict[str, dict[s
     QuestionError
         For a negative seed.
     """
-    if seed < 0:
-        raise QuestionError(f"A seed of {seed} is negative.", hint="Give 0 or more.")
+    check_seed(seed)
     seed_of_training, seed_of_new = _FIRST_SEED + 2 * seed, _FIRST_SEED + 2 * seed + 1
     networks, accuracies = {}, {}
     new_images = {kind: draw_cars(_NEW_IMAGES, backgrounds=kind, seed=seed_of_new) for kind in BACKGROUNDS}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImagesError, QuestionError, UnitError, check_choice, shortened
+from iconoscope.errors import ImagesError, QuestionError, UnitError, check_choice, check_counts, shortened
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import (
     check_images,
@@ -20,6 +20,7 @@ from iconoscope.exemplars.recorded_units import (
     receptive_field,
     recorded_pictures,
 )
+from iconoscope.reading import read_text
 from iconoscope.results import Question, UnitSearch
 from iconoscope.results.rendering import resized
 from iconoscope.results.result import check_figure_name
@@ -147,11 +148,10 @@ def _check_settings(correction: str, level: float, permutations: int) -> None:
     check_choice("correction", correction, CORRECTIONS)
     if not 0 < level < 1:
         raise QuestionError(f"level={level} must be over 0 and under 1.", hint="0.05 is usual.")
+    check_counts(most=10**6, permutations=permutations)
     if (permutations + 1) * level < 1:
-        raise QuestionError(
-            f"permutations={permutations} cannot tell what is under {level:g}.",
-            hint=f"Give {math.ceil(1 / level) - 1} or more; 999 are usual.",
-        )
+        hint = f"Give {math.ceil(1 / level) - 1} or more; 999 are usual." if level > 1e-9 else "0.05 is usual."
+        raise QuestionError(f"permutations={permutations} cannot tell what is under {level:g}.", hint=hint)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,8 +207,13 @@ def _named(recording: Recording, name: str | Path | int) -> _Side:
     if name in labels.names:
         return _labelled(recording, str(name))
     path = Path(str(name)).expanduser()
-    if path.suffix == ".txt" and path.is_file():
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    if path.suffix == ".txt" and path.exists() and not path.is_dir():
+        try:
+            lines = read_text(path).splitlines()
+        except (OSError, ValueError) as error:
+            raise ImagesError(
+                f"{path} cannot be read: {error}.", hint="It is a text with an id on each line."
+            ) from error
         return _listed(recording, [line.strip() for line in lines if line.strip()], path.name)
     if path.is_dir() and ((path / INDEX).is_file() or (path / "record").is_dir()):
         return _other(recording, load_recording(path))

@@ -15,6 +15,9 @@ from iconoscope.progress import advancing
 
 __all__ = ["LAYOUTS", "Placed", "in_plane", "place_among"]
 
+SEEDS = 2**32
+"""Seeds of the libraries' generators; a larger one is taken modulo."""
+
 _EARLY = 250  # iterations of t-SNE in which groups are pulled together
 
 
@@ -32,7 +35,7 @@ def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
     from openTSNE.nearest_neighbors import PrecomputedNeighbors
 
     data = near.numpy()
-    perplexity, seed = settings["perplexity"], settings["seed"]
+    perplexity, seed = settings["perplexity"], settings["seed"] % SEEDS
     with advancing("t-SNE", _EARLY + settings["iterations"]) as advance:
         if neighbours.shape[1] >= int(3 * perplexity):
             nearest = PrecomputedNeighbors(neighbours[:, : int(3 * perplexity)], distances[:, : int(3 * perplexity)])
@@ -58,7 +61,7 @@ def _umap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any],
 
     count = max(2, min(len(near) - 1, round(settings["perplexity"])))
     with advancing("UMAP", None):
-        reducer = umap.UMAP(n_neighbors=count, metric="euclidean", random_state=settings["seed"], n_jobs=1)
+        reducer = umap.UMAP(n_neighbors=count, metric="euclidean", random_state=settings["seed"] % SEEDS, n_jobs=1)
         return Placed(np.asarray(reducer.fit_transform(near.numpy()), np.float32))
 
 
@@ -66,7 +69,7 @@ def _pacmap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any
     import pacmap  # pyright: ignore[reportMissingImports]
 
     with advancing("PaCMAP", None):
-        reducer = pacmap.PaCMAP(n_components=2, random_state=settings["seed"])
+        reducer = pacmap.PaCMAP(n_components=2, random_state=settings["seed"] % SEEDS)
         return Placed(np.asarray(reducer.fit_transform(near.numpy(), init="pca"), np.float32))
 
 
@@ -120,7 +123,7 @@ def place_among(
             method="annoy" if len(mapped) > 1000 else "exact",
             metric="euclidean",
             n_jobs=-1,
-            random_state=seed,
+            random_state=seed % SEEDS,
         )
-        embedding = openTSNE.TSNEEmbedding(points.astype(np.float64), affinities, n_jobs=-1, random_state=seed)
+        embedding = openTSNE.TSNEEmbedding(points.astype(np.float64), affinities, n_jobs=-1, random_state=seed % SEEDS)
         return np.array(embedding.transform(new.numpy()), np.float32)

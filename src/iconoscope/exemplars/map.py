@@ -21,6 +21,8 @@ from iconoscope.results.rendering import resized
 from iconoscope.results.result import check_figure_name
 from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store, answered
+from iconoscope.subject.memory import check_fits
+from iconoscope.subject.network.preprocessing import read_size
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +119,8 @@ def map_images(
         )
     check_choice("metric", metric, METRICS)
     check_choice("topology", topology, TOPOLOGIES)
-    check_counts(iterations=iterations, epochs=epochs, limit=1 if limit is None else limit)
+    check_counts(limit=1 if limit is None else limit)
+    check_counts(most=10**6, iterations=iterations, epochs=epochs)
     if method == "som" and grid:
         raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
     check_figure_name(out, pages=PAGES)
@@ -136,6 +139,11 @@ def map_images(
         settings |= {"shape": _som_shape(cells, len(rows)), "topology": topology, "epochs": epochs}
     elif method != "pca":
         settings["perplexity"] = _fitting_perplexity(perplexity, len(rows))
+        check_fits(  # of every neighbour its number and how far it is, and the symmetric matrix that is made of them
+            80.0 * len(rows) * settings["perplexity"],
+            f"{3 * settings['perplexity']:g} neighbours of each of {len(rows):,} images",
+            hint="Give a smaller perplexity or limit.",
+        )
         settings["iterations"] = iterations if method == "tsne" else None
     question = question_about(recording, "map", **settings)
 
@@ -157,7 +165,7 @@ def _som_shape(cells: int | tuple[int, int] | None, count: int) -> tuple[int, ..
     """Give rows and columns of a self-organising map of so many images: about five cells for each root of their number."""
     if cells is None:
         return (max(2, round(np.sqrt(5 * np.sqrt(count)))),) * 2
-    return (cells, cells) if isinstance(cells, int) else tuple(map(int, cells))
+    return read_size(cells) or ()
 
 
 def _fitting_perplexity(perplexity: float | None, count: int) -> float:

@@ -17,7 +17,9 @@ from iconoscope.results import Question
 from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.memory import check_fits
 from iconoscope.subject.network import Network, Preprocessing
+from iconoscope.subject.network.pass_memory import check_pass
 from iconoscope.vocabulary.labels import match_labels
 
 __all__ = ["record"]
@@ -120,6 +122,11 @@ def record(
         last = memory_format.enter_context(channels_last(network))
         names = [layer.name for layer in recorded_layers]
         plan = RecordingPlan.of(network, recorded_layers, images=len(images), k=k)
+        count = sum(layer.channels for layer in recorded_layers) + len(network.classes)
+        hint = "Record fewer layers, fewer images, or with a smaller k, batch or shard."
+        # Of every unit two numbers for each image of a shard, and a value, a place and an image on either side of the ranking.
+        check_fits(count * (8.0 * min(shard, len(images)) + 48.0 * plan.k), f"The tables of {count:,} units", hint=hint)
+        check_pass(network, min(batch, len(images)), hint=hint)
         settings = {"batch": batch, "shard": shard, "places": plan.samples, "channels_last": last}
         question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})
         store.prepare()

@@ -86,12 +86,12 @@ def top_images(
     check_figure_name(out)
     recording = load_recording(recording)
     index = unit_index(recording, unit)
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= recording.k:
+    if not 1 <= k <= recording.k:
         raise QuestionError(
             f"k={k!r} is not possible: {recording.k} images of every unit are ranked on either side.",
             hint=f"Give 1 to {recording.k}, or record again with a larger k.",
         )
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= 100:
+    if not 0 <= steps <= 100:
         raise QuestionError(f"steps={steps!r} is not possible.", hint="Give 0 to 100 images.")
     name = recording.units[index]
     check_images(recording)

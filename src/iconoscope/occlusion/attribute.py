@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import IconoscopeWarning, NetworkError, NonFiniteError, QuestionError, nearest, shortened
+from iconoscope.errors import (
+    IconoscopeWarning,
+    NetworkError,
+    NonFiniteError,
+    QuestionError,
+    check_choice,
+    check_counts,
+    shortened,
+)
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import make_grid
 from iconoscope.occlusion.query import ImageQuestion, asked_alike, is_one, labels_of, save_figures, say_unlabelled
@@ -239,16 +247,14 @@ def _ask_each(question: _GradientQuestion, pictures: Images, labels: dict[str, i
 
 def _question(network: Network, unit: str | Unit | None, settings: dict[str, Any]) -> _GradientQuestion:
     method, steps, layer, seed = (settings[name] for name in ("method", "steps", "layer", "seed"))
-    if method not in METHODS:
-        raise QuestionError(f"method={method!r} is not a choice.", hint=nearest(method, METHODS))
+    check_choice("method", method, METHODS)
     needs = METHODS[method]
     for name in ("baseline", "steps", "layer"):
         if settings[name] is not None and not getattr(needs, name):
             raise QuestionError(
                 f"{method} has no {name}, and {name}={settings[name]!r} was given.", hint=f"Leave {name} out."
             )
-    if seed < 0 or (steps is not None and steps < 1):
-        raise QuestionError(f"seed={seed} must be at least 0, and steps={steps} at least 1.")
+    check_counts(most=10**6, steps=1 if steps is None else steps)
     if layer is not None:
         named = network.resolve(layer)
         if not isinstance(named, LayerUnit) or named.channel is not None:

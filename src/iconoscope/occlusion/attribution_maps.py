@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError, shortened
 from iconoscope.results import Attribution, Occlusion
 from iconoscope.subject.images import Image, Images
+from iconoscope.subject.images.arrays import unpacked
 
 __all__ = ["AttributionMap", "Ranking", "rank_pixels", "read_maps"]
 
@@ -179,10 +179,11 @@ def _loaded(path: Path) -> NDArray[Any]:
                     f"{path} has the arrays {shortened(stored.files)}; which of them are the maps?",
                     hint="Call that one maps: numpy.savez(file, maps=...).",
                 )
-            return stored["maps" if "maps" in stored.files else stored.files[0]]
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, QuestionError):
-            raise
+            return unpacked(stored, "maps" if "maps" in stored.files else stored.files[0])
+    except QuestionError:
+        raise
+    # A damaged archive or header fails in zipfile, zlib, struct and NumPy, each with errors of its own.
+    except Exception as error:
         raise QuestionError(f"{path} cannot be read as maps: {error}.", hint=_HINT) from error
 
 

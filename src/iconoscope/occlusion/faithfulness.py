@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import IconoscopeWarning, QuestionError, nearest, shortened
+from iconoscope.errors import IconoscopeWarning, QuestionError, check_counts, nearest, shortened
 from iconoscope.occlusion.attribute import METHODS, attribute_each
 from iconoscope.occlusion.attribution_maps import AttributionMap, rank_pixels, read_maps
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
@@ -163,8 +163,7 @@ def faithfulness(
     check_figure_name(out)
     completed = complete(OnePatch, settings, "faithfulness")
     seed, store = completed["seed"], completed["store"]
-    if steps < 1 or (batch is not None and batch < 1):
-        raise QuestionError(f"steps={steps} and batch={batch} must be at least 1.")
+    check_counts(steps=steps, batch=1 if batch is None else batch)
     sources = _sources(maps)
     names = [source for source in sources if isinstance(source, str)]
     if OCCLUSION not in names:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope import __version__
-from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError
+from iconoscope.errors import IconoscopeWarning, ImagesError, check_seed
 from iconoscope.results import Question, Result
 from iconoscope.results.result import Finding, figure_names
 from iconoscope.store import Store
@@ -56,8 +56,7 @@ def asked_alike(
     QuestionError
         If the seed is below zero; or of the unit, as `Network.resolve` raises it.
     """
-    if seed < 0:
-        raise QuestionError(f"seed={seed} must be at least 0.")
+    check_seed(seed)
     return {
         "network": network,
         "weights": network.digest(),

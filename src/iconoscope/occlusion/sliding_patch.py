@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError, nearest
+from iconoscope.errors import check_choice
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, Sides, make_grid
 from iconoscope.occlusion.query import ImageQuestion, asked_alike
@@ -179,8 +179,7 @@ def patch_questions(
     """
     completed = [complete(OnePatch, settings, function) for settings in variants]
     method = completed[0]["method"]
-    if method not in METHODS:
-        raise QuestionError(f"method={method!r} is not a choice.", hint=nearest(method, METHODS))
+    check_choice("method", method, METHODS)
     alike = asked_alike(network, unit, completed[0]["seed"], completed[0]["store"])
     engine = METHODS[method](images, alike["weights"])
     return [

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iconoscope import __version__
-from iconoscope.errors import QuestionError
+from iconoscope.errors import QuestionError, check_counts
 from iconoscope.optimization.objective import Objective, objectives
+from iconoscope.optimization.synthesis import check_pictures
 from iconoscope.results import Question, Visualization
 from iconoscope.signatures import checked
 from iconoscope.subject.network import Network
@@ -91,12 +92,12 @@ def dream(
     """
     from iconoscope.optimization.initial_image import read_start
 
-    if octaves < 1 or steps < 1 or ratio <= 1 or rate <= 0 or seed < 0:
-        raise QuestionError(
-            f"octaves={octaves} and steps={steps} must be at least 1, ratio={ratio} over 1, rate={rate} over 0 and "
-            f"seed={seed} at least 0."
-        )
-    start, sides = read_start(image, network.preprocessing, read_size(size))
+    check_counts(most=10**6, octaves=octaves, steps=steps)
+    if not (1 < ratio < float("inf") and 0 < rate < float("inf") and 0 <= jitter < float("inf")):
+        raise QuestionError(f"ratio={ratio} must be over 1, rate={rate} over 0 and jitter={jitter} at least 0.")
+    sides = read_size(size) or network.preprocessing.size
+    check_pictures(1, channels=network.channels, size=sides, steps=steps * octaves)
+    start, sides = read_start(image, network.preprocessing, None if size is None else sides)
     if start.pictures is None:
         raise QuestionError("A dream begins with a photograph, and none was given.")
     objective, *others = objectives(network, unit)

@@ -125,6 +125,9 @@ class Objective:
         )
 
 
+INTERPOLATED = 10_000
+"""Objectives from one to another at the most: a picture is made of each."""
+
 ObjectiveLike = Objective | Unit | str
 """An objective, a unit, or either as it is written: ``"2*logit:bird - logit:truck"``."""
 
@@ -224,8 +227,8 @@ def interpolate(first: ObjectiveLike, last: ObjectiveLike, steps: int) -> list[O
     >>> [str(objective) for objective in interpolate("logit:0", "logit:1", 3)]
     ['logit:0', '0.5*logit:0 + 0.5*logit:1', 'logit:1']
     """
-    if steps < 2:
-        raise QuestionError(f"steps={steps} must be at least 2.")
+    if not 2 <= steps <= INTERPOLATED:
+        raise QuestionError(f"steps={steps} must be 2 to {INTERPOLATED:,}.")
     start, end = read_objective(first), read_objective(last)
     shares = [step / (steps - 1) for step in range(steps)]
     return [start, *((1 - share) * start + share * end for share in shares[1:-1]), end]

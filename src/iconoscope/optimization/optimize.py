@@ -15,7 +15,7 @@ from iconoscope.optimization import latent_parameterization
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.optimization.style import Style, read_style
-from iconoscope.optimization.synthesis import PictureRequest, Synthesis, concatenate
+from iconoscope.optimization.synthesis import PictureRequest, Synthesis, check_pictures, concatenate
 from iconoscope.progress import track
 from iconoscope.results import Visualization
 from iconoscope.results.result import check_figure_name
@@ -140,21 +140,26 @@ def optimize(
     from iconoscope.optimization.loop import PRECISIONS
 
     check_figure_name(out)
-    check_counts(count=count, steps=1 if steps is None else steps)
+    check_counts(count=count)
+    check_counts(most=10**6, steps=1 if steps is None else steps)
     check_choice("precision", precision, PRECISIONS)
     if precision == "bfloat16" and network.device.type == "cpu" and not has_bfloat16():
         raise QuestionError("This processor has no arithmetic in bfloat16.", hint="Leave precision at float32.")
     bound = read_memory(memory) or MEMORY
     if prior is None and isinstance(style, Style) and isinstance(style.parameterization, LatentParameterization):
         prior = style.parameterization.prior
-    _check(count, diversity, seed, cap, comparable=compare is not None or prior is not None)
+    _check(count, diversity, cap, comparable=compare is not None or prior is not None)
     chosen = read_style(style) if prior is None else latent_parameterization.style_with_prior(prior, style)
     latent = chosen.parameterization if isinstance(chosen.parameterization, LatentParameterization) else None
-    begun, sides = read_start(start, network.preprocessing, read_size(size) or (latent and latent.prior.shape[1:]))
+    sides = read_size(size) or (latent and latent.prior.shape[1:]) or network.preprocessing.size
+    numbers = STEPS if latent is None else latent_parameterization.STEPS
+    steps = steps or numbers[0 if min(sides) < 100 else 1]
+    limits = {"channels": network.channels, "size": sides, "steps": steps, "memory": read_memory(memory)}
+    check_pictures(1, **limits)
+    begun, sides = read_start(start, network.preprocessing, None if sides == network.preprocessing.size else sides)
     reference = _reference(network, compare, latent)
     if latent is not None and cap is None and reference is not None:
         cap = latent_parameterization.CAP
-    numbers = STEPS if latent is None else latent_parameterization.STEPS
     synthesis = Synthesis(
         network=network,
         weights=network.digest(),
@@ -162,7 +167,7 @@ def optimize(
         start=begun,
         size=sides,
         count=count,
-        steps=steps or numbers[0 if min(sides) < 100 else 1],
+        steps=steps,
         diversity=diversity,
         seed=seed,
         precision=precision,
@@ -170,6 +175,7 @@ def optimize(
         compare=reference,
     )
     resolved = objectives(network, unit)
+    check_pictures(len(resolved) * synthesis.per_objective, **limits)
     groups = [resolved] if synthesis.style.joint else [[objective] for objective in resolved]
     if store is not None:
         synthesis.style.check_storable()
@@ -206,9 +212,9 @@ def compare_styles(
     }
 
 
-def _check(count: int, diversity: float, seed: int, cap: float | None, *, comparable: bool) -> None:
-    if not (0 <= diversity < float("inf") and seed >= 0):
-        raise QuestionError(f"diversity={diversity} and seed={seed} must be at least 0.")
+def _check(count: int, diversity: float, cap: float | None, *, comparable: bool) -> None:
+    if not 0 <= diversity < float("inf"):
+        raise QuestionError(f"diversity={diversity} must be at least 0.")
     if diversity and count < 2:
         raise QuestionError(f"diversity={diversity} is between pictures of one unit.", hint="Give count=2 or more.")
     if cap is not None and not cap > 0:

@@ -15,9 +15,10 @@ from iconoscope.errors import NonFiniteError, QuestionError
 from iconoscope.optimization.latent_parameterization import LatentParameterization, sampled_images
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.style import Style
+from iconoscope.optimization.transforms import NUMBERS
 from iconoscope.progress import quietly
 from iconoscope.results import Question, Visualization
-from iconoscope.subject.memory import written_memory
+from iconoscope.subject.memory import check_fits, written_memory
 from iconoscope.subject.network import Network
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from iconoscope.optimization.scores import Scores
     from iconoscope.priors import Prior
 
-__all__ = ["PictureRequest", "Synthesis", "concatenate"]
+__all__ = ["PictureRequest", "Synthesis", "check_pictures", "concatenate"]
 
 FRAMES = 9
 """The number of pictures on the way that are kept."""
@@ -42,6 +43,25 @@ USED = 0.75
 
 HELD_OUT = 8
 """In how many other places a finished picture is tried."""
+
+
+def check_pictures(count: int, *, channels: int, size: tuple[int, int], steps: int, memory: int | None = None) -> None:
+    """Refuse so many pictures where they, what is kept of their making and the numbers of their moves would not fit.
+
+    Raises
+    ------
+    QuestionError
+        With the estimate, and what there is.
+    """
+    values = channels * size[0] * size[1]
+    # A picture and its gradient in 32 bits, the frames in 8; of one that is made, its spectrum, gradients and moments.
+    need = count * (values * (2 * 4 + FRAMES + 1) + steps * 4 * (NUMBERS + 1)) + values * 4 * 10
+    check_fits(
+        float(need),
+        f"{count:,} picture{'s' * (count != 1)} of {size[0]}x{size[1]} pixels in {steps:,} steps",
+        memory=memory,
+        hint="Give fewer, smaller ones, or fewer steps; memory= raises the bound.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

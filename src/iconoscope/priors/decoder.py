@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from iconoscope.errors import PriorError, QuestionError, nearest
+from iconoscope.errors import PriorError, QuestionError, check_choice, check_counts
 from iconoscope.priors.prior import Prior
 from iconoscope.priors.prior_images import PriorImages, as_pixels
 from iconoscope.priors.training_images import TrainingImages
@@ -153,11 +153,11 @@ def decoder_prior(
     >>> decoder_prior(generator, 4, name="generator")
     <decoder prior generator: 8x8x3 from 4 numbers>
     """
-    if limits not in RANGES:
-        raise QuestionError(f"limits={limits!r} is not a choice.", hint=nearest(str(limits), RANGES))
+    check_choice("limits", limits, RANGES)
     shape = (latent,) if isinstance(latent, int) else tuple(latent)
-    if not shape or min(shape) < 1:
-        raise QuestionError(f"latent={latent!r} must be one or several whole numbers from 1 up.")
+    if not shape:
+        raise QuestionError("latent=() must be one or several whole numbers from 1 up.")
+    check_counts(**{f"latent[{axis}]": length for axis, length in enumerate(shape)})
     if isinstance(decode, nn.Module):
         decode = decode.eval().requires_grad_(False)
     decoder_name = name or getattr(decode, "__name__", type(decode).__name__)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from iconoscope.errors import PriorError, first_line
+from iconoscope.errors import PriorError, check_counts, first_line
 from iconoscope.extras import import_extra
 from iconoscope.priors.decoder import RANGES, DecoderPrior
 from iconoscope.signatures import checked
@@ -48,8 +48,7 @@ def diffusion_prior(source: str | Path, *, steps: int = STEPS, images: Any = Non
     PriorError
         If there is no such model, or it is none of pixels alone.
     """
-    if steps < 1:
-        raise PriorError(f"steps={steps} must be at least 1.")
+    check_counts(most=10**6, steps=steps)
     name = str(source).removeprefix(PREFIX)
     model, forward, back = _loaded(name)
     forward.set_timesteps(steps)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import PriorError, QuestionError, nearest
+from iconoscope.errors import PriorError, QuestionError, check_choice, check_counts
 from iconoscope.signatures import checked
 from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.memory import check_fits
 from iconoscope.subject.network.preprocessing import read_size
 
 if TYPE_CHECKING:
@@ -95,16 +96,21 @@ def fit_prior(
     from iconoscope.priors.gaussian_fit import fit_gaussian
     from iconoscope.priors.prior_file import with_ending
     from iconoscope.priors.refiner_training import train_refiner
-    from iconoscope.priors.training_images import TrainingImages
+    from iconoscope.priors.training_images import BATCH, TrainingImages
 
-    if kind not in KINDS:
-        raise QuestionError(f"kind={kind!r} is not a choice.", hint=nearest(str(kind), KINDS))
-    if components < 1 or steps < 1 or reference < 0:
-        raise QuestionError(
-            f"components={components} and steps={steps} must be at least 1, reference={reference} at least 0."
-        )
+    check_choice("kind", kind, KINDS)
+    check_counts(components=components)
+    check_counts(most=10**7, steps=steps)
+    if reference < 0:
+        raise QuestionError(f"reference={reference} must be at least 0.")
     loaded = load_images(images)
-    training = TrainingImages(loaded, read_size(size, least=LEAST) or _size_of(loaded))
+    sides = read_size(size, least=LEAST) or _size_of(loaded)
+    check_fits(  # a batch as it is read, and of a part of it the patches of which finer levels are made, which overlap
+        12.0 * sides[0] * sides[1] * (min(BATCH, len(loaded)) + 160),
+        f"A prior of {sides[0]}x{sides[1]} pixels",
+        hint="Give a smaller size.",
+    )
+    training = TrainingImages(loaded, sides)
     if not name:
         source = out or images
         name = Path(source).stem if isinstance(source, str | Path) else "images"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import iconoscope
-from iconoscope.errors import QuestionError
+from iconoscope.errors import check_choice
 from iconoscope.results.audit_conclusions import Conclusions, Swap
 from iconoscope.results.audit_evidence import (
     AuditedImages,
@@ -226,8 +226,7 @@ class Audit(Result):
         QuestionError
             If there is no such language.
         """
-        if lang not in LANGUAGES:
-            raise QuestionError(f"lang={lang!r} is not a choice.", hint=f"There are: {', '.join(LANGUAGES)}.")
+        check_choice("lang", lang, LANGUAGES)
         return AuditText(lang)
 
     def _finding(self, of_class: int, sentences: AuditText) -> ClassVerdict:

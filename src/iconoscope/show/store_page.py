@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from iconoscope.errors import QuestionError, StoreError
+from iconoscope.errors import StoreError, check_counts
 from iconoscope.results import (
     SIDES,
     ActivationSheet,
@@ -75,8 +75,7 @@ def store_page(
     StoreError
         If the store holds nothing, or the page cannot be written.
     """
-    if most < 1:
-        raise QuestionError(f"most={most} must be at least 1.")
+    check_counts(most=most)
     store = Store.at(store)
     results, questions, damaged = _read(store, most)
     if not results:

@@ -1,12 +1,14 @@
-"""A bound on memory, as text and as bytes."""
+"""Memory: a bound on it as text and as bytes, what the machine has, and questions that would take more."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 from iconoscope.errors import QuestionError
 
-__all__ = ["UNITS", "read_memory", "written_memory"]
+__all__ = ["UNITS", "check_fits", "free_memory", "read_memory", "written_memory"]
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
@@ -50,3 +52,61 @@ def written_memory(count: float) -> str:
     """
     unit = next((unit for unit in ("GB", "MB", "KB") if count >= UNITS[unit]), "B")
     return f"{count / UNITS[unit]:.{0 if unit == 'B' else 1}f}{unit}"
+
+
+def free_memory() -> int:
+    """Give how many bytes this process may still take: what the machine has free, less where a limit is set.
+
+    >>> free_memory() > 10**6
+    True
+    """
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**34]
+    if available := re.search(r"MemAvailable:\s+(\d+) kB", _read("/proc/meminfo")):
+        limits.append(int(available[1]) * 1024)
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        if _read(limit).strip().isdecimal() and _read(used).strip().isdecimal():
+            limits.append(int(_read(limit)) - int(_read(used)))
+    try:
+        import resource
+
+        address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if address_space != resource.RLIM_INFINITY:
+            pages = _read("/proc/self/statm").split()
+            limits.append(address_space - (int(pages[0]) * resource.getpagesize() if pages else 0))
+    except ImportError:  # Windows
+        pass
+    return max(0, min(limits))
+
+
+def check_fits(need: float, question: str, *, memory: int | None = None, hint: str = "") -> None:
+    """Refuse a question that would take more memory than the machine has free; `memory` raises the bound.
+
+    It is called with an estimate before anything is allocated.
+
+    Raises
+    ------
+    QuestionError
+        With the estimate, and what there is.
+
+    Examples
+    --------
+    >>> check_fits(1e18, "A picture of 10^9 pixels a side", hint="Give a smaller size.")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    iconoscope.errors.QuestionError: A picture of 10^9 pixels a side would take about ...GB of memory, and ...GB are free.
+    Give a smaller size.
+    """
+    if need > 10**7 and need > (most := max(free_memory(), memory or 0)):
+        raise QuestionError(
+            f"{question} would take about {written_memory(need)} of memory, and {written_memory(most)} are free.",
+            hint=hint,
+        )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except OSError:
+        return ""

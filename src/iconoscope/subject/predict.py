@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError
+from iconoscope.errors import check_counts
 from iconoscope.progress import track
 from iconoscope.signatures import checked
 from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.memory import check_fits
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.pass_memory import check_pass
 
 __all__ = ["predict"]
 
@@ -43,9 +45,12 @@ def predict(network: Network, images: Images | Any, *, batch: int = 64) -> NDArr
     """
     import torch
 
-    if batch < 1:
-        raise QuestionError(f"batch={batch} must be at least 1.")
+    check_counts(batch=batch)
     images = load_images(images)
+    check_pass(network, min(batch, len(images)), hint="Give a smaller batch.")
+    check_fits(
+        4.0 * len(images) * len(network.classes), f"The answers to {len(images):,} images", hint="Ask part by part."
+    )
     probabilities = np.full((len(images), len(network.classes)), np.nan, np.float32)
     row = {identity: position for position, identity in enumerate(images.ids)}
     readable = track(images.readable(), f"predicting, {network.name}", total=len(images))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import zipfile
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImagesError, shortened
+from iconoscope.errors import IconoscopeError, ImagesError, first_line, shortened
+from iconoscope.reading import check_regular
 from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.pillow_modes import as_mask
 from iconoscope.subject.images.source import Label, Pixels, Source, numbered, three_channels
+from iconoscope.subject.memory import check_fits
 
 __all__ = [
     "Arrays",
@@ -28,6 +30,7 @@ __all__ = [
     "open_npz",
     "open_pictures",
     "plain_label",
+    "unpacked",
 ]
 
 SHAPES = (
@@ -169,7 +172,46 @@ def one_array(array: NDArray, origin: str) -> NDArray:
 
 def load_npy(path: Path) -> NDArray:
     """Map the array of an ``.npy`` file into memory. Raises `ImagesError`."""
-    return _without_pickle(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+
+    def read() -> NDArray:
+        with path.open("rb") as file:  # NumPy leaves a file open whose header makes no sense
+            _shape_and_type(file)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    return _without_pickle(path, read)
+
+
+def unpacked(archive: Any, name: str) -> NDArray:
+    """Read an array of an ``.npz`` that NumPy has opened, if it fits into memory: a megabyte may unpack to any size.
+
+    Raises
+    ------
+    ValueError
+        If it would not, or has not the values that its header tells of.
+    """
+    member = next((entry for entry in (f"{name}.npy", name) if entry in archive.zip.namelist()), "")
+    if not member:
+        raise KeyError(name)
+    with archive.zip.open(member) as file:
+        shape, kind = _shape_and_type(file)
+    values = math.prod(shape) * kind.itemsize
+    if archive.zip.getinfo(member).file_size < values:
+        raise ValueError(f"its array {name} ends before its {' x '.join(map(str, shape))} values do")
+    image = values if len(shape) < 4 else values / max(1, shape[0])
+    check_fits(values + 4.0 * image, f"Its array {name} {shape}", hint="Images in a folder are read one at a time.")
+    return archive[name]
+
+
+def _shape_and_type(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the header of an ``.npy``. Raises ValueError where it makes no sense."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    if any(length < 0 for length in shape) or len(shape) > 32:
+        raise ValueError(f"its header tells of the shape {shape}")
+    if kind.hasobject:
+        raise ValueError("Python objects")
+    return shape, kind
 
 
 def open_npz(path: Path) -> Arrays:
@@ -181,7 +223,7 @@ def open_npz(path: Path) -> Arrays:
             keys = {*IMAGE_KEYS, *LABEL_KEYS, "masks", "label_names"}
             names_in_file = list(archive.files)
             named = [key for key in names_in_file if key in keys]
-            return {key: archive[key] for key in (named if {*named} & {*IMAGE_KEYS} else names_in_file)}
+            return {key: unpacked(archive, key) for key in (named if {*named} & {*IMAGE_KEYS} else names_in_file)}
 
     arrays = _without_pickle(path, read)
     key = next((key for key in IMAGE_KEYS if key in arrays), None)
@@ -231,6 +273,7 @@ def _flat(labels: NDArray) -> list[Any]:
 
 def _without_pickle(path: Path, read: Callable[[], Any]) -> Any:
     try:
+        check_regular(path, most=None)
         with path.open("rb") as file:
             magic = file.read(6)
         if magic[:1] == b"\x80":
@@ -238,13 +281,18 @@ def _without_pickle(path: Path, read: Callable[[], Any]) -> Any:
         if magic[:2] != b"PK" and magic != b"\x93NUMPY":
             raise ImagesError(f"{path} is not a file of NumPy; it begins with {magic!r}.", hint=SAFE)
         return read()
-    except (OSError, EOFError, zipfile.BadZipFile, ValueError, KeyError, NotImplementedError) as error:
+    # A damaged archive or header fails in zipfile, zlib, lzma, struct, ast and NumPy, each with errors of its own.
+    except (IconoscopeError, MemoryError) as error:
+        if isinstance(error, ImagesError):
+            raise
+        raise ImagesError(f"{path} cannot be read: {error}", hint=SAFE) from error
+    except Exception as error:
         if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise ImagesError(
                 f"{path} holds an array of Python objects, and we do not unpickle: a pickle can run any code.",
                 hint=SAFE,
             ) from error
-        raise ImagesError(f"{path} cannot be read: {error}.", hint=SAFE) from error
+        raise ImagesError(f"{path} cannot be read: {first_line(error, most=200)}.", hint=SAFE) from error
 
 
 def _scaled(values: NDArray) -> NDArray:

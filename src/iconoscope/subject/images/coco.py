@@ -5,7 +5,6 @@ The format is that of https://cocodataset.org/#format-data; outlines are drawn b
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, shortened
 from iconoscope.extras import import_extra
+from iconoscope.reading import read_json
 from iconoscope.subject.images.object_annotations import ObjectAnnotations
 from iconoscope.subject.images.source import Box, Label, MaskReader
 
@@ -130,7 +130,7 @@ class Coco(ObjectAnnotations[CocoObject]):
 def read_coco(path: Path) -> Coco | None:
     """Read a file of COCO annotations; None where the JSON is something else. Raises `ImagesError` for a broken one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise ImagesError(f"{path} cannot be read as JSON: {error}.") from error
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():

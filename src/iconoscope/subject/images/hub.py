@@ -5,7 +5,6 @@ The columns of images are taken with ``decode=False``: the bytes come here, and 
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from iconoscope.errors import (
     nearest,
 )
 from iconoscope.extras import import_extra
+from iconoscope.reading import read_json
 from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, missing_path
 from iconoscope.subject.images.parquet import LABEL_COLUMNS, image_column, image_in_cell, path_field, unique_names
@@ -125,7 +125,7 @@ def open_saved(folder: Path, origin: str = "") -> EncodedImages:
     with _as_images_error(origin):
         split = folder.name
         if (folder / "dataset_dict.json").is_file():
-            splits = json.loads((folder / "dataset_dict.json").read_text("utf-8"))["splits"]
+            splits = read_json(folder / "dataset_dict.json", most=2**24)["splits"]
             split = _chosen("", splits, origin.rstrip("/"))
             folder = folder / split
         return open_hub_set(datasets.load_from_disk(str(folder)), origin, split=split, root=str(folder))

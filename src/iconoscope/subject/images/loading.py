@@ -10,9 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from iconoscope.errors import ImagesError, QuestionError, shortened
+from iconoscope.errors import ImagesError, QuestionError, check_counts, shortened
 from iconoscope.signatures import checked
 from iconoscope.subject.images.annotated import Annotated, Gathered
 from iconoscope.subject.images.arrays import as_array, load_npy, open_array, open_arrays, open_npz, open_pictures
@@ -128,8 +126,7 @@ def load_images(
     >>> images[1].id, images[1].label, images[1].pixels[-1, -1].tolist()
     ('000001', 'light', [254, 254, 255])
     """
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
-        raise QuestionError(f"limit={limit!r} is not a number of images.", hint="Give 1 or more, or leave it out.")
+    check_counts(limit=1 if limit is None else limit)
     alone = labels is None and masks is None and boxes is None
     # What is given beside is of all images; without that, a source that is far away fetches only so many.
     images = source if isinstance(source, Images) else Images(_open(source, limit if alone else None))

@@ -6,7 +6,6 @@ file refuses the whole: here the rows of its other row groups are read, and thos
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import warnings
@@ -18,9 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, shortened
+from iconoscope.errors import (
+    IconoscopeError,
+    IconoscopeWarning,
+    ImageFileError,
+    ImagesError,
+    QuestionError,
+    first_line,
+    shortened,
+)
+from iconoscope.reading import check_regular, parse_json
 from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, list_files
+from iconoscope.subject.memory import check_fits
 
 __all__ = [
     "IMAGE_COLUMNS",
@@ -37,6 +46,8 @@ IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 # One for the reader that goes in order, one for the neighbour it comes from.
 GROUPS_KEPT = 2
+ROWS_A_BYTE = 1000
+"""Rows of images that a byte of a file may stand for, however well they are packed; more is damage."""
 
 
 class ParquetReader:
@@ -96,6 +107,11 @@ class ParquetReader:
 
         if self._file is None or self._file[0] != file:
             self._file = (file, pyarrow.parquet.ParquetFile(self.files[file]))
+        group_size = self._file[1].metadata.row_group(group).total_byte_size
+        try:
+            check_fits(2.0 * group_size, f"Row group {group} of {self.files[file]}")
+        except QuestionError as error:
+            raise OSError(error.message) from error
         return self._file[1].read_row_group(group, columns=[self.column]).column(0)
 
 
@@ -148,7 +164,10 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
     count, column, label, class_names = 0, "", None, ()
     for number, path in enumerate(files):
         try:
+            check_regular(path, most=None)
             with pyarrow.parquet.ParquetFile(path) as file:
+                if file.metadata.num_rows > ROWS_A_BYTE * path.stat().st_size:
+                    raise pyarrow.ArrowInvalid(f"it tells of {file.metadata.num_rows:,} rows")
                 if not number:
                     column = _image_column(file.schema_arrow, path)
                     label = _label_column(file.schema_arrow)
@@ -161,9 +180,12 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
                     starts.append(count)
                     groups.append((number, group))
                     count += file.metadata.row_group(group).num_rows
-        except (pyarrow.ArrowException, OSError, KeyError) as error:
+        except (pyarrow.ArrowException, OSError, KeyError, ValueError, OverflowError) as error:
+            if isinstance(error, IconoscopeError):
+                raise
+            reason = first_line(error, most=200)
             raise ImagesError(
-                f"{path} cannot be read as parquet with the column {column or 'image'}: {error}."
+                f"{path} cannot be read as parquet with the column {column or 'image'}: {reason}."
             ) from error
         if table is not None:
             values += table.column(label).to_pylist() if label else []
@@ -233,7 +255,7 @@ def _label_column(schema: Any) -> str | None:
 
 def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> tuple[str, ...]:
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((metadata or {})[b"huggingface"])["info"]["features"]
         return tuple(str(name) for name in features[label]["names"])
     except (KeyError, TypeError, ValueError):  # no names, or not in a form that we know: the labels stay numbers
         return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import os
 import re
 import warnings
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from iconoscope.errors import IconoscopeWarning, ImagesError, nearest, shortened
+from iconoscope.reading import parse_json, read_json, read_text
 from iconoscope.subject.images.arrays import as_array, plain_label
 from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 from iconoscope.subject.images.folder import missing_path
@@ -59,10 +60,14 @@ def open_list(path: Path) -> EncodedImages:
     return EncodedImages(str(path), files, labels, FileReader(root, files))
 
 
+def _csv_lines(path: Path) -> io.StringIO:
+    """Give a table as csv wants it: with the ends of lines as they are, which may lie within quotation marks."""
+    return io.StringIO(read_text(path), newline="")
+
+
 def _rows(path: Path) -> list[dict[str | None, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        mark = "\t" if path.suffix.lower() == ".tsv" else ","
-        rows = list(csv.DictReader(file, skipinitialspace=True, strict=True, delimiter=mark))
+    mark = "\t" if path.suffix.lower() == ".tsv" else ","
+    rows = list(csv.DictReader(_csv_lines(path), skipinitialspace=True, strict=True, delimiter=mark))
     for number, row in enumerate(rows, 2):
         if None in row.values() or None in row:
             raise ValueError(f"line {number} has {'more' if None in row else 'fewer'} fields than the header")
@@ -71,10 +76,10 @@ def _rows(path: Path) -> list[dict[str | None, Any]]:
 
 def _lines(path: Path) -> list[dict[str | None, Any]]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.strip():
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError as error:
                 raise ValueError(f"line {number} is no JSON ({error})") from error
             if not isinstance(row, Mapping):
@@ -190,17 +195,16 @@ def read_table(path: Path, columns: tuple[str, ...], *, several: bool) -> dict[s
 
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[tuple[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True, strict=True)
-        header = [(name or "").strip() for name in reader.fieldnames or ()]
-        reader.fieldnames = header
-        for column in ("id", *columns):
-            if column not in header:
-                raise ImagesError(
-                    f"{path} has no column {column}; it has {shortened(header) or 'none'}.",
-                    hint=f"The first line is id,{','.join(columns)}. {nearest(column, header)}",
-                )
-        rows = list(reader)
+    reader = csv.DictReader(_csv_lines(path), skipinitialspace=True, strict=True)
+    header = [(name or "").strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = header
+    for column in ("id", *columns):
+        if column not in header:
+            raise ImagesError(
+                f"{path} has no column {column}; it has {shortened(header) or 'none'}.",
+                hint=f"The first line is id,{','.join(columns)}. {nearest(column, header)}",
+            )
+    rows = list(reader)
     if short := next((number for number, row in enumerate(rows, 2) if any(row[name] is None for name in header)), None):
         raise ImagesError(f"{path}: line {short} has fewer fields than the header.")
     if columns != ("label",):
@@ -220,7 +224,7 @@ def typed_labels(texts: Sequence[str]) -> list[Label]:
 
 
 def _read_json(path: Path, columns: tuple[str, ...]) -> list[tuple[str, Any]]:
-    table = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Pairs)
+    table = read_json(path, pairs=_Pairs)
     if not isinstance(table, _Pairs):
         raise ImagesError(f"{path} is not a JSON object.", hint='Wanted is {"id": ...}.')
     return list(table)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError, ImagesError, shortened
+from iconoscope.reading import read_bytes, read_text
 from iconoscope.subject.images.decoding import SUFFIXES, decode_indices
 from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 from iconoscope.subject.images.folder import list_files
@@ -30,6 +31,7 @@ CLASSES = (
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )  # in the order of the numbers in SegmentationClass, which begin with 1
 VOID = 255
+ANNOTATION_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def open_voc(path: Path) -> EncodedImages:
 def _listed(path: Path, files: Sequence[str]) -> list[str]:
     """Read a list of ImageSets: a name a line; in the lists of one class, -1 behind it means that it is not there."""
     try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise ImagesError(f"{path} cannot be read: {error}.") from error
     by_name = {PurePosixPath(name).stem: name for name in files}
@@ -167,7 +169,7 @@ def _listed(path: Path, files: Sequence[str]) -> list[str]:
 
 def _read(path: Path) -> list[VocObject]:
     try:
-        root = ElementTree.parse(path).getroot()
+        root = ElementTree.fromstring(read_bytes(path, most=ANNOTATION_BYTES))
         width, height = (float(root.findtext(f"size/{side}") or 0) or math.inf for side in ("width", "height"))
         objects = []
         for number, item in enumerate(root.iterfind("object"), 1):

@@ -7,7 +7,6 @@ written beside the shards, since they may lie where nothing can be written, and 
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from collections import Counter
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError, ImagesError, shortened
+from iconoscope.reading import check_regular, parse_json
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.source import Label
@@ -28,6 +28,10 @@ __all__ = ["expand_shards", "open_webdataset"]
 
 # The name of a member: its key ends at the first dot after the last slash, and the rest says what it is.
 MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?P<kind>[^/]+)")
+LABEL_BYTES = 2**24
+SHARDS = 1_000_000
+"""Files that a pattern may name."""
+
 LABEL_FIELDS = ("label", "cls", "class", "target")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
 
@@ -66,6 +70,10 @@ def expand_shards(pattern: str) -> list[Path]:
     """List the files of ``shard-{000000..000012}.tar`` or ``*.tar``. Raises `ImagesError` where one is missing."""
     if braces := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
         first, last = braces[1], braces[2]
+        if max(len(first), len(last)) > 18 or int(last) - int(first) >= SHARDS:
+            raise ImagesError(
+                f"{shortened([pattern])} names more than {SHARDS:,} shards.", hint="Give the range that is there."
+            )
         paths = [
             Path(f"{pattern[: braces.start()]}{number:0{len(first)}d}{pattern[braces.end() :]}").expanduser()
             for number in range(int(first), int(last) + 1)
@@ -116,6 +124,7 @@ def _samples(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
     """Group the members of one shard: for every sample its key, and where its files lie, by what they are."""
     samples: list[tuple[str, dict[str, tuple[int, int]]]] = []
     try:
+        check_regular(path, most=None)
         with path.open("rb") as file:
             magic = file.read(2)
         if magic in COMPRESSED:
@@ -154,12 +163,14 @@ def _label(shard: BinaryIO, name: str, files: dict[str, tuple[int, int]]) -> Lab
         return None
     start, size = files[kind]
     shard.seek(start)
-    text = shard.read(size)
+    text = shard.read(min(size, LABEL_BYTES + 1))
     try:
+        if size > LABEL_BYTES:
+            raise ValueError(f"it has {size:,} bytes")
         if kind == "cls":
             label = text.decode().strip()
             return int(label) if re.fullmatch(r"-?\d+", label) else label or None
-        fields = json.loads(text)
+        fields = parse_json(text)
     except ValueError as error:
         raise ImagesError(f"{name}.{kind} cannot be read: {error}.", hint="A .cls is a number or a name.") from error
     value = next((fields[name] for name in LABEL_FIELDS if name in fields), None) if isinstance(fields, dict) else None

@@ -15,6 +15,7 @@ from iconoscope.errors import (
     NetworkNameError,
     PreprocessingError,
     QuestionError,
+    check_choice,
     nearest,
 )
 from iconoscope.progress import advancing
@@ -25,6 +26,7 @@ from iconoscope.subject.network.loaders import LOADERS, Loaded, Loader, NetworkR
 from iconoscope.subject.network.loaders.loaded import nearest_file
 from iconoscope.subject.network.logits import ACTIVATIONS
 from iconoscope.subject.network.network import Network, class_names, find_device
+from iconoscope.subject.network.pass_memory import check_pass
 from iconoscope.subject.network.preprocessing import (
     Preprocessing,
     read_preprocessing,
@@ -133,6 +135,7 @@ def load_network(
     _fill(loaded, name, file)
     configuration = file.configuration if file else {}
     result = _network(loaded, name, configuration, names, preprocessing, activation)
+    check_pass(result)
     if checkpoint is not None and result.preprocessing.origin == loaded.origin:
         warnings.warn(
             f"Nobody says how the network of {Path(checkpoint).name} wants its images: they are treated as {loaded.origin} has "
@@ -185,8 +188,8 @@ def _network(
     activation: str | None,
 ) -> Network:
     """Give a module its preprocessing, classes and activation, each from the first that says it."""
-    if activation is not None and activation not in ACTIVATIONS:
-        raise QuestionError(f"activation={activation!r} is not a choice.", hint=nearest(activation, ACTIVATIONS))
+    if activation is not None:
+        check_choice("activation", activation, ACTIVATIONS)
     names, names_origin = _first_said(
         "classes", classes, configuration, loaded, lambda value: isinstance(value, list | tuple | Mapping)
     )

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import PreprocessingError, QuestionError, nearest
+from iconoscope.errors import PreprocessingError, QuestionError, check_path, nearest
+from iconoscope.reading import parse_json, read_text
 
 if TYPE_CHECKING:
     import torch
@@ -261,18 +262,17 @@ def settings_of(preprocessing: Mapping[str, Any] | Preprocessing | str) -> dict[
 
 
 def _from_text(text: str) -> dict[str, Any]:
-    import json
-
     source = "the text given"
     if not text.lstrip().startswith("{"):
         source = text
         try:
-            text = Path(text).expanduser().read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            check_path("preprocessing", text)
+            text = read_text(Path(text).expanduser(), most=2**20)
+        except (OSError, ValueError) as error:
             raise PreprocessingError(f"The preprocessing {source} cannot be read: {error}.", hint=_HOW) from error
     try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
+        settings = parse_json(text)
+    except ValueError as error:
         raise PreprocessingError(f"The preprocessing in {source} is not JSON: {error}.", hint=_HOW) from error
     if not isinstance(settings, dict):
         raise PreprocessingError(f"The preprocessing in {source} is not a JSON object.", hint=_HOW)
