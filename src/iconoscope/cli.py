@@ -21,7 +21,7 @@ from docstring_parser import parse
 
 from iconoscope import __version__
 from iconoscope.commands import COMMANDS, GROUPS, MAKERS, Command, imported
-from iconoscope.errors import AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError, printable
+from iconoscope.errors import MOST, AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError, printable
 from iconoscope.options import read_options
 from iconoscope.progress import show_progress
 from iconoscope.removed_names import REMOVED_COMMANDS
@@ -187,7 +187,7 @@ def _usage_hint(arguments: list[str]) -> str:
 def _fail(message: str, hint: str, status: int, *, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    print(printable(f"error: {message}"), file=sys.stderr)
+    print(printable(f"error: {message}", most=MOST), file=sys.stderr)
     if hint:
         print(printable(f"hint: {hint}"), file=sys.stderr)
     return status

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
+from iconoscope.errors import printable
+
 __all__ = ["Advance", "Listener", "advancing", "listen", "quietly", "show_progress", "track"]
 
 T = TypeVar("T")
@@ -93,7 +95,7 @@ def show_progress() -> Iterator[None]:
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -105,6 +107,7 @@ def show_progress() -> Iterator[None]:
         @contextmanager
         def bar(description: str, total: float | None) -> Iterator[Advance]:
             nonlocal depth
+            description = printable(description)
             started, level = time.monotonic(), depth
             task = progress.add_task("  " * depth + description, total=total)
             depth += 1

@@ -97,7 +97,7 @@ def _read(name: str, argument: Any, hint: Any) -> Any:
     # Two numbers in a list are a pair only where there may be no list; a text is a sequence only where there may be no text.
     kinds = sorted(choices(hint), key=lambda kind: {list: 0, Sequence: 2}.get(get_origin(kind), 1))
     fitting = (read for kind in kinds if (read := _fitted(name, argument, kind)) is not _UNREAD)
-    fitted = next(fitting, _UNREAD)
+    fitted: Any = next(fitting, _UNREAD)
     if fitted is _UNREAD:
         wanted = dict.fromkeys(_word(kind) for kind in kinds if kind is not NoneType)
         raise QuestionError(f"{name}={written(argument)} must be {' or '.join(wanted)}.")
@@ -107,7 +107,10 @@ def _read(name: str, argument: Any, hint: Any) -> Any:
     for text in texts:
         if isinstance(text, str | os.PathLike):
             check_text(name, os.fspath(text))
-    if isinstance(fitted, str | os.PathLike) and any(kind in (Path, os.PathLike) for kind in kinds):
+    # Where anything goes, a text may be a file, and only begins so if it is one.
+    if isinstance(fitted, str | os.PathLike) and (
+        any(kind in (Path, os.PathLike) for kind in kinds) or (Any in kinds and os.fspath(fitted).startswith("~"))
+    ):
         check_path(name, fitted)
     return fitted
 

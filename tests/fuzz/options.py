@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NUMBERS = (
     "-1", "0", "1", "2", "0.5", "1e309", "-1e309", "nan", "inf", "-inf", "1e-320", "1e-9", "2147483648", "4294967296",
-    "18446744073709551616", "9" * 30, "9" * 5000, "1000000", "0x10", "1_000", "٣", "²", "1,000", "1e3", "-0", "+1", " 1 ",
+    "18446744073709551616", "9" * 30, "9" * 5000, "1000000", "0x10", "٣", "²", "1,000", "1e3", "-0", "+1", " 1 ",
 )  # fmt: skip
 TEXTS = (
     "", " ", "\0", "a\0b", "~nouser/x", "~", "\ud800", "\udcff", "a" * 300, "a" * 100_000, "a/" * 3000, "--", "-", "None",
@@ -27,7 +27,7 @@ TEXTS = (
 )  # fmt: skip
 FILES = (
     "/dev/zero", "/dev/full", "/dev/null", "/dev/random", "/proc/self/mem", "/proc/self/environ", "pipe", "empty",
-    "photographs", "/", ".", "..", "/nowhere/x", "picture.png",
+    "photographs", ".", "..", "/nowhere/x", "picture.png",
     "classes.txt", "classes.json", "coco.json", "set.npy", "set.npz", "set.tar", "set.parquet", "weights.safetensors", "run",
     "recorded", "preprocessing.json", "prior.safetensors", "factory.py", "voc", "labels.csv", "picture.png/x",
     "x-{000..300000000}.tar",

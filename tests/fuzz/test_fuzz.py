@@ -1,4 +1,4 @@
-"""Bad input of every kind is answered in our own words, in time and in the memory that there is. A slow test draws more of it."""
+"""Bad input of every kind is answered in our own words, in time and in the memory that there is; a slow test draws more."""
 
 import json
 import os

@@ -14,7 +14,7 @@ from iconoscope.results import Occlusion
 from iconoscope.store import Store, load_result
 from specimens import audited, averaged, curved, occlusion
 
-SPECIMENS = {"occlusion": occlusion, "curves": curved, "audit": audited, "mean-map": averaged}
+SPECIMENS = {"occlusion": occlusion, "curves": curved, "audit": audited, "mean_map": averaged}
 
 
 @pytest.mark.parametrize("result", [make() for make in SPECIMENS.values()], ids=list(SPECIMENS))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImagesError, QuestionError, UnitError, check_choice, check_counts, shortened
+from iconoscope.errors import ImagesError, QuestionError, UnitError, check_choice, check_counts, check_path, shortened
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import (
     check_images,
@@ -206,6 +206,7 @@ def _named(recording: Recording, name: str | Path | int) -> _Side:
     labels = Names(written, recording.source, "label", indexed=0)
     if name in labels.names:
         return _labelled(recording, str(name))
+    check_path("concept", str(name))
     path = Path(str(name)).expanduser()
     if path.suffix == ".txt" and path.exists() and not path.is_dir():
         try:

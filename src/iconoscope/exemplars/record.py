@@ -113,6 +113,7 @@ def record(
     images = load_images(images)
     if not len(images):
         raise ImagesError(f"There are no images to record: an empty selection from {images.source}.")
+    images.say_depth()
     processes = worker_count(workers, images)
     store = Store.at(store)
     targets = match_labels(network.names, images.labels)

@@ -8,6 +8,7 @@ patch-mean, is a colour for every position instead.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from iconoscope.subject.network.preprocessing import GREY
 __all__ = ["FILLS", "Fill", "FillLike", "patch_means", "read_fill"]
 
 Picture = NDArray[np.uint8]
-FillLike = str | Path | NDArray[Any] | Callable[[Picture], NDArray[Any]]
+FillLike = str | Path | float | NDArray[Any] | Callable[[Picture], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -188,14 +189,22 @@ FILLS = {
 }
 
 
+def _grey(level: float) -> Fill:
+    """Give a grey of 0..1."""
+    if not 0 <= level <= 1:
+        raise QuestionError(f"fill={level} is not a grey.", hint="Greys are 0.0, black, to 1.0, white.")
+    return Fill(f"grey {level:g}", lambda picture, patch, generator: np.full(picture.shape[2], level))
+
+
 def read_fill(fill: FillLike, preprocessing: Preprocessing) -> Fill:
     """Give the fill of that name, or make one of an image or a function.
 
     Parameters
     ----------
     fill
-        A key of `FILLS`; or an image that fills the region: an array (height, width, 3) or a file; or a function from the
-        picture as the network sees it, (height, width, 3) uint8, to another of that shape, uint8 or floats of 0..1.
+        A key of `FILLS`; or a grey of 0.0, black, to 1.0, white; or an image that fills the region: an array (height, width, 3)
+        or a file; or a function from the picture as the network sees it, (height, width, 3) uint8, to another of that shape,
+        uint8 or floats of 0..1.
     preprocessing
         Fits the image to the network's input.
 
@@ -206,6 +215,8 @@ def read_fill(fill: FillLike, preprocessing: Preprocessing) -> Fill:
     """
     if isinstance(fill, str) and fill in FILLS:
         return FILLS[fill]
+    if isinstance(fill, float) or (isinstance(fill, str) and re.fullmatch(r"0?\.\d+|[01]\.0*", fill)):
+        return _grey(float(fill))
     if callable(fill):
         function = fill if hasattr(fill, "__qualname__") else type(fill)
         return _Called(f"{function.__module__}.{function.__qualname__}", function=fill)

@@ -46,8 +46,9 @@ class SlidingPatch(TypedDict, Generic[PatchT, FillT], total=False):
     fill
         What covers the region. mean: the mean colour of this image. zero: zeros in the network's normalised input, a grey that
         is the mean colour of its training images. black: black paint. patch-mean: the mean colour of what the patch covers.
-        blur: this image out of focus. noise: random colours. Or an image file (in Python also an array, or a function from the
-        picture, (height, width, 3) uint8, to another). `occlude` also takes several: zero,mean (in Python a list).
+        blur: this image out of focus. noise: random colours. 0.5: a grey, of 0.0 to 1.0. Or an image file (in Python also an
+        array, or a function from the picture, (height, width, 3) uint8, to another). `occlude` also takes several: zero,mean
+        (in Python a list).
     method
         exact: compute anew only what the patch changes, and put it into the maps of the untouched image; the answers of the
         plain way up to rounding, which is taken where there is nothing to gain. fast: approximate and faster still, with its

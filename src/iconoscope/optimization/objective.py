@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iconoscope.errors import QuestionError, UnitError
+from iconoscope.errors import QuestionError, UnitError, written
 from iconoscope.signatures import checked
 from iconoscope.subject.network.network import Network
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit, parse_unit
@@ -195,10 +195,20 @@ def direction(layer: str, vector: ArrayLike, *, cosine: float = 0.0) -> Objectiv
     >>> str(direction("layer1", [0.0, 1.0], cosine=2)).startswith("layer1 along ")
     True
     """
-    values = np.asarray(vector, np.float64)
+    try:
+        values = np.asarray(vector, np.float64)
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+    ):  # texts, lists of unequal length, tensors with a gradient
+        values = np.zeros(0)
     if values.ndim != 1 or not np.isfinite(values).all() or not values.any():
-        raise QuestionError(f"A direction is a vector of finite numbers that are not all zero; {vector!r} is not.")
-    if cosine < 0:
+        raise QuestionError(
+            f"A direction is a vector of finite numbers that are not all zero; {written(vector)} is none."
+        )
+    if not 0 <= cosine < float("inf"):
         raise QuestionError(f"cosine={cosine} must be at least 0.")
     parsed = parse_unit(layer)
     if not isinstance(parsed, LayerUnit) or parsed.channel is not None:

@@ -44,7 +44,7 @@ def load_prior(path: str | Path) -> Prior:
         if "over" in header and header["over"] not in BUILTIN:
             raise PriorError(f"The prior {header['name']} is over {header['over']}, which this version does not bring.")
         return kind.from_tensors(str(header["name"]), tensors, header)
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (ValueError, TypeError, KeyError, RuntimeError, AttributeError, OverflowError) as error:
         raise PriorError(f"{path} is no prior, or a damaged one: {error!r}.", hint=FIT_HINT) from error
 
 

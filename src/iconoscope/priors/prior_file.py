@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from iconoscope.atomic_files import flushed_write, writing_whole
 from iconoscope.errors import PriorError, StoreError, nearest
+from iconoscope.reading import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,10 @@ def read_prior_file(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, OSError) as error:
         raise PriorError(f"{file_path} is not a safetensors file that can be read: {error}.") from error
-    header = json.loads(metadata or "null")
+    header = parse_json(metadata or "null")
+    for name in ("classes", "names"):
+        if not isinstance(header.get(name), list) or not all(isinstance(each, str) for each in header[name]):
+            raise ValueError(f"its {name} are no list of texts")
     if header["format"] != FORMAT:
         raise PriorError(f"{file_path} is in format {header['format']}, and this version reads {FORMAT}.")
     return header, tensors

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.errors import printable
 from iconoscope.results.rendering import cell_edges
 from iconoscope.warning_filters import ignoring
 
@@ -82,8 +83,8 @@ def shown_in_notebook(png: bytes) -> str:
 
 
 def as_text(name: str) -> str:
-    """Keep matplotlib from reading a name as a formula."""
-    return name.replace("$", r"\$")
+    """Keep matplotlib from reading a name as a formula, or a control character as a letter."""
+    return printable(name).replace("$", r"\$")
 
 
 def picture_axes(axes: Axes, picture: Any, title: str, *, size: float = 9, **colours: Any) -> Axes:

@@ -57,7 +57,7 @@ class MeanMap(Result):
         For how many images the probability is lowest there.
     """
 
-    kind: ClassVar[str] = "mean-map"
+    kind: ClassVar[str] = "mean_map"
 
     top: NDArray[np.int64]
     left: NDArray[np.int64]

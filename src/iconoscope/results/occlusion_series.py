@@ -64,7 +64,7 @@ class OcclusionSeries(Series):
     (True, True)
     """
 
-    kind: ClassVar[str] = "occlusion-series"
+    kind: ClassVar[str] = "occlusion_series"
     results: tuple[Occlusion, ...]
 
     _of: ClassVar[type[Result]] = Occlusion

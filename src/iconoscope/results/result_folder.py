@@ -122,12 +122,12 @@ def read_records(kind: str, folder: Path) -> list[Record]:
     """
     try:
         index = json.loads((folder / _LIST).read_bytes())
-        written_kind, names = index["kind"], [str(name) for name in index["records"]]
+        written_kind, names = index["kind"].replace("-", "_"), [str(name) for name in index["records"]]
     except FileNotFoundError as error:
         raise StoreError(
             f"{folder} does not hold several results.", hint=f"They have a {_LIST} beside them."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedRecordError(f"{folder / _LIST} is damaged: {error}.", hint=_AGAIN) from error
     if written_kind != kind or index.get("format") != FORMAT:
         raise StoreError(
@@ -210,6 +210,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise DamagedRecordError(f"{folder / _INDEX} is damaged: {error}.", hint=_AGAIN) from error
     if not isinstance(kind, str):
         raise DamagedRecordError(f"{folder / _INDEX} is damaged: its kind is {kind!r}.", hint=_AGAIN)
+    index["kind"] = kind.replace("-", "_")  # as it was written first
     if written_format != FORMAT:
         raise StoreError(
             f"{folder} is a {kind!r} in format {written_format!r}; this version reads format {FORMAT}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,6 +17,9 @@ from iconoscope.results.audit_text import percent
 from iconoscope.results.rendering import data_uri, to_jpeg, to_png
 
 __all__ = ["Panel", "picture_uri", "write_page"]
+
+CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that steer a terminal, a browser's direction of writing, or are halves of characters."""
 
 Shown = TypeVar("Shown", bound=Result)
 
@@ -55,7 +59,8 @@ def write_page(path: str | Path, template: str, **contents: Any) -> Path:
     # Whether pictures (..., height, width, 3) have so few pixels that a browser must not blur them.
     environment.tests["small"] = lambda pictures: max(pictures.shape[-3:-1]) <= 64
     environment.tests["known"] = lambda number: number == number  # noqa: PLR0124 (NaN is not equal to itself)
-    html = environment.get_template(template).render(contents)
+    # Names of files, classes and metadata may hold anything; of control characters none is shown by a browser.
+    html = CONTROLS.sub(lambda found: repr(found[0])[1:-1], environment.get_template(template).render(contents))
     path = Path(path).expanduser()
     with writing_whole(path) as aside:
         aside.write_text(html, encoding="utf-8")

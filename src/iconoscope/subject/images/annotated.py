@@ -32,6 +32,11 @@ class Derived(Source):
         source, row = self.under(row)
         return source.bands(row)
 
+    def depth(self, row: int) -> int:
+        """Give the bits that the source's values fill."""
+        source, row = self.under(row)
+        return source.depth(row)
+
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Give the mask laid over it, or the source's."""
         if self.masks_by_id is not None:

@@ -27,7 +27,7 @@ from iconoscope.errors import (
 )
 from iconoscope.extras import import_extra
 from iconoscope.subject.images.arrays import Arrays, RangeError, as_array, one_array, plain_label
-from iconoscope.subject.images.decoding import decode_bands, decode_image
+from iconoscope.subject.images.decoding import decode_bands, decode_depth, decode_image
 from iconoscope.subject.images.folder import SPLITS, missing_path
 from iconoscope.subject.images.source import Label, Pixels, Source, numbered
 
@@ -59,10 +59,13 @@ class Items(Source):
         It has a length, and gives an item for every number.
     labelled : bool
         Whether the items have labels; they are taken from the items if they are not in `labels`.
+    bits : int
+        Bits that are used of images in 16.
     """
 
     data: Any = field(repr=False)
     labelled: bool
+    bits: int = field(default=16, kw_only=True)
     # The last item: its label and its pixels are asked for one after the other.
     _last: dict[int, Any] = field(default_factory=dict, repr=False)
 
@@ -81,12 +84,17 @@ class Items(Source):
     def read(self, row: int) -> Pixels:
         """Take the image of the item: encoded, a PIL image, an array or a tensor."""
         image = self._image(row)
-        return image.read(0) if isinstance(image, Arrays) else decode_image(image, self.ids[row])
+        return image.read(0) if isinstance(image, Arrays) else decode_image(image, self.ids[row], bits=self.bits)
 
     def bands(self, row: int) -> Pixels:
         """Take all four channels of the item's image."""
         image = self._image(row)
         return image.bands(0) if isinstance(image, Arrays) else decode_bands(image, self.ids[row])
+
+    def depth(self, row: int) -> int:
+        """Give the bits that the values of the item's image fill of those that are used."""
+        image = self._image(row)
+        return 8 if isinstance(image, Arrays) else min(self.bits, decode_depth(image, self.ids[row]))
 
     def _item(self, row: int) -> Any:
         item = self._last.get(row, self)

@@ -6,6 +6,7 @@ What is refused, and why it is not guessed at: a file with several pictures (whi
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import re
@@ -13,14 +14,15 @@ import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from typing import TYPE_CHECKING, TypeVar, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError, printable
-from iconoscope.subject.images.pillow_modes import FOUR, indices_of, mask_of, rgb_of
+from iconoscope.subject.images.pillow_modes import FOUR, depth_of, indices_of, mask_of, rgb_of
 from iconoscope.subject.images.source import Pixels, three_channels
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ __all__ = [
     "SUFFIXES",
     "Encoded",
     "decode_bands",
+    "decode_depth",
     "decode_image",
     "decode_indices",
     "decode_mask",
@@ -40,10 +43,16 @@ __all__ = [
 # What counts as an image in a folder. HEIC is there so that a phone's photographs are named when they cannot be read.
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".heic", ".heif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".heic", ".heif", ".jxl"}
 )
 # Only these are tried: of Pillow's other readers some start programs (EPS runs Ghostscript) and some take any bytes.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000", "HEIF")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000", "HEIF", "JXL")
+# Kinds that Pillow reads with another package, or when it was built so: which bytes they have where, and the package.
+PLUGINS = {
+    **dict.fromkeys([(4, b"ftyp" + brand) for brand in (b"hei", b"hev", b"mif1", b"msf1")], "pillow-heif"),
+    (4, b"ftypavi"): "pillow-avif-plugin",
+    **dict.fromkeys([(0, b"\xff\x0a"), (4, b"JXL ")], "pillow-jxl-plugin"),
+}
 # The decoders that pad a file which ends too early where ImageFile.LOAD_TRUNCATED_IMAGES is set. They never need to
 # read at the end of a file that is whole.
 PADDING_DECODERS = frozenset({"jpeg", "zip", "raw", "gif", "packbits"})
@@ -101,10 +110,11 @@ def _forbid_padding(file: _File | _Bytes) -> None:
     setattr(file, "read", read_strictly)  # noqa: B010 -- a method of this one object
 
 
-def decode_image(encoded: Encoded, name: str = "") -> Pixels:
+def decode_image(encoded: Encoded, name: str = "", *, bits: int = 16) -> Pixels:
     """Decode a file, bytes or a PIL image to upright RGB.
 
-    EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled so that 65535 becomes 255.
+    EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled so that 65535 becomes 255, or the last number
+    of so many `bits`.
 
     Parameters
     ----------
@@ -132,7 +142,12 @@ def decode_image(encoded: Encoded, name: str = "") -> Pixels:
     ...
     iconoscope.errors.ImageFileError: a.png cannot be read: it is no image of a known kind; it begins with b'hello'
     """
-    return _decode(encoded, name, rgb_of)
+    return _decode(encoded, name, partial(rgb_of, bits=bits))
+
+
+def decode_depth(encoded: Encoded, name: str = "") -> int:
+    """Give the bits that the values of an image in 16 bits fill, 10, 12, 14 or 16; 8 for any other. Raises `ImageFileError`."""
+    return int(_decode(encoded, name, depth_of)[0, 0])
 
 
 def decode_bands(encoded: Encoded, name: str = "") -> Pixels:
@@ -225,15 +240,29 @@ def _recognized(file: _File | _Bytes) -> Iterator[ImageFile.ImageFile]:
 
     if "HEIF" not in Image.OPEN:
         Image.init()
+        _register_plugins()
     start = file.read(24)
     try:
         picture = Image.open(file, formats=[kind for kind in FORMATS if kind in Image.OPEN])
     except UnidentifiedImageError:
+        for (place, magic), package in PLUGINS.items():
+            if start[place:].startswith(magic):
+                reason = "it is in HEIC, AVIF or JPEG XL, which Pillow reads here only with another package"
+                raise _RefusedError(reason, f"pip install {package}; or save it as PNG or JPEG.") from None
         raise _RefusedError(f"it is no image of a known kind; it begins with {start!r}") from None
     with picture:
         if not all(picture.size):
             raise _RefusedError(f"it has no pixels, its size is {picture.width} x {picture.height}")
         yield picture
+
+
+@cache
+def _register_plugins() -> None:
+    """Let packages for other kinds of image, where they are installed, tell Pillow of themselves; once a process."""
+    for package in set(PLUGINS.values()):
+        with suppress(ImportError):
+            module = importlib.import_module(package.replace("-", "_").removesuffix("_plugin"))
+            getattr(module, "register_heif_opener", lambda: None)()
 
 
 def _check_single(picture: ImageFile.ImageFile) -> None:

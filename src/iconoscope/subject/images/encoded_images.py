@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iconoscope.subject.images.decoding import Encoded, decode_bands, decode_image
+from iconoscope.subject.images.decoding import Encoded, decode_bands, decode_depth, decode_image
 from iconoscope.subject.images.source import Label, Pixels, Source
 
 __all__ = ["EncodedImages", "FileReader", "ImageReader", "named_labels"]
@@ -37,13 +37,20 @@ class EncodedImages(Source):
     ----------
     reader : ImageReader
         Where the bytes lie.
+    bits : int
+        Bits that are used of images in 16.
     """
 
     reader: ImageReader = field(repr=False)
+    bits: int = field(default=16, kw_only=True)
 
     def read(self, row: int) -> Pixels:
         """Decode the row to upright RGB."""
-        return decode_image(self.reader(row, self.ids[row]), self.ids[row])
+        return decode_image(self.reader(row, self.ids[row]), self.ids[row], bits=self.bits)
+
+    def depth(self, row: int) -> int:
+        """Give the bits that the row's values fill of those that are used."""
+        return min(self.bits, decode_depth(self.reader(row, self.ids[row]), self.ids[row]))
 
     def bands(self, row: int) -> Pixels:
         """Decode the row to its four stored channels, upright."""

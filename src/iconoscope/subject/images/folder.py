@@ -16,6 +16,9 @@ __all__ = ["DEBRIS", "SPLITS", "class_folders", "list_files", "missing_path", "o
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 # What archives and servers leave behind beside the images.
+NAMES = 100
+"""Names of one folder, by links, below another: more would have no end."""
+
 DEBRIS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
 
 
@@ -79,6 +82,7 @@ def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = Non
     files: list[str] = []
     closed: list[str] = []
     pending: list[tuple[str, int, frozenset[tuple[int, int]]]] = [("", 0, frozenset())]
+    entered: Counter[tuple[int, int]] = Counter()
     while pending:
         prefix, level, above = pending.pop()
         path = os.path.join(root, prefix)  # noqa: PTH118 -- a million Path objects take seconds
@@ -86,6 +90,12 @@ def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = Non
             status = os.stat(path)  # noqa: PTH116
             if (inode := (status.st_dev, status.st_ino)) in above:
                 continue
+            entered[inode] += 1
+            if entered[inode] > NAMES:  # folders linked to each other have as many names as there are ways through them
+                raise ImagesError(
+                    f"Links in {root} lead to the folder {prefix.rstrip('/') or root} in over {NAMES} ways.",
+                    hint="Give a folder whose folders are not linked to each other.",
+                )
             with os.scandir(path) as entries:
                 for entry in entries:
                     name = entry.name

@@ -17,10 +17,17 @@ from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, Qu
 from iconoscope.signatures import checked
 from iconoscope.subject.images.decoding import image_reason
 from iconoscope.subject.images.image import Image
+from iconoscope.subject.images.pillow_modes import DEPTHS
 from iconoscope.subject.images.source import Label, Source
 from iconoscope.vocabulary.resolver import Names
 
 __all__ = ["Images"]
+
+DARK = 64
+"""A level that no image reaches whose 14 bits, or fewer, were read as 16."""
+
+LOOKED_AT = 16
+"""Images at most, of a dark set, whose bits are looked at."""
 
 PREVIEWED = 8
 """Images at most in the preview of a set in a notebook."""
@@ -159,9 +166,10 @@ class Images(Sequence[Image]):
             None can be read, or there are none.
         """
         failed: dict[str, str] = {}
+        dark = True
         for image in self:
             try:
-                _ = image.pixels
+                dark = bool(image.pixels.max() < DARK) and dark
             except ImageFileError as error:
                 if len(self) == 1:
                     raise
@@ -169,6 +177,8 @@ class Images(Sequence[Image]):
             else:
                 self.unreadable.pop(image.id, None)
                 yield image
+        if dark:
+            self.say_depth()
         if not len(self):
             raise ImagesError(f"There are no images to read: an empty selection from {self.source}.")
         listed = shortened((f"{id} ({reason})" for id, reason in failed.items()), most=5)
@@ -179,6 +189,27 @@ class Images(Sequence[Image]):
                 f"{len(failed)} of {len(self)} images could not be read and were left out: {listed}.",
                 IconoscopeWarning,
                 stacklevel=2,
+            )
+
+    def say_depth(self) -> None:
+        """Warn where the values of all images end at fewer bits than the 16 in which they are stored; some are looked at."""
+        depths: set[int] = set()
+        for row in self._rows[
+            :: -max(1, len(self) // LOOKED_AT)
+        ].tolist():  # the last was read last, and may still be at hand
+            try:
+                depths.add(self._source.depth(row))
+            except ImagesError:  # it is said elsewhere that it cannot be read
+                continue
+            if max(depths) not in DEPTHS:
+                return
+        if depths:
+            bits = max(depths)
+            warnings.warn(
+                f"The images from {self.source} are stored in 16 bits, and no value is over {2**bits - 1}, the last of {bits} "
+                f"bits: they are nearly black. If they are of {bits} bits, say so: bits={bits} (--bits {bits}).",
+                IconoscopeWarning,
+                stacklevel=3,
             )
 
     def __repr__(self) -> str:

@@ -7,16 +7,18 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from iconoscope.errors import ImagesError, QuestionError, check_counts, shortened
+from iconoscope.errors import ImagesError, QuestionError, check_counts, check_path, shortened
 from iconoscope.signatures import checked
 from iconoscope.subject.images.annotated import Annotated, Gathered
 from iconoscope.subject.images.arrays import as_array, load_npy, open_array, open_arrays, open_npz, open_pictures
 from iconoscope.subject.images.coco import read_coco
-from iconoscope.subject.images.dataset import is_dataset, is_loader, open_dataset, open_torchvision
+from iconoscope.subject.images.dataset import Items, is_dataset, is_loader, open_dataset, open_torchvision
 from iconoscope.subject.images.decoding import SUFFIXES
+from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.folder import list_files, missing_path, open_files, open_folder
 from iconoscope.subject.images.hub import is_hub_set, is_saved, open_hub, open_hub_set, open_saved
 from iconoscope.subject.images.image import Image
@@ -24,6 +26,7 @@ from iconoscope.subject.images.imageset import Images
 from iconoscope.subject.images.masks_and_boxes import read_boxes, read_masks
 from iconoscope.subject.images.object_annotations import ObjectAnnotations
 from iconoscope.subject.images.parquet import find_shards, open_parquet
+from iconoscope.subject.images.pillow_modes import DEPTHS
 from iconoscope.subject.images.remote import open_remote
 from iconoscope.subject.images.source import Label, Source
 from iconoscope.subject.images.tables import open_list, read_labels
@@ -76,7 +79,7 @@ ADDRESSES: dict[str, Callable[[str, int | None], Source]] = {
 
 @checked
 def load_images(
-    source: Any, *, labels: Any = None, masks: Any = None, boxes: Any = None, limit: int | None = None
+    source: Any, *, labels: Any = None, masks: Any = None, boxes: Any = None, limit: int | None = None, bits: int = 16
 ) -> Images:
     """Load a set of images; nothing is decoded before it is used.
 
@@ -96,6 +99,9 @@ def load_images(
         instances.json or a VOC root.
     limit : int, optional
         How many images to take from the start; all by default.
+    bits : int
+        How many bits are used of grey images stored in 16, as PNG or TIFF of cameras and scanners: 10, 12, 14 or 16. Those of
+        12 bits are nearly black if nothing is said.
 
     Returns
     -------
@@ -127,12 +133,26 @@ def load_images(
     ('000001', 'light', [254, 254, 255])
     """
     check_counts(limit=1 if limit is None else limit)
+    if bits not in (*DEPTHS, 16):
+        raise QuestionError(f"bits={bits} is not a choice.", hint="There are: 10, 12, 14, 16.")
     alone = labels is None and masks is None and boxes is None
     # What is given beside is of all images; without that, a source that is far away fetches only so many.
     images = source if isinstance(source, Images) else Images(_open(source, limit if alone else None))
+    if bits != 16:
+        images = _with_bits(images, bits)
     if not alone:
         images = _lay_over(images, labels=labels, masks=masks, boxes=boxes)
     return images if limit is None else images[:limit]
+
+
+def _with_bits(images: Images, bits: int) -> Images:
+    """Let images be read with so many bits of 16."""
+    source, rows = images.rows
+    if not isinstance(source, EncodedImages | Items):
+        raise QuestionError(
+            f"bits={bits} is of image files in 16 bits, and {images.source} has none.", hint="Leave bits out."
+        )
+    return Images(replace(source, bits=bits), rows)
 
 
 def _lay_over(images: Images, *, labels: Any, masks: Any, boxes: Any) -> Images:
@@ -161,6 +181,7 @@ def _annotations(annotation: Any, annotations: dict[Path, ObjectAnnotations | No
     """Give the annotations for a path of some, each read once, and anything else as it is."""
     if not isinstance(annotation, str | os.PathLike):
         return annotation
+    check_path("A file of annotations", annotation)
     path = Path(annotation).expanduser()
     if path not in annotations:
         annotations[path] = None
@@ -197,6 +218,7 @@ def _open_path(address: str, limit: int | None) -> Source:
             return opener(address, limit)
     if "://" in address:
         return open_remote(address)
+    check_path("images", address)
     path = Path(address).expanduser()
     if path.is_dir():
         return _open_directory(path)

@@ -14,17 +14,35 @@ from iconoscope.subject.images.source import Pixels
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FOUR", "MODES", "as_mask", "indices_of", "mask_of", "rgb_of"]
+__all__ = ["DEPTHS", "FOUR", "MODES", "as_mask", "depth_of", "indices_of", "mask_of", "rgb_of"]
+
+DEPTHS = (10, 12, 14)
+"""Bits of cameras, scanners and microscopes whose pictures are stored in 16."""
+
+SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 # Modes that store four channels, each with a meaning of its own.
 FOUR = ("RGBA", "RGBX", "CMYK")
 
 
-def rgb_of(picture: Image) -> Pixels:
-    """Give (height, width, 3) uint8 as stored, not yet turned upright. Raises ValueError where the range is unknown."""
+def rgb_of(picture: Image, *, bits: int = 16) -> Pixels:
+    """Give (height, width, 3) uint8 as stored, not yet turned upright; `bits` are those of a picture in 16 bits that are used.
+
+    Raises ValueError where the range is unknown.
+    """
+    if picture.mode in SIXTEEN:
+        return _grey16(picture, bits)
     if picture.mode not in MODES:
-        raise ValueError(f"its colour mode is {picture.mode}; known are {shortened(MODES, most=len(MODES))}")
+        raise ValueError(f"its colour mode is {picture.mode}; known are {shortened((*MODES, *SIXTEEN), most=99)}")
     return MODES[picture.mode](picture)
+
+
+def depth_of(picture: Image) -> Pixels:
+    """Give the bits that the values of a picture in 16 bits fill, 10, 12, 14 or 16, as an array of one; 8 for any other."""
+    if picture.mode not in SIXTEEN:
+        return np.array([[8]], np.uint8)
+    highest = np.asarray(picture).max()
+    return np.array([[next((bits for bits in DEPTHS if highest < 2**bits), 16)]], np.uint8)
 
 
 def indices_of(picture: Image) -> Pixels:
@@ -85,12 +103,11 @@ def _premultiplied(picture: Image) -> Pixels:
     return _colors(picture.convert({"La": "LA", "RGBa": "RGBA"}[picture.mode]))
 
 
-def _grey16(picture: Image) -> Pixels:
-    values = np.asarray(picture)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"its values run from {values.min()} to {values.max()}, and 16 bits end at 65535")
-    # 65535 = 255 * 257, so that dividing by 257 and rounding takes the range onto the range.
-    grey = ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+def _grey16(picture: Image, bits: int) -> Pixels:
+    values, last = np.asarray(picture), 2**bits - 1
+    if values.min() < 0 or values.max() > last:
+        raise ValueError(f"its values run from {values.min()} to {values.max()}, and {bits} bits end at {last}")
+    grey = ((values.astype(np.int64) * 255 + last // 2) // last).astype(np.uint8)
     if isinstance(clear := picture.info.get("transparency"), int):
         grey[values == clear] = 255
     return np.repeat(grey[..., None], 3, axis=2)
@@ -108,6 +125,5 @@ MODES: dict[str, Callable[[Image], Pixels]] = {
     **dict.fromkeys(("1", "L", "LA", "P", "PA", "RGB", "RGBA"), _colors),
     **dict.fromkeys(("La", "RGBa"), _premultiplied),
     **dict.fromkeys(("RGBX", "CMYK", "YCbCr", "LAB", "HSV"), _opaque),
-    **dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N", "I"), _grey16),
     "F": _floats,
 }

@@ -70,6 +70,10 @@ class Source(ABC):
         """Give all four channels, (height, width, 4), upright. Raises `ImagesError` where the image has only three."""
         raise three_channels(self.ids[row])
 
+    def depth(self, row: int) -> int:
+        """Give the bits that the row's values fill: fewer than 16 of a file that has 16 and uses fewer, else 8 or 16."""
+        return 8
+
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Give the (height, width) mask, True on the object, or None. Raises `ImagesError`."""
         reader = (self.masks_by_id or {}).get(self.ids[row])
