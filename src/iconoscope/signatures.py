@@ -21,6 +21,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 from iconoscope.errors import QuestionError, check_path, check_seed, check_text, nearest, written
 from iconoscope.torch_modes import plain_torch
+from iconoscope.user_code import without_exits
 
 __all__ = ["Default", "checked", "choices", "complete", "spelled_out", "types_of"]
 
@@ -39,10 +40,10 @@ def checked(function: Function) -> Function:
     QuestionError
         At the call, naming the parameter, what it was given and what it wants.
     """
-    modes_aside = plain_torch
+    modes_aside, staying = plain_torch, without_exits
 
     def call(*positional: Any, **named: Any) -> Any:
-        with modes_aside():
+        with staying(), modes_aside():
             return function(*positional, **named) if (bound := read(positional, named)) is None else bound()
 
     def read(positional: tuple[Any, ...], named: dict[str, Any]) -> Callable[[], Any] | None:

@@ -30,6 +30,7 @@ from iconoscope.subject.images.arrays import Arrays, RangeError, as_array, one_a
 from iconoscope.subject.images.decoding import decode_bands, decode_depth, decode_image
 from iconoscope.subject.images.folder import SPLITS, missing_path
 from iconoscope.subject.images.source import Label, Pixels, Source, numbered
+from iconoscope.user_code import failure, user_code
 
 __all__ = ["ROOT", "Items", "is_dataset", "is_loader", "open_dataset", "open_torchvision"]
 
@@ -97,13 +98,12 @@ class Items(Source):
         return 8 if isinstance(image, Arrays) else min(self.bits, decode_depth(image, self.ids[row]))
 
     def _item(self, row: int) -> Any:
-        item = self._last.get(row, self)
+        item, name = self._last.get(row, self), self.ids[row]
         if item is self:  # there was none; None may be an item
-            try:
+            with user_code(
+                lambda error: ImageFileError(f"{name} cannot be read: the data set answered {failure(error)}.")
+            ):
                 item = self.data[row]
-            except Exception as error:  # the data set is the user's own code
-                reason = f"the data set answered {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-                raise ImageFileError(f"{self.ids[row]} cannot be read: {reason}") from error
             self._last.clear()
             self._last[row] = item
         return item
@@ -138,9 +138,14 @@ def open_dataset(dataset: Any, origin: str = "") -> Items:
     Raises
     ------
     ImagesError
-        It has no length, is empty, or its first item is no image, or a normalised one.
+        It has no length, is empty, or its first item is no image, or a normalised one; or its code fails.
     """
     kind = type(dataset).__name__
+    with user_code(lambda error: ImagesError(f"The {kind} cannot be read: it answered {failure(error)}.")):
+        return _open_dataset(dataset, kind, origin)
+
+
+def _open_dataset(dataset: Any, kind: str, origin: str) -> Items:
     if _is_stream(dataset) or not hasattr(dataset, "__len__"):
         raise ImagesError(
             f"The {kind} has no numbered items, and every image needs a place of its own.",
@@ -154,7 +159,7 @@ def open_dataset(dataset: Any, origin: str = "") -> Items:
             f"{origin} changes its images at random ({transform[0]}): no two questions see the same. "
             "Give it without that transform.",
             IconoscopeWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
     names = _attribute(dataset, "classes")
     names = tuple(map(str, names)) if isinstance(names, list | tuple) else ()
@@ -167,7 +172,7 @@ def open_dataset(dataset: Any, origin: str = "") -> Items:
         warnings.warn(
             f"The labels of {origin} are of type {type(label).__name__}, and are left out: a label is one class.",
             IconoscopeWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
     labels = _labels(dataset) if labelled else None
     if labels is not None and (len(labels) != len(dataset) or _scalar(labels[0]) != label):

@@ -6,13 +6,14 @@ A safetensors file may carry its own configuration: the metadata key ``iconoscop
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line, nearest, shortened
+from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line, nearest, printable, shortened, written
+from iconoscope.reading import parse_json
+from iconoscope.user_code import failure, user_code
 from iconoscope.warning_filters import ignoring
 
 if TYPE_CHECKING:
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["METADATA_KEY", "Checkpoint", "load_weights", "read_checkpoint", "untrusted"]
 
 METADATA_KEY = "iconoscope"
+_SETTINGS: dict[str, tuple[Any, str]] = {
+    "preprocessing": (dict, "an object"),
+    "classes": (list | dict, "a list of names"),
+    "activation": (str, "softmax or sigmoid"),
+}
+"""What the metadata may set: its kind, and the kind in words."""
 _AGAIN = "Download or save it again; its size may tell."
 _ANYTHING = "run any program with your rights"
 _SAFE = "save the state dict as safetensors where it was made"
 # Where training scripts put the state dict, the one meant for use first (an average of weights is what is evaluated).
+_DEEPEST = 8
 WRAPPERS = ("model_ema", "state_dict_ema", "state_dict", "model_state_dict", "model")
 
 
@@ -103,11 +111,43 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
-        return Checkpoint(path, weights, dict(json.loads(metadata.get(METADATA_KEY, "{}"))))
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file: {error}.", hint=_AGAIN) from error
-    except (TypeError, ValueError) as error:
+    # Of types that this torch does not have, and of numbers of bytes that are too large.
+    except (
+        SafetensorError,
+        OSError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+        AttributeError,
+        KeyError,
+    ) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file: {first_line(error, most=240)}.", hint=_AGAIN
+        ) from error
+    return Checkpoint(path, _plain(weights, path), _configuration(metadata.get(METADATA_KEY, "{}"), path))
+
+
+def _configuration(text: str, path: Path) -> dict[str, Any]:
+    """Read the metadata of a file, and see that each setting is of its kind."""
+    try:
+        configuration = parse_json(text)
+    except ValueError as error:
         raise CheckpointError(f"The metadata {METADATA_KEY!r} of {path} is not a JSON object: {error}.") from error
+    if not isinstance(configuration, dict):
+        raise CheckpointError(
+            f"The metadata {METADATA_KEY!r} of {path} is not a JSON object: {written(configuration)}."
+        )
+    for setting, (kinds, wanted) in _SETTINGS.items():
+        entry = configuration.get(setting)
+        names = entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ()
+        nested = setting == "classes" and not all(isinstance(name, str | int) for name in names)
+        if entry is not None and (not isinstance(entry, kinds) or nested):
+            raise CheckpointError(
+                f"The metadata {METADATA_KEY!r} of {path} has {setting}={written(entry)}; it wants {wanted}.",
+                hint="Write the file again with other metadata.",
+            )
+    return configuration
 
 
 def _read_torch(path: Path, *, trust_code: bool) -> Checkpoint:
@@ -138,14 +178,41 @@ def _read_torch(path: Path, *, trust_code: bool) -> Checkpoint:
             f"{path} is not a whole file of weights ({path.stat().st_size:,} bytes): {type(error).__name__}.",
             hint=_AGAIN,
         ) from error
-    return Checkpoint(path, _without_wrappers(loaded, path))
+    # With trust_code it may be anything, also what raises when it is asked.
+    with user_code(lambda error: CheckpointError(f"{path} holds no state dict: {failure(error)}.")):
+        return Checkpoint(path, _plain(_without_wrappers(loaded, path), path))
+
+
+def _plain(weights: dict[Any, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    """See that weights have names, and are tensors with numbers of their own."""
+    import torch
+
+    if unnamed := [name for name in weights if not isinstance(name, str)]:
+        raise CheckpointError(
+            f"{path} holds no state dict: among its keys are {shortened(map(written, unnamed))}, which are no names.",
+            hint="A state dict has a text for each tensor, as module.state_dict() gives it.",
+        )
+    for name, tensor in weights.items():
+        faults = {
+            "has no numbers (it is on the device 'meta')": tensor.is_meta,
+            "has no numbers (it is of a lazy layer)": torch.nn.parameter.is_lazy(tensor),
+            f"is sparse ({tensor.layout})": tensor.layout != torch.strided,
+            "is quantised": tensor.is_quantized,
+            "is nested": tensor.is_nested,
+        }
+        for fault in (fault for fault, present in faults.items() if present):
+            raise CheckpointError(
+                f"{path}: the tensor {printable(name, most=200)} {fault}.",
+                hint="Save the state dict with dense tensors of floats, or of whole numbers.",
+            )
+    return weights
 
 
 def _without_wrappers(loaded: Any, path: Path) -> dict[str, torch.Tensor]:
     import torch
     from torch import nn
 
-    while True:
+    for _ in range(_DEEPEST):
         if isinstance(loaded, nn.Module):  # only with trust_code
             loaded = loaded.state_dict()
         if not isinstance(loaded, dict):
@@ -162,10 +229,12 @@ def _without_wrappers(loaded: Any, path: Path) -> dict[str, torch.Tensor]:
         if wrappers:
             loaded = loaded[wrappers[0]]
         else:
+            keys = shortened(printable(str(name), most=100) for name in loaded)
             raise CheckpointError(
-                f"{path} holds no state dict: its keys are {shortened(map(str, loaded)) or 'none'}.",
+                f"{path} holds no state dict: its keys are {keys or 'none'}.",
                 hint=f"A state dict is looked for at the top and under {', '.join(WRAPPERS)}.",
             )
+    raise CheckpointError(f"{path} holds no state dict within {_DEEPEST} wrappers; perhaps it holds itself.")
 
 
 def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
@@ -178,6 +247,8 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     CheckpointError
         If names are missing or unexpected, or shapes differ; the message lists them, shortened.
     """
+    from torch.nn.parameter import is_lazy
+
     entries = module.state_dict()
     weights = _without_prefixes(checkpoint.weights, set(entries))
     missing = [name for name in entries if name not in weights and not name.endswith("num_batches_tracked")]
@@ -185,7 +256,7 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     shapes = [
         f"{name} {tuple(weights[name].shape)} in the file, {tuple(value.shape)} in the network"
         for name, value in entries.items()
-        if name in weights and weights[name].shape != value.shape
+        if name in weights and not is_lazy(value) and weights[name].shape != value.shape
     ]
     findings = [
         f"{len(names)} {fault}: {shortened(names)}"

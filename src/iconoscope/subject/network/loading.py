@@ -34,6 +34,7 @@ from iconoscope.subject.network.preprocessing import (
     unknown_preprocessing,
 )
 from iconoscope.subject.random_state import drawn_in_vain
+from iconoscope.user_code import failure, user_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,12 +131,18 @@ def load_network(
     else:
         name, loaded = type(_unwrapped(network)).__name__, Loaded(network, trained=True)
     _check_module(loaded.module, name)
-    loaded = _configured(loaded._replace(module=_unwrapped(loaded.module)))
     file = loaded.checkpoint if checkpoint is None else read_checkpoint(checkpoint, trust_code=trusted)
-    _fill(loaded, name, file)
-    configuration = file.configuration if file else {}
-    result = _network(loaded, name, configuration, names, preprocessing, activation)
-    check_pass(result)
+    # The module's attributes, and what it does when it is moved, may be code of the user's.
+    with user_code(lambda error: NetworkError(f"{name} fails while it is loaded: {failure(error)}.")):
+        module = _unwrapped(loaded.module)
+        loaded = _configured(loaded._replace(module=module))
+        _fill(loaded, name, file)
+        result = _network(loaded, name, file.configuration if file else {}, names, preprocessing, activation)
+        check_pass(result)
+        if isinstance(network, str) or device != "auto":
+            module.to(find_device(device))
+        if isinstance(network, str):
+            module.eval()
     if checkpoint is not None and result.preprocessing.origin == loaded.origin:
         warnings.warn(
             f"Nobody says how the network of {Path(checkpoint).name} wants its images: they are treated as {loaded.origin} has "
@@ -143,10 +150,7 @@ def load_network(
             IconoscopeWarning,
             stacklevel=2,
         )
-    if isinstance(network, str) or device != "auto":
-        result.module.to(find_device(device))
-    if isinstance(network, str):
-        result.module.eval()
+    _settle(result)
     return _with_its_ending(result)
 
 
@@ -165,18 +169,34 @@ def _load(request: NetworkRequest, name: str) -> Loaded:
 
 def _fill(loaded: Loaded, name: str, file: Checkpoint | None) -> None:
     """Put the weights of a file into a module; without one, see that it has weights."""
+    from torch.nn.parameter import is_lazy
+
     if file is not None:
         load_weights(loaded.module, file)
     elif not loaded.trained:
-        warnings.warn(
-            f"No checkpoint was given for {name}: its weights are those that it was built with, and nothing was learned.",
-            IconoscopeWarning,
-            stacklevel=3,
+        weights = "its weights are those that it was built with"
+        learned = "nothing was learned" if loaded.origin else "whether they were learned is not known"
+        warnings.warn(f"No checkpoint was given for {name}: {weights}, and {learned}.", IconoscopeWarning, stacklevel=3)
+    tensors = [*loaded.module.parameters(), *loaded.module.buffers()]
+    if any(map(is_lazy, tensors)):
+        raise NetworkError(
+            f"{name} has lazy layers, which have no weights before their first input.",
+            hint="Give a checkpoint, or run it once on an image of its size before it is given.",
         )
-    if any(value.is_meta for value in (*loaded.module.parameters(), *loaded.module.buffers())):
+    if any(value.is_meta for value in tensors):
         raise NetworkError(
             f"{name} has no weights yet (it is on the device 'meta').", hint="Give a checkpoint, or load it whole."
         )
+
+
+def _settle(network: Network) -> None:
+    """Run a network once whose lazy layers take their form from the first input: no question is to change it."""
+    import torch
+    from torch.nn.modules.lazy import LazyModuleMixin
+
+    if any(isinstance(module, LazyModuleMixin) for module in network.module.modules()):
+        with network.questioned(), torch.no_grad():
+            network.run(network.blank())
 
 
 def _network(
@@ -270,8 +290,8 @@ def _unwrapped(module: Any) -> Any:
     while isinstance(module, nn.Module):
         if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             module = module.module
-        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
-            module = inner
+        elif "_orig_mod" in vars(module).get("_modules", {}):
+            module = module._orig_mod
         else:
             break
     return module

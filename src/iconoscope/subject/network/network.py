@@ -13,11 +13,13 @@ from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal
 
-from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError
+from iconoscope.errors import NetworkError, NonFiniteError, QuestionError, UnitError
 from iconoscope.reading import parse_json, read_text
+from iconoscope.subject.network.failures import failed_run
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
 from iconoscope.subject.network.preprocessing import Preprocessing
 from iconoscope.torch_modes import on_device, plain_torch
+from iconoscope.user_code import failure, user_code
 from iconoscope.vocabulary.resolver import Names, resolve
 from iconoscope.vocabulary.unit import ClassUnit, Unit
 from iconoscope.warning_filters import ignoring
@@ -179,30 +181,19 @@ class Network:
         """
         import torch
 
-        try:
-            with ExitStack() as modes:
-                modes.enter_context(self.reserved())
-                modes.enter_context(on_device(self.device))
-                if self.opaque and torch.is_inference_mode_enabled():
-                    # What TorchScript has compiled for gradients keeps tensors for them, which inference mode forbids.
-                    modes.enter_context(torch.inference_mode(False))
-                    modes.enter_context(torch.no_grad())
-                return self.module(batch.to(self._type_of_weights(batch), copy=True))
-        except torch.OutOfMemoryError as error:
-            raise NetworkError(
-                f"{self.name} does not fit in the memory of {self.device} with {len(batch)} images at once.",
-                hint="Ask with a smaller batch, or a smaller memory.",
-            ) from error
-        except IconoscopeError:  # of a hook of ours
-            raise
-        # It is the user's code that runs here, and it may raise anything; the traceback is kept as the cause.
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            reason = lines[-1 if self.opaque else 0]  # TorchScript begins with its own stack
-            raise NetworkError(
-                f"{self.name} fails on an input of shape {tuple(batch.shape)}: {type(error).__name__}: {reason}",
-                hint="Is the preprocessing's size the one that it was trained with?",
-            ) from error
+        shape = tuple(batch.shape)
+        with ExitStack() as modes:
+            modes.enter_context(self.reserved())
+            modes.enter_context(on_device(self.device))
+            if self.opaque and torch.is_inference_mode_enabled():
+                # What TorchScript has compiled for gradients keeps tensors for them, which inference mode forbids.
+                modes.enter_context(torch.inference_mode(False))
+                modes.enter_context(torch.no_grad())
+            device = str(self.device)
+            modes.enter_context(
+                user_code(lambda error: failed_run(self.name, shape, device, error, opaque=self.opaque))
+            )
+            return self.module(batch.to(self._type_of_weights(batch), copy=True))
 
     def answer(self, batch: torch.Tensor) -> torch.Tensor:
         """Run the network on its normalised input (n, channels, height, width); give its logits as they are, unchecked.
@@ -306,9 +297,11 @@ class Network:
         compiled in it runs uncompiled, and what torch was told around the call is set aside. Other threads wait.
         """
         with self.reserved(), plain_torch():
-            modes = [(module, module.training) for module in self.module.modules()]
+            # What torch.jit.freeze made has no mode, and is as in evaluation.
+            modes = [(module, getattr(module, "training", False)) for module in self.module.modules()]
             try:
-                self.module.eval()
+                with user_code(lambda error: NetworkError(f"{self.name} fails in eval(): {failure(error)}.")):
+                    self.module.eval()
                 # What torch.compile has made of a module would not notice our hooks.
                 with _uncompiled(self.module):
                     yield self.module

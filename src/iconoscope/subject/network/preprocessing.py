@@ -221,7 +221,7 @@ def read_preprocessing(
     if missing:
         raise PreprocessingError(f"The preprocessing ({origin}) lacks {' and '.join(missing)}.", hint=_HOW)
     for name, choices in (("interpolation", INTERPOLATIONS), ("crop", CROPS)):
-        if name in settings and settings[name] not in choices:
+        if name in settings and (not isinstance(settings[name], str) or settings[name] not in choices):
             raise PreprocessingError(
                 f"{name}={settings[name]!r} is not a choice.", hint=nearest(str(settings[name]), choices)
             )
@@ -282,7 +282,7 @@ def _from_text(text: str) -> dict[str, Any]:
 def _numbers(values: Any, name: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PreprocessingError(f"{name}={values!r} is not one number for each channel.", hint=_HOW) from error
     if not all(math.isfinite(number) for number in numbers):
         raise PreprocessingError(f"{name}={values!r} is not finite.", hint=_HOW)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, nearest
 from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, nearest_file
+from iconoscope.user_code import failure, user_code
 
 __all__ = ["load_factory"]
 
@@ -30,10 +31,10 @@ def load_factory(request: NetworkRequest) -> Loaded:
         raise NetworkNameError(f"{path} is not a Python file.")
     source = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = source  # dataclasses and pickling inside the file look themselves up there
-    # As for a script, what lies beside the file can be imported by it.
-    before, imported = list(sys.path), set(sys.modules)
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
+    with (
+        _importing_beside(path),
+        user_code(lambda error: NetworkError(f"{path.name}:{factory} fails: {failure(error)}.")),
+    ):
         spec.loader.exec_module(source)
         build = getattr(source, factory, None)
         if not callable(build):
@@ -47,14 +48,15 @@ def load_factory(request: NetworkRequest) -> Loaded:
         _check_factory(build, factory, path)
         module: Any = build()
         return Loaded(module)
-    except NetworkNameError:
-        raise
-    # The user's own code may raise anything, or leave; it is told where, and the traceback is kept as the cause.
-    except (Exception, SystemExit) as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        raise NetworkError(
-            f"{path.name}:{factory} fails: {type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})."
-        ) from error
+
+
+@contextmanager
+def _importing_beside(path: Path) -> Iterator[None]:
+    """Let what lies beside a file be imported by it, as by a script, for the time of a block."""
+    before, imported = list(sys.path), set(sys.modules)
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        yield
     finally:
         sys.path[:] = before
         # Another file's "blocks.py" is another module: what was found beside this one is not kept for the next.

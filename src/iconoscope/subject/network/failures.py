@@ -1,0 +1,47 @@
+"""What is said of a network that fails when it runs: its own error, and a hint where its words tell what is wrong."""
+
+from __future__ import annotations
+
+import re
+
+from iconoscope.errors import NetworkError
+from iconoscope.user_code import failure
+
+__all__ = ["failed_run"]
+
+_HINTS = (
+    (
+        r"missing \d+ required|takes \d+ positional|takes from \d+",
+        "It is called with one tensor alone: images, channels, height, width.",
+    ),
+    (
+        r"to have \d+ channels|running_mean should contain|weight should contain",
+        "Have mean and std of the preprocessing one value for each channel of its input?",
+    ),
+    (
+        r"input to conv|Expected \d\S* .*input|input to be \d",
+        "A network of images takes a tensor of images, channels, height, width.",
+    ),
+    (
+        r"mat1 and mat2|size of tensor|[Ss]izes of tensors|invalid for input of size|Kernel size can't be greater|divisible"
+        r"|put size is too small|match model|normalized_shape|expanded size|[Ss]ize mismatch|[Ee]xpected size|shape mismatch",
+        "Is the preprocessing's size the one that it was trained with?",
+    ),
+)
+"""What the words of an error tell, the first that fits."""
+
+
+def failed_run(name: str, shape: tuple[int, ...], device: str, error: BaseException, *, opaque: bool) -> NetworkError:
+    """Give the error of a network that failed on an input of some shape; `opaque` is TorchScript."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return NetworkError(
+            f"{name} does not fit in the memory of {device} with {shape[0]} images at once.",
+            hint="Ask with a smaller batch, or a smaller memory.",
+        )
+    text = failure(error, located=False)
+    if opaque and (lines := str(error).strip().splitlines()):  # TorchScript begins with its own stack
+        text = f"{type(error).__name__}: {lines[-1]}"
+    hint = next((hint for words, hint in _HINTS if re.search(words, text)), "")
+    return NetworkError(f"{name} fails on an input of shape {shape}: {text}", hint=hint)
