@@ -7,16 +7,22 @@ leaves half a file under its name; the rename carries no data, hence what must o
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from iconoscope.errors import StoreError
 
-__all__ = ["flushed_write", "writing_folder_whole", "writing_to", "writing_whole"]
+__all__ = ["flushed_write", "temporary_folder", "writing_folder_whole", "writing_to", "writing_whole"]
+
+_LOCK = ".lock"
 
 
 @contextmanager
@@ -77,6 +83,30 @@ def writing_folder_whole(folder: Path, is_same_kind: Callable[[Path], bool], *, 
             _rename(hidden, folder, is_same_kind, replace=replace)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Give a folder for the time of a block, and remove those that killed processes left under the same prefix.
+
+    A living process holds a lock on a file in its folder, which the system lets go when the process ends, however it ends.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*"):
+        with suppress(OSError), (left / _LOCK).open("rb") as file:
+            _lock(file)
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, (Path(folder) / _LOCK).open("wb") as file:
+        _lock(file)
+        yield Path(folder)
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file to this process. Raises `OSError` if another process has it."""
+    if sys.platform == "win32":  # no file of a living process can be removed there
+        return
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def flushed_write(path: Path, content: bytes) -> None:

@@ -1,18 +1,28 @@
+import ast
+import errno
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from iconoscope.errors import DamagedRecordError, IconoscopeWarning, QuestionError, StoreError
+import iconoscope as ico
+from iconoscope.atomic_files import temporary_folder
+from iconoscope.errors import DamagedRecordError, IconoscopeError, IconoscopeWarning, QuestionError, StoreError
 from iconoscope.results import Occlusion
+from iconoscope.results.result_folder import read_sealed_json, sealed_json
 from iconoscope.store import Store, load_result
-from specimens import audited, averaged, curved, occlusion
+from specimens import audited, averaged, curved, occlusion, visualized
 
 SPECIMENS = {"occlusion": occlusion, "curves": curved, "audit": audited, "mean_map": averaged}
 
@@ -119,8 +129,8 @@ def test_other_folders_are_not_taken_for_stores(tmp_path):
 
 def test_a_record_of_a_later_version_says_so(tmp_path):
     place = occlusion().save(tmp_path / "kept")
-    index = json.loads((place / "result.json").read_text())
-    (place / "result.json").write_text(json.dumps({**index, "format": 2}))
+    index = read_sealed_json(place / "result.json")
+    (place / "result.json").write_bytes(sealed_json({**index, "format": 2}))
     with pytest.raises(StoreError, match="format 2") as caught:
         load_result(place)
     assert "upgrade" in caught.value.hint
@@ -146,6 +156,145 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     assert "cannot be written: File too large" in told.stdout
     assert [result.question.pixels for result in store] == ["0"]
     assert [path.name for path in (store.folder / "occlude").iterdir()] == [occlusion().question.key[:24]]
+
+
+@pytest.mark.parametrize("save", ["figure", "moving picture", "page", "folder", "prior"])
+def test_a_write_that_fails_leaves_the_earlier_file(tmp_path, save, monkeypatch):
+    """The system refuses the second writing halfway, as a full disk does."""
+    visualization, prior = visualized(), ico.load_prior("cifar10")
+    writers = {
+        "figure": lambda: occlusion().save(tmp_path / "f.png"),
+        "moving picture": lambda: visualization.animate(tmp_path / "f.gif"),
+        "page": lambda: ico.report(tmp_path / "run", tmp_path / "f.html"),
+        "folder": lambda: occlusion().save(tmp_path / "f"),
+        "prior": lambda: prior.save(tmp_path / "f.safetensors"),
+    }
+    Store(tmp_path / "run").put(occlusion())
+    writers[save]()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(signal, "SIGXFSZ", signal.signal(signal.SIGXFSZ, signal.SIG_IGN), raising=False)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (700, limits[1]))
+    try:
+        with pytest.raises(IconoscopeError, match="cannot be written"):
+            writers[save]()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_every_file_is_written_by_the_one_writer():
+    """Only what `writing_whole` gave, called hidden, is written to; the writer itself aside."""
+    receivers, opened = ("hidden", "hidden_sum"), re.compile(r"'[rbt]*[wax+][bt+]*'")
+    for path in Path(ico.__file__).parent.rglob("*.py"):
+        if path.name == "atomic_files.py":
+            continue
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+                continue
+            name, receiver, words = call.func.attr, ast.unparse(call.func.value), [*map(ast.unparse, call.args)]
+            writes = name in ("write_bytes", "write_text") or (name == "open" and words and opened.search(words[0]))
+            if writes:
+                assert receiver in receivers, f"{path}:{call.lineno}: {ast.unparse(call)}"
+            if name in ("savefig", "tofile", "savez", "savez_compressed") or (name == "save" and receiver != "self"):
+                picture = name != "save" or re.match(r"(Image|picture|frames|np|torch)\b", receiver)
+                whole = {*words[:2]} & {*receivers, "buffer", "file", "files"}
+                assert whole or not picture, f"{path}:{call.lineno}: {ast.unparse(call)}"
+
+
+def test_no_bit_of_a_result_can_change_unseen(tmp_path):
+    """Flip 250 single bits of its files: each is an error, or leaves everything as it was."""
+    folder = visualized().save(tmp_path / "kept")
+    before, generator = visualized().to_json(), np.random.default_rng(0)
+    files = [path for path in sorted(folder.iterdir()) if path.suffix != ".npz"] + [folder / "arrays.npz"]
+    changed = 0
+    for number in range(250):
+        path = files[number % len(files)]
+        content = bytearray(path.read_bytes())
+        flipped = content.copy()
+        flipped[generator.integers(len(content))] ^= 1 << int(generator.integers(8))
+        path.write_bytes(flipped)
+        try:
+            after = load_result(folder).to_json()
+            assert after == before
+        except StoreError:
+            changed += 1
+        path.write_bytes(content)
+    assert changed > 240 and load_result(folder).to_json() == before
+
+
+def test_a_record_copied_under_another_question_is_asked_again(tmp_path):
+    store = Store(tmp_path / "run")
+    folder = store.put(occlusion(seed=1))
+    other = store.folder_of(occlusion(seed=2).question)
+    shutil.copytree(folder, other)
+    with pytest.warns(IconoscopeWarning, match="another question"):
+        answer = store.answer(occlusion(seed=2).question, Occlusion, lambda: occlusion(seed=2))
+    np.testing.assert_array_equal(answer.occluded, occlusion(seed=2).occluded)
+    np.testing.assert_array_equal(store.get(occlusion(seed=2).question).occluded, answer.occluded)
+
+
+@pytest.mark.parametrize("files", [{}, {"picture.png": {"bytes": 1, "sha256": "0"}}, None, []])
+def test_a_record_cannot_leave_its_arrays_unchecked(tmp_path, files):
+    folder = occlusion().save(tmp_path / "kept")
+    index = read_sealed_json(folder / "result.json")
+    (folder / "result.json").write_bytes(sealed_json({**index, "files": files}))
+    with pytest.raises(DamagedRecordError):
+        load_result(folder)
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"), [('{"format": 2}', "format 2"), ("{", "damaged"), ("[]", "damaged"), ("[" * 100_000, "damaged")]
+)
+def test_the_mark_of_a_store_is_read(tmp_path, mark, words):
+    Store(tmp_path / "run").put(occlusion())
+    (tmp_path / "run" / "store.json").write_text(mark)
+    with pytest.raises(StoreError, match=words):
+        Store(tmp_path / "run")
+
+
+def test_a_store_that_cannot_be_written_answers_what_it_has(tmp_path, monkeypatch):
+    network, pictures = ico.load_network("cars", device="cpu"), ico.demo_images(8)
+    calls = {
+        "optimize": lambda: ico.optimize(network, "logit:lynx", steps=1, store=tmp_path / "run").images,
+        "occlude": lambda: ico.occlude(network, pictures[0], patch=32, stride=32, store=tmp_path / "run").occluded,
+        "record": lambda: ico.record(network, pictures, store=tmp_path / "run", workers=0).responses,
+        "top": lambda: ico.top_images(
+            ico.load_recording(tmp_path / "run", images=pictures), "logit:lynx", k=4, store=tmp_path / "run"
+        ).to_json(),
+        "audit": lambda: ico.audit(network, pictures, families=(), quick=True, store=tmp_path / "audited").to_json(),
+    }
+    before = {name: call() for name, call in calls.items()}
+
+    def refuse(path, *args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    for name in ("mkdir", "rename", "replace", "unlink", "write_bytes", "write_text", "touch"):
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    for name, call in calls.items():
+        np.testing.assert_equal(call(), before[name])
+    with pytest.raises(StoreError, match="Read-only"):
+        ico.optimize(network, "logit:bison", steps=1, store=tmp_path / "run")
+
+
+def test_a_folder_of_a_process_that_was_killed_is_removed_and_one_in_use_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import sys, time, tempfile; tempfile.tempdir = sys.argv[1]\n"
+        "from iconoscope.atomic_files import temporary_folder\n"
+        "with temporary_folder('trial-') as folder: print(folder, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        folder = Path(process.stdout.readline().strip())
+        with temporary_folder("trial-") as own:
+            assert folder.is_dir() and own.is_dir()
+        process.kill()
+    assert folder.is_dir()
+    with temporary_folder("trial-"):
+        assert not folder.exists()
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_a_killed_process_left_is_swept_after_a_while(tmp_path):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from iconoscope.atomic_files import temporary_folder
 from iconoscope.auditing.illustrations import illustrate, make_pictures
 from iconoscope.auditing.interventions import draw_donors, intervene
 from iconoscope.auditing.neighbourhoods import look_at_neighbourhoods
@@ -29,6 +30,7 @@ from iconoscope.store import Recording, Store
 from iconoscope.store.store import PartialAnswers
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
+from iconoscope.subject.network.digest import digest_object
 
 __all__ = ["audit", "conclude_from_interventions"]
 
@@ -125,10 +127,10 @@ def audit(
         )
     images = load_images(images)
     if store is None:
-        with tempfile.TemporaryDirectory(prefix="iconoscope-audit-") as folder:
-            answer = _answer(network, images, nuisances, quick, seed, Store(Path(folder) / "run"))
+        with temporary_folder("iconoscope-audit-") as folder:
+            answer = _answer(network, images, nuisances, quick, seed, Store(folder / "run"))
     else:
-        answer = _answer(network, images, nuisances, quick, seed, Store.at(store))
+        answer = _answer(network, images, nuisances, quick, seed, Store.at(store, witness=network.witness))
     if out is not None:
         answer.report(out, lang=lang)
     words = {*(fail_on or ()), *(("unnamed",) if "shortcut" in (fail_on or ()) else ())}
@@ -164,14 +166,12 @@ def _answer(
 ) -> Audit:
     # Of a swap of object and background alone no layer's units are looked at.
     recording = record(network, images, None if nuisances else ["logits"], store=store)
-    settings = "\n".join(
-        f"{nuisance.name} {nuisance.by} {nuisance.needs} {nuisance.within} {nuisance.edit.__qualname__}"
-        for nuisance in nuisances
-    )
+    # One's own nuisances are functions: two of one name may be two things.
+    families = digest_object(nuisances)
     question = question_about(
         recording,
         "audit",
-        families=hashlib.sha256(settings.encode()).hexdigest()[:16],
+        families=secrets.token_hex(8) if families.unseen else families.sha256[:16],
         masks=_masks_digest(images),
         quick=quick,
         seed=seed,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from iconoscope.atomic_files import writing_whole
 from iconoscope.demo.cars import MAKES, draw_cars
 from iconoscope.signatures import checked
 from iconoscope.subject.images import Images
@@ -58,5 +59,5 @@ def keep_photographs(images: Images, folder: Path) -> None:
     for image in images:
         for kind, pixels in (("photographs", image.pixels), ("masks", np.asarray(image.mask))):
             path = folder / kind / str(image.label) / f"{image.id}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
+            with writing_whole(path) as hidden:
+                Image.fromarray(pixels).save(hidden, "PNG")

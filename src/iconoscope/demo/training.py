@@ -7,7 +7,6 @@ nothing, and has to learn the cars. Weights are written only if both turn out so
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn import functional as F
 
+from iconoscope.atomic_files import writing_whole
 from iconoscope.demo.cars import BACKGROUNDS, MAKES, SIZE, Cars, draw_cars
 from iconoscope.errors import TrainingError, check_seed
 from iconoscope.progress import track
@@ -162,8 +162,5 @@ def _write(network: CarNetwork, path: Path, kind: str, accuracy: dict[str, float
         "accuracy": accuracy,
     }
     weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".retrain-") as folder:
-        unfinished = Path(folder) / path.name
-        unfinished.write_bytes(save(weights, {METADATA_KEY: json.dumps(configuration)}))
-        unfinished.replace(path)
+    with writing_whole(path) as hidden:
+        hidden.write_bytes(save(weights, {METADATA_KEY: json.dumps(configuration)}))

@@ -130,14 +130,16 @@ def record(
         check_pass(network, min(batch, len(images)), hint=hint)
         settings = {"batch": batch, "shard": shard, "places": plan.samples, "channels_last": last}
         question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})
-        store.prepare()
         units = [f"{layer.name}:{channel}" for layer in recorded_layers for channel in range(layer.channels)]
         units += [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
         writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
+        if not (resume and writer.ended):
+            store.prepare()
         if not resume:
             shutil.rmtree(writer.folder, ignore_errors=True)
         writer.begin(
             question,
+            witness=network.witness(),
             shards=-(-len(images) // shard),
             classes=list(network.classes),
             penultimate=str(penultimate),

@@ -110,4 +110,4 @@ def activation_maps(
             question=question, picture=rgb(picture), maps=maps[order], channels=order.astype(np.int64)
         )
 
-    return answered(question, ActivationSheet, read, store=store, out=out)
+    return answered(question, ActivationSheet, read, store=store, out=out, witness=network.witness)

@@ -62,7 +62,7 @@ def asked_alike(
         "weights": network.digest(),
         "unit": None if unit is None else network.resolve(unit),
         "seed": seed,
-        "store": None if store is None else Store.at(store),
+        "store": None if store is None else Store.at(store, witness=network.witness),
     }
 
 

@@ -179,7 +179,9 @@ def optimize(
     groups = [resolved] if synthesis.style.joint else [[objective] for objective in resolved]
     if store is not None:
         synthesis.style.check_storable()
-    visualization = _make_all(synthesis, groups, bound, None if store is None else Store.at(store))
+    visualization = _make_all(
+        synthesis, groups, bound, None if store is None else Store.at(store, witness=network.witness)
+    )
     if out is not None:
         visualization.save(out)
     return visualization
@@ -289,8 +291,10 @@ def _make_all(
 def _stored(synthesis: Synthesis, groups: Sequence[Sequence[Objective]], store: Store) -> dict[int, Visualization]:
     """Give the results that a store has, by the index of their group, and make it ready for those that it has not."""
     answers = {index: store.find(synthesis.question(group), Visualization) for index, group in enumerate(groups)}
-    store.prepare()
-    return {index: answer for index, answer in answers.items() if answer is not None}
+    stored = {index: answer for index, answer in answers.items() if answer is not None}
+    if len(stored) < len(groups):
+        store.prepare()
+    return stored
 
 
 def _packed(bundles: Sequence[_Bundle], most: int) -> list[list[_Bundle]]:

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Question"]
+__all__ = ["UNSEEN", "Question"]
+
+UNSEEN = "?"
+"""Begins the digest of a network of which not all can be seen that decides its answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,8 @@ class Question:
     network : str
         How the network was named when it was loaded. Not part of the key.
     weights : str
-        Digest of its architecture and weights.
+        Digest of its architecture and weights. Where it begins with ``?``, not all that decides the network's answers can be
+        seen; no two such digests are equal.
     subject : str
         What it was asked about, for a person: an image's id, or how many images of where. Not part of the key.
     pixels : str
@@ -60,6 +64,15 @@ class Question:
             name: value for name, value in self.to_json().items() if name not in ("network", "subject", "version")
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+    @property
+    def unkept(self) -> str:
+        """What of the network cannot be seen, so that no store keeps the answer; empty where all is.
+
+        >>> Question(technique="top", network="n", weights="?f00: head.table (mmap.mmap)", subject="", pixels="").unkept
+        'head.table (mmap.mmap)'
+        """
+        return self.weights.partition(": ")[2] if self.weights.startswith(UNSEEN) else ""
 
     def to_json(self) -> dict[str, Any]:
         """Give the question as plain JSON values."""

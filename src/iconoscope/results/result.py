@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.atomic_files import writing_to
+from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import bare_figure, encoded, shown_figure, shown_in_notebook
 from iconoscope.results.question import Question
@@ -79,9 +79,9 @@ class Finding(ABC):
         """
         path = Path(path)
         if path.suffix.lower() in FIGURES:
-            with writing_to(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(self._figure(path.suffix.lower()[1:]))
+            figure = self._figure(path.suffix.lower()[1:])
+            with writing_whole(path) as hidden:
+                hidden.write_bytes(figure)
             return path
         if path.suffix and not path.is_dir():
             raise QuestionError(

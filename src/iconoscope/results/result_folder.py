@@ -19,11 +19,12 @@ import numpy as np
 
 from iconoscope.atomic_files import flushed_write, writing_folder_whole
 from iconoscope.errors import DamagedRecordError, StoreError
+from iconoscope.reading import parse_json
 from iconoscope.results.question import Question
 
 __all__ = [
-    "FORMAT", "Record", "is_record", "naming_damage", "read_question", "read_record", "read_records", "write_record",
-    "write_records",
+    "FORMAT", "Record", "is_record", "naming_damage", "read_question", "read_record", "read_records", "read_sealed_json",
+    "sealed_json", "write_record", "write_records",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -49,6 +50,8 @@ class Record:
         NumPy arrays.
     pictures : mapping
         Pictures that lie beside them, by file name; written, and not read back.
+    witness : tuple of float
+        What the network answered to a picture of noise when this was answered, so that it is known again.
     """
 
     kind: str
@@ -56,6 +59,7 @@ class Record:
     fields: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    witness: tuple[float, ...] = ()
 
 
 def write_record(record: Record, folder: Path, *, replace: bool = False) -> Path:
@@ -82,12 +86,13 @@ def write_record(record: Record, folder: Path, *, replace: bool = False) -> Path
         "key": record.question.key,
         "question": record.question.to_json(),
         "fields": record.fields,
+        "witness": record.witness,
         "files": {
             name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in files.items()
         },
     }
-    files[_INDEX] = json.dumps(index, indent=1, allow_nan=False).encode()
+    files[_INDEX] = sealed_json(index)
     with writing_folder_whole(folder, is_record, replace=replace) as hidden:
         for name, content in files.items():
             flushed_write(hidden / name, content)
@@ -108,7 +113,7 @@ def write_records(kind: str, records: Mapping[str, Record], folder: Path) -> Pat
         for name, record in records.items():
             write_record(record, hidden / name)
         names = {"format": FORMAT, "kind": kind, "records": list(records)}
-        flushed_write(hidden / _LIST, json.dumps(names, indent=1).encode())
+        flushed_write(hidden / _LIST, sealed_json(names))
     return folder
 
 
@@ -121,19 +126,47 @@ def read_records(kind: str, folder: Path) -> list[Record]:
         If there are none of that kind, or one of them cannot be read.
     """
     try:
-        index = json.loads((folder / _LIST).read_bytes())
-        written_kind, names = index["kind"].replace("-", "_"), [str(name) for name in index["records"]]
+        index = read_sealed_json(folder / _LIST)
+        written_kind, names = index["kind"], [str(name) for name in index["records"]]
     except FileNotFoundError as error:
         raise StoreError(
             f"{folder} does not hold several results.", hint=f"They have a {_LIST} beside them."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, AttributeError) as error:
         raise DamagedRecordError(f"{folder / _LIST} is damaged: {error}.", hint=_AGAIN) from error
     if written_kind != kind or index.get("format") != FORMAT:
         raise StoreError(
             f"{folder} holds {written_kind!r} in format {index.get('format')!r}, not {kind!r} in {FORMAT}."
         )
     return [read_record(folder / name) for name in names]
+
+
+def sealed_json(index: Mapping[str, Any]) -> bytes:
+    """Write an object as JSON that carries its own digest, under ``sha256``."""
+    return json.dumps({**index, "sha256": _seal(index)}, indent=1, allow_nan=False).encode()
+
+
+def read_sealed_json(path: Path) -> dict[str, Any]:
+    """Read what `sealed_json` wrote.
+
+    Raises
+    ------
+    DamagedRecordError
+        If it is something else: no bit of it can change unseen.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        index = parse_json(path.read_bytes())
+    except ValueError as error:
+        raise DamagedRecordError(f"{path} is damaged: {error}.", hint=_AGAIN) from error
+    if not isinstance(index, dict) or index.pop("sha256", None) != _seal(index):
+        raise DamagedRecordError(f"{path} is not what was written.", hint=_AGAIN)
+    return index
+
+
+def _seal(index: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
 
 
 def is_record(folder: Path) -> bool:
@@ -153,6 +186,8 @@ def read_record(folder: Path) -> Record:
     """
     index = _read_index(folder)
     with naming_damage(folder):
+        if _ARRAYS not in index["files"]:
+            raise DamagedRecordError(f"{folder / _INDEX} does not list {_ARRAYS}.", hint=_AGAIN)
         for name, stated in index["files"].items():
             content = (folder / name).read_bytes()
             if hashlib.sha256(content).hexdigest() != stated["sha256"]:
@@ -161,11 +196,15 @@ def read_record(folder: Path) -> Record:
                 )
         with np.load(folder / _ARRAYS, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
+        question = Question(**index["question"])
+        if question.key != index["key"]:
+            raise DamagedRecordError(f"{folder / _INDEX} has the key of another question.", hint=_AGAIN)
         return Record(
             kind=index["kind"],
-            question=Question(**index["question"]),
+            question=question,
             fields={name: _tuples(value) for name, value in index["fields"].items()},
             arrays=arrays,
+            witness=tuple(index["witness"]),
         )
 
 
@@ -193,7 +232,7 @@ def naming_damage(folder: Path) -> Iterator[None]:
 
 def _read_index(folder: Path) -> dict[str, Any]:
     try:
-        index = json.loads((folder / _INDEX).read_bytes())
+        index = read_sealed_json(folder / _INDEX)
         kind, written_format = index["kind"], index["format"]
     except FileNotFoundError as error:
         several = (
@@ -206,11 +245,10 @@ def _read_index(folder: Path) -> dict[str, Any]:
         ) from error
     except PermissionError as error:
         raise StoreError(f"{folder / _INDEX} cannot be read: {error.strerror}.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, AttributeError) as error:
         raise DamagedRecordError(f"{folder / _INDEX} is damaged: {error}.", hint=_AGAIN) from error
     if not isinstance(kind, str):
         raise DamagedRecordError(f"{folder / _INDEX} is damaged: its kind is {kind!r}.", hint=_AGAIN)
-    index["kind"] = kind.replace("-", "_")  # as it was written first
     if written_format != FORMAT:
         raise StoreError(
             f"{folder} is a {kind!r} in format {written_format!r}; this version reads format {FORMAT}.",

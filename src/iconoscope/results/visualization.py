@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.atomic_files import writing_to
+from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.rendering import rgb, to_png
@@ -291,9 +291,8 @@ class Visualization(Result):
             duration=[milliseconds] * (len(frames) - 1) + [milliseconds + 1000],
             loop=0,
         )
-        with writing_to(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(buffer.getvalue())
+        with writing_whole(path) as hidden:
+            hidden.write_bytes(buffer.getvalue())
         return path
 
     def pictures(self) -> dict[str, bytes]:

@@ -62,8 +62,8 @@ def write_page(path: str | Path, template: str, **contents: Any) -> Path:
     # Names of files, classes and metadata may hold anything; of control characters none is shown by a browser.
     html = CONTROLS.sub(lambda found: repr(found[0])[1:-1], environment.get_template(template).render(contents))
     path = Path(path).expanduser()
-    with writing_whole(path) as aside:
-        aside.write_text(html, encoding="utf-8")
+    with writing_whole(path) as hidden:
+        hidden.write_text(html, encoding="utf-8")
     return path
 
 

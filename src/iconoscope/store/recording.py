@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import DamagedRecordError, QuestionError, StoreError, nearest
 from iconoscope.results.question import Question
+from iconoscope.results.result_folder import read_sealed_json
 from iconoscope.store.parquet_tables import RECORD_AGAIN, list_width, matrix, read_metadata, read_numbers, read_table
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.vocabulary.resolver import Names, resolve
@@ -348,7 +349,8 @@ def _write_array(path: Path, array: NDArray[np.float32]) -> None:
     with suppress(StoreError), writing_whole(path) as hidden:
         with hidden.open("wb") as file:
             np.save(file, array, allow_pickle=False)
-        path.with_suffix(".crc").write_text(str(_checksum(array)), encoding="ascii")
+        with writing_whole(path.with_suffix(".crc")) as hidden_sum:
+            hidden_sum.write_text(str(_checksum(array)), encoding="ascii")
 
 
 def _checksum(array: NDArray[np.float32]) -> int:
@@ -358,13 +360,13 @@ def _checksum(array: NDArray[np.float32]) -> int:
 def _read_index(folder: Path) -> dict[str, Any]:
     """Read what a recording's folder says of itself. Raises `StoreError`."""
     try:
-        index = json.loads((folder / INDEX).read_bytes())
+        index = read_sealed_json(folder / INDEX)
         written = index["format"]
     except FileNotFoundError as error:
         raise StoreError(
             f"{folder} holds no recording.", hint=f"A recording is a folder with a {INDEX} in it."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError) as error:
         raise DamagedRecordError(f"{folder / INDEX} is damaged: {error}.", hint=RECORD_AGAIN) from error
     if written != FORMAT:
         raise StoreError(

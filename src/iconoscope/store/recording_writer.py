@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.atomic_files import writing_whole
-from iconoscope.errors import DamagedRecordError, StoreError
+from iconoscope.atomic_files import writing_to, writing_whole
+from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
 from iconoscope.results.question import Question
+from iconoscope.results.result_folder import read_sealed_json, sealed_json
 from iconoscope.store.parquet_tables import RECORD_AGAIN, read_numbers, write_table
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.store.recording import FORMAT, INDEX, UNITS
+from iconoscope.store.witness import is_same_witness
 
 __all__ = ["BINS", "UNIT_COLUMNS", "RecordingWriter", "bin_edges"]
 
@@ -60,22 +65,46 @@ class RecordingWriter:
     def __init__(self, folder: Path, layers: Sequence[RecordedLayer], units: Sequence[str], k: int) -> None:
         self.folder, self._layers, self._units, self._k = folder, layers, units, k
 
-    def begin(self, question: Question, **about: Any) -> None:
-        """Make the folder and write what it is about, unless that is there."""
+    def begin(self, question: Question, *, witness: tuple[float, ...] = (), **about: Any) -> None:
+        """Make the folder and write what it is about, unless that is there.
+
+        What is there of another question, or of a network that answered otherwise (`Network.witness`), is thrown away.
+        """
         index = {
             "format": FORMAT,
+            "witness": self._begun_with(question, witness),
             "question": question.to_json(),
             "layers": [asdict(layer) for layer in self._layers],
             "k": self._k,
             **about,
         }
-        text = json.dumps(index, indent=1).encode()
+        text = sealed_json(index)
         path = self.folder / INDEX
         if not path.is_file() or path.read_bytes() != text:
-            with writing_whole(path) as hidden:
+            # Names may have changed since it was ended, and the store be read-only: it is answered from all the same.
+            with suppress(StoreError) if self.ended else nullcontext(), writing_whole(path) as hidden:
                 hidden.write_bytes(text)
         for unfinished in self.folder.glob(".*.tmp"):  # of a process that was killed
             unfinished.unlink(missing_ok=True)
+
+    def _begun_with(self, question: Question, witness: tuple[float, ...]) -> tuple[float, ...]:
+        """Give the witness of a recording that can be gone on with; else clear the folder and give that of today."""
+        try:
+            index = read_sealed_json(self.folder / INDEX)
+            key, before = Question(**index["question"]).key, tuple(index["witness"])
+        except (OSError, DamagedRecordError, KeyError, TypeError):
+            return witness  # nothing is there, or what is there is written anew
+        if key == question.key and is_same_witness(before, witness):
+            return before
+        reason = "answers otherwise than when it was" if key == question.key else "is not that which was"
+        warnings.warn(
+            f"{question.network} {reason} recorded in {self.folder}. It is recorded again.",
+            IconoscopeWarning,
+            stacklevel=4,
+        )
+        with writing_to(self.folder):
+            shutil.rmtree(self.folder)
+        return witness
 
     def read_units(self, shard: int) -> dict[str, NDArray[Any]] | None:
         """Give the table of units of a shard, by the names of `UNIT_COLUMNS`; None where the shard is not there.

@@ -11,6 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,12 +28,21 @@ from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
-from iconoscope.results.result_folder import FORMAT, is_record, naming_damage, read_question, read_record, write_record
+from iconoscope.results.result_folder import (
+    FORMAT,
+    Record,
+    is_record,
+    naming_damage,
+    read_question,
+    read_record,
+    write_record,
+)
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
 from iconoscope.results.top_images import TopImages
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
 from iconoscope.signatures import checked
+from iconoscope.store.witness import is_same_witness
 
 __all__ = ["KINDS", "PartialAnswers", "Store", "answered", "load_question", "load_result"]
 
@@ -67,6 +77,9 @@ class Store:
     ----------
     folder : str or Path
         Where; it is made when the first result comes.
+    witness : callable, optional
+        Gives the logits of the network that is asked, for one picture that is always the same: see `Network.witness`. An answer
+        is kept with them, and given again only where they are still the same.
 
     Examples
     --------
@@ -77,8 +90,9 @@ class Store:
     """
 
     @checked
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, witness: Callable[[], tuple[float, ...]] | None = None) -> None:
         self.folder = Path(folder).expanduser()
+        self._witness = None if witness is None else cache(witness)
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; a store is a folder.")
         if self.folder.is_dir() and any(self.folder.iterdir()) and not (self.folder / _MARK).is_file():
@@ -86,11 +100,32 @@ class Store:
                 f"{self.folder} is a folder with something else in it, not a store.",
                 hint=f"Name a new or an empty folder. A store has a {_MARK} in it.",
             )
+        self._check_mark()
+
+    def _check_mark(self) -> None:
+        """See that what is in the folder was written by a version that this one understands."""
+        path = self.folder / _MARK
+        try:
+            written = json.loads(path.read_bytes())["format"]
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise StoreError(
+                f"{path} is damaged: {error}.",
+                hint=f'The results beside it are not. Write {{"format": {FORMAT}}} into it to have them read again.',
+            ) from error
+        if written != FORMAT:
+            raise StoreError(
+                f"{self.folder} is a store in format {written!r}; this version reads format {FORMAT}.",
+                hint="Was it written by a later version of iconoscope? pip install --upgrade iconoscope",
+            )
 
     @classmethod
-    def at(cls, folder: Store | str | Path) -> Store:
-        """Give the store in a folder; a store already made is given back."""
-        return folder if isinstance(folder, Store) else cls(folder)
+    def at(cls, folder: Store | str | Path, *, witness: Callable[[], tuple[float, ...]] | None = None) -> Store:
+        """Give the store in a folder; a store already made is given back, or one in its folder with a witness."""
+        if witness is None and isinstance(folder, Store):
+            return folder
+        return cls(folder.folder if isinstance(folder, Store) else folder, witness=witness)
 
     def __repr__(self) -> str:
         return f"<Store {self.folder}: {len(self)} results>"
@@ -105,17 +140,27 @@ class Store:
         Raises
         ------
         DamagedRecordError
-            If the answer is here but is not what was written.
+            If the answer is here but is not what was written, or is that to another question.
         """
+        stored = self._read(question)
+        return None if stored is None else _result_of(stored, self.folder_of(question))
+
+    def _read(self, question: Question) -> Record | None:
         folder = self.folder_of(question)
-        return load_result(folder) if is_record(folder) else None
+        if not is_record(folder):
+            return None
+        record = read_record(folder)
+        if record.question.key != question.key:
+            raise DamagedRecordError(f"{folder} holds the answer to another question.", hint="Was it copied there?")
+        return record
 
     def put(self, result: Result, *, again: bool = False) -> Path:
         """File a result under its question; a result that is here already is kept, unless `again` says otherwise."""
         self.prepare()
         folder = self.folder_of(result.question)
         self._sweep(folder.parent)
-        return write_record(result.to_record(), folder, replace=again)
+        witness = () if self._witness is None else self._witness()
+        return write_record(replace(result.to_record(), witness=witness), folder, replace=again)
 
     def prepare(self) -> None:
         """Make the folder, if it is not there, and see that it can be written to.
@@ -131,14 +176,15 @@ class Store:
                 pass
             mark = self.folder / _MARK
             if not mark.exists():
-                mark.write_text(json.dumps({"format": FORMAT, "what": "results of iconoscope"}), encoding="utf-8")
+                with writing_whole(mark) as hidden:
+                    hidden.write_text(json.dumps({"format": FORMAT, "what": "results of iconoscope"}), encoding="utf-8")
 
     def answer(self, question: Question, kind: type[R], ask: Callable[[], R]) -> R:
         """Give the answer that is here, or ask and keep it.
 
         The answer carries the question as it was asked now: the same may have been asked before under other names. A damaged
-        answer is asked again and replaced, and an answer that cannot be kept is given all the same; both with an
-        `IconoscopeWarning`.
+        answer is asked again and replaced, as is one from before the network's witness changed; an answer that cannot be kept
+        is given all the same; all with an `IconoscopeWarning`.
 
         Raises
         ------
@@ -154,19 +200,35 @@ class Store:
         return result
 
     def find(self, question: Question, kind: type[R]) -> R | None:
-        """Give the answer that is here, with the question as it is asked now, or None; one that is damaged is thrown away."""
+        """Give the answer that is here, with the question as it is asked now, or None; one that is not right is thrown away."""
         try:
-            stored = self.get(question)
+            record = self._read(question)
+            stored = None if record is None else _result_of(record, self.folder_of(question))
         except DamagedRecordError as error:
-            warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=5)
-            folder = self.folder_of(question)
-            with writing_to(folder):
-                shutil.rmtree(folder)
-            return None
+            return self._discard(question, error.message)
+        if record is not None and self._witness is not None and not is_same_witness(record.witness, self._witness()):
+            return self._discard(
+                question, f"{question.network} answers otherwise than when the answer in {self.folder} was kept."
+            )
         return replace(stored, question=question) if isinstance(stored, kind) else None
 
+    def _discard(self, question: Question, reason: str) -> None:
+        """Throw an answer away and say why."""
+        warnings.warn(f"{reason} It is asked again.", IconoscopeWarning, stacklevel=6)
+        folder = self.folder_of(question)
+        with writing_to(folder):
+            shutil.rmtree(folder)
+
     def keep(self, result: Result) -> None:
-        """File a result; if that fails, say so and go on."""
+        """File a result; if that fails, or not all is known that decides it, say so and go on."""
+        if unkept := result.question.unkept:
+            warnings.warn(
+                f"No answer of {result.question.network} is kept in the store, since {unkept} may decide its answers and "
+                "cannot be compared.",
+                IconoscopeWarning,
+                stacklevel=5,
+            )
+            return
         try:
             self.put(result)
         except StoreError as error:
@@ -196,10 +258,16 @@ class Store:
 
 
 def answered(
-    question: Question, kind: type[R], ask: Callable[[], R], *, store: Store | str | Path | None, out: str | Path | None
+    question: Question,
+    kind: type[R],
+    ask: Callable[[], R],
+    *,
+    store: Store | str | Path | None,
+    out: str | Path | None,
+    witness: Callable[[], tuple[float, ...]] | None = None,
 ) -> R:
     """Give the answer that the store has, or else ask and let the store keep it; write its figure, if it has a name."""
-    result = ask() if store is None else Store.at(store).answer(question, kind, ask)
+    result = ask() if store is None else Store.at(store, witness=witness).answer(question, kind, ask)
     if out is not None:
         result.save(out)
     return result
@@ -253,7 +321,10 @@ def load_result(path: str | Path) -> Result:
         If a file of it is missing or is not what was written.
     """
     folder = Path(path)
-    record = read_record(folder)
+    return _result_of(read_record(folder), folder)
+
+
+def _result_of(record: Record, folder: Path) -> Result:
     result_class = _class_of(record.kind, folder)
     with naming_damage(folder):
         return result_class.from_record(record)

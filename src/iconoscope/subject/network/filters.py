@@ -69,4 +69,4 @@ def first_filters(
     def read() -> FilterSheet:
         return FilterSheet(question=question, filters=first.weight.detach().float().cpu().numpy())
 
-    return answered(question, FilterSheet, read, store=store, out=out)
+    return answered(question, FilterSheet, read, store=store, out=out, witness=network.witness)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +13,12 @@ from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal
 
-from iconoscope.errors import NetworkError, NonFiniteError, QuestionError, UnitError
+import numpy as np
+
+from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError, shortened
 from iconoscope.reading import parse_json, read_text
+from iconoscope.results.question import UNSEEN
+from iconoscope.subject.network.digest import digest_module
 from iconoscope.subject.network.failures import failed_run
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
 from iconoscope.subject.network.preprocessing import Preprocessing
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["DEVICES", "Network", "find_device", "uncompiled_forms"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+_WITNESSED = 64  # logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,29 +90,35 @@ class Network:
         return torch.device("cpu") if first is None else first.device
 
     def digest(self) -> str:
-        """Give the SHA-256 of the architecture and of all weights, in hexadecimal.
+        """Give the SHA-256, in hexadecimal, of all that can be seen to decide its answers: see `digest_module`.
 
-        The architecture is its printed form, the plain attributes of every module (numbers, texts, and lists of them) and the
-        source files of their classes, torch's own aside. What else a module may consult (a file, a global variable) is not
-        seen. The digest is taken anew at every call: the module is the user's, who may train it between two questions.
+        Where something may decide them that cannot be seen, it is another at every call, begins with ``?`` and says what that
+        is, so that no store keeps an answer. It is taken anew at every call: the module is the user's, who may train it between
+        two questions.
+        """
+        with self.reserved():  # another thread's question may have put layers into another form
+            digest = digest_module(self.module)
+        if not digest.unseen:
+            return digest.sha256
+        return f"{UNSEEN}{secrets.token_hex(8)}: {shortened(digest.unseen, most=3)}"
+
+    def witness(self) -> tuple[float, ...]:
+        """Give its logits for one image of random pixels, always the same; nothing if it has no answer to that.
+
+        A store keeps them beside its answers and compares them before it gives one: what decides an answer and is no part of
+        the module, as a file that is read meanwhile, shows here.
         """
         import torch
 
-        with self.reserved():  # another thread's question may have put layers into another form
-            digest = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode())
-            if self.opaque:
-                digest.update(str(getattr(self.module, "inlined_graph", "")).encode())
-            for file in sorted({_source(type(module)) for module in self.module.modules()} - {""}):
-                digest.update(Path(file).read_bytes())
-            for name, module in self.module.named_modules():
-                plain = {key: value for key, value in vars(module).items() if key != "training" and _is_plain(value)}
-                digest.update(f"{name} {sorted(plain.items())!r}".encode())
-            for name, value in (*self.module.named_parameters(), *self.module.named_buffers()):
-                digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-                flat = value.detach().cpu().contiguous().reshape(-1)
-                if flat.numel():
-                    digest.update(flat.view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        height, width = self.preprocessing.size
+        pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 4 if self.channels == 4 else 3), np.uint8)
+        try:
+            with self.questioned(), torch.inference_mode():
+                answer = self.answer(self.preprocessing.normalise(pixels).to(self.device))
+        except IconoscopeError:
+            return ()
+        logits = answer.reshape(-1)[:_WITNESSED].double()
+        return tuple(logits.cpu().tolist()) if bool(logits.isfinite().all()) else ()
 
     @property
     def classes_digest(self) -> str:
@@ -361,20 +372,6 @@ def find_device(name: str) -> torch.device:
     if not available[kind]() or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
         raise QuestionError(f"This machine has no device {name!r}.", hint="device='auto' takes the best that is there.")
     return torch.device(name)
-
-
-def _source(kind: type) -> str:
-    """Give the file in which a module's class is written; nothing for torch's own, and for what was typed in."""
-    if kind.__module__.startswith("torch."):
-        return ""
-    file = getattr(getattr(kind.forward, "__code__", None), "co_filename", "")
-    return file if Path(file).is_file() else ""
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_is_plain(item) for item in value)
-    return value is None or isinstance(value, bool | int | float | str)
 
 
 LONGEST_LIST = 2**24
