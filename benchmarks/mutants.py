@@ -89,9 +89,35 @@ _FUNCTIONS = [
     ("hstack", "vstack"), ("rows", "columns"), ("height", "width"), ("top", "left"), ("low", "high"), ("start", "stop"),
 ]  # fmt: skip
 _FUNCTION = {first: second for pair in _FUNCTIONS for first, second in (pair, pair[::-1])} | {"round": "int"}
-_AS_ITS_ARGUMENT = {"abs", "sqrt", "exp", "log", "log1p", "relu", "sorted", "reversed", "flip", "cumsum", "float", "round"}
+_AS_ITS_ARGUMENT = {
+    "abs",
+    "sqrt",
+    "exp",
+    "log",
+    "log1p",
+    "relu",
+    "sorted",
+    "reversed",
+    "flip",
+    "cumsum",
+    "float",
+    "round",
+}
 _AXES = {"dim", "axis", "dims", "axes"}
-_AXIS_METHODS = {"sum", "mean", "amax", "amin", "std", "var", "cumsum", "argmax", "argmin", "unsqueeze", "squeeze", "flip"}
+_AXIS_METHODS = {
+    "sum",
+    "mean",
+    "amax",
+    "amin",
+    "std",
+    "var",
+    "cumsum",
+    "argmax",
+    "argmin",
+    "unsqueeze",
+    "squeeze",
+    "flip",
+}
 _NO_MEANING = {
     "device", "non_blocking", "pin_memory", "memory_format", "order", "copy", "stacklevel", "strict", "hint", "inplace",
     "name", "description", "repr", "kw_only", "slots", "eq", "unit", "desc",
@@ -172,7 +198,9 @@ def mutants_of(path: str, source: str) -> Iterator[Mutant]:
         if any(SPEED.search(line) for line in lines[node.lineno - 1 : node.end_lineno]):
             continue
         for variant, (kind, replacement) in enumerate(_variants(node)):
-            before, after = (ast.unparse(ast.fix_missing_locations(copy.deepcopy(side))) for side in (node, replacement))
+            before, after = (
+                ast.unparse(ast.fix_missing_locations(copy.deepcopy(side))) for side in (node, replacement)
+            )
             if before != after:
                 change = f"{_short(before)}  ->  {_short(after)}"
                 yield Mutant(path, node.lineno, function, kind, change, statement, numbers[id(node)], variant)
@@ -234,9 +262,18 @@ def _meaningful(
         return
     if isinstance(node, ast.Call) and _name(node.func) in {"warn", "cast", "TypeVar", "Annotated", "nearest"}:
         return
-    if isinstance(node, ast.Call) and (_name(node.func).endswith(("Error", "Warning")) or _name(node.func) == "Parameter"):
+    if isinstance(node, ast.Call) and (
+        _name(node.func).endswith(("Error", "Warning")) or _name(node.func) == "Parameter"
+    ):
         return
-    if isinstance(node, ast.Subscript) and _name(node.value) in {"Annotated", "Callable", "NDArray", "Literal", "dict", "list"}:
+    if isinstance(node, ast.Subscript) and _name(node.value) in {
+        "Annotated",
+        "Callable",
+        "NDArray",
+        "Literal",
+        "dict",
+        "list",
+    }:
         return
     if isinstance(node, ast.stmt):
         first = node.lineno
@@ -262,7 +299,9 @@ def _variants(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.stmt]]:
                 yield "dropped term", left
                 yield "dropped term", ast.UnaryOp(ast.USub(), right) if isinstance(operator, ast.Sub) else right
         case ast.AugAssign(target, operator, term):
-            if not isinstance(term, ast.List | ast.Tuple | ast.JoinedStr) and (other := _ARITHMETIC.get(type(operator))):
+            if not isinstance(term, ast.List | ast.Tuple | ast.JoinedStr) and (
+                other := _ARITHMETIC.get(type(operator))
+            ):
                 yield "arithmetic", ast.AugAssign(target, other(), term)
                 yield "dropped statement", ast.Pass()
         case ast.Compare(left, [operator], [right]):
@@ -331,7 +370,12 @@ def _calls(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
         if keyword.arg in _AXES and (moved := _moved(keyword.value)):
             axis = ast.keyword(keyword.arg, moved)
             yield "axis", ast.Call(call.func, arguments, [*keywords[:left_out], axis, *keywords[left_out + 1 :]])
-    if name in _AXIS_METHODS and isinstance(call.func, ast.Attribute) and arguments and (moved := _moved(arguments[-1])):
+    if (
+        name in _AXIS_METHODS
+        and isinstance(call.func, ast.Attribute)
+        and arguments
+        and (moved := _moved(arguments[-1]))
+    ):
         yield "axis", ast.Call(call.func, [*arguments[:-1], moved], keywords)
     if name in _AS_ITS_ARGUMENT and plain and len(arguments) == 1:
         if name == "round":

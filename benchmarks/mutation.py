@@ -1,14 +1,15 @@
 """Mutation score: how many random changes of meaning in the core numerics the tests notice.
 
-Own code, as the tools that are kept do not suit: mutmut rewrites whole functions, which torch.export then reads, and selects tests
-by function, not by line; cosmic-ray starts a new interpreter, and so imports torch, for every mutant; neither draws a
-sample by a seed. Here one process has torch imported. Every mutant is a fork of it that reads the module with the change
-made (no file is written) and runs the tests that execute the changed statement: those of the module's own folder first, the
-fastest first, up to SECONDS of them, and ends at the first that fails. One that hangs counts as caught, and is counted.
+Own code, as the tools that are kept do not suit: mutmut 3 rewrites whole functions, which torch.export then reads, and
+selects tests by function; cosmic-ray starts a new interpreter, and so imports torch, for every mutant; neither draws a sample
+by a seed. Here one process has torch imported. Every mutant is a fork of it that reads the module with the change made (no
+file is written) and runs the tests that execute the changed statement: those of the module's own test file first, then of its
+folder, the fastest first, up to SECONDS of them, and ends at the first that fails. One that hangs counts as caught, and is
+counted by itself.
 
-Which tests execute which lines is recorded by a trace function (coverage would be a dependency for that alone) and kept
-in build/mutation while neither the sources nor the test's file change. Slow tests, and tests of journeys, of pages, of reading files and
-of the command line are not used: a mutant that only they notice counts as one that survived.
+Which tests execute which lines is recorded by a trace function (coverage would be a dependency for that alone) and kept in
+build/mutation while neither the sources nor the test's file change. Slow tests, and tests of journeys, pages, files and the
+command line are not used: a mutant that only they notice counts as one that survived.
 
     python -m benchmarks.mutation --mutants 200 --seed 19
 """
@@ -24,33 +25,38 @@ import json
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.mutants import KINDS, LEFT_OUT, SPEED_ONLY, Mutant, core_files, draw, mutated_tree
+from benchmarks.mutants import KINDS, LEFT_OUT, SPEED_ONLY, Mutant, core_files, draw, mutants_of, mutated_tree
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "iconoscope"
-KEPT = ROOT / "build" / "mutation"
+WORK = ROOT / "build" / "mutation"
 RESULTS = ROOT / "benchmarks" / "results" / "mutation.json"
 EQUIVALENTS = Path(__file__).with_name("equivalent_mutants.json")
-FOLDERS = "occlusion optimization exemplars results auditing priors subject".split()
-WARM = "torch torch.fx torch.export numpy scipy.stats scipy.ndimage sklearn matplotlib.pyplot PIL.Image pyarrow hypothesis captum.attr"
+FOLDERS = ("occlusion", "optimization", "exemplars", "results", "auditing", "priors", "subject")
+WARM = (
+    "torch", "torch.fx", "torch.export", "numpy", "scipy.stats", "scipy.ndimage", "sklearn", "matplotlib.pyplot",
+    "PIL.Image", "pyarrow", "hypothesis", "captum.attr",
+)  # fmt: skip
 SECONDS = 20.0
 """Of tests for one mutant, by what they took when they were recorded."""
 RECORDED = 30.0
-"""Seconds of the processor for the tests of one file: those that would begin later are not used, which can only lower the score."""
+"""Seconds of the processor for the tests of one file: later ones are not used, which can only lower the score."""
 FIRST = 20
 """So many tests are collected at first; the others where these pass."""
+
+CAUGHT = ("caught", "hung or ended the process")
 
 Lines = set[tuple[str, int]]
 
@@ -65,10 +71,29 @@ class Recording:
     lines: Lines = field(default_factory=set)
 
 
-class Recorder:
-    """A plugin that records for every test which lines of the core it executes, its fixtures' lines included."""
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant: its fate, the test that noticed it or the reason why none can, and how many could have."""
 
-    def __init__(self, paths: set[str]) -> None:
+    module: str
+    line: int
+    function: str
+    kind: str
+    change: str
+    tests: int
+    fate: str
+    by: str = ""
+
+    @property
+    def key(self) -> str:
+        """What the mutant is, line numbers left out."""
+        return f"{self.module} {self.function}: {self.change}"
+
+
+class Recorder:
+    """A plugin of pytest that records for every test which lines of the core it executes, its fixtures' lines included."""
+
+    def __init__(self, paths: list[str]) -> None:
         self.tests: dict[str, Recording] = {}
         self._core = {str(PACKAGE / path): path for path in paths}
         self._lines: Lines = set()
@@ -79,32 +104,34 @@ class Recorder:
         path = self._core.get(frame.f_code.co_filename)
         if path is None:
             return None
-        add = self._lines.add
 
         def on_line(frame: Any, event: str, argument: Any) -> Any:
             if event == "line":
-                add((path, frame.f_lineno))
+                self._lines.add((path, frame.f_lineno))
             return on_line
 
         return on_line
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Any:
-        outer, self._lines = self._lines, set()
+        """Record a fixture by itself: it is made once, for several tests."""
+        outside, self._lines = self._lines, set()
         try:
             return (yield)
         finally:
-            self._of_fixtures[fixturedef.argname] = self._lines
-            self._lines |= outer
+            self._of_fixtures[fixturedef.argname] = set(self._lines)
+            self._lines |= outside
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self) -> None:
+        """Begin to count."""
         self._began = time.process_time()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Any:
+        """Record a test."""
         if time.process_time() - self._began > RECORDED:
-            item.session.shouldstop = "enough"
+            item.session.shouldstop = f"the tests of a file have {RECORDED} s"
         self._lines = set()
         threading.settrace(self._trace)
         sys.settrace(self._trace)
@@ -118,13 +145,14 @@ class Recorder:
             test.lines = self._lines.union(*fixtures)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
+        """Add up the seconds of a test."""
         test = self.tests.setdefault(report.nodeid, Recording(report.nodeid.split("::")[0]))
         test.seconds += report.duration
         test.passed &= report.passed
 
 
 class Selection:
-    """A plugin that runs the stated tests in the stated order, and keeps the first failure."""
+    """A plugin of pytest that runs the stated tests in the stated order, and names the first failure."""
 
     def __init__(self, tests: list[str]) -> None:
         self._order = {name: number for number, name in enumerate(tests)}
@@ -132,84 +160,70 @@ class Selection:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        chosen = [item for item in items if item.nodeid in self._order]
-        items[:] = sorted(chosen, key=lambda item: self._order[item.nodeid])
+        """Leave the others out."""
+        selected = [item for item in items if item.nodeid in self._order]
+        items[:] = sorted(selected, key=lambda item: self._order[item.nodeid])
 
-    def pytest_runtest_logreport(self, report: Any) -> None:
+    def _note(self, report: Any) -> None:
         if report.failed and not self.failure:
             self.failure = report.nodeid
 
-    def pytest_collectreport(self, report: Any) -> None:
-        if report.failed and not self.failure:
-            self.failure = report.nodeid
+    pytest_runtest_logreport = pytest_collectreport = _note
 
 
-def forked(answer: Callable[[], Any], seconds: float, name: str) -> Any:
-    """Give what a function answers in a fork of this process; None if it takes longer, or ends the fork."""
-    kept = KEPT / f"{name}.pickle"
-    kept.unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        quiet = os.open(KEPT / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        try:
-            kept.write_bytes(pickle.dumps(answer()))
-        except BaseException:  # noqa: BLE001 (the fork ends here, and its log says why)
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(0)
-    ends = time.monotonic() + seconds
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() > ends:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return None
-        time.sleep(0.05)
-    return pickle.loads(kept.read_bytes()) if kept.exists() else None  # noqa: S301 (written by the fork)
-
-
-def _run_tests(files: list[str], plugin: object, *settings: str) -> int:
+def run_tests(files: list[str], plugin: object, *settings: str) -> int:
+    """Run pytest in this process, and give its exit code."""
     unused = [f"-pno:{name}" for name in ("cacheprovider", "nbmake", "xdist", "anyio")]
     warm = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported already
     return int(pytest.main(["-q", *unused, *warm, *settings, *files], plugins=[plugin]))
 
 
-def record(paths: list[str], files: list[str], processes: int) -> dict[str, Recording]:
-    """Give for every test what it executes; files whose tests were recorded with the same sources are not run again."""
-    sources = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(PACKAGE.rglob("*.py")))).hexdigest()
-    recorded: dict[str, dict[str, Recording]] = {}
+_running: set[int] = set()
 
-    def on(file: str) -> None:
-        digest = hashlib.sha256(sources.encode() + (ROOT / file).read_bytes()).hexdigest()[:16]
-        kept = KEPT / "recordings" / f"{file.replace('/', '+')}.{digest}"
-        if not kept.exists():
-            def run() -> dict[str, Recording]:
-                recorder = Recorder(set(paths))
-                _run_tests([file], recorder)
-                return recorder.tests
 
-            name = f"recording {file.replace('/', '+')}"
-            tests = forked(run, 900, name)
-            if tests is None:
-                print(f"{file}: no recording", flush=True)
-                tests = {}
-            kept.parent.mkdir(exist_ok=True)
-            kept.write_bytes(pickle.dumps(tests))
-        recorded[file] = pickle.loads(kept.read_bytes())  # noqa: S301 (written here)
+def forked(answer: Callable[[], Any], seconds: float, name: str) -> Any:
+    """Give what a function answers in a fork of this process; None if it takes longer, or ends the fork."""
+    file = WORK / f"{name}.pickle"
+    file.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        log = os.open(WORK / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        try:
+            file.write_bytes(pickle.dumps(answer()))
+        except BaseException:  # noqa: BLE001 (the fork ends here, and its log says why)
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(0)
+    _running.add(child)
+    ends = time.monotonic() + seconds
+    try:
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > ends:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return None
+            time.sleep(0.05)
+    finally:
+        _running.discard(child)
+    return pickle.loads(file.read_bytes()) if file.exists() else None  # noqa: S301 (written by the fork)
 
-    side_by_side(on, files, processes)
-    return {name: test for tests in recorded.values() for name, test in tests.items() if test.passed}
+
+def end(number: int, frame: Any) -> None:
+    """End this process and its forks."""
+    for child in list(_running):
+        os.killpg(child, signal.SIGKILL)
+    os._exit(1)
 
 
 def side_by_side(work: Callable[[Any], None], tasks: list[Any], processes: int) -> None:
-    """Do tasks in so many forks at a time."""
-    waiting = iter(tasks)
-    lock = threading.Lock()
-    failures: list[BaseException] = []
+    """Do tasks, so many at a time."""
+    waiting, lock = iter(tasks), threading.Lock()
+    failures: list[Exception] = []
 
     def worker() -> None:
         while not failures:
@@ -219,16 +233,45 @@ def side_by_side(work: Callable[[Any], None], tasks: list[Any], processes: int) 
                 return
             try:
                 work(task)
-            except BaseException as error:  # noqa: BLE001 (raised in the main thread)
+            except Exception as error:  # noqa: BLE001 (raised below)
                 failures.append(error)
 
-    workers = [threading.Thread(target=worker) for _ in range(processes)]
-    for thread in workers:
+    threads = [threading.Thread(target=worker) for _ in range(processes)]
+    for thread in threads:
         thread.start()
-    for thread in workers:
+    for thread in threads:
         thread.join()
     if failures:
         raise failures[0]
+
+
+def record(paths: list[str], processes: int) -> dict[str, Recording]:
+    """Give for every test what it executes; files whose tests were recorded with the same sources are not run again."""
+    files = [file for folder in FOLDERS for file in (ROOT / "tests" / folder).rglob("test_*.py")]
+    files = [str(file.relative_to(ROOT)) for file in files if file.parent.name != "images"]
+    files += [f"src/iconoscope/{path}" for path in paths if ">>>" in (PACKAGE / path).read_text()]
+    sources = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(PACKAGE.rglob("*.py")))).digest()
+    recorded: dict[str, dict[str, Recording]] = {}
+
+    def on(file: str) -> None:
+        name = file.replace("/", "+")
+        stored = WORK / "recordings" / f"{name}.{hashlib.sha256(sources + (ROOT / file).read_bytes()).hexdigest()[:16]}"
+
+        def run() -> dict[str, Recording]:
+            recorder = Recorder(paths)
+            run_tests([file], recorder)
+            return recorder.tests
+
+        if not stored.exists():
+            tests = forked(run, 900, f"recording {name}")
+            if tests is None:
+                print(f"{file}: no recording", flush=True)
+                return
+            stored.write_bytes(pickle.dumps(tests))
+        recorded[file] = pickle.loads(stored.read_bytes())  # noqa: S301 (written here)
+
+    side_by_side(on, sorted(files), processes)
+    return {name: test for tests in recorded.values() for name, test in tests.items() if test.passed}
 
 
 def choose(mutant: Mutant, tests: dict[str, Recording]) -> list[str]:
@@ -251,34 +294,6 @@ def choose(mutant: Mutant, tests: dict[str, Recording]) -> list[str]:
     return chosen
 
 
-def judge(mutant: Mutant, tests: dict[str, Recording], number: int) -> dict[str, Any]:
-    """Run the tests on one mutant."""
-    chosen = choose(mutant, tests)
-    verdict = {"fate": "survived" if chosen else "not executed", "by": ""}
-    for part in (chosen[:FIRST], chosen[FIRST:]):
-        if not part:
-            break
-
-        def run(part: list[str] = part) -> tuple[int, str]:
-            read_as(mutant)
-            selection = Selection(part)
-            files = list(dict.fromkeys(tests[name].file for name in part))
-            return _run_tests(files, selection, "-x"), selection.failure
-
-        limit = 60 + 5 * sum(tests[name].seconds for name in part)
-        answer = forked(run, limit, f"mutant {number}")
-        if answer is None:
-            verdict = {"fate": "hung or ended the process", "by": ""}
-            break
-        if answer[0] != 0:
-            verdict = {"fate": "caught", "by": answer[1] or f"pytest's exit code {answer[0]}"}
-            break
-    return {
-        "module": mutant.path, "line": mutant.line, "function": mutant.function, "kind": mutant.kind, "change": mutant.change,
-        "tests": len(chosen), **verdict,
-    }  # fmt: skip
-
-
 def read_as(mutant: Mutant) -> None:
     """Let the module be imported with the change made."""
     mutated, plain = str(PACKAGE / mutant.path), importlib.machinery.SourceFileLoader.get_code
@@ -291,22 +306,63 @@ def read_as(mutant: Mutant) -> None:
     importlib.machinery.SourceFileLoader.get_code = get_code
 
 
-def report(judged: list[dict[str, Any]], seed: int, commit: str) -> dict[str, Any]:
-    """Put the score together; equivalent mutants are counted by themselves, and not in the score."""
+def judge(mutant: Mutant, tests: dict[str, Recording], number: int) -> Verdict:
+    """Run the tests on one mutant."""
+    chosen = choose(mutant, tests)
+    fate, by = "survived" if chosen else "not executed", ""
+    for part in (chosen[:FIRST], chosen[FIRST:]):
+
+        def run(part: list[str] = part) -> tuple[int, str]:
+            read_as(mutant)
+            selection = Selection(part)
+            return run_tests(sorted({tests[name].file for name in part}), selection, "-x"), selection.failure
+
+        if not part:
+            break
+        answer = forked(run, 60 + 5 * sum(tests[name].seconds for name in part), f"mutant {number}")
+        if answer is None:
+            fate = "hung or ended the process"
+        elif answer[0]:
+            fate, by = "caught", answer[1] or f"pytest's exit code {answer[0]}"
+        if fate in CAUGHT:
+            break
+    return Verdict(mutant.path, mutant.line, mutant.function, mutant.kind, mutant.change, len(chosen), fate, by)
+
+
+def summarise(verdicts: list[Verdict], seed: int) -> dict[str, Any]:
+    """Put the score together; equivalent mutants are counted by themselves, and are not in the score."""
     reasons = json.loads(EQUIVALENTS.read_text())
-    for verdict in judged:
-        key = f"{verdict['module']} {verdict['function']}: {verdict['change']}"
-        if verdict["fate"] in ("survived", "not executed") and key in reasons:
-            verdict |= {"fate": "equivalent", "by": reasons[key]}
-    fates = Counter(verdict["fate"] for verdict in judged)
-    caught = fates["caught"] + fates["hung or ended the process"]
-    counted = len(judged) - fates["equivalent"]
+    equivalent = [verdict for verdict in verdicts if verdict.fate not in CAUGHT and verdict.key in reasons]
+    missed = [verdict for verdict in verdicts if verdict.fate not in CAUGHT and verdict.key not in reasons]
+    caught = [verdict for verdict in verdicts if verdict.fate in CAUGHT]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
     return {
-        "seed": seed, "commit": commit, "mutants": len(judged), "fates": dict(fates), "caught": caught, "counted": counted,
-        "score": round(caught / max(1, counted), 4), "score_equivalents_counted_as_survivors": round(caught / len(judged), 4),
-        "kinds": {kind: Counter(verdict["fate"] for verdict in judged if verdict["kind"] == kind) for kind in KINDS},
-        "judged": judged,
-    }  # fmt: skip
+        "commit": commit.strip(),
+        "seed": seed,
+        "mutants": len(verdicts),
+        "caught": len(caught),
+        "hung": sum(verdict.fate == CAUGHT[1] for verdict in verdicts),
+        "missed": len(missed),
+        "equivalent": len(equivalent),
+        "score": round(len(caught) / max(1, len(caught) + len(missed)), 4),
+        "score_if_equivalents_count_as_missed": round(len(caught) / max(1, len(verdicts)), 4),
+        "by_kind": {
+            kind: {
+                name: sum(verdict.kind == kind for verdict in those)
+                for name, those in (("caught", caught), ("missed", missed), ("equivalent", equivalent))
+            }
+            for kind in KINDS
+        },
+        "seconds_of_tests_for_a_mutant": SECONDS,
+        "kinds": KINDS,
+        "left_out": {**LEFT_OUT, "functions": SPEED_ONLY},
+        "judged": [
+            {**asdict(verdict), "fate": "equivalent", "by": reasons[verdict.key]}
+            if verdict in equivalent
+            else asdict(verdict)
+            for verdict in verdicts
+        ],
+    }
 
 
 def main() -> None:
@@ -314,46 +370,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--mutants", type=int, default=200)
     parser.add_argument("--seed", type=int, default=19)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", default="", help="of those drawn, those whose module begins so")
-    parser.add_argument("--again", type=Path, help="a file of results: ask again those that were not caught")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--again", type=Path, help="results of the same seed: only what was not caught there is run again"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     os.chdir(ROOT)
-    os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DEBUG_TEMPROOT": str(KEPT / "temporary")}
-    (KEPT / "temporary").mkdir(parents=True, exist_ok=True)
-    for name in WARM.split():
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DEBUG_TEMPROOT": str(WORK / "temporary")}
+    for folder in ("temporary", "recordings"):
+        (WORK / folder).mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    for name in WARM:
         importlib.import_module(name)
     gc.freeze()  # what is imported is not searched for garbage in every fork
     paths = core_files(PACKAGE)
-    files = [str(file.relative_to(ROOT)) for folder in FOLDERS for file in (ROOT / "tests" / folder).rglob("test_*.py") if file.parent.name != "images"]
-    files += [f"src/iconoscope/{path}" for path in paths if ">>>" in (PACKAGE / path).read_text()]
-    tests = record(paths, sorted(files), options.processes)
-    print(f"{len(tests)} tests", flush=True)
-    judged = list(_judged(options, tests))
-    summary = report(judged, options.seed, os.popen("git rev-parse --short HEAD").read().strip())
-    options.out.write_text(json.dumps(summary, indent=1) + "\n")
-    print({name: figure for name, figure in summary.items() if name not in ("judged", "kinds")})
-
-
-def _judged(options: argparse.Namespace, tests: dict[str, Recording]) -> Iterator[dict[str, Any]]:
-    mutants = draw(PACKAGE, options.mutants, options.seed)
-    done: list[dict[str, Any]] = []
+    tests = record(paths, options.processes)
+    print(f"{len(tests)} tests are recorded.", flush=True)
+    verdicts: list[Verdict] = []
     if options.again:
-        before = json.loads(options.again.read_text())["judged"]
-        caught = {f"{verdict['module']} {verdict['function']}: {verdict['change']}" for verdict in before if verdict["fate"] in ("caught", "hung or ended the process")}
-        done = [verdict for verdict in before if verdict["fate"] in ("caught", "hung or ended the process")]
-        mutants = [mutant for mutant in mutants if mutant.key not in caught]
-    mutants = [mutant for mutant in mutants if mutant.path.startswith(options.only)]
+        before = [Verdict(**verdict) for verdict in json.loads(options.again.read_text())["judged"]]
+        verdicts = [verdict for verdict in before if verdict.fate in CAUGHT]
+        possible = {mutant.key: mutant for path in paths for mutant in mutants_of(path, (PACKAGE / path).read_text())}
+        missed = [verdict.key for verdict in before if verdict.fate not in CAUGHT]
+        mutants = [possible[key] for key in missed if key in possible]
+        print(*(f"The code is gone: {key}" for key in missed if key not in possible), sep="\n")
+    else:
+        mutants = draw(PACKAGE, options.mutants, options.seed)
 
     def on(task: tuple[int, Mutant]) -> None:
         verdict = judge(task[1], tests, task[0])
-        done.append(verdict)
-        if verdict["fate"] != "caught":
-            print(*(verdict[name] for name in ("fate", "module", "line", "function", "tests", "kind", "change")), sep=" | ", flush=True)
+        verdicts.append(verdict)
+        print(*asdict(verdict).values(), sep=" | ", flush=True)
 
     side_by_side(on, list(enumerate(mutants)), options.processes)
-    yield from sorted(done, key=lambda verdict: (verdict["module"], verdict["line"]))
+    summary = summarise(sorted(verdicts, key=lambda verdict: (verdict.module, verdict.line)), options.seed)
+    options.out.write_text(json.dumps(summary, indent=1) + "\n")
+    print({name: figure for name, figure in summary.items() if isinstance(figure, int | float)})
 
 
 if __name__ == "__main__":
