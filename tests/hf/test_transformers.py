@@ -161,6 +161,35 @@ def test_code_of_others_is_not_run(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("setting", ["attn_implementation", "_attn_implementation"])
+@pytest.mark.parametrize("part", [None, "vision_config"])
+def test_code_of_the_hub_is_fetched_only_if_asked_for(tmp_path, setting, part):
+    save(tmp_path / "own", "ViT")
+    path = tmp_path / "own" / "config.json"
+    configuration = json.loads(path.read_text())
+    (configuration if part is None else configuration.setdefault(part, {}))[setting] = "org/attention"
+    path.write_text(json.dumps(configuration))
+    with pytest.raises(NetworkError, match=r"code of the hub \(\w+=org/attention\)(.|\n)*--trust-code"):
+        ico.load_network(f"hf:{tmp_path / 'own'}")
+
+
+class Bomb:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return open, (str(self.mark), "w")
+
+
+def test_pickled_weights_are_refused(tmp_path):
+    save(tmp_path / "own", "ViT")
+    (tmp_path / "own" / "model.safetensors").unlink()
+    torch.save({"more": Bomb(tmp_path / "mark")}, tmp_path / "own" / "pytorch_model.bin")
+    with pytest.raises(NetworkError, match=r"run any program(.|\n)*--trust-code"):
+        ico.load_network(f"hf:{tmp_path / 'own'}")
+    assert not (tmp_path / "mark").exists()
+
+
 def test_what_is_not_there_or_broken_is_said(tmp_path):
     with pytest.raises(NetworkNameError, match="is no folder"):
         ico.load_network(f"hf:{tmp_path / 'nothing'}")

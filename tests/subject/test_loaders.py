@@ -292,7 +292,7 @@ def test_a_factory_may_give_a_network_of_timm(torchvision_models, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import timm, torch\n\ndef net():\n    return torch.nn.DataParallel(timm.create_model('test_resnet'))\n"
     )
-    with pytest.warns(IconoscopeWarning, match="nothing was learned"):
+    with pytest.warns(IconoscopeWarning, match="whether they were learned is not known"):
         network = ico.load_network(f"{tmp_path / 'mine.py'}:net", device="cpu")
     assert network.preprocessing.origin == "timm's configuration of it"
     assert "conv1" in {layer.name.partition(".")[0] for layer in ico.layers(network)}

@@ -4,13 +4,16 @@ import io
 import json
 import pickle
 import tarfile
+import tomllib
 import warnings
 import zipfile
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
 from safetensors.torch import save_file
 from torch import nn
 
@@ -200,16 +203,51 @@ def test_a_pickled_checkpoint_runs_nothing_without_trust(tmp_path, mark, write, 
     assert not mark.exists()
 
 
-def test_a_folder_of_timm_runs_nothing_without_trust(torchvision_models, tmp_path, mark):
+@pytest.fixture
+def pickled_folder(torchvision_models, tmp_path, mark):
     timm = pytest.importorskip("timm")
     module = timm.create_model("test_resnet", num_classes=2)
     timm.models.save_for_hf(module, tmp_path / "net", model_config={"label_names": ["a", "b"]})
     for file in (tmp_path / "net").glob("*model*.*"):
         file.unlink()
-    torch.save(Bomb(mark), tmp_path / "net" / "pytorch_model.bin")
-    with pytest.raises(IconoscopeError, match="cannot be built"):
-        ico.load_network(f"timm:local-dir:{tmp_path / 'net'}", device="cpu")
+    torch.save({"state_dict": module.state_dict(), "more": Bomb(mark)}, tmp_path / "net" / "pytorch_model.bin")
+    return f"timm:local-dir:{tmp_path / 'net'}"
+
+
+def test_pickled_weights_of_timm_want_the_flag(pickled_folder, mark):
+    with pytest.raises(CheckpointError, match=r"run any program(.|\n)*--trust-code"):
+        ico.load_network(pickled_folder, device="cpu")
     assert not mark.exists()
+    with pytest.raises(CheckpointError, match="timm does not read them"):
+        ico.load_network(pickled_folder, device="cpu", trust_code=True)
+    assert not mark.exists()
+    weights = pickled_folder.removeprefix("timm:local-dir:") + "/pytorch_model.bin"
+    network = quietly(lambda: ico.load_network(pickled_folder, checkpoint=weights, trust_code=True, **SETTINGS))
+    assert network.classes == ("a", "b")
+    assert mark.exists()
+
+
+def test_what_lies_in_torch_s_cache_wants_the_flag(torchvision_models, tmp_path, mark, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
+    cached.parent.mkdir(parents=True)
+    torch.save(Bomb(mark), cached)
+    with pytest.raises(CheckpointError, match=r"run any program(.|\n)*--trust-code"):
+        ico.load_network("tv:squeezenet1_1", device="cpu")
+    assert not mark.exists()
+    weights = torchvision_models.squeezenet1_1().state_dict()
+    torch.save(weights, cached)
+    module = ico.load_network("tv:squeezenet1_1", device="cpu").module
+    assert all(torch.equal(value, weights[name]) for name, value in module.state_dict().items())
+
+
+def test_no_older_library_is_allowed_that_runs_code_unasked():
+    """timm before 1.0.26 unpickles the weights of a folder; datasets before 4 runs scripts."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    wanted = {Requirement(text) for extra in project["optional-dependencies"].values() for text in extra}
+    bounds = {("timm", "1.0.25"), ("datasets", "3.6.0")}
+    for name, version in bounds:
+        assert not any(entry.specifier.contains(version) for entry in wanted if entry.name == name), name
 
 
 def onnx_file(path, *, name="conv", location=""):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["METADATA_KEY", "Checkpoint", "load_weights", "read_checkpoint", "untrusted"]
+__all__ = ["METADATA_KEY", "Checkpoint", "load_weights", "pickled_whole", "read_checkpoint", "untrusted"]
 
 METADATA_KEY = "iconoscope"
 _SETTINGS: dict[str, tuple[Any, str]] = {
@@ -61,6 +61,15 @@ def untrusted(what: str, could: str, *, instead: str) -> CheckpointError:
     return CheckpointError(
         f"{what}, which could {could}: it is refused.",
         hint=f"If you trust who made it: trust_code=True, or --trust-code on the command line. Else {instead}.",
+    )
+
+
+def pickled_whole(name: str, library: str) -> CheckpointError:
+    """Say that a network's own weights are refused by the library that reads them, which has no flag for them."""
+    return CheckpointError(
+        f"{name} has pickled weights that hold more than tensors, which could {_ANYTHING}: {library} does not read them.",
+        hint="Save them as safetensors where they were made. If you trust who made them, build the network without weights and "
+        "give the file as checkpoint, with trust_code=True, or --checkpoint and --trust-code on the command line.",
     )
 
 

@@ -135,8 +135,9 @@ def load_network(
     # The module's attributes, and what it does when it is moved, may be code of the user's.
     with user_code(lambda error: NetworkError(f"{name} fails while it is loaded: {failure(error)}.")):
         module = _unwrapped(loaded.module)
-        loaded = _configured(loaded._replace(module=module))
+        loaded = loaded._replace(module=module)
         _fill(loaded, name, file)
+        loaded = _configured(loaded)
         result = _network(loaded, name, file.configuration if file else {}, names, preprocessing, activation)
         check_pass(result)
         if isinstance(network, str) or device != "auto":

@@ -8,6 +8,7 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, first_line, nearest
 from iconoscope.extras import import_extra
+from iconoscope.subject.network.checkpoint import pickled_whole
 from iconoscope.subject.network.loaders.loaded import UNTRAINED, Loaded, NetworkRequest, hub_quiet, unreachable
 
 __all__ = ["configuration_of", "load_timm"]
@@ -71,6 +72,8 @@ def _created(timm: Any, name: str, label: str, settings: dict[str, Any]) -> Any:
         with hub_quiet():
             return timm.create_model(name, **settings)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        if "weights_only" in str(error):
+            raise pickled_whole(label, "timm") from error
         if name.startswith(_FOLDER):
             raise NetworkError(
                 f"{label} cannot be built: {type(error).__name__}: {first_line(error, most=240)}",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from iconoscope.errors import NetworkNameError, nearest
 from iconoscope.extras import import_extra
+from iconoscope.subject.network.checkpoint import read_checkpoint
 from iconoscope.subject.network.loaders.loaded import UNTRAINED, Loaded, NetworkRequest, unreachable
 from iconoscope.warning_filters import ignoring
 
@@ -15,7 +18,8 @@ __all__ = ["load_torchvision"]
 def load_torchvision(request: NetworkRequest) -> Loaded:
     """Build a classifier of torchvision's; ``@none`` is one without weights.
 
-    Weights are fetched into torch's own cache. With a checkpoint none are, the network gets as many outputs as names of
+    Weights are fetched into torch's own cache; a file that lies there already is refused if it holds more than weights and is
+    not trusted. With a checkpoint none are fetched, the network gets as many outputs as names of
     classes were given, and its images are treated as those of torchvision's best weights are.
     """
     models = import_extra("torchvision.models", "torchvision", request.name)
@@ -35,6 +39,8 @@ def load_torchvision(request: NetworkRequest) -> Loaded:
         if plain:
             module = models.get_model(name, weights=None, num_classes=outputs)
         else:
+            if not request.trust_code:
+                _check_cached(weights.url)
             try:
                 module = models.get_model(name, weights=weights, progress=False)
             except (OSError, RuntimeError) as error:
@@ -51,6 +57,15 @@ def load_torchvision(request: NetworkRequest) -> Loaded:
         origin=f"torchvision's {weights}",
         trained=not plain,
     )
+
+
+def _check_cached(url: str) -> None:
+    """See that a file in torch's cache holds weights alone: anybody may have put it there, and torchvision unpickles it."""
+    from torch import hub
+
+    file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    if file.is_file():
+        read_checkpoint(file)
 
 
 def _preprocessing(transforms: Any) -> dict[str, Any]:

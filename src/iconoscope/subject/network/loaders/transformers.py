@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any
 
 from iconoscope.errors import NetworkError, NetworkNameError, first_line
 from iconoscope.extras import import_extra
-from iconoscope.subject.network.checkpoint import untrusted
+from iconoscope.subject.network.checkpoint import pickled_whole, untrusted
 from iconoscope.subject.network.loaders.loaded import LOADING, Loaded, NetworkRequest, hub_quiet, unreachable
 
 __all__ = ["is_transformers_folder", "load_transformers"]
 
 _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """Pillow's numbers of filters, as processors write them."""
+
+_ATTENTION = "attn_implementation"
+"""In the names of settings that may name code on the hub, as org/name, which the library fetches and runs unasked."""
 
 _PROBLEMS = {"multi_label_classification": "sigmoid", "single_label_classification": "softmax"}
 
@@ -32,12 +36,23 @@ def load_transformers(request: NetworkRequest) -> Loaded:
 
     transformers = import_extra("transformers", "hf", request.name)
     name, revision = _folder_or_revision(request.name)
-    settings = {"trust_remote_code": request.trust_code} | ({"revision": revision} if revision else {})
+    version = {"revision": revision} if revision else {}
+    settings = {"trust_remote_code": request.trust_code, **version}
     with _quiet(transformers), hub_quiet():
         try:
+            if not request.trust_code:
+                _check_attention(transformers.PretrainedConfig.get_config_dict(name, **version)[0], request.name)
             module = transformers.AutoModelForImageClassification.from_pretrained(name, **settings)
             processor = transformers.AutoImageProcessor.from_pretrained(name, **settings)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            ImportError,
+            RuntimeError,
+            SafetensorError,
+            pickle.UnpicklingError,
+        ) as error:
             raise _refusal(request, name, error) from error
     configuration = module.config
     return Loaded(
@@ -69,6 +84,8 @@ def _refusal(request: NetworkRequest, name: str, error: Exception) -> NetworkErr
             "run any program with your rights",
             instead="take a network whose architecture the library has",
         )
+    if isinstance(error, pickle.UnpicklingError):
+        return pickled_whole(request.name, "transformers")
     if Path(name).is_dir():
         return NetworkError(
             f"{request.name} cannot be loaded: {type(error).__name__}: {reason}",
@@ -77,6 +94,22 @@ def _refusal(request: NetworkRequest, name: str, error: Exception) -> NetworkErr
     return unreachable(
         request.name, error, instead="Is the name right? A folder that was downloaded will do: hf:path/to/folder."
     )
+
+
+def _check_attention(configuration: Any, label: str) -> None:
+    """See that no part of a configuration names attention whose code is on the hub."""
+    parts = [configuration]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            parts += part.values()
+            named = [f"{name}={code}" for name, code in part.items() if _ATTENTION in name and "/" in str(code)]
+            if named:
+                raise untrusted(
+                    f"{label} asks for code of the hub ({named[0]})",
+                    "run any program with your rights",
+                    instead="take that out of its config.json",
+                )
 
 
 @contextmanager
