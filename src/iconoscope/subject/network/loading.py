@@ -16,6 +16,7 @@ from iconoscope.errors import (
     PreprocessingError,
     QuestionError,
     check_choice,
+    check_path,
     nearest,
 )
 from iconoscope.progress import advancing
@@ -119,6 +120,7 @@ def load_network(
     trusted = trust_code or trust_pickle or trust_remote_code
     names = None if classes is None else class_names(classes)
     if isinstance(network, str):
+        check_path("network", network)
         name = _short(network)
         request = NetworkRequest(
             network,
