@@ -93,7 +93,7 @@ def test_occlude_and_report(capsys, photographs):
         status, out, _ = run(capsys, "occlude", *asked, "--store", store, "--json")
         assert status == 0 and [answer["object"]["area"] > 0 for answer in json.loads(out)] == [True] * 4
     page = photographs.parent / "r.html"
-    status, out, _ = run(capsys, "report", "--store", store, "--path", page, "--json")
+    status, out, _ = run(capsys, "report", "--store", store, "--out", page, "--json")
     assert status == 0 and json.loads(out) == {"report": str(page)}
     assert "What did cars and cars-honest learn?" in page.read_text()
 

@@ -1,5 +1,7 @@
-"""What a question will take is told before it is begun, and refused where the machine has not so much. Nothing is allocated to find out:
-every test runs in a process that may take one gigabyte more than torch does."""
+"""What a question will take is told before it is begun, and refused where the machine has not so much.
+
+Nothing is allocated to find out: every test runs in a process that may take one gigabyte more than torch does.
+"""
 
 import os
 import subprocess
@@ -50,10 +52,11 @@ refused(lambda: ico.load_network("cars", preprocessing=own), "1000000x1000000", 
 refused(lambda: ico.load_network("cars", preprocessing={**own, "size": [9000, 9000]}), "9000x9000", "free")
 large = ico.load_network("cars", preprocessing={**own, "size": 2000})
 refused(lambda: ico.predict(large, [np.zeros((8, 8, 3), np.uint8)] * 64), "64 images of 2000x2000", "batch")
-many = ico.load_network(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10_000)), classes=[str(i) for i in range(10_000)],
-                        preprocessing={**own, "size": 32})
-refused(lambda: ico.occlude(many, [np.zeros((8, 8, 3), np.uint8)] * 200, patch=4, stride=1), "841 positions", "10,000 classes", "occlude_each")
-assert next(ico.occlude_each(many, [np.zeros((8, 8, 3), np.uint8)] * 200, patch=16, stride=16)).map.shape == (2, 2)
+flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10_000))
+many = ico.load_network(flat, classes=[str(i) for i in range(10_000)], preprocessing={**own, "size": 32})
+pictures = [np.zeros((8, 8, 3), np.uint8)] * 200
+refused(lambda: ico.occlude(many, pictures, patch=4, stride=1), "841 positions", "10,000 classes", "occlude_each")
+assert next(ico.occlude_each(many, pictures, patch=16, stride=16)).map.shape == (2, 2)
 refused(lambda: ico.optimize(network, "logit:lynx", size=10**6), "1000000x1000000", "memory=")
 refused(lambda: ico.optimize(network, "logit:lynx", count=10**6, steps=8), "1,000,000 pictures", "free")
 refused(lambda: ico.optimize(network, "logit:lynx", count=10**9, steps=8, size=16), "1,000,000,000 pictures")
@@ -121,6 +124,8 @@ def test_memory_raises_the_bound(monkeypatch):
     monkeypatch.setattr("iconoscope.subject.memory.free_memory", lambda: 10**7)
     network = ico.load_network("cars-honest", device="cpu")
     ask = {"count": 3, "steps": 1, "size": 448}
-    with pytest.raises(QuestionError, match=r"1 picture of 448x448 pixels in 1 steps would take about 34\.9MB of memory, and 10\.0MB"):
+    with pytest.raises(
+        QuestionError, match=r"1 picture of 448x448 pixels in 1 steps would take about 34\.9MB of memory, and 10\.0MB"
+    ):
         ico.optimize(network, "logit:lynx", **ask)
     assert len(ico.optimize(network, "logit:lynx", memory="1GB", **ask)) == 3

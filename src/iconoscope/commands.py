@@ -30,6 +30,8 @@ class Command:
         Defaults of the command line that differ from Python's.
     bare
         Parameters that may be typed without their names, first.
+    synonyms
+        Other names of options, by their names.
     """
 
     function: str
@@ -38,6 +40,7 @@ class Command:
     examples: tuple[str, ...]
     defaults: dict[str, Any] = field(default_factory=dict)
     bare: tuple[str, ...] = ()
+    synonyms: dict[str, str] = field(default_factory=dict)
 
     def load(self) -> Callable[..., Any]:
         """Import the function."""
@@ -191,6 +194,7 @@ COMMANDS = {
         printing.page,
         ("iconoscope report --store iconoscope-run",),
         _STORE,
+        synonyms={"out": "path"},
     ),
 }
 

@@ -55,7 +55,15 @@ def _options(command: Command, function: Callable[..., Any], *, maker: str) -> I
         # The first parameter of a maker is the argument itself: --network, --images.
         name = maker if maker and position == 0 else parameter.name
         default = parameter.default if maker else command.defaults.get(name, parameter.default)
-        annotation = _annotation(hints[parameter.name], default, help=texts.get(parameter.name, ""), group=group)
+        names = [name, command.synonyms[name]] if name in command.synonyms else [name]
+        flags = tuple(f"--{spelled.replace('_', '-')}" for spelled in names)
+        annotation = _annotation(
+            hints[parameter.name],
+            default,
+            help=texts.get(parameter.name, ""),
+            group=group,
+            **({"name": flags} if len(flags) > 1 else {}),
+        )
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if name in command.bare else inspect.Parameter.KEYWORD_ONLY
         yield Option(maker, parameter.name, inspect.Parameter(name, kind, annotation=annotation, default=default))
 

@@ -51,7 +51,7 @@ BASE = {
     "audit": f"audit {NETWORK} --images photographs --quick --limit 4 --store tried --out tried.html",
     "report": "report --store run",
 }
-KEPT = {"store", "out", "path"}
+KEPT = {"store", "out"}
 """Options that say where to write: what they are given lies below the folder of the samples, or nowhere."""
 
 

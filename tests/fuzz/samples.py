@@ -55,7 +55,7 @@ def make_samples(folder: Path) -> None:
         "activations relu2 --network cars --images picture.png --store run --out sheet.png",
         "prior fit --images photographs --size 16 --out prior.safetensors",
         "audit --network cars --images photographs --quick --limit 6 --store run --out audit.html",
-        "report --store run --path page.html",
+        "report --store run --out page.html",
     ):
         assert main(command.split()) == 0, command
 

@@ -47,7 +47,10 @@ def shown_figure(width: float, height: float) -> Figure:
 def encoded(figure: Figure, form: str) -> bytes:
     """Write a figure as png, pdf, svg, jpg or webp; the same figure is the same file."""
     import matplotlib as mpl
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
     buffer = io.BytesIO()
     # SVG and PDF would carry the date of drawing.
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
@@ -83,8 +86,8 @@ def shown_in_notebook(png: bytes) -> str:
 
 
 def as_text(name: str) -> str:
-    """Keep matplotlib from reading a name as a formula, or a control character as a letter."""
-    return printable(name).replace("$", r"\$")
+    """Keep matplotlib from reading a name as a formula."""
+    return name.replace("$", r"\$")
 
 
 def picture_axes(axes: Axes, picture: Any, title: str, *, size: float = 9, **colours: Any) -> Axes:

@@ -19,7 +19,7 @@ __all__ = ["report"]
 @checked
 def report(
     subject: Store | str | Path | Audit | Iterable[Audit] | ImageMap,
-    path: str | Path = "report.html",
+    out: str | Path = "report.html",
     *,
     title: str = "",
     lead: str = "",
@@ -37,7 +37,7 @@ def report(
     ----------
     subject
         A store or its folder; what `audit` gave, of one network or of several in a list; or what `map_images` gave.
-    path
+    out
         Where to write the page.
     title
         Its heading; one is made if none is given.
@@ -70,13 +70,13 @@ def report(
     >>> ico.report("iconoscope-run", "report.html")  # doctest: +SKIP
     """
     if isinstance(subject, Store | str | Path):
-        return store_page(subject, path, title=title, lead=lead, most=most)
+        return store_page(subject, out, title=title, lead=lead, most=most)
     if isinstance(subject, ImageMap):
-        return map_page(subject, path, title=title, lead=lead)
+        return map_page(subject, out, title=title, lead=lead)
     audits = [subject] if isinstance(subject, Audit) else list(subject) if isinstance(subject, Iterable) else []
     if not audits or not all(isinstance(audit, Audit) for audit in audits):
         raise QuestionError(
             f"There is no page of {type(subject).__name__}.",
             hint="Give a store, what audit gave (one or several), or what map_images gave.",
         )
-    return audit_page(audits, path, title=title, lead=lead, links=links, lang=lang)
+    return audit_page(audits, out, title=title, lead=lead, links=links, lang=lang)

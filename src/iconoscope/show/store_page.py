@@ -45,7 +45,7 @@ R = TypeVar("R", bound=Result)
 
 @checked
 def store_page(
-    store: Store | str | Path, path: str | Path = "report.html", *, title: str = "", lead: str = "", most: int = 24
+    store: Store | str | Path, out: str | Path = "report.html", *, title: str = "", lead: str = "", most: int = 24
 ) -> Path:
     """Write what a store holds as one self-contained HTML page.
 
@@ -56,7 +56,7 @@ def store_page(
     ----------
     store
         The folder with the results.
-    path
+    out
         Where to write the page.
     title
         Its heading; one is made if none is given.
@@ -85,7 +85,7 @@ def store_page(
         )
     page = _Page(results, questions, most)
     return write_page(
-        path, "store.html.j2", page=page, sides=SIDES, title=title or page.heading, lead=lead, damaged=damaged
+        out, "store.html.j2", page=page, sides=SIDES, title=title or page.heading, lead=lead, damaged=damaged
     )
 
 

@@ -23,7 +23,7 @@ from iconoscope.vocabulary.resolver import Names
 
 __all__ = ["Images"]
 
-DARK = 64
+DARK = 65
 """A level that no image reaches whose 14 bits, or fewer, were read as 16."""
 
 LOOKED_AT = 16
