@@ -1,9 +1,11 @@
 """No byte of a name, a class or a title steers a terminal, a browser or the letters of a figure; and nothing warns."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from iconoscope.show import report
 from iconoscope.store import Store
 from specimens import attributed, averaged, curved, occlusion, visualized
 
+TESTS = Path(__file__).parent
 ESCAPE = "\x1b[31mred\x07\u202e\x9b"
 
 
@@ -79,10 +82,9 @@ sys.unraisablehook = unraisable.append
 make_samples(Path(sys.argv[1]))
 assert not unraisable, unraisable
 """
-    child = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::iconoscope.IconoscopeWarning", "-c", code, str(tmp_path / "samples")],
-        env=None, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "samples")]
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent / 'src'}", "OMP_NUM_THREADS": "1"}
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr[-3000:]
 
 

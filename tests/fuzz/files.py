@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fuzz.run import Case
 
 PREDICT = f"predict {NETWORK} --images"
+SAID = "--images picture.png --classes a,b --preprocessing preprocessing.json"
 OWN = "factory.py:car_network --classes a,b --preprocessing preprocessing.json"
 WEIGHED = f"predict --network {OWN} --images photographs --limit 1"
 READERS = {
@@ -42,6 +43,10 @@ READERS = {
     "concept.txt": "find --concept CHANGED --store recorded --permutations 9 --out tried.png",
     "weights.safetensors": "predict --network cars --images picture.png --checkpoint CHANGED",
     "weights.pt": f"{WEIGHED} --checkpoint CHANGED",
+    "script.pt": f"predict --network CHANGED {SAID} --trust-code",
+    "model.pt2": f"predict --network CHANGED {SAID} --trust-code",
+    "script.pt ": f"predict --network CHANGED {SAID}",
+    "model.pt2 ": f"predict --network CHANGED {SAID}",
     "factory.py": "layers --network CHANGED:car_network --classes a,b --preprocessing preprocessing.json",
     "prior.safetensors": f"optimize logit:lynx {NETWORK} --steps 1 --store tried --out tried.png --prior CHANGED",
     "run": "report --store tried-run --path tried.html",

@@ -81,7 +81,7 @@ def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "audit": (ico.audit, {"network": network, "images": images, "families": (), "quick": True}),
         "Store": (ico.Store, {"folder": "tried"}),
         "load_result": (ico.load_result, {"path": "run"}),
-        "report": (ico.report, {"subject": "run", "path": "tried.html"}),
+        "report": (ico.report, {"subject": "run", "out": "tried.html"}),
         "Images.sample": (images.sample, {"count": 1, "seed": 0}),
         "Images.where": (images.where, {"label": "lynx"}),
     }

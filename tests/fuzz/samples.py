@@ -50,7 +50,7 @@ def make_samples(folder: Path) -> None:
         "optimize logit:lynx --network cars --steps 2 --size 32 --store run --out made.png",
         "record --network cars --images photographs --k 2 --store recorded",
         "top logit:lynx --k 2 --store recorded --out top.png",
-        "map --store recorded --out map.html",
+        "map --store recorded --method pca --out map.html",
         "find lynx --store recorded --out find.png",
         "activations relu2 --network cars --images picture.png --store run --out sheet.png",
         "prior fit --images photographs --size 16 --out prior.safetensors",
@@ -121,4 +121,6 @@ def _write_weights() -> None:
     metadata = {"iconoscope": json.dumps({"preprocessing": PREPROCESSING, "classes": ["lynx", "bison"]})}
     save_file(module.state_dict(), "weights.safetensors", metadata)
     torch.save(module.state_dict(), "weights.pt")
+    torch.jit.save(torch.jit.trace(module, torch.zeros(1, 3, 96, 96)), "script.pt")
+    torch.export.save(torch.export.export(module, (torch.zeros(1, 3, 96, 96),)), "model.pt2")
     Path("factory.py").write_text("from iconoscope.subject.builtin.cars import car_network\n")

@@ -163,7 +163,8 @@ def faithfulness(
     check_figure_name(out)
     completed = complete(OnePatch, settings, "faithfulness")
     seed, store = completed["seed"], completed["store"]
-    check_counts(steps=steps, batch=1 if batch is None else batch)
+    check_counts(most=10**6, steps=steps)
+    check_counts(batch=1 if batch is None else batch)
     sources = _sources(maps)
     names = [source for source in sources if isinstance(source, str)]
     if OCCLUSION not in names:
