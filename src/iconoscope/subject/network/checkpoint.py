@@ -56,10 +56,10 @@ class Checkpoint:
     configuration: dict[str, Any] = field(default_factory=dict)
 
 
-def untrusted(what: str, could: str, *, instead: str) -> CheckpointError:
+def untrusted(subject: str, could: str, *, instead: str) -> CheckpointError:
     """Say that a file is refused because it may run code: what it is, what its code could do, and what needs no trust."""
     return CheckpointError(
-        f"{what}, which could {could}: it is refused.",
+        f"{subject}, which could {could}: it is refused.",
         hint=f"If you trust who made it: trust_code=True, or --trust-code on the command line. Else {instead}.",
     )
 
@@ -147,13 +147,13 @@ def _configuration(text: str, path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"The metadata {METADATA_KEY!r} of {path} is not a JSON object: {written(configuration)}."
         )
-    for setting, (kinds, wanted) in _SETTINGS.items():
+    for setting, (kinds, expected) in _SETTINGS.items():
         entry = configuration.get(setting)
         names = entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ()
         nested = setting == "classes" and not all(isinstance(name, str | int) for name in names)
         if entry is not None and (not isinstance(entry, kinds) or nested):
             raise CheckpointError(
-                f"The metadata {METADATA_KEY!r} of {path} has {setting}={written(entry)}; it wants {wanted}.",
+                f"The metadata {METADATA_KEY!r} of {path} has {setting}={written(entry)}; it wants {expected}.",
                 hint="Write the file again with other metadata.",
             )
     return configuration
@@ -267,9 +267,17 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint) -> nn.Module:
         for name, value in entries.items()
         if name in weights and not is_lazy(value) and weights[name].shape != value.shape
     ]
+    complex_numbers = [
+        name for name, value in entries.items() if name in weights and weights[name].is_complex() > value.is_complex()
+    ]
     findings = [
         f"{len(names)} {fault}: {shortened(names)}"
-        for names, fault in ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
+        for names, fault in (
+            (missing, "missing"),
+            (unexpected, "unexpected"),
+            (shapes, "of another shape"),
+            (complex_numbers, "complex"),
+        )
         if names
     ]
     if findings:

@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from iconoscope.warning_filters import ignoring
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -217,7 +219,8 @@ class _Walk:
         import torch
 
         buffer = io.BytesIO()
-        torch.jit.save(module, buffer)
+        with ignoring():  # of the age of TorchScript
+            torch.jit.save(module, buffer)
         skipped = (".debug_pkl", "/version", "/serialization_id", "/byteorder")  # and the inputs it was traced with
         with zipfile.ZipFile(buffer) as archive:
             members = []

@@ -1,13 +1,17 @@
-"""What is said of a network that fails when it runs: its own error, and a hint where its words tell what is wrong."""
+"""A network that fails when it runs: its own error and a hint, where its words tell what is wrong, and nothing else."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import NetworkError
 from iconoscope.user_code import failure
 
-__all__ = ["failed_run"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["called", "failed_run"]
 
 _HINTS = (
     (
@@ -45,3 +49,12 @@ def failed_run(name: str, shape: tuple[int, ...], device: str, error: BaseExcept
         text = f"{type(error).__name__}: {lines[-1]}"
     hint = next((hint for words, hint in _HINTS if re.search(words, text)), "")
     return NetworkError(f"{name} fails on an input of shape {shape}: {text}", hint=hint)
+
+
+def called(module: Any, batch: torch.Tensor) -> Any:
+    """Call a module; a graph of torch.fx that fails would print the code that it was made of."""
+    import torch
+
+    if isinstance(module, torch.fx.GraphModule) and type(module).__mro__[1] is torch.fx.GraphModule:
+        return torch.nn.Module.__call__(module, batch)
+    return module(batch)

@@ -165,7 +165,12 @@ def _load(request: NetworkRequest, name: str) -> Loaded:
         return not request.checkpoint and any(not (loaded.trained or loaded.checkpoint) for loaded in modules)
 
     # Weights may have to be fetched, and a hub out of reach takes its time.
-    with advancing(f"loading {name}", 1), drawn_in_vain(unless=untrained):
+    with (
+        advancing(f"loading {name}", 1),
+        drawn_in_vain(unless=untrained),
+        # Of a damaged file, or a configuration of another kind, the libraries let through whatever breaks first.
+        user_code(lambda error: NetworkError(f"{name} cannot be loaded: {failure(error)}.")),
+    ):
         modules.append(_loader(request.name).load(request))
     return modules[0]
 
@@ -211,8 +216,6 @@ def _network(
     activation: str | None,
 ) -> Network:
     """Give a module its preprocessing, classes and activation, each from the first that says it."""
-    if activation is not None:
-        check_choice("activation", activation, ACTIVATIONS)
     names, names_origin = _first_said(
         "classes", classes, configuration, loaded, lambda value: isinstance(value, list | tuple | Mapping)
     )
@@ -225,6 +228,8 @@ def _network(
     chosen, origin = _first_said(
         "activation", activation, configuration, loaded, lambda value: isinstance(value, str) and value in ACTIVATIONS
     )
+    if chosen is not None:
+        check_choice("activation", chosen, ACTIVATIONS)
     return Network(
         module=loaded.module,
         preprocessing=_preprocessing(preprocessing, configuration, loaded, name),

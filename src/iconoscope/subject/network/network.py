@@ -19,7 +19,7 @@ from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, Que
 from iconoscope.reading import parse_json, read_text
 from iconoscope.results.question import UNSEEN
 from iconoscope.subject.network.digest import digest_module
-from iconoscope.subject.network.failures import failed_run
+from iconoscope.subject.network.failures import called, failed_run
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
 from iconoscope.subject.network.preprocessing import Preprocessing
 from iconoscope.torch_modes import on_device, plain_torch
@@ -204,7 +204,7 @@ class Network:
             modes.enter_context(
                 user_code(lambda error: failed_run(self.name, shape, device, error, opaque=self.opaque))
             )
-            return self.module(batch.to(self._type_of_weights(batch), copy=True))
+            return called(self.module, batch.to(self._type_of_weights(batch), copy=True))
 
     def answer(self, batch: torch.Tensor) -> torch.Tensor:
         """Run the network on its normalised input (n, channels, height, width); give its logits as they are, unchecked.

@@ -309,7 +309,7 @@ def read_size(size: int | tuple[int, int] | None, *, least: int = 1) -> tuple[in
 
 def _size(value: Any) -> tuple[int, int]:
     sides = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
-    match sides:
+    match () if any(isinstance(side, bool) for side in sides) else sides:
         case (int() as height, int() as width) if height > 0 and width > 0:
             return height, width
     raise PreprocessingError(

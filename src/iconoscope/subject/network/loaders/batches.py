@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import NetworkError
+from iconoscope.subject.network.failures import called
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,7 @@ def answers_alike(module: Callable[[torch.Tensor], Any], images: torch.Tensor, s
 
     with torch.no_grad():
         try:
-            together = _first(module(images))
+            together = _first(called(module, images))
         except (RuntimeError, ValueError, TypeError, IndexError):  # shapes that do not fit: that is what is asked
             return False
     largest = separate.abs().max()
@@ -41,7 +42,7 @@ def few_at_once(module: Callable[[torch.Tensor], Any], images: torch.Tensor, cou
     import torch
 
     with torch.no_grad():
-        return torch.cat([_first(module(images[at : at + count])) for at in range(0, len(images), count)])
+        return torch.cat([_first(called(module, images[at : at + count])) for at in range(0, len(images), count)])
 
 
 def wants_images(name: str, inputs: int) -> NetworkError:

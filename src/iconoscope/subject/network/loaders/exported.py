@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from iconoscope.errors import CheckpointError, first_line
 from iconoscope.subject.network.checkpoint import untrusted
 from iconoscope.subject.network.loaders.batches import answers_alike, few_at_once, noise, wants_images, wants_its_number
-from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
+from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, archived
 from iconoscope.warning_filters import ignoring
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ def load_exported(request: NetworkRequest) -> Loaded:
 def _read(path: Path, *, trust_code: bool) -> Loaded:
     import torch
 
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path} is no whole program of torch.export.", hint="Export or download it again.")
+    archived(path, "program of torch.export")
     if not trust_code:
         raise untrusted(
             f"{path} is a program of torch.export, which torch unpickles",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iconoscope.errors import NetworkError, first_line, nearest
+from iconoscope.errors import CheckpointError, NetworkError, first_line, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from iconoscope.subject.network.checkpoint import Checkpoint
 
-__all__ = ["UNTRAINED", "Loaded", "Loader", "NetworkRequest", "hub_quiet", "nearest_file", "unreachable"]
+__all__ = ["UNTRAINED", "Loaded", "Loader", "NetworkRequest", "archived", "hub_quiet", "nearest_file", "unreachable"]
 
 UNTRAINED = "none"
 """Behind an ``@``: no weights, as a control of what an untrained network would show."""
@@ -84,6 +85,24 @@ class Loader(NamedTuple):
     form: str
     matches: Callable[[str], bool]
     load: Callable[[NetworkRequest], Loaded]
+
+
+def archived(path: Path, kind: str) -> list[str]:
+    """Give the names in an archive (zip).
+
+    Raises
+    ------
+    CheckpointError
+        If it is no whole archive; `kind` is what it should be.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    # Of a damaged directory zipfile lets through whatever breaks first: its own error, those of struct and of decoding.
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is no whole {kind}: {first_line(error, most=240)}.", hint="Export or download it again."
+        ) from error
 
 
 def nearest_file(path: Path) -> str:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
 from pathlib import Path
 
 from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line
 from iconoscope.subject.network.checkpoint import untrusted
-from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest
+from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, archived
 from iconoscope.warning_filters import ignoring
 
 __all__ = ["is_script", "load_script"]
+
+_ZIP = b"PK\3\4"
+"""With which an archive begins."""
 
 
 def is_script(name: str) -> bool:
     """Whether a file is an archive of torch.jit: a zip with code in it."""
     path = Path(name).expanduser()
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    if not path.is_file():
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in entry for entry in archive.namelist())
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_ZIP))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    return begin == _ZIP and any("/code/" in entry for entry in archived(path, "archive of TorchScript or of weights"))
 
 
 def load_script(request: NetworkRequest) -> Loaded:
