@@ -183,6 +183,77 @@ def state(module):
     }
 
 
+def overwritten_before(x):
+    """A ReLU that does not work in place, and what it was given is changed afterwards."""
+    answer = F.relu(x)
+    x.mul_(0).sub_(1)
+    return answer
+
+
+def joined_and_overwritten(x):
+    answer = torch.cat([F.relu(x), torch.relu(-x)], 1)
+    x.zero_()
+    return answer
+
+
+MODES = {"no_grad": torch.no_grad, "inference": torch.inference_mode, "grad": torch.enable_grad}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("passes", [1, 2])
+def test_what_a_relu_was_given_is_read_though_it_is_changed_afterwards(mode, passes):
+    for work in (overwritten_before, joined_and_overwritten):
+        network = around(work)
+        with MODES[mode]():
+            batch = torch.randn(2, 3, 8, 8)
+            with probe(network, ["part"], before_relu=True) as read:
+                answers = [read(batch)["part"] for _ in range(passes)]
+            before = network.module.conv(batch)
+            before = before if work is overwritten_before else torch.cat([before, -before], 1)
+            assert all(torch.equal(answer, before) for answer in answers)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_changed_after_a_relu_is_no_relus_answer(mode):
+    """As in a residual block; also in inference mode, where torch counts no changes."""
+
+    def residual(x):
+        answer = F.relu(x)
+        answer += 2 * x
+        return answer
+
+    network = around(residual)
+    with MODES[mode]():
+        batch = torch.randn(2, 3, 8, 8)
+        with probe(network, ["part"], before_relu=True) as read:
+            answers = [read(batch)["part"] for _ in range(2)]
+        before = network.module.conv(batch)
+        assert all(torch.equal(answer, before.relu() + 2 * before) for answer in answers)
+
+
+def test_what_was_read_before_a_relu_stays_as_it_was_read():
+    """What follows may change it: the layer behind, or the next pass."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu, self.last = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Identity()
+
+        def forward(self, x):
+            maps = self.conv(x)
+            answer = self.relu(maps)
+            maps.fill_(7)
+            return self.last(answer).mean((2, 3))
+
+    torch.manual_seed(0)
+    preprocessing = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
+    network = ico.load_network(Twice(), preprocessing=preprocessing, classes=list("abcd"), device="cpu")
+    batch = torch.randn(2, 3, 8, 8)
+    with torch.no_grad(), probe(network, ["relu", "last"], before_relu=True) as read:
+        for _ in range(2):
+            assert torch.equal(read(batch)["relu"], network.module.conv(batch))
+
+
 @pytest.mark.parametrize("error", [None, ZeroDivisionError, KeyboardInterrupt])
 @pytest.mark.parametrize("inside", [True, False])
 def test_nothing_is_left_behind_also_after_an_error_or_ctrl_c(error, inside):

@@ -198,11 +198,15 @@ def probe(network: ProbedNetwork, layers: Iterable[str], *, before_relu: bool = 
     def read(batch: torch.Tensor) -> dict[str, torch.Tensor]:
         nonlocal rectified, calls
         if before_relu and inner:
-            rectified = _RectifiedAnswers(calls)
-            run_once(batch)
-            if calls is not None and rectified.used != calls:  # the network went another way than the first time
-                rectified = _RectifiedAnswers()
+            with _changes_counted():
+                rectified = _RectifiedAnswers(calls)
                 run_once(batch)
+                if calls is not None and rectified.used != calls:  # the network went another way than the first time
+                    rectified = _RectifiedAnswers()
+                    run_once(batch)
+                if rectified.overwritten:
+                    rectified = _RectifiedAnswers(frozenset(rectified.used))
+                    run_once(batch)
             calls, rectified = frozenset(rectified.used), None  # and what it remembers is let go
         else:
             run_once(batch)
@@ -217,14 +221,24 @@ def probe(network: ProbedNetwork, layers: Iterable[str], *, before_relu: bool = 
         yield read
 
 
+@contextmanager
+def _changes_counted() -> Iterator[None]:
+    """Leave inference mode for the time of a block, as torch counts no changes of its tensors."""
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
 class _RectifiedAnswers:
     """Remembers, as a handler of `FunctionCalls`, what went into a ReLU, also where several are joined, for one pass.
 
     Parameters
     ----------
     calls
-        The ReLUs that matter, as `used` of an earlier pass has them; all if not given. What went into the others is let go,
-        which spares a copy of it where the ReLU works in place.
+        The ReLUs that matter, as `used` of an earlier pass has them: what went into them is copied, and what went into others
+        is let go. If not given all are remembered, without a copy where the ReLU does not work in place.
     """
 
     def __init__(self, calls: frozenset[int] | None = None) -> None:
@@ -235,6 +249,8 @@ class _RectifiedAnswers:
         ] = {}  # by the id of the tensor, which is held so that it stays its own
         self.used: set[int] = set()
         """The ReLUs that were asked about, counted in the order of their calls."""
+        self.overwritten = False
+        """Whether what went into one of them had been changed by then."""
 
     def __call__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if function in RECTIFIERS:
@@ -256,9 +272,15 @@ class _RectifiedAnswers:
             return function(*args, **kwargs)
         x = args[0] if args else kwargs["input"]
         in_place = function in IN_PLACE or kwargs.get("inplace", args[1] if len(args) > 1 else False)
-        before = x.clone() if in_place else x
+        before = x.clone() if in_place or self._calls is not None else x
+        version = _version(before)
         answer = function(*args, **kwargs)
-        self._remember(answer, {self._count}, lambda: before)
+
+        def read_before() -> torch.Tensor:
+            self.overwritten |= version != _version(before)
+            return before if before is not x else x.clone()
+
+        self._remember(answer, {self._count}, read_before)
         return answer
 
     def _remember(self, answer: torch.Tensor, calls: set[int], before: Callable[[], torch.Tensor]) -> None:
@@ -289,8 +311,9 @@ class _RectifiedAnswer:
 
 
 def _version(tensor: torch.Tensor) -> float:
-    """Give how often a tensor was changed in place; tensors of inference mode do not count.
+    """Give how often a tensor was changed in place.
 
-    The attribute is private to torch. Without it nothing equals anything, so that no tensor passes for a ReLU's answer.
+    The attribute is private to torch, and tensors of inference mode have none. Without it nothing equals anything, so that no
+    tensor passes for a ReLU's answer.
     """
-    return 0 if tensor.is_inference() else getattr(tensor, "_version", nan)
+    return nan if tensor.is_inference() else getattr(tensor, "_version", nan)
