@@ -358,9 +358,7 @@ class Forking(nn.Module):
         self.head = nn.Linear(4, 4)
 
     def forward(self, x):
-        maps = self.first(x)
-        if float(maps.mean()) > 0:
-            maps = maps * 2
+        maps = torch.cat([maps * 2 if float(maps.mean()) > 0 else maps for maps in self.first(x).split(1)])
         return self.head(maps.mean((2, 3)))
 
 

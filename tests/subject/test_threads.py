@@ -26,6 +26,7 @@ import iconoscope as ico
 from iconoscope.errors import NetworkError
 from iconoscope.occlusion.incremental import exact
 from iconoscope.subject.network.reservation import parts_of, reserved
+from iconoscope.subject.network.steadiness import Steadiness
 from iconoscope.subject.response import activations
 from iconoscope.warning_filters import ignoring
 
@@ -338,6 +339,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(error, call, tmp_path):
     """Neither on the module, nor in the process, nor a lock."""
     module = backbone()
     network = load(nn.Sequential(*module[:6], Interrupting(error, call), *module[6:]))
+    network._measured.append(Steadiness())  # as if it had been asked before
     questions = {name: ask for name, ask in QUESTIONS.items() if name not in ("digest", "first_filters")}
     before, of_all = state(network.module), of_process()
     raised = 0

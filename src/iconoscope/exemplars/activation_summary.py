@@ -14,7 +14,7 @@ from iconoscope.errors import IconoscopeError, UnitError
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network import Network
-from iconoscope.subject.probe import LayerCall, watching
+from iconoscope.subject.probe import LayerCall, concatenated, watching
 
 __all__ = ["BatchSummary", "Penultimate", "Thresholds", "channels_last", "summarizing"]
 
@@ -200,6 +200,8 @@ def summarizing(network: Network, layers: Sequence[RecordedLayer], penultimate: 
             vector.append(_maps(maps, call.module, pixels[0], penultimate.layer).mean((2, 3)))
 
     def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> BatchSummary:
+        if network.singly and len(batch) > 1:
+            return concatenated([run(image, thresholds, places) for image in batch.split(1)])
         vector.clear()
         pixels[:] = [batch]
         for reader in readers:

@@ -60,7 +60,7 @@ def choose_layers(network: Network, layers: Sequence[str] | None) -> tuple[tuple
     noise = torch.randn(
         2, network.channels, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float32
     )
-    answers, logits = _layer_answers(network, noise.to(network.device))
+    answers, logits = _layer_answers(network, noise[: 1 if network.singly else 2].to(network.device))
     names = (
         _usual(network, answers) if layers is None else [_named(network, name) for name in layers if name != "logits"]
     )
@@ -235,8 +235,9 @@ def _reached(
             unknown[call.name] = maps.isnan().any(1).any(2 - axis)
 
     with watching(network, layers, look), torch.inference_mode():
-        for start in range(0, len(lines), 8):
-            part = lines[start : start + 8]
+        at_once = 1 if network.singly else 8
+        for start in range(0, len(lines), at_once):
+            part = lines[start : start + at_once]
             batch = network.blank(len(part))
             for row, line in enumerate(part):
                 batch[row].select(1 + axis, line).fill_(nan)

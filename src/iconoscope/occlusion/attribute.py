@@ -321,6 +321,12 @@ class _GradientQuestion(ImageQuestion):
         from iconoscope.occlusion.gradients import CaptumQuestion, ask_captum, last_maps, load_captum, maps_of_their_own
 
         load_captum(self.method)
+        if self.network.singly and "DeepLift" in self.method:
+            raise NetworkError(
+                f"{self.method} asks {self.network.name} for the image and the baseline together, and it answers an image "
+                f"otherwise then: {self.network.singly}.",
+                hint="Ask with captum:IntegratedGradients.",
+            )
         with torch.inference_mode():
             clean, names, target, measure = clean_response(self.network, tensor, unit)
         baseline_image, baseline_answer = None, None

@@ -102,7 +102,8 @@ def scan_dense(
     for start in track(range(1, len(grid), batch), "positions"):
         positions = range(start, min(start + batch, len(grid)))
         occluded[start : positions.stop] = ask(positions).numpy()
-    plan = f"dense: {len(grid)} positions, the whole network on each, {min(batch, len(grid))} at a time{failure}"
+    at_a_time = f"1 (since {network.singly})" if network.singly else min(batch, len(grid))
+    plan = f"dense: {len(grid)} positions, the whole network on each, {at_a_time} at a time{failure}"
     return Scan(occluded.reshape(*grid.shape, -1), plan)
 
 

@@ -72,6 +72,8 @@ class UnitModule(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Give the answers (images, outputs) to a batch in the network's input space."""
+        if self.network.singly and len(batch) > 1:
+            return torch.cat([self(image) for image in batch.split(1)])
         with self.turns.one_pass():
             values = respond(self.network, batch, self.unit).values
         return values if self.activation is None else self.activation(values)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 
-__all__ = ["LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "probe", "tensors_in", "watching"]
+__all__ = ["LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "concatenated", "probe", "tensors_in", "watching"]
 
 LayerReader = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 """From normalised input (n, channels, height, width) to what each of the layers answers, as `read_maps` orders it."""
@@ -49,6 +49,11 @@ class ProbedNetwork(Protocol):
     @property
     def module(self) -> nn.Module:
         """The module whose layers are read."""
+        ...
+
+    @property
+    def singly(self) -> str:
+        """Why it is asked one image at a time, if so."""
         ...
 
     def reserved(self) -> AbstractContextManager[None]:
@@ -137,6 +142,11 @@ def tensors_in(values: Any) -> Iterator[torch.Tensor]:
             yield from tensors_in(value)
 
 
+def concatenated(answers: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Put answers to one image after another together: by name, the images first."""
+    return {name: torch.cat([answer[name] for answer in answers]) for name in answers[0]}
+
+
 class _EndOfPass(BaseException):
     """Ends a forward pass once all layers have answered: no error, and nothing that a network's own handlers should catch."""
 
@@ -196,6 +206,11 @@ def probe(network: ProbedNetwork, layers: Iterable[str], *, before_relu: bool = 
             pass
 
     def read(batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        if network.singly and len(batch) > 1:
+            return concatenated([read(image) for image in batch.split(1)])
+        return read_together(batch)
+
+    def read_together(batch: torch.Tensor) -> dict[str, torch.Tensor]:
         nonlocal rectified, calls
         if before_relu and inner:
             with _changes_counted():

@@ -29,8 +29,8 @@ def seeded(seed: int) -> Iterator[None]:
     import numpy as np
     import torch
 
-    # MPS has no generator that can be forked, and is not seeded then.
-    with drawn_in_vain(), torch.random.fork_rng():
+    # MPS has a generator that cannot be put back, and is not seeded.
+    with drawn_in_vain():
         torch.default_generator.manual_seed(seed)
         if torch.cuda.is_available():
             torch.cuda.manual_seed_all(seed)
@@ -39,23 +39,42 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def drawn_in_vain(unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Leave the generators of torch's processor, NumPy and Python as they were, whatever is drawn inside the block.
+def drawn_in_vain(unless: Callable[[], bool] = lambda: False) -> Iterator[Callable[[], bool]]:
+    """Leave the generators of torch, NumPy and Python as they were, whatever is drawn inside the block.
 
     Parameters
     ----------
     unless
         Asked at the end: whether what was drawn is of use, as the first weights of a network that is given no others.
+
+    Yields
+    ------
+    callable
+        Whether anything was drawn so far.
     """
     import numpy as np
     import torch
 
     with _DRAWING:
-        states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+        on_devices = [torch.cuda.get_rng_state(device) for device in devices]
+        of_torch, of_numpy, of_python = torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()
+
+        def drawn() -> bool:
+            pairs = zip(devices, on_devices, strict=True)
+            return (
+                not torch.equal(of_torch, torch.get_rng_state())
+                or str(of_numpy) != str(np.random.get_state(legacy=False))
+                or of_python != random.getstate()
+                or any(not torch.equal(state, torch.cuda.get_rng_state(device)) for device, state in pairs)
+            )
+
         try:
-            yield
+            yield drawn
         finally:
             if not unless():
-                torch.set_rng_state(states[0])
-                np.random.set_state(states[1])
-                random.setstate(states[2])
+                torch.set_rng_state(of_torch)
+                np.random.set_state(of_numpy)
+                random.setstate(of_python)
+                for device, state in zip(devices, on_devices, strict=True):
+                    torch.cuda.set_rng_state(state, device)

@@ -89,12 +89,13 @@ class PlanCache:
         return _outputs_of(unit), grid.patch, grid.size, grid.top.tobytes(), grid.left.tobytes()
 
     def _make_runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
+        if network.singly:
+            return "the incremental engine asks for several at once"
         key = self.weights, _outputs_of(unit), str(tuple(image.shape)), str(image.dtype), str(image.device)
         graphs = _recent_graphs if self.weights else self._graphs
         if key not in graphs and _work(network, image) * len(grid) * self.images < LEAST_WORK:
             return "too little work for a plan to pay"
-        # The latest is put last, and the one that was not asked for longest goes first.
-        # Threads that ask other networks do so at the same time.
+        # The latest is put last, and the one that was not asked for longest goes first, while other threads may do the same.
         graph = graphs[key] = graphs.pop(key, None) or _captured(network, image, unit)
         for oldest in list(graphs)[:-RECENT_GRAPHS]:
             graphs.pop(oldest, None)

@@ -15,6 +15,10 @@ __all__ = ["called", "failed_run"]
 
 _HINTS = (
     (
+        r"Inference tensors cannot be saved",
+        "It was made under torch.inference_mode(), whose tensors take no part in gradients: build or load it outside.",
+    ),
+    (
         r"missing \d+ required|takes \d+ positional|takes from \d+",
         "It is called with one tensor alone: images, channels, height, width.",
     ),

@@ -79,6 +79,6 @@ def layers(network: Network, *, filters: str | Path | None = None) -> list[Layer
         by_name.setdefault(call.name, Layer(call.name, type(call.module).__name__, shape, weights))
 
     names = [name for name, _ in network.module.named_modules() if name]
-    with network.questioned(), watching(network, names, note), torch.inference_mode():
+    with network.questioned(steady=False), watching(network, names, note), torch.inference_mode():
         network.run(batch)
     return list(by_name.values())

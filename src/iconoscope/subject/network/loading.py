@@ -367,7 +367,7 @@ def _with_its_ending(network: Network) -> Network:
         return network
     calls: list[LayerCall] = []
     try:
-        with network.questioned(), watching(network, endings, calls.append), torch.inference_mode():
+        with network.questioned(steady=False), watching(network, endings, calls.append), torch.inference_mode():
             answer = network.answer(network.blank())
     except NetworkError:
         return network

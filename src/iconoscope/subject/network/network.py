@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from iconoscope.errors import IconoscopeError, NetworkError, NonFiniteError, QuestionError, UnitError, shortened
+from iconoscope.errors import (
+    IconoscopeError,
+    IconoscopeWarning,
+    NetworkError,
+    NonFiniteError,
+    QuestionError,
+    UnitError,
+    shortened,
+)
 from iconoscope.reading import parse_json, read_text
 from iconoscope.results.question import UNSEEN
 from iconoscope.subject.network.digest import digest_module
@@ -31,6 +40,8 @@ from iconoscope.warning_filters import ignoring
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from iconoscope.subject.network.steadiness import Steadiness
 
 __all__ = ["DEVICES", "Network", "find_device", "uncompiled_forms"]
 
@@ -73,6 +84,7 @@ class Network:
     activation_origin: str = "usual"
     ending: str = ""
     names: Names = field(init=False, repr=False)
+    _measured: list[Steadiness] = field(default_factory=list, repr=False)  # once it was asked; a copy is as steady
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", Names(self.classes, self.name))
@@ -138,6 +150,14 @@ class Network:
 
         return isinstance(self.module, torch.jit.ScriptModule)
 
+    @property
+    def singly(self) -> str:
+        """Why it is asked one image at a time: it answers an image otherwise together with others. Empty if it is not so.
+
+        That is found when it is asked for the first time, and a warning says it.
+        """
+        return self._measured[0].singly if self._measured else ""
+
     def class_index(self, name: str | int) -> int:
         """Give the index of a class by its name or index, as `Names.index` does.
 
@@ -188,8 +208,14 @@ class Network:
     def run(self, batch: torch.Tensor) -> Any:
         """Run the module on its normalised input (n, channels, height, width); its own errors become a `NetworkError`.
 
-        The module is given a copy of its own, in the type of its weights: it may work in place.
+        The module is given a copy of its own, in the type of its weights: it may work in place. Where it is asked one image at
+        a time, the answer to the last is given.
         """
+        if self.singly:
+            return [self._run(image) for image in batch.split(1)][-1]
+        return self._run(batch)
+
+    def _run(self, batch: torch.Tensor) -> Any:
         import torch
 
         shape = tuple(batch.shape)
@@ -217,7 +243,11 @@ class Network:
         NetworkError
             If the network fails, or there are no logits in what it answers.
         """
-        return self._logits_of(self.run(batch))
+        import torch
+
+        if self.singly:
+            return torch.cat([self._logits_of(self._run(image)) for image in batch.split(1)])
+        return self._logits_of(self._run(batch))
 
     def answering(self, batch: torch.Tensor) -> nn.Module:
         """Give a module that answers logits (n, classes), for tracing: the network's own if it answers just them to a batch."""
@@ -301,11 +331,22 @@ class Network:
         return reserved(self.module)
 
     @contextmanager
-    def questioned(self) -> Iterator[nn.Module]:
+    def questioned(self, *, steady: bool = True) -> Iterator[nn.Module]:
         """Put the module in evaluation mode for the time of a question; give it back as it was.
 
         Modes are kept module by module: part of a network may be in train mode, and part not. The module is not moved. What is
         compiled in it runs uncompiled, and what torch was told around the call is set aside. Other threads wait.
+
+        Parameters
+        ----------
+        steady
+            Whether the question wants one answer to an image. Then the network is asked some times, when that is asked for
+            first, whether it has one.
+
+        Raises
+        ------
+        NetworkError
+            If it answers the same image otherwise the second time.
         """
         with self.reserved(), plain_torch():
             # What torch.jit.freeze made has no mode, and is as in evaluation.
@@ -314,11 +355,38 @@ class Network:
                 with user_code(lambda error: NetworkError(f"{self.name} fails in eval(): {failure(error)}.")):
                     self.module.eval()
                 # What torch.compile has made of a module would not notice our hooks.
-                with _uncompiled(self.module):
+                with _uncompiled(self.module), self._unchanged() if steady and self._changed() else nullcontext():
                     yield self.module
             finally:
                 for module, training in modes:
                     module.training = training
+
+    def _changed(self) -> bool:
+        """Give whether a pass changes tensors of the module; and measure before whether it has one answer to an image."""
+        from iconoscope.subject.network.steadiness import measure_steadiness
+
+        if not self._measured:
+            steadiness = measure_steadiness(self.module, self.answer, self.fitted(self.blank()))
+            self._measured.append(steadiness)
+            if steadiness.singly:
+                warnings.warn(
+                    f"{self.name} answers an image otherwise together with others than alone: {steadiness.singly}. It is asked "
+                    "one image at a time, which takes longer.",
+                    IconoscopeWarning,
+                    stacklevel=2,
+                )
+        if self._measured[0].refusal:
+            raise NetworkError(
+                f"{self.name} has no one answer to an image. {self._measured[0].refusal}.",
+                hint="In evaluation mode a network should draw nothing and keep nothing: F.dropout(x, training=self.training), "
+                "and modules in nn.ModuleList, which eval() reaches.",
+            )
+        return self._measured[0].changed
+
+    def _unchanged(self) -> AbstractContextManager[Any]:
+        from iconoscope.subject.network.steadiness import unchanged
+
+        return unchanged(self.module)
 
 
 def uncompiled_forms(network: nn.Module) -> list[tuple[dict[str, Any], str, Any]]:
