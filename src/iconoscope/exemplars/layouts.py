@@ -18,6 +18,9 @@ __all__ = ["LAYOUTS", "Placed", "in_plane", "place_among"]
 SEEDS = 2**32
 """Seeds of the libraries' generators; a larger one is taken modulo."""
 
+_PAIRS_A_THREAD = 50_000
+"""Pairs of neighbours that make a further thread worth its waiting: on a busy machine threads without work wait for others."""
+
 _EARLY = 250  # iterations of t-SNE in which groups are pulled together
 
 
@@ -28,24 +31,39 @@ class Placed(NamedTuple):
     som: SelfOrganisingMap | None = None
 
 
+def threads_for(pairs: int) -> int:
+    """Give how many threads so many pairs of neighbours are worth: no more than torch has, which reads OMP_NUM_THREADS.
+
+    >>> threads_for(105)
+    1
+    """
+    return max(1, min(torch.get_num_threads(), pairs // _PAIRS_A_THREAD))
+
+
 def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
     imported("openTSNE")
     import openTSNE
     from openTSNE import affinity, initialization
     from openTSNE.nearest_neighbors import PrecomputedNeighbors
 
-    data = near.numpy()
+    # Of any size, as t-SNE is; and the first two principal components want two numbers.
+    scale = float(near.abs().max()) or 1.0
+    data = torch.nn.functional.pad(near.double() / scale, (0, max(0, 2 - near.shape[1]))).numpy()
+    distances = distances / scale
     perplexity, seed = settings["perplexity"], settings["seed"] % SEEDS
+    threads = threads_for(neighbours.size)
+    if not distances.any():  # all vectors are the same: there is nothing to lay out, and no first principal component
+        return Placed(np.zeros((len(data), 2), np.float32))
     with advancing("t-SNE", _EARLY + settings["iterations"]) as advance:
         if neighbours.shape[1] >= int(3 * perplexity):
             nearest = PrecomputedNeighbors(neighbours[:, : int(3 * perplexity)], distances[:, : int(3 * perplexity)])
-            affinities = affinity.PerplexityBasedNN(knn_index=nearest, perplexity=perplexity, n_jobs=-1)
+            affinities = affinity.PerplexityBasedNN(knn_index=nearest, perplexity=perplexity, n_jobs=threads)
         else:
             affinities = affinity.PerplexityBasedNN(
-                data, perplexity=perplexity, method="annoy", metric="euclidean", n_jobs=-1, random_state=seed
+                data, perplexity=perplexity, method="annoy", metric="euclidean", n_jobs=threads, random_state=seed
             )
         start = initialization.pca(data, random_state=seed)
-        embedding = openTSNE.TSNEEmbedding(start, affinities, n_jobs=-1, random_state=seed)
+        embedding = openTSNE.TSNEEmbedding(start, affinities, n_jobs=threads, random_state=seed)
 
         def report(iteration: int, error: float, embedding: Any) -> None:
             advance(50)
@@ -122,8 +140,10 @@ def place_among(
             perplexity=perplexity,  # pyright: ignore[reportArgumentType] (a float is what it wants)
             method="annoy" if len(mapped) > 1000 else "exact",
             metric="euclidean",
-            n_jobs=-1,
+            n_jobs=threads_for(len(new) * round(3 * perplexity)),
             random_state=seed % SEEDS,
         )
-        embedding = openTSNE.TSNEEmbedding(points.astype(np.float64), affinities, n_jobs=-1, random_state=seed % SEEDS)
+        embedding = openTSNE.TSNEEmbedding(
+            points.astype(np.float64), affinities, n_jobs=affinities.n_jobs, random_state=seed % SEEDS
+        )
         return np.array(embedding.transform(new.numpy()), np.float32)

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from iconoscope.progress import advancing
 
-__all__ = ["kept_class", "metric_vectors", "nearest_points", "nearest_rows", "trustworthiness"]
+__all__ = ["exact_distances", "kept_class", "metric_vectors", "nearest_points", "nearest_rows", "trustworthiness"]
 
 _CHUNK = 32_000_000  # distances that are held at once, four bytes each
+_LOST = 1e-4  # of a vector's squared length: less than this, a product of float32 has lost three digits
 
 
 def metric_vectors(vectors: NDArray[np.float32], metric: str) -> torch.Tensor:
@@ -22,6 +23,14 @@ def metric_vectors(vectors: NDArray[np.float32], metric: str) -> torch.Tensor:
     if metric == "cosine":
         return torch.nn.functional.normalize(copied, dim=1)
     return copied - copied.mean(0)
+
+
+def exact_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Give the distances of all to all, (first, second), as differences and not as products of matrices.
+
+    Above 25 vectors `torch.cdist` would take products, by which a vector is not at distance 0 from itself.
+    """
+    return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _distances(chunk: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
@@ -52,8 +61,12 @@ def nearest_rows(vectors: torch.Tensor, k: int) -> tuple[NDArray[np.int64], NDAr
             chunk_distances = _distances(chunk, vectors)
             chunk_distances[torch.arange(len(chunk)), torch.arange(first, first + len(chunk))] = torch.inf
             values, indices = chunk_distances.topk(k, 1, largest=False)
-            rows[first : first + step] = indices.numpy()
             squared = values + lengths[first : first + step, None]
+            # Of what lies closer together than the products can tell, the differences say how far; the nearest stay first.
+            row, column = (squared < _LOST * lengths[first : first + step, None]).nonzero(as_tuple=True)
+            squared[row, column] = (chunk[row] - vectors[indices[row, column]]).square().sum(1)
+            squared, order = squared.sort(dim=1, stable=True)
+            rows[first : first + step] = indices.gather(1, order).numpy()
             distances[first : first + step] = squared.clamp_(min=0).sqrt_().numpy()
             advance(len(chunk))
     return rows, distances
@@ -67,7 +80,7 @@ def nearest_points(points: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """
     from scipy.spatial import KDTree
 
-    rows = np.asarray(KDTree(points).query(points, k + 1, workers=-1)[1])
+    rows = np.asarray(KDTree(points).query(points, k + 1)[1])
     # Of points at one place any may come first: the point itself is taken out wherever it stands, or else the last.
     excess = rows == np.arange(len(points))[:, None]
     excess[~excess.any(1), -1] = True
@@ -103,6 +116,8 @@ def trustworthiness(
     """
     count = len(vectors)
     k = min(k, max(1, (count - 2) // 2))
+    # Products lose digits far from the origin; distances are the same around it.
+    vectors, points = vectors - vectors.mean(0), points.double() - points.double().mean(0)
     chosen = np.arange(count)
     if sample < count:
         chosen = np.sort(np.random.default_rng(seed).choice(count, sample, replace=False))
@@ -111,14 +126,17 @@ def trustworthiness(
     for first in range(0, len(chosen), step):
         rows = torch.from_numpy(chosen[first : first + step])
         line = torch.arange(len(rows))
-        near = _distances(points[rows], points)
+        near = exact_distances(points[rows], points)
         near[line, rows] = torch.inf
         neighbours = near.topk(k, 1, largest=False).indices
         truth = _distances(vectors[rows], vectors)
         truth[line, rows] = -torch.inf
         for neighbour in neighbours.T:
-            # How many are nearer in truth, the image itself, which is nearest, among them: so the nearest has rank 1.
-            rank = (truth < truth[line, neighbour][:, None]).sum(1)
+            # How many are nearer in truth, the image itself, which is nearest, among them: so the nearest has rank 1. Of those
+            # that are as far the earlier come first, as in scikit-learn.
+            reference = truth[line, neighbour][:, None]
+            earlier = torch.arange(count) < neighbour[:, None]
+            rank = ((truth < reference) | ((truth == reference) & earlier)).sum(1)
             penalty += int((rank - k).clamp_(min=0).sum())
     return 1 - 2 * penalty / (len(chosen) * k * (2 * count - 3 * k - 1))
 

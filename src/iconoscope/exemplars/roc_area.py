@@ -135,13 +135,14 @@ def recalls(concept: NDArray[np.float32], others: NDArray[np.float32], share: fl
 def curve(concept: NDArray[np.float32], others: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give one unit's curve: the share of the concept's images over a threshold, where `at` of the others are over it.
 
-    >>> curve(np.float32([3, 1]), np.float32([2, 0]), np.array([0, 0.5, 1])).tolist()
-    [0.5, 1.0, 1.0]
+    It goes up where images of the concept alone are answered so, to the right where others alone are, and slantwise where both
+    are answered the same. Where it goes up, its upper end is given.
+
+    >>> curve(np.float32([3, 1]), np.float32([2, 0]), np.array([0, 0.25, 0.5, 1])).tolist()
+    [0.5, 0.5, 1.0, 1.0]
     """
     thresholds = np.unique(np.concatenate([concept, others]))[::-1]
-    hits = 1 - np.searchsorted(np.sort(concept), thresholds, "left") / len(concept)
-    alarms = 1 - np.searchsorted(np.sort(others), thresholds, "left") / len(others)
-    # Of several with as many others over it, the last: the curve goes up before it goes right.
-    alarms, hits = np.concatenate([[0.0], alarms]), np.concatenate([[0.0], hits])
-    last = np.append(alarms[1:] != alarms[:-1], True)
-    return np.interp(at, alarms[last], hits[last])
+    hits = (len(concept) - np.searchsorted(np.sort(concept), thresholds, "left")) / len(concept)
+    alarms = (len(others) - np.searchsorted(np.sort(others), thresholds, "left")) / len(others)
+    # Of several points with as many others over them, `interp` takes the last to the right and the first from the left.
+    return np.interp(at, np.concatenate([[0.0], alarms]), np.concatenate([[0.0], hits]))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
+from iconoscope.exemplars.nearest_neighbours import exact_distances
 from iconoscope.progress import advancing
 
 __all__ = ["SelfOrganisingMap", "cell_places", "fit_som", "principal_axes"]
@@ -51,7 +52,7 @@ class SelfOrganisingMap:
     def u_matrix(self) -> NDArray[np.float32]:
         """Give the mean distance of every cell to its neighbours, (rows, columns): ridges part what is different."""
         beside = _beside(self.shape, self.topology)
-        apart = torch.cdist(self.weights, self.weights).cpu()
+        apart = exact_distances(self.weights, self.weights).cpu()
         return ((apart * beside).sum(1) / beside.sum(1)).numpy().reshape(self.shape)
 
 
@@ -116,7 +117,7 @@ def fit_som(
         )
     first = max(1.5, max(shape) / 25)
     places = torch.from_numpy(cell_places(shape, topology)).to(vectors.device)
-    apart = torch.cdist(places, places).square_()
+    apart = exact_distances(places, places).square_()
     weights = _plane(vectors, places)
     with advancing(f"a map of {shape[0]}x{shape[1]} cells", epochs) as advance:
         for epoch in range(epochs):
@@ -129,8 +130,18 @@ def fit_som(
             # A cell so far from all vectors that its weights are lost in rounding stays what it was.
             weights = torch.where(mass > 1e-6, (kernel @ total) / mass.clamp(min=1e-6), weights)
             advance(1)
-    nearest, squared = _nearest(vectors, weights, 2)
-    distances = (squared[:, 0] + vectors.square().sum(1)).clamp_(min=0).sqrt_()
+    nearest, _ = _nearest(vectors, weights, 2)
+    # Not from the products that found them: of what lies close together these lose most digits.
+    distances = torch.cat(
+        [
+            (chunk - weights[cells]).norm(dim=1)
+            for chunk, cells in zip(
+                vectors.split(_CHUNK // weights.shape[1] + 1),
+                nearest[:, 0].split(_CHUNK // weights.shape[1] + 1),
+                strict=True,
+            )
+        ]
+    )
     beside = _beside(shape, topology).to(vectors.device)
     torn = ~beside[nearest[:, 0], nearest[:, 1]]
     return SelfOrganisingMap(
@@ -204,6 +215,6 @@ def _nearest(vectors: torch.Tensor, weights: torch.Tensor, k: int) -> tuple[torc
 def _beside(shape: tuple[int, int], topology: str) -> torch.Tensor:
     """Say which cells are neighbours, (cells, cells): the eight around a cell of a rectangular map, the six of a hexagonal."""
     places = torch.from_numpy(cell_places(shape, topology))
-    apart = torch.cdist(places, places)
+    apart = exact_distances(places, places)
     reach = 1.5 if topology == "rectangular" else 1.1
     return (apart > 0) & (apart < reach)
