@@ -386,9 +386,10 @@ class _GradientQuestion(ImageQuestion):
         answers.eval()
         if answers.passed_by:
             raise QuestionError(
-                f"{self.method} has a rule of its own for {' and '.join(answers.passed_by)}, and some of those that "
-                f"{self.network.name} applies are out of its reach.",
-                hint="Write them as modules (torch.nn.ReLU) or torch.nn.functional; or ask with captum:IntegratedGradients.",
+                f"{self.method} has a rule of its own for {' and '.join(self.needs.modules)}, which does not reach all that "
+                f"{self.network.name} applies: {shortened(answers.passed_by)}.",
+                hint="Write a ReLU as a module (torch.nn.ReLU) or by torch.nn.functional; for what is none, and rectifies or "
+                "bends as one, there is no such rule: ask with captum:IntegratedGradients.",
             )
         return answers
 

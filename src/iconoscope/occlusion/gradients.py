@@ -15,9 +15,10 @@ from torch import nn
 from iconoscope.errors import IconoscopeError, NetworkError, QuestionError, first_line
 from iconoscope.extras import import_extra
 from iconoscope.occlusion.geometry import pictures_at_once
-from iconoscope.occlusion.rectifiers import Turns, count_uses
+from iconoscope.occlusion.rectifiers import PassedBy, Turns
 from iconoscope.progress import track
 from iconoscope.subject.activation_layout import read_maps
+from iconoscope.subject.dispatcher import operation_calls
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, watching
 from iconoscope.subject.random_state import seeded
@@ -61,14 +62,14 @@ class UnitModule(nn.Module):
             several = network.activation == "sigmoid"
             self.activation, self.unit = nn.Sigmoid() if several else nn.Softmax(1), replace(unit, kind="logit")
         self.turns = Turns(kinds)
-        with torch.no_grad():
-            uses = count_uses(lambda: self(image))
+        asked = image.detach().clone().requires_grad_()
+        passed_by = PassedBy(self.turns, asked)
+        with torch.enable_grad(), operation_calls(passed_by):
+            self(asked)
         self.turns.complete = True
-        self.passed_by: list[str] = []
-        for kind, count in uses.items():
-            modules = sum(type(module) is kind for module in self.turns.modules())
-            if kind.__name__ in kinds and count != modules:
-                self.passed_by.append(kind.__name__)
+        self.passed_by = [*passed_by.names] if "ReLU" in kinds else []
+        if "MaxPool2d" in kinds:  # DeepLift, which has rules for other activations too, and is exact without
+            self.passed_by = [name for name in self.passed_by if name == "ReLU"] + ["MaxPool2d"] * passed_by.poolings
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Give the answers (images, outputs) to a batch in the network's input space."""

@@ -8,8 +8,9 @@ that works in place. Here such calls are caught while the network runs, and hand
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,18 +18,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from iconoscope.errors import NetworkError, QuestionError
-from iconoscope.subject.dispatcher import operation_calls
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.network import uncompiled_forms
-from iconoscope.subject.probe import FunctionCalls
+from iconoscope.subject.probe import FunctionCalls, tensors_in
 
-__all__ = ["Turns", "copied", "count_uses"]
+__all__ = ["PassedBy", "Turns", "copied"]
 
 _aten = torch.ops.aten
-
-
-def _rectifier(*args: Any, **settings: Any) -> nn.Module:
-    return nn.ReLU()
 
 
 def _pooling(
@@ -86,25 +82,22 @@ class _Overlapping(nn.Module):
         return self.pool(windows).reshape(*values.shape[:2], *sizes)
 
 
-FUNCTIONS: dict[Any, tuple[str, Callable[..., nn.Module]]] = {
-    **dict.fromkeys(
-        (F.relu, F.relu_, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), ("ReLU", _rectifier)
-    ),
-    **dict.fromkeys((_aten.relu, _aten.relu_, _aten.relu.default, _aten.relu_.default), ("ReLU", _rectifier)),
-    **dict.fromkeys(
-        (F.max_pool2d, torch.max_pool2d, _aten.max_pool2d, _aten.max_pool2d.default), ("MaxPool2d", _pooling)
-    ),
-}
-"""The calls that become modules: the kind, and the module from the arguments after the first."""
+POOLINGS = {F.max_pool2d, torch.max_pool2d, _aten.max_pool2d, _aten.max_pool2d.default}
 
-OPERATIONS = {
-    _aten.relu.default: nn.ReLU,
-    _aten.relu_.default: nn.ReLU,
-    _aten.max_pool2d_with_indices.default: nn.MaxPool2d,
-    # Where the dispatcher has no mode, the functions.
-    **{function: nn.ReLU if kind == "ReLU" else nn.MaxPool2d for function, (kind, _) in FUNCTIONS.items()},
-}
-"""Operations that these modules compute, as torch's dispatcher sees it: nothing that it sees may have passed by."""
+CUTS = {"relu6", "hardtanh", "clamp", "clip", "clamp_min", "threshold", "maximum", "fmax", "max"}
+"""Functions that are a ReLU, or one with a bound above, if their arguments are such; by their names without underscores."""
+
+GATES = {"mul", "rmul", "imul", "multiply", "where", "masked_fill"}
+"""Functions that are a ReLU if what they take or leave is a comparison with 0."""
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A call that is handed over: which argument is rectified, by position or by name, and whether in place."""
+
+    module: nn.Module
+    argument: int | str
+    in_place: bool = False
 
 
 class Turns(nn.ModuleList):
@@ -116,15 +109,34 @@ class Turns(nn.ModuleList):
     ----------
     kinds
         Names of the kinds that are handed over: ReLU, MaxPool2d.
+
+    Attributes
+    ----------
+    calls : list
+        For every call that may be handed over, in their order, its turn; None if it is none.
+    complete : bool
+        Whether the first pass is over.
+    within : bool
+        Whether a module of these computes now.
     """
 
     def __init__(self, kinds: Sequence[str]) -> None:
         super().__init__()
-        self.kinds, self.complete = kinds, False
+        self.kinds, self.complete, self.within = kinds, False, False
+        self.calls: list[_Turn | None] = []
 
     def one_pass(self) -> FunctionCalls:
         """Give what hands calls over, for the time of a ``with`` block of one pass."""
         return FunctionCalls(_HandedOver(self))
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Say, for the time of a block, that what is computed is a module's part."""
+        self.within = True
+        try:
+            yield
+        finally:
+            self.within = False
 
 
 class _HandedOver:
@@ -134,19 +146,203 @@ class _HandedOver:
         self.turns, self.next = turns, 0
 
     def __call__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        kind, make = FUNCTIONS.get(function, ("", _rectifier))
-        if kind not in self.turns.kinds:
+        make = self._maker(function)
+        if make is None:
             return function(*args, **kwargs)
-        settings = dict(kwargs)
-        values = args[0] if args else settings.pop("input")
-        if not self.turns.complete:
-            self.turns.append(make(*args[1:], **settings))
-        if self.next == len(self.turns):
+        turns = self.turns
+        if not turns.complete:
+            with turns.computing():
+                turns.calls.append(make(function, args, kwargs))
+            if turn := turns.calls[-1]:
+                turns.append(turn.module)
+        if self.next == len(turns.calls):
             raise QuestionError("The network applied more ReLUs this time than the first: its passes differ.")
-        module = self.turns[self.next]
+        turn = turns.calls[self.next]
         self.next += 1
-        # Copies: a hook on what goes in is for this use of it alone, and what comes out may be written over.
-        return module(values.clone()).clone()
+        if turn is None:
+            return function(*args, **kwargs)
+        values = args[turn.argument] if isinstance(turn.argument, int) else kwargs[turn.argument]
+        if name_of(function) in CUTS | GATES:
+            of_one = _of_one(function, args, kwargs, turn.argument)
+            turn.module.forward = lambda values: of_one(F.relu(values).clone())  # the bound above is as it was
+        with turns.computing():
+            # Copies: a hook on what goes in is for this use of it alone, and what comes out may be written over.
+            answer = turn.module(values.clone()).clone()
+            return values.copy_(answer) if turn.in_place else answer
+
+    def _maker(self, function: Any) -> Callable[..., _Turn | None] | None:
+        name = name_of(function)
+        if "MaxPool2d" in self.turns.kinds and function in POOLINGS:
+            return _pooling_turn
+        if "ReLU" in self.turns.kinds:
+            return _relu_turn if name == "relu" else _rectifier_turn if name in CUTS | GATES else None
+        return None
+
+
+def name_of(function: Any) -> str:
+    """Give the name of a function, method or operation without what says that it works in place, or how it is called.
+
+    >>> [name_of(function) for function in (F.relu_, torch.Tensor.__mul__, torch.ops.aten.clamp_min_.default)]
+    ['relu', 'mul', 'clamp_min']
+    """
+    return getattr(function, "__name__", "").partition(".")[0].strip("_")
+
+
+def _pooling_turn(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Turn:
+    settings = {name: value for name, value in kwargs.items() if name != "input"}
+    return _Turn(_pooling(*args[1:], **settings), 0 if args else "input")
+
+
+def _relu_turn(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Turn:
+    argument, values = (0, args[0]) if args else next(iter(kwargs.items()))
+    copy = values.detach().clone()
+    return _Turn(nn.ReLU(), argument, _of_one(function, args, kwargs, argument)(copy) is copy)
+
+
+def _rectifier_turn(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Turn | None:
+    """Give the turn of a call that answers 0 where an argument is negative, else the argument, up to a bound if it has one."""
+    for argument, values in [*enumerate(args), *kwargs.items()]:
+        if not (isinstance(values, torch.Tensor) and values.is_floating_point() and values.requires_grad):
+            continue
+        of_one, copy = _of_one(function, args, kwargs, argument), values.detach().clone()
+        with torch.no_grad():
+            answer = of_one(copy)
+        if not isinstance(answer, torch.Tensor) or answer.shape != values.shape or not answer.numel():
+            continue
+        with torch.no_grad():
+            # A choice was made for these very values; where a bound was chosen, what is negative is seen to become 0.
+            gate = name_of(function) in GATES
+            cut = bool((values < 0).any()) if gate else not of_one(-1 - values.detach().abs()).any()
+        if cut and torch.equal(answer, values.detach().clamp(0, max(0.0, float(answer.max())))):
+            return _Turn(nn.ReLU(), argument, answer is copy)
+    return None
+
+
+def _of_one(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], argument: int | str) -> Callable[..., Any]:
+    """Give a call as a function of one of its arguments."""
+
+    def of_one(values: torch.Tensor) -> Any:
+        replaced = [values if position == argument else other for position, other in enumerate(args)]
+        return function(*replaced, **{name: values if name == argument else other for name, other in kwargs.items()})
+
+    return of_one
+
+
+ACTIVATIONS = {
+    "relu": "ReLU", "relu6": "ReLU6", "hardtanh": "Hardtanh", "threshold": "Threshold", "leaky_relu": "LeakyReLU",
+    "prelu": "PReLU", "prelu_kernel": "PReLU", "rrelu": "RReLU", "rrelu_with_noise": "RReLU", "elu": "ELU", "selu": "SELU",
+    "celu": "CELU", "gelu": "GELU", "silu": "SiLU", "mish": "Mish", "hardswish": "Hardswish", "softplus": "Softplus",
+    "hardshrink": "Hardshrink", "softshrink": "Softshrink",
+}  # fmt: skip
+"""Operations that rectify, as torch's dispatcher names them, and as people do."""
+
+SQUASHING = {"sigmoid", "tanh", "erf", "hardsigmoid"}
+"""Operations by which an activation may be multiplied, as by hand in SiLU and GELU."""
+
+SMALL, LARGE = 1e-3, 1e3
+"""Bounds that keep a number from being 0, or from overflowing: no activation has them."""
+
+
+class PassedBy:
+    """Names what rectifies and is not computed by a module of `Turns`, as a handler of `operation_calls` for one pass.
+
+    Parameters
+    ----------
+    turns
+        The modules.
+    image
+        What the network is asked: only what depends on it is looked at.
+
+    Attributes
+    ----------
+    names : dict
+        Of the activations, in their order.
+    poolings : bool
+        Whether there was a maximum pooling.
+    """
+
+    def __init__(self, turns: Turns, image: torch.Tensor) -> None:
+        self.turns = turns
+        self.names: dict[str, None] = {}
+        self.poolings = False
+        # By ids, and held, so that these stay their own.
+        self._dependent = {id(image): image}
+        self._comparisons: dict[int, torch.Tensor] = {}
+        self._absolute: dict[int, torch.Tensor] = {}
+        self._squashed: dict[int, torch.Tensor] = {}  # what was squashed, by what came of it
+
+    def __call__(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operation, and look at it if what it reads depends on the image."""
+        answer = operation(*args, **kwargs)
+        read = [tensor for tensor in tensors_in([*args, *kwargs.values()]) if id(tensor) in self._dependent]
+        if not read:
+            return answer
+        name, answers = name_of(operation), list(tensors_in(answer))
+        self._dependent.update((id(tensor), tensor) for tensor in answers)
+        compared = [id(tensor) in self._comparisons for tensor in read]
+        booleans = bool(answers) and all(tensor.dtype == torch.bool for tensor in answers)
+        if all(compared) or booleans or name in ("sign", "sgn", "heaviside"):
+            self._comparisons.update((id(tensor), tensor) for tensor in answers)
+        elif not self.turns.within:
+            self._name(name, args, kwargs, read, compared=any(compared))
+        if name == "abs":
+            self._absolute.update((id(tensor), tensor) for tensor in answers)
+        self._note_squashed(name, read, answers)
+        return answer
+
+    def _name(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], read: list[torch.Tensor], *, compared: bool
+    ) -> None:
+        if name.startswith("max_pool2d"):
+            self.poolings = True
+        elif any(
+            id(tensor) in self._absolute for tensor in read
+        ):  # and not only compared, as where it is seen to be finite
+            self.names["an absolute value (abs)"] = None
+        elif compared:
+            self.names[f"a choice by comparison ({name})"] = None
+        elif name == "mul" and len(read) == 2 and self._gates_itself(*read):
+            self.names["an activation times a function of itself, as SiLU and GELU are"] = None
+        elif _is_cut(name, args, kwargs, self._dependent):
+            self.names[ACTIVATIONS.get(name, name)] = None
+
+    def _note_squashed(self, name: str, read: list[torch.Tensor], answers: list[torch.Tensor]) -> None:
+        """Note what was squashed, also behind what adds a number to it or multiplies it."""
+        before = read[0] if name in SQUASHING else self._squashed.get(id(read[0])) if len(read) == 1 else None
+        if before is not None and answers and answers[0].shape == before.shape:
+            self._squashed[id(answers[0])] = before
+
+    def _gates_itself(self, one: torch.Tensor, two: torch.Tensor) -> bool:
+        """Whether one of two factors is squashed, and what was squashed grows with the other."""
+        for values, factor in ((one, two), (two, one)):
+            squashed = self._squashed.get(id(factor))
+            if squashed is not None and squashed.shape == values.shape and values.numel() > 1:
+                grown = squashed.detach().flatten()[values.detach().flatten().argsort()].diff()
+                if bool((grown >= -1e-4 * squashed.detach().abs().max()).all()):
+                    return True
+        return False
+
+
+def _is_cut(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], dependent: Mapping[int, Any]) -> bool:
+    """Whether an operation rectifies: cuts off what is low, or all that is positive, and not only what would overflow."""
+    low = high = None
+    if name in ("maximum", "fmax", "minimum", "fmin"):
+        bound = next((factor for factor in args if id(factor) not in dependent), None)
+        if bound is None:  # of two activations: a ReLU that leaks is one
+            return True
+        low, high = (bound, None) if "max" in name else (None, bound)
+    elif name in ("clamp", "hardtanh"):
+        usual = (-1, 1) if name == "hardtanh" else (None, None)
+        low, high = (*args[1:], *usual[len(args) - 1 :])[:2]
+        low, high = kwargs.get("min", low), kwargs.get("max", high)
+    elif name in ("clamp_min", "clamp_max"):
+        bound = args[1] if len(args) > 1 else kwargs.get(name.removeprefix("clamp_"))
+        low, high = (bound, None) if name == "clamp_min" else (None, bound)
+    else:
+        return name in ACTIVATIONS
+    lowest = -LARGE if low is None else float(low.max()) if isinstance(low, torch.Tensor) else float(low)
+    highest = LARGE if high is None else float(high.min()) if isinstance(high, torch.Tensor) else float(high)
+    return (lowest > -LARGE and not 0 < lowest <= SMALL) or highest <= 0
 
 
 class _ReLU(nn.Module):
@@ -183,24 +379,9 @@ def copied(network: Network) -> Network:
         module = module.float()
     for attributes, name, value in uncompiled_forms(module):
         attributes[name] = value
-    for parent in list(module.modules()):
-        for name, child in list(parent._modules.items()):
-            if isinstance(child, nn.ReLU):
-                parent._modules[name] = _ReLU()
-            elif type(child) is nn.MaxPool2d and not child.return_indices:
-                parent._modules[name] = _MaxPool2d(child)
+    for name, child in list(module.named_modules(remove_duplicate=False)):
+        if name and isinstance(child, nn.ReLU):
+            module.set_submodule(name, _ReLU())
+        elif name and type(child) is nn.MaxPool2d and not child.return_indices:
+            module.set_submodule(name, _MaxPool2d(child))
     return replace(network, module=module.requires_grad_(False))
-
-
-def count_uses(ask: Callable[[], Any]) -> dict[type[nn.Module], int]:
-    """Count how often a call applies a ReLU, and a maximum pooling, however it does."""
-    counts = dict.fromkeys(OPERATIONS.values(), 0)
-
-    def count(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        if operation in OPERATIONS:
-            counts[OPERATIONS[operation]] += 1
-        return operation(*args, **kwargs)
-
-    with operation_calls(count):
-        ask()
-    return counts
