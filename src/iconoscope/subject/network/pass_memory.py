@@ -41,7 +41,12 @@ def _pass_memory(network: Network, images: int) -> float:
         return 0.0
     shape = (images, network.channels, *network.preprocessing.size)
     try:
-        with network.questioned(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
+        with (
+            network.questioned(steady=False),
+            torch.no_grad(),
+            FakeTensorMode(allow_non_fake_inputs=True),
+            Ledger() as ledger,
+        ):
             network.module(network.fitted(torch.zeros(shape)))
     except Exception:  # noqa: BLE001 -- it is the user's code; what fails here is said when it is asked
         return 0.0
