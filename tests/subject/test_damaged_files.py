@@ -196,11 +196,11 @@ def test_damaged_bytes_are_an_error_of_ours_or_an_answer(honest, tmp_path, name,
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("directory", [b"PK\5\6" + b"\xff" * 18, b"PK\5\6" + bytes(18), b"PK\5\6" + b"\1\0" * 9])
+@pytest.mark.parametrize("directory", [b"PK\5\6" + b"\xff" * 18, b"PK\5\6" + b"\1\0" * 9])
 @pytest.mark.parametrize("name", ["net.pt", "net.pt2", "net.any"])
 def test_a_damaged_directory_of_an_archive_is_said(tmp_path, name, directory):
     (tmp_path / name).write_bytes(b"PK\3\4" + bytes(100) + directory)
-    with pytest.raises(IconoscopeError):
+    with pytest.raises(CheckpointError, match="is no whole"):
         ico.load_network(str(tmp_path / name), trust_code=True, **SETTINGS)
 
 

@@ -103,6 +103,18 @@ def test_a_forward_that_leaves_is_an_error(tmp_path, question, kind):
         QUESTIONS[question](network, image, tmp_path / "run")
 
 
+@pytest.mark.parametrize("kind", ["exit", "base", "interrupt"])
+def test_whatever_else_is_called_may_leave(kind):
+    error, wanted = RAISED[kind]
+
+    def fill(*given, **named):
+        raise error
+
+    network = ico.load_network(Raising(), **SETTINGS)
+    with pytest.raises(wanted, match="would have ended the program" if wanted is NetworkError else None):
+        ico.occlude(network, np.zeros((8, 8, 3), np.uint8), patch=4, stride=4, fill=fill)
+
+
 class Items:
     def __init__(self, error, row):
         self.error, self.row = error, row
