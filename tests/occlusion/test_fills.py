@@ -135,3 +135,16 @@ def test_the_key_of_a_function_is_what_it_drew(planted, bright):
 def test_a_function_that_draws_something_else(planted, bright, draw, says):
     with pytest.raises(QuestionError, match=says):
         ico.occlude(planted, bright, patch=8, fill=draw)
+
+
+def test_the_blur_has_half_a_patch_as_its_standard_deviation():
+    """Against SciPy's, in the middle of the picture, where the border does not matter."""
+    from scipy.ndimage import gaussian_filter
+
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    drawn = FILLS["blur"].draw(picture, (6, 8), np.random.default_rng(0))[32:64, 32:64]
+    apart = {
+        sigma: np.abs(gaussian_filter(picture / 255, (sigma, sigma, 0))[32:64, 32:64] - drawn).mean()
+        for sigma in (2, 4, 8)
+    }
+    assert apart[4] < 0.005 < min(apart[2], apart[8])

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import iconoscope as ico
 from iconoscope.errors import QuestionError
 from iconoscope.occlusion import make_grid
 
@@ -52,3 +53,16 @@ def test_defaults_follow_the_size():
     grid = make_grid((227, 300))
     assert grid.patch == (38, 38)
     assert grid.top[1] == 9
+
+
+@pytest.mark.parametrize(("patch", "stride"), [((2, 3), (5, 4)), ((3, 3), (3, 3)), ((2, 2), (1, 1)), ((1, 1), (23, 7))])
+def test_pixels_that_no_patch_covers_are_said(planted, bright, patch, stride):
+    occlusion = ico.occlude(planted, bright, "prob:seen", patch=patch, stride=stride)
+    silent = sum(
+        not any(top <= row < top + patch[0] for top in range(0, 24, stride[0]))
+        or not any(left <= column < left + patch[1] for left in range(0, 24, stride[1]))
+        for row in range(24)
+        for column in range(24)
+    )
+    assert occlusion.uncovered == pytest.approx(silent / 24**2)
+    assert ("No patch covers" in occlusion.summary()) == (silent > 0)

@@ -9,8 +9,9 @@ import torch
 import iconoscope as ico
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import Cover, make_grid
-from iconoscope.occlusion.incremental import PlanCache, fast, scan_fast
+from iconoscope.occlusion.incremental import PlanCache, fast, plan, scan_fast
 from iconoscope.occlusion.incremental import exact as exact_engine
+from iconoscope.occlusion.incremental.receptive_field import AxisField, Interval
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +74,29 @@ def test_what_is_answered_plainly_by_the_exact_engine_is_by_this_one_too(questio
     found = scan_fast(network, images[0], cover, grid, unit)
     assert found.plan.startswith("dense") and "nothing to gain" in found.plan
     assert np.array_equal(found.occluded, scan_dense(network, images[0], cover, grid, unit).occluded)
+
+
+def test_a_cut_is_around_the_middle_of_the_patch_on_the_map():
+    """A map half as long as the image: the patch at 40 to 60 has its middle at 25 there, and a fifth of the map is 10."""
+    interval = plan._shortened(
+        np.array([40]), 20, 100, 50, AxisField(), Interval(np.array([0]), np.array([50])), share=0.2
+    )
+    assert (interval.start.tolist(), interval.stop.tolist()) == ([20], [30])
+
+
+def test_small_grids_are_sampled_enough_and_the_maximum_is_called_sampled(question):
+    network, images, _, unit = question
+    cover = Cover(torch.zeros_like(images[0]))
+    told = scan_fast(network, images[0], cover, make_grid((32, 32), patch=8, stride=4), unit).plan
+    assert "on 25 positions" in told and "a sampled maximum" in told
+
+
+def test_what_16_bits_change_of_the_clean_answer_is_taken_off(question, monkeypatch):
+    """A patch that changes nothing must answer as nothing covered does, to the precision of 32 bits."""
+    network, images, grid, _ = question
+    unit = network.resolve("logit:0")
+    monkeypatch.setattr(fast, "multiplies_bfloat16", lambda device: True)
+    scan = scan_fast(network, images[0], Cover(images[0]), grid, unit)
+    assert scan.plan.startswith("fast") and "bfloat16" in scan.plan
+    clean = scan_dense(network, images[0], Cover(images[0]), grid, unit).occluded
+    assert np.abs(scan.occluded - clean).max() < 2e-4

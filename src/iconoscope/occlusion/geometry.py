@@ -1,4 +1,4 @@
-"""Where the patch is put, the positions of a sliding window that covers every pixel it can reach; and what covers it there."""
+"""Where the patch is put, the positions of a sliding window from one border to the other; and what covers it there."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ class Cover:
 
 
 def make_grid(size: tuple[int, int], *, patch: Sides | None = None, stride: Sides | None = None) -> Grid:
-    """Lay out the positions of a patch so that the last row and the last column of the image are covered too.
+    """Lay out the positions of a patch from one border of the image to the other.
 
     The patch starts at 0, stride, 2 stride, ... until it reaches the end of the image; the last one is cut at the border
-    where the stride does not divide the way.
+    where the stride does not divide the way. A stride larger than the patch leaves pixels between them that none covers.
 
     Parameters
     ----------

@@ -88,6 +88,15 @@ class Occlusion(ImageResult):
         """The output with the highest answer at each position (grid rows, grid columns)."""
         return self.occluded.argmax(2)
 
+    @cached_property
+    def uncovered(self) -> float:
+        """The share of the pixels, 0 to 1, that no patch covers, where the stride is larger than the patch."""
+        covered = np.zeros(self.picture.shape[:2], bool)
+        for top in self.top:
+            for left in self.left:
+                covered[top : top + self.patch[0], left : left + self.patch[1]] = True
+        return float(1 - covered.mean())
+
     @property
     def indifferent(self) -> bool:
         """Whether no patch costs more than `INDIFFERENT`; never for other measures, which have no such scale."""
@@ -129,7 +138,8 @@ class Occlusion(ImageResult):
         )
         if self.measure in ("probability", "logit") and self.winner[row, column] != self.clean.argmax():
             text += f" (the answer becomes {self.names[int(self.winner[row, column])]})"
-        return text + (": no single patch matters." if self.indifferent else ".")
+        text += ": no single patch matters." if self.indifferent else "."
+        return text + (f" No patch covers {self.uncovered:.0%} of the pixels." if self.uncovered else "")
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the clean answer, the lowest, and the map of the target."""
@@ -145,6 +155,7 @@ class Occlusion(ImageResult):
                 "answer": self.names[int(self.winner[row, column])],
             },
             "patch": list(self.patch),
+            "uncovered": self.uncovered,
             "top": self.top.tolist(),
             "left": self.left.tolist(),
             "map": np.round(self.map.astype(float), 6).tolist(),
@@ -209,7 +220,8 @@ class Occlusion(ImageResult):
         photograph, heat, laid = figure.subplots(1, 3)
         self.draw_photograph(photograph, "the patch that costs most")
         self._heat_map(heat)
-        picture_axes(laid, self.overlaid(), f"what hiding costs (full red: {self.full_red:.3g})")
+        silent = f"\nno patch covers {self.uncovered:.0%} of the pixels" if self.uncovered else ""
+        picture_axes(laid, self.overlaid(), f"what hiding costs (full red: {self.full_red:.3g}){silent}")
         figure.suptitle(as_text(self.question.subject), fontsize=10)
         return heat
 
