@@ -30,6 +30,7 @@ __all__ = [
     "CHANNELS",
     "CROPS",
     "INTERPOLATIONS",
+    "MIDDLES",
     "Preprocessing",
     "read_preprocessing",
     "read_size",
@@ -42,6 +43,12 @@ CROPS = {
     "center": "resize the short side, then cut the middle",
     "none": "resize both sides, whatever that does to the proportions",
     "squash": "resize both sides, whatever that does to the proportions, then cut the middle",
+    "cover": "resize until both sides are long enough, then cut the middle",
+    "border": "resize until both sides fit, cut the middle, and lay the mean colour around it",
+}
+MIDDLES = {
+    "nearest": "half a pixel of the offset goes to the even neighbour (torchvision, timm)",
+    "down": "half a pixel of the offset is cut off (transformers)",
 }
 CHANNELS = {
     1: "grey: the brightness of RGB, as Pillow and ITU-R BT.601 have it",
@@ -74,10 +81,14 @@ class Preprocessing:
         A key of `INTERPOLATIONS` (Pillow's filters, which blur enough to shrink without aliasing).
     crop : str
         ``"center"``: the short side is resized to `resize`, then the middle is cut. ``"none"``: both sides are resized.
-        ``"squash"``: both sides are resized, the short one of `size` to `resize`, then the middle is cut.
-    resize : int or None
+        ``"squash"``: both sides are resized, the short one of `size` to `resize`, then the middle is cut. ``"cover"`` and
+        ``"border"`` keep the proportions, as timm does: the picture covers, or fits into, `size` enlarged so that its short
+        side is `resize`; then the middle is cut, and what is missing has the mean colour.
+    resize : int, tuple of int or None
         Length of the short side before a crop, pixels, or whatever more it takes to cover `size`; ``None`` means
-        just what covers it.
+        just what covers it. Of all crops but ``"center"`` also height and width.
+    middle : str
+        A key of `MIDDLES`: where the middle lies if it is half a pixel off.
     origin : str
         Who said so, in words.
     """
@@ -87,7 +98,8 @@ class Preprocessing:
     std: tuple[float, ...]
     interpolation: str = "bilinear"
     crop: str = "center"
-    resize: int | None = None
+    resize: int | tuple[int, int] | None = None
+    middle: str = "nearest"
     origin: str = "given"
 
     @property
@@ -116,11 +128,13 @@ class Preprocessing:
         if pixels.shape[:2] == self.size and self.resize is None:
             return pixels
         resampling = Image.Resampling[INTERPOLATIONS[self.interpolation]]
+        around = [round(255 * value) for value in self.mean]
         if pixels.shape[2] == 3:
-            return self._fit(Image.fromarray(pixels), resampling)
+            return self._fit(Image.fromarray(pixels), resampling, around * (3 // len(around)))
         # One after another: Pillow takes a fourth for transparency, and weighs the others with it.
         bands = [
-            self._fit(Image.fromarray(np.ascontiguousarray(band)), resampling) for band in np.moveaxis(pixels, 2, 0)
+            self._fit(Image.fromarray(np.ascontiguousarray(band)), resampling, around[number])
+            for number, band in enumerate(np.moveaxis(pixels, 2, 0))
         ]
         return np.stack(bands, 2)
 
@@ -156,35 +170,62 @@ class Preprocessing:
         height, width = self.size
         if self.crop == "none":
             shape = f"both sides resized to {height}x{width}"
+        elif self.crop in ("cover", "border"):
+            until = "both cover" if self.crop == "cover" else "both fit into"
+            shape = f"sides resized until {until} {'x'.join(map(str, self._enlarged()))}, middle {height}x{width} cut"
         elif self.crop == "squash":
-            shape = f"both sides resized, the short one to {self.resize or min(self.size)}, middle {height}x{width} cut"
+            shape = f"both sides resized to {'x'.join(map(str, self._enlarged()))}, middle {height}x{width} cut"
         else:
             cover = f"to {self.resize}" if self.resize else "as far as is needed"
             shape = f"short side resized {cover}, middle {height}x{width} cut"
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
         return f"{shape} ({self.interpolation}); mean {mean}; std {std}; from {self.origin}"
 
-    def _fit(self, picture: PillowImage, resampling: Resampling) -> NDArray[np.uint8]:
+    def _fit(self, picture: PillowImage, resampling: Resampling, around: int | list[int] = 0) -> NDArray[np.uint8]:
+        """Resize a picture and cut its middle; `around` is the colour beside it, where it is smaller than what is cut."""
         width, height = self._resized(picture.width, picture.height)
-        top, left = round((height - self.size[0]) / 2), round((width - self.size[1]) / 2)
+        top, left = self._offset(height - self.size[0]), self._offset(width - self.size[1])
         if width * height <= _LARGE:
             resized = np.asarray(picture.resize((width, height), resampling))
-            return resized[top : top + self.size[0], left : left + self.size[1]]
+            cut = resized[max(0, top) : max(0, top) + self.size[0], max(0, left) : max(0, left) + self.size[1]]
+            if cut.shape[:2] == self.size:
+                return cut
+            fitted = np.full((*self.size, *cut.shape[2:]), around, cut.dtype)
+            above, before = max(0, -top), max(0, -left)
+            fitted[above : above + cut.shape[0], before : before + cut.shape[1]] = cut
+            return fitted
         # Of a ribbon of 2x400,000 pixels almost nothing is left after the cut: only that much of it is resized.
         across, down = picture.width / width, picture.height / height
         box = (left * across, top * down, (left + self.size[1]) * across, (top + self.size[0]) * down)
         return np.asarray(picture.resize((self.size[1], self.size[0]), resampling, box=box))
 
+    def _offset(self, surplus: int) -> int:
+        """Give where the middle begins; of a border, which lacks pixels, the smaller half is above and to the left."""
+        return -(-surplus // 2) if surplus < 0 else surplus // 2 if self.middle == "down" else round(surplus / 2)
+
+    def _enlarged(self) -> tuple[int, int]:
+        """Give the height and width that `size` has if its short side is `resize`, or `resize` if it is both."""
+        if isinstance(self.resize, tuple):
+            return self.resize
+        short = max(self.resize or 0, min(self.size))
+        return self.size[0] * short // min(self.size), self.size[1] * short // min(self.size)
+
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if self.crop == "none":
             return self.size[1], self.size[0]
+        down, across = self._enlarged()
         if self.crop == "squash":
-            times = max(1, (self.resize or 0) / min(self.size))
-            return round(self.size[1] * times), round(self.size[0] * times)
-        # At least what covers the size. To the nearest pixel, which keeps the proportions best (torchvision cuts the
-        # fraction off, so its long side may be one pixel shorter).
-        scale = max(self.size[0] / height, self.size[1] / width, (self.resize or 0) / min(width, height))
-        return max(self.size[1], round(width * scale)), max(self.size[0], round(height * scale))
+            return across, down
+        if self.crop in ("cover", "border"):
+            both = (height / down, width / across)
+            scale = min(both) if self.crop == "cover" else max(both)
+            return max(1, round(width / scale)), max(1, round(height / scale))
+        # The short side is resized, or whatever more covers the size; the fraction of the other is cut off, as torchvision and
+        # transformers do.
+        short = 0 if isinstance(self.resize, tuple) or self.resize is None else self.resize
+        lengths = ((self.size[0], height), (self.size[1], width), (short, min(width, height)))
+        new, old = max(lengths, key=lambda pair: pair[0] / pair[1])
+        return max(self.size[1], int(new * width / old)), max(self.size[0], int(new * height / old))
 
 
 def read_preprocessing(
@@ -196,7 +237,7 @@ def read_preprocessing(
     ----------
     preprocessing : mapping, Preprocessing or str
         ``size`` (one number or height and width), ``mean``, ``std`` and, if they differ from the defaults,
-        ``interpolation``, ``crop`` and ``resize``; or the same as JSON text or in a JSON file.
+        ``interpolation``, ``crop``, ``resize`` and ``middle``; or the same as JSON text or in a JSON file.
     origin : str
         Who said so, in words.
 
@@ -220,7 +261,7 @@ def read_preprocessing(
     missing = [name for name in ("size", "mean", "std") if settings.get(name) is None]
     if missing:
         raise PreprocessingError(f"The preprocessing ({origin}) lacks {' and '.join(missing)}.", hint=_HOW)
-    for name, choices in (("interpolation", INTERPOLATIONS), ("crop", CROPS)):
+    for name, choices in (("interpolation", INTERPOLATIONS), ("crop", CROPS), ("middle", MIDDLES)):
         if name in settings and (not isinstance(settings[name], str) or settings[name] not in choices):
             raise PreprocessingError(
                 f"{name}={settings[name]!r} is not a choice.", hint=nearest(str(settings[name]), choices)
@@ -239,11 +280,15 @@ def read_preprocessing(
         )
     size = _size(settings["size"])
     resize = settings.get("resize")
-    if resize is not None and (not isinstance(resize, int) or resize < min(size)):
+    if isinstance(resize, list | tuple) and settings.get("crop", "center") != "center":
+        resize = _size(resize)
+        if resize[0] < size[0] or resize[1] < size[1]:
+            raise PreprocessingError(f"resize={resize} is smaller than size={size}.")
+    elif resize is not None and (not isinstance(resize, int) or resize < min(size)):
         raise PreprocessingError(
             f"resize={resize!r} must be a whole number of pixels, at least {min(size)} (the size)."
         )
-    optional = {name: settings[name] for name in ("interpolation", "crop") if name in settings}
+    optional = {name: settings[name] for name in ("interpolation", "crop", "middle") if name in settings}
     return Preprocessing(size=size, mean=mean, std=std, resize=resize, origin=origin, **optional)
 
 

@@ -97,13 +97,14 @@ def _preprocessing(configuration: dict[str, Any]) -> dict[str, Any]:
         "std": tuple(configuration["std"]),
         "interpolation": "bicubic" if configuration["interpolation"] == "random" else configuration["interpolation"],
     }
-    if mode not in ("center", "squash"):
+    if mode not in ("center", "squash", "border"):
         raise NetworkError(
             f"timm's configuration wants images cropped in the mode {mode!r}, which is not known here.",
             hint="Say how it wants them: preprocessing= in Python, --preprocessing on the command line.",
         )
-    resize = math.floor(min(height, width) / share)
-    return {**settings, "crop": mode, "resize": resize if resize > min(height, width) else None}
+    down, across = math.floor(height / share), math.floor(width / share)
+    resize = (down, across) if height != width else down if down > height else None
+    return {**settings, "crop": mode, "resize": resize}
 
 
 def _classes(data: Any, module: Any) -> list[str] | None:

@@ -138,6 +138,7 @@ def _preprocessing(processor: dict[str, Any], configuration: Any) -> dict[str, A
         "mean": tuple(processor["image_mean"]) if normal else (0.0,) * channels,
         "std": tuple(processor["image_std"]) if normal else (1.0,) * channels,
         **filters,
+        "middle": "down",
     }
     if processor.get("do_rescale", True) and abs(float(processor.get("rescale_factor", 1 / 255)) * 255 - 1) > 1e-6:
         return None  # not of 0..1: nobody knows, and it must be said
