@@ -247,7 +247,7 @@ class Network:
 
         if self.singly:
             return torch.cat([self._logits_of(self._run(image)) for image in batch.split(1)])
-        return self._logits_of(self._run(batch))
+        return self._logits_of(self.run(batch))
 
     def answering(self, batch: torch.Tensor) -> nn.Module:
         """Give a module that answers logits (n, classes), for tracing: the network's own if it answers just them to a batch."""
