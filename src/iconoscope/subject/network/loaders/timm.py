@@ -102,6 +102,8 @@ def _preprocessing(configuration: dict[str, Any]) -> dict[str, Any]:
             f"timm's configuration wants images cropped in the mode {mode!r}, which is not known here.",
             hint="Say how it wants them: preprocessing= in Python, --preprocessing on the command line.",
         )
+    if mode == "center" and height != width:
+        mode = "cover"  # a square is resized by its short side, anything else until both sides are long enough
     down, across = math.floor(height / share), math.floor(width / share)
     resize = (down, across) if height != width else down if down > height else None
     return {**settings, "crop": mode, "resize": resize}
