@@ -76,6 +76,21 @@ def test_commands_can_be_typed_as_they_are_written(page, words):
     app.parse_args(words, exit_on_error=False, print_error=False)
 
 
+def test_every_promise_names_a_test_that_is_there():
+    tests = ROOT / "tests"
+    for paragraph in (DOCS / "trust.md").read_text(encoding="utf-8").split("\n\n"):
+        if not paragraph.startswith("**"):
+            continue
+        words = re.findall(r"`((?:[\w/]+/)?test_\w+(?:\.py)?)`", paragraph)
+        assert words, paragraph
+        file = None
+        for word in words:
+            if word.endswith(".py"):
+                file = (tests / word).read_text(encoding="utf-8")
+            else:
+                assert file is not None and f"def {word}(" in file, word
+
+
 def test_first_steps_are_the_same_steps_in_both_languages():
     def steps(page):
         blocks = FENCE.findall((DOCS / page).read_text(encoding="utf-8"))
