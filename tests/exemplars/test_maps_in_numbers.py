@@ -116,6 +116,23 @@ def test_neighbours_that_are_the_same_are_at_distance_nought():
     assert (np.diff(distances, axis=1) >= 0).all()
 
 
+@pytest.mark.parametrize("spread", [1, 0.1, 0.01])
+def test_neighbours_and_cells_within_groups_that_lie_far_apart(spread):
+    generator = np.random.default_rng(6)
+    double = generator.normal(size=(120, 12)) * spread + np.repeat([[0.0], [100.0]], 60, 0)
+    vectors = metric_vectors(double.astype(np.float32), "euclidean")
+    exact = vectors.double().numpy()
+    apart = np.linalg.norm(exact[:, None] - exact[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    rows, distances = nearest_rows(vectors, 7)
+    assert all(set(row) == set(by_hand) for row, by_hand in zip(rows, np.argsort(apart, 1)[:, :7], strict=True))
+    np.testing.assert_allclose(distances, np.sort(apart, 1)[:, :7], rtol=1e-4)
+    som = fit_som(vectors, (6, 6), epochs=5)
+    to_cells = np.linalg.norm(exact[:, None] - som.weights.double().numpy()[None], axis=2)
+    chosen = to_cells[np.arange(120), som.cells]
+    np.testing.assert_allclose(chosen, to_cells.min(1), rtol=1e-4, atol=spread * 1e-4)
+
+
 def roc_by_hand(concept, others):
     """The corners of the curve, from (0, 0): a threshold after another, from above."""
     thresholds = sorted({*concept.tolist(), *others.tolist()}, reverse=True)

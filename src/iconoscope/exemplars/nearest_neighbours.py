@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 
 from iconoscope.progress import advancing
 
-__all__ = ["exact_distances", "kept_class", "metric_vectors", "nearest_points", "nearest_rows", "trustworthiness"]
+__all__ = [
+    "distances_to", "exact_distances", "kept_class", "metric_vectors", "nearest_by_products", "nearest_points", "nearest_rows",
+    "trustworthiness",
+]  # fmt: skip
 
 _CHUNK = 32_000_000  # distances that are held at once, four bytes each
 _LOST = 1e-4  # of a vector's squared length: less than this, a product of float32 has lost three digits
@@ -33,6 +36,39 @@ def exact_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
 
 
+def nearest_by_products(chunk: torch.Tensor, vectors: torch.Tensor, k: int, *, own: int | None = None) -> torch.Tensor:
+    """Give the `k` nearest of vectors (vectors, numbers) to each of a chunk, (chunk, k), the nearest first.
+
+    Products of float32 choose, and products of double precision where what is nearest is nearer than these can tell, as within
+    groups that lie far apart. `own` is the row of the chunk's first among the vectors, where no vector is its own neighbour.
+    """
+
+    def chosen(rows: torch.Tensor, among: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        distances = _distances(rows, among)
+        if own is not None:
+            distances[torch.arange(len(rows)), places] = torch.inf
+        if k == 1:  # much faster than the first of a ranking
+            values, indices = distances.min(1, keepdim=True)
+        else:
+            values, indices = distances.topk(k, 1, largest=False)
+        return values, indices
+
+    places = torch.arange(len(chunk)) + (own or 0)
+    values, indices = chosen(chunk, vectors, places)
+    lengths = chunk.square().sum(1)
+    lost = (values[:, 0] + lengths < _LOST * lengths).nonzero()[:, 0]
+    if len(lost):
+        indices[lost] = chosen(chunk[lost].double(), vectors.double(), places[lost])[1]
+    return indices
+
+
+def distances_to(vectors: torch.Tensor, others: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Give how far every vector (n, numbers) is from some of the others, `rows` (n, k), (n, k), by their differences."""
+    step = max(1, _CHUNK // max(1, rows.shape[1] * vectors.shape[1]))
+    chunks = zip(vectors.split(step), rows.split(step), strict=True)
+    return torch.cat([torch.linalg.vector_norm(others[near] - chunk[:, None], dim=2) for chunk, near in chunks])
+
+
 def _distances(chunk: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
     """Give squared distances (chunk, vectors), short of the squared length of each of the chunk's: the order is the same."""
     return torch.addmm(vectors.square().sum(1), chunk, vectors.T, alpha=-2)
@@ -51,25 +87,15 @@ def nearest_rows(vectors: torch.Tensor, k: int) -> tuple[NDArray[np.int64], NDAr
     """
     count = len(vectors)
     k = min(k, count - 1)
-    rows = np.empty((count, k), np.int64)
-    distances = np.empty((count, k), np.float32)
+    rows = torch.empty((count, k), dtype=torch.int64)
     step = max(1, _CHUNK // count)
-    lengths = vectors.square().sum(1)
     with advancing("looking for neighbours", count) as advance:
         for first in range(0, count, step):
             chunk = vectors[first : first + step]
-            chunk_distances = _distances(chunk, vectors)
-            chunk_distances[torch.arange(len(chunk)), torch.arange(first, first + len(chunk))] = torch.inf
-            values, indices = chunk_distances.topk(k, 1, largest=False)
-            squared = values + lengths[first : first + step, None]
-            # Of what lies closer together than the products can tell, the differences say how far; the nearest stay first.
-            row, column = (squared < _LOST * lengths[first : first + step, None]).nonzero(as_tuple=True)
-            squared[row, column] = (chunk[row] - vectors[indices[row, column]]).square().sum(1)
-            squared, order = squared.sort(dim=1, stable=True)
-            rows[first : first + step] = indices.gather(1, order).numpy()
-            distances[first : first + step] = squared.clamp_(min=0).sqrt_().numpy()
+            rows[first : first + step] = nearest_by_products(chunk, vectors, k, own=first)
             advance(len(chunk))
-    return rows, distances
+    distances, order = distances_to(vectors, vectors, rows).sort(dim=1, stable=True)
+    return rows.gather(1, order).numpy(), distances.numpy()
 
 
 def nearest_points(points: NDArray[np.float32], k: int) -> NDArray[np.int64]:

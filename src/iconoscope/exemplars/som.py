@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.exemplars.nearest_neighbours import exact_distances
+from iconoscope.exemplars.nearest_neighbours import distances_to, exact_distances, nearest_by_products
 from iconoscope.progress import advancing
 
 __all__ = ["SelfOrganisingMap", "cell_places", "fit_som", "principal_axes"]
@@ -122,7 +122,7 @@ def fit_som(
     with advancing(f"a map of {shape[0]}x{shape[1]} cells", epochs) as advance:
         for epoch in range(epochs):
             now = first ** (1 - epoch / (epochs - 1)) if epochs > 1 else 1.0
-            nearest, _ = _nearest(vectors, weights, 1)
+            nearest = _nearest(vectors, weights, 1)
             total = torch.zeros_like(weights).index_add_(0, nearest[:, 0], vectors)
             count = torch.bincount(nearest[:, 0], minlength=len(weights)).to(vectors.dtype)
             kernel = torch.exp(apart / (-2 * now * now))
@@ -130,18 +130,8 @@ def fit_som(
             # A cell so far from all vectors that its weights are lost in rounding stays what it was.
             weights = torch.where(mass > 1e-6, (kernel @ total) / mass.clamp(min=1e-6), weights)
             advance(1)
-    nearest, _ = _nearest(vectors, weights, 2)
-    # Not from the products that found them: of what lies close together these lose most digits.
-    distances = torch.cat(
-        [
-            (chunk - weights[cells]).norm(dim=1)
-            for chunk, cells in zip(
-                vectors.split(_CHUNK // weights.shape[1] + 1),
-                nearest[:, 0].split(_CHUNK // weights.shape[1] + 1),
-                strict=True,
-            )
-        ]
-    )
+    nearest = _nearest(vectors, weights, 2)
+    distances = distances_to(vectors, weights, nearest[:, :1])[:, 0]
     beside = _beside(shape, topology).to(vectors.device)
     torn = ~beside[nearest[:, 0], nearest[:, 1]]
     return SelfOrganisingMap(
@@ -171,7 +161,9 @@ def principal_axes(products: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     values, axes = torch.linalg.eigh(products.double())
     values, axes = values[-2:].flip(0), axes[:, -2:].flip(1)
-    axes = axes * axes.sum(0).sign()
+    # An axis such as (1, -1) has a sum of about nothing: then the sign of its first large number.
+    sums, large = axes.sum(0), (axes.abs() > 0.5 * axes.abs().amax(0)).int().argmax(0)
+    axes = axes * torch.where(sums.abs() > 1e-9, sums, axes.gather(0, large[None])[0]).sign()
     lacking = 2 - len(values)
     return torch.nn.functional.pad(values, (0, lacking)), torch.nn.functional.pad(axes, (0, lacking))
 
@@ -197,19 +189,10 @@ def _plane(vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     return weights
 
 
-def _nearest(vectors: torch.Tensor, weights: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give the `k` nearest cells of every vector and their squared distances, short of the vector's own squared length."""
-    lengths = weights.square().sum(1)
-    cells, distances = [], []
-    for chunk in vectors.split(max(1, _CHUNK // len(weights))):
-        squared = torch.addmm(lengths, chunk, weights.T, alpha=-2)
-        if k == 1:
-            value, index = squared.min(1, keepdim=True)
-        else:
-            value, index = squared.topk(k, 1, largest=False)
-        cells.append(index)
-        distances.append(value)
-    return torch.cat(cells), torch.cat(distances)
+def _nearest(vectors: torch.Tensor, weights: torch.Tensor, k: int) -> torch.Tensor:
+    """Give the `k` nearest cells of every vector, (n, k)."""
+    chunks = vectors.split(max(1, _CHUNK // len(weights)))
+    return torch.cat([nearest_by_products(chunk, weights, k) for chunk in chunks])
 
 
 def _beside(shape: tuple[int, int], topology: str) -> torch.Tensor:

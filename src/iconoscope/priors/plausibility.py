@@ -76,7 +76,10 @@ class RealImageComparison:
             self._costs = torch.cat([cost(encode(batch)) for batch in pictures.split(64)])
         distances = self._distances(self._flat)
         distances.fill_diagonal_(float("inf"))
-        self.typical = float(distances.amin(1).median())
+        nearest = self._exact_distances(self._flat, distances.argmin(1))
+        # Copies of an image say nothing of how far images are from each other.
+        apart = nearest[nearest > 0]
+        self.typical = float(apart.median()) if len(apart) else 1.0
 
     def _distances(self, flat: torch.Tensor) -> torch.Tensor:
         """Give the distances (n, images) to real images or their mirror images, whichever is nearer."""
