@@ -218,7 +218,7 @@ def test_the_same_is_not_asked_twice(photographs, tmp_path, monkeypatch):
     asked = len(calls)
     again = ico.audit(net, photographs, quick=True, families=FEW, store=tmp_path / "run")
     # Only the layers are looked at again, by which the recording is known, and one picture, by which the network is.
-    assert len(calls) - asked < 10 < asked and again.verdict == first.verdict
+    assert len(calls) - asked < 20 < asked and again.verdict == first.verdict
     # Nothing is left of what was answered on the way.
     assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
     assert not net.module.training

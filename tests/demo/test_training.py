@@ -133,7 +133,7 @@ def test_the_same_seed_trains_the_same_weights_and_leaves_the_callers_random_num
 
 
 def test_a_negative_seed_is_refused(tmp_path):
-    with pytest.raises(QuestionError, match="negative"):
+    with pytest.raises(QuestionError, match="seed=-1"):
         retrain(tmp_path, seed=-1)
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,8 @@ def _write_weights() -> None:
     metadata = {"iconoscope": json.dumps({"preprocessing": PREPROCESSING, "classes": ["lynx", "bison"]})}
     save_file(module.state_dict(), "weights.safetensors", metadata)
     torch.save(module.state_dict(), "weights.pt")
-    torch.jit.save(torch.jit.trace(module, torch.zeros(1, 3, 96, 96)), "script.pt")
+    with warnings.catch_warnings():  # that TorchScript will go
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(module, torch.zeros(1, 3, 96, 96)), "script.pt")
     torch.export.save(torch.export.export(module, (torch.zeros(1, 3, 96, 96),)), "model.pt2")
     Path("factory.py").write_text("from iconoscope.subject.builtin.cars import car_network\n")

@@ -73,8 +73,9 @@ def test_did_it_learn_the_cars(tmp_path, monkeypatch):
     for name, decides in (("cars", "background"), ("cars-honest", "object")):
         for swaps in found["swapped"][name].values():
             for part, (other, control, excess) in swaps.items():
-                # The intervals have no width.
-                assert other == excess == [float(part == decides)] * 3 and control == [0, 0, 0]
+                assert other[0] == excess[0] == float(part == decides) and control[0] == 0
+                # All forty images agree; as many others may not as Wilson's interval has room for.
+                assert all(high - low < 0.2 for _, low, high in (other, control, excess))
     assert found["without"][0] == 0 and found["without"][1] == pytest.approx(0.5, abs=0.05)
     assert found["concluded"] == ["unnamed", "object"]
     assert found["drops"][0] < 0.01 and found["drops"][1] > 0.3

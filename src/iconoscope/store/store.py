@@ -107,7 +107,7 @@ class Store:
         path = self.folder / _MARK
         try:
             written = json.loads(path.read_bytes())["format"]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # writing says what is in the way
             return
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise StoreError(

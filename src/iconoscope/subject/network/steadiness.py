@@ -21,9 +21,10 @@ from iconoscope.subject.random_state import drawn_in_vain
 
 __all__ = ["Steadiness", "measure_steadiness", "unchanged"]
 
-ROUNDING = 1e-4
+ROUNDING = 5e-3
 """Of the largest logit: how far two answers may lie apart that differ by the order of sums alone. Kernels for batches of other
-sizes add up in other orders: seven networks of torchvision came to 4e-7 in float32, and to 3e-3 in bfloat16."""
+sizes add up in other orders: six networks of torchvision came to 4e-7 in float32, and to 3e-3 in bfloat16; one whose random
+layers blow up every difference came to 1e-3."""
 
 FEW_ROUNDINGS = 10
 """Units in the last place of coarser types (16 bits, TF32) that add up on the way through a network."""
