@@ -174,8 +174,8 @@ class Selection:
 def run_tests(files: list[str], plugin: object, *settings: str) -> int:
     """Run pytest in this process, and give its exit code."""
     unused = [f"-pno:{name}" for name in ("cacheprovider", "nbmake", "xdist", "anyio")]
-    warm = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported already
-    return int(pytest.main(["-q", *unused, *warm, *settings, *files], plugins=[plugin]))
+    plain = "--assert=plain"  # a module that is asked for its doctests would else be read past `read_as`
+    return int(pytest.main(["-q", *unused, plain, *settings, *files], plugins=[plugin]))
 
 
 _running: set[int] = set()
@@ -204,6 +204,8 @@ def forked(answer: Callable[[], Any], seconds: float, name: str) -> Any:
     try:
         while os.waitpid(child, os.WNOHANG) == (0, 0):
             if time.monotonic() > ends:
+                os.kill(child, signal.SIGABRT)  # pytest's faulthandler then writes into the log where it hangs
+                time.sleep(1)
                 os.killpg(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 return None
