@@ -250,7 +250,8 @@ def _meaningful(
         return
     if isinstance(node, ast.ClassDef):
         for child in node.body:
-            yield from _meaningful(child, path, f"{function}.{node.name}" if function else node.name, None)
+            named = isinstance(child, ast.FunctionDef | ast.ClassDef)  # the others are executed by the import
+            yield from _meaningful(child, path, f"{function}.{node.name}".lstrip(".") if named else "", None)
         return
     if isinstance(node, ast.Raise | ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr | ast.AnnAssign):
         if isinstance(node, ast.AnnAssign) and node.value is not None:

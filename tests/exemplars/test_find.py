@@ -1,6 +1,8 @@
 """The search for units: areas against scikit-learn, units against planted ones, and what chance gives."""
 
 import io
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 import iconoscope as ico
 from iconoscope.errors import ImagesError, QuestionError
+from iconoscope.exemplars.find import _listed
 from iconoscope.exemplars.roc_area import areas, curve, rank_test, recalls
 
 
@@ -185,3 +188,16 @@ def test_too_few_shuffles_are_refused(recorded):
     with pytest.raises(QuestionError, match="permutations=5 cannot tell") as raised:
         ico.find_units(recorded, "lynx", permutations=5)
     assert "19 or more" in raised.value.hint
+
+
+def test_images_of_a_folder_have_the_shorter_paths_of_that_folder():
+    recording: Any = SimpleNamespace(ids=("a/1.png", "b/1.png", "b/2.png", "3.png"))
+    assert _listed(recording, ["2.png", "1.png"], "somewhere/b").rows.tolist() == [1, 2]
+    assert _listed(recording, ["b/2.png", "1.png", "3.png"], "a").rows.tolist() == [0, 2, 3]
+    with pytest.raises(ImagesError, match="1 of 2 images"):
+        _listed(recording, ["2.png", "1.png"], "a")
+
+
+def test_without_images_held_out_nothing_is_said_of_them(recorded):
+    search = ico.find_units(recorded, np.arange(240) < 7, name="few")
+    assert search.held_out == 0 and np.isnan(search.auc_held_out).all() and len(search.auc_held_out) == len(search.auc)

@@ -1,13 +1,16 @@
 """Numbers of maps and curves against plain computations in double precision, and scikit-learn's where it is there."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import iconoscope as ico
-from iconoscope.exemplars.layouts import LAYOUTS, threads_for
+from iconoscope.exemplars import grid_assignment
+from iconoscope.exemplars.layouts import LAYOUTS, Placed, _around_cells, threads_for
+from iconoscope.exemplars.map import _grid_fields
 from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows, trustworthiness
 from iconoscope.exemplars.roc_area import areas, curve
 from iconoscope.exemplars.som import cell_places, fit_som
@@ -198,3 +201,34 @@ def test_threads_are_as_many_as_the_work_is_worth():
     begun = time.process_time()
     LAYOUTS["tsne"](vectors, *nearest_rows(vectors, 6), {"perplexity": 2, "seed": 0, "iterations": 250})
     assert time.process_time() - begun < 5
+
+
+def test_images_of_a_cell_lie_in_a_spiral_the_nearest_in_the_middle():
+    cells, distances = np.array([1, 1, 0, 1, 1]), np.float32([0.4, 0.1, 0.9, 0.2, 0.3])
+    som = replace(fit_som(torch.rand(9, 2), (2, 2), epochs=1), cells=cells, distances=distances)
+    points = _around_cells(som).astype(float)
+    golden = np.pi * (3 - 5**0.5)
+    for rank, image in enumerate([1, 3, 4, 0]):
+        away = 0.45 * (rank / 4) ** 0.5
+        place = 1 + away * np.cos(rank * golden), away * np.sin(rank * golden)
+        assert points[image] == pytest.approx(place, abs=1e-6)
+    assert points[2].tolist() == [0, 0]
+
+
+def test_of_images_as_near_to_a_cell_the_last_stands_for_it():
+    som = fit_som(torch.rand(600, 2), (1, 2), epochs=1)
+    som = replace(som, cells=np.arange(600) % 2, distances=np.zeros(600, np.float32))
+    fields = _grid_fields(Placed(np.zeros((600, 2), np.float32), som), {"grid": True})
+    assert fields["best"].tolist() == [[598, 599]]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_long_grid_is_cut_across_until_its_parts_are_small(monkeypatch, turned):
+    monkeypatch.setattr(grid_assignment, "_WHOLE", 10)
+    points = np.random.default_rng(0).random((900, 2)).astype(np.float32) * (4, 1)
+    points = points[:, ::-1] if turned else points
+    cells, (rows, columns) = grid_assignment.snap_to_grid(points)
+    assert (rows, columns) == ((60, 15) if turned else (15, 60)) and len(np.unique(cells, axis=0)) == 900
+    scaled = (points - points.min(0)) / np.ptp(points, axis=0) * (columns - 1, rows - 1)
+    away = np.hypot(*(cells[:, ::-1] - scaled).T)
+    assert away.mean() < 1.5 and np.corrcoef(cells[:, 0], points[:, 1])[0, 1] > 0.97

@@ -12,6 +12,7 @@ import torch
 import iconoscope as ico
 from iconoscope.errors import IconoscopeWarning, StoreError
 from iconoscope.exemplars import record
+from iconoscope.exemplars.shard import ActivationStatistics
 from iconoscope.store import Recording
 from iconoscope.store.recording_writer import bin_edges
 
@@ -217,3 +218,19 @@ def test_maps_lie_as_the_network_wants_them(network, images, tmp_path):
     again = record(network, images[:20], store=tmp_path / "run", k=3)
     assert again.question.settings["channels_last"] is True
     assert network.module.conv1.weight.stride() == before
+
+
+def test_activations_fall_into_the_bins_that_numpy_puts_them_into():
+    generator = np.random.default_rng(0)
+    signs = generator.choice([-1, 1], (3, 4, 500))
+    values = (signs * 2.0 ** generator.uniform(-20, 15.9, (3, 4, 500))).astype(np.float32)
+    values[0, :, :40] = [0.0, 1.0, -1.0, 1.25, -1.25, 65000.0, -65000.0, 1e-9] * 5
+    counted = ActivationStatistics.of(values)
+    edges = bin_edges()
+    for unit in range(4):
+        own = values[:, unit].ravel().astype(float)
+        plain = np.histogram(own[own > 0], edges)[0] + np.histogram(-own[own < 0], edges)[0][::-1]
+        plain[128] += (own == 0).sum()
+        assert np.array_equal(counted.histogram[unit], plain)
+        assert counted.lowest[unit] == own.min() and counted.count[unit] == 1500
+        assert counted.total[unit] == pytest.approx(own.sum()) and counted.square[unit] == pytest.approx((own**2).sum())

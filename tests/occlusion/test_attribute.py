@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from iconoscope.errors import (
 )
 from iconoscope.occlusion import rectifiers
 from iconoscope.occlusion.attribute import METHODS
-from iconoscope.occlusion.gradients import ASK
+from iconoscope.occlusion.gradients import ASK, maps_of_their_own
 
 pytest.importorskip("captum.attr")
 
@@ -555,3 +556,16 @@ def test_maps_with_the_channels_last_by_hand():
     expected = (gradient.mean((1, 2), keepdim=True) * maps).sum(3)[:, None]
     expected = F.interpolate(expected, (16, 16), mode="bilinear")[0, 0].detach().numpy()
     assert found.layer == "mix" and np.allclose(found.map, expected, atol=1e-6)
+
+
+def test_a_layer_of_two_names_is_watched_under_both():
+    module: Any = nn.Module()
+    module.first = module.second = nn.Conv2d(3, 2, 1)
+    answers: Any = SimpleNamespace(module=module)
+    image = torch.randn(1, 3, 4, 4)
+    plain = module.first
+    with maps_of_their_own(answers, "first", image) as maps:
+        seen = []
+        maps.register_forward_hook(lambda layer, inputs, answer: seen.append(answer))
+        assert torch.equal(module.second(image), plain(image)) and torch.equal(seen[0], plain(image))
+    assert module.first is module.second is plain

@@ -148,3 +148,16 @@ def test_the_blur_has_half_a_patch_as_its_standard_deviation():
         for sigma in (2, 4, 8)
     }
     assert apart[4] < 0.005 < min(apart[2], apart[8])
+
+
+@pytest.mark.parametrize("name", ["black", "mean", "blur", "noise"])
+def test_a_network_of_grey_pictures_is_given_the_grey_of_the_fill(name, bright):
+    grey = read_preprocessing({"size": 24, "mean": (0.5,), "std": (0.25,), "crop": "none"})
+    filling = read_fill(name, grey)
+    found = filling.field(bright, grey, (8, 8), 3)
+    colours = read_fill(name, HOW).field(bright, HOW, (8, 8), 3)
+    rgb = colours * np.array([0.25, 0.2, 0.1])[:, None, None] + np.array([0.5, 0.4, 0.3])[:, None, None]
+    weighed = np.tensordot((0.299, 0.587, 0.114), rgb, 1)
+    assert found.shape == (1, 24, 24) and np.allclose(found[0], (weighed - 0.5) / 0.25, atol=1e-4)
+    colour = read_fill("patch-mean", grey).cover(bright, grey, make_grid((24, 24), patch=24), 0).colours
+    assert colour is not None and np.allclose(colour, (bright.mean((0, 1)) @ (0.299, 0.587, 0.114) / 255 - 0.5) / 0.25)

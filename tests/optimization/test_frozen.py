@@ -183,3 +183,21 @@ def test_a_frozen_network_comes_back_after_an_error():
     assert all(parameter.requires_grad for parameter in module.parameters())
     assert (module[0].weight.data_ptr(), module[0].weight.stride()) == (weight, strides)
     assert all("forward" not in vars(each) for each in module.modules())
+
+
+class Skipping(nn.Module):
+    """A convolution whose answer one layer reads, and a function too."""
+
+    def __init__(self, reads):
+        super().__init__()
+        self.first, self.norm, self.head, self.reads = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 4), reads
+
+    def forward(self, x):
+        x = self.first(x)
+        y = self.norm(x)
+        return self.head((y + x if self.reads else y).mean((2, 3)))
+
+
+def test_what_a_function_reads_too_is_not_adjacent():
+    assert pairs_of(Skipping(False)) == [("first", "norm")]
+    assert pairs_of(Skipping(True)) == []

@@ -317,3 +317,12 @@ def test_nothing_is_left_open_in_a_fitted_style():
     assert own.rate == 0.3 and own.regularizers == (OutOfRange(1.0),)
     assert own.fitted((8, 8), 3).to_json() == own.to_json()
     assert Style(regularizers=(Alignment(),)).joint and not Style().joint
+
+
+def test_pictures_are_mirrored_only_if_it_is_asked_for():
+    ramp = torch.arange(12.0).expand(8, 1, 12, 12)
+    numbers = Transforms().draw(1, draws(8))[0]
+    plain, mirroring = (Transforms(jitter=0, rotation=0, scale=(1, 1), **flip) for flip in ({}, {"flip": True}))
+    assert torch.equal(plain(ramp, (12, 12), numbers), ramp)
+    mirrored = [bool(torch.allclose(each, ramp[0].flip(2), atol=1e-3)) for each in mirroring(ramp, (12, 12), numbers)]
+    assert 0 < sum(mirrored) < 8

@@ -106,3 +106,19 @@ def test_two_directions_have_two_names():
     one, other = ico.direction("conv", [1.0, 0, 0]), ico.direction("conv", [1.0, 1e-9, 0])
     assert str(one) != str(other) and str(one) == str(ico.direction("conv", np.array([1, 0, 0])))
     assert str(one) != str(ico.direction("conv", [1.0, 0, 0], cosine=1))
+
+
+def test_scores_are_in_single_precision_whatever_torch_is_told():
+    network = network_of(Pool())
+    batch = torch.randn(2, 3, 6, 6)
+    asked = objectives(network, ["0.1*conv:0 - conv:1", "logit:b"])
+    found = []
+    for kind in (torch.float32, torch.float64):
+        torch.set_default_dtype(kind)
+        try:
+            scores = Scores(asked, network)
+            with torch.no_grad(), probe(network, scores.layers) as read:
+                found.append(scores(read(batch)))
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert found[1].dtype == torch.float32 and torch.equal(*found)

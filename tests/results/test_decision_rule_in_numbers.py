@@ -194,3 +194,10 @@ def test_what_is_named_first_does_nearly_as_much_and_changes_least():
     assert order_names([far, near, strong], {"b": "a"}) == ("b", "a", "c")
     assert order_names([strong, near, far], {"a": "b"}) == ("a", "b", "c")
     assert order_names([strong], {"a": "whole"}) == ("a",)
+
+
+def test_a_class_that_nothing_is_answered_with_has_no_rule_to_break():
+    values, target = np.arange(40.0)[:, None], np.arange(40) % 2
+    agreeing, conflicting = conflicting_images(values, np.ones(40, int), target, 0)
+    assert agreeing.dtype == conflicting.dtype == bool and len(agreeing) == 40
+    assert not agreeing.any() and not conflicting.any()
