@@ -1,3 +1,4 @@
+# type: ignore
 """No byte of a name, a class or a title steers a terminal, a browser or the letters of a figure; and nothing warns."""
 
 import json

@@ -1,3 +1,4 @@
+# type: ignore
 """What a question will take is told before it is begun, and refused where the machine has not so much.
 
 Nothing is allocated to find out: every test runs in a process that may take one gigabyte more than torch does.

@@ -1,3 +1,4 @@
+# type: ignore
 """What is asked again and again takes no more memory than once: resident set, objects, finalisers."""
 
 import gc

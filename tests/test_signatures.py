@@ -1,3 +1,4 @@
+# type: ignore
 """What public functions are called with: numbers of other libraries are numbers, and what is none is refused by its name."""
 
 from collections.abc import Sequence

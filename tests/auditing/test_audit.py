@@ -1,3 +1,4 @@
+# type: ignore
 """The audit of networks of which it is known what they learned, from the question to the page."""
 
 import json

@@ -1,3 +1,4 @@
+# type: ignore
 """Statistics and edits of the audit against numbers computed by hand, or plainly in double precision."""
 
 import io

@@ -1,3 +1,4 @@
+# type: ignore
 """Taking pictures apart, step by step, against what was planted and against loops that are written out."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# type: ignore
 """The two built-in networks: what each has learned, as shipped and trained anew."""
 
 from __future__ import annotations

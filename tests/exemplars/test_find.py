@@ -1,3 +1,4 @@
+# type: ignore
 """The search for units: areas against scikit-learn, units against planted ones, and what chance gives."""
 
 import io

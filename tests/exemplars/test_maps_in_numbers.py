@@ -1,3 +1,4 @@
+# type: ignore
 """Numbers of maps and curves against plain computations in double precision, and scikit-learn's where it is there."""
 
 import time

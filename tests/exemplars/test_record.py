@@ -1,3 +1,4 @@
+# type: ignore
 """The recording pass against plain sorting, and against being killed."""
 
 import signal

@@ -1,3 +1,4 @@
+# type: ignore
 """Cases of Python: every argument of every public function with a value of another type, size or kind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# type: ignore
 """Valid input of every kind, small, of which the cases are made by changing it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# type: ignore
 """Bad input of every kind is answered in our own words, in time and in the memory that there is; a slow test draws more."""
 
 import json

@@ -1,3 +1,4 @@
+# type: ignore
 """The main job: the demo from the command to the page."""
 
 import time

@@ -1,3 +1,4 @@
+# type: ignore
 """Families of networks against techniques: `make families` writes what was run to docs/families.md, which is held to it."""
 
 import os

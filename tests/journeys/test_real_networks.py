@@ -1,3 +1,4 @@
+# type: ignore
 """Real networks on real images, from the command line and from Python."""
 
 import json

@@ -1,3 +1,4 @@
+# type: ignore
 """Captum's maps against closed forms, gradients taken by hand, and what each method promises."""
 
 import copy

@@ -1,3 +1,4 @@
+# type: ignore
 """The incremental engine where torch lacks the private functions that it calls, and the plain one without it."""
 
 import subprocess

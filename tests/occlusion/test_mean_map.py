@@ -1,3 +1,4 @@
+# type: ignore
 """The mean map against the same numbers taken at once; and a run that is killed."""
 
 import os

@@ -1,3 +1,4 @@
+# type: ignore
 """GuidedBackprop and Deconvolution over every form of a ReLU, against a backward pass by hand; what has no rule is named."""
 
 import operator

@@ -1,3 +1,4 @@
+# type: ignore
 """The loop step by step, and what becomes of runs that end early."""
 
 import threading

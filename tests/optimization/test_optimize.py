@@ -1,3 +1,4 @@
+# type: ignore
 """Pictures against what is known in closed form, and what must come back as it was."""
 
 import threading

@@ -1,3 +1,4 @@
+# type: ignore
 """The parts once more, number by number: parameterizations, moves, charges, and what a style says of itself."""
 
 import json

@@ -1,3 +1,4 @@
+# type: ignore
 """What is read of a network that does not answer as it should, and how terms are put together."""
 
 from typing import Any

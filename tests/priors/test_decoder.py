@@ -1,3 +1,4 @@
+# type: ignore
 """Any decoder as a prior, and diffusion models in the format of diffusers."""
 
 import json

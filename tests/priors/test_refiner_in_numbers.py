@@ -1,3 +1,4 @@
+# type: ignore
 """The refiner and its critic against the same sums written out in double precision."""
 
 import numpy as np

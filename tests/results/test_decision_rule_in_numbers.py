@@ -1,3 +1,4 @@
+# type: ignore
 """The audit's rule at its thresholds, and its statistics counted image by image."""
 
 import math

@@ -1,3 +1,4 @@
+# type: ignore
 """Means with intervals against planted truths: how often an interval holds the truth."""
 
 import math

@@ -1,3 +1,4 @@
+# type: ignore
 """The one writer of pages chooses the page by what it is given."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# type: ignore
 import re
 from dataclasses import replace
 from html.parser import HTMLParser

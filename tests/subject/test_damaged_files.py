@@ -1,3 +1,4 @@
+# type: ignore
 """Files of networks and of weights that are damaged, or hold something else: an error of ours, at once and whatever it is."""
 
 import json

@@ -1,3 +1,4 @@
+# type: ignore
 """The digest of a network: whatever changes an answer changes it, nothing else does, and what cannot be seen is named."""
 
 import functools

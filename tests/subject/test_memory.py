@@ -1,3 +1,4 @@
+# type: ignore
 """The bound on memory: what is counted, against what the operating system says that a process took."""
 
 import gc

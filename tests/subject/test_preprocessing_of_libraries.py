@@ -1,3 +1,4 @@
+# type: ignore
 """Pictures as each library's own transforms make them: thirty of odd sizes, at most one grey level apart."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# type: ignore
 """What is read of a layer: its answer, or what went into the ReLU that its answer comes out of; and what that leaves behind."""
 
 import os

@@ -1,3 +1,4 @@
+# type: ignore
 """Networks whose answer to an image depends on the others of a batch, or on chance: found, said, and answered or refused."""
 
 import random

@@ -1,3 +1,4 @@
+# type: ignore
 """Several threads, one network: each is answered as if it were alone, and the module comes back as it was."""
 
 import gc

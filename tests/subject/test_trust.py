@@ -1,3 +1,4 @@
+# type: ignore
 """Files that run code: every way that is known plants a mark, and the mark must not be there."""
 
 import io

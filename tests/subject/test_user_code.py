@@ -1,3 +1,4 @@
+# type: ignore
 """Code of the user's that raises anything, or leaves: the caller gets an error of ours, and an interrupt stays one."""
 
 import json

@@ -1,3 +1,4 @@
+# type: ignore
 """Images in 16 bits that use fewer, folders linked to each other, files that unpack to any size, kinds without a reader."""
 
 import io
