@@ -1,4 +1,3 @@
-# type: ignore
 import json
 import subprocess
 import sys

@@ -1,4 +1,3 @@
-# type: ignore
 """No byte of a name, a class or a title steers a terminal, a browser or the letters of a figure; and nothing warns."""
 
 import json
@@ -7,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,11 +92,12 @@ assert not unraisable, unraisable
 def test_a_grey_is_a_fill():
     network, image = ico.load_network("cars-honest", device="cpu"), ico.demo_images(2, seed=1)[0]
     grey = np.full((96, 96, 3), 0.5, np.float32)
-    asked = {"patch": 48, "stride": 48, "method": "dense"}
+    asked: dict[str, Any] = {"patch": 48, "stride": 48, "method": "dense"}
     answered = ico.occlude(network, image, fill=0.5, **asked)
     by_function = ico.occlude(network, image, fill=lambda picture: grey, **asked)
     assert np.array_equal(answered.occluded, by_function.occluded) and answered.question.settings["fill"] == "grey 0.5"
-    assert ico.occlude(network, image, fill=np.float32(0.5), **asked).question.settings["fill"] == "grey 0.5"
+    number: Any = np.float32(0.5)
+    assert ico.occlude(network, image, fill=number, **asked).question.settings["fill"] == "grey 0.5"
     assert ico.occlude(network, image, fill="0.5", **asked).question.settings["fill"] == "grey 0.5"
     for wrong in (1.5, -0.5, 128.0, True):
         with pytest.raises(IconoscopeError):

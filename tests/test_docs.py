@@ -1,4 +1,3 @@
-# type: ignore
 """The documentation: links lead somewhere, commands can be typed, every public name has its page.
 
 The site itself is built by ``make check``.

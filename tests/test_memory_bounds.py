@@ -1,4 +1,3 @@
-# type: ignore
 """What a question will take is told before it is begun, and refused where the machine has not so much.
 
 Nothing is allocated to find out: every test runs in a process that may take one gigabyte more than torch does.
@@ -8,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,7 +124,7 @@ def test_memory_raises_the_bound(monkeypatch):
 
     monkeypatch.setattr("iconoscope.subject.memory.free_memory", lambda: 10**7)
     network = ico.load_network("cars-honest", device="cpu")
-    ask = {"count": 3, "steps": 1, "size": 448}
+    ask: dict[str, Any] = {"count": 3, "steps": 1, "size": 448}
     with pytest.raises(
         QuestionError, match=r"1 picture of 448x448 pixels in 1 steps would take about 34\.9MB of memory, and 10\.0MB"
     ):

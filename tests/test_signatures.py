@@ -1,8 +1,8 @@
-# type: ignore
 """What public functions are called with: numbers of other libraries are numbers, and what is none is refused by its name."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from iconoscope.signatures import checked
 
 
 @checked
-def asked(
+def typed(
     count: int = 1,
     rate: float = 0.5,
     sides: int | tuple[int, int] | None = None,
@@ -24,6 +24,10 @@ def asked(
     patches: int | tuple[int, int] | list[int] | list[tuple[int, int]] | None = None,
 ):
     return locals()
+
+
+asked: Any = typed  # what is given here is of wrong types on purpose
+public: Any = ico
 
 
 @pytest.mark.parametrize("number", [3, np.int64(3), np.uint8(3), np.array(3), torch.tensor(3)])
@@ -91,22 +95,22 @@ def test_public_functions_are_checked():
     network = ico.load_network("cars-honest", device="cpu")
     image = ico.demo_images(2, seed=1)[0]
     for ask in (
-        lambda: ico.occlude(network, image, patch=True),
-        lambda: ico.occlude(network, image, patch="48"),
-        lambda: ico.occlude(network, image, seed=np.float64(0.5)),
-        lambda: ico.attribute(network, image, steps="3"),
-        lambda: ico.faithfulness(network, image, steps=True),
-        lambda: ico.optimize(network, "logit:lynx", count=True),
-        lambda: ico.optimize(network, "logit:lynx", steps="3"),
-        lambda: ico.dream(network, image, "conv3", rate="fast"),
-        lambda: ico.predict(network, [image], batch=2.5),
-        lambda: ico.load_images([image], limit=True),
-        lambda: ico.demo_images("3"),
-        lambda: ico.predict("cars", [image]),
+        lambda: public.occlude(network, image, patch=True),
+        lambda: public.occlude(network, image, patch="48"),
+        lambda: public.occlude(network, image, seed=np.float64(0.5)),
+        lambda: public.attribute(network, image, steps="3"),
+        lambda: public.faithfulness(network, image, steps=True),
+        lambda: public.optimize(network, "logit:lynx", count=True),
+        lambda: public.optimize(network, "logit:lynx", steps="3"),
+        lambda: public.dream(network, image, "conv3", rate="fast"),
+        lambda: public.predict(network, [image], batch=2.5),
+        lambda: public.load_images([image], limit=True),
+        lambda: public.demo_images("3"),
+        lambda: public.predict("cars", [image]),
     ):
         with pytest.raises(QuestionError, match="must be"):
             ask()
-    assert ico.occlude(network, image, patch=np.int64(48), stride=torch.tensor(48), seed=np.array(0)).map.shape == (
+    assert public.occlude(network, image, patch=np.int64(48), stride=torch.tensor(48), seed=np.array(0)).map.shape == (
         2,
         2,
     )

@@ -1,4 +1,3 @@
-# type: ignore
 """What torch was told around a call does not change its answer; and what libraries do when they are imported is undone."""
 
 import os

@@ -1,4 +1,3 @@
-# type: ignore
 """The audit of networks of which it is known what they learned, from the question to the page."""
 
 import json

@@ -1,4 +1,3 @@
-# type: ignore
 """Taking pictures apart, step by step, against what was planted and against loops that are written out."""
 
 import numpy as np
@@ -135,13 +134,13 @@ def test_an_object_is_found_within_two_pixels_and_the_nearest_to_the_middle_is_i
     found = take_apart(drawn(second=(10, 18, 8, 14)), [None], np.array([[64, 64]]))
     thing = np.zeros((64, 64), bool)
     thing[24:40, 20:44] = True
-    grown = ndimage.binary_dilation(thing, iterations=4)
+    grown = np.asarray(ndimage.binary_dilation(thing, iterations=4), bool)
     assert (found.object[0] & thing).sum() == thing.sum() and not (found.object[0] & ~grown).any()
     tag = np.zeros_like(thing)
     tag[10:18, 8:14] = True
     assert (found.foreign[0] & tag).sum() == tag.sum() and not (found.object[0] & tag).any()
     assert found.foreign[0, 24:40, 20:44].all() and found.object_known[0]
-    elsewhere = ~ndimage.binary_dilation(thing | tag, iterations=6)
+    elsewhere = ~np.asarray(ndimage.binary_dilation(thing | tag, iterations=6), bool)
     assert not found.foreign[0][elsewhere].any()
     # A larger picture has all of it larger.
     double = np.kron(drawn()[0], np.ones((2, 2, 1), np.uint8))[None]

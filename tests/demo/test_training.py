@@ -1,4 +1,3 @@
-# type: ignore
 """The two built-in networks: what each has learned, as shipped and trained anew."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# type: ignore
 """The search for units: areas against scikit-learn, units against planted ones, and what chance gives."""
 
 import io

@@ -1,4 +1,3 @@
-# type: ignore
 """Numbers of maps and curves against plain computations in double precision, and scikit-learn's where it is there."""
 
 import time
@@ -162,7 +161,9 @@ def test_a_curve_goes_through_its_corners_and_has_the_area_that_is_stated(levels
 
 def test_the_curve_of_four_images_has_the_area_of_three_quarters():
     at = np.linspace(0, 1, 2001)
-    assert np.trapezoid(curve(np.float32([3, 1]), np.float32([2, 0]), at), at) == pytest.approx(0.75, abs=1e-3)
+    assert np.trapezoid(curve(np.array([3, 1], np.float32), np.array([2, 0], np.float32), at), at) == pytest.approx(
+        0.75, abs=1e-3
+    )
 
 
 DEGENERATE = {
@@ -205,7 +206,7 @@ def test_threads_are_as_many_as_the_work_is_worth():
 
 
 def test_images_of_a_cell_lie_in_a_spiral_the_nearest_in_the_middle():
-    cells, distances = np.array([1, 1, 0, 1, 1]), np.float32([0.4, 0.1, 0.9, 0.2, 0.3])
+    cells, distances = np.array([1, 1, 0, 1, 1]), np.array([0.4, 0.1, 0.9, 0.2, 0.3], np.float32)
     som = replace(fit_som(torch.rand(9, 2), (2, 2), epochs=1), cells=cells, distances=distances)
     points = _around_cells(som).astype(float)
     golden = np.pi * (3 - 5**0.5)

@@ -1,4 +1,3 @@
-# type: ignore
 """The recording pass against plain sorting, and against being killed."""
 
 import signal

@@ -1,4 +1,3 @@
-# type: ignore
 """Cases of files: a valid one of each kind with bits flipped, cut off, or with values of another type or size."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# type: ignore
 """Cases of the command line: every option of every command with what nobody should type, and units that are none."""
 
 from __future__ import annotations

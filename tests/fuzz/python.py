@@ -1,4 +1,3 @@
-# type: ignore
 """Cases of Python: every argument of every public function with a value of another type, size or kind."""
 
 from __future__ import annotations

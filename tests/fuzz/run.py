@@ -1,4 +1,3 @@
-# type: ignore
 """Bad input of every kind: cases from a seed, run one after another in a process of bounded memory.
 
     PYTHONPATH=tests python -m fuzz.run SEED COUNT FOLDER [FIRST]

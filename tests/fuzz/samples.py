@@ -1,4 +1,3 @@
-# type: ignore
 """Valid input of every kind, small, of which the cases are made by changing it."""
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def make_samples(folder: Path) -> None:
         "audit --network cars --images photographs --quick --limit 6 --store run --out audit.html",
         "report --store run --out page.html",
     ):
-        assert main(command.split()) == 0, command
+        assert main([*command.split()]) == 0, command
 
 
 def _write_pictures(pixels: np.ndarray) -> None:

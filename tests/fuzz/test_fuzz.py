@@ -1,4 +1,3 @@
-# type: ignore
 """Bad input of every kind is answered in our own words, in time and in the memory that there is; a slow test draws more."""
 
 import json

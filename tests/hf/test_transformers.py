@@ -1,4 +1,3 @@
-# type: ignore
 """Networks of the library transformers, in folders as save_pretrained writes them; run by `make test-hf`.
 
 In an environment of its own: beside the torchvision of the other tests, transformers cannot import its networks.

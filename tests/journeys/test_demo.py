@@ -1,4 +1,3 @@
-# type: ignore
 """The main job: the demo from the command to the page."""
 
 import time

@@ -1,4 +1,3 @@
-# type: ignore
 """Families of networks against techniques: `make families` writes what was run to docs/families.md, which is held to it."""
 
 import os

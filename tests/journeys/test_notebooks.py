@@ -1,4 +1,3 @@
-# type: ignore
 """The notebooks of examples/ as a reader runs them: all cells, one after another, in an empty folder.
 
 What their text says is asserted on what their cells leave behind.

@@ -1,4 +1,3 @@
-# type: ignore
 """Real networks on real images, from the command line and from Python."""
 
 import json

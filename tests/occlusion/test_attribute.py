@@ -1,4 +1,3 @@
-# type: ignore
 """Captum's maps against closed forms, gradients taken by hand, and what each method promises."""
 
 import copy

@@ -1,4 +1,3 @@
-# type: ignore
 import re
 
 import numpy as np

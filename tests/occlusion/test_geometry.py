@@ -1,4 +1,3 @@
-# type: ignore
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,4 +1,3 @@
-# type: ignore
 """The incremental engine against the plain one, over random small networks, kinds of layers, and the two real networks."""
 
 import copy

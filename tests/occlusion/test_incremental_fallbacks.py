@@ -1,4 +1,3 @@
-# type: ignore
 """The incremental engine where torch lacks the private functions that it calls, and the plain one without it."""
 
 import subprocess

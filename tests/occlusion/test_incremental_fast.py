@@ -1,4 +1,3 @@
-# type: ignore
 """The approximate engine: it states its own error, and takes longer windows where short ones err too much."""
 
 import re

@@ -1,4 +1,3 @@
-# type: ignore
 """What a captured network becomes: which steps, of what kind, how many multiplications; and what a chunk paints and reads."""
 
 from typing import Any

@@ -1,4 +1,3 @@
-# type: ignore
 """The mean map against the same numbers taken at once; and a run that is killed."""
 
 import os

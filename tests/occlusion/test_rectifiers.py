@@ -1,4 +1,3 @@
-# type: ignore
 """GuidedBackprop and Deconvolution over every form of a ReLU, against a backward pass by hand; what has no rule is named."""
 
 import operator
@@ -188,6 +187,7 @@ class Steady(nn.Module):
         super().__init__()
         torch.manual_seed(1)
         self.first, self.squeeze, self.last = nn.Conv2d(3, 6, 3), nn.Linear(6, 6), nn.Linear(6, 2)
+        self.mask: torch.Tensor
         self.register_buffer("mask", torch.arange(10) < 9)
 
     def forward(self, x):

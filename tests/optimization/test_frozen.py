@@ -1,4 +1,3 @@
-# type: ignore
 """A frozen network answers as it did, gives the gradients that it gave, and comes back as it was."""
 
 from __future__ import annotations

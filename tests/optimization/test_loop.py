@@ -1,4 +1,3 @@
-# type: ignore
 """The loop step by step, and what becomes of runs that end early."""
 
 import threading

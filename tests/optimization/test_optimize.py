@@ -1,4 +1,3 @@
-# type: ignore
 """Pictures against what is known in closed form, and what must come back as it was."""
 
 import threading

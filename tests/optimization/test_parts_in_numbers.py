@@ -1,4 +1,3 @@
-# type: ignore
 """The parts once more, number by number: parameterizations, moves, charges, and what a style says of itself."""
 
 import json

@@ -1,4 +1,3 @@
-# type: ignore
 """What real images answer, the cap that is made of it, and the numbers that a network is asked in."""
 
 from types import SimpleNamespace

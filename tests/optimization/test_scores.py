@@ -1,4 +1,3 @@
-# type: ignore
 """What is read of a network that does not answer as it should, and how terms are put together."""
 
 from typing import Any

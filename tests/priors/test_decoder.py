@@ -1,4 +1,3 @@
-# type: ignore
 """Any decoder as a prior, and diffusion models in the format of diffusers."""
 
 import json

@@ -1,5 +1,6 @@
-# type: ignore
 """The refiner and its critic against the same sums written out in double precision."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ def test_a_refined_picture_written_out():
     torch.manual_seed(0)
     refiner = Refiner(3).double()
     torch.nn.init.normal_(refiner.last.weight, std=0.1)
+    assert refiner.last.bias is not None
     torch.nn.init.normal_(refiner.last.bias, std=0.1)
     picture = torch.rand(1, 3, 8, 12, dtype=torch.float64)
     for label in (2, -1):
@@ -62,7 +64,7 @@ def test_a_refined_picture_written_out():
 
 def test_a_critic_written_out():
     torch.manual_seed(1)
-    critic = Critic(3).double().eval()
+    critic: Any = Critic(3).double().eval()
     pictures = torch.rand(2, 3, 16, 16, dtype=torch.float64) * 2 - 1
     whole, places = critic(pictures, torch.tensor([1, -1]))
     assert whole.shape == (2,) and places.shape == (2, 64)
@@ -80,5 +82,7 @@ def test_a_critic_written_out():
 
 
 def test_pictures_of_no_class_are_of_one():
-    assert len(Refiner(0).classes_whole.weight) == len(Refiner(0).classes_quarter.weight) == 1
-    assert len(Critic(0).classes.weight) == 1 and len(Critic(5).classes.weight) == 5
+    refiner: Any = Refiner(0)
+    critics: Any = (Critic(0), Critic(5))
+    assert len(refiner.classes_whole.weight) == len(refiner.classes_quarter.weight) == 1
+    assert len(critics[0].classes.weight) == 1 and len(critics[1].classes.weight) == 5

@@ -1,4 +1,3 @@
-# type: ignore
 """The audit's rule at its thresholds, and its statistics counted image by image."""
 
 import math

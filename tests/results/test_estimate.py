@@ -1,4 +1,3 @@
-# type: ignore
 """Means with intervals against planted truths: how often an interval holds the truth."""
 
 import math

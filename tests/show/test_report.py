@@ -1,4 +1,3 @@
-# type: ignore
 """The one writer of pages chooses the page by what it is given."""
 
 import numpy as np

@@ -1,4 +1,3 @@
-# type: ignore
 import re
 from dataclasses import replace
 from html.parser import HTMLParser

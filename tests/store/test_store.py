@@ -1,4 +1,3 @@
-# type: ignore
 import ast
 import errno
 import json
@@ -233,7 +232,9 @@ def test_a_record_copied_under_another_question_is_asked_again(tmp_path):
     with pytest.warns(IconoscopeWarning, match="another question"):
         answer = store.answer(occlusion(seed=2).question, Occlusion, lambda: occlusion(seed=2))
     np.testing.assert_array_equal(answer.occluded, occlusion(seed=2).occluded)
-    np.testing.assert_array_equal(store.get(occlusion(seed=2).question).occluded, answer.occluded)
+    stored = store.get(occlusion(seed=2).question)
+    assert isinstance(stored, Occlusion)
+    np.testing.assert_array_equal(stored.occluded, answer.occluded)
 
 
 @pytest.mark.parametrize("files", [{}, {"picture.png": {"bytes": 1, "sha256": "0"}}, None, []])
@@ -288,6 +289,7 @@ def test_a_folder_of_a_process_that_was_killed_is_removed_and_one_in_use_is_not(
         "with temporary_folder('trial-') as folder: print(folder, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         folder = Path(process.stdout.readline().strip())
         with temporary_folder("trial-") as own:
             assert folder.is_dir() and own.is_dir()

@@ -1,4 +1,3 @@
-# type: ignore
 """Which axis holds the channels, and how tokens lie in rows and columns, of pictures that are not square."""
 
 import pytest

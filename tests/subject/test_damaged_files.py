@@ -1,9 +1,9 @@
-# type: ignore
 """Files of networks and of weights that are damaged, or hold something else: an error of ours, at once and whatever it is."""
 
 import json
 import random
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,18 +14,10 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.errors import CheckpointError, IconoscopeError, NetworkError
 from iconoscope.subject.network import read_checkpoint
+from networks import Small
 
 HOW = {"size": 8, "mean": [0.5] * 3, "std": [0.25] * 3}
 SETTINGS = {"classes": ["a", "b"], "preprocessing": HOW, "device": "cpu"}
-
-
-class Small(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
-
-    def forward(self, x):
-        return self.head(torch.relu(self.conv(x)).mean((2, 3)))
 
 
 def weights():
@@ -77,13 +69,14 @@ def test_metadata_may_leave_settings_out(tmp_path):
 
 
 def _cycle():
-    state = {"epoch": 1}
+    state: dict[str, Any] = {"epoch": 1}
     state["state_dict"] = state
     return state
 
 
 def _longer_cycle():
-    first, second = {"epoch": 1}, {"epoch": 2}
+    first: dict[str, Any] = {"epoch": 1}
+    second: dict[str, Any] = {"epoch": 2}
     first["model"], second["state_dict"] = second, first
     return first
 

@@ -1,4 +1,3 @@
-# type: ignore
 """The digest of a network: whatever changes an answer changes it, nothing else does, and what cannot be seen is named."""
 
 import functools
@@ -10,6 +9,7 @@ import types
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,7 +174,7 @@ def test_functions_of_the_class_and_globals_that_it_reads_are_seen(monkeypatch):
 
 def test_two_classes_of_one_name_are_two():
     def build(source):
-        names = {"nn": nn}
+        names: dict[str, Any] = {"nn": nn}
         exec(f"class Net(nn.Module):\n    def forward(self, batch):\n        return {source}", names)
         return names["Net"]()
 
@@ -230,6 +230,8 @@ def test_programs_of_torch_export_are_seen_whole():
 
 
 class Reading(Scaled):
+    table: Any
+
     def forward(self, batch):
         return super().forward(batch) * float(self.table[0])
 
@@ -252,7 +254,7 @@ def test_what_cannot_be_seen_is_named_and_no_store_keeps_it(tmp_path):
 
 
 def test_what_no_forward_reads_does_not_matter():
-    module = Scaled()
+    module: Any = Scaled()
     module.log = mmap.mmap(-1, 8)
     assert digest_module(module).unseen == ()
 
@@ -311,7 +313,7 @@ def test_no_graph_of_another_network_is_taken(method):
     np.testing.assert_allclose(asked(second, None, method=method), asked(second, None, method="dense"), atol=1e-6)
 
 
-FILE = None
+FILE = ""
 
 
 class FromFile(Scaled):

@@ -1,4 +1,3 @@
-# type: ignore
 """Operations are handed over one by one, also under a torch that has no mode of its dispatcher, which is private."""
 
 import pytest

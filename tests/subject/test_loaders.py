@@ -1,4 +1,3 @@
-# type: ignore
 """Every way to name a network, on small real files: the answers are held against the module that the file was made of."""
 
 import json

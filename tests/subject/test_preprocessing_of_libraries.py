@@ -1,4 +1,3 @@
-# type: ignore
 """Pictures as each library's own transforms make them: thirty of odd sizes, at most one grey level apart."""
 
 import numpy as np
@@ -66,7 +65,7 @@ def test_as_the_transforms_that_come_with_torchvisions_weights(torchvision_model
 @pytest.mark.parametrize("share", [0.875, 0.9, 0.95, 1.0])
 def test_as_timms_transforms(torchvision_models, crop_mode, size, share):
     pytest.importorskip("timm")
-    from timm.data import create_transform
+    from timm.data.transforms_factory import create_transform
 
     configuration = {
         "input_size": (3, *size), "crop_pct": share, "crop_mode": crop_mode, "interpolation": "bicubic",
@@ -100,7 +99,7 @@ def test_a_mask_is_cut_as_its_photograph():
 
 def test_half_a_pixel_by_hand():
     """Of seven columns the middle four begin at 1.5: nearest is the even 2, down is 1; of five at .5: 0 either way."""
-    ramp = np.repeat(np.arange(0, 70, 10, np.uint8)[None, :, None], 4, 0).repeat(3, 2)
+    ramp = np.repeat(np.arange(0, 70, 10, dtype=np.uint8)[None, :, None], 4, 0).repeat(3, 2)
     settings = {"size": (4, 4), "mean": (0.5,) * 3, "std": (0.5,) * 3}
     for count, nearest, down in ((7, 20, 10), (5, 0, 0)):
         for middle, first in (("nearest", nearest), ("down", down)):

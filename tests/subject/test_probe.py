@@ -1,4 +1,3 @@
-# type: ignore
 """What is read of a layer: its answer, or what went into the ReLU that its answer comes out of; and what that leaves behind."""
 
 import os
@@ -21,6 +20,7 @@ from iconoscope.subject import probe as probing
 from iconoscope.subject.network.steadiness import Steadiness
 from iconoscope.subject.probe import LOGITS, FunctionCalls, probe, tensors_in, watching
 from iconoscope.subject.response import activations
+from networks import half_in_training
 
 
 class Part(nn.Module):
@@ -253,7 +253,7 @@ def test_what_was_read_before_a_relu_stays_as_it_was_read():
     batch = torch.randn(2, 3, 8, 8)
     with torch.no_grad(), probe(network, ["relu", "last"], before_relu=True) as read:
         for _ in range(2):
-            assert torch.equal(read(batch)["relu"], network.module.conv(batch))
+            assert torch.equal(read(batch)["relu"], network.module.get_submodule("conv")(batch))
 
 
 @pytest.mark.parametrize("error", [None, ZeroDivisionError, KeyboardInterrupt])
@@ -340,13 +340,7 @@ THREADS = 8
 
 def test_several_threads_may_ask_one_network(tmp_path):
     """Each is answered as if it were alone, and the module comes back as it was, in its half training mode."""
-    torch.manual_seed(0)
-    module = nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3),
-    )  # fmt: skip
-    module.train()
-    module[4].eval()
+    module = half_in_training()
     preprocessing = {"size": 16, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
     network = ico.load_network(module, preprocessing=preprocessing, classes=list("abc"), device="cpu")
     images = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)

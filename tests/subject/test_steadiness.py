@@ -1,4 +1,3 @@
-# type: ignore
 """Networks whose answer to an image depends on the others of a batch, or on chance: found, said, and answered or refused."""
 
 import random

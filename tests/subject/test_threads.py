@@ -1,4 +1,3 @@
-# type: ignore
 """Several threads, one network: each is answered as if it were alone, and the module comes back as it was."""
 
 import gc
@@ -30,6 +29,7 @@ from iconoscope.subject.network.reservation import parts_of, reserved
 from iconoscope.subject.network.steadiness import Steadiness
 from iconoscope.subject.response import activations
 from iconoscope.warning_filters import ignoring
+from networks import half_in_training
 
 THREADS = 8
 PREPROCESSING = {"size": 16, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
@@ -37,15 +37,10 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8)
 
 
 def backbone() -> nn.Sequential:
-    torch.manual_seed(0)
-    module = nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3),
-    )  # fmt: skip
-    module.train()
-    module[4].eval()
+    module = half_in_training()
     module[8].bias.requires_grad_(False)
-    module[0].weight.grad = torch.ones_like(module[0].weight)
+    weight = module.get_parameter("0.weight")
+    weight.grad = torch.ones_like(weight)
     return module
 
 
@@ -161,11 +156,12 @@ def shared_in_all_ways() -> tuple[dict[str, Any], nn.Module]:
     """Give networks that share modules of one, and this one."""
     module = backbone()
 
+    compiled: Any = torch.compile(module, backend="eager")
     body, heads = module[:8], (nn.Linear(8, 3), nn.Linear(8, 3))
     networks = {
         "itself": load(module),
         "a second network": load(module),
-        "compiled": load(nn.Sequential(torch.compile(module, backend="eager"))),
+        "compiled": load(nn.Sequential(compiled)),
         "wrapped": load(nn.Sequential(module)),
         "one head": load(nn.Sequential(body, heads[0])),
         "the other head": load(nn.Sequential(body, heads[1])),
@@ -339,7 +335,8 @@ CALLS: list[int] = []
 def test_an_error_in_the_middle_leaves_nothing_behind(error, call, tmp_path):
     """Neither on the module, nor in the process, nor a lock."""
     module = backbone()
-    network = load(nn.Sequential(*module[:6], Interrupting(error, call), *module[6:]))
+    layers = [*module]
+    network = load(nn.Sequential(*layers[:6], Interrupting(error, call), *layers[6:]))
     network._measured.append(Steadiness())  # as if it had been asked before
     questions = {name: ask for name, ask in QUESTIONS.items() if name not in ("digest", "first_filters")}
     before, of_all = state(network.module), of_process()

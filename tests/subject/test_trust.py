@@ -1,4 +1,3 @@
-# type: ignore
 """Files that run code: every way that is known plants a mark, and the mark must not be there."""
 
 import io
@@ -10,6 +9,7 @@ import warnings
 import zipfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.errors import CheckpointError, IconoscopeError
+from networks import Small
 
 HOW = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
 SETTINGS = {"classes": ["a", "b"], "preprocessing": HOW, "device": "cpu"}
@@ -34,15 +35,6 @@ class Bomb:
 
     def __reduce__(self):
         return open, (str(self.mark), "w")
-
-
-class Small(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
-
-    def forward(self, x):
-        return self.head(torch.relu(self.conv(x)).mean((2, 3)))
 
 
 @pytest.fixture
@@ -128,7 +120,8 @@ def test_a_program_of_torch_export_runs_nothing_without_trust(honest_export, tmp
 
 @pytest.mark.parametrize("flag", FLAGS)
 def test_every_name_of_the_flag_is_trust(honest_export, flag):
-    network = ico.load_network(str(honest_export), **SETTINGS, **{flag: True})
+    settings: dict[str, Any] = {**SETTINGS, flag: True}
+    network = ico.load_network(str(honest_export), **settings)
     assert ico.predict(network, np.zeros((2, 8, 8, 3), np.uint8)).shape == (2, 2)
 
 
@@ -162,7 +155,7 @@ class WritesWhenLoaded(nn.Module):
         return x.mean((2, 3))[:, :2] + self.total
 
     @torch.jit.export
-    def __getstate__(self):
+    def __getstate__(self):  # pyright: ignore[reportIncompatibleMethodOverride] (TorchScript wants the state alone)
         return self.path, self.training
 
     @torch.jit.export
@@ -264,8 +257,9 @@ def onnx_file(path, *, name="conv", location=""):
         helper.make_node("GlobalAveragePool", ["c"], ["g"], name="pool"),
         helper.make_node("Flatten", ["g"], ["o"], name="flat"),
     ]
-    ends = (helper.make_tensor_value_info(*end) for end in (("i", 1, ["n", 3, 8, 8]), ("o", 1, ["n", 2])))
-    graph = helper.make_graph(nodes, "g", *([end] for end in ends), [weight])
+    read = helper.make_tensor_value_info("i", 1, ["n", 3, 8, 8])
+    answer = helper.make_tensor_value_info("o", 1, ["n", 2])
+    graph = helper.make_graph(nodes, "g", [read], [answer], [weight])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     path.write_bytes(model.SerializeToString())
     return str(path)

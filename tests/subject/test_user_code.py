@@ -1,4 +1,3 @@
-# type: ignore
 """Code of the user's that raises anything, or leaves: the caller gets an error of ours, and an interrupt stays one."""
 
 import json
@@ -36,7 +35,8 @@ class Raising(nn.Module):
     def __init__(self, where=""):
         super().__init__()
         self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
-        self.where, self.error = where, None
+        self.where = where
+        self.error: BaseException | None = None
 
     def _at(self, where):
         if self.error is not None and where == self.where:

@@ -1,4 +1,3 @@
-# type: ignore
 """Images in 16 bits that use fewer, folders linked to each other, files that unpack to any size, kinds without a reader."""
 
 import io

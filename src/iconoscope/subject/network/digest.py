@@ -15,10 +15,7 @@ import functools
 import hashlib
 import io
 import logging
-import os
 import re
-import sys
-import sysconfig
 import types
 import weakref
 import zipfile
@@ -29,6 +26,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from iconoscope.subject.network.code_origin import (
+    file_of,
+    is_heap,
+    is_installed,
+    is_library,
+    is_outside,
+    is_replaced,
+    name_outside,
+)
 from iconoscope.warning_filters import ignoring
 
 if TYPE_CHECKING:
@@ -56,18 +62,9 @@ _SKIPPED = frozenset(
      "__annotate__", "__slots__", "__orig_bases__", "__parameters__", "_abc_impl", "__abstractmethods__",
      "__match_args__", "__type_params__", "name_or_path", "_name_or_path", "_commit_hash", "transformers_version"}
 )  # fmt: skip
-_OUTSIDE = ("torch", "numpy", "scipy", "PIL", "iconoscope")
-"""Packages whose parts go in by name: they are what the network runs on."""
 _HARMLESS = (logging.Logger, logging.Handler, logging.Filterer)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _MANGLED = re.compile(rb"[./]___torch_mangle_\d+")
-_LIBRARIES = tuple(
-    os.path.realpath(path) + os.sep
-    for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
-_INSTALLED = tuple(
-    os.path.realpath(path) + os.sep for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,10 +285,10 @@ class _Walk:
         """Feed a class with what it and its bases define, as far as these are not torch's or Python's own."""
         self.tag("class", kind.__qualname__)
         for base in kind.__mro__:
-            outside = _is_outside(base.__module__, _file_of(base)) or base is object
+            outside = is_outside(base.__module__, file_of(base)) or base is object
             self.tag(base.__qualname__, base.__module__ if outside else "")
             for name, attribute in vars(base).items():
-                if outside and not _is_replaced(attribute):
+                if outside and not is_replaced(attribute):
                     continue
                 if name not in _SKIPPED and not isinstance(
                     attribute, types.GetSetDescriptorType | types.MemberDescriptorType
@@ -301,7 +298,7 @@ class _Walk:
 
     def _within(self, kind: type, attribute: Any, path: str) -> None:
         """Feed what a class holds; of an installed library its functions alone, since what else it keeps may be anything."""
-        if _is_installed(_file_of(kind)) and not _functions_of(attribute):
+        if is_installed(file_of(kind)) and not _functions_of(attribute):
             if attribute is None or isinstance(attribute, bool | int | float | str):
                 self.feed(attribute, path)
             return
@@ -321,7 +318,7 @@ class _Walk:
         elif isinstance(value, weakref.ref):
             self.tag("reference")
             self.feed(value(), path)
-        elif (name := _name_outside(value)) is not None:
+        elif (name := name_outside(value)) is not None:
             self.tag("outside", name)
         elif hasattr(value, "__wrapped__"):  # of functools.cache and other wrappers
             self.tag("wrapper")
@@ -333,7 +330,7 @@ class _Walk:
     def _feed_function(self, function: types.FunctionType, path: str) -> None:
         self.tag("function", function.__name__)
         file = function.__code__.co_filename
-        if _is_outside(function.__module__ or "", file):
+        if is_outside(function.__module__ or "", file):
             self.tag(f"{function.__module__}.{function.__qualname__}")
         else:
             self._feed_code(function.__code__, path)
@@ -345,7 +342,7 @@ class _Walk:
             except ValueError:  # not filled yet
                 continue
             self.feed(content, f"{path}<{name}>")
-        if not _is_outside(function.__module__ or "", file) and not _is_installed(file):
+        if not is_outside(function.__module__ or "", file) and not is_installed(file):
             self._feed_globals(function, path)
 
     def _feed_globals(self, function: types.FunctionType, path: str) -> None:
@@ -356,7 +353,7 @@ class _Walk:
                     continue
                 value = function.__globals__[name]
                 self.tag("global", name)
-                if isinstance(value, types.ModuleType) and not _is_library(getattr(value, "__file__", None) or ""):
+                if isinstance(value, types.ModuleType) and not is_library(getattr(value, "__file__", None) or ""):
                     self._feed_pairs(
                         "module", ((n, vars(value)[n]) for n in code.co_names if n in vars(value)), f"{path}<{name}>"
                     )
@@ -432,7 +429,7 @@ def _attributes_of(value: Any) -> dict[str, Any] | None:
     """Give what an object holds; None if it may hold something that Python does not see."""
     kind = type(value)
     if any(
-        not _is_heap(base) and base is not object and base.__module__ not in ("typing", "abc") for base in kind.__mro__
+        not is_heap(base) and base is not object and base.__module__ not in ("typing", "abc") for base in kind.__mro__
     ):
         return None
     slots = [name for base in kind.__mro__ for name in _slots(base) if hasattr(value, name)]
@@ -444,58 +441,6 @@ def _attributes_of(value: Any) -> dict[str, Any] | None:
 def _slots(kind: type) -> tuple[str, ...]:
     names = vars(kind).get("__slots__", ())
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _is_heap(kind: type) -> bool:
-    """Tell whether a class was made by Python code: one of C may hold what Python does not see."""
-    return bool(kind.__flags__ & (1 << 9)) and _file_of(kind).endswith((".py", ">"))
-
-
-def _file_of(kind: type) -> str:
-    module = sys.modules.get(kind.__module__)
-    # What was typed in, or made from a file that was run, has no module; it is of Python all the same.
-    return getattr(module, "__file__", None) or ("" if kind.__module__ in sys.builtin_module_names else "<typed in>")
-
-
-@functools.lru_cache(4096)
-def _is_library(file: str) -> bool:
-    return os.path.realpath(file).startswith(_LIBRARIES) if file else True
-
-
-@functools.lru_cache(4096)
-def _is_installed(file: str) -> bool:
-    return os.path.realpath(file).startswith(_INSTALLED)
-
-
-def _is_outside(module: str, file: str) -> bool:
-    """Tell whether code goes in by name: torch's, NumPy's and Python's own, where it is what its name says."""
-    if module.partition(".")[0] in _OUTSIDE:
-        return file.startswith("<") or _is_library(file) or module.startswith("iconoscope")
-    return _is_library(file) and not _is_installed(file) and not file.startswith("<")
-
-
-def _is_replaced(attribute: Any) -> bool:
-    """Tell whether a function of one's own stands in a class of torch's or of Python's."""
-    code = getattr(attribute, "__code__", None)
-    return code is not None and not _is_outside(attribute.__module__ or "", code.co_filename)
-
-
-def _name_outside(value: Any) -> str | None:
-    """Give the name of what C or torch provides: a builtin, a ufunc, an operator; None for anything else."""
-    import torch
-
-    if isinstance(
-        value, torch._ops.OpOverload | torch._ops.OpOverloadPacket | torch._ops.HigherOrderOperator | np.ufunc
-    ):
-        return str(value)
-    if isinstance(value, types.BuiltinFunctionType):
-        owner = value.__self__
-        if owner is None or isinstance(owner, types.ModuleType | type):
-            return f"{value.__module__}.{value.__qualname__}"
-        return None
-    if isinstance(value, types.WrapperDescriptorType | types.MethodDescriptorType | types.ClassMethodDescriptorType):
-        return f"{value.__objclass__.__qualname__}.{value.__name__}"
-    return None
 
 
 def _functions_of(attribute: Any) -> bool:
