@@ -261,16 +261,16 @@ def printable(text: str, *, most: int | None = None) -> str:
     return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
 
 
-def written(given: object) -> str:
+def written(argument: object) -> str:
     """Write what was given for a message: as Python writes it, cut where it is long.
 
     >>> written("a" * 1000)[:4], len(written("a" * 1000))
     ("'aaa", 203)
     """
     try:
-        text = repr(given)
+        text = repr(argument)
     except Exception as error:  # noqa: BLE001 -- of a class of the user's; and integers of more than 4300 digits are not written
-        text = f"<{type(given).__name__}: {type(error).__name__}>"
+        text = f"<{type(argument).__name__}: {type(error).__name__}>"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 

@@ -100,8 +100,8 @@ def _read(name: str, argument: Any, hint: Any) -> Any:
     fitting = (read for kind in kinds if (read := _fitted(name, argument, kind)) is not _UNREAD)
     fitted: Any = next(fitting, _UNREAD)
     if fitted is _UNREAD:
-        wanted = dict.fromkeys(_word(kind) for kind in kinds if kind is not NoneType)
-        raise QuestionError(f"{name}={written(argument)} must be {' or '.join(wanted)}.")
+        words = dict.fromkeys(_word(kind) for kind in kinds if kind is not NoneType)
+        raise QuestionError(f"{name}={written(argument)} must be {' or '.join(words)}.")
     if name == "seed":
         check_seed(fitted)
     texts = fitted if isinstance(fitted, list | tuple) else [fitted]
@@ -122,8 +122,8 @@ def _fitted(name: str, argument: Any, kind: Any) -> Any:
     if origin in (int, float, bool, str) and getattr(argument, "ndim", None) == 0 and hasattr(argument, "item"):
         argument = argument.item()  # a single number of NumPy, torch or another library; a text of NumPy is a text
     if origin is tuple and get_args(kind) == (int, int):
-        both = isinstance(argument, tuple | list) and len(argument) == 2
-        sides = [_fitted(name, side, int) for side in argument] if both else [_UNREAD]
+        is_pair = isinstance(argument, tuple | list) and len(argument) == 2
+        sides = [_fitted(name, side, int) for side in argument] if is_pair else [_UNREAD]
         return _UNREAD if any(side is _UNREAD for side in sides) else tuple(sides)
     if origin in (list, Sequence):
         return _listed(name, argument, origin, get_args(kind))
@@ -134,8 +134,8 @@ def _fitted(name: str, argument: Any, kind: Any) -> Any:
     if kind is _Unimported:
         return _UNREAD if argument is None or isinstance(argument, bool | int | float | complex | bytes) else argument
     # Any, a type variable, an array, a literal: the function knows.
-    known = isinstance(origin, type) and origin not in (Any, _Unimported) and origin.__module__ != "numpy"
-    classes: tuple[type, ...] = (origin,) if known else (object,)
+    is_class = isinstance(origin, type) and origin not in (Any, _Unimported) and origin.__module__ != "numpy"
+    classes: tuple[type, ...] = (origin,) if is_class else (object,)
     return argument if isinstance(argument, classes) else _UNREAD
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -36,29 +38,30 @@ def exact_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def nearest_by_products(chunk: torch.Tensor, vectors: torch.Tensor, k: int, *, own: int | None = None) -> torch.Tensor:
+def nearest_by_products(
+    chunk: torch.Tensor, vectors: torch.Tensor, k: int, *, first_row: int | None = None
+) -> torch.Tensor:
     """Give the `k` nearest of vectors (vectors, numbers) to each of a chunk, (chunk, k), the nearest first.
 
     Products of float32 choose, and products of double precision where what is nearest is nearer than these can tell, as within
-    groups that lie far apart. `own` is the row of the chunk's first among the vectors, where no vector is its own neighbour.
+    groups that lie far apart. Of a chunk that is of the vectors themselves, `first_row` is where it begins: none is its own
+    neighbour.
     """
 
-    def chosen(rows: torch.Tensor, among: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def chosen(rows: torch.Tensor, among: torch.Tensor, own_rows: torch.Tensor | None) -> Any:
         distances = _distances(rows, among)
-        if own is not None:
-            distances[torch.arange(len(rows)), places] = torch.inf
-        if k == 1:  # much faster than the first of a ranking
-            values, indices = distances.min(1, keepdim=True)
-        else:
-            values, indices = distances.topk(k, 1, largest=False)
-        return values, indices
+        if own_rows is not None:
+            distances[torch.arange(len(rows)), own_rows] = torch.inf
+        # The minimum is much faster to find than the first of a ranking.
+        return distances.min(1, keepdim=True) if k == 1 else distances.topk(k, 1, largest=False)
 
-    places = torch.arange(len(chunk)) + (own or 0)
-    values, indices = chosen(chunk, vectors, places)
+    own_rows = None if first_row is None else torch.arange(len(chunk)) + first_row
+    values, indices = chosen(chunk, vectors, own_rows)
     lengths = chunk.square().sum(1)
     lost = (values[:, 0] + lengths < _LOST * lengths).nonzero()[:, 0]
     if len(lost):
-        indices[lost] = chosen(chunk[lost].double(), vectors.double(), places[lost])[1]
+        lost_rows = None if own_rows is None else own_rows[lost]
+        indices[lost] = chosen(chunk[lost].double(), vectors.double(), lost_rows).indices
     return indices
 
 
@@ -92,7 +95,7 @@ def nearest_rows(vectors: torch.Tensor, k: int) -> tuple[NDArray[np.int64], NDAr
     with advancing("looking for neighbours", count) as advance:
         for first in range(0, count, step):
             chunk = vectors[first : first + step]
-            rows[first : first + step] = nearest_by_products(chunk, vectors, k, own=first)
+            rows[first : first + step] = nearest_by_products(chunk, vectors, k, first_row=first)
             advance(len(chunk))
     distances, order = distances_to(vectors, vectors, rows).sort(dim=1, stable=True)
     return rows.gather(1, order).numpy(), distances.numpy()

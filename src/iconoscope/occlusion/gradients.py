@@ -62,10 +62,10 @@ class UnitModule(nn.Module):
             several = network.activation == "sigmoid"
             self.activation, self.unit = nn.Sigmoid() if several else nn.Softmax(1), replace(unit, kind="logit")
         self.turns = Turns(kinds)
-        asked = image.detach().clone().requires_grad_()
-        passed_by = PassedBy(self.turns, asked)
+        leaf = image.detach().clone().requires_grad_()
+        passed_by = PassedBy(self.turns, leaf)
         with torch.enable_grad(), operation_calls(passed_by):
-            self(asked)
+            self(leaf)
         self.turns.complete = True
         self.passed_by = [*passed_by.names] if "ReLU" in kinds else []
         if "MaxPool2d" in kinds:  # DeepLift, which has rules for other activations too, and is exact without

@@ -171,7 +171,7 @@ def occlude(
         mean_map = _mean_map(network, images, unit, settings)
         save_figures([mean_map], out)
         return mean_map
-    in_variants = _ask_each(network, images, unit, _variants(network, settings), "occlude", kept=True)
+    in_variants = _ask_each(network, images, unit, _variants(network, settings), "occlude", together=True)
     if isinstance(settings.get("patch"), list) or isinstance(settings.get("fill"), list):
         answers = [OcclusionSeries(occlusions) for occlusions in in_variants]
     else:
@@ -315,20 +315,20 @@ def _ask_each(
     variants: Sequence[Mapping[str, Any]],
     function: str,
     *,
-    kept: bool = False,
+    together: bool = False,
 ) -> Iterator[tuple[Occlusion, ...]]:
     """Ask about one image after another, each in all variants of the settings, which have one engine between them.
 
-    Where the answers are `kept`, those to all images lie in memory together.
+    Where they are asked for `together`, the answers to all images lie in memory at once.
 
     What makes no sense is raised at once: this is no generator, and gives one.
     """
     pictures = load_images(images)
     questions = patch_questions(network, unit, len(pictures), variants, function)
-    positions, together = sum(len(question.grid) for question in questions), len(pictures) if kept else 1
+    positions, images_held = sum(len(question.grid) for question in questions), len(pictures) if together else 1
     check_fits(
-        4.0 * positions * len(network.classes) * together,
-        f"The answers of {len(network.classes):,} classes at {positions:,} positions to {together:,} images",
+        4.0 * positions * len(network.classes) * images_held,
+        f"The answers of {len(network.classes):,} classes at {positions:,} positions to {images_held:,} images",
         memory=questions[0].memory,
         hint="Give a larger stride, fewer images (limit), mean=True, or ask with occlude_each, which keeps none. "
         "memory= raises the bound.",

@@ -91,11 +91,13 @@ class Occlusion(ImageResult):
     @cached_property
     def uncovered(self) -> float:
         """The share of the pixels, 0 to 1, that no patch covers, where the stride is larger than the patch."""
-        covered = np.zeros(self.picture.shape[:2], bool)
+        # A pixel is covered where its row and its column are.
+        rows, columns = (np.zeros(length, bool) for length in self.picture.shape[:2])
         for top in self.top:
-            for left in self.left:
-                covered[top : top + self.patch[0], left : left + self.patch[1]] = True
-        return float(1 - covered.mean())
+            rows[top : top + self.patch[0]] = True
+        for left in self.left:
+            columns[left : left + self.patch[1]] = True
+        return float(1 - np.outer(rows, columns).mean())
 
     @property
     def indifferent(self) -> bool:

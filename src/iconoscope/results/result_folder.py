@@ -132,7 +132,7 @@ def read_records(kind: str, folder: Path) -> list[Record]:
         raise StoreError(
             f"{folder} does not hold several results.", hint=f"They have a {_LIST} beside them."
         ) from error
-    except (OSError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, KeyError, TypeError) as error:
         raise DamagedRecordError(f"{folder / _LIST} is damaged: {error}.", hint=_AGAIN) from error
     if written_kind != kind or index.get("format") != FORMAT:
         raise StoreError(
@@ -245,7 +245,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
         ) from error
     except PermissionError as error:
         raise StoreError(f"{folder / _INDEX} cannot be read: {error.strerror}.") from error
-    except (OSError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, KeyError, TypeError) as error:
         raise DamagedRecordError(f"{folder / _INDEX} is damaged: {error}.", hint=_AGAIN) from error
     if not isinstance(kind, str):
         raise DamagedRecordError(f"{folder / _INDEX} is damaged: its kind is {kind!r}.", hint=_AGAIN)

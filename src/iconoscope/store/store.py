@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_to, writing_whole
 from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
+from iconoscope.reading import parse_json
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
 from iconoscope.results.curves import Curves
@@ -106,10 +107,10 @@ class Store:
         """See that what is in the folder was written by a version that this one understands."""
         path = self.folder / _MARK
         try:
-            written = json.loads(path.read_bytes())["format"]
+            written = parse_json(path.read_bytes())["format"]
         except (FileNotFoundError, NotADirectoryError):  # writing says what is in the way
             return
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{path} is damaged: {error}.",
                 hint=f'The results beside it are not. Write {{"format": {FORMAT}}} into it to have them read again.',

@@ -245,8 +245,8 @@ def _recognized(file: _File | _Bytes) -> Iterator[ImageFile.ImageFile]:
     try:
         picture = Image.open(file, formats=[kind for kind in FORMATS if kind in Image.OPEN])
     except UnidentifiedImageError:
-        for (place, magic), package in PLUGINS.items():
-            if start[place:].startswith(magic):
+        for (offset, magic), package in PLUGINS.items():
+            if start[offset:].startswith(magic):
                 reason = "it is in HEIC, AVIF or JPEG XL, which Pillow reads here only with another package"
                 raise _RefusedError(reason, f"pip install {package}; or save it as PNG or JPEG.") from None
         raise _RefusedError(f"it is no image of a known kind; it begins with {start!r}") from None

@@ -105,7 +105,7 @@ def digest_module(module: nn.Module) -> NetworkDigest:
         if hooks := getattr(torch_module, name, None):
             walk.feed(list(hooks.values()), name)
     walk.feed(module, "")
-    return NetworkDigest(walk.sha.hexdigest(), tuple(dict.fromkeys(walk.unseen)))
+    return walk.digest()
 
 
 def digest_object(value: object) -> NetworkDigest:
@@ -116,7 +116,7 @@ def digest_object(value: object) -> NetworkDigest:
     """
     walk = _Walk()
     walk.feed(value, "")
-    return NetworkDigest(walk.sha.hexdigest(), tuple(dict.fromkeys(walk.unseen)))
+    return walk.digest()
 
 
 class _Walk:
@@ -141,6 +141,10 @@ class _Walk:
             self.numbers[id(value)] = len(self.numbers)
             self.alive.append(value)
             self._feed_object(value, path)
+
+    def digest(self) -> NetworkDigest:
+        """Give the digest of what was fed so far."""
+        return NetworkDigest(self.sha.hexdigest(), tuple(dict.fromkeys(self.unseen)))
 
     def tag(self, *words: str) -> None:
         """Feed words, so that no two sequences of words are fed alike."""

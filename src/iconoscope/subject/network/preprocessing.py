@@ -217,12 +217,12 @@ class Preprocessing:
         if self.crop == "squash":
             return across, down
         if self.crop in ("cover", "border"):
-            both = (height / down, width / across)
-            scale = min(both) if self.crop == "cover" else max(both)
+            scales = (height / down, width / across)
+            scale = min(scales) if self.crop == "cover" else max(scales)
             return max(1, round(width / scale)), max(1, round(height / scale))
         # The short side is resized, or whatever more covers the size; the fraction of the other is cut off, as torchvision and
         # transformers do.
-        short = 0 if isinstance(self.resize, tuple) or self.resize is None else self.resize
+        short = self.resize if isinstance(self.resize, int) else 0
         lengths = ((self.size[0], height), (self.size[1], width), (short, min(width, height)))
         new, old = max(lengths, key=lambda pair: pair[0] / pair[1])
         return max(self.size[1], int(new * width / old)), max(self.size[0], int(new * height / old))
