@@ -50,13 +50,14 @@ LEFT_OUT = {
     "types": "annotations, casts, TYPE_CHECKING, the decorators of a function or class, imports",
     "progress": "what tells the user how far a computation is (track, advancing)",
     "device": "device=, non_blocking=, pin_memory=, .to(device), .cpu(): nothing changes on a machine without a GPU",
-    "layout": "memory_format=, contiguous(), order=, copy=, stacklevel=, strict= of zip: neither value nor order changes",
-    "sum": "lists, text and sets that + or | put together: the mutant fails in a TypeError, which no test needs to notice",
+    "layout": "memory_format=, contiguous(), order=, copy=, stacklevel=, strict=True: neither value nor order changes",
+    "symmetric": "the arguments of min, max, minimum, maximum and hypot the other way round: of numbers the answer is the same",
+    "put together": "lists, text and sets that + or | put together: in most cases a TypeError, which is noticed by itself",
     "seconds": "lines of bytes, chunk sizes and caches, by the names in SPEED: they decide how fast and in how much memory",
 }
 
 SPEED = re.compile(
-    r"bytes|memory|MEMORY|\bUSED\b|\bcache|chunk_shapes|PREPAR|WORKING_SET|INTENSITY|LARGEST_TENSOR|SHAPES_CACHED|\bTAIL\b"
+    r"bytes|memory|MEMORY|\bUSED\b|\bcache|chunk_shapes|PREPAR|WORKING_SET|INTENSITY|LARGEST_TENSOR|SHAPES_CACHED|\bCALL\b|\bPIXEL\b|\bTAIL\b"
     r"|\blive\b|\bpeak\b|\bBATCH\b|batch_size|empty_cache|threads|@cache|lru_cache"
 )
 
@@ -103,6 +104,7 @@ _AS_ITS_ARGUMENT = {
     "float",
     "round",
 }
+_SYMMETRIC = {"min", "max", "minimum", "maximum", "hypot"}
 _AXES = {"dim", "axis", "dims", "axes"}
 _AXIS_METHODS = {
     "sum",
@@ -118,10 +120,9 @@ _AXIS_METHODS = {
     "squeeze",
     "flip",
 }
-_NO_MEANING = {
-    "device", "non_blocking", "pin_memory", "memory_format", "order", "copy", "stacklevel", "strict", "hint", "inplace",
-    "name", "description", "repr", "kw_only", "slots", "eq", "unit", "desc",
-}  # fmt: skip
+_NO_MEANING = {"device", "non_blocking", "pin_memory", "memory_format", "order", "copy", "stacklevel", "hint"}
+_SAYING = {"warn", "cast", "TypeVar", "Annotated", "nearest", "advance", "Parameter"}
+"""Calls that speak to the user or to the type checker: what stands in them is no number of an answer."""
 _NO_MEANING_CALLS = {
     "warn", "track", "advancing", "contiguous", "cpu", "to", "cast", "isinstance", "getattr", "hasattr", "issubclass",
     "TypeVar", "NamedTuple", "setdefault", "zip", "super", "lazy", "register", "detach", "eval", "requires_grad_", "copy",
@@ -230,6 +231,11 @@ def _name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
+def _means_nothing(keyword: ast.keyword) -> bool:
+    """Say whether a keyword changes no number; strict=True only raises where two sides differ in length, which none does."""
+    return keyword.arg in _NO_MEANING or (keyword.arg == "strict" and ast.unparse(keyword.value) == "True")
+
+
 def _is_text(node: ast.AST) -> bool:
     return (isinstance(node, ast.Constant) and isinstance(node.value, str)) or isinstance(node, ast.JoinedStr)
 
@@ -261,11 +267,9 @@ def _meaningful(
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
-    if isinstance(node, ast.Call) and _name(node.func) in {"warn", "cast", "TypeVar", "Annotated", "nearest"}:
+    if isinstance(node, ast.Call) and _name(node.func) in _SAYING:
         return
-    if isinstance(node, ast.Call) and (
-        _name(node.func).endswith(("Error", "Warning")) or _name(node.func) == "Parameter"
-    ):
+    if isinstance(node, ast.Call) and _name(node.func).endswith(("Error", "Warning")):
         return
     if isinstance(node, ast.Subscript) and _name(node.value) in {
         "Annotated",
@@ -275,6 +279,8 @@ def _meaningful(
         "dict",
         "list",
     }:
+        return
+    if isinstance(node, ast.keyword) and _means_nothing(node):
         return
     if isinstance(node, ast.stmt):
         first = node.lineno
@@ -361,10 +367,10 @@ def _calls(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     if name in _NO_MEANING_CALLS:
         return
     plain = not any(isinstance(argument, ast.Starred) for argument in arguments)
-    if plain and len(arguments) >= 2:
+    if plain and len(arguments) >= 2 and not (name in _SYMMETRIC and not keywords):
         yield "swapped arguments", ast.Call(call.func, [arguments[1], arguments[0], *arguments[2:]], keywords)
     for left_out, keyword in enumerate(keywords):
-        if keyword.arg is None or keyword.arg in _NO_MEANING:
+        if keyword.arg is None or _means_nothing(keyword):
             continue
         rest = keywords[:left_out] + keywords[left_out + 1 :]
         yield "dropped keyword", ast.Call(call.func, arguments, rest)

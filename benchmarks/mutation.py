@@ -97,7 +97,7 @@ class Recorder:
         self.tests: dict[str, Recording] = {}
         self._core = {str(PACKAGE / path): path for path in paths}
         self._lines: Lines = set()
-        self._of_fixtures: dict[str, Lines] = {}
+        self._of_fixtures: dict[str, tuple[Lines, float]] = {}
         self._began = 0.0
 
     def _trace(self, frame: Any, event: str, argument: Any) -> Any:
@@ -115,11 +115,11 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Any:
         """Record a fixture by itself: it is made once, for several tests."""
-        outside, self._lines = self._lines, set()
+        outside, self._lines, begins = self._lines, set(), time.perf_counter()
         try:
             return (yield)
         finally:
-            self._of_fixtures[fixturedef.argname] = set(self._lines)
+            self._of_fixtures[fixturedef.argname] = set(self._lines), time.perf_counter() - begins
             self._lines |= outside
 
     @pytest.hookimpl(tryfirst=True)
@@ -141,13 +141,16 @@ class Recorder:
             sys.settrace(None)
             threading.settrace(None)  # pyright: ignore[reportArgumentType]
             test = self.tests.setdefault(item.nodeid, Recording(str(item.path.relative_to(ROOT))))
-            fixtures = (self._of_fixtures.get(name, set()) for name in getattr(item, "fixturenames", ()))
-            test.lines = self._lines.union(*fixtures)
+            for name in getattr(item, "fixturenames", ()):
+                lines, seconds = self._of_fixtures.get(name, (set(), 0.0))
+                self._lines |= lines
+                test.seconds += seconds  # each test may be the one that has to make it
+            test.lines = self._lines
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Add up the seconds of a test."""
         test = self.tests.setdefault(report.nodeid, Recording(report.nodeid.split("::")[0]))
-        test.seconds += report.duration
+        test.seconds += report.duration if report.when != "setup" else 0.0
         test.passed &= report.passed
 
 
