@@ -9,11 +9,13 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
@@ -27,6 +29,8 @@ from iconoscope.progress import show_progress
 from iconoscope.removed_names import REMOVED_COMMANDS
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from iconoscope.subject.network import Network
 
 __all__ = ["build_app", "main"]
@@ -137,7 +141,53 @@ def _examples(command: Command) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; give the exit status: 0, 1 (could not), 2 (usage), 3 (an audit failed), 130 (interrupted)."""
+    """Run the command line; give the exit status.
+
+    0, 1 (could not), 2 (usage), 3 (an audit failed), 130 (interrupted by Ctrl-C), 143 (by SIGTERM).
+    """
+    with _terminating() as terminations:
+        try:
+            status = _answer(arguments)
+        except KeyboardInterrupt:
+            return _interrupted(143 if terminations else 130)
+        return _interrupted(143) if terminations else status
+
+
+@contextmanager
+def _terminating() -> Iterator[list[int]]:
+    """Let the first SIGTERM in a block interrupt it as Ctrl-C does, and the second end the process; list those that came.
+
+    Nothing is done where a program around this one handles SIGTERM, or outside the main thread.
+    """
+    terminations: list[int] = []
+    process = os.getpid()
+
+    def terminate(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() != process:  # a forked process that reads images: it has nothing to say
+            os.kill(os.getpid(), number)
+            return
+        terminations.append(number)
+        raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield terminations
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield terminations
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupted(status: int) -> int:
+    hint = "A command with --store goes on from what it had answered when it is given again, prior fit from its checkpoint."
+    return _fail("Interrupted.", hint, status)
+
+
+def _answer(arguments: list[str] | None) -> int:
+    """Run the command line, and say what fails; an interrupt is left to the caller."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     # Only what is asked for is imported, so that help is there at once.
@@ -161,9 +211,6 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(error.message, error.hint, 3, debug=debug)
     except IconoscopeError as error:
         return _fail(error.message, error.hint, 1, debug=debug)
-    except KeyboardInterrupt:
-        hint = "A command with --store goes on from what it had answered when it is given again, prior fit from its checkpoint."
-        return _fail("Interrupted.", hint, 130)
     except BrokenPipeError:  # the reader, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -172,7 +172,7 @@ def test_ctrl_c_keeps_the_units_that_are_finished_and_no_other(one_by_one, tmp_p
     complete = asked_in_batches(network_of(whole), None)
     each = whole.told.passes // 4  # the steps of a unit, the looks at what was made; a step more to measure
     module = Linear(at=whole.told.passes - each - each // 2, event=interrupt)
-    with pytest.warns(ico.IconoscopeWarning, match=r"Ended by Ctrl-C: \d of 4 pictures") as told:
+    with pytest.warns(ico.IconoscopeWarning, match=r"Interrupted: \d of 4 pictures") as told:
         found = asked_in_batches(network_of(module), tmp_path / "run")
     kept = len(ico.Store(tmp_path / "run"))
     assert 1 <= kept < 4 and kept <= len(found) <= kept + 1

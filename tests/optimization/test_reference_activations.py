@@ -166,7 +166,7 @@ def test_ctrl_c_while_pictures_are_judged_loses_nothing(network, monkeypatch, tm
         return plain(*given)
 
     monkeypatch.setattr(synthesis.Synthesis, "_held_out_answers", tried)
-    with pytest.warns(ico.IconoscopeWarning, match="Ended by Ctrl-C: 1 of 1 pictures"):
+    with pytest.warns(ico.IconoscopeWarning, match="Interrupted: 1 of 1 pictures"):
         found = ico.optimize(network, "conv:0", steps=5, store=tmp_path / "run")
     assert np.array_equal(found.images, whole.images) and np.array_equal(found.objective, whole.objective)
     assert np.isnan(found.activation[0]) and not found.dead[0]

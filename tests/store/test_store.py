@@ -364,3 +364,14 @@ def test_saving_touches_nothing_but_a_result(tmp_path):
 def test_names_that_matplotlib_would_read_as_formulas(tmp_path, name):
     for result in (occlusion(subject=name), curved(subject=name)):
         assert result.save(tmp_path / "f.png").stat().st_size > 1000
+
+
+def test_a_mark_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    Store(tmp_path / "run").prepare()
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StoreError, match=r"store\.json cannot be read: Permission denied"):
+        Store(tmp_path / "run")

@@ -22,6 +22,7 @@ from iconoscope.exemplars.recorded_units import (
 )
 from iconoscope.reading import read_text
 from iconoscope.results import Question, UnitSearch
+from iconoscope.results.question import without_folders
 from iconoscope.results.rendering import resized
 from iconoscope.results.result import check_figure_name
 from iconoscope.results.unit_search import CORRECTIONS
@@ -247,7 +248,7 @@ def _listed(recording: Recording, ids: Any, name: str) -> _Side:
             f"{len(missing)} of {len(rows)} images from {name} were not recorded: {shortened(missing, most=3)}.",
             hint="Record them in a store of their own by the same network, and give that store as the concept.",
         )
-    return _Side(recording, np.unique(np.array(rows, np.int64)), name)
+    return _Side(recording, np.unique(np.array(rows, np.int64)), without_folders(name))
 
 
 def _other(recording: Recording, other: Recording) -> _Side:
@@ -256,7 +257,7 @@ def _other(recording: Recording, other: Recording) -> _Side:
             f"{other.folder} holds answers of other units: they cannot be compared.",
             hint="Record both with the same network and the same layers.",
         )
-    return _Side(other, np.arange(len(other)), other.source)
+    return _Side(other, np.arange(len(other)), without_folders(other.source))
 
 
 def _search(recording: Recording, concept_side: _Side, other_side: _Side, question: Question) -> UnitSearch:

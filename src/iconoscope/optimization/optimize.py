@@ -281,7 +281,7 @@ def _make_all(
     if not ended:
         total = synthesis.per_objective * sum(map(len, groups))
         warnings.warn(
-            f"Ended by Ctrl-C: {len(visualization)} of {total} pictures, the last ones unfinished.",
+            f"Interrupted: {len(visualization)} of {total} pictures, the last ones unfinished.",
             IconoscopeWarning,
             stacklevel=3,
         )

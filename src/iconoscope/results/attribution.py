@@ -115,9 +115,7 @@ class Attribution(ImageResult):
     def summary(self) -> str:
         """Say in one sentence what was asked, and whether the values add up."""
         clean = float(self.clean[self.target])
-        text = (
-            f"{self.question.subject}: the {self.measure} of {self.names[self.target]} is {clean:.3f}, by {self.told}"
-        )
+        text = f"{self.question.subject_name}: the {self.measure} of {self.names[self.target]} is {clean:.3f}, by {self.told}"
         if self.baseline_answer is None:
             return f"{text}."
         return (
@@ -168,7 +166,7 @@ class Attribution(ImageResult):
         picture_axes(photograph, self.picture, "what the network saw")
         self._heat_map(heat)
         picture_axes(laid, self.overlaid(), "laid over the photograph")
-        figure.suptitle(as_text(f"{self.question.subject}: {self.told}"), fontsize=10)
+        figure.suptitle(as_text(f"{self.question.subject_name}: {self.told}"), fontsize=10)
         return heat
 
     def _heat_map(self, axes: Axes) -> Axes:

@@ -98,7 +98,8 @@ class Curves(ImageResult):
         """Say in one sentence how large the areas are, and how large where the map is moved elsewhere."""
         deletion, insertion = self.null_deletion_areas, self.null_insertion_areas
         return (
-            f"{self.question.subject}: the {self.measure} of {self.names[self.target]}, in the order of {self.ranked_by}, has "
+            f"{self.question.subject_name}: the {self.measure} "
+            f"of {self.names[self.target]}, in the order of {self.ranked_by}, has "
             f"a deletion area of {self.deletion_area:.3f} (the map moved elsewhere: {deletion.mean():.3f} ± "
             f"{deletion.std():.3f}) and an insertion area of {self.insertion_area:.3f} ({insertion.mean():.3f} ± "
             f"{insertion.std():.3f})."
@@ -159,7 +160,7 @@ class Curves(ImageResult):
     def _on(self, figure: Figure) -> Axes:
         laid, axes = figure.subplots(1, 2, width_ratios=(1, 1.5))
         picture_axes(laid, self.overlaid(), as_text(self.ranked_by.replace(", ", ",\n")))
-        figure.suptitle(as_text(self.question.subject), fontsize=10)
+        figure.suptitle(as_text(self.question.subject_name), fontsize=10)
         return self._lines(axes)
 
     def _lines(self, axes: Axes) -> Axes:

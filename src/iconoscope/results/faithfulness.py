@@ -91,7 +91,7 @@ class Faithfulness(Series):
             return first.summary()
         smallest, largest = int(self.deletion_areas.argmin()), int(self.insertion_areas.argmax())
         return (
-            f"{first.question.subject}: of {len(names)} maps for the {first.measure} of {first.names[first.target]}, "
+            f"{first.question.subject_name}: of {len(names)} maps for the {first.measure} of {first.names[first.target]}, "
             f"{names[smallest]} has the smallest deletion area ({self.deletion_areas[smallest]:.3f}), {names[largest]} the "
             f"largest insertion area ({self.insertion_areas[largest]:.3f})."
         )
@@ -142,7 +142,7 @@ class Faithfulness(Series):
         if len(self.results) == 1:
             return [first._on(figure)]
         clean = float(first.deletion[0, first.target])
-        subject = f"{first.question.subject}: {first.measure} of {first.names[first.target]} {clean:.3f}"
+        subject = f"{first.question.subject_name}: {first.measure} of {first.names[first.target]} {clean:.3f}"
         scale = (
             "Red speaks for it, blue against it; a gradient has no such sign, and red is its size. Each map has its own scale: "
             f"full colour from the {FULL:g}th percentile on."

@@ -327,7 +327,7 @@ class ImageMap(Result):
         if form not in _RASTER:
             return super()._figure(form)
         buffer = io.BytesIO()
-        captions = (self.summary(), f"{self.question.network}, {self.question.subject}. {self.caption()}")
+        captions = (self.summary(), f"{self.question.network}, {self.question.subject_name}. {self.caption()}")
         Image.fromarray(self._captioned(self.drawn[0], captions)).save(buffer, _RASTER[form])
         return buffer.getvalue()
 

@@ -109,7 +109,7 @@ class MeanMap(Result):
         """Say in one sentence what a patch costs on average, and where."""
         row, column = self.worst()
         return (
-            f"{self.question.subject}: the probability of the right class is {self.clean[0]:.3f} on average; a "
+            f"{self.question.subject_name}: the probability of the right class is {self.clean[0]:.3f} on average; a "
             f"{self.patch[0]}x{self.patch[1]} patch costs most, {self.mean[0, row, column]:.3f}, at row {self.top[row]}, "
             f"column {self.left[column]}, and somewhere changes the answer of {self.changed[0]:.0%} of {self.count[0]} images."
         )
@@ -178,7 +178,7 @@ class MeanMap(Result):
         colour_bar(list(panels), meshes[0], told, fontsize=8, aspect=30)
         left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(groups)
         omitted = f" ({left_out} classes with fewer images are not drawn)" if left_out else ""
-        title = f"{self.question.network}, {self.question.subject}, patch {self.patch[0]}x{self.patch[1]}{omitted}"
+        title = f"{self.question.network}, {self.question.subject_name}, patch {self.patch[0]}x{self.patch[1]}{omitted}"
         figure.suptitle(f"{as_text(title)}\nx: where it falls most on average", fontsize=9)
         return panels[0]
 

@@ -135,7 +135,8 @@ class Occlusion(ImageResult):
         lowest = self.map[row, column]
         patch = f"the {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
         text = (
-            f"{self.question.subject}: the {self.measure} of {self.names[self.target]} is {self.clean[self.target]:.3f} and, "
+            f"{self.question.subject_name}: the {self.measure} "
+            f"of {self.names[self.target]} is {self.clean[self.target]:.3f} and, "
             f"under {patch}, {lowest:.3f}"
         )
         if self.measure in ("probability", "logit") and self.winner[row, column] != self.clean.argmax():
@@ -224,7 +225,7 @@ class Occlusion(ImageResult):
         self._heat_map(heat)
         silent = f"\nno patch covers {self.uncovered:.0%} of the pixels" if self.uncovered else ""
         picture_axes(laid, self.overlaid(), f"what hiding costs (full red: {self.full_red:.3g}){silent}")
-        figure.suptitle(as_text(self.question.subject), fontsize=10)
+        figure.suptitle(as_text(self.question.subject_name), fontsize=10)
         return heat
 
     def draw_photograph(self, axes: Axes, title: str) -> None:

@@ -172,7 +172,7 @@ class OcclusionSeries(Series):
         drops = ", ".join(f"{_largest_drop(occlusion):.3f} ({_size(occlusion)})" for occlusion in self.results)
         row, column = largest.minimum
         text = (
-            f"{first.question.subject}: the {first.measure} of {first.names[first.target]} is "
+            f"{first.question.subject_name}: the {first.measure} of {first.names[first.target]} is "
             f"{first.clean[first.target]:.3f} and falls by at most {drops}"
         )
         if all(occlusion.indifferent for occlusion in self.results):
@@ -181,9 +181,7 @@ class OcclusionSeries(Series):
 
     def _summary_of_fills(self) -> str:
         labels = _listed([label.removeprefix("fill ") for label in self.labels])
-        text = (
-            f"{self.results[0].question.subject}: {'robust' if self.robust else 'depends on the fill'}. With {labels}"
-        )
+        text = f"{self.results[0].question.subject_name}: {'robust' if self.robust else 'depends on the fill'}. With {labels}"
         if all(occlusion.indifferent for occlusion in self.results):
             return f"{text} no single patch matters."
         several = len(self._pairs) > 1
@@ -245,7 +243,7 @@ class OcclusionSeries(Series):
         clean = float(first.clean[first.target])
         colour_bar(list(panels[1]), meshes[0], f"red line: nothing covered ({clean:.3f})", clean=clean)
         figure.suptitle(
-            as_text(f"{first.question.subject}: {first.measure} of {first.names[first.target]}"), fontsize=10
+            as_text(f"{first.question.subject_name}: {first.measure} of {first.names[first.target]}"), fontsize=10
         )
         return list(panels[1])
 

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["UNSEEN", "Question"]
+__all__ = ["UNSEEN", "Question", "without_folders"]
 
 UNSEEN = "?"
 """Begins the digest of a network of which not all can be seen that decides its answers."""
+
+_FOLDERS = re.compile(
+    r"(^|\bfrom |, )(\w{2,}:)?(?:~|[A-Za-z]:)?[/\\](?![/\\])"  # where a path begins, which no address does: s3://bucket
+    r"(?:(?:(?!, (?:\w{2,}:)?[~/\\]).)*[/\\])?(?=[^/\\])"  # until its last part, or the next path of a list
+)
+
+
+def without_folders(name: str) -> str:
+    r"""Leave out the folders of this disk before the name of a file or a folder: what is drawn is shown to others.
+
+    >>> without_folders("/home/me/my cars/a.png"), without_folders("20 images from C:\\cars"), without_folders("vans/a.png")
+    ('a.png', '20 images from cars', 'vans/a.png')
+    """
+    return _FOLDERS.sub(lambda path: path[1] + (path[2] or ""), name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +79,15 @@ class Question:
             name: value for name, value in self.to_json().items() if name not in ("network", "subject", "version")
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+    @property
+    def subject_name(self) -> str:
+        """The subject as figures and pages show it: without the folders of this disk.
+
+        >>> Question(technique="top", network="n", weights="w", subject="9 images from /home/me/cars", pixels="p").subject_name
+        '9 images from cars'
+        """
+        return without_folders(self.subject)
 
     @property
     def unkept(self) -> str:

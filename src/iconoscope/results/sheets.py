@@ -136,7 +136,7 @@ class ActivationSheet(_Sheet):
         """Say which channels answer most, and how many answer nothing."""
         layer = self.question.unit
         best = ", ".join(f"{layer}:{channel}" for channel in self.channels[:3].tolist())
-        text = f"{self.question.subject}: of {len(self.channels)} channels of {layer} {best} answer most"
+        text = f"{self.question.subject_name}: of {len(self.channels)} channels of {layer} {best} answer most"
         text += f", up to {self.maps[0].max():.3g}"
         return f"{text}; {len(self.silent)} answer nothing." if self.silent else f"{text}."
 
@@ -178,7 +178,7 @@ class ActivationSheet(_Sheet):
         figure.set_layout_engine("constrained")
         figure.suptitle(as_text(self._heading()), fontsize=8.5, wrap=True)
         picture, sheet = figure.subplots(1, 2, width_ratios=(2.4, _INCH * 1.12 * self._layout[1]))
-        picture_axes(picture, self.picture, as_text(self.question.subject))
+        picture_axes(picture, self.picture, as_text(self.question.subject_name))
         return self._sheet(sheet)
 
 

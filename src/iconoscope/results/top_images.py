@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.question import without_folders
 from iconoscope.results.rendering import framed, to_png
 from iconoscope.results.result import Result
 
@@ -129,7 +130,7 @@ class TopImages(Result):
         """Say in a sentence or two which images the unit answers, and how selective it is."""
         if self.values.max() == self.values.min() == 0 and self.silent == 1:
             return f"{self.unit} answers nothing to any of {self.images:,} images: it is dead."
-        text = f"{self.unit} answers {self.values[0]:.3g} to {self.ids[0]}, most of {self.images:,} images"
+        text = f"{self.unit} answers {self.values[0]:.3g} to {without_folders(self.ids[0])}, most of {self.images:,} images"
         labelled = int(self.top_classes.sum())
         if labelled:
             listed = ", ".join(f"{name} {count}" for name, count in self.makeup()[:3])
@@ -241,7 +242,7 @@ class TopImages(Result):
         if self.labels and not any(self.labels):
             subtitle += "; the names are its answers"
         figure.suptitle(
-            as_text(f"{self.question.network}, {self.unit}: {subtitle}; {self.question.subject}"), fontsize=9
+            as_text(f"{self.question.network}, {self.unit}: {subtitle}; {self.question.subject_name}"), fontsize=9
         )
         return grid[0][0]
 

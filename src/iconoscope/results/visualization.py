@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.question import without_folders
 from iconoscope.results.rendering import rgb, to_png
 from iconoscope.results.result import Result
 
@@ -124,7 +125,7 @@ class Visualization(Result):
         if self.likelier_than is None or self.neighbour_distance is None:
             return ""
         index = int(np.argmin(self.neighbour_distance))
-        nearest = "" if self.neighbour_names is None else f" ({self.neighbour_names[index, 0]})"
+        nearest = "" if self.neighbour_names is None else f" ({without_folders(str(self.neighbour_names[index, 0]))})"
         averaged = "" if len(self) == 1 else ", in the mean"
         return (
             f". {self.likelier_than.mean():.0%} of real images are less likely{averaged}; the nearest real image{nearest} is "

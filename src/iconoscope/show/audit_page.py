@@ -238,7 +238,8 @@ class _AuditSection(AuditView):
     @property
     def json(self) -> str:
         """The same for machines; what would end the script is escaped."""
-        return json.dumps(self.audit.to_json(), ensure_ascii=False).replace("<", "\\u003c")
+        question = {**self.audit.question.to_json(), "subject": self.audit.question.subject_name}
+        return json.dumps({**self.audit.to_json(), "question": question}, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _hexadecimal(ink: Iterable[int]) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from iconoscope.results.atlas import PAGE
 from iconoscope.results.image_map import ImageMap, class_colours
+from iconoscope.results.question import without_folders
 from iconoscope.show.template import write_page
 
 __all__ = ["map_page"]
@@ -32,7 +33,7 @@ def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: st
         title=title or f"What {image_map.question.network} finds alike",
         lead=lead,
         summary=image_map.summary(),
-        subject=image_map.question.subject,
+        subject=image_map.question.subject_name,
         data=_page_data(image_map),
         pages=[base64.b64encode(page).decode() for page in image_map.pages],
     )
@@ -55,7 +56,7 @@ def _page_data(image_map: ImageMap) -> str:
         "judged": bool((image_map.targets >= 0).any()),
         "neighbours": _packed(image_map.neighbours.astype("<u4")),
         "near": image_map.neighbours.shape[1],
-        "ids": image_map.ids.tolist(),
+        "ids": [without_folders(id) for id in image_map.ids.tolist()],
         "classes": names,
         "colours": ["#" + bytes(ink).hex() for ink in class_colours(len(names))],
         "grid": _grid(image_map),

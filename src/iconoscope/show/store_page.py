@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def _read(store: Store, most: int) -> tuple[list[Result], list[tuple[str, Questi
                 images.add(question.pixels)
             results.append(load_result(folder))
         except StoreError as error:
-            damaged.append(error.message)
+            damaged.append(error.message.replace(f"{store.folder}{os.sep}", ""))
     return results, questions, damaged
 
 

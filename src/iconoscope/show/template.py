@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from iconoscope.atomic_files import writing_whole
 from iconoscope.results import Result
 from iconoscope.results.audit_text import percent
+from iconoscope.results.question import without_folders
 from iconoscope.results.rendering import data_uri, to_jpeg, to_png
 
 __all__ = ["Panel", "picture_uri", "write_page"]
@@ -55,7 +56,12 @@ def write_page(path: str | Path, template: str, **contents: Any) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "picture": picture_uri, "uri": data_uri}
+    environment.filters |= {
+        "percent": percent,
+        "picture": picture_uri,
+        "uri": data_uri,
+        "without_folders": without_folders,
+    }
     # Whether pictures (..., height, width, 3) have so few pixels that a browser must not blur them.
     environment.tests["small"] = lambda pictures: max(pictures.shape[-3:-1]) <= 64
     environment.tests["known"] = lambda number: number == number  # noqa: PLR0124 (NaN is not equal to itself)

@@ -110,7 +110,11 @@ class Store:
             written = parse_json(path.read_bytes())["format"]
         except (FileNotFoundError, NotADirectoryError):  # writing says what is in the way
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be read: {error.strerror or error}.", hint="Nothing says that it is damaged."
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{path} is damaged: {error}.",
                 hint=f'The results beside it are not. Write {{"format": {FORMAT}}} into it to have them read again.',

@@ -286,7 +286,7 @@ def _short(name: str) -> str:
     """
     named = re.sub(r".*[/\\](?=[^/\\]+\.py:)", "", name)
     scheme, _, path = named.rpartition(":")
-    if named == name and re.search(r"[/\\]", path) and Path(path).expanduser().exists():
+    if named == name and re.search(r"[/\\]", path) and (path[0] in "/~" or Path(path).expanduser().exists()):
         named = f"{scheme}:{Path(path).name}".removeprefix(":")
     return named
 
