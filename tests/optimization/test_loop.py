@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.optimization import Pixels, Style, Transforms, synthesis
+from iconoscope.optimization import Pixels, Style, TotalVariation, Transforms, synthesis
 from iconoscope.optimization.canvas import begin_canvas
 from iconoscope.optimization.loop import Loss, adam, ascend, normalised
 from iconoscope.optimization.objective import objectives
@@ -104,7 +104,33 @@ def test_beyond_the_cap_nothing_is_asked_for():
     reached = found.scores.amax(1)
     step = found.scores.diff(dim=1).amax(1)
     assert bool((reached >= 2.0).all()) and bool((reached <= 2.0 + step).all())
-    assert torch.equal(found.scores[:, -1], found.scores[:, -2]) and not found.gradient.any()
+    assert torch.equal(found.scores[:, -1], found.scores[:, -2])
+    assert found.loss_gradient is not None and not found.loss_gradient.any()
+
+
+@pytest.mark.parametrize("charge", ["regularizers", "diversity", "cap"])
+def test_the_gradient_is_the_objectives_whatever_else_is_charged(charge):
+    network = network_of(Linear())
+    brightness = {"regularizers": [lambda pictures: 7 * pictures.sum((1, 2, 3))]}
+    charges = {**brightness, "diversity": 5.0, "cap": torch.tensor([-9.0, -9.0])}
+    found = climb(network, ["logit:a", "logit:a"], 2, adam(0.02), **{charge: charges[charge]})
+    objective = network.module.head.weight.detach()[0].view(3, 8, 8).expand(2, -1, -1, -1) / 0.25
+    assert torch.allclose(found.gradient, objective, atol=1e-5)
+    assert found.loss_gradient is not None
+    whole = {"regularizers": 7 - objective, "cap": torch.zeros_like(objective)}
+    if charge in whole:
+        assert torch.allclose(found.loss_gradient, whole[charge], atol=1e-5)
+    else:  # two pictures alike cost most: what they are charged is another direction than the objective's
+        assert found.loss_gradient.isfinite().all()
+    free = climb(network, ["logit:a", "logit:a"], 2, adam(0.02))
+    assert free.loss_gradient is None and torch.allclose(free.gradient, objective, atol=1e-5)
+
+
+def test_a_network_that_does_not_see_the_picture_has_no_gradient_of_the_objective():
+    module = Linear()
+    module.told.at, module.told.event = 1, torch.Tensor.detach
+    found = climb(network_of(module), ["logit:a"], 1, adam(0.02), regularizers=[lambda p: p.sum((1, 2, 3))])
+    assert not found.gradient.any() and found.loss_gradient is not None and bool((found.loss_gradient == 1).all())
 
 
 def test_what_charges_cost_is_no_part_of_the_scores():
@@ -230,6 +256,25 @@ def test_a_unit_without_weights_is_dead_though_its_bias_answers():
     found = ico.optimize(network_of(module), ["logit:a", "logit:b"], steps=4)
     assert found.dead.tolist() == [False, True]
     assert "1 of 2 dead" in found.summary() and "logit:b" in found.summary().partition("dead")[2]
+
+
+@pytest.mark.parametrize("charge", ["regularizers", "diversity", "cap"])
+def test_a_charge_hides_no_dead_unit(charge):
+    module = Linear()
+    module.head = nn.Linear(3 * 64, 4)
+    nn.init.zeros_(module.head.weight[1:2].data)
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    style = Style(parameterization=Pixels(), transforms=None, regularizers=(TotalVariation(2),))
+    settings = {
+        "regularizers": {"style": style},
+        "diversity": {"count": 2, "diversity": 5},
+        "cap": {"compare": images, "cap": 3.0},
+    }
+    found = ico.optimize(network_of(module), ["logit:a", "logit:b"], steps=4, seed=1, **settings[charge])
+    assert found.dead.tolist() == [unit == "logit:b" for unit in found.units]
+    assert found.loss_gradient is not None and found.loss_gradient.shape == found.images.shape
+    plain = ico.optimize(network_of(module), ["logit:a", "logit:b"], steps=4, seed=1)
+    assert plain.loss_gradient is None and plain.dead.tolist() == [False, True]
 
 
 def test_a_dead_unit_beyond_every_picture():

@@ -54,6 +54,22 @@ def test_the_gradient_is_drawn_about_grey():
     assert np.ptp(still.gradient_picture(0)) == 0
 
 
+def test_a_record_from_before_there_were_two_gradients_has_that_of_the_loss():
+    both = visualized()
+    again = ico.Visualization.from_record(both.to_record())
+    assert again.loss_gradient is None and np.array_equal(again.last_gradient, both.last_gradient)
+    record = both.to_record()
+    former = dataclasses.replace(
+        record, fields={name: each for name, each in record.fields.items() if name != "loss_gradient"}
+    )
+    opened = ico.Visualization.from_record(former)
+    assert np.array_equal(opened.last_gradient, both.last_gradient)
+    assert opened.loss_gradient is not None and np.array_equal(opened.loss_gradient, -both.last_gradient)
+    charged = dataclasses.replace(both, loss_gradient=np.ones_like(both.last_gradient))
+    restored = ico.Visualization.from_record(charged.to_record())
+    assert restored.loss_gradient is not None and bool((restored.loss_gradient == 1).all())
+
+
 @pytest.mark.parametrize("name", ["moving.gif", "moving.webp"])
 def test_frames_move(name, tmp_path):
     found = visualized(frames=4)

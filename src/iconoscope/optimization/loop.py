@@ -42,7 +42,9 @@ class Ascent:
     scores : torch.Tensor
         (pictures, steps) the objective at every step that was done, before a ReLU if one follows.
     gradient : torch.Tensor
-        Of the scores with respect to the pictures, at the last step, like them.
+        Of the scores alone with respect to the pictures, at the last step, like them; zeros if that was not reached.
+    loss_gradient : torch.Tensor or None
+        Of the whole loss, charges, cap and diversity with it; None where the pictures cost nothing but their scores.
     frames : torch.Tensor
         (pictures, frames, channels, height, width) what the pictures were like on the way, the first and the last included.
     ended : bool
@@ -52,6 +54,7 @@ class Ascent:
     pictures: torch.Tensor
     scores: torch.Tensor
     gradient: torch.Tensor
+    loss_gradient: torch.Tensor | None
     frames: torch.Tensor
     ended: bool
 
@@ -76,6 +79,11 @@ class Loss:
     diversity: float = 0.0
     cap: torch.Tensor | None = None
     price: torch.Tensor | float = 1.0
+
+    @property
+    def charges_pictures(self) -> bool:
+        """Whether its gradient to the pictures is another one than that of their scores. What a canvas costs is not to them."""
+        return bool(self.regularizers) or bool(self.diversity) or self.cap is not None
 
     def __call__(
         self,
@@ -145,6 +153,7 @@ def ascend(
     picture = canvas.picture()
     sides = size or network.preprocessing.size
     gradient = torch.zeros_like(picture)
+    loss_gradient = torch.zeros_like(picture) if loss.charges_pictures else None
     numbers = None if transforms is None else transforms.draw(steps, draws)
     ended = False
     try:
@@ -162,8 +171,6 @@ def ascend(
                 if number in frame_steps:
                     frames_kept.append(picture.detach().clamp(0, 1))
                 picture = picture.to(network.device)
-                if number == steps - 1:
-                    picture.retain_grad()
                 moved = (
                     picture if transforms is None or numbers is None else transforms(picture, sides, numbers[number])
                 )
@@ -173,17 +180,27 @@ def ascend(
                 course.append(values.detach())
                 if not bool(values.isfinite().all()):
                     raise NonFiniteError(f"{network.name} answers NaN or infinity at step {number + 1} of {steps}.")
+                if number == steps - 1:
+                    if loss.charges_pictures and values.requires_grad:
+                        (gradient,) = torch.autograd.grad(
+                            values.sum(), picture, retain_graph=True, materialize_grads=True
+                        )
+                    picture.retain_grad()  # not before, or that gradient would be added to it
                 loss(values, picture, canvas, scores, answers).backward()
                 if number == steps - 1:
                     assert picture.grad is not None
-                    gradient = -picture.grad
+                    if loss_gradient is None:
+                        gradient = -picture.grad
+                    else:
+                        loss_gradient = picture.grad
                 step()
         ended = True
     except KeyboardInterrupt:
         if not course:
             raise
     last = canvas.picture().detach().clamp(0, 1)
-    return Ascent(last, torch.stack(course, 1), gradient.detach(), torch.stack([*frames_kept, last], 1), ended)
+    frames_made = torch.stack([*frames_kept, last], 1)
+    return Ascent(last, torch.stack(course, 1), gradient.detach(), loss_gradient, frames_made, ended)
 
 
 def adam(rate: float, *, steps: int = 1, fade: float = 1.0) -> Stepper:

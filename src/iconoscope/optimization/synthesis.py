@@ -108,6 +108,7 @@ class Synthesis:
     @cached_property
     def _settings(self) -> dict[str, Any]:
         """The settings that the questions of all groups share: digests of images and of a prior, which take their time."""
+        charged = bool(self.style.regularizers) or bool(self.diversity) or self.cap is not None
         return {
             "preprocessing": self.network.preprocessing.to_json(),
             "classes": self.network.classes_digest,
@@ -117,6 +118,8 @@ class Synthesis:
                 name: getattr(self, name)
                 for name in ("size", "count", "steps", "diversity", "cap", "precision", "seed")
             },
+            # An answer that was stored when this was the gradient of the whole loss, and hid dead units, is not given again.
+            **({"last_gradient": "of the objective"} if charged else {}),
         }
 
     def requests(self, group: Sequence[Objective]) -> list[PictureRequest]:
@@ -222,6 +225,7 @@ class Synthesis:
             "images": channels_last(ascent.pictures),
             "objective": ascent.scores.cpu().numpy(),
             "last_gradient": channels_last(ascent.gradient),
+            **({} if ascent.loss_gradient is None else {"loss_gradient": channels_last(ascent.loss_gradient)}),
             "frames": (channels_last(ascent.frames) * 255).round().astype(np.uint8),
         }
         return arrays, ascent.ended and evaluated
@@ -255,8 +259,7 @@ class Synthesis:
             all(term.weight > 0 and getattr(term.target.unit, "kind", "") != "prob" for term in request.objective.terms)
             for request in requests
         ]
-        # Once a unit answers as strongly as it is asked to, there is no gradient either.
-        flat = (ascent.gradient.flatten(1).abs().amax(1) == 0).cpu() & (self.cap is None)
+        flat = (ascent.gradient.flatten(1).abs().amax(1) == 0).cpu()
         silent = (activation.cpu() == 0) | flat
         arrays["activation"] = activation.cpu().numpy()
         arrays["moved_activation"] = moved.cpu().numpy()

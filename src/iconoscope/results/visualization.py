@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.question import without_folders
 from iconoscope.results.rendering import rgb, to_png
 from iconoscope.results.result import Result
+from iconoscope.results.result_folder import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +42,7 @@ class Visualization(Result):
     objective : ndarray of float32, (n, steps)
         The answer at every step, to the picture as it was moved there; before the ReLU, if one follows.
     last_gradient : ndarray of float32, (n, height, width, channels)
-        The gradient of the objective at the last step.
+        The gradient of the objective alone at the last step, whatever else was charged; zeros if that was not reached.
     frames : ndarray of uint8, (n, frames, height, width, channels)
         What the pictures were like on the way, from the first to the last.
     activation : ndarray of float32, (n,)
@@ -70,6 +71,9 @@ class Visualization(Result):
         The distance to the nearest, over that of a typical real image to the nearest other one: far below 1 is a copy.
     natural_spread : ndarray of float32, (n,), or None
         Mean distance (root mean square of pixels) between two real images of the class that was asked for, or of any two.
+    loss_gradient : ndarray of float32, (n, height, width, channels), or None
+        The gradient of the whole loss at the last step, to the picture: of what regularizers and diversity charge, less the
+        objective up to its cap. Pictures go against it. None where nothing is charged: it is minus `last_gradient` then.
     """
 
     kind: ClassVar[str] = "visualization"
@@ -92,6 +96,15 @@ class Visualization(Result):
     neighbour_names: NDArray[np.str_] | None = None
     neighbour_distance: NDArray[np.float32] | None = None
     natural_spread: NDArray[np.float32] | None = None
+    loss_gradient: NDArray[np.float32] | None = None
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Make the result again; one from before there were two gradients has that of the loss, with its sign turned, as both."""
+        if "loss_gradient" not in {*record.fields, *record.arrays}:
+            arrays = {**record.arrays, "loss_gradient": -record.arrays["last_gradient"]}
+            record = replace(record, arrays=arrays)
+        return super().from_record(record)
 
     def __len__(self) -> int:
         return len(self.images)
