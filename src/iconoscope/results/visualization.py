@@ -100,7 +100,7 @@ class Visualization(Result):
 
     @classmethod
     def from_record(cls, record: Record) -> Self:
-        """Make the result again; one from before there were two gradients has that of the loss, with its sign turned, as both."""
+        """Make the result again; one from before there were two gradients has that of the loss as both, minus and plus."""
         if "loss_gradient" not in {*record.fields, *record.arrays}:
             arrays = {**record.arrays, "loss_gradient": -record.arrays["last_gradient"]}
             record = replace(record, arrays=arrays)
