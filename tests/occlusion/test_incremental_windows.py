@@ -1,12 +1,21 @@
 """The arithmetic of windows against counting pixel by pixel."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, EDGE, LOWEST, ZEROS, MapShape
 from iconoscope.occlusion.incremental.receptive_field import AxisField, Interval, UpsampledField
-from iconoscope.occlusion.incremental.windows import PADS, Rectangles, arrange_windows, fields_of, whole_maps
+from iconoscope.occlusion.incremental.windows import (
+    CALL,
+    PADS,
+    Rectangles,
+    _merged,
+    arrange_windows,
+    fields_of,
+    whole_maps,
+)
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.integers(-3, 6), st.integers(1, 20), st.data())
@@ -124,3 +133,82 @@ def test_regions_are_cut_from_the_changed_map(seed):
             padded = np.pad(pasted, 12, "edge") if mode is None else np.pad(pasted, 12, constant_values=mode)
             row, column = region.top[each] + 12, region.left[each] + 12
             assert np.array_equal(found[each], padded[row : row + height, column : column + width])
+
+
+def merged_by_hand(heights, widths, cost):
+    """One length after another goes up to the next larger, that of rows or columns that saves most, while it saves anything."""
+
+    def seconds(rows, columns):
+        tall = sum(min(length for length in rows if length >= height) for height in heights)
+        wide = sum(min(length for length in columns if length >= width) for width in widths)
+        return tall * wide * cost + CALL * len(rows) * len(columns)
+
+    rows, columns = sorted(set(heights)), sorted(set(widths))
+    while True:
+        fewer = [([length for length in rows if length != gone], columns) for gone in rows[:-1]]
+        fewer += [(rows, [length for length in columns if length != gone]) for gone in columns[:-1]]
+        if not fewer or min(seconds(*sides) for sides in fewer) >= seconds(rows, columns):
+            break
+        rows, columns = min(fewer, key=lambda sides: seconds(*sides))
+    return tuple(min(length for length in rows if length >= height) for height in heights), tuple(
+        min(length for length in columns if length >= width) for width in widths
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_sizes_become_one_where_a_call_costs_more_than_pixels(seed):
+    draw = np.random.default_rng(seed)
+    heights, widths = (tuple(draw.integers(1, 30, count).tolist()) for count in draw.integers(1, 7, 2))
+    for cost in (1, 10**3, 10**5, 10**7):
+        assert _merged(heights, widths, cost) == merged_by_hand(heights, widths, cost)
+    shape = MapShape((90, 70), CHANNELS_FIRST, 5)
+    down, across = (
+        Interval(np.arange(len(lengths)), np.arange(len(lengths)) + lengths) for lengths in (heights, widths)
+    )
+    arranged = arrange_windows(shape, down, across, 2000)
+    tall, wide = merged_by_hand(heights, widths, 2000 + 8 * 5)
+    assert arranged.height.tolist() == np.repeat(tall, len(wide)).tolist()
+    assert arranged.width.tolist() == np.tile(wide, len(tall)).tolist()
+
+
+@pytest.mark.parametrize(("rows", "whole"), [(17, False), (18, True)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_windows_over_a_share_of_their_map_are_whole_maps(rows, whole, turned):
+    """Of 20 rows 17 are just 85%: only more is not worth the gathering."""
+    long, short = Interval(np.array([1, 2]), np.array([1, 2]) + rows), Interval(np.zeros(3, int), np.ones(3, int))
+    shape = MapShape((1, 20) if turned else (20, 1), CHANNELS_FIRST, 4)
+    arranged = arrange_windows(shape, *((short, long) if turned else (long, short)), 1)
+    assert arranged.whole is whole
+    assert arranged.sizes == (((shape.size) if whole else ((1, rows) if turned else (rows, 1))),)
+    assert arranged.order is None and len(arranged.top) == 6
+
+
+def test_the_band_holds_the_rows_that_rectangles_reach():
+    draw = np.random.default_rng(0)
+    for _ in range(300):
+        size = int(draw.integers(1, 9))
+        classes = int(draw.integers(1, 4))
+        members = tuple(np.arange(3) + 3 * number for number in range(classes))
+        heights, top = draw.integers(1, 5, classes), draw.integers(-6, 12, 3 * classes)
+        sizes = tuple((int(height), 2) for height in heights)
+        found = Rectangles(sizes, members, top, np.zeros_like(top)).band(MapShape((size, 3), CHANNELS_FIRST, 1))
+        reached = {
+            row for first, height in zip(top, heights.repeat(3), strict=True) for row in range(first, first + height)
+        }
+        first = min(max(min(reached), 0), size - 1)
+        assert found == (first, max(first + 1, min(max(reached) + 1, size)))
+
+
+def test_windows_in_their_own_order_need_none():
+    map = MapShape((9, 9), CHANNELS_FIRST, 1)
+    starts = np.array([0, 4])
+    alike = arrange_windows(map, Interval(starts, starts + 2), Interval(starts, starts + 2), 10**9)
+    assert alike.order is None and len(alike.sizes) == 1
+    lengths = np.array([3, 1])
+    unlike = arrange_windows(map, Interval(starts, starts + lengths), Interval(starts, starts + lengths), 10**9)
+    assert unlike.order is not None and unlike.order.tolist() == [3, 2, 1, 0]
+    assert unlike.sizes == ((1, 1), (1, 3), (3, 1), (3, 3)) and unlike.total == 1 + 3 + 3 + 9
+    assert unlike.offset.tolist() == [7, 4, 1, 0]
+    assert [sizes[:2] for sizes in unlike.classes()] == list(unlike.sizes)
+    whole = whole_maps(map, 4)
+    assert whole.whole and whole.total == 4 * 81 and not whole.top.any() and not whole.left.any()

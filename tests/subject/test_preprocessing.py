@@ -1,11 +1,13 @@
 import json
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from iconoscope.errors import PreprocessingError
-from iconoscope.subject.network import read_preprocessing
+from iconoscope.subject.network import preprocessing, read_preprocessing
 
 GOOD = {"size": 8, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -92,3 +94,122 @@ def test_from_text_and_from_a_file(tmp_path):
         read_preprocessing(str(tmp_path / "nosuch.json"))
     with pytest.raises(PreprocessingError, match="not JSON"):
         read_preprocessing("{size: 3")
+
+
+def longer(resize, size):
+    """Height and width of `size`, enlarged until the short side is `resize`."""
+    if isinstance(resize, tuple):
+        return resize
+    short = max(resize or 0, min(size))
+    return size[0] * short // min(size), size[1] * short // min(size)
+
+
+def fitted_by_hand(pixels, size, crop, resize, middle, mean):
+    """Resized by Pillow as a whole, laid into a plane of the mean colour, and the middle of that."""
+    height, width = pixels.shape[:2]
+    down, across = longer(resize, size)
+    if crop == "none":
+        new = size
+    elif crop == "squash":
+        new = down, across
+    elif crop == "center":
+        factor = max(Fraction(size[0], height), Fraction(size[1], width), Fraction(resize or 0) / min(height, width))
+        new = max(size[0], int(height * factor)), max(size[1], int(width * factor))
+    else:
+        factors = height / down, width / across
+        scale = min(factors) if crop == "cover" else max(factors)
+        new = max(1, round(height / scale)), max(1, round(width / scale))
+    resized = np.stack(
+        [
+            np.asarray(Image.fromarray(band).resize((new[1], new[0]), Image.Resampling.BILINEAR))
+            for band in np.moveaxis(pixels, 2, 0)
+        ],
+        2,
+    )
+    colour = np.array([round(255 * value) for value in mean] * (3 // len(mean) or 1), np.uint8)
+    rim = 40
+    plane = np.tile(colour, (new[0] + 2 * rim, new[1] + 2 * rim, 1))
+    plane[rim : rim + new[0], rim : rim + new[1]] = resized
+    begin = []
+    for length, side in zip(new, size, strict=True):
+        half = (length - side) / 2
+        # Halves of what is there go to the even number, or down; of what is missing the smaller one comes first.
+        begin.append(rim + (math.ceil(half) if half < 0 else math.floor(half) if middle == "down" else round(half)))
+    return plane[begin[0] : begin[0] + size[0], begin[1] : begin[1] + size[1]]
+
+
+@pytest.mark.parametrize("middle", ["nearest", "down"])
+@pytest.mark.parametrize("crop", ["center", "none", "squash", "cover", "border"])
+@pytest.mark.parametrize("mean", [(0.2, 0.5, 0.7), (0.4,), (0.1, 0.3, 0.6, 0.9)])
+def test_fitted_by_hand(middle, crop, mean):
+    draw = np.random.default_rng(0)
+    for size in ((7, 12), (12, 7), (9, 9)):
+        resizes = [None, 13, *([] if crop == "center" else [(15, 14)])]
+        for resize in resizes:
+            how = read_preprocessing(
+                {
+                    "size": size,
+                    "mean": mean,
+                    "std": (0.5,) * len(mean),
+                    "crop": crop,
+                    "resize": resize,
+                    "middle": middle,
+                }
+            )
+            for shape in ((31, 18), (18, 31), (5, 23), size, (20, 20)):
+                pixels = draw.integers(0, 256, (*shape, 4 if len(mean) == 4 else 3), dtype=np.uint8)
+                expected = fitted_by_hand(pixels, size, crop, resize, middle, mean)
+                assert np.array_equal(how.fit(pixels), expected), (size, resize, shape)
+                if len(mean) == 1 and crop != "border":
+                    mask = pixels[..., 0] >= 128
+                    band = mask[..., None].astype(np.uint8) * 255
+                    assert np.array_equal(
+                        how.fit_mask(mask), fitted_by_hand(band, size, crop, resize, middle, (0,))[..., 0] >= 128
+                    )
+
+
+def test_outside_of_a_picture_there_is_no_object():
+    how = read_preprocessing({**GOOD, "size": (8, 8), "crop": "border"})
+    assert how.fit_mask(np.ones((4, 16), bool)).sum(1).tolist() == [0, 0, 0, 8, 8, 0, 0, 0]
+
+
+def test_a_part_that_is_resized_alone_is_that_part(monkeypatch):
+    rows, columns = np.mgrid[:60, :200]
+    pixels = np.stack([columns, rows * 3, 255 - columns], 2).astype(np.uint8)
+    for crop in ("center", "cover", "squash"):
+        how = read_preprocessing({**GOOD, "size": (16, 20), "resize": 24, "crop": crop})
+        whole = how.fit(pixels).astype(int)
+        with monkeypatch.context() as patched:
+            patched.setattr(preprocessing, "_LARGE", 0)
+            assert np.abs(how.fit(pixels) - whole).max() <= 1
+            assert how.fit(pixels).shape == (16, 20, 3)
+
+
+def test_grey_is_the_brightness():
+    how = read_preprocessing({"size": 8, "mean": (0.4,), "std": (0.2,)})
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    light = pixels @ np.array([0.299, 0.587, 0.114]) / 255
+    assert how.channels == 1 and np.allclose(how.normalise(pixels)[:, 0], (light - 0.4) / 0.2, atol=1e-5)
+    four = read_preprocessing({"size": 8, "mean": (0.1, 0.2, 0.3, 0.4), "std": (0.5, 0.6, 0.7, 0.8)})
+    bands = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 4), dtype=np.uint8)
+    expected = (bands / 255 - np.array(four.mean)) / np.array(four.std)
+    assert np.allclose(four.normalise(bands).permute(0, 2, 3, 1), expected, atol=1e-5)
+    assert np.array_equal(four.restore(four.normalise(bands)[0]), bands[0])
+
+
+def test_what_is_just_allowed_is():
+    one = {"size": 8, "mean": (1.0, -1.0, 0), "std": (1.0, 0.001, 1.0)}
+    assert read_preprocessing(one).size == (8, 8)
+    assert read_preprocessing({**one, "resize": 8}).resize == 8
+    assert read_preprocessing({**one, "resize": [8, 9], "crop": "squash"}).resize == (8, 9)
+    for change in (
+        {"resize": 7},
+        {"resize": [7, 9], "crop": "squash"},
+        {"resize": [9, 7], "crop": "squash"},
+        {"resize": 8.0},
+    ):
+        with pytest.raises(PreprocessingError, match="resize"):
+            read_preprocessing({**one, **change})
+    for change in ({"mean": (1.01, 0, 0)}, {"mean": (0, -1.01, 0)}, {"std": (1, 1, 1.01)}, {"std": (1, 0, 1)}):
+        with pytest.raises(PreprocessingError):
+            read_preprocessing({**one, **change})
