@@ -2,40 +2,41 @@
 
 Weights are the least of it. A hook, a function that was put in the place of `forward`, a tensor or a dictionary that a module
 holds as an attribute, a global variable that its code reads: each changes what the network answers. So a module is walked as
-Python sees it. Whatever stands outside of it (torch, NumPy, Python itself) goes in by name. What cannot be walked, as an object
-of a C extension, is named in `unseen`, and a store keeps nothing of such a network.
+Python sees it, and what C holds as pickle would save it. Whatever stands outside of it (torch, NumPy, Python itself) goes in by
+name. What cannot be walked is named in `unseen`, and a store keeps nothing of such a network.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import dis
-import enum
 import functools
 import hashlib
-import io
-import logging
+import os
 import re
+import sys
 import types
 import weakref
-import zipfile
-from collections import deque
 from collections.abc import Iterable
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iconoscope.subject.network.code_origin import (
     file_of,
-    is_heap,
     is_installed,
     is_library,
     is_outside,
-    is_replaced,
+    is_own,
     name_outside,
+    replacements,
+    unwrapped,
 )
-from iconoscope.warning_filters import ignoring
+from iconoscope.subject.network.code_reads import CodeReads, codes, import_names, reads_of, source_of
+from iconoscope.subject.network.named_files import MOST_FILES, content_of
+from iconoscope.subject.network.object_parts import HARMLESS, attributes_of, parts_of_object
+from iconoscope.subject.network.weights_as_bytes import dense_bytes, parts_of_tensor, script_members
 
 if TYPE_CHECKING:
     import torch
@@ -54,17 +55,19 @@ _GLOBAL_HOOKS = (
     "_global_backward_pre_hooks",
     "_global_backward_hooks",
 )
-# Of no consequence to an answer in evaluation mode, or of the process alone.
-_SKIPPED = frozenset(
-    {"training", "_compiled_call_impl", "_is_full_backward_hook", "_non_persistent_buffers_set", "_state_dict_hooks",
-     "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks", "_forward_hooks_always_called",
-     "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__", "__annotations__",
-     "__annotate__", "__slots__", "__orig_bases__", "__parameters__", "_abc_impl", "__abstractmethods__",
-     "__match_args__", "__type_params__", "name_or_path", "_name_or_path", "_commit_hash", "transformers_version"}
+# Attributes of a module of no consequence to an answer, or of the process alone.
+_OF_MODULES = frozenset(
+    {*_STATE, *_HOOKS, "_compiled_call_impl", "_is_full_backward_hook", "_non_persistent_buffers_set", "_state_dict_hooks",
+     "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks", "_forward_hooks_always_called"}
 )  # fmt: skip
-_HARMLESS = (logging.Logger, logging.Handler, logging.Filterer)
+_OF_GRAPHS = frozenset({"_graph", "_code", "_graphmodule_cls_name", "meta"})
+_OF_CLASSES = frozenset(
+    {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__", "__annotations__",
+     "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__", "__orig_bases__", "__parameters__",
+     "_abc_impl", "__abstractmethods__", "__match_args__", "__type_params__"}
+)  # fmt: skip
+_SCALARS = (type(None), bool, int, float, complex, bytes)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_MANGLED = re.compile(rb"[./]___torch_mangle_\d+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +86,19 @@ class NetworkDigest:
     unseen: tuple[str, ...]
 
 
-def digest_module(module: nn.Module) -> NetworkDigest:
-    """Walk a module and give the digest of all that can be seen to decide its answers.
+def digest_module(module: nn.Module, *, weights: bool = True) -> NetworkDigest:
+    """Walk a module and give the digest of all that can be seen to decide its answers in evaluation mode.
 
     Parts of torch, NumPy and Python go in by their names, functions and classes of one's own by their bytecode and by the
-    globals they read, of installed libraries by bytecode alone. A file that the network reads while it answers is not seen.
+    globals they read, of installed libraries by bytecode alone. Of files and folders that a text names the content goes in.
+
+    Parameters
+    ----------
+    module
+        The network.
+    weights
+        Whether the numbers in its tensors and the contents of files count; otherwise their types and shapes alone, which is
+        quicker.
 
     Examples
     --------
@@ -98,14 +109,12 @@ def digest_module(module: nn.Module) -> NetworkDigest:
     >>> digest_module(layer) == before, before.unseen
     (False, ())
     """
+    import torch
     import torch.nn.modules.module as torch_module
 
-    walk = _Walk()
-    for name in _GLOBAL_HOOKS:
-        if hooks := getattr(torch_module, name, None):
-            walk.feed(list(hooks.values()), name)
-    walk.feed(module, "")
-    return walk.digest()
+    walk = _Walk(weights=weights, evaluated=frozenset(map(id, module.modules())))
+    hooks = [list(vars(torch_module).get(name, {}).values()) for name in _GLOBAL_HOOKS]
+    return walk.digest_of([dict(replacements()), torch.Tensor, hooks, module])
 
 
 def digest_object(value: object) -> NetworkDigest:
@@ -114,37 +123,67 @@ def digest_object(value: object) -> NetworkDigest:
     >>> digest_object({"gain": 2.0}) == digest_object({"gain": 3.0})
     False
     """
-    walk = _Walk()
-    walk.feed(value, "")
-    return walk.digest()
+    return _Walk().digest_of([value])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unseen:
+    """What cannot be walked, and the module's attribute that holds it, if only code that reads that attribute comes there."""
+
+    name: str
+    attribute: str
 
 
 class _Walk:
-    """One walk through a network: what was fed to the digest, and what could not be."""
+    """One walk through a network: what was fed to the digest, what could not be, and what its code reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, weights: bool = True, evaluated: frozenset[int] = frozenset()) -> None:
+        self.weights, self.evaluated = weights, evaluated
         self.sha = hashlib.sha256()
-        self.unseen: list[str] = []
         self.numbers: dict[int, int] = {}
         self.alive: list[Any] = []  # an object that went away would give its address to another
+        self.unseen: list[_Unseen] = []
+        self.spans: dict[int, tuple[int, int]] = {}  # by id, what of `unseen` lies within
+        self.attribute = ""
+        self.reads: set[str] = set()  # attributes, by all code
+        self.own_reads: set[str] = set()  # by the user's
+        self.computed = False
+        self.environment: set[str | None] = set()
+        self.modules: list[tuple[types.ModuleType, str]] = []
+
+    def digest_of(self, roots: list[Any]) -> NetworkDigest:
+        """Feed the roots and what their code reads by way of modules and of the environment; give the digest."""
+        try:
+            for root in roots:
+                self.feed(root, "")
+            self._feed_members()
+        except RecursionError:
+            self.unseen.append(_Unseen("objects within objects without end", ""))
+        for name in sorted(self.environment, key=str):
+            self.tag(
+                "environment",
+                *(map(repr, sorted(os.environ.items())) if name is None else (name, str(os.getenv(name)))),
+            )
+        counted = [one.name for one in self.unseen if not one.attribute or self.computed or one.attribute in self.reads]
+        return NetworkDigest(self.sha.hexdigest(), tuple(dict.fromkeys(counted)))
 
     def feed(self, value: Any, path: str) -> None:
         """Feed a value, by its type; what was fed before is fed as its number."""
-        if value is None or isinstance(value, bool | int | float | complex | bytes):
+        if type(value) in _SCALARS:
             self.tag(type(value).__name__, repr(value))
-        elif isinstance(value, str | PurePath):
-            # A file has another folder on another machine.
-            self.tag("text", Path(value).name if Path(value).is_absolute() else str(value))
-        elif id(value) in self.numbers:
-            self.tag("again", str(self.numbers[id(value)]))
+        elif type(value) is str or isinstance(value, PurePath):
+            self._feed_text(str(value), path)
+        elif (number := self.numbers.get(id(value))) is not None:
+            self.tag("again", str(number))
+            first, last = self.spans.get(id(value), (0, 0))
+            self.unseen += [dataclasses.replace(one, attribute=self.attribute) for one in self.unseen[first:last]]
         else:
             self.numbers[id(value)] = len(self.numbers)
             self.alive.append(value)
+            first = len(self.unseen)
             self._feed_object(value, path)
-
-    def digest(self) -> NetworkDigest:
-        """Give the digest of what was fed so far."""
-        return NetworkDigest(self.sha.hexdigest(), tuple(dict.fromkeys(self.unseen)))
+            if len(self.unseen) > first:
+                self.spans[id(value)] = first, len(self.unseen)
 
     def tag(self, *words: str) -> None:
         """Feed words, so that no two sequences of words are fed alike."""
@@ -152,100 +191,103 @@ class _Walk:
             encoded = word.encode("utf-8", "surrogatepass")
             self.sha.update(f"{len(encoded)}:".encode() + encoded)
 
+    def _miss(self, path: str, why: str) -> None:
+        self.tag("unseen", why)
+        self.unseen.append(_Unseen(f"{path or 'the module'} ({why})", self.attribute))
+
+    def _feed_text(self, text: str, path: str) -> None:
+        """Feed a text; where it names a file or a folder, its content instead of the folder it is in, which another machine has
+        elsewhere.
+        """
+        self.tag("text", Path(text).name if Path(text).is_absolute() else text)
+        try:
+            content = content_of(text) if self.weights else ""
+        except OSError as error:
+            return self._miss(path, f"{text}: {error.strerror or error}")
+        if content is None:
+            return self._miss(path, f"the folder {text} of more than {MOST_FILES} files")
+        return self.tag("content", content) if content else None
+
     def _feed_object(self, value: Any, path: str) -> None:
         import torch
 
         if isinstance(value, torch.Tensor):
             self._feed_tensor(value, path)
         elif isinstance(value, np.ndarray | np.generic):
-            self._feed_array(np.asarray(value), path)
+            self._feed_array(value, path)
         elif isinstance(value, torch.jit.ScriptModule):
-            self._feed_script(value)
+            for name, content in script_members(value) if self.weights else ():
+                self.tag(name.decode())
+                self.sha.update(content)
         elif isinstance(value, torch.nn.Module):
             self._feed_module(value, path)
         elif isinstance(value, type):
             self._feed_class(value, path)
-        elif isinstance(value, dict | types.MappingProxyType | weakref.WeakKeyDictionary | weakref.WeakValueDictionary):
+        elif type(value) in (
+            dict, types.MappingProxyType, weakref.WeakKeyDictionary, weakref.WeakValueDictionary
+        ):  # fmt: skip
             self._feed_pairs(type(value).__name__, value.items(), path)
-        elif isinstance(value, list | tuple | deque):
-            self.tag(type(value).__qualname__, str(len(value)))
+        elif type(value) in (list, tuple):
+            self.tag(type(value).__name__, str(len(value)))
             for index, element in enumerate(value):
                 self.feed(element, f"{path}[{index}]")
-        elif isinstance(value, types.SimpleNamespace):
-            self._feed_pairs("namespace", vars(value).items(), path)
         elif isinstance(value, set | frozenset):
             self._feed_set(value, path)
         elif isinstance(value, types.CodeType):
-            self._feed_code(value, path)
+            self._feed_code(value, path, own=True)
         elif isinstance(value, types.ModuleType):
             self.tag("module", value.__name__.rpartition(".")[2])
-        elif callable(value) and self._feed_callable(value, path):
-            pass
+            self.modules.append((value, path))
+        elif value is os.environ:
+            self.environment.add(None)
+        elif isinstance(value, types.FunctionType):
+            self._feed_function(value, path)
+        elif isinstance(value, torch.fx.Graph):
+            self._feed_graph(value, path)
+        elif (parts := parts_of_object(value)) is None:
+            self._miss(path, f"{type(value).__module__}.{type(value).__qualname__}")
         else:
-            self._feed_instance(value, path)
-        if isinstance(value, dict | list | tuple | set | frozenset | np.ndarray) and getattr(value, "__dict__", None):
-            self._feed_pairs("attributes", vars(value).items(), path)
+            self.tag(str(len(parts)))
+            for part in parts:
+                self.feed(part, path)
 
     def _feed_tensor(self, tensor: torch.Tensor, path: str) -> None:
         import torch
 
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer):
+            self.feed(type(tensor), path)
+        if attributes := vars(tensor):
+            self._feed_pairs("attributes", attributes.items(), path)
         tensor = tensor.detach()
         self.tag("tensor", str(tensor.dtype), str(tuple(tensor.shape)), str(tensor.layout))
-        if tensor.is_meta:
+        if tensor.is_meta or not self.weights:
             return
-        if type(tensor) not in (torch.Tensor, torch.nn.Parameter) and hasattr(tensor, "__tensor_flatten__"):
-            names, context = cast("Any", tensor).__tensor_flatten__()
-            self.feed([type(tensor).__qualname__, context, *(getattr(tensor, name) for name in names)], path)
-        elif tensor.is_quantized:
-            per_channel = tensor.qscheme() in (torch.per_channel_affine, torch.per_channel_affine_float_qparams)
-            scale = tensor.q_per_channel_scales() if per_channel else tensor.q_scale()
-            zero = tensor.q_per_channel_zero_points() if per_channel else tensor.q_zero_point()
-            self.feed([tensor.int_repr(), scale, zero], path)
-        elif tensor.layout is torch.strided:
-            flat = tensor.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
-            if flat.numel():
-                self.sha.update(cast("Any", flat.view(torch.uint8).numpy()))
+        parts = parts_of_tensor(tensor)
+        if parts is None:
+            self.sha.update(dense_bytes(tensor))
         else:
-            self.feed(_parts_of_sparse(tensor), path)
+            self.feed(parts, path)
 
-    def _feed_array(self, array: np.ndarray, path: str) -> None:
+    def _feed_array(self, array: np.ndarray | np.generic, path: str) -> None:
+        if is_own(type(array)):
+            self._feed_pairs("array", [("class", type(array)), ("attributes", getattr(array, "__dict__", None))], path)
+        array = np.asarray(array)
         self.tag("array", str(array.dtype), str(array.shape))
         if array.dtype.hasobject:
             self.feed(array.tolist(), path)
-        else:
+        elif self.weights:
             self.sha.update(np.ascontiguousarray(array).tobytes())
-
-    def _feed_script(self, module: torch.jit.ScriptModule) -> None:
-        """Feed TorchScript as it would be saved, without the names that a process gives to its classes."""
-        import torch
-
-        buffer = io.BytesIO()
-        with ignoring():  # of the age of TorchScript
-            torch.jit.save(module, buffer)
-        skipped = (".debug_pkl", "/version", "/serialization_id", "/byteorder")  # and the inputs it was traced with
-        with zipfile.ZipFile(buffer) as archive:
-            members = []
-            for name in archive.namelist():
-                if not name.endswith(skipped) and "/traced_inputs" not in name:
-                    content = archive.read(name)
-                    tensor = "/data/" in name or "/constants/" in name
-                    members.append(
-                        (_MANGLED.sub(b"", name.encode()), content if tensor else _MANGLED.sub(b"", content))
-                    )
-        for name, content in sorted(members):
-            self.tag(name.decode())
-            self.sha.update(content)
 
     def _feed_module(self, module: nn.Module, path: str) -> None:
         import torch
 
-        original = vars(module).get("_modules", {}).get("_orig_mod")
+        attributes = vars(module)
+        original = attributes.get("_modules", {}).get("_orig_mod")
         if original is not None and type(module).__module__.startswith("torch._dynamo"):
             return self._feed_module(original, path)  # what torch.compile made of it is not what is asked
-        self.feed(type(module), path)
+        outer, self.attribute = self.attribute, ""
         if isinstance(module, torch.fx.GraphModule):
             self._feed_graph(module.graph, path)
-        attributes = vars(module)
         for name in (*_STATE, *_HOOKS):
             if attributes.get(name):
                 # A hook is filed under a number that counts the hooks of the process.
@@ -255,26 +297,22 @@ class _Walk:
         if _packs_state(type(module)):
             module._save_to_state_dict(state, "", keep_vars=False)
             self._feed_pairs("state", state.items(), path)
-        read = None
+        skipped = _OF_MODULES | _OF_GRAPHS if isinstance(module, torch.fx.GraphModule) else _OF_MODULES
         for name, attribute in attributes.items():
-            if name in _STATE or name in _HOOKS or name in _SKIPPED:
+            if name in skipped or (
+                state and isinstance(attribute, torch.ScriptObject)
+            ):  # which the state holds unpacked
                 continue
-            if state and isinstance(attribute, torch.ScriptObject):
-                continue  # the packed weights that the state holds unpacked
-            if isinstance(module, torch.fx.GraphModule) and name in (
-                "_graph",
-                "_code",
-                "_graphmodule_cls_name",
-                "meta",
-            ):
+            if name == "training" and id(module) in self.evaluated:
                 continue
-            before = len(self.unseen)
+            # What a library's code reads of its modules is not looked up.
+            self.attribute = name if is_own(type(module)) else ""
             self.tag(name)
             self.feed(attribute, f"{path}.{name}" if path else name)
-            if len(self.unseen) > before:  # of consequence only where code of the module reads it
-                read = _names_read(type(module), vars(module).get("forward")) if read is None else read
-                if read and name not in read:
-                    del self.unseen[before:]
+        self.attribute = ""
+        self.feed(type(module), path)
+        self.attribute = outer
+        return None
 
     def _feed_graph(self, graph: torch.fx.Graph, path: str) -> None:
         self.tag("graph")
@@ -286,169 +324,160 @@ class _Walk:
                 self.feed(node.target, f"{path}.{node.name}")
 
     def _feed_class(self, kind: type, path: str) -> None:
-        """Feed a class with what it and its bases define, as far as these are not torch's or Python's own."""
+        """Feed a class with what it and its bases define, of torch's and Python's own what was put into them."""
         self.tag("class", kind.__qualname__)
+        if type(kind) is not type:
+            self.feed(type(kind), path)
         for base in kind.__mro__:
+            if base is not kind and id(base) in self.numbers:
+                self.tag("again", str(self.numbers[id(base)]))
+                continue
+            self.numbers.setdefault(id(base), len(self.numbers))
+            self.alive.append(base)
             outside = is_outside(base.__module__, file_of(base)) or base is object
             self.tag(base.__qualname__, base.__module__ if outside else "")
             for name, attribute in vars(base).items():
-                if outside and not is_replaced(attribute):
-                    continue
-                if name not in _SKIPPED and not isinstance(
+                if name in _OF_CLASSES or isinstance(
                     attribute, types.GetSetDescriptorType | types.MemberDescriptorType
                 ):
+                    continue
+                if outside:
+                    self._feed_outside(base, name, attribute, f"{path}.{base.__qualname__}.{name}")
+                elif type(attribute) in _SCALARS or not is_installed(file_of(base)) or _is_code(attribute):
+                    # What else a library's class keeps may be anything.
                     self.tag(name)
-                    self._within(base, attribute, f"{path}.{base.__qualname__}.{name}")
+                    self.feed(attribute, f"{path}.{base.__qualname__}.{name}")
 
-    def _within(self, kind: type, attribute: Any, path: str) -> None:
-        """Feed what a class holds; of an installed library its functions alone, since what else it keeps may be anything."""
-        if is_installed(file_of(kind)) and not _functions_of(attribute):
-            if attribute is None or isinstance(attribute, bool | int | float | str):
-                self.feed(attribute, path)
-            return
-        self.feed(attribute, path)
-
-    def _feed_callable(self, value: Any, path: str) -> bool:
-        """Feed a function in any of its forms; tell whether it is one."""
-        if isinstance(value, types.FunctionType):
-            self._feed_function(value, path)
-        elif isinstance(value, types.MethodType):
-            self.tag("method")
-            self.feed(value.__func__, path)
-            self.feed(value.__self__, path)
-        elif isinstance(value, functools.partial):
-            self.tag("partial")
-            self.feed([value.func, value.args, value.keywords], path)
-        elif isinstance(value, weakref.ref):
-            self.tag("reference")
-            self.feed(value(), path)
-        elif (name := name_outside(value)) is not None:
-            self.tag("outside", name)
-        elif hasattr(value, "__wrapped__"):  # of functools.cache and other wrappers
-            self.tag("wrapper")
-            self.feed(value.__wrapped__, path)
-        else:
-            return False
-        return True
+    def _feed_outside(self, base: type, name: str, attribute: Any, path: str) -> None:
+        """Feed what stands in a class of torch's or of Python's, if it is not what was defined there."""
+        function = unwrapped(attribute)
+        if type(attribute) in _SCALARS:
+            if base.__module__.partition(".")[0] == "torch":
+                self.tag(name, repr(attribute))
+        elif is_own(attribute) or type(attribute) is functools.partial:
+            self.tag(name)
+            self.feed(attribute, path)
+        elif isinstance(function, types.FunctionType):
+            self.reads.update(function.__code__.co_names if name == "forward" else ())
+            if function.__qualname__ != f"{base.__qualname__}.{name}":
+                self.tag(name, f"{function.__module__}.{function.__qualname__}")
+        elif isinstance(function, types.BuiltinFunctionType):
+            self.tag(name, str(name_outside(function)))
 
     def _feed_function(self, function: types.FunctionType, path: str) -> None:
         self.tag("function", function.__name__)
-        file = function.__code__.co_filename
-        if is_outside(function.__module__ or "", file):
+        code = function.__code__
+        outside, own = is_outside(function.__module__ or "", code.co_filename), is_own(function)
+        if outside:
             self.tag(f"{function.__module__}.{function.__qualname__}")
         else:
-            self._feed_code(function.__code__, path)
-        self.feed([function.__defaults__, function.__kwdefaults__], path)
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            self._feed_code(code, path, own=own)
+        self.feed([function.__defaults__, function.__kwdefaults__, None if outside else function.__dict__], path)
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self.tag(name)
             try:
                 content = cell.cell_contents
             except ValueError:  # not filled yet
                 continue
             self.feed(content, f"{path}<{name}>")
-        if not is_outside(function.__module__ or "", file) and not is_installed(file):
+        if own:
             self._feed_globals(function, path)
+        elif not outside:
+            self._feed_replaced_globals(function, path)
 
     def _feed_globals(self, function: types.FunctionType, path: str) -> None:
-        """Feed the globals that a function reads, and what it reads of modules of one's own."""
-        for code in _codes(function.__code__):
-            for name in code.co_names:
-                if name not in function.__globals__:
-                    continue
-                value = function.__globals__[name]
+        """Feed the globals that a function of one's own reads, and what it imports."""
+        reads = reads_of(function.__code__)
+        self.own_reads |= reads.attributes
+        self.environment |= reads.environment
+        self.computed |= reads.computed
+        for name in reads.globals:
+            if name in function.__globals__ and not isinstance(function.__globals__[name], HARMLESS):
                 self.tag("global", name)
-                if isinstance(value, types.ModuleType) and not is_library(getattr(value, "__file__", None) or ""):
-                    self._feed_pairs(
-                        "module", ((n, vars(value)[n]) for n in code.co_names if n in vars(value)), f"{path}<{name}>"
-                    )
-                elif not isinstance(value, _HARMLESS):
+                self.feed(function.__globals__[name], f"{path}<{name}>")
+        self._feed_imports(function, reads, path)
+
+    def _feed_imports(self, function: types.FunctionType, reads: CodeReads, path: str) -> None:
+        for name in import_names(function.__globals__.get("__package__") or "", reads):
+            module = sys.modules.get(name)
+            if module is not None:
+                self.feed(module, f"{path}<{name}>")
+            elif (source := source_of(name)) is not None and not is_library(str(source)):
+                self.tag("source", name)
+                self._feed_text(str(source), path)
+
+    def _feed_replaced_globals(self, function: types.FunctionType, path: str) -> None:
+        """Feed of the globals that a library's function reads those that are the user's, and plain numbers."""
+        for code in codes(function.__code__):
+            for name in code.co_names:
+                value = function.__globals__.get(name)
+                if type(value) in (bool, int, float) or (isinstance(value, types.FunctionType) and is_own(value)):
+                    self.tag("global", name)
                     self.feed(value, f"{path}<{name}>")
 
-    def _feed_code(self, code: types.CodeType, path: str) -> None:
+    def _feed_members(self) -> None:
+        """Feed of the modules that code came to whatever it reads of any: the names are those of all attributes it reads."""
+        fed: set[tuple[str, str]] = set()
+        while fresh := [
+            (module, path, name)
+            for module, path in self.modules
+            for name in sorted(vars(module).keys() & self.own_reads)
+            if (module.__name__, name) not in fed
+        ]:
+            for module, path, name in fresh:
+                fed.add((module.__name__, name))
+                value = vars(module)[name]
+                library = is_library(getattr(module, "__file__", None) or "")
+                if isinstance(value, HARMLESS) or (library and not _is_plain(value)):
+                    continue
+                self.tag("member", module.__name__.rpartition(".")[2], name)
+                self.feed(value, f"{path}.{name}")
+
+    def _feed_code(self, code: types.CodeType, path: str, *, own: bool) -> None:
         self.tag("code", code.co_name, *code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars)
+        self.reads.update(code.co_names)
         self.sha.update(code.co_code + code.co_exceptiontable)
         constants = code.co_consts[1:] if code.co_consts and _is_docstring(code) else code.co_consts
         for constant in constants:
-            self.feed(constant, path) if not isinstance(constant, types.CodeType) else self._feed_code(constant, path)
+            if isinstance(constant, types.CodeType):
+                self._feed_code(constant, path, own=own)
+            elif isinstance(constant, str) and not own:
+                self.tag("text", constant)
+            else:
+                self.feed(constant, path)
 
     def _feed_pairs(self, kind: str, pairs: Iterable[tuple[Any, Any]], path: str) -> None:
         self.tag(kind)
-        for key, value in pairs:
+        for key, value in list(pairs):
             self.feed(key, path)
             self.feed(value, f"{path}[{key!r}]" if not isinstance(key, str) else f"{path}.{key}" if path else key)
         self.tag("end")
 
-    def _feed_set(self, members: Iterable[Any], path: str) -> None:
+    def _feed_set(self, members: set[Any] | frozenset[Any], path: str) -> None:
         """Feed a set by the digests of its members, in their order: that of the set is another in every process."""
-        digests = []
-        for member in members:
-            apart = _Walk()
-            apart.feed(member, path)
-            self.unseen += apart.unseen
-            digests.append(apart.sha.hexdigest())
+        if type(members) not in (set, frozenset):
+            self._feed_pairs("set", [("class", type(members)), ("attributes", attributes_of(members))], path)
+        whole, digests = (self.sha, self.numbers), []
+        for member in set.__iter__(members) if isinstance(members, set) else frozenset.__iter__(members):
+            self.sha, self.numbers = hashlib.sha256(), dict(whole[1])
+            self.feed(member, path)
+            digests.append(self.sha.hexdigest())
+        self.sha, self.numbers = whole
         self.tag("set", *sorted(digests))
 
-    def _feed_instance(self, value: Any, path: str) -> None:
-        """Feed an object by its class and its attributes, if it has any that Python sees."""
-        import torch
 
-        kind = type(value)
-        if isinstance(
-            value, torch.dtype | torch.layout | torch.memory_format | range | slice | types.EllipsisType | re.Pattern
-        ):
-            return self.tag(kind.__name__, str(value))
-        if isinstance(value, (torch.device, *_HARMLESS)) or kind.__module__ in (
-            "_thread",
-            "threading",
-            "typing",
-            "_contextvars",
-        ):
-            return self.tag(kind.__name__)
-        if isinstance(value, enum.Enum):
-            return self.tag(kind.__qualname__, value.name)
-        if isinstance(value, staticmethod | classmethod):
-            return self.feed([kind.__name__, value.__func__], path)
-        if isinstance(value, property):
-            return self.feed(["property", value.fget], path)
-        if isinstance(value, functools.cached_property):
-            return self.feed(["property", value.func], path)
-        if isinstance(value, torch.Generator):
-            return self.feed(["generator", value.get_state()], path)
-        if isinstance(value, np.random.Generator):
-            return self.feed(["generator", value.bit_generator.state], path)
-        if isinstance(value, torch.fx.Graph):
-            return self._feed_graph(value, path)
-        if isinstance(value, types.GenericAlias | types.UnionType):
-            return self.tag(str(value))
-        attributes = _attributes_of(value)
-        if attributes is None:
-            self.tag("unseen", kind.__qualname__)
-            self.unseen.append(f"{path or 'the module'} ({kind.__module__}.{kind.__qualname__})")
-            return None
-        self.feed(kind, path)
-        return self._feed_pairs("object", attributes.items(), path)
-
-
-def _attributes_of(value: Any) -> dict[str, Any] | None:
-    """Give what an object holds; None if it may hold something that Python does not see."""
-    kind = type(value)
-    if any(
-        not is_heap(base) and base is not object and base.__module__ not in ("typing", "abc") for base in kind.__mro__
-    ):
-        return None
-    slots = [name for base in kind.__mro__ for name in _slots(base) if hasattr(value, name)]
-    attributes = {name: getattr(value, name) for name in slots if name not in _SKIPPED}
-    attributes.update((name, held) for name, held in getattr(value, "__dict__", {}).items() if name not in _SKIPPED)
-    return attributes
-
-
-def _slots(kind: type) -> tuple[str, ...]:
-    names = vars(kind).get("__slots__", ())
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _functions_of(attribute: Any) -> bool:
+def _is_code(attribute: Any) -> bool:
     return isinstance(attribute, types.FunctionType | staticmethod | classmethod | property | functools.cached_property)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether something in a library may be looked at: what else it keeps there may be anything."""
+    import torch
+
+    if isinstance(value, bool | int | float | complex | torch.Tensor | np.ndarray | types.ModuleType | type):
+        return True
+    function = unwrapped(value)
+    return isinstance(function, types.FunctionType) or name_outside(function) is not None or is_own(value)
 
 
 def _packs_state(kind: type) -> bool:
@@ -458,43 +487,8 @@ def _packs_state(kind: type) -> bool:
     return kind._save_to_state_dict is not nn.Module._save_to_state_dict
 
 
-def _parts_of_sparse(tensor: torch.Tensor) -> list[torch.Tensor]:
-    import torch
-
-    if tensor.layout is torch.sparse_coo:
-        tensor = tensor.coalesce()
-        return [tensor.indices(), tensor.values()]
-    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
-        return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
-    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
-        return [tensor.ccol_indices(), tensor.row_indices(), tensor.values()]
-    return [tensor.to_dense()]
-
-
-def _codes(code: types.CodeType) -> list[types.CodeType]:
-    """Give a function's code and that of the functions within it."""
-    within = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    return [code, *(inner for constant in within for inner in _codes(constant))]
-
-
+@functools.lru_cache(4096)
 def _is_docstring(code: types.CodeType) -> bool:
     return isinstance(code.co_consts[0], str) and 0 not in {
         instruction.arg for instruction in dis.get_instructions(code) if instruction.opname == "LOAD_CONST"
     }
-
-
-def _names_read(kind: type, forward: Any) -> frozenset[str]:
-    """Give the names that `forward` reads, and the methods that it calls; nothing if it may read any by `getattr` or `vars`."""
-    names: set[str] = set()
-    functions = [forward if forward is not None else kind.forward]
-    walked: set[int] = set()
-    while functions:
-        function = functions.pop()
-        code = getattr(getattr(function, "__func__", function), "__code__", None)
-        if code is None or id(code) in walked:
-            continue
-        walked.add(id(code))
-        fresh = {name for inner in _codes(code) for name in inner.co_names} - names
-        names |= fresh
-        functions += [member for name in fresh if (member := getattr(kind, name, None)) is not None]
-    return frozenset() if names & {"getattr", "vars", "__dict__", "__getattribute__"} else frozenset(names)
