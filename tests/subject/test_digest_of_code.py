@@ -106,8 +106,8 @@ HELD = {
     "array": lambda k: array.array("d", [k]),
     "memory of bytes": lambda k: bytes([int(k)]),
     "date": lambda k: datetime.date(2000, 1, int(k)),
-    "duration": lambda k: datetime.timedelta(k),
-    "decimal": lambda k: decimal.Decimal(k),
+    "duration": datetime.timedelta,
+    "decimal": decimal.Decimal,
     "named tuple": lambda k: Pair(k, 1),
     "class of named tuples": lambda k: collections.namedtuple("Sizes", ["a", f"b{int(k)}"]),
     "enumeration": lambda k: enum.Enum("Gain", {"USED": k}).USED,
@@ -117,7 +117,7 @@ HELD = {
     "long pattern": lambda k: re.compile("a" * 300 + str(k)),
     "training of no module": lambda k: types.SimpleNamespace(training=k > 1),
     "mode of a hidden module": lambda k: [nn.Dropout().train(k > 1)],
-    "exception": lambda k: ValueError(k),
+    "exception": ValueError,
     "depth": lambda k: nested(int(k), 1),
 }
 
@@ -354,6 +354,10 @@ def test_what_has_no_end_is_named():
     for _ in range(100_000):
         chain = [chain]
     assert digest_object(chain).unseen == ("objects within objects without end",)
+
+
+def test_what_is_too_much_is_named():
+    assert digest_object([[] for _ in range(100_001)]).unseen[0].startswith("more than 100,000 objects")
 
 
 def test_circles_end():

@@ -21,12 +21,10 @@ __all__ = [
 
 _OUTSIDE = ("torch", "numpy", "scipy", "PIL", "iconoscope")
 """Packages whose parts go in by name: they are what the network runs on."""
-_LIBRARIES = tuple(
-    os.path.realpath(path) + os.sep
-    for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
-_INSTALLED = tuple(
-    os.path.realpath(path) + os.sep for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+"""Folders of installed libraries: those of this environment, of the one it is built on, and of the user."""
+_PYTHON = tuple(
+    os.path.realpath(path) + os.sep for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
 )
 
 
@@ -61,13 +59,13 @@ def is_library(file: str) -> bool:
     """Tell whether a file is of Python's library or of an installed one; what has no file is of Python."""
     if not file or file.startswith("<"):  # what was typed in has no file; parts of Python are frozen into it
         return not file or file.startswith("<frozen ")
-    return os.path.realpath(file).startswith(_LIBRARIES)
+    return is_installed(file) or os.path.realpath(file).startswith(_PYTHON)
 
 
 @functools.lru_cache(4096)
 def is_installed(file: str) -> bool:
     """Tell whether a file is of an installed library."""
-    return not file.startswith("<") and os.path.realpath(file).startswith(_INSTALLED)
+    return not file.startswith("<") and any(folder in os.path.realpath(file) for folder in _PACKAGES)
 
 
 def is_outside(module: str, file: str) -> bool:

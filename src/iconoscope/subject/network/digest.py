@@ -36,7 +36,7 @@ from iconoscope.subject.network.code_origin import (
 from iconoscope.subject.network.code_reads import CodeReads, codes, import_names, reads_of, source_of
 from iconoscope.subject.network.named_files import MOST_FILES, content_of
 from iconoscope.subject.network.object_parts import HARMLESS, attributes_of, parts_of_object
-from iconoscope.subject.network.weights_as_bytes import dense_bytes, parts_of_tensor, script_members
+from iconoscope.subject.network.weights_as_bytes import dense_bytes, packs_state, parts_of_tensor, script_members
 
 if TYPE_CHECKING:
     import torch
@@ -68,6 +68,14 @@ _OF_CLASSES = frozenset(
 )  # fmt: skip
 _SCALARS = (type(None), bool, int, float, complex, bytes)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+MOST_OBJECTS = 100_000
+"""Objects of one walk, some seconds of it: of networks of timm, torchvision and transformers there are a few thousand."""
+
+
+class _TooMuch(Exception):  # noqa: N818 -- it ends a walk, and is told in words
+    pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +167,10 @@ class _Walk:
             self._feed_members()
         except RecursionError:
             self.unseen.append(_Unseen("objects within objects without end", ""))
+        except _TooMuch:
+            self.unseen.append(
+                _Unseen(f"more than {MOST_OBJECTS:,} objects, as of a library that is not installed", "")
+            )
         for name in sorted(self.environment, key=str):
             self.tag(
                 "environment",
@@ -180,6 +192,8 @@ class _Walk:
         else:
             self.numbers[id(value)] = len(self.numbers)
             self.alive.append(value)
+            if len(self.alive) > MOST_OBJECTS:
+                raise _TooMuch
             first = len(self.unseen)
             self._feed_object(value, path)
             if len(self.unseen) > first:
@@ -294,7 +308,7 @@ class _Walk:
                 entries = enumerate(attributes[name].values()) if name in _HOOKS else attributes[name].items()
                 self._feed_pairs(name, entries, path)
         state: dict[str, Any] = {}
-        if _packs_state(type(module)):
+        if packs_state(type(module)):
             module._save_to_state_dict(state, "", keep_vars=False)
             self._feed_pairs("state", state.items(), path)
         skipped = _OF_MODULES | _OF_GRAPHS if isinstance(module, torch.fx.GraphModule) else _OF_MODULES
@@ -478,13 +492,6 @@ def _is_plain(value: Any) -> bool:
         return True
     function = unwrapped(value)
     return isinstance(function, types.FunctionType) or name_outside(function) is not None or is_own(value)
-
-
-def _packs_state(kind: type) -> bool:
-    """Tell whether a module saves more than its parameters and buffers, as quantised layers do their packed weights."""
-    from torch import nn
-
-    return kind._save_to_state_dict is not nn.Module._save_to_state_dict
 
 
 @functools.lru_cache(4096)

@@ -12,7 +12,7 @@ from iconoscope.warning_filters import ignoring
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["dense_bytes", "parts_of_tensor", "script_members"]
+__all__ = ["dense_bytes", "packs_state", "parts_of_tensor", "script_members"]
 
 _MANGLED = re.compile(rb"[./]___torch_mangle_\d+")
 
@@ -69,3 +69,10 @@ def script_members(module: torch.jit.ScriptModule) -> list[tuple[bytes, bytes]]:
                 tensor = "/data/" in name or "/constants/" in name
                 members.append((_MANGLED.sub(b"", name.encode()), content if tensor else _MANGLED.sub(b"", content)))
     return sorted(members)
+
+
+def packs_state(kind: type) -> bool:
+    """Tell whether a module saves more than its parameters and buffers, as quantised layers do their packed weights."""
+    from torch import nn
+
+    return kind._save_to_state_dict is not nn.Module._save_to_state_dict
