@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import iconoscope as ico
+from iconoscope.errors import IconoscopeError
 from iconoscope.removed_names import REMOVED_COMMANDS, REMOVED_NAMES
 
 LARGEST = 60
@@ -90,3 +91,18 @@ def test_the_errors_are_one_tree():
     for error in found:
         assert issubclass(error, ico.IconoscopeError | ico.IconoscopeWarning)
         assert error.__name__ in tree
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x cannot be read: this is not a parquet file..", "x cannot be read: this is not a parquet file."),
+        ("It failed (not here).. Why", "It failed (not here). Why"),
+        ("and so on ...", "and so on ..."),
+        ("a, b... c", "a, b... c"),
+        ("../cars and x/.. and a..b and {0..9}", "../cars and x/.. and a..b and {0..9}"),
+    ],
+)
+def test_a_sentence_ends_in_one_full_stop(text, said):
+    error = IconoscopeError(text, hint=text)
+    assert (error.message, error.hint) == (said, said)

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Collection, Iterable
 from numbers import Integral
 from pathlib import Path
@@ -64,12 +65,15 @@ __all__ = [
 ]
 
 
+_STOPS = re.compile(r"(?<=[^\s./\\])\.\.(?=\s|$)")
+
+
 class IconoscopeError(Exception):
     """The root of the tree: a message that says what was given, and a hint that says what would work."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = printable(message, most=MOST)
-        self.hint = printable(hint, most=MOST)
+        # What a library says may end in a full stop of its own.
+        self.message, self.hint = (printable(_STOPS.sub(".", text), most=MOST) for text in (message, hint))
         super().__init__(self.message)
 
     def __str__(self) -> str:

@@ -1,17 +1,20 @@
 """The recording pass against plain sorting, and against being killed."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 import iconoscope as ico
-from iconoscope.errors import IconoscopeWarning, StoreError
-from iconoscope.exemplars import record
+from iconoscope.demo.photographs import keep_photographs
+from iconoscope.errors import IconoscopeWarning, ImagesError, StoreError
+from iconoscope.exemplars import loader, record
 from iconoscope.exemplars.shard import ActivationStatistics
 from iconoscope.store import Recording
 from iconoscope.store.recording_writer import bin_edges
@@ -234,3 +237,38 @@ def test_activations_fall_into_the_bins_that_numpy_puts_them_into():
         assert np.array_equal(counted.histogram[unit], plain)
         assert counted.lowest[unit] == own.min() and counted.count[unit] == 1500
         assert counted.total[unit] == pytest.approx(own.sum()) and counted.square[unit] == pytest.approx((own**2).sum())
+
+
+def refuse_files():
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, limits[1]))
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("fault", ["shared memory", "descriptors", "memory", "end"])
+def test_processes_that_cannot_hand_over_what_they_read_end_with_an_error(network, tmp_path, monkeypatch, fault):
+    """The loader itself would wait for ever for what its process could not send."""
+    keep_photographs(ico.demo_images(12, seed=1), tmp_path)
+    photographs = ico.load_images(tmp_path / "photographs")
+    errors = {"descriptors": OSError(24, "Too many open files"), "memory": MemoryError()}
+    undo = refuse_files() if fault == "shared memory" else lambda: None
+    if fault in errors:
+
+        def fail(batch):
+            raise errors[fault]
+
+        monkeypatch.setattr(loader, "ForkingPickler", SimpleNamespace(dumps=fail))
+    if fault == "end":
+        monkeypatch.setattr(loader._Batches, "_read", lambda self, index: os._exit(1))
+    try:
+        with pytest.raises(ImagesError, match=r"The processes that read images cannot go on: .*[\w)]\.\n.*workers=0"):
+            list(loader.feed(photographs, network.preprocessing, range(12), batch=6, workers=2, shard=12))
+    finally:
+        undo()
+    monkeypatch.undo()
+    for workers in (0, 2):
+        batches = list(loader.feed(photographs, network.preprocessing, range(12), batch=6, workers=workers, shard=12))
+        assert [batch.rows.tolist() for batch in batches] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+        shown = [network.preprocessing.shown(photographs[row]) for row in range(12)]
+        assert np.array_equal(np.concatenate([batch.pixels for batch in batches]), shown)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import warnings
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -269,16 +270,71 @@ def test_a_store_that_cannot_be_written_answers_what_it_has(tmp_path, monkeypatc
     }
     before = {name: call() for name, call in calls.items()}
 
-    def refuse(path, *args, **kwargs):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-
-    for name in ("mkdir", "rename", "replace", "unlink", "write_bytes", "write_text", "touch"):
-        monkeypatch.setattr(Path, name, refuse)
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    make_unwritable(monkeypatch, tmp_path)
     for name, call in calls.items():
         np.testing.assert_equal(call(), before[name])
     with pytest.raises(StoreError, match="Read-only"):
         ico.optimize(network, "logit:bison", steps=1, store=tmp_path / "run")
+
+
+def make_unwritable(monkeypatch, folder):
+    """Let the system refuse whatever would change something in a folder, as on a disk that is read-only."""
+
+    def refusing(function):
+        def refuse(path=None, *args, **kwargs):
+            if Path(str(kwargs.get("dir", path))).is_relative_to(folder):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+            return function(path, *args, **kwargs) if path is not None else function(*args, **kwargs)
+
+        return refuse
+
+    for name in ("mkdir", "rename", "replace", "unlink", "write_bytes", "write_text", "touch"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+    monkeypatch.setattr(tempfile, "TemporaryFile", refusing(tempfile.TemporaryFile))
+    monkeypatch.setattr(shutil, "rmtree", refusing(shutil.rmtree))
+
+
+def test_what_a_recording_answers_is_given_where_it_cannot_be_kept(tmp_path, monkeypatch):
+    network, pictures = ico.load_network("cars", device="cpu"), ico.demo_images(24, seed=2)
+    stores = tmp_path / "run", tmp_path / "other"
+    for store in stores:
+        ico.record(network, pictures, store=store, workers=0, k=6)
+
+    def ask(store):
+        recording = ico.load_recording(store, images=pictures)
+        return [
+            ico.top_images(recording, "logit:lynx", k=4, store=store, out=tmp_path / f"{store.name}.png").to_json(),
+            ico.find_units(recording, pictures[:9], permutations=20, store=store).to_json(),
+            ico.map_images(recording, method="pca", store=store).to_json(),
+        ]
+
+    kept = ask(stores[1])
+    make_unwritable(monkeypatch, stores[0])
+    with pytest.warns(IconoscopeWarning, match="Read-only file system. The answer is not kept") as warned:
+        assert ask(stores[0]) == kept
+    assert len(warned) == 3
+    assert (tmp_path / "run.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+    assert {path.name for path in stores[0].iterdir()} == {"record", "store.json"}
+
+
+def test_a_damaged_answer_in_a_store_that_cannot_be_written_is_asked_again(tmp_path, monkeypatch):
+    network, picture = ico.load_network("cars", device="cpu"), ico.demo_images(1)[0]
+    calls = {
+        "optimize": lambda: ico.optimize(network, "conv1:0-2", steps=1, store=tmp_path / "run").images,
+        "occlude": lambda: ico.occlude(network, picture, patch=32, stride=32, store=tmp_path / "run").occluded,
+    }
+    for name, call in calls.items():
+        before = call()
+        (next((tmp_path / "run" / name).iterdir()) / "arrays.npz").write_bytes(b"")
+        with monkeypatch.context() as patch:
+            make_unwritable(patch, tmp_path / "run")
+            with pytest.warns(IconoscopeWarning, match="It is asked again, and not kept, since the store cannot"):
+                np.testing.assert_equal(call(), before)
+        with pytest.warns(IconoscopeWarning, match=r"It is asked again\."):
+            np.testing.assert_equal(call(), before)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            np.testing.assert_equal(call(), before)
 
 
 def test_a_folder_of_a_process_that_was_killed_is_removed_and_one_in_use_is_not(tmp_path, monkeypatch):

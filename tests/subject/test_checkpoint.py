@@ -1,6 +1,10 @@
+import argparse
+import contextlib
 import json
 import pickle
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -9,6 +13,7 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.errors import CheckpointError, IconoscopeWarning
 from iconoscope.subject.network import load_weights, read_checkpoint
+from iconoscope.subject.network.checkpoint import _INERT
 
 HOW = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
 
@@ -162,3 +167,60 @@ def test_what_holds_no_weights_says_what_it_holds(tmp_path):
     torch.save([1, 2], path)
     with pytest.raises(CheckpointError, match="holds a list"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        np.float64(0.5),
+        np.int64(3),
+        np.bool_(True),
+        np.str_("name"),
+        np.dtype("float32"),
+        np.dtype([("a", "f4"), ("b", "O")]),
+        np.arange(4.0),
+        np.array([1, "a"], object),
+        np.random.RandomState(0).get_state(),
+        argparse.Namespace(rate=0.1, best=np.float32(2)),
+        Path("/home/me"),
+        {"deep": [(np.float16(1), argparse.Namespace())]},
+    ],
+    ids=lambda beside: type(beside).__name__,
+)
+def test_what_training_keeps_beside_the_weights_needs_no_trust(tmp_path, weights, beside, zipped):
+    path = tmp_path / "w.pth"
+    content = {"beside": beside, "state_dict": weights}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    for trust_code in (False, True):
+        checkpoint = read_checkpoint(path, trust_code=trust_code)
+        assert all(torch.equal(checkpoint.weights[name], value) for name, value in weights.items())
+    with pytest.raises(pickle.UnpicklingError):  # nothing is left allowed
+        torch.load(path, weights_only=True)
+
+
+def test_what_is_beside_the_weights_is_not_made(tmp_path, weights):
+    """NumPy would take the bytes of a crafted type for addresses; and a namespace may hold what runs."""
+    kinds = _INERT
+    assert len(kinds) > 8 and all(vars(kind).keys() <= {"__module__", "__doc__"} for kind in kinds)
+    kind = kinds[0](1, 2)
+    kind.__setstate__({"a": 1})
+    assert not hasattr(kind, "a")
+    mark = tmp_path / "ran"
+    torch.save({"args": argparse.Namespace(run=Bomb(mark)), "state_dict": weights}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match="it is refused"):
+        read_checkpoint(tmp_path / "w.pth")
+    assert not mark.exists()
+
+
+def test_a_damaged_byte_of_a_trusted_pickle_takes_no_gigabytes(tmp_path, weights):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "w.pth"
+    torch.save(weights, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    assert content.count(b"q\x01") >= 1  # an object is numbered
+    path.write_bytes(content.replace(b"q\x01", b"r\xff\xff\xff\x0b", 1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with contextlib.suppress(CheckpointError):
+        read_checkpoint(path, trust_code=True)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from iconoscope.errors import ImageFileError, ImagesError, QuestionError
+from iconoscope.errors import ImageFileError, ImagesError, QuestionError, first_line
 from iconoscope.subject.images import Images
 from iconoscope.subject.images.decoding import image_reason
 from iconoscope.subject.network import Preprocessing
@@ -53,7 +55,20 @@ class _Batches(Dataset):
     def __len__(self) -> int:
         return len(self._ranges)
 
-    def __getitem__(self, index: int) -> tuple[list[int], Any, dict[str, str], tuple[int, int]]:
+    def __getitem__(self, index: int) -> Any:
+        """Give a batch or, in a worker process, what brings it to the other process; a text says why it cannot go there.
+
+        What the loader itself could not hand over, it would drop in a thread of its own, and wait for it for ever.
+        """
+        if get_worker_info() is None:
+            return self._read(index)
+        batch = self._read(index)
+        try:
+            return bytes(ForkingPickler.dumps(batch))
+        except Exception as error:  # noqa: BLE001 -- of the system, of torch, of memory
+            return first_line(error, most=240)
+
+    def _read(self, index: int) -> tuple[list[int], torch.Tensor | None, dict[str, str], tuple[int, int]]:
         rows, pixels, failed = [], [], {}
         batch = self._ranges[index]
         for row in batch:
@@ -75,7 +90,7 @@ def feed(
     Raises
     ------
     ImagesError
-        If a worker process is killed, as for lack of memory.
+        If a worker process is killed, as for lack of memory, cannot be started, or cannot hand over what it has read.
     """
     ranges = [
         range(at, min(at + batch, first + shard, rows.stop))
@@ -86,18 +101,30 @@ def feed(
     # The loader draws a seed for its workers, who need none: not from the generator of the whole process.
     draw = torch.Generator()
     batches = _Batches(images, preprocessing, ranges)
-    loader = DataLoader(batches, batch_size=None, num_workers=workers, generator=draw, **settings)
+    loader = DataLoader(
+        batches, batch_size=None, num_workers=workers, generator=draw, collate_fn=_unchanged, **settings
+    )
     try:
-        for numbers, pixels, failed, (count, end) in loader:
+        for sent in loader:
+            if isinstance(sent, str):
+                raise OSError(sent)
+            numbers, pixels, failed, (count, end) = (
+                pickle.loads(sent) if isinstance(sent, bytes) else sent  # noqa: S301 -- of our own process
+            )
             readable = np.zeros((0, 1, 1, 3), np.uint8) if pixels is None else pixels.numpy()
             yield Batch(np.array(numbers, np.int64), readable, failed, count, end)
-    except RuntimeError as error:
-        if "worker" not in str(error):
+    except (RuntimeError, OSError, EOFError) as error:
+        if not workers:
             raise
+        reason = (str(error).splitlines() or [type(error).__name__])[-1]  # the lines before it are where it happened
         raise ImagesError(
-            f"A process that reads images ended: {str(error).splitlines()[0]}",
-            hint="workers=0 reads them in this process.",
+            f"The processes that read images cannot go on: {reason.rstrip('.')[:240]}.",
+            hint="They need shared memory (/dev/shm) and open files (ulimit). workers=0 reads images in this process.",
         ) from error
+
+
+def _unchanged(sent: Any) -> Any:
+    return sent
 
 
 def worker_count(workers: int | None, images: Images) -> int:

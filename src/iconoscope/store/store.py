@@ -94,6 +94,7 @@ class Store:
     def __init__(self, folder: str | Path, *, witness: Callable[[], tuple[float, ...]] | None = None) -> None:
         self.folder = Path(folder).expanduser()
         self._witness = None if witness is None else cache(witness)
+        self._keeps = True  # until an answer that is not right cannot be replaced, and that was said
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; a store is a folder.")
         if self.folder.is_dir() and any(self.folder.iterdir()) and not (self.folder / _MARK).is_file():
@@ -175,6 +176,8 @@ class Store:
         StoreError
             If it cannot.
         """
+        if not self._keeps:
+            return
         with writing_to(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
@@ -184,8 +187,8 @@ class Store:
                 with writing_whole(mark) as hidden:
                     hidden.write_text(json.dumps({"format": FORMAT, "what": "results of iconoscope"}), encoding="utf-8")
 
-    def answer(self, question: Question, kind: type[R], ask: Callable[[], R]) -> R:
-        """Give the answer that is here, or ask and keep it.
+    def answer(self, question: Question, kind: type[R], ask: Callable[[], R], *, keep: bool = True) -> R:
+        """Give the answer that is here, or ask and keep it; without `keep` also where it cannot be kept.
 
         The answer carries the question as it was asked now: the same may have been asked before under other names. A damaged
         answer is asked again and replaced, as is one from before the network's witness changed; an answer that cannot be kept
@@ -196,10 +199,17 @@ class Store:
         StoreError
             Before anything is asked, if the store could not keep the answer.
         """
+        self._keeps = True
         stored = self.find(question, kind)
         if stored is not None:
             return stored
-        self.prepare()
+        try:
+            self.prepare()
+        except StoreError as error:
+            if keep:
+                raise
+            self._keeps = False
+            warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=4)
         result = ask()
         self.keep(result)
         return result
@@ -218,14 +228,20 @@ class Store:
         return replace(stored, question=question) if isinstance(stored, kind) else None
 
     def _discard(self, question: Question, reason: str) -> None:
-        """Throw an answer away and say why."""
-        warnings.warn(f"{reason} It is asked again.", IconoscopeWarning, stacklevel=6)
+        """Throw an answer away and say why; where that cannot be, none is kept from now on."""
         folder = self.folder_of(question)
-        with writing_to(folder):
-            shutil.rmtree(folder)
+        try:
+            with writing_to(folder):
+                shutil.rmtree(folder)
+        except StoreError:
+            self._keeps = False
+        kept = "" if self._keeps else ", and not kept, since the store cannot be written"
+        warnings.warn(f"{reason} It is asked again{kept}.", IconoscopeWarning, stacklevel=6)
 
     def keep(self, result: Result) -> None:
         """File a result; if that fails, or not all is known that decides it, say so and go on."""
+        if not self._keeps:
+            return
         if unkept := result.question.unkept:
             warnings.warn(
                 f"No answer of {result.question.network} is kept in the store, since {unkept} may decide its answers and "
@@ -271,8 +287,12 @@ def answered(
     out: str | Path | None,
     witness: Callable[[], tuple[float, ...]] | None = None,
 ) -> R:
-    """Give the answer that the store has, or else ask and let the store keep it; write its figure, if it has a name."""
-    result = ask() if store is None else Store.at(store, witness=witness).answer(question, kind, ask)
+    """Give the answer that the store has, or else ask and let the store keep it; write its figure, if it has a name.
+
+    Without a witness it is asked of a recording: it is soon asked again, so that it need not be kept.
+    """
+    opened = None if store is None else Store.at(store, witness=witness)
+    result = ask() if opened is None else opened.answer(question, kind, ask, keep=witness is not None)
     if out is not None:
         result.save(out)
     return result

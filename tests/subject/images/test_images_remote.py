@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iconoscope.errors import ImageFileError, ImagesError, MissingExtraError, QuestionError
+from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError, QuestionError
 from iconoscope.subject.images import load_images
 
 fsspec = pytest.importorskip("fsspec")
@@ -133,3 +133,20 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
         return load(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", guarded)
+
+
+@pytest.mark.parametrize("tail", ["folder/images", "", "a.png", "x::memory://y"])
+def test_whatever_a_filesystem_raises_is_our_error(tail: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that fsspec names and that ask no other machine."""
+    near = {"blockcache", "dir", "generic", "github", "jupyter", "nothing", "reference", "simplecache", "tar", "zip"}
+    for protocol in near:
+        with pytest.raises(IconoscopeError):
+            load_images(f"{protocol}://{tail}")
+    for error in (KeyError("fo"), TypeError("fo"), OSError(5, "no"), AttributeError("fo"), RuntimeError("fo")):
+
+        def fail(address: str, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(fsspec.core, "url_to_fs", fail)
+        with pytest.raises(ImagesError, match=r"reference://x: it cannot be opened: \w+: .*\.\n"):
+            load_images("reference://x")

@@ -75,11 +75,10 @@ def open_remote(address: str) -> EncodedImages:
         reason = first_line(error).rstrip(".")
         package = PACKAGES.get(scheme, f"'fsspec[{scheme}]'")
         raise MissingExtraError(f"{address}: {reason}.", hint=f"pip install {package}") from error
-    except ValueError as error:
-        raise ImagesError(
-            f"{address}: there is no source of images {scheme}://.",
-            hint=f"fsspec knows {', '.join(USUAL)} and more.",
-        ) from error
+    except Exception as error:  # of each filesystem, where an address does not hold all that it wants
+        unknown = isinstance(error, ValueError)
+        reason = f"there is no source of images {scheme}://" if unknown else f"it cannot be opened: {_reason(error)}"
+        raise ImagesError(f"{address}: {reason}.", hint=f"fsspec knows {', '.join(USUAL)} and more.") from error
     try:
         if scheme in WEB or system.isfile(path):
             return _open_file(address, system, path)

@@ -6,9 +6,11 @@ A safetensors file may carry its own configuration: the metadata key ``iconoscop
 
 from __future__ import annotations
 
+import threading
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line, nearest, printable, shortened, written
@@ -35,6 +37,35 @@ _SAFE = "save the state dict as safetensors where it was made"
 # Where training scripts put the state dict, the one meant for use first (an average of weights is what is evaluated).
 _DEEPEST = 8
 WRAPPERS = ("model_ema", "state_dict_ema", "state_dict", "model_state_dict", "model")
+
+
+_READING = threading.Lock()
+
+
+class _Inert:
+    """Stand-in for what training keeps beside the weights: it takes whatever it is built of, and does nothing with it."""
+
+    def __new__(cls, *_: Any) -> _Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+_INERT = [
+    type(name, (_Inert,), {"__module__": module})
+    for module, names in {
+        "numpy": ("dtype", "ndarray"),
+        "numpy.core.multiarray": ("scalar", "_reconstruct"),
+        "numpy._core.multiarray": ("scalar", "_reconstruct"),
+        "argparse": ("Namespace",),
+        "pathlib": ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"),
+        "pathlib._local": ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"),
+    }.items()
+    for name in names
+]
+"""Under the names that a pickle calls them by. NumPy's own would follow pointers that a crafted type of numbers gives."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +194,8 @@ def _read_torch(path: Path, *, trust_code: bool) -> Checkpoint:
     import pickle
     import re
 
-    import torch
-
     try:
-        with ignoring(category=UserWarning):  # of the age of the pickle's protocol, which is nobody's concern here
-            loaded = torch.load(path, map_location="cpu", weights_only=not trust_code)
+        loaded = _loaded(path, trust_code=trust_code)
     except ModuleNotFoundError as error:
         raise CheckpointError(
             f"{path} holds objects of the module {error.name!r}, which cannot be imported here.",
@@ -190,6 +218,32 @@ def _read_torch(path: Path, *, trust_code: bool) -> Checkpoint:
     # With trust_code it may be anything, also what raises when it is asked.
     with user_code(lambda error: CheckpointError(f"{path} holds no state dict: {failure(error)}.")):
         return Checkpoint(path, _plain(_without_wrappers(loaded, path), path))
+
+
+def _loaded(path: Path, *, trust_code: bool) -> Any:
+    """Give what `torch.save` has written."""
+    import pickle
+
+    import torch
+
+    with ignoring(category=UserWarning):  # of the age of the pickle's protocol, which is nobody's concern here
+        if trust_code:
+            # The unpickler that is written in C sets aside gigabytes where a damaged byte numbers an object.
+            unpickler = pickle._Unpickler
+            module: Any = SimpleNamespace(
+                __name__="pickle", Unpickler=unpickler, load=lambda file, **settings: unpickler(file, **settings).load()
+            )
+            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=module)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            if not any(f"{kind.__module__}.{kind.__name__} " in f"{error} " for kind in _INERT):
+                raise
+        with (
+            _READING,
+            torch.serialization.safe_globals(_INERT),
+        ):  # a list of the whole process, so only where it is needed
+            return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _plain(weights: dict[Any, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:

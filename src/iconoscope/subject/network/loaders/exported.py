@@ -46,7 +46,7 @@ def _read(path: Path, *, trust_code: bool) -> Loaded:
     archived(path, "program of torch.export")
     if not trust_code:
         raise untrusted(
-            f"{path} is a program of torch.export, which torch unpickles",
+            f"{path} is a program of torch.export, and torch unpickles it",
             "run any program with your rights",
             instead="load the network from Python with its weights as safetensors, or export it as ONNX",
         )
