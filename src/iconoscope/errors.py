@@ -28,6 +28,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
+import warnings
 from collections.abc import Collection, Iterable
 from numbers import Integral
 from pathlib import Path
@@ -61,6 +63,7 @@ __all__ = [
     "nearest",
     "printable",
     "shortened",
+    "warn",
     "written",
 ]
 
@@ -150,6 +153,26 @@ class MissingExtraError(IconoscopeError, ImportError):
 
 class IconoscopeWarning(UserWarning):
     """Something was left out or assumed; the answer is still an answer, and this says what it lacks."""
+
+
+_BETWEEN = ("iconoscope", "contextlib", "torch")
+"""Packages whose lines lie between a warning and who called."""
+
+
+def warn(message: str) -> None:
+    """Warn whoever called the package: the line that is named is the nearest of another one's, however deep the warning arose.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("One image was left out.")
+    >>> caught[0].category.__name__, str(caught[0].message)
+    ('IconoscopeWarning', 'One image was left out.')
+    """
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, IconoscopeWarning, stacklevel=level)
 
 
 MOST = 4000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from iconoscope import __version__
-from iconoscope.errors import IconoscopeWarning, ImagesError, NonFiniteError, check_counts, shortened
+from iconoscope.errors import ImagesError, NonFiniteError, check_counts, shortened, warn
 from iconoscope.results import Question
 from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store
@@ -194,8 +193,4 @@ def _report_failed(recording: Recording, images: Images) -> None:
         unreadable = all(reason != NOT_FINITE for reason in failed.values())
         kind = ImagesError if unreadable else NonFiniteError
         raise kind(f"None of the {len(images)} images from {images.source} could be recorded: {listed}.")
-    warnings.warn(
-        f"{len(failed)} of {len(images)} images could not be used and were left out: {listed}.",
-        IconoscopeWarning,
-        stacklevel=3,
-    )
+    warn(f"{len(failed)} of {len(images)} images could not be used and were left out: {listed}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import DamagedRecordError, IconoscopeWarning
+from iconoscope.errors import DamagedRecordError, warn
 from iconoscope.exemplars.activation_summary import Penultimate, summarizing
 from iconoscope.exemplars.loader import Batch, feed
 from iconoscope.exemplars.shard import RecordingPlan, ShardAnswers, Tally, ask_shard
@@ -136,7 +135,7 @@ def _stored_tally(writer: RecordingWriter, shard: int) -> Tally | None:
     try:
         columns = writer.read_units(shard)
     except DamagedRecordError as error:
-        warnings.warn(f"{error.message} It is asked again.", IconoscopeWarning, stacklevel=5)
+        warn(f"{error.message} It is asked again.")
         writer.discard(shard)
         return None
     return None if columns is None else Tally.from_columns(columns)

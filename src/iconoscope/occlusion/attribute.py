@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import (
-    IconoscopeWarning,
     NetworkError,
     NonFiniteError,
     QuestionError,
     check_choice,
     check_counts,
     shortened,
+    warn,
 )
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import make_grid
@@ -237,11 +236,9 @@ def _ask_each(question: _GradientQuestion, pictures: Images, labels: dict[str, i
         yield attribution
     say_unlabelled(origins)
     if flat:
-        warnings.warn(
+        warn(
             f"The map of {shortened(flat)} is 0 everywhere, as the gradient is: it is for a probability that is 1 (ask for the "
-            "logit), and for a unit behind a ReLU that is off.",
-            IconoscopeWarning,
-            stacklevel=3,
+            "logit), and for a unit behind a ReLU that is off."
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import IconoscopeWarning, QuestionError, check_counts, nearest, shortened
+from iconoscope.errors import QuestionError, check_counts, nearest, shortened, warn
 from iconoscope.occlusion.attribute import METHODS, attribute_each
 from iconoscope.occlusion.attribution_maps import AttributionMap, rank_pixels, read_maps
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
@@ -253,7 +252,7 @@ class _CurvesQuestion(ImageQuestion):
             message = f"{len(reasons)} of {len(pictures)} images have no map to score: {shortened(reasons)}"
             if not answers:
                 raise QuestionError(message)
-            warnings.warn(f"{message} They were left out.", IconoscopeWarning, stacklevel=3)
+            warn(f"{message} They were left out.")
         if labels:
             say_unlabelled([curves.target_origin for curves in answers])
         return answers

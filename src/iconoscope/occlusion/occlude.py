@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from iconoscope.errors import IconoscopeWarning, QuestionError, shortened
+from iconoscope.errors import QuestionError, shortened, warn
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.geometry import Sides, make_grid
 from iconoscope.occlusion.mean_map import average_maps
@@ -348,6 +347,6 @@ def _ask_each(
         say_unlabelled(origins)
         if reasons:
             message = f"The object of {len(reasons)} of {len(origins)} images is left out: {shortened(reasons)}."
-            warnings.warn(message, IconoscopeWarning, stacklevel=3)
+            warn(message)
 
     return occlusions()

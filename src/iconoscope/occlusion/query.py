@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope import __version__
-from iconoscope.errors import IconoscopeWarning, ImagesError, check_seed
+from iconoscope.errors import ImagesError, check_seed, warn
 from iconoscope.results import Question, Result
 from iconoscope.results.result import Finding, figure_names
 from iconoscope.store import Store
@@ -155,9 +154,7 @@ def say_unlabelled(origins: Sequence[str]) -> None:
     """Warn where some of the images, but not all, were asked about what the network predicts."""
     unlabelled = sum(origin == "prediction" for origin in origins)
     if 0 < unlabelled < len(origins):
-        warnings.warn(
+        warn(
             f"{unlabelled} of {len(origins)} images have no label that the network knows: they were asked about the class "
-            "that it predicts.",
-            IconoscopeWarning,
-            stacklevel=3,
+            "that it predicts."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iconoscope.errors import IconoscopeWarning, QuestionError, check_choice, check_counts
+from iconoscope.errors import QuestionError, check_choice, check_counts, warn
 from iconoscope.optimization import latent_parameterization
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, objectives
@@ -280,11 +279,7 @@ def _make_all(
     visualization = _joined([results[index] for index in sorted(results)])
     if not ended:
         total = synthesis.per_objective * sum(map(len, groups))
-        warnings.warn(
-            f"Interrupted: {len(visualization)} of {total} pictures, the last ones unfinished.",
-            IconoscopeWarning,
-            stacklevel=3,
-        )
+        warn(f"Interrupted: {len(visualization)} of {total} pictures, the last ones unfinished.")
     return visualization
 
 

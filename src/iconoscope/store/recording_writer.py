@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_to, writing_whole
-from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
+from iconoscope.errors import DamagedRecordError, StoreError, warn
 from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json, sealed_json
 from iconoscope.store.parquet_tables import RECORD_AGAIN, read_numbers, write_table
@@ -97,11 +96,7 @@ class RecordingWriter:
         if key == question.key and is_same_witness(before, witness):
             return before
         reason = "answers otherwise than when it was" if key == question.key else "is not that which was"
-        warnings.warn(
-            f"{question.network} {reason} recorded in {self.folder}. It is recorded again.",
-            IconoscopeWarning,
-            stacklevel=4,
-        )
+        warn(f"{question.network} {reason} recorded in {self.folder}. It is recorded again.")
         with writing_to(self.folder):
             shutil.rmtree(self.folder)
         return witness

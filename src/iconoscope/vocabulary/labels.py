@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import IconoscopeWarning, UnitError, shortened
+from iconoscope.errors import UnitError, shortened, warn
 from iconoscope.vocabulary.resolver import Names
 
 __all__ = ["match_labels"]
@@ -38,18 +37,14 @@ def match_labels(classes: Names, labels: Sequence[str | int | None]) -> NDArray[
         label for label, index in index_of.items() if index >= 0 and isinstance(label, str) and label not in classes
     ]
     if digits:
-        warnings.warn(
+        warn(
             f"The labels {shortened(digits, most=4)} are no names of classes and are read as indices, from 0 up: "
-            f"{digits[0]} is {classes.names[index_of[digits[0]]]!r}.",
-            IconoscopeWarning,
-            stacklevel=2,
+            f"{digits[0]} is {classes.names[index_of[digits[0]]]!r}."
         )
     if unmatched:
         counted = shortened((f"{label!r} ({count})" for label, count in unmatched.most_common()), most=8)
-        warnings.warn(
+        warn(
             f"{unmatched.total()} of {len(labels)} images have labels that are not one class of {classes.owner}: {counted}. "
-            f"Its classes are {shortened(classes.names, most=8)}.",
-            IconoscopeWarning,
-            stacklevel=2,
+            f"Its classes are {shortened(classes.names, most=8)}."
         )
     return np.array([index_of[label] for label in labels], np.int64)

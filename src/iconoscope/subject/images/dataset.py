@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import os
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,12 +17,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from iconoscope.errors import (
-    IconoscopeWarning,
     ImageFileError,
     ImagesError,
     MissingExtraError,
     QuestionError,
     nearest,
+    warn,
 )
 from iconoscope.extras import import_extra
 from iconoscope.subject.images.arrays import Arrays, RangeError, as_array, one_array, plain_label
@@ -155,11 +154,9 @@ def _open_dataset(dataset: Any, kind: str, origin: str) -> Items:
         raise ImagesError(f"The {kind} is empty.", hint="Give a data set of one image or more.")
     origin = origin or f"{kind} of {len(dataset)} items"
     if transform := CHANCE.search(repr(_attribute(dataset, "transform") or _attribute(dataset, "transforms") or "")):
-        warnings.warn(
+        warn(
             f"{origin} changes its images at random ({transform[0]}): no two questions see the same. "
-            "Give it without that transform.",
-            IconoscopeWarning,
-            stacklevel=4,
+            "Give it without that transform."
         )
     names = _attribute(dataset, "classes")
     names = tuple(map(str, names)) if isinstance(names, list | tuple) else ()
@@ -169,11 +166,7 @@ def _open_dataset(dataset: Any, kind: str, origin: str) -> Items:
     label = _scalar(_parts(first, items.ids[0])[1])
     labelled = isinstance(label, str | int) and not isinstance(label, bool)
     if label is not None and not labelled:
-        warnings.warn(
-            f"The labels of {origin} are of type {type(label).__name__}, and are left out: a label is one class.",
-            IconoscopeWarning,
-            stacklevel=4,
-        )
+        warn(f"The labels of {origin} are of type {type(label).__name__}, and are left out: a label is one class.")
     labels = _labels(dataset) if labelled else None
     if labels is not None and (len(labels) != len(dataset) or _scalar(labels[0]) != label):
         labels = None  # a target_transform lies between, or they are something else

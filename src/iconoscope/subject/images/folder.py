@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from iconoscope.errors import IconoscopeWarning, ImagesError, QuestionError, nearest, shortened
+from iconoscope.errors import ImagesError, QuestionError, nearest, shortened, warn
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 
@@ -111,11 +110,7 @@ def list_files(root: Path, suffixes: Collection[str], *, depth: int | None = Non
                 raise ImagesError(f"{root} cannot be listed: {(error.strerror or str(error)).lower()}.") from error
             closed.append(prefix.rstrip("/"))
     if closed:
-        warnings.warn(
-            f"{len(closed)} folders in {root} could not be opened and were left out: {shortened(sorted(closed))}.",
-            IconoscopeWarning,
-            stacklevel=2,
-        )
+        warn(f"{len(closed)} folders in {root} could not be opened and were left out: {shortened(sorted(closed))}.")
     return sorted(files)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -13,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, QuestionError, shortened
+from iconoscope.errors import ImageFileError, ImagesError, QuestionError, shortened, warn
 from iconoscope.signatures import checked
 from iconoscope.subject.images.decoding import image_reason
 from iconoscope.subject.images.image import Image
@@ -185,11 +184,7 @@ class Images(Sequence[Image]):
         if len(failed) == len(self):
             raise ImagesError(f"None of the {len(self)} images from {self.source} could be read: {listed}.")
         if failed:
-            warnings.warn(
-                f"{len(failed)} of {len(self)} images could not be read and were left out: {listed}.",
-                IconoscopeWarning,
-                stacklevel=2,
-            )
+            warn(f"{len(failed)} of {len(self)} images could not be read and were left out: {listed}.")
 
     def say_depth(self) -> None:
         """Warn where the values of all images end at fewer bits than the 16 in which they are stored; some are looked at."""
@@ -205,11 +200,9 @@ class Images(Sequence[Image]):
                 return
         if depths:
             bits = max(depths)
-            warnings.warn(
+            warn(
                 f"The images from {self.source} are stored in 16 bits, and no value is over {2**bits - 1}, the last of {bits} "
-                f"bits: they are nearly black. If they are of {bits} bits, say so: bits={bits} (--bits {bits}).",
-                IconoscopeWarning,
-                stacklevel=3,
+                f"bits: they are nearly black. If they are of {bits} bits, say so: bits={bits} (--bits {bits})."
             )
 
     def __repr__(self) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from iconoscope.errors import IconoscopeWarning
+from iconoscope.errors import warn
 from iconoscope.subject.images.source import Box, Label, MaskReader
 from iconoscope.vocabulary.resolver import plain_name
 
@@ -59,11 +58,9 @@ class ObjectAnnotations(ABC, Generic[Object]):
         categories = [{entry.name for entry in objects.get(id, ())} for id in ids]
         several, none = sum(len(names) > 1 for names in categories), sum(not names for names in categories)
         if several or none:
-            warnings.warn(
+            warn(
                 f"{several + none} of {len(ids)} images have no label from {self.origin}: {several} hold objects of several "
-                f"categories, {none} hold none.",
-                IconoscopeWarning,
-                stacklevel=2,
+                f"categories, {none} hold none."
             )
         return [names.pop() if len(names) == 1 else None for names in categories]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import threading
-import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,12 +18,12 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import (
     IconoscopeError,
-    IconoscopeWarning,
     ImageFileError,
     ImagesError,
     QuestionError,
     first_line,
     shortened,
+    warn,
 )
 from iconoscope.reading import check_regular, parse_json
 from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
@@ -142,11 +141,9 @@ def find_shards(folder: Path) -> list[Path]:
             hint=f"Give one of them: {', '.join(choices)}.",
         )
     if shards and (total := re.search(r"-of-(\d+)\.parquet$", shards[0])) and int(total[1]) != len(shards):
-        warnings.warn(
+        warn(
             f"{folder} holds {len(shards)} of the {int(total[1])} shards that {shards[0]} counts; "
-            "the rows of the others are left out.",
-            IconoscopeWarning,
-            stacklevel=2,
+            "the rows of the others are left out."
         )
     return [folder / path for path in shards]
 

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from iconoscope.errors import IconoscopeWarning, ImagesError, nearest, shortened
+from iconoscope.errors import ImagesError, nearest, shortened, warn
 from iconoscope.reading import parse_json, read_json, read_text
 from iconoscope.subject.images.arrays import as_array, plain_label
 from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
@@ -148,11 +147,9 @@ def check_ids(named_ids: Iterable[str], ids: Sequence[str], origin: str) -> None
             hint=f"The images are {shortened(ids, most=3)}.",
         )
     if missing:
-        warnings.warn(
+        warn(
             f"{len(missing)} of {len(named)} ids in {origin} are no image's and were left out: "
-            f"{shortened(map(str, missing))}.",
-            IconoscopeWarning,
-            stacklevel=2,
+            f"{shortened(map(str, missing))}."
         )
 
 

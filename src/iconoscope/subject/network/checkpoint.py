@@ -7,13 +7,12 @@ A safetensors file may carry its own configuration: the metadata key ``iconoscop
 from __future__ import annotations
 
 import threading
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line, nearest, printable, shortened, written
+from iconoscope.errors import CheckpointError, first_line, nearest, printable, shortened, warn, written
 from iconoscope.reading import parse_json
 from iconoscope.user_code import failure, user_code
 from iconoscope.warning_filters import ignoring
@@ -284,11 +283,7 @@ def _without_wrappers(loaded: Any, path: Path) -> dict[str, torch.Tensor]:
             return dict(loaded)
         wrappers = [name for name in WRAPPERS if isinstance(loaded.get(name), dict | nn.Module) and loaded[name]]
         if len(wrappers) > 1:
-            warnings.warn(
-                f"{path.name} holds several sets of weights ({', '.join(wrappers)}); {wrappers[0]} was taken.",
-                IconoscopeWarning,
-                stacklevel=2,
-            )
+            warn(f"{path.name} holds several sets of weights ({', '.join(wrappers)}); {wrappers[0]} was taken.")
         if wrappers:
             loaded = loaded[wrappers[0]]
         else:
@@ -363,9 +358,7 @@ def _without_prefixes(weights: dict[str, torch.Tensor], entries: set[str]) -> di
     prefix = max(prefixes, key=lambda prefix: prefixes[prefix])
     left_out = [name for name in weights if not name.startswith(prefix) and name != "n_averaged"]
     if left_out:
-        warnings.warn(
-            f"The network's weights are those under {prefix}*; {len(left_out)} others were left out: {shortened(left_out)}.",
-            IconoscopeWarning,
-            stacklevel=3,
+        warn(
+            f"The network's weights are those under {prefix}*; {len(left_out)} others were left out: {shortened(left_out)}."
         )
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import (
-    IconoscopeWarning,
     NetworkError,
     NetworkNameError,
     PreprocessingError,
@@ -18,6 +16,7 @@ from iconoscope.errors import (
     check_choice,
     check_path,
     nearest,
+    warn,
 )
 from iconoscope.progress import advancing
 from iconoscope.signatures import checked
@@ -147,11 +146,9 @@ def load_network(
         if isinstance(network, str):
             module.eval()
     if checkpoint is not None and result.preprocessing.origin == loaded.origin:
-        warnings.warn(
+        warn(
             f"Nobody says how the network of {Path(checkpoint).name} wants its images: they are treated as {loaded.origin} has "
-            "it. If it was trained otherwise, give its preprocessing.",
-            IconoscopeWarning,
-            stacklevel=2,
+            "it. If it was trained otherwise, give its preprocessing."
         )
     _settle(result)
     return _with_its_ending(result)
@@ -184,7 +181,7 @@ def _fill(loaded: Loaded, name: str, file: Checkpoint | None) -> None:
     elif not loaded.trained:
         weights = "its weights are those that it was built with"
         learned = "nothing was learned" if loaded.origin else "whether they were learned is not known"
-        warnings.warn(f"No checkpoint was given for {name}: {weights}, and {learned}.", IconoscopeWarning, stacklevel=3)
+        warn(f"No checkpoint was given for {name}: {weights}, and {learned}.")
     tensors = [*loaded.module.parameters(), *loaded.module.buffers()]
     if any(map(is_lazy, tensors)):
         raise NetworkError(

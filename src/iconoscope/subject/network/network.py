@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -18,12 +17,12 @@ import numpy as np
 
 from iconoscope.errors import (
     IconoscopeError,
-    IconoscopeWarning,
     NetworkError,
     NonFiniteError,
     QuestionError,
     UnitError,
     shortened,
+    warn,
 )
 from iconoscope.reading import parse_json, read_text
 from iconoscope.results.question import UNSEEN
@@ -369,11 +368,9 @@ class Network:
             steadiness = measure_steadiness(self.module, self.answer, self.fitted(self.blank()))
             self._measured.append(steadiness)
             if steadiness.singly:
-                warnings.warn(
+                warn(
                     f"{self.name} answers an image otherwise together with others than alone: {steadiness.singly}. It is asked "
-                    "one image at a time, which takes longer.",
-                    IconoscopeWarning,
-                    stacklevel=2,
+                    "one image at a time, which takes longer."
                 )
         if self._measured[0].refusal:
             raise NetworkError(

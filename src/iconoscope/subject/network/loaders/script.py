@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
-from iconoscope.errors import CheckpointError, IconoscopeWarning, first_line
+from iconoscope.errors import CheckpointError, first_line, warn
 from iconoscope.subject.network.checkpoint import untrusted
 from iconoscope.subject.network.loaders.loaded import Loaded, NetworkRequest, archived
 from iconoscope.warning_filters import ignoring
@@ -52,9 +51,7 @@ def load_script(request: NetworkRequest) -> Loaded:
             module = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is no whole archive of TorchScript: {first_line(error, most=240)}.") from error
-    warnings.warn(
-        f"{path.name} is TorchScript: its layers cannot be asked. Occlusion, logits and exemplars of logits are what there is.",
-        IconoscopeWarning,
-        stacklevel=4,
+    warn(
+        f"{path.name} is TorchScript: its layers cannot be asked. Occlusion, logits and exemplars of logits are what there is."
     )
     return Loaded(module, trained=True)
