@@ -13,7 +13,7 @@ from iconoscope.errors import IconoscopeError, NetworkError, first_line
 __all__ = ["failure", "user_code", "without_exits"]
 
 _LIBRARIES = ("iconoscope", "torch", "importlib")
-"""Whose lines are passed over, where it is message which line failed."""
+"""Whose lines are passed over, where a message says which line failed."""
 
 
 @contextmanager

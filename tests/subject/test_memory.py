@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from iconoscope.errors import QuestionError
-from iconoscope.subject import dispatcher
+from iconoscope.subject import dispatcher, memory
 from iconoscope.subject.ledger import Ledger
-from iconoscope.subject.memory import read_memory
+from iconoscope.subject.memory import free_memory, read_memory
 
 REGISTRY = vars(weakref.finalize)["_registry"]  # private to Python
 
@@ -35,6 +35,22 @@ def test_what_is_no_amount_lists_the_choices(given):
     with pytest.raises(QuestionError, match="not an amount") as caught:
         read_memory(given)
     assert "KiB, MiB, GiB" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "used"),
+    [
+        ("/sys/fs/cgroup", "memory.max", "memory.current"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ],
+)
+def test_files_that_were_read_leave_the_memory_of_a_container_free(monkeypatch, folder, limit, used):
+    stat = "anon 1000\nfile 9000000\nshmem 50\ninactive_file 6000000\nactive_file 2000000\ntotal_active_file 2000000\n"
+    files = {f"{folder}/{limit}": "10000000\n", f"{folder}/{used}": "9500000\n", f"{folder}/memory.stat": stat}
+    monkeypatch.setattr(memory, "_read", lambda path: files.get(path, ""))
+    assert free_memory() == 10_000_000 - 9_500_000 + 8_000_000
+    files[f"{folder}/{limit}"] = "max\n"  # no limit
+    assert free_memory() > 10_000_000
 
 
 @pytest.fixture(params=["dispatcher", "functions"])

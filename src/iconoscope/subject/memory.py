@@ -63,12 +63,15 @@ def free_memory() -> int:
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**34]
     if available := re.search(r"MemAvailable:\s+(\d+) kB", _read("/proc/meminfo")):
         limits.append(int(available[1]) * 1024)
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    for folder, limit, used in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
-        if _read(limit).strip().isdecimal() and _read(used).strip().isdecimal():
-            limits.append(int(_read(limit)) - int(_read(used)))
+        bounds = [_read(f"{folder}/{name}").strip() for name in (limit, used)]
+        if all(map(str.isdecimal, bounds)):
+            # Files that were read stay in memory and count as used until somebody else wants it.
+            cached = re.findall(r"^(?:in)?active_file (\d+)$", _read(f"{folder}/memory.stat"), re.MULTILINE)
+            limits.append(int(bounds[0]) - int(bounds[1]) + sum(map(int, cached)))
     try:
         import resource
 
