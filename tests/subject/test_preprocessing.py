@@ -1,12 +1,14 @@
 import json
 import math
 from fractions import Fraction
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from iconoscope.errors import PreprocessingError
+from iconoscope.priors.prior_images import as_pictures
 from iconoscope.subject.network import preprocessing, read_preprocessing
 
 GOOD = {"size": 8, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -213,3 +215,21 @@ def test_what_is_just_allowed_is():
     for change in ({"mean": (1.01, 0, 0)}, {"mean": (0, -1.01, 0)}, {"std": (1, 1, 1.01)}, {"std": (1, 0, 1)}):
         with pytest.raises(PreprocessingError):
             read_preprocessing({**one, **change})
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_pictures_may_be_read_only_at_every_size(size):
+    how = read_preprocessing({**GOOD, "size": size})
+    pixels = np.full((1, size, size, 3), 200, np.uint8)
+    pixels.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert as_pictures(pixels).shape == how.normalise(pixels).shape == (1, 3, size, size)
+
+
+@pytest.mark.parametrize(("mean", "level"), [(-0.5, 0), (0.5, 128), (1.0, 255)])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_border_has_the_mean_colour_as_far_as_pixels_go(mean, level, channels):
+    how = read_preprocessing({"size": 8, "mean": (mean,) * channels, "std": (1.0,) * channels, "crop": "border"})
+    fitted = how.fit(np.full((8, 16, channels), 77, np.uint8))
+    assert (fitted[0] == level).all() and (fitted[4] == 77).all()

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
+from iconoscope.priors.prior_images import as_pictures
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network.preprocessing import Preprocessing
 
@@ -89,8 +90,7 @@ def read_start(
         )
     )
     readable = list(images.readable())
-    pixels = np.stack([fitted.shown(image) for image in readable])
-    pictures = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
+    pictures = as_pictures(np.stack([fitted.shown(image) for image in readable]))
     return Start(readable[0].id if len(readable) == 1 else f"{len(readable)} images", pictures), side
 
 

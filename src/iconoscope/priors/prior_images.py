@@ -32,7 +32,8 @@ class PriorImages:
 
 def as_pictures(pixels: NDArray[np.uint8]) -> torch.Tensor:
     """Give pixels (n, height, width, channels) of 0..255 as pictures (n, channels, height, width) of 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
+    # A copy: pictures may be read-only, of which torch warns.
+    return torch.from_numpy(np.array(pixels.transpose(0, 3, 1, 2), order="C")).float() / 255
 
 
 def as_pixels(pictures: torch.Tensor) -> NDArray[np.uint8]:

@@ -128,7 +128,7 @@ class Preprocessing:
         if pixels.shape[:2] == self.size and self.resize is None:
             return pixels
         resampling = Image.Resampling[INTERPOLATIONS[self.interpolation]]
-        around = [round(255 * value) for value in self.mean]
+        around = [min(255, max(0, round(255 * value))) for value in self.mean]
         if pixels.shape[2] == 3:
             return self._fit(Image.fromarray(pixels), resampling, around * (3 // len(around)))
         # One after another: Pillow takes a fourth for transparency, and weighs the others with it.
@@ -150,7 +150,8 @@ class Preprocessing:
         """Turn fitted pictures (n, height, width, 3 or 4) of 0..255 into the network's input (n, channels, height, width)."""
         import torch
 
-        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float().div_(255)
+        # A copy: pictures may be read-only, of which torch warns.
+        tensor = torch.from_numpy(np.array(pixels.transpose(0, 3, 1, 2), order="C")).float().div_(255)
         if self.channels == 1:
             tensor = (tensor * torch.tensor(GREY, dtype=torch.float32)[:, None, None]).sum(1, keepdim=True)
         mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (self.mean, self.std))
