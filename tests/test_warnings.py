@@ -38,11 +38,19 @@ def _of_a_factory(folder: Path) -> None:
     ico.load_network(f"{folder}/net.py:build", classes=["a", "b"], preprocessing=PREPROCESSING)
 
 
+def _not_kept(folder: Path) -> None:
+    network = _network()
+    network.module.unseen = memoryview(b"weights")  # pyright: ignore[reportArgumentType]
+    network.module.register_forward_pre_hook(lambda module, inputs: None if module.unseen else inputs)
+    ico.occlude(network, ico.load_images(_pictures(folder))[0], "prob:a", patch=8, store=folder / "run")
+
+
 CALLS: dict[str, Callable[[Path], object]] = {
     "a factory without a checkpoint": _of_a_factory,
     "statistics of the batch": lambda folder: ico.predict(_network(batch_statistics=True), _pictures(folder) / "0.png"),
     "an unreadable image": lambda folder: ico.predict(_network(), _pictures(folder)),
     "an unreadable image, recorded": lambda folder: ico.record(_network(), _pictures(folder), store=folder / "run"),
+    "an answer that is not kept": _not_kept,
     "no labels": lambda folder: [*ico.occlude_each(_network(), _pictures(folder), patch=8)],
 }
 

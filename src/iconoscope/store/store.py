@@ -7,7 +7,6 @@ import json
 import shutil
 import tempfile
 import time
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_to, writing_whole
-from iconoscope.errors import DamagedRecordError, IconoscopeWarning, StoreError
+from iconoscope.errors import DamagedRecordError, StoreError, warn
 from iconoscope.reading import parse_json
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
@@ -209,7 +208,7 @@ class Store:
             if keep:
                 raise
             self._keeps = False
-            warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=4)
+            warn(f"{error.message} The answer is not kept.")
         result = ask()
         self.keep(result)
         return result
@@ -236,24 +235,22 @@ class Store:
         except StoreError:
             self._keeps = False
         kept = "" if self._keeps else ", and not kept, since the store cannot be written"
-        warnings.warn(f"{reason} It is asked again{kept}.", IconoscopeWarning, stacklevel=6)
+        warn(f"{reason} It is asked again{kept}.")
 
     def keep(self, result: Result) -> None:
         """File a result; if that fails, or not all is known that decides it, say so and go on."""
         if not self._keeps:
             return
         if unkept := result.question.unkept:
-            warnings.warn(
+            warn(
                 f"No answer of {result.question.network} is kept in the store, since {unkept} may decide its answers and "
-                "cannot be compared.",
-                IconoscopeWarning,
-                stacklevel=5,
+                "cannot be compared."
             )
             return
         try:
             self.put(result)
         except StoreError as error:
-            warnings.warn(f"{error.message} The answer is not kept.", IconoscopeWarning, stacklevel=5)
+            warn(f"{error.message} The answer is not kept.")
 
     def folders(self) -> list[Path]:
         """Give the folders of all results in the order in which they were written."""
