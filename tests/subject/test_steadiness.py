@@ -246,11 +246,46 @@ def test_layers_of_a_network_that_is_asked_one_by_one_are_read_one_by_one():
         ico.attribute(network, IMAGES[0], "logit:a", method="captum:DeepLift")
 
 
-def test_it_is_measured_once_and_not_when_a_network_is_loaded():
-    passes = []
-    network = load(Around(lambda self, batch: passes.append(len(batch)) or batch))
+def test_it_is_measured_once_and_not_when_a_network_is_loaded(monkeypatch):
+    passes: list[int] = []
+    network = load(layers())
+    run = type(network)._run
+    monkeypatch.setattr(type(network), "_run", lambda self, batch: passes.append(len(batch)) or run(self, batch))
     assert passes == []
     ico.predict(network, IMAGES[:1])
     assert passes == [2, 1, 1, 1]
     ico.predict(network, IMAGES[:1])
     assert passes == [2, 1, 1, 1, 1]
+    with torch.no_grad():
+        network.module[0].weight.mul_(2)
+    ico.predict(network, IMAGES[:1])
+    assert passes == [2, 1, 1, 1, 1, 1]
+
+
+LATER = {
+    "predict": lambda network, folder: ico.predict(network, IMAGES),
+    "occlude": lambda network, folder: ico.occlude(network, IMAGES[0], "prob:b", patch=8),
+    "optimize": lambda network, folder: ico.optimize(network, "logit:a", steps=1),
+    "record": lambda network, folder: ico.record(network, IMAGES, store=folder, workers=0),
+    "attribute": lambda network, folder: ico.attribute(network, IMAGES[0], "logit:a", method="captum:Saliency"),
+    "audit": lambda network, folder: ico.audit(network, ico.load_images(IMAGES, labels=list("abcabcabcabc")), families=()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("question", LATER)
+def test_what_comes_later_is_measured_too(question, tmp_path):
+    network = load(Around(rate=0.0, after=lambda self, answer: F.dropout(answer, self.rate)))
+    ico.predict(network, IMAGES)
+    handle = network.module.layers[0].register_forward_hook(lambda module, given, answer: F.dropout(answer, 0.5))
+    with pytest.raises(NetworkError, match="has no one answer to an image"):
+        LATER[question](network, tmp_path)
+    handle.remove()
+    handle = network.module.layers[0].register_forward_hook(lambda module, given, answer: answer - answer.mean())
+    with pytest.warns(IconoscopeWarning, match="It is asked one image at a time"):
+        LATER[question](network, tmp_path)
+    handle.remove()
+    ico.predict(network, IMAGES)
+    assert not network.singly
+    network.module.rate = 0.5
+    with pytest.raises(NetworkError, match="has no one answer to an image"):
+        LATER[question](network, tmp_path)

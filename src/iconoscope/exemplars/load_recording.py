@@ -42,7 +42,7 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
         return recording if images is None else _attached(recording, load_images(images), required=True)
     folder = Path(recording).expanduser()
     if not (folder / INDEX).is_file():
-        indices = sorted(folder.glob(f"record/*/{INDEX}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
+        indices = sorted(folder.glob(f"record/[!.]*/{INDEX}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
         if not indices:
             raise StoreError(
                 f"There is no recording in {folder}.",

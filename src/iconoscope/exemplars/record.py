@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -116,6 +115,7 @@ def record(
     processes = worker_count(workers, images)
     store = Store.at(store)
     targets = match_labels(network.names, images.labels)
+    network.notice_changes()
     with network.questioned(), ExitStack() as memory_format:
         recorded_layers, penultimate = choose_layers(network, layers)
         weights = network.digest()  # of the weights as they lie
@@ -134,11 +134,10 @@ def record(
         writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
         if not (resume and writer.ended):
             store.prepare()
-        if not resume:
-            shutil.rmtree(writer.folder, ignore_errors=True)
         writer.begin(
             question,
             witness=network.witness(),
+            anew=not resume,
             shards=-(-len(images) // shard),
             classes=list(network.classes),
             penultimate=str(penultimate),

@@ -203,7 +203,8 @@ def _mean_map(network: Network, images: Any, unit: str | Unit | None, settings: 
     pictures = load_images(images)
     store = complete(OnePatch, settings, "occlude")["store"]
     store = None if store is None else Store.at(store, witness=network.witness)
-    occlusions = (occlusion for (occlusion,) in _ask_each(network, pictures, None, [settings], "occlude"))
+    asked = {**settings, "store": store}
+    occlusions = (occlusion for (occlusion,) in _ask_each(network, pictures, None, [asked], "occlude"))
     mean_map = average_maps(occlusions, pictures.source, len(network.classes))
     return mean_map if store is None else store.answer(mean_map.question, MeanMap, lambda: mean_map)
 

@@ -63,15 +63,36 @@ class RecordingWriter:
 
     def __init__(self, folder: Path, layers: Sequence[RecordedLayer], units: Sequence[str], k: int) -> None:
         self.folder, self._layers, self._units, self._k = folder, layers, units, k
+        self._replaced: Path | None = None
 
-    def begin(self, question: Question, *, witness: tuple[float, ...] = (), **about: Any) -> None:
+    def begin(self, question: Question, *, witness: tuple[float, ...] = (), anew: bool = False, **about: Any) -> None:
         """Make the folder and write what it is about, unless that is there.
 
-        What is there of another question, or of a network that answered otherwise (`Network.witness`), is thrown away.
+        What is there of another question, or of a network that answered otherwise (`Network.witness`), stays until `end`.
+
+        Parameters
+        ----------
+        question
+            What is recorded.
+        witness
+            That of the network.
+        anew
+            Whether to record all again, whatever is there.
+        **about
+            What else the recording says of itself.
         """
+        reason = self._reason_against(self.folder, question, witness)
+        if reason or (anew and self.folder.exists()):
+            if reason:
+                warn(f"{question.network} {reason} recorded in {self.folder}. It is recorded again.")
+            self._replaced, self.folder = self.folder, self.folder.with_name(f".{self.folder.name}.again")
+            if anew or self._reason_against(self.folder, question, witness):  # else a process was killed over it
+                shutil.rmtree(self.folder, ignore_errors=True)
+            elif self.ended:
+                self._replace()
         index = {
             "format": FORMAT,
-            "witness": self._begun_with(question, witness),
+            "witness": self._begun_with(self.folder)[1] or witness,
             "question": question.to_json(),
             "layers": [asdict(layer) for layer in self._layers],
             "k": self._k,
@@ -86,20 +107,21 @@ class RecordingWriter:
         for unfinished in self.folder.glob(".*.tmp"):  # of a process that was killed
             unfinished.unlink(missing_ok=True)
 
-    def _begun_with(self, question: Question, witness: tuple[float, ...]) -> tuple[float, ...]:
-        """Give the witness of a recording that can be gone on with; else clear the folder and give that of today."""
+    @staticmethod
+    def _begun_with(folder: Path) -> tuple[str, tuple[float, ...]]:
+        """Give the key of the question and the witness that a recording was begun with; of none that can be read nothing."""
         try:
-            index = read_sealed_json(self.folder / INDEX)
-            key, before = Question(**index["question"]).key, tuple(index["witness"])
+            index = read_sealed_json(folder / INDEX)
+            return Question(**index["question"]).key, tuple(index["witness"])
         except (OSError, DamagedRecordError, KeyError, TypeError):
-            return witness  # nothing is there, or what is there is written anew
-        if key == question.key and is_same_witness(before, witness):
-            return before
-        reason = "answers otherwise than when it was" if key == question.key else "is not that which was"
-        warn(f"{question.network} {reason} recorded in {self.folder}. It is recorded again.")
-        with writing_to(self.folder):
-            shutil.rmtree(self.folder)
-        return witness
+            return "", ()
+
+    def _reason_against(self, folder: Path, question: Question, witness: tuple[float, ...]) -> str:
+        """Say why a recording cannot be gone on with; empty if it can, or if there is none, or none that can be read."""
+        key, before = self._begun_with(folder)
+        if not key or (key == question.key and is_same_witness(before, witness)):
+            return ""
+        return "answers otherwise than when it was" if key == question.key else "is not that which was"
 
     def read_units(self, shard: int) -> dict[str, NDArray[Any]] | None:
         """Give the table of units of a shard, by the names of `UNIT_COLUMNS`; None where the shard is not there.
@@ -174,8 +196,19 @@ class RecordingWriter:
         write_table(self._images_path(shard), columns, metadata={"iconoscope": about})
 
     def end(self, units: Mapping[str, NDArray[Any]]) -> None:
-        """Write what all shards make together, which ends the recording. Raises `StoreError`."""
+        """Write what all shards make together, which ends the recording, and put it in the place of one that it replaces.
+
+        Raises `StoreError`.
+        """
         self._write_units(self.folder / UNITS, units)
+        self._replace()
+
+    def _replace(self) -> None:
+        if self._replaced is not None:
+            with writing_to(self._replaced):
+                shutil.rmtree(self._replaced)
+                self.folder.rename(self._replaced)
+            self.folder, self._replaced = self._replaced, None
 
     @property
     def ended(self) -> bool:

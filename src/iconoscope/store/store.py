@@ -92,7 +92,7 @@ class Store:
     @checked
     def __init__(self, folder: str | Path, *, witness: Callable[[], tuple[float, ...]] | None = None) -> None:
         self.folder = Path(folder).expanduser()
-        self._witness = None if witness is None else cache(witness)
+        self._of, self._witness = witness, None if witness is None else cache(witness)
         self._keeps = True  # until an answer that is not right cannot be replaced, and that was said
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; a store is a folder.")
@@ -127,8 +127,11 @@ class Store:
 
     @classmethod
     def at(cls, folder: Store | str | Path, *, witness: Callable[[], tuple[float, ...]] | None = None) -> Store:
-        """Give the store in a folder; a store already made is given back, or one in its folder with a witness."""
-        if witness is None and isinstance(folder, Store):
+        """Give the store in a folder; a store already made is given back, or one in its folder with a witness.
+
+        A store that was made with the same witness is given back too: one question asks the network for it once.
+        """
+        if isinstance(folder, Store) and (witness is None or witness == folder._of):
             return folder
         return cls(folder.folder if isinstance(folder, Store) else folder, witness=witness)
 
@@ -190,8 +193,8 @@ class Store:
         """Give the answer that is here, or ask and keep it; without `keep` also where it cannot be kept.
 
         The answer carries the question as it was asked now: the same may have been asked before under other names. A damaged
-        answer is asked again and replaced, as is one from before the network's witness changed; an answer that cannot be kept
-        is given all the same; all with an `IconoscopeWarning`.
+        answer is asked again, as is one from before the network's witness changed, and stays until the new one is whole; an
+        answer that cannot be kept is given all the same; all with an `IconoscopeWarning`.
 
         Raises
         ------
@@ -214,31 +217,29 @@ class Store:
         return result
 
     def find(self, question: Question, kind: type[R]) -> R | None:
-        """Give the answer that is here, with the question as it is asked now, or None; one that is not right is thrown away."""
+        """Give the answer that is here, with the question as it is asked now, or None where there is none that is right."""
         try:
             record = self._read(question)
             stored = None if record is None else _result_of(record, self.folder_of(question))
         except DamagedRecordError as error:
-            return self._discard(question, error.message)
+            return self._say_again(error.message)
         if record is not None and self._witness is not None and not is_same_witness(record.witness, self._witness()):
-            return self._discard(
-                question, f"{question.network} answers otherwise than when the answer in {self.folder} was kept."
+            return self._say_again(
+                f"{question.network} answers otherwise than when the answer in {self.folder} was kept."
             )
         return replace(stored, question=question) if isinstance(stored, kind) else None
 
-    def _discard(self, question: Question, reason: str) -> None:
-        """Throw an answer away and say why; where that cannot be, none is kept from now on."""
-        folder = self.folder_of(question)
+    def _say_again(self, reason: str) -> None:
+        """Say why an answer is asked again; where it cannot be replaced, none is kept from now on."""
         try:
-            with writing_to(folder):
-                shutil.rmtree(folder)
+            self.prepare()
         except StoreError:
             self._keeps = False
         kept = "" if self._keeps else ", and not kept, since the store cannot be written"
         warn(f"{reason} It is asked again{kept}.")
 
     def keep(self, result: Result) -> None:
-        """File a result; if that fails, or not all is known that decides it, say so and go on."""
+        """File a result, in the place of one that was not right; if that fails, or not all is known that decides it, say so."""
         if not self._keeps:
             return
         if unkept := result.question.unkept:
@@ -248,7 +249,7 @@ class Store:
             )
             return
         try:
-            self.put(result)
+            self.put(result, again=True)
         except StoreError as error:
             warn(f"{error.message} The answer is not kept.")
 

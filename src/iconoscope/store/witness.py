@@ -12,9 +12,8 @@ import numpy as np
 
 __all__ = ["is_same_witness"]
 
-_TOLERANCE = (
-    2e-3  # of the largest logit: above the rounding of another processor, below a change that anybody would see
-)
+_TOLERANCE = 2e-3
+"""Of the largest logit: above the rounding of another processor, below a change that anybody would see."""
 
 
 def is_same_witness(stored: Sequence[float], now: Sequence[float]) -> bool:
@@ -22,8 +21,10 @@ def is_same_witness(stored: Sequence[float], now: Sequence[float]) -> bool:
 
     >>> is_same_witness((1.0, -2.0), (1.0001, -2.0)), is_same_witness((1.0, -2.0), (1.1, -2.0))
     (True, False)
+    >>> is_same_witness((1e-4, -2e-4), (2e-4, -2e-4))
+    False
     """
     if len(stored) != len(now):
         return False
     before, after = np.asarray(stored, np.float64), np.asarray(now, np.float64)
-    return bool((np.abs(before - after) <= _TOLERANCE * max(1.0, float(np.abs(before).max(initial=0)))).all())
+    return bool((np.abs(before - after) <= _TOLERANCE * float(np.abs(before).max(initial=0))).all())

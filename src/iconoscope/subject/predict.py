@@ -56,6 +56,7 @@ def predict(network: Network, images: Images | Any, *, batch: int = 64) -> NDArr
     readable = track(images.readable(), f"predicting, {network.name}", total=len(images))
     # Of an image that has been shown only what the network sees is kept, until there are enough for a batch.
     shown = ((row[image.id], network.preprocessing.shown(image)) for image in readable)
+    network.notice_changes()
     with network.questioned(), torch.inference_mode():
         while pairs := list(islice(shown, batch)):
             rows, pictures = zip(*pairs, strict=True)

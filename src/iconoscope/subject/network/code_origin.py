@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "file_of", "is_installed", "is_library", "is_of_python", "is_outside", "is_own", "name_outside", "replacements",
-    "unwrapped",
+    "file_of", "is_as_shipped", "is_installed", "is_library", "is_of_python", "is_outside", "is_own", "name_outside",
+    "replacements", "unwrapped",
 ]  # fmt: skip
 
 _OUTSIDE = ("torch", "numpy", "scipy", "PIL", "iconoscope")
@@ -143,3 +143,19 @@ def name_outside(value: Any) -> str | None:
     if isinstance(value, types.WrapperDescriptorType | types.MethodDescriptorType | types.ClassMethodDescriptorType):
         return f"{value.__objclass__.__qualname__}.{value.__name__}"
     return None
+
+
+def is_as_shipped(name: str, member: Any) -> bool:
+    """Tell whether a member of a library says nothing: it is torch's or Python's under its name, or may be anything."""
+    import torch
+
+    if isinstance(
+        member, bool | int | float | complex | torch.Tensor | np.ndarray | functools.partial | types.MethodType
+    ):
+        return False
+    if isinstance(member, type):
+        return is_outside(member.__module__, file_of(member))
+    if isinstance(member, types.FunctionType):
+        return member.__name__ == name and is_outside(member.__module__ or "", member.__code__.co_filename)
+    shipped = name_outside(member)
+    return not is_own(member) if shipped is None else shipped.rpartition(".")[2] == name

@@ -25,6 +25,7 @@ import numpy as np
 
 from iconoscope.subject.network.code_origin import (
     file_of,
+    is_as_shipped,
     is_installed,
     is_library,
     is_outside,
@@ -248,7 +249,7 @@ class _Walk:
         elif isinstance(value, set | frozenset):
             self._feed_set(value, path)
         elif isinstance(value, types.CodeType):
-            self._feed_code(value, path, own=True)
+            self._feed_code(value, path, users=True)
         elif isinstance(value, types.ModuleType):
             self.tag("module", value.__name__.rpartition(".")[2])
             self.modules.append((value, path))
@@ -381,11 +382,11 @@ class _Walk:
     def _feed_function(self, function: types.FunctionType, path: str) -> None:
         self.tag("function", function.__name__)
         code = function.__code__
-        outside, own = is_outside(function.__module__ or "", code.co_filename), is_own(function)
+        outside, users = is_outside(function.__module__ or "", code.co_filename), is_own(function)
         if outside:
             self.tag(f"{function.__module__}.{function.__qualname__}")
         else:
-            self._feed_code(code, path, own=own)
+            self._feed_code(code, path, users=users)
         self.feed([function.__defaults__, function.__kwdefaults__, None if outside else function.__dict__], path)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self.tag(name)
@@ -394,7 +395,7 @@ class _Walk:
             except ValueError:  # not filled yet
                 continue
             self.feed(content, f"{path}<{name}>")
-        if own:
+        if users:
             self._feed_globals(function, path)
         elif not outside:
             self._feed_replaced_globals(function, path)
@@ -431,31 +432,32 @@ class _Walk:
 
     def _feed_members(self) -> None:
         """Feed of the modules that code came to whatever it reads of any: the names are those of all attributes it reads."""
-        fed: set[tuple[str, str]] = set()
+        fed: set[tuple[int, str]] = set()
         while fresh := [
             (module, path, name)
             for module, path in self.modules
             for name in sorted(vars(module).keys() & self.own_reads)
-            if (module.__name__, name) not in fed
+            if (id(module), name) not in fed
         ]:
             for module, path, name in fresh:
-                fed.add((module.__name__, name))
-                value = vars(module)[name]
+                fed.add((id(module), name))
+                member = vars(module)[name]
                 library = is_library(getattr(module, "__file__", None) or "")
-                if isinstance(value, HARMLESS) or (library and not _is_plain(value)):
-                    continue
-                self.tag("member", module.__name__.rpartition(".")[2], name)
-                self.feed(value, f"{path}.{name}")
+                if library and isinstance(member, types.ModuleType):  # which may be imported by and by
+                    self.modules.append((member, f"{path}.{name}"))
+                elif not isinstance(member, HARMLESS) and not (library and is_as_shipped(name, member)):
+                    self.tag("member", module.__name__.rpartition(".")[2], name)
+                    self.feed(member, f"{path}.{name}")
 
-    def _feed_code(self, code: types.CodeType, path: str, *, own: bool) -> None:
+    def _feed_code(self, code: types.CodeType, path: str, *, users: bool) -> None:
         self.tag("code", code.co_name, *code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars)
         self.reads.update(code.co_names)
         self.sha.update(code.co_code + code.co_exceptiontable)
         constants = code.co_consts[1:] if code.co_consts and _is_docstring(code) else code.co_consts
         for constant in constants:
             if isinstance(constant, types.CodeType):
-                self._feed_code(constant, path, own=own)
-            elif isinstance(constant, str) and not own:
+                self._feed_code(constant, path, users=users)
+            elif isinstance(constant, str) and not users:
                 self.tag("text", constant)
             else:
                 self.feed(constant, path)
@@ -471,27 +473,17 @@ class _Walk:
         """Feed a set by the digests of its members, in their order: that of the set is another in every process."""
         if type(members) not in (set, frozenset):
             self._feed_pairs("set", [("class", type(members)), ("attributes", attributes_of(members))], path)
-        whole, digests = (self.sha, self.numbers), []
+        outer, digests = (self.sha, self.numbers), []
         for member in set.__iter__(members) if isinstance(members, set) else frozenset.__iter__(members):
-            self.sha, self.numbers = hashlib.sha256(), dict(whole[1])
+            self.sha, self.numbers = hashlib.sha256(), dict(outer[1])
             self.feed(member, path)
             digests.append(self.sha.hexdigest())
-        self.sha, self.numbers = whole
+        self.sha, self.numbers = outer
         self.tag("set", *sorted(digests))
 
 
 def _is_code(attribute: Any) -> bool:
     return isinstance(attribute, types.FunctionType | staticmethod | classmethod | property | functools.cached_property)
-
-
-def _is_plain(value: Any) -> bool:
-    """Tell whether something in a library may be looked at: what else it keeps there may be anything."""
-    import torch
-
-    if isinstance(value, bool | int | float | complex | torch.Tensor | np.ndarray | types.ModuleType | type):
-        return True
-    function = unwrapped(value)
-    return isinstance(function, types.FunctionType) or name_outside(function) is not None or is_own(value)
 
 
 @functools.lru_cache(4096)

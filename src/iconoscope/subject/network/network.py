@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["DEVICES", "Network", "find_device", "uncompiled_forms"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-_WITNESSED = 64  # logits
+_WITNESSED = 4096
+"""Numbers of a witness: the logits of a network that has no more, else sums of some of them with signs drawn at random."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,8 @@ class Network:
     ending: str = ""
     names: Names = field(init=False, repr=False)
     _measured: list[Steadiness] = field(default_factory=list, repr=False)  # once it was asked; a copy is as steady
+    _measured_as: list[str] = field(default_factory=list, repr=False)  # the digest of all but its weights then
+    _asking: list[bool] = field(default_factory=list, repr=False)  # for every question that is within another
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", Names(self.classes, self.name))
@@ -108,10 +111,24 @@ class Network:
         two questions.
         """
         with self.reserved():  # another thread's question may have put layers into another form
+            self.notice_changes()
             digest = digest_module(self.module)
         if not digest.unseen:
             return digest.sha256
         return f"{UNSEEN}{secrets.token_hex(8)}: {shortened(digest.unseen, most=3)}"
+
+    def notice_changes(self) -> None:
+        """Forget whether it has one answer to an image, if anything but its weights has changed since that was measured.
+
+        A hook or a layer that came later may draw random numbers, or look at the batch. A question begins with it.
+        """
+        with self.reserved():
+            if self._asking:  # what has changed now are the hooks of that question
+                return
+            now = digest_module(self.module, weights=False).sha256
+            if self._measured_as != [now]:
+                self._measured.clear()
+                self._measured_as[:] = [now]
 
     def witness(self) -> tuple[float, ...]:
         """Give its logits for one image of random pixels, always the same; nothing if it has no answer to that.
@@ -128,8 +145,11 @@ class Network:
                 answer = self.answer(self.preprocessing.normalise(pixels).to(self.device))
         except IconoscopeError:
             return ()
-        logits = answer.reshape(-1)[:_WITNESSED].double()
-        return tuple(logits.cpu().tolist()) if bool(logits.isfinite().all()) else ()
+        logits = answer.reshape(-1).double().cpu().numpy()
+        if len(logits) > _WITNESSED:
+            signed = logits * np.random.default_rng(0).choice([-1.0, 1.0], len(logits))
+            logits = np.bincount(np.arange(len(logits)) % _WITNESSED, signed)
+        return tuple(float(f"{logit:.6g}") for logit in logits) if np.isfinite(logits).all() else ()
 
     @property
     def classes_digest(self) -> str:
@@ -348,8 +368,11 @@ class Network:
             If it answers the same image otherwise the second time.
         """
         with self.reserved(), plain_torch():
+            if steady and not self._measured:
+                self.notice_changes()
             # What torch.jit.freeze made has no mode, and is as in evaluation.
             modes = [(module, getattr(module, "training", False)) for module in self.module.modules()]
+            self._asking.append(steady)
             try:
                 with user_code(lambda error: NetworkError(f"{self.name} fails in eval(): {failure(error)}.")):
                     self.module.eval()
@@ -357,6 +380,7 @@ class Network:
                 with _uncompiled(self.module), self._unchanged() if steady and self._changed() else nullcontext():
                     yield self.module
             finally:
+                self._asking.pop()
                 for module, training in modes:
                     module.training = training
 
