@@ -284,8 +284,16 @@ def choose(mutant: Mutant, tests: dict[str, Recording]) -> list[str]:
     """Give the tests that execute the mutant, the module's own first, the fastest first, up to SECONDS together."""
     touched = {(mutant.path, line) for line in mutant.lines}
     executing = [name for name, test in tests.items() if not touched.isdisjoint(test.lines)]
-    if not mutant.function:  # executed by the import: every test that uses the module may notice
-        executing = [name for name, test in tests.items() if any(path == mutant.path for path, _ in test.lines)]
+    if (
+        not mutant.function
+    ):  # executed by the import: every test that uses the module, or whose file names it, may notice
+        module = f"iconoscope.{mutant.path.removesuffix('.py').replace('/', '.')}"
+        naming = {file for file in {test.file for test in tests.values()} if module in (ROOT / file).read_text()}
+        executing = [
+            name
+            for name, test in tests.items()
+            if test.file in naming or any(path == mutant.path for path, _ in test.lines)
+        ]
     folder, stem = mutant.path.split("/")[0], Path(mutant.path).stem
 
     def distance(name: str) -> tuple[int, float]:

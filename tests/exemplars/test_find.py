@@ -201,3 +201,69 @@ def test_images_of_a_folder_have_the_shorter_paths_of_that_folder():
 def test_without_images_held_out_nothing_is_said_of_them(recorded):
     search = ico.find_units(recorded, np.arange(240) < 7, name="few")
     assert search.held_out == 0 and np.isnan(search.auc_held_out).all() and len(search.auc_held_out) == len(search.auc)
+
+
+@pytest.mark.parametrize(("count", "correction"), [(60, "max"), (8, "bh"), (7, "max")])
+def test_a_search_written_out(recorded, count, correction):
+    mask = np.isin(np.arange(240), np.random.default_rng(1).choice(240, count, replace=False))
+    search = ico.find_units(recorded, mask, name="drawn", correction=correction, level=0.2, permutations=99, seed=3)
+    responses = np.asarray(recorded.responses)
+    rng = np.random.default_rng(3)
+    halves = []
+    for side in (responses[mask], responses[~mask]):
+        held = len(side) // 2 if count >= 8 else 0
+        mixed = side[rng.permutation(len(side))]
+        halves.append((mixed[:held], mixed[held:]))
+    channels = len(recorded.units) - 2
+    chosen = [half[1][:, :channels] for half in halves]
+    p_value, auc = rank_test(*chosen, correction=correction, permutations=99, seed=3), areas(*chosen)
+    measured = [half[0] if count >= 8 else half[1] for half in halves]
+    order = sorted(range(channels), key=lambda unit: (p_value[unit] > 0.2, -auc[unit], -recalls(*chosen)[unit]))
+    assert search.units.tolist() == [recorded.units[unit] for unit in order]
+    assert np.array_equal(search.p_value, p_value[order]) and np.array_equal(search.auc, auc[order])
+    assert np.array_equal(search.recall, recalls(*measured)[order])
+    if count >= 8:
+        assert np.array_equal(search.auc_held_out, areas(*measured)[order])
+    assert (search.examples, search.against, search.held_out) == (count, 240 - count, count // 2 if count >= 8 else 0)
+    assert (search.correction, search.level, search.permutations) == (correction, 0.2, 99)
+    assert (search.concept, search.others) == ("drawn", "all others")
+    # Images of both labels: its class is what most of them are taken for.
+    logit = channels + int(np.bincount(recorded.predictions[mask]).argmax())
+    assert search.logit == recorded.units[logit]
+    assert search.logit_auc == areas(*measured)[logit] and search.logit_recall == recalls(*measured)[logit]
+    at = np.linspace(0, 1, 201)
+    assert np.array_equal(search.curve_at, at) and search.curves.shape == (6, 201)
+    for unit, drawn in zip([*order[:6], logit], [*search.curves, search.logit_curve], strict=True):
+        assert np.array_equal(drawn, curve(measured[0][:, unit], measured[1][:, unit], at))
+    settings = search.question.settings
+    assert settings["correction"] == correction and settings["level"] == 0.2
+    assert (settings["permutations"], settings["seed"]) == (99, 3)
+
+
+def test_the_pictures_of_a_search_one_by_one(recorded, photographs):
+    mask = np.isin(np.arange(240), np.random.default_rng(1).choice(240, 60, replace=False))
+    search = ico.find_units(recorded, mask, name="drawn", permutations=19)
+    responses, shown = np.asarray(recorded.responses), search.picture_ids
+    for number, name in enumerate(search.units[:6].tolist()):
+        unit = recorded.units.index(name)
+        most, least = (recorded.ranked(side)[unit, :8] for side in ("most", "least"))
+        assert shown[search.most[number]].tolist() == [recorded.ids[row] for row in most]
+        assert shown[search.least[number]].tolist() == [recorded.ids[row] for row in least[::-1]]
+        assert np.array_equal(search.most_values[number], responses[most, unit])
+        assert np.array_equal(search.least_values[number], responses[least[::-1], unit])
+        ranked = np.flatnonzero(mask)[np.argsort(-responses[mask, unit], kind="stable")]
+        spread = ranked[np.linspace(0, 59, 12).round().astype(int)]
+        assert shown[search.concept_shown[number]].tolist() == [recorded.ids[row] for row in spread]
+        assert np.array_equal(search.concept_values[number], responses[spread, unit])
+    assert np.array_equal(
+        search.pictures_shown[search.most[0, 0]],
+        photographs[recorded.ranked("most")[recorded.units.index(str(search.units[0])), 0]].pixels,
+    )
+
+
+def test_all_recorded_images_are_the_others_of_a_concept_from_elsewhere(cars, recorded, tmp_path):
+    lynxes = ico.demo_images(40, backgrounds="neutral", seed=98).where(label="lynx")
+    search = ico.find_units(recorded, ico.record(cars, lynxes, store=tmp_path / "other"), "lynx", permutations=19)
+    assert search.against == 120 and search.others == "lynx"
+    alone = ico.find_units(recorded, ico.record(cars, lynxes, store=tmp_path / "other"), permutations=19)
+    assert (alone.examples, alone.against, alone.others) == (20, 240, "all others")

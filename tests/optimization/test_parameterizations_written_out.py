@@ -8,22 +8,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from iconoscope.optimization import (
-    L1,
-    L2,
-    Alignment,
-    Fourier,
-    Frequency,
-    Network2D,
-    OutOfRange,
-    Phase,
-    Pixels,
-    Pyramid,
-    TotalVariation,
-    Transforms,
-)
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.loop import Loss, adam, normalised
+from iconoscope.optimization.parameterization import Fourier, Network2D, Phase, Pixels, Pyramid
+from iconoscope.optimization.regularizers import L1, L2, Alignment, Frequency, OutOfRange, TotalVariation
+from iconoscope.optimization.transforms import Transforms
 
 SIZES = [(6, 10), (11, 7)]
 
