@@ -13,6 +13,7 @@ import iconoscope as ico
 from iconoscope.optimization import Style
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.priors import decoder_prior, diffusion_prior, load_prior
+from iconoscope.store import Store
 
 
 class Generator(nn.Module):
@@ -69,6 +70,36 @@ def test_weights_and_name_and_images_decide_the_digest():
     assert one == decoder_prior(module, 6).digest()
     module.linear.weight.data += 1
     assert len({one, decoder_prior(module, 6).digest(), decoder_prior(module, 6, name="other").digest()}) == 3
+
+
+def test_what_a_function_decodes_by_decides_the_digest():
+    def scaled(factor):
+        return lambda latents: (latents * factor).view(-1, 1, 1, 4).expand(-1, 3, 8, 4)
+
+    def digest(**settings):
+        return decoder_prior(name="same", latent=4, **settings).digest()
+
+    one = digest(decode=scaled(1.0))
+    assert one == digest(decode=scaled(1.0)) != digest(decode=scaled(2.0))
+    assert one != digest(decode=scaled(1.0), encode=lambda pictures: pictures.flatten(1)[:, :4])
+    module = Generator()
+    prior = decoder_prior(module, 6)
+    before = prior.digest()
+    handle = module.register_forward_hook(lambda module, given, pictures: -pictures)
+    assert prior.digest() != before
+    handle.remove()
+    assert prior.digest() == before
+    module.linear.weight.data += 1
+    assert prior.digest() != before
+
+
+def test_no_store_keeps_pictures_of_a_decoder_that_cannot_be_seen(tmp_path):
+    network = ico.load_network("cars", device="cpu")
+    table = memoryview(bytearray([1]))
+    prior = decoder_prior(lambda latents: latents.view(-1, 3, 8, 8) * table[0], 192)
+    with pytest.warns(ico.IconoscopeWarning, match=r"table. \(builtins.memoryview\) may decide"):
+        ico.optimize(network, "logit:lynx", prior=prior, steps=1, store=tmp_path / "run")
+    assert not len(Store(tmp_path / "run"))
 
 
 @pytest.mark.parametrize(

@@ -290,6 +290,20 @@ def test_networks_of_timm_hide_nothing(name, torchvision_models):
     assert digest_module(timm.create_model(name, num_classes=5)).unseen == ()
 
 
+MORE_OF_TIMM = (
+    "beit_base_patch16_224 coat_tiny crossvit_tiny_240 densenet121 dla34 edgenext_xx_small efficientformer_l1 efficientnet_b0 "
+    "eva02_tiny_patch14_224 fastvit_t8 ghostnet_050 hrnet_w18_small inception_v3 levit_128s mambaout_femto maxvit_tiny_tf_224 "
+    "mixer_s32_224 mobilenetv3_small_050 nfnet_f0 pit_ti_224 poolformer_s12 repvgg_a0 swin_tiny_patch4_window7_224 volo_d1_224"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORE_OF_TIMM.split())
+def test_more_networks_of_timm_hide_nothing(name, torchvision_models):
+    timm = pytest.importorskip("timm")
+    assert digest_module(timm.create_model(name, num_classes=5)).unseen == ()
+
+
 def asked(module, store, **settings):
     network = ico.load_network(
         module, classes=list("abcde"), preprocessing={"size": 32, "mean": [0] * 3, "std": [1] * 3}

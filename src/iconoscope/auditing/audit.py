@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -171,7 +170,7 @@ def _answer(
     question = question_about(
         recording,
         "audit",
-        families=secrets.token_hex(8) if families.unseen else families.sha256[:16],
+        families=families.key if families.unseen else families.sha256[:16],
         masks=_masks_digest(images),
         quick=quick,
         seed=seed,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from iconoscope.priors.training_images import TrainingImages
 from iconoscope.progress import track
 from iconoscope.signatures import checked
 from iconoscope.subject.images import load_images
+from iconoscope.subject.network.digest import digest_object
 
 __all__ = ["RANGES", "DecoderPrior", "decoder_prior"]
 
@@ -89,21 +88,13 @@ class DecoderPrior(Prior):
                 optimizer.zero_grad()
         return latents.detach()
 
-    @cached_property
-    def _digest(self) -> str:
-        digest = hashlib.sha256(f"{self.name} {self._latent} {self._low} {self._high}".encode())
-        if isinstance(self._decode, nn.Module):
-            for name, value in self._decode.state_dict().items():
-                digest.update(
-                    name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-                )
-        if self.reference is not None:
-            digest.update(self.reference.pixels.tobytes())
-        return digest.hexdigest()
-
     def digest(self) -> str:
-        """Digest of its weights, if it is a module, of its name and of the images; a function is known by its name alone."""
-        return self._digest
+        """Digest of its decoder and encoder, as of a network, of its name and of the images; taken anew at every call.
+
+        Where something of them cannot be seen it is another at every call, so that no store keeps what is made by it.
+        """
+        pixels = None if self.reference is None else self.reference.pixels
+        return digest_object((self.name, self._latent, self._low, self._high, pixels, self._decode, self._encode)).key
 
 
 @checked

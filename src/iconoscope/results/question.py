@@ -14,6 +14,8 @@ __all__ = ["UNSEEN", "Question", "without_folders"]
 UNSEEN = "?"
 """Begins the digest of a network of which not all can be seen that decides its answers."""
 
+_UNSEEN_DIGEST = re.compile(r"\?[0-9a-f]{3,16}: (.*)", re.DOTALL)
+
 _FOLDERS = re.compile(
     r"(^|\bfrom |, )(\w{2,}:)?(?:~|[A-Za-z]:)?[/\\](?![/\\])"  # where a path begins, which no address does: s3://bucket
     r"(?:(?:(?!, (?:\w{2,}:)?[~/\\]).)*[/\\])?(?=[^/\\])"  # until its last part, or the next path of a list
@@ -91,13 +93,24 @@ class Question:
 
     @property
     def unkept(self) -> str:
-        """What of the network cannot be seen, so that no store keeps the answer; empty where all is.
+        """What of the network, or of a prior or functions in the settings, cannot be seen; empty where all is.
+
+        No store keeps such an answer.
 
         >>> Question(technique="top", network="n", weights="?f00: head.table (mmap.mmap)", subject="", pixels="").unkept
         'head.table (mmap.mmap)'
         """
-        return self.weights.partition(": ")[2] if self.weights.startswith(UNSEEN) else ""
+        return next(filter(None, map(_unseen_in, (self.weights, self.settings))), "")
 
     def to_json(self) -> dict[str, Any]:
         """Give the question as plain JSON values."""
         return asdict(self)
+
+
+def _unseen_in(setting: Any) -> str:
+    """Give what a digest says that cannot be seen, of settings within settings the first; empty if there is none."""
+    if isinstance(setting, Mapping | list):
+        parts = setting.values() if isinstance(setting, Mapping) else setting
+        return next(filter(None, map(_unseen_in, parts)), "")
+    stated = _UNSEEN_DIGEST.fullmatch(setting) if isinstance(setting, str) else None
+    return stated.group(1) if stated else ""

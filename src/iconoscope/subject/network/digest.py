@@ -14,6 +14,7 @@ import functools
 import hashlib
 import os
 import re
+import secrets
 import sys
 import types
 import weakref
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iconoscope.errors import shortened
+from iconoscope.results.question import UNSEEN
 from iconoscope.subject.network.code_origin import (
     file_of,
     is_as_shipped,
@@ -93,6 +96,11 @@ class NetworkDigest:
 
     sha256: str
     unseen: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The digest; where not all is seen another at every call, which says so, and of which no store keeps an answer."""
+        return f"{UNSEEN}{secrets.token_hex(8)}: {shortened(self.unseen, most=3)}" if self.unseen else self.sha256
 
 
 def digest_module(module: nn.Module, *, weights: bool = True) -> NetworkDigest:
@@ -211,9 +219,7 @@ class _Walk:
         self.unseen.append(_Unseen(f"{path or 'the module'} ({why})", self.attribute))
 
     def _feed_text(self, text: str, path: str) -> None:
-        """Feed a text; where it names a file or a folder, its content instead of the folder it is in, which another machine has
-        elsewhere.
-        """
+        """Feed a text; where it names a file or a folder, its content, and not where that is: elsewhere on another machine."""
         self.tag("text", Path(text).name if Path(text).is_absolute() else text)
         try:
             content = content_of(text) if self.weights else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,11 +20,9 @@ from iconoscope.errors import (
     NonFiniteError,
     QuestionError,
     UnitError,
-    shortened,
     warn,
 )
 from iconoscope.reading import parse_json, read_text
-from iconoscope.results.question import UNSEEN
 from iconoscope.subject.network.digest import digest_module
 from iconoscope.subject.network.failures import called, failed_run
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
@@ -112,10 +109,7 @@ class Network:
         """
         with self.reserved():  # another thread's question may have put layers into another form
             self.notice_changes()
-            digest = digest_module(self.module)
-        if not digest.unseen:
-            return digest.sha256
-        return f"{UNSEEN}{secrets.token_hex(8)}: {shortened(digest.unseen, most=3)}"
+            return digest_module(self.module).key
 
     def notice_changes(self) -> None:
         """Forget whether it has one answer to an image, if anything but its weights has changed since that was measured.
