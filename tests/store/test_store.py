@@ -225,6 +225,15 @@ def test_no_bit_of_a_result_can_change_unseen(tmp_path):
     assert changed > 240 and load_result(folder).to_json() == before
 
 
+def test_a_record_of_before_there_were_digests_is_called_so(tmp_path):
+    folder = occlusion().save(tmp_path / "kept")
+    index = json.loads((folder / "result.json").read_bytes())
+    del index["sha256"]
+    (folder / "result.json").write_text(json.dumps(index))
+    with pytest.raises(DamagedRecordError, match="no digest of its own: an earlier version of iconoscope wrote it"):
+        load_result(folder)
+
+
 def test_a_record_copied_under_another_question_is_asked_again(tmp_path):
     store = Store(tmp_path / "run")
     folder = store.put(occlusion(seed=1))

@@ -160,7 +160,12 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
         index = parse_json(path.read_bytes())
     except ValueError as error:
         raise DamagedRecordError(f"{path} is damaged: {error}.", hint=_AGAIN) from error
-    if not isinstance(index, dict) or index.pop("sha256", None) != _seal(index):
+    if isinstance(index, dict) and "sha256" not in index:
+        raise DamagedRecordError(
+            f"{path} has no digest of its own: an earlier version of iconoscope wrote it, or it was changed.",
+            hint=_AGAIN,
+        )
+    if not isinstance(index, dict) or index.pop("sha256") != _seal(index):
         raise DamagedRecordError(f"{path} is not what was written.", hint=_AGAIN)
     return index
 
