@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families notebooks weights gallery bench-occlusion bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -64,6 +64,9 @@ gallery: $(VENV)/.installed  ## the pictures of the documentation, in some minut
 
 bench-occlusion: $(VENV)/.installed-bench  ## exact occlusion against Captum and a dense loop; ARGS="--networks resnet20 --threads 1"
 	$(BIN)/python -m benchmarks.occlusion $(ARGS)
+
+bench-fast: $(VENV)/.installed-bench  ## the error that method=fast states against the one that it makes, in a quarter of an hour
+	$(BIN)/python -m benchmarks.fast_error $(ARGS)
 
 bench-optimization: .venv-lucent/.installed  ## pictures of units against torch-lucent's
 	.venv-lucent/bin/python -m benchmarks.optimization $(ARGS)

@@ -15,6 +15,7 @@ from torch._subclasses.functional_tensor import FunctionalTensorMode
 
 import iconoscope as ico
 from iconoscope.errors import NetworkError, QuestionError
+from iconoscope.occlusion.incremental import exact as exact_engine
 
 PREPROCESSING = {"size": 16, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
@@ -66,6 +67,12 @@ QUESTIONS = {
     "dense": lambda network, folder: ico.occlude(network, IMAGES[0], "4:3", patch=5, stride=4, method="dense").occluded,
     "Saliency": lambda network, folder: ico.attribute(network, IMAGES[0], "logit:b", method="captum:Saliency").values,
     "IntegratedGradients": lambda network, folder: ico.attribute(network, IMAGES[0], "logit:b", steps=5).values,
+    **{
+        name: lambda network, folder, name=name: (
+            ico.attribute(network, IMAGES[0], "logit:b", method=f"captum:{name}", steps=3).values
+        )
+        for name in ("SmoothGrad", "VarGrad", "GradientShap")
+    },
     "faithfulness": lambda network, folder: (
         ico.faithfulness(network, IMAGES[0], np.arange(256.0).reshape(16, 16), unit="prob:b", steps=5).results[0].deletion
     ),
@@ -97,6 +104,22 @@ def test_an_answer_is_the_same_in_every_mode(name, mode, answers, tmp_path):
     with MODES[mode]():
         answer = QUESTIONS[name](network, tmp_path)
     assert answer.dtype == plain[name].dtype and np.array_equal(answer, plain[name])
+
+
+@pytest.mark.parametrize("method", ["exact", "fast"])
+def test_a_plan_is_the_same_in_another_default_type(method, monkeypatch):
+    """Here with a pooling that divides by less at the border, which is made good by a factor."""
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact.LEAST_WORK", 0)
+    pooling = nn.AvgPool2d(3, 2, 1, count_include_pad=False)
+    head = nn.Conv2d(4, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    torch.manual_seed(0)
+    network = load(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), pooling, *head))
+    with told(torch.set_default_dtype, torch.float64, torch.float32):
+        answer = ico.occlude(network, IMAGES[0], "prob:b", patch=3, stride=3, method=method)
+    assert answer.plan.startswith(method)
+    exact_engine._recent_graphs.clear()
+    plain = ico.occlude(network, IMAGES[0], "prob:b", patch=3, stride=3, method=method)
+    assert answer.plan == plain.plan and np.array_equal(answer.occluded, plain.occluded)
 
 
 @pytest.mark.parametrize("mode", ["inference_mode", "autocast", "deterministic"])

@@ -12,6 +12,7 @@ from iconoscope.occlusion.geometry import Cover, make_grid
 from iconoscope.occlusion.incremental import PlanCache, fast, plan, scan_fast
 from iconoscope.occlusion.incremental import exact as exact_engine
 from iconoscope.occlusion.incremental.receptive_field import AxisField, Interval
+from iconoscope.vocabulary.unit import ClassUnit
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +90,35 @@ def test_small_grids_are_sampled_enough_and_the_maximum_is_called_sampled(questi
     cover = Cover(torch.zeros_like(images[0]))
     told = scan_fast(network, images[0], cover, make_grid((32, 32), patch=8, stride=4), unit).plan
     assert "on 25 positions" in told and "a sampled maximum" in told
+
+
+@pytest.mark.parametrize("kind", ["prob", "logit"])
+def test_the_largest_error_is_estimated_by_the_sample(kind):
+    """Probabilities that saturate nearly everywhere: the sample sees no error, and one position between them has a large one."""
+    exact = np.full((6, 6), -14.0)
+    exact[3, 3] = 0.0
+    nearly = exact + 0.25 * (-1.0) ** np.add.outer(np.arange(6), np.arange(6))
+    if kind == "prob":
+        exact, nearly = (1 / (1 + np.exp(-np.maximum(values, -12))) for values in (exact, nearly))
+    else:
+        exact, nearly = exact.clip(-1, 1), nearly.clip(-1, 1) + 0.1
+    unit = ClassUnit(kind, "a", 0)
+    exact, nearly = exact.astype(np.float32), nearly.astype(np.float32)
+    sampled = np.ix_([0, 1, 3], [1, 3, 5])
+    largest = fast._largest_error(nearly, nearly[sampled], exact[sampled], unit)
+    off = np.abs(nearly - exact)
+    assert off.max() <= largest <= 4 * off.max()
+
+
+def test_the_largest_error_of_all_positions_is_about_as_estimated(question):
+    network, images, grid, unit = question
+    for image in images:
+        cover = Cover(torch.zeros_like(image))
+        scan = scan_fast(network, image, cover, grid, unit, plans=PlanCache(10**6))
+        true = scan_dense(network, image, cover, grid, unit)
+        off = np.abs(scan.occluded - true.occluded)[..., unit.index]
+        estimated = float(re.findall(r"estimated (\S+) at most on all", scan.plan)[0])
+        assert off.max() <= 1.5 * estimated + 1e-6
 
 
 def test_what_16_bits_change_of_the_clean_answer_is_taken_off(question, monkeypatch):

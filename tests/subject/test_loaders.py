@@ -160,6 +160,39 @@ def test_an_onnx_file_keeps_the_names_of_its_nodes(torchvision_models, pictures,
     assert len(ico.record(network, pictures, store=tmp_path / "run").layers) > 5
 
 
+@pytest.mark.parametrize("version", [13, 18, 20])
+def test_an_onnx_file_of_newer_operators_is_read_where_they_say_the_same(torchvision_models, tmp_path, version):
+    """As torch's exporter writes it by default: axes as an input, a rule for zeros in shapes that have none."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnx2torch")
+    draw = np.random.default_rng(0)
+    kernels, head = (draw.normal(size=size).astype(np.float32) for size in ((4, 3, 3, 3), (4, 3)))
+    constants = {"kernels": kernels, "head": head, "axes": np.array([2, 3]), "flat": np.array([-1, 4])}
+    old = version < 18
+    nodes = [
+        onnx.helper.make_node("Conv", ["images", "kernels"], ["maps"], name="conv"),
+        onnx.helper.make_node("ReduceMean", ["maps"], ["mean"], name="mean", keepdims=1, axes=[2, 3])
+        if old
+        else onnx.helper.make_node("ReduceMean", ["maps", "axes"], ["mean"], name="mean", noop_with_empty_axes=0),
+        onnx.helper.make_node("Reshape", ["mean", "flat"], ["row"], name="row", **({} if old else {"allowzero": 1})),
+        onnx.helper.make_node("MatMul", ["row", "head"], ["logits"], name="head"),
+    ]
+    floats = onnx.TensorProto.FLOAT
+    ends = [
+        [onnx.helper.make_tensor_value_info(name, floats, shape)]
+        for name, shape in (("images", ["n", 3, 16, 16]), ("logits", ["n", 3]))
+    ]
+    weights = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "net", *ends, weights)
+    opset = [onnx.helper.make_opsetid("", version)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), str(tmp_path / "net.onnx"))
+    network = ico.load_network(str(tmp_path / "net.onnx"), classes=CLASSES, preprocessing=PREPROCESSING, device="cpu")
+    batch = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    answer = torch.nn.functional.conv2d(batch, torch.from_numpy(kernels)).mean((2, 3)) @ torch.from_numpy(head)
+    with torch.no_grad():
+        torch.testing.assert_close(network.module(batch), answer, atol=1e-5, rtol=1e-4)
+
+
 def test_what_is_no_onnx_file_is_said(tmp_path):
     pytest.importorskip("onnx2torch")
     (tmp_path / "net.onnx").write_bytes(b"no such thing")

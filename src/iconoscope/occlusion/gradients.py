@@ -29,7 +29,9 @@ from iconoscope.warning_filters import ignoring
 __all__ = ["CaptumQuestion", "UnitModule", "ask_captum", "last_maps", "load_captum", "maps_of_their_own"]
 
 NOISE = 0.15
-"""Standard deviation of SmoothGrad's noise, as a share of the range of the picture (Smilkov et al. 2017: 0.1 to 0.2)."""
+"""Standard deviation of SmoothGrad's noise, as a share of the range of the picture (Smilkov et al. 2017: 0.1 to 0.2).
+
+Captum is given deviations as numbers of NumPy, which have a type: of Python's it would draw noise in the process's default type."""
 
 _EXPECTED_WARNINGS = (
     "Setting backward hooks on ReLU activations"
@@ -143,7 +145,7 @@ def _gradient_shap(attr: Any, method: str, question: CaptumQuestion) -> Attribut
     with seeded(question.seed):
         for first in track(range(0, question.steps, question.batch), "samples"):
             count = min(question.batch, question.steps - first)
-            shares, delta = _one_pass(attr, method, question, n_samples=count)
+            shares, delta = _one_pass(attr, method, question, n_samples=count, stdevs=(np.float32(0),))
             values = values + shares * count / question.steps
             deltas.append(delta)
     return values, torch.cat(deltas).mean()
@@ -158,7 +160,7 @@ def _smooth(attr: Any, method: str, question: CaptumQuestion) -> Attributions:
             nt_type=method.lower(),
             nt_samples=question.steps,
             nt_samples_batch_size=min(question.steps, question.batch),
-            stdevs=spread,
+            stdevs=(np.float32(spread),),
             target=question.target,
             abs=False,
         )
@@ -241,7 +243,8 @@ def last_maps(answers: UnitModule, image: torch.Tensor, target: int) -> str:
     layers = _maps_before(answers, image, target)
     # Heads that are joined pass a gradient of 0 to each other, and so does a ReLU that is off: then a picture of noise tells.
     moved = {layer for layer, gradient in layers.items() if gradient}
-    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(image.shape, generator=generator, dtype=torch.float32).to(image)
     moved |= {layer for layer, gradient in _maps_before(answers, noise, target).items() if gradient}
     classes = len(answers.network.classes) if isinstance(answers.unit, ClassUnit) else 0
     ordered = sorted(

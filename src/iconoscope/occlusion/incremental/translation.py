@@ -236,7 +236,7 @@ def _averaged(
         return _spatial_mean(builder, node, like, keep=True)
     on_maps = CapturedCall(F.avg_pool2d, (InputSlot(0), kernel, stride, padding, *divided_by))
     operator = WindowedCall(on_maps, CapturedCall(F.avg_pool2d, (InputSlot(0), kernel, stride)))
-    ones = torch.ones(1, 1, *like.size)
+    ones = torch.ones(1, 1, *like.size, dtype=torch.float32)
     rows, columns = (
         (outputs - 1) * step + extent - length - before
         for outputs, step, extent, length, before in zip(answered.size, stride, kernel, like.size, padding, strict=True)
@@ -244,7 +244,7 @@ def _averaged(
     # A negative rest is cut off: rows that no output reads.
     padded = F.pad(ones, (padding[1], columns, padding[0], rows))
     factor = (operator.whole([ones]) / operator.window([padded])).reshape(-1)
-    differs = not torch.allclose(factor, torch.ones(()), rtol=1e-7, atol=0)
+    differs = not torch.allclose(factor, torch.ones((), dtype=torch.float32), rtol=1e-7, atol=0)
     return builder.make_step(
         node,
         operator,
