@@ -125,7 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, grids in GRIDS.items()
         for patch, stride in grids
     ]
-    asked.out.write_text(json.dumps({"machine": measured_on, "when": today, "figures": figures}) + "\n", encoding="utf-8")
+    asked.out.write_text(
+        json.dumps({"machine": measured_on, "when": today, "figures": figures}) + "\n", encoding="utf-8"
+    )
     rows = [
         row(one["network"], one["patch"], one["stride"], kind, one["maps"])
         for one in figures

@@ -94,7 +94,7 @@ def test_small_grids_are_sampled_enough_and_the_maximum_is_called_sampled(questi
 
 @pytest.mark.parametrize("kind", ["prob", "logit"])
 def test_the_largest_error_is_estimated_by_the_sample(kind):
-    """Probabilities that saturate nearly everywhere: the sample sees no error, and one position between them has a large one."""
+    """Probabilities that saturate nearly everywhere: the sample sees next to no error, one position has a large one."""
     exact = np.full((6, 6), -14.0)
     exact[3, 3] = 0.0
     nearly = exact + 0.25 * (-1.0) ** np.add.outer(np.arange(6), np.arange(6))
