@@ -31,7 +31,7 @@ __all__ = ["CaptumQuestion", "UnitModule", "ask_captum", "last_maps", "load_capt
 NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, as a share of the range of the picture (Smilkov et al. 2017: 0.1 to 0.2).
 
-Captum is given deviations as numbers of NumPy, which have a type: of Python's it would draw noise in the process's default type."""
+Captum is given deviations as numbers of NumPy, which have a type: from Python's it would draw noise in the default type."""
 
 _EXPECTED_WARNINGS = (
     "Setting backward hooks on ReLU activations"

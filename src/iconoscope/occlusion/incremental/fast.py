@@ -36,7 +36,7 @@ FEWEST = 5
 """Grid rows, and grid columns, of that sample at least: the largest error of a handful of positions says little."""
 
 ALLOWANCE = 2.0
-"""How many times the largest error of the sample any position is taken to err by. `make bench-fast` counts how often it does."""
+"""How many times the largest error of the sample any position is taken to err by. How often it does: `make bench-fast`."""
 
 CERTAIN = 1e-6
 """From 0 and from 1: beyond, float32 has no digits left for the log-odds of a probability."""

@@ -46,8 +46,8 @@ def load_onnx(request: NetworkRequest) -> Loaded:
     except (NotImplementedError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise NetworkError(
             f"{path} cannot be turned into a torch module by onnx2torch: {type(error).__name__}: {first_line(error, most=240)}",
-            hint="Export it with torch.onnx.export(..., dynamo=False, opset_version=13) or with torch.export as .pt2, or load it "
-            "from Python where it was made.",
+            hint="Export it with torch.onnx.export(..., dynamo=False, opset_version=13), or with torch.export as .pt2, or "
+            "load it from Python where it was made.",
         ) from error
     module.eval()
     shape = _input(model.graph, path)
