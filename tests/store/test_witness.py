@@ -134,3 +134,23 @@ def test_a_mean_map_asks_for_the_witness_once(added, tmp_path, monkeypatch):
         )
         assert len(asked) == 1
         asked.clear()
+
+
+@pytest.mark.parametrize("kind", ["arrays", "files"])
+def test_a_change_to_any_image_is_noticed(kind, added, tmp_path):
+    from PIL import Image
+
+    network, pictures = load(FromFile(5)), np.random.default_rng(1).integers(0, 256, (70, 16, 16, 3), np.uint8)
+
+    def record():
+        if kind == "files":
+            (tmp_path / "set").mkdir(exist_ok=True)
+            for number, picture in enumerate(pictures):
+                Image.fromarray(picture).save(tmp_path / "set" / f"{number}.png")
+        source = pictures if kind == "arrays" else tmp_path / "set"
+        return ico.record(network, source, ["conv"], store=tmp_path / "run", workers=0)
+
+    first = record()
+    assert record().folder == first.folder
+    pictures[1] = 0  # of 70 every second is compared by its pixels
+    assert record().folder != first.folder

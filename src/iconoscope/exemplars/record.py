@@ -87,7 +87,8 @@ def record(
 
     Notes
     -----
-    That a set is the same as that of an earlier recording is told by its ids and labels and by the pixels of 32 of its images.
+    That a set is the same as that of an earlier recording is told by its ids and labels, by all pixels of arrays, the sizes of
+    all image files, and the pixels of 32 of its images.
     Where other pixels have changed under the same names, ask with ``resume=False``.
 
     Examples
@@ -165,11 +166,14 @@ def _question(network: Network, weights: str, images: Images, targets: Any, sett
 
 
 def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> str:
-    """Tell a set of images from others: by all ids and classes, and by the pixels of some."""
+    """Tell a set of images from others: by all ids, classes and stamps, and by the pixels of some."""
     sha = hashlib.sha256()
     for identity in images.ids:
         sha.update(identity.encode() + b"\0")
     sha.update(targets.tobytes())
+    source, rows = images.rows
+    for row in rows:
+        sha.update(source.stamp(int(row)) + b"\0")
     step = max(1, len(images) // _COMPARED)
     for row in range(0, len(images), step):
         try:
