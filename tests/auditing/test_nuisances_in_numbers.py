@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from iconoscope.auditing import illumination, image_quality, object_properties, overlays
+from iconoscope.auditing import illumination, image_quality, interventions, object_properties, overlays
 from iconoscope.auditing.segmentation import Pictures, luminance
 
 HEIGHT, WIDTH = 40, 56
@@ -421,3 +421,35 @@ def test_backgrounds_and_objects_are_blended():
 
 def test_brightness_weighs_the_channels_by_the_standard():
     assert np.allclose(luminance(np.eye(3, dtype=np.float32)), GREY)
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.01])
+def test_colours_are_moved_from_grey_by_the_share_of_the_saturations(spread):
+    """A thousandth is added to both, or noise would be coloured where there is hardly a colour."""
+    pictures = drawn(2)
+    pixels = pictures.pixels.astype(float)
+    grey = (pixels @ GREY)[..., None]
+    pale = changed(pictures, pixels=(grey + spread * (pixels - grey)).astype(np.float32))
+    saturation = np.abs(spread * (pixels - grey)).mean((1, 2, 3))
+    for goal in (0.0, 0.004, 0.05, 9.0):
+        factor = ((goal + 1e-3) / (saturation + 1e-3)).clip(0, 4)[:, None, None, None]
+        expected = (grey + spread * (pixels - grey) * factor).clip(0, 1)
+        edited = illumination.set_saturation(pale, np.full((2, 1), goal))
+        assert np.abs(edited - expected).max() < 2e-6
+
+
+def test_every_picture_whose_object_is_known_is_asked_without_it_and_without_its_ground(monkeypatch):
+    pictures = drawn(70, seed=3)
+    pictures = changed(pictures, object_known=np.arange(70) % 7 != 3)
+
+    def asked(network, edited):
+        return (edited.astype(float).mean((1, 2, 3)) * 1e6).round().astype(np.int64)
+
+    monkeypatch.setattr(interventions, "_ask", asked)
+    network: Any = None
+    answers = interventions._answers_without(network, pictures)
+    pixels, soft = pictures.pixels.astype(float), pictures.soft.astype(float)
+    greyed = pixels * soft + pixels.mean((1, 2, 3))[:, None, None, None] * (1 - soft)
+    expected = np.stack([asked(None, pictures.ground), asked(None, greyed)], 1)
+    known = pictures.object_known
+    assert answers.shape == (70, 2) and (answers[~known] == -1).all() and np.abs(answers - expected)[known].max() <= 5

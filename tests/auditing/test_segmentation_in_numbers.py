@@ -172,3 +172,12 @@ def test_what_a_whole_row_differs_by_is_no_object():
     pixels[:, 50:53] = 250  # a stripe
     found = take_apart(pixels, [None], np.array([[64, 64]]))
     assert not found.object[0, 46:].any() and found.object[0, 24:40, 20:44].all()
+
+
+def test_what_is_found_but_takes_next_to_nothing_is_not_sure():
+    for side, sure in ((2, False), (3, False), (12, True)):
+        begin = 32 - side // 2
+        pixels = drawn(square=(begin, begin + side, begin, begin + side))
+        found = take_apart(pixels, [None], np.array([[64, 64]]))
+        share = float(found.object[0].mean())
+        assert share > 0 and (share >= 0.015) is sure and bool(found.object_known[0]) is sure, (side, share)

@@ -180,6 +180,23 @@ def test_new_images_are_placed_among_old_ones_that_look_alike(cars, photographs,
     assert np.allclose(same.points, ico.map_images(recorded, "pca").points, atol=1e-4)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_new_images_lie_in_the_plane_of_the_old_ones_by_either_distance(cars, recorded, tmp_path, metric):
+    new = ico.record(cars, ico.demo_images(12, backgrounds="neutral", seed=91), store=tmp_path / "new")
+    old = ico.map_images(recorded, "pca", metric=metric)
+    vectors, placed = np.array(recorded.vectors(), float), np.array(new.vectors(), float)
+    if metric == "cosine":
+        vectors, placed = (both / np.linalg.norm(both, axis=1, keepdims=True) for both in (vectors, placed))
+    middle = vectors.mean(0)
+    axes = np.linalg.svd(vectors - middle, full_matrices=False)[2][:2]
+    axes = axes * np.sign(axes.sum(1, keepdims=True))
+    found = ico.place_images(new, old, recorded)
+    spread = old.points.std()
+    assert np.allclose(old.points, (vectors - middle) @ axes.T, atol=1e-3 * spread)
+    assert np.allclose(found.points, (placed - middle) @ axes.T, atol=1e-3 * spread)
+    assert found.neighbours.shape[1] == 8 and found.question.settings["into"] == old.question.key
+
+
 def test_what_cannot_be_mapped_is_said(recorded, monkeypatch, tmp_path):
     with pytest.raises(QuestionError, match="method='tnse'") as raised:
         ico.map_images(recorded, "tnse")

@@ -234,3 +234,11 @@ def test_a_long_grid_is_cut_across_until_its_parts_are_small(monkeypatch, turned
     scaled = (points - points.min(0)) / np.ptp(points, axis=0) * (columns - 1, rows - 1)
     away = np.hypot(*(cells[:, ::-1] - scaled).T)
     assert away.mean() < 1.5 and np.corrcoef(cells[:, 0], points[:, 1])[0, 1] > 0.97
+
+
+def test_of_many_images_two_thousand_are_asked_whether_their_neighbours_are_right():
+    vectors = torch.randn(2001, 3, generator=torch.Generator().manual_seed(0))
+    points = torch.randn(2001, 2, generator=torch.Generator().manual_seed(1))
+    stated = trustworthiness(vectors, points, 15, sample=2000, seed=0)
+    assert trustworthiness(vectors, points) == stated != trustworthiness(vectors, points, sample=1999)
+    assert trustworthiness(vectors, points, seed=1) != stated

@@ -161,3 +161,12 @@ def test_a_network_of_grey_pictures_is_given_the_grey_of_the_fill(name, bright):
     assert found.shape == (1, 24, 24) and np.allclose(found[0], (weighed - 0.5) / 0.25, atol=1e-4)
     colour = read_fill("patch-mean", grey).cover(bright, grey, make_grid((24, 24), patch=24), 0).colours
     assert colour is not None and np.allclose(colour, (bright.mean((0, 1)) @ (0.299, 0.587, 0.114) / 255 - 0.5) / 0.25)
+
+
+@pytest.mark.parametrize("grey", ["0.25", ".25", 0.25, "0.", "1.0", 1.0])
+def test_a_grey_is_read_as_text_or_number(grey, bright):
+    fill = read_fill(grey, HOW)
+    assert fill.name == f"grey {float(grey):g}"
+    field = fill.field(bright, HOW, (8, 8), 0)
+    mean, std = (np.array(values)[:, None, None] for values in (HOW.mean, HOW.std))
+    assert np.allclose(field, np.broadcast_to((float(grey) - mean) / std, field.shape), atol=1e-5)

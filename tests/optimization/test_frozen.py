@@ -201,3 +201,15 @@ class Skipping(nn.Module):
 def test_what_a_function_reads_too_is_not_adjacent():
     assert pairs_of(Skipping(False)) == [("first", "norm")]
     assert pairs_of(Skipping(True)) == []
+
+
+def test_a_module_that_was_given_a_forward_keeps_it():
+    """Alone or in a pair: what stands on the module itself is not what its class says."""
+    module: Any = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1)).eval()
+    for layer, factor in ((module[0], 5), (module[2], 7)):
+        layer.forward = lambda input, factor=factor: input * factor
+    x = torch.randn(2, 3, 4, 5)
+    expected = module(x)
+    with frozen(module, [(module[0], module[1])]):
+        assert torch.allclose(module(x), expected) and torch.equal(module[2](x), x * 7)
+    assert torch.equal(module[2](x), x * 7) and torch.equal(module[0](x), x * 5)

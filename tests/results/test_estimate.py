@@ -91,3 +91,10 @@ def test_missing_values_are_left_out():
     assert estimate.value == 0.5 and 0 <= estimate.low <= estimate.high <= 1
     assert math.isnan(estimate_mean(np.full(3, np.nan)).value)
     assert math.isnan(estimate_mean(np.array([])).low)
+
+
+def test_numbers_that_differ_by_more_than_rounding_are_not_all_the_same():
+    """A millionth of a millionth of the mean is rounding: what is more has Student's interval, which is as narrow."""
+    for difference, narrow in ((1.5e-12, True), (0.5e-12, False)):
+        estimate = estimate_mean(0.5 * (1 + difference * np.array([-1.0, 1.0])))
+        assert (estimate.high - estimate.low < 1e-9) is narrow
