@@ -91,6 +91,12 @@ def test_every_promise_names_a_test_that_is_there():
                 assert file is not None and f"def {word}(" in file, word
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_no_page_shows_a_key(page):
+    """Keys change with the weights, the settings and the version: what a page showed would soon be another's."""
+    assert not re.search(r"\b(?=\w*\d)(?=\w*[a-f])[0-9a-f]{24}\b", page.read_text(encoding="utf-8"))
+
+
 def test_first_steps_are_the_same_steps_in_both_languages():
     def steps(page):
         blocks = FENCE.findall((DOCS / page).read_text(encoding="utf-8"))

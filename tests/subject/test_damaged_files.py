@@ -254,8 +254,23 @@ class Adding(nn.Module):
         return (x + self.offset).mean((2, 3))[:, :2]
 
 
-def test_a_graph_that_fails_prints_no_code(capfd):
-    network = ico.load_network(torch.fx.symbolic_trace(Adding()), **SETTINGS)
-    with pytest.raises(NetworkError, match="size of tensor a"):
-        ico.predict(network, np.zeros((1, 8, 8, 3), np.uint8))
+@pytest.mark.parametrize(
+    "wrap", [lambda graph: graph, nn.Sequential, lambda graph: nn.Sequential(nn.Sequential(graph))]
+)
+def test_a_graph_that_fails_prints_no_code(capfd, wrap):
+    graph = torch.fx.symbolic_trace(Adding())
+    network = ico.load_network(wrap(graph), **SETTINGS)
+    before, attributes = network.digest(), set(vars(graph))
+    with network.questioned(steady=False):
+        assert network.digest() == before  # what keeps it quiet is no part of the network
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for ask in (
+        lambda: ico.predict(network, picture[None]),
+        lambda: ico.layers(network),
+        lambda: ico.occlude(network, picture, patch=4),
+        lambda: ico.optimize(network, "logit:0", steps=1),
+    ):
+        with pytest.raises(NetworkError, match="size of tensor a"):
+            ask()
     assert capfd.readouterr().err == ""
+    assert set(vars(graph)) == attributes

@@ -319,6 +319,8 @@ class _Walk:
             module._save_to_state_dict(state, "", keep_vars=False)
             self._feed_pairs("state", state.items(), path)
         skipped = _OF_MODULES | _OF_GRAPHS if isinstance(module, torch.fx.GraphModule) else _OF_MODULES
+        if attributes.get("_wrapped_call") is torch.nn.Module.__call__:  # put there for the time of a question
+            skipped = skipped | {"_wrapped_call"}
         for name, attribute in attributes.items():
             if name in skipped or (
                 state and isinstance(attribute, torch.ScriptObject)

@@ -24,7 +24,7 @@ from iconoscope.errors import (
 )
 from iconoscope.reading import parse_json, read_text
 from iconoscope.subject.network.digest import digest_module
-from iconoscope.subject.network.failures import called, failed_run
+from iconoscope.subject.network.failures import failed_run, printing_no_code
 from iconoscope.subject.network.logits import ACTIVATIONS, find_logits, mirrored, undone
 from iconoscope.subject.network.preprocessing import Preprocessing
 from iconoscope.torch_modes import on_device, plain_torch
@@ -243,7 +243,7 @@ class Network:
             modes.enter_context(
                 user_code(lambda error: failed_run(self.name, shape, device, error, opaque=self.opaque))
             )
-            return called(self.module, batch.to(self._type_of_weights(batch), copy=True))
+            return self.module(batch.to(self._type_of_weights(batch), copy=True))
 
     def answer(self, batch: torch.Tensor) -> torch.Tensor:
         """Run the network on its normalised input (n, channels, height, width); give its logits as they are, unchecked.
@@ -361,7 +361,7 @@ class Network:
         NetworkError
             If it answers the same image otherwise the second time.
         """
-        with self.reserved(), plain_torch():
+        with self.reserved(), plain_torch(), printing_no_code(self.module):
             if steady and not self._measured:
                 self.notice_changes()
             # What torch.jit.freeze made has no mode, and is as in evaluation.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import NetworkError
-from iconoscope.subject.network.failures import called
+from iconoscope.subject.network.failures import printing_no_code
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +28,9 @@ def answers_alike(module: Callable[[torch.Tensor], Any], images: torch.Tensor, s
     """Whether a module answers to all the images together what was answered to few of them at a time, `separate`."""
     import torch
 
-    with torch.no_grad():
+    with torch.no_grad(), printing_no_code(module):
         try:
-            together = _first(called(module, images))
+            together = _first(module(images))
         except (RuntimeError, ValueError, TypeError, IndexError):  # shapes that do not fit: that is what is asked
             return False
     largest = separate.abs().max()
@@ -41,8 +41,8 @@ def few_at_once(module: Callable[[torch.Tensor], Any], images: torch.Tensor, cou
     """Give what a module answers to images in portions of `count`."""
     import torch
 
-    with torch.no_grad():
-        return torch.cat([_first(called(module, images[at : at + count])) for at in range(0, len(images), count)])
+    with torch.no_grad(), printing_no_code(module):
+        return torch.cat([_first(module(images[at : at + count])) for at in range(0, len(images), count)])
 
 
 def wants_images(name: str, inputs: int) -> NetworkError:
