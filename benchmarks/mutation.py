@@ -284,6 +284,7 @@ def choose(mutant: Mutant, tests: dict[str, Recording]) -> list[str]:
     """Give the tests that execute the mutant, the module's own first, the fastest first, up to SECONDS together."""
     touched = {(mutant.path, line) for line in mutant.lines}
     executing = [name for name, test in tests.items() if not touched.isdisjoint(test.lines)]
+    naming: set[str] = set()
     if (
         not mutant.function
     ):  # executed by the import: every test that uses the module, or whose file names it, may notice
@@ -298,7 +299,9 @@ def choose(mutant: Mutant, tests: dict[str, Recording]) -> list[str]:
 
     def distance(name: str) -> tuple[int, float]:
         file = tests[name].file
-        return (0 if stem in Path(file).stem else 1 if f"/{folder}/" in file else 2), tests[name].seconds
+        return (0 if stem in Path(file).stem or file in naming else 1 if f"/{folder}/" in file else 2), tests[
+            name
+        ].seconds
 
     chosen, seconds = [], 0.0
     for name in sorted(executing, key=distance):

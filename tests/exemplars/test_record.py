@@ -15,8 +15,7 @@ import iconoscope as ico
 from iconoscope.demo.photographs import keep_photographs
 from iconoscope.errors import IconoscopeWarning, ImagesError, StoreError
 from iconoscope.exemplars import loader, record
-from iconoscope.exemplars.loader import Batch
-from iconoscope.exemplars.shard import NOT_FINITE, ActivationStatistics, _BatchAnswers
+from iconoscope.exemplars.shard import ActivationStatistics
 from iconoscope.store import Recording
 from iconoscope.store.recording_writer import bin_edges
 
@@ -273,22 +272,3 @@ def test_processes_that_cannot_hand_over_what_they_read_end_with_an_error(networ
         assert [batch.rows.tolist() for batch in batches] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
         shown = [network.preprocessing.shown(photographs[row]) for row in range(12)]
         assert np.array_equal(np.concatenate([batch.pixels for batch in batches]), shown)
-
-
-def test_an_image_with_one_answer_that_is_no_number_is_left_out():
-    """Of any of its answers, one number is enough; what was sampled of it goes too."""
-    count = 5
-    summary = {name: torch.arange(count * 3.0).view(count, 3) for name in ("maximum", "mean", "penultimate", "logits")}
-    summary |= {"position": torch.arange(count * 3).view(count, 3).int(), "sampled": torch.rand(count, 3, 2)}
-    for row, (name, wrong) in enumerate(
-        [("maximum", torch.inf), ("mean", torch.nan), ("penultimate", -torch.inf), ("logits", torch.nan)]
-    ):
-        summary[name] = summary[name].clone()
-        summary[name][row, 1] = wrong
-    batch = Batch(
-        np.array([7, 3, 9, 4, 8]), np.zeros((count, 2, 2, 3), np.uint8), {"broken.png": "it is"}, count + 1, 10
-    )
-    part = _BatchAnswers.of(batch, summary)
-    assert part.answers.rows.tolist() == [8] and part.answers.logits.tolist() == [[12, 13, 14]]
-    assert part.answers.failed == {"broken.png": "it is", **dict.fromkeys((7, 3, 9, 4), NOT_FINITE)}
-    assert part.position.tolist() == [[12, 13, 14]] and np.array_equal(part.sampled, summary["sampled"][4:].numpy())
