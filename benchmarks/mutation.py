@@ -285,9 +285,8 @@ def choose(mutant: Mutant, tests: dict[str, Recording]) -> list[str]:
     touched = {(mutant.path, line) for line in mutant.lines}
     executing = [name for name, test in tests.items() if not touched.isdisjoint(test.lines)]
     naming: set[str] = set()
-    if (
-        not mutant.function
-    ):  # executed by the import: every test that uses the module, or whose file names it, may notice
+    if not mutant.function:
+        # Executed by the import: every test that uses the module, or whose file names it, may notice; the latter first.
         module = f"iconoscope.{mutant.path.removesuffix('.py').replace('/', '.')}"
         naming = {file for file in {test.file for test in tests.values()} if module in (ROOT / file).read_text()}
         executing = [
@@ -409,8 +408,12 @@ def main() -> None:
     if options.again:
         before = [Verdict(**verdict) for verdict in json.loads(options.again.read_text())["judged"]]
         verdicts = [verdict for verdict in before if verdict.fate in CAUGHT]
-        possible = {mutant.key: mutant for path in paths for mutant in mutants_of(path, (PACKAGE / path).read_text())}
-        missed = [verdict.key for verdict in before if verdict.fate not in CAUGHT]
+        possible = {
+            (mutant.key, mutant.line): mutant
+            for path in paths
+            for mutant in mutants_of(path, (PACKAGE / path).read_text())
+        }  # the same change may stand on several lines of a function
+        missed = [(verdict.key, verdict.line) for verdict in before if verdict.fate not in CAUGHT]
         mutants = [possible[key] for key in missed if key in possible]
         print(*(f"The code is gone: {key}" for key in missed if key not in possible), sep="\n")
     else:

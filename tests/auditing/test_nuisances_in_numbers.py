@@ -1,6 +1,7 @@
 """Statistics and edits of the audit against numbers computed by hand, or plainly in double precision."""
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import ndimage
 
 from iconoscope.auditing import illumination, image_quality, interventions, object_properties, overlays
 from iconoscope.auditing.segmentation import Pictures, luminance
+from iconoscope.results.audit_evidence import Donors
 
 HEIGHT, WIDTH = 40, 56
 GREY = np.array((0.299, 0.587, 0.114))
@@ -453,3 +455,20 @@ def test_every_picture_whose_object_is_known_is_asked_without_it_and_without_its
     expected = np.stack([asked(None, pictures.ground), asked(None, greyed)], 1)
     known = pictures.object_known
     assert answers.shape == (70, 2) and (answers[~known] == -1).all() and np.abs(answers - expected)[known].max() <= 5
+
+
+def test_a_statistic_is_set_to_a_donors_or_moved_by_the_difference_of_two_classes():
+    statistic = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
+    predicted = np.array([0, 0, 0, 2, 2, 2, 2])
+    donors = Donors(np.array([0, 3, 6]), np.array([4, 1, 2]), np.array([1, 5, 4]))
+    nuisance: Any = SimpleNamespace(edit=lambda pictures, values: values)
+    by_value, by_mean = interventions._by_statistic(nuisance, statistic, predicted, donors)
+    nothing: Any = None
+    means = {answer: statistic[predicted == answer].mean(0) for answer in (0, 2)}
+    shift = np.stack([means[2] - means[0], means[0] - means[2], means[0] - means[2]])
+    for batch in (slice(0, 3), slice(1, 2)):
+        assert np.array_equal(by_value(nothing, nothing, batch, 0), statistic[donors.other][batch])
+        assert np.array_equal(by_value(nothing, nothing, batch, 1), statistic[donors.same][batch])
+        own_numbers = statistic[donors.rows][batch]
+        assert np.allclose(by_mean(nothing, nothing, batch, 0), own_numbers + shift[batch], atol=1e-6)
+        assert np.allclose(by_mean(nothing, nothing, batch, 1), own_numbers - shift[batch], atol=1e-6)

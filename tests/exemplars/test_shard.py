@@ -1,8 +1,10 @@
 """What is kept of a batch of images."""
 
 import numpy as np
+import pytest
 import torch
 
+from iconoscope.exemplars.activation_summary import _places
 from iconoscope.exemplars.loader import Batch
 from iconoscope.exemplars.shard import NOT_FINITE, _BatchAnswers
 
@@ -24,3 +26,14 @@ def test_an_image_with_one_answer_that_is_no_number_is_left_out():
     assert part.answers.rows.tolist() == [8] and part.answers.logits.tolist() == [[12, 13, 14]]
     assert part.answers.failed == {"broken.png": "it is", **dict.fromkeys((7, 3, 9, 4), NOT_FINITE)}
     assert part.position.tolist() == [[12, 13, 14]] and np.array_equal(part.sampled, summary["sampled"][4:].numpy())
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_the_place_of_a_maximum_is_that_of_numpy(count):
+    """Of few maps and of many, whose rows and columns are not as many; of a single place it is that."""
+    maps = torch.rand(count, 2, 4, 7, generator=torch.Generator().manual_seed(0))
+    chosen = torch.arange(2 * count)[1:]
+    expected = maps.numpy().reshape(2 * count, -1).argmax(1)[1:]
+    assert _places(maps, chosen).tolist() == expected.tolist()
+    assert _places(maps[:, :, :1, :1], chosen).tolist() == [0] * len(chosen)
+    assert len(_places(maps, chosen[:0])) == 0

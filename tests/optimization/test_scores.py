@@ -122,3 +122,20 @@ def test_scores_are_in_single_precision_whatever_torch_is_told():
         finally:
             torch.set_default_dtype(torch.float32)
     assert found[1].dtype == torch.float32 and torch.equal(*found)
+
+
+def test_positions_are_of_the_size_that_is_shown():
+    """Tokens of patches are counted on what the network sees, which need not be of its own size."""
+    network = network_of(Pool())
+    asked = [objectives(network, "conv:1")[0]]
+    sizes = []
+
+    def reader(targets, network, size):
+        sizes.append(size)
+        return lambda answer, pictures: answer[pictures, 0]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("iconoscope.optimization.scores._reader", reader)
+        Scores(asked, network)
+        Scores(asked, network, (4, 9))
+    assert sizes == [(6, 6), (4, 9)]

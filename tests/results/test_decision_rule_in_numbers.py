@@ -201,3 +201,10 @@ def test_a_class_that_nothing_is_answered_with_has_no_rule_to_break():
     agreeing, conflicting = conflicting_images(values, np.ones(40, int), target, 0)
     assert agreeing.dtype == conflicting.dtype == bool and len(agreeing) == 40
     assert not agreeing.any() and not conflicting.any()
+
+
+def test_without_either_side_there_is_no_area_and_the_first_number_as_it_is():
+    values = np.arange(8.0).reshape(4, 2)
+    for answered in (np.zeros(4, bool), np.ones(4, bool)):
+        area, column, sign = predictive_area(values, answered)
+        assert math.isnan(area) and (column, sign) == (0, 1)
