@@ -285,15 +285,15 @@ def choose(mutant: Mutant, tests: dict[str, Recording]) -> list[str]:
     touched = {(mutant.path, line) for line in mutant.lines}
     executing = [name for name, test in tests.items() if not touched.isdisjoint(test.lines)]
     naming: set[str] = set()
-    if not mutant.function:
-        # Executed by the import: every test that uses the module, or whose file names it, may notice; the latter first.
+    if not mutant.function or mutant.line not in mutant.lines:
+        # Executed by the import, as defaults are: tests whose file names the module may notice, and are the first.
         module = f"iconoscope.{mutant.path.removesuffix('.py').replace('/', '.')}"
         naming = {file for file in {test.file for test in tests.values()} if module in (ROOT / file).read_text()}
-        executing = [
-            name
-            for name, test in tests.items()
-            if test.file in naming or any(path == mutant.path for path, _ in test.lines)
-        ]
+        using = {name for name, test in tests.items() if any(path == mutant.path for path, _ in test.lines)}
+        using = set() if mutant.function else using
+        executing = list(
+            dict.fromkeys([*executing, *(name for name, test in tests.items() if test.file in naming or name in using)])
+        )
     folder, stem = mutant.path.split("/")[0], Path(mutant.path).stem
 
     def distance(name: str) -> tuple[int, float]:

@@ -1,6 +1,7 @@
 """Numbers that were tuned, agreed or published: an answer depends on each, so none changes without being noticed."""
 
 import importlib
+import inspect
 
 import numpy as np
 import pytest
@@ -80,6 +81,32 @@ def test_a_number_is_what_was_agreed(name):
     module = importlib.import_module(name)
     for number, agreed in NUMBERS[name].items():
         assert np.array_equal(np.asarray(getattr(module, number)), np.asarray(agreed)), number
+
+
+DEFAULTS = {
+    "iconoscope.occlusion.faithfulness.faithfulness": {"steps": 32},
+    "iconoscope.occlusion.incremental.windows.arrange_windows": {"grain": (1, 1)},
+    "iconoscope.optimization.loop.adam": {"steps": 1, "fade": 1},
+    "iconoscope.optimization.objective.direction": {"cosine": 0},
+    "iconoscope.exemplars.roc_area.rank_test": {"permutations": 999, "seed": 0},
+    "iconoscope.exemplars.roc_area.recalls": {"share": 0.01},
+    "iconoscope.exemplars.som.fit_som": {"epochs": 10, "topology": "rectangular"},
+    "iconoscope.exemplars.nearest_neighbours.trustworthiness": {"k": 15, "sample": 2000, "seed": 0},
+    "iconoscope.exemplars.find.find_units": {"level": 0.05, "permutations": 999, "seed": 0, "correction": "max"},
+    "iconoscope.exemplars.map.map_images": {"iterations": 250, "epochs": 10, "grid": False, "seed": 0},
+    "iconoscope.exemplars.map.place_images": {"seed": 0},
+    "iconoscope.results.decision_rule.conclude": {"middle": False},
+    "iconoscope.subject.probe.watching": {"before_call": False},
+    "iconoscope.subject.probe.probe": {"before_relu": False},
+    "iconoscope.subject.network.preprocessing.read_size": {"least": 1},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_is_not_said_is_what_was_agreed(name):
+    module, _, function = name.rpartition(".")
+    parameters = inspect.signature(getattr(importlib.import_module(module), function)).parameters
+    assert {setting: parameters[setting].default for setting in DEFAULTS[name]} == DEFAULTS[name]
 
 
 def test_words_that_accuse_are_the_gravest_first():
