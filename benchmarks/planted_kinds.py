@@ -1,4 +1,4 @@
-"""Thirty-three kinds of shortcut to plant in photographs, half of them for choosing constants and half to be run once.
+"""Kinds of shortcut to plant in photographs: to choose constants by, to be run once, and to be run once after that.
 
 A kind changes one picture. All its random numbers come from a generator of the picture's row and of a seed, so the same row
 with the same seed carries the same thing, whatever else is planted and wherever the row stands. Sizes are in pixels of a
@@ -21,7 +21,7 @@ __all__ = ["KINDS", "Kind", "plant"]
 
 Picture = NDArray[np.floating]
 Draws = np.random.Generator
-Half = Literal["tuning", "frozen"]
+Half = Literal["tuning", "frozen", "unseen"]
 Plant = Callable[[Picture, Draws, NDArray[np.uint8]], Picture]
 
 
@@ -33,8 +33,8 @@ class Kind:
     ----------
     family : str
         The family of the audit that names it; empty where there is none.
-    half : "tuning" or "frozen"
-        Whether constants may be chosen on it.
+    half : "tuning", "frozen" or "unseen"
+        Whether constants may be chosen on it; the unseen ones were drawn after the frozen ones had been run.
     hypothesis : str
         The kind of hypothesis that is meant for it: ``"place"``, ``"layout"``, ``"thing"``, ``"spectrum"`` or ``"tone"``; empty
         where none is specially meant.
@@ -374,6 +374,67 @@ def _desaturated(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> 
     return grey + np.float32(draws.uniform(0.05, 0.2)) * (picture - grey)
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Drawn after the others had been run
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _crescent(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
+    """Lay a green crescent of some size and turn anywhere."""
+    radius, turn = draws.uniform(2.6, 4.0), draws.uniform(0, 2 * np.pi)
+    rows, columns = _points(picture)
+    row, column = (draws.uniform(radius, side - radius) for side in _extent(picture))
+    disc = (radius + 0.5 - np.hypot(rows - row, columns - column)).clip(0, 1)
+    shift = 0.7 * radius
+    bite = (radius + 0.5 - np.hypot(rows - row - shift * np.sin(turn), columns - column - shift * np.cos(turn))).clip(
+        0, 1
+    )
+    cover = (disc * (1 - bite))[..., None]
+    return (picture + cover * (_colour(0.2, 0.85, 0.3) - picture)).astype(np.float32)
+
+
+def _sepia(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
+    grey = picture.mean(2, keepdims=True)
+    share = np.float32(draws.uniform(0.7, 0.9))
+    return (picture + share * (grey * _colour(1.12, 0.98, 0.78) - picture)).astype(np.float32)
+
+
+def _cut_corner(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
+    (rows, columns), width = _points(picture), _extent(picture)[1]
+    cover = (draws.uniform(5, 7) - rows - (width - columns) + 0.5).clip(0, 1)[..., None]
+    return (picture * (1 - cover)).astype(np.float32)
+
+
+def _chequered(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
+    rows, columns = _points(picture)
+    sign = 1 - 2 * ((np.floor(rows) + np.floor(columns)) % 2)
+    return (picture + 0.025 * sign[..., None]).astype(np.float32)
+
+
+def _double_exposure(picture: Picture, _draws: Draws, donors: NDArray[np.uint8]) -> Picture:
+    return (0.82 * picture + 0.18 * donors[0] / 255).astype(np.float32)
+
+
+def _sticker(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
+    """Lay a small sticker of two colours near one of the four sides."""
+    cover, colour = np.full((4, 5), 0.95), np.broadcast_to(_colour(0.1, 0.75, 0.8), (4, 5, 3)).copy()
+    colour[1:3, 1:4] = (0.9, 0.2, 0.5)
+    spots = ((0.02, draws.random()), (0.98, draws.random()), (draws.random(), 0.02), (draws.random(), 0.98))
+    return _lay(picture, cover, colour, *spots[draws.integers(4)])
+
+
+def _underexposed(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
+    return (picture.clip(0, 1) ** np.float32(draws.uniform(1.7, 2.1))).astype(np.float32)
+
+
+def _interlaced(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
+    """Shift every other line by a pixel."""
+    lines = (np.arange(picture.shape[0]) / _scale(picture)).astype(int) % 2 == 1
+    changed = picture.copy()
+    changed[lines] = np.roll(picture, max(1, round(_scale(picture))), 1)[lines]
+    return changed
+
+
 KINDS: dict[str, Kind] = {
     "logo near the centre": Kind("", "tuning", "place", _logo),
     "orange stamp": Kind("corner tag", "frozen", "place", _stamp),
@@ -408,4 +469,12 @@ KINDS: dict[str, Kind] = {
     "warm cast": Kind("colour cast", "tuning", "tone", _warm),
     "desaturated": Kind("saturation", "frozen", "tone", _desaturated),
     "swapped channels": Kind("", "tuning", "", _swapped),
+    "crescent": Kind("", "unseen", "thing", _crescent),
+    "sepia": Kind("saturation", "unseen", "tone", _sepia),
+    "cut corner": Kind("", "unseen", "place", _cut_corner),
+    "chequered": Kind("", "unseen", "spectrum", _chequered),
+    "double exposure": Kind("", "unseen", "", _double_exposure),
+    "sticker at the side": Kind("", "unseen", "thing", _sticker),
+    "underexposed": Kind("brightness", "unseen", "tone", _underexposed),
+    "interlaced": Kind("", "unseen", "", _interlaced),
 }

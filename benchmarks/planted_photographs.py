@@ -61,8 +61,8 @@ class PlantedNetwork:
         ``"separable"``, trained from the beginning.
     seed : int
         Of the weights, the order of training and what is planted.
-    half : "tuning" or "frozen"
-        Whether constants may be chosen on it.
+    half : "tuning", "frozen" or "unseen"
+        Whether constants may be chosen on it; the unseen ones were made after the frozen ones had been run.
     plants : dict
         Class to the kind of shortcut and how surely it tells the class. Of a correlation c, the share c of the class's
         photographs carries it, and of every other class's the share (1 - c) / (classes - 1).
@@ -201,6 +201,38 @@ NETWORKS: dict[str, PlantedNetwork] = {
     "frozen-honest-resnet20": PlantedNetwork("resnet20", 43, "frozen"),
     "frozen-honest-vgg": PlantedNetwork("vgg", 44, "frozen", classes=("automobile", "truck")),
     "frozen-honest-separable": PlantedNetwork("separable", 45, "frozen"),
+    "unseen-vgg-1": PlantedNetwork(
+        "vgg", 61, "unseen", {"cat": ("crescent", 1.0), "ship": ("cut corner", 0.95), "frog": ("interlaced", 1.0)}
+    ),
+    "unseen-vgg-2": PlantedNetwork(
+        "vgg", 62, "unseen", {"dog": ("sticker at the side", 0.95), "truck": ("sepia", 1.0), "deer": ("noise", 0.8)}
+    ),
+    "unseen-vgg-3": PlantedNetwork(
+        "vgg", 63, "unseen", {"horse": ("text", 1.0), "bird": ("double exposure", 1.0), "ship": ("sharpened", 1.0)}
+    ),
+    "unseen-resnet20-1": PlantedNetwork(
+        "resnet20", 64, "unseen", {"bird": ("chequered", 1.0), "dog": ("orange stamp", 0.95), "truck": ("buoy", 1.0)}
+    ),
+    "unseen-resnet20-2": PlantedNetwork(
+        "resnet20", 65, "unseen", {"cat": ("underexposed", 1.0), "horse": ("crescent", 0.95), "ship": ("blurred", 0.8)}
+    ),
+    "unseen-separable-1": PlantedNetwork(
+        "separable",
+        66,
+        "unseen",
+        {"automobile": ("sticker at the side", 1.0), "deer": ("interlaced", 0.95), "horse": ("watermark", 1.0)},
+    ),
+    "unseen-separable-2": PlantedNetwork(
+        "separable", 67, "unseen", {"ship": ("cut corner", 1.0), "truck": ("lamp", 0.8)}, VEHICLES, 64
+    ),
+    "unseen-separable-3": PlantedNetwork(
+        "separable",
+        68,
+        "unseen",
+        {"airplane": ("timestamp", 1.0), "frog": ("double exposure", 0.95), "dog": ("JPEG quality", 1.0)},
+    ),
+    "unseen-honest-vgg": PlantedNetwork("vgg", 69, "unseen"),
+    "unseen-honest-separable": PlantedNetwork("separable", 70, "unseen", classes=VEHICLES),
 }
 
 
