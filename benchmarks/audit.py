@@ -27,7 +27,8 @@ from benchmarks.optimization import ROOT
 from benchmarks.shortcut_suite import Case, honest_cases, images_of, network_of, planted_cases
 from benchmarks.shortcuts import KEPT_BACK, SHORTCUTS
 from iconoscope.auditing import NUISANCES
-from iconoscope.auditing.audit import conclude_from_interventions
+from iconoscope.auditing.audit import conclude_from_evidence
+from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.sample import load_sample
 from iconoscope.exemplars import record
 from iconoscope.results.audit_conclusions import Conclusions
@@ -84,12 +85,12 @@ class Row:
         return self.trained == 0.5
 
 
-def weighed(network: Network, images: Images) -> Conclusions:
+def concluded(network: Network, images: Images, store: Path) -> Conclusions:
     """Audit a network, without what is only there to be looked at."""
-    with tempfile.TemporaryDirectory() as store:
-        recording = record(network, images, store=store, workers=0)
-        sample = load_sample(network, recording, images, most=1600, seed=0)
-        return conclude_from_interventions(network, sample, tuple(NUISANCES.values()), seed=0)
+    recording = record(network, images, store=store, workers=0)
+    sample = load_sample(network, recording, images, most=1600, seed=0)
+    hypotheses = examine_hypotheses(network, sample, seed=0)
+    return conclude_from_evidence(network, sample, tuple(NUISANCES.values()), hypotheses, seed=0)
 
 
 def judge(case: Case, folder: Path) -> Row:
@@ -98,7 +99,8 @@ def judge(case: Case, folder: Path) -> Row:
     network, truth = network_of(case, folder)
     images = images_of(case)
     started = perf_counter()
-    overall = weighed(network, images).overall
+    with tempfile.TemporaryDirectory() as store:
+        overall = concluded(network, images, Path(store)).overall
     return Row(
         shortcut=case.shortcut,
         family=(SHORTCUTS | KEPT_BACK)[case.shortcut].family,

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -57,7 +57,8 @@ def _errors(network: Network, images: torch.Tensor, patch: int, stride: int) -> 
     for image in images:
         cover, index = Cover(torch.zeros_like(image)), int(network.module(image[None]).argmax())
         logits = exact(network, image, cover, grid, network.class_unit("logit", index), memory=None).occluded
-        truth = {"logit": logits, "prob": network.probabilities(torch.from_numpy(logits).flatten(0, 1)).numpy()}
+        probabilities = network.probabilities(torch.from_numpy(logits).flatten(0, 1)).numpy()
+        truth: dict[Literal["logit", "prob"], Any] = {"logit": logits, "prob": probabilities}
         for (kind, true), engine in zip(truth.items(), fast, strict=True):
             scan = engine(network, image, cover, grid, network.class_unit(kind, index), memory=None)
             if not (stated := STATED.search(scan.plan)):

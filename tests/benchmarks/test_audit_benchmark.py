@@ -1,9 +1,8 @@
 """What the audit's benchmark says of what was found, and what is planted in photographs."""
 
-import numpy as np
-
 from benchmarks.audit import REPORTED, TUNED, UNSEEN, Row, share, table
-from benchmarks.audit_photographs import tagged, tinted
+from benchmarks.audit_photographs import ClassRow
+from benchmarks.audit_photographs import table as table_of_photographs
 from benchmarks.shortcut_suite import honest_cases
 
 
@@ -47,12 +46,22 @@ def test_every_kind_of_network_is_counted_where_it_belongs():
     assert "| border | 4 | 3 | 2 | background hue 1 | 2 | 1 |" in text
 
 
-def test_what_is_planted_in_photographs_is_planted_there_alone():
-    pixels = np.random.default_rng(0).integers(20, 200, (6, 32, 32, 3), dtype=np.uint8)
-    some = np.array([True, False, True, False, False, False])
-    tag = tagged(pixels, some)
-    assert np.array_equal(tag[~some], pixels[~some]) and np.array_equal(tag[some, :26], pixels[some, :26])
-    assert (tag[some, 26:31, 25:31] != pixels[some, 26:31, 25:31]).any((1, 2, 3)).all()
-    warm = tinted(pixels, some)
-    assert np.array_equal(warm[~some], pixels[~some]) and np.array_equal(warm[some, ..., 1], pixels[some, ..., 1])
-    assert (warm[some, ..., 0] > pixels[some, ..., 0]).all() and (warm[some, ..., 2] < pixels[some, ..., 2]).all()
+def test_every_class_of_a_photograph_network_is_counted_where_it_belongs():
+    def of(kind="", fall=0.0, word="nothing", names=(), half="frozen"):
+        return ClassRow("frozen-vgg-1", half, 0, "ship", kind, fall, word, names, "")
+
+    rows = [
+        of("buoy", 90, "shortcut", ("thing",)),
+        of("blurred", 60, "shortcut", ("layout",)),  # shown as what it is not
+        of("ring", 50, "borderline", ("spectrum",)),  # missed
+        of("companion", 10),  # hardly learned
+        of(),
+        of(word="shortcut", names=("layout",)),  # a false alarm
+        of(word="undecided"),  # no verdict
+        of("buoy", 90, half="unseen"),
+    ]
+    text = "\n".join(table_of_photographs(rows))
+    assert "over 20 points | 0 of 0 | 2 of 3, 66.7%" in text and "| 0 of 1, 0.0% (0.0% to 97.5%) | 95% |" in text
+    assert "rightly, of these | 0 of 0 | 1 of 2" in text and "| borderline | 0 of 0 | 1 of 3" in text
+    assert "weaker ones, accused | 0 of 0 | 0 of 1" in text and "without a shortcut, accused | 0 of 0 | 1 of 2" in text
+    assert "| buoy | ship, frozen-vgg-1 | 90 | shortcut: thing |" in text
