@@ -126,6 +126,10 @@ def audited(follows="background", network="planted"):
             object_known=np.ones(count, bool),
             object_given=np.ones(count, bool),
             set_size=count,
+            confusion=np.array([[0, 0, count // 2], [1, 1, count // 2]]),
+            preprocessing="both sides resized to 9x12; from the call",
+            preprocessing_assumed=False,
+            date="2026-11-29",
         ),
         interventions=Interventions(
             nuisances=(),

@@ -20,6 +20,7 @@ from iconoscope.demo.photographs import keep_photographs
 from iconoscope.errors import AuditFailedError, QuestionError
 from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
 from iconoscope.results.decision_rule import ACCUSING
+from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS
 
 FEW = ("background brightness", "corner tag", "sharpness")  # families, where it is not of families that is asked
 
@@ -110,17 +111,17 @@ def test_the_swap_alone(photographs, tmp_path):
 
 def test_few_images_decide_nothing():
     found = ico.audit(ico.load_network("cars", device="cpu"), ico.demo_images(40, seed=3), quick=True, families=FEW)
-    assert found.word == "undecided"
-    assert found.verdict == "undecided: too few images, in every class"
+    assert found.word == "undecided" and found.outcome == "unjudged"
+    assert found.verdict == "cannot be judged: too few images, in every class"
     assert "30 images or more" in found.classes["lynx"].advice
 
 
 def test_what_little_there_is_makes_no_mistake():
     net, images = ico.load_network("cars", device="cpu"), ico.demo_images(60, backgrounds="telling", seed=1)
     for some, verdict in (
-        (images.where(label="lynx"), "undecided: too few images are answered otherwise"),
-        (images[:3], "undecided: too few images, in every class"),
-        (images[:1], "undecided: too few images"),
+        (images.where(label="lynx"), "cannot be judged: too few images get another answer"),
+        (images[:3], "cannot be judged: too few images, in every class"),
+        (images[:1], "cannot be judged: too few images"),
     ):
         found = ico.audit(net, some, quick=True, families=["border", "paint"])
         assert found.verdict == verdict and found.to_json() and found.plot()
@@ -147,7 +148,7 @@ def test_a_family_of_ones_own(photographs):
 
     own = ico.Nuisance("mark above", mark, give_mark)
     found = ico.audit(ico.load_network("cars", device="cpu"), photographs, quick=True, families=[own, *FEW])
-    assert found.interventions.nuisances[0] == "mark above" and found.overall.names == ("background brightness",)
+    assert found.interventions.nuisances[0] == "mark above" and found.overall.names[0] == "background brightness"
     tested = next(each for each in found.conclusions.examined[0] if each.name == "mark above")
     assert abs(tested.effect.excess) < 0.05 and tested.area > 0.9  # it comes with the class, and decides nothing
 
@@ -193,7 +194,7 @@ def test_it_fails_when_it_is_asked_to_and_loses_nothing(audits, photographs, tmp
     with pytest.raises(AuditFailedError, match="cars: shortcut") as caught:
         ico.audit(net, photographs, quick=True, families=FEW, fail_on=["shortcut"], out=tmp_path / "a.html")
     assert caught.value.audit.word == "shortcut" and (tmp_path / "a.html").is_file()
-    ico.audit(net, photographs, quick=True, families=FEW, fail_on=["undecided"])
+    ico.audit(net, photographs, quick=True, families=FEW, fail_on=["mixed"])
 
 
 def test_it_is_kept_and_read_again_without_torch(audits, tmp_path):
@@ -259,23 +260,30 @@ def test_no_language_misses_a_sentence():
                 re.findall(r"{(\w+)}", english["texts"][key])
             ), key
         assert all(set(family) == {"name", "collect", "augment"} for family in words["properties"].values())
-    assert set(english["properties"]) == set(ico.NUISANCES) | {"background"}
+        assert words["positions"].keys() == english["positions"].keys()
+    assert set(english["properties"]) == set(ico.NUISANCES) | {"background", *HYPOTHESIS_KINDS}
 
 
 def test_what_is_said_of_the_suite_is_what_was_measured():
     from pathlib import Path
 
-    from iconoscope.results.audit_text import SUITE
+    from scipy.stats import binomtest
 
-    held = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "audit.json"
+    from iconoscope.results.audit_text import MEASURED_DETECTION, SUITE
+
+    held = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "audit_photographs_first_run.json"
     rows = json.loads(held.read_text(encoding="utf-8"))["rows"]
-    relying = [row for row in rows if row["family"] and row["trained"] != 0.5 and row["fall"] > 0.2]
-    found = [row for row in relying if row["word"] in ACCUSING]
-    named = [row for row in found if row["names"][0] == row["family"]]
-    honest = [row for row in rows if row["trained"] == 0.5]
-    assert SUITE["networks"] == str(len(relying)) and SUITE["detected"] == f"{len(found) / len(relying):.0%}"
-    assert SUITE["named"] == f"{len(named) / len(found):.0%}" and SUITE["honest"] == str(len(honest))
-    assert SUITE["accused"] == str(sum(row["word"] in ACCUSING for row in honest))
+    strong = [row for row in rows if row["kind"] and row["fall"] > 20]
+    free = [row for row in rows if not row["kind"]]
+    found, accused = (sum(row["decision"] == "accused" for row in some) for some in (strong, free))
+    of_found, of_accused = (
+        binomtest(count, len(some)).proportion_ci(method="exact") for count, some in ((found, strong), (accused, free))
+    )
+    assert SUITE["networks"] == str(len(strong)) and SUITE["detected"] == f"{found / len(strong):.0%}"
+    assert (SUITE["from"], SUITE["to"]) == (f"{of_found.low:.0%}", f"{of_found.high:.0%}")
+    assert (SUITE["honest"], SUITE["accused"]) == (str(len(free)), str(accused))
+    assert (SUITE["low"], SUITE["high"]) == (f"{of_accused.low:.1%}", f"{of_accused.high:.1%}")
+    assert round(found / len(strong), 2) == MEASURED_DETECTION
 
 
 def test_every_sentence_is_used():
@@ -292,7 +300,7 @@ def test_every_sentence_is_used():
     ]
     code = "".join(path.read_text(encoding="utf-8") for path in sources)
     code += (root / "show" / "templates" / "audit.html.j2").read_text(encoding="utf-8")
-    made = ("fails ", "advice ", "column ", "part ")  # put together when they are said
+    made = ("fails ", "advice ", "column ", "part ", "outcome ", "page picture ")  # put together when they are said
     for key in read_words("en")["texts"]:
         assert f'"{key}"' in code or f"'{key}'" in code or key.startswith(made), key
 

@@ -1,14 +1,12 @@
 """What an audit concludes on its network from its classes, each case made by hand."""
 
-import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from iconoscope.results.audit_conclusions import Conclusions
-from iconoscope.results.audit_evidence import AuditedImages, Donors, Interventions, OcclusionEvidence
+from iconoscope.results.audit_evidence import AuditedImages, Donors, Interventions
 from iconoscope.results.decision_rule import Conclusion, ConflictAccuracy, Effect, Examined
 from iconoscope.results.estimate import estimate_mean
 
@@ -25,6 +23,10 @@ def audited_images(predicted=PREDICTED, known=None):
         object_known=np.ones(count, bool) if known is None else known,
         object_given=np.zeros(count, bool),
         set_size=count,
+        confusion=np.array([[-1, 0, count]]),
+        preprocessing="",
+        preprocessing_assumed=False,
+        date="2026-11-29",
     )
 
 
@@ -137,28 +139,6 @@ def test_the_number_of_a_nuisance_that_tells_an_answer_best():
     assert alone.best_number("light") == 0
 
 
-@pytest.mark.parametrize(
-    ("shares", "area", "matters"),
-    [
-        ([0.2, 0.3, 0.25, 0.9], 0.4, True), ([0.75, 0.75, 0.75, 0.9], 1.0, False), ([0.2, 0.3, math.nan, 0.1], 0.4, False),
-        ([0.2, 0.3, 0.25, math.nan], 0.33, False), ([0.2, 0.3, 0.24, math.nan], 0.33, True),
-    ],
-)  # fmt: skip
-def test_the_middle_matters_where_the_border_costs_less_than_its_share(shares, area, matters):
-    """Three images of the class whose drop is there, and less than three quarters of the border's share; of the first patch."""
-    count = len(shares)
-    border = np.array([shares, [0.0] * count], np.float64)
-    evidence: Any = OcclusionEvidence
-    occlusion = evidence(
-        patches=(3, 5), rows=np.array([0, 1, 2, 9]), border_share=border, object_share=border, largest_drop=border,
-        pointing=border, border_area=area, object_area=border[0], mean_drops=np.zeros((2, 5, 2, 2)),
-    )  # fmt: skip
-    predicted = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2])
-    found = Conclusions(audited_images(predicted), interventions(predicted), occlusion)
-    assert found._middle_matters(1) is matters
-    assert not Conclusions(audited_images(predicted), interventions(predicted))._middle_matters(1)
-
-
 def test_every_class_is_concluded_on_with_its_own_numbers(monkeypatch):
     given, told = interventions(), {}
 
@@ -175,7 +155,7 @@ def test_every_class_is_concluded_on_with_its_own_numbers(monkeypatch):
         assert examined is found.examined[index]
         assert settings == {
             "images": images, "others": 14 - images, "objects_known": 4 / 14, "within": {"hue": "", "light": "hue"},
-            "middle": False,
+            "hypotheses": {},
         }  # fmt: skip
         names = {single.name: single.effect.pixel_change for single in examined}
         assert names == pytest.approx({"hue": 0.1, "object": 0.2, "background": 0.3})

@@ -169,8 +169,8 @@ def made(name, excess, change=0.1, failed=()):
 
 
 def test_conclusions_at_their_thresholds():
-    def said(*examined, images=30, others=30, known=0.5, middle=False):
-        return conclude(list(examined), images=images, others=others, objects_known=known, within={}, middle=middle)
+    def said(*examined, images=30, others=30, known=0.5):
+        return conclude(list(examined), images=images, others=others, objects_known=known, within={})
 
     hue, thing, ground = made("hue", 0.4), made("object", 0.6), made("background", 0.6)
     no_thing, no_ground = replace(thing, failed=("effect",)), replace(ground, failed=("effect",))
@@ -182,10 +182,9 @@ def test_conclusions_at_their_thresholds():
     assert said(hue, ground) == Conclusion("shortcut", ("hue",))
     assert said(thing, ground) == Conclusion("unnamed", ("background",))
     assert said(thing, no_ground) == Conclusion("object")
-    assert said(no_thing, no_ground, known=0.5) == Conclusion("undecided", reason="nothing decides")
-    assert said(thing, no_ground, known=0.49, middle=True) == Conclusion("object", reason="middle")
-    assert said(replace(hue, failed=("scan",)), no_thing, no_ground).word == "undecided"
-    assert said(replace(hue, failed=("scan",))).reason == "no objects"
+    assert said(no_thing, no_ground, known=0.5) == Conclusion("nothing")
+    assert said(thing, no_ground, known=0.49) == Conclusion("nothing")
+    assert said(replace(hue, failed=("scan",)), no_thing, no_ground).word == "nothing"
 
 
 def test_what_is_named_first_does_nearly_as_much_and_changes_least():

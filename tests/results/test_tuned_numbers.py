@@ -51,9 +51,12 @@ NUMBERS = {
         "LEAST_CONFLICTING": 15, "LEAST_LOSS": 0.12, "BACKGROUND_EXCESS": 0.2, "BACKGROUND_EACH_WAY": 0.1,
         "OBJECT_EXCESS": 0.25, "NEARLY_AS_MUCH": 0.8, "MIXED_BELOW": 0.5, "OBJECTS_KNOWN": 0.5, "_FEWEST_EACH": 5,
     },
+    "iconoscope.results.hypothesis_rule": {
+        "LEAST_EACH_WAY": 0.03, "STANDARD_ERRORS": 3, "FEW": 5, "TELLING_AREA": 0.96, "ONE_WAY": 0.15, "LENT": 80,
+        "_NEAR": 0.5, "_NEAR_AREA": 0.03, "_AGREEING": 2 / 3,
+    },
     "iconoscope.results.estimate": {"_LEVEL": 0.95},
     "iconoscope.results.object_evidence": {"_ROUNDING": 1e-9},
-    "iconoscope.results.audit_conclusions": {"_FEWEST": 3, "_WELL_INSIDE": 0.75},
     "iconoscope.results.mean_map": {"LEAST_RANGE": 0.05, "_SHOWN": 16},
     "iconoscope.auditing.illumination": {"_DARK": 0.02},
     "iconoscope.auditing.image_quality": {
@@ -95,7 +98,7 @@ DEFAULTS = {
     "iconoscope.exemplars.find.find_units": {"level": 0.05, "permutations": 999, "seed": 0, "correction": "max"},
     "iconoscope.exemplars.map.map_images": {"iterations": 250, "epochs": 10, "grid": False, "seed": 0},
     "iconoscope.exemplars.map.place_images": {"seed": 0},
-    "iconoscope.results.decision_rule.conclude": {"middle": False},
+    "iconoscope.results.decision_rule.conclude": {"hypotheses": None},
     "iconoscope.subject.probe.watching": {"before_call": False},
     "iconoscope.subject.probe.probe": {"before_relu": False},
     "iconoscope.subject.network.preprocessing.read_size": {"least": 1},

@@ -293,7 +293,7 @@ def test_an_attribute_that_a_hook_or_a_parent_reads_is_seen(where):
 def test_what_is_unseen_counts_however_one_comes_to_it():
     class Both(Net):
         def forward(self, batch):
-            return self.fc(batch) * self.table[0][0]
+            return self.fc(batch) * self.table[0][0]  # type: ignore[index]
 
     net: Any = Both()
     view = memoryview(bytearray(8))

@@ -318,6 +318,15 @@ def test_a_checkpoint_that_does_not_say_its_preprocessing_is_told_of(torchvision
         )
     assert network.classes == ("not scratched", "scratched")
     assert network.activation == "sigmoid"
+    assert network.preprocessing.assumed and "from an assumption: torchvision's" in network.preprocessing.describe()
+    told = ico.load_network(
+        "tv:squeezenet1_1",
+        checkpoint=tmp_path / "mine.pth",
+        classes=["x"],
+        preprocessing={**PREPROCESSING, "size": 64},
+        device="cpu",
+    )
+    assert not told.preprocessing.assumed
 
 
 def test_a_factory_may_give_a_network_of_timm(torchvision_models, tmp_path):

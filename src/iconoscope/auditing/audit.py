@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from iconoscope.atomic_files import temporary_folder
+from iconoscope.auditing.class_groups import group_classes
+from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.illustrations import illustrate, make_pictures
 from iconoscope.auditing.interventions import draw_donors, intervene
 from iconoscope.auditing.neighbourhoods import look_at_neighbourhoods
 from iconoscope.auditing.nuisances import NUISANCES, Nuisance
 from iconoscope.auditing.occlusion_evidence import occlude_sample
-from iconoscope.auditing.sample import Sample, load_sample
-from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, check_choice, nearest
+from iconoscope.auditing.sample import Sample, audited_images, load_sample, sampled_rows
+from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, check_choice, nearest, written
 from iconoscope.exemplars import record
 from iconoscope.exemplars.recorded_units import question_about
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question
 from iconoscope.results.audit_conclusions import Conclusions
-from iconoscope.results.decision_rule import ACCUSING, AUDIT_WORDS, IMAGE_PARTS, OBJECTS_KNOWN
+from iconoscope.results.audit_evidence import Donors, Hypotheses, Illustrations, Interventions
+from iconoscope.results.decision_rule import ACCUSING, IMAGE_PARTS, LEAST_IMAGES, OBJECTS_KNOWN, UNJUDGED
 from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store
 from iconoscope.store.store import PartialAnswers
@@ -31,7 +35,7 @@ from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.digest import digest_object
 
-__all__ = ["audit", "conclude_from_interventions"]
+__all__ = ["audit", "conclude_from_evidence"]
 
 
 class Effort(NamedTuple):
@@ -60,6 +64,8 @@ def audit(
     out: str | Path | None = None,
     lang: str = "en",
     fail_on: Sequence[str] | None = None,
+    allow: Sequence[str] | None = None,
+    groups: str | Path | Mapping[str, str] | None = None,
     store: Store | str | Path | None = None,
 ) -> Audit:
     """Ask what decides a network's answers, class by class: the object, or something that comes with it.
@@ -90,8 +96,14 @@ def audit(
     lang
         The language of the report: en or es.
     fail_on
-        Verdicts with which the audit fails: shortcut, mixed, undecided. On the command line the exit status is then 3; in
+        Verdicts with which the audit fails, of the network or of any class: shortcut, mixed. What cannot be judged (undecided)
+        and what is borderline fail too wherever this is given, see `allow`. On the command line the exit status is then 3; in
         Python `AuditFailedError` is raised, which carries the audit.
+    allow
+        Of undecided and borderline, with which an audit does not fail all the same.
+    groups
+        Coarser classes, where there are too many for so few images: a table with two columns, class and group, with or without
+        a header; in Python also a dict. Answers and labels are then of groups; a class that is not in it is its own.
     store
         Folder where answers are looked for first, and kept: an audit that was ended goes on where it was.
 
@@ -117,22 +129,24 @@ def audit(
     >>> audited.word, audited.overall.names[0], audited.accused()
     ('shortcut', 'background brightness', ['lynx', 'bison'])
     """
-    nuisances = _nuisances(families)
-    _check(nuisances, lang, fail_on)
+    _check(_nuisances(families), lang, fail_on, allow)
     if network.channels == 4:
         raise QuestionError(
             f"{network.name} takes four channels, and an audit changes the colours of pictures that have three.",
             hint="Occlusion, optimisation and exemplars take them.",
         )
     images = load_images(images)
+    if groups is not None:
+        network, images = group_classes(network, images, groups)
     if store is None:
         with temporary_folder("iconoscope-audit-") as folder:
-            answer = _answer(network, images, nuisances, quick, seed, Store(folder / "run"))
+            answer = _answer(network, images, families, quick, seed, Store(folder / "run"))
     else:
-        answer = _answer(network, images, nuisances, quick, seed, Store.at(store, witness=network.witness))
+        answer = _answer(network, images, families, quick, seed, Store.at(store, witness=network.witness))
     if out is not None:
         answer.report(out, lang=lang)
     words = {*(fail_on or ()), *(("unnamed",) if "shortcut" in (fail_on or ()) else ())}
+    words |= {*UNJUDGED} - {*(allow or ())} if fail_on else set()
     if words & {answer.word, *(finding.conclusion.word for finding in answer.classes.values())}:
         raise AuditFailedError(f"The audit failed: {answer.summary()}.", audit=answer)
     return answer
@@ -147,11 +161,20 @@ def _nuisances(families: Sequence[Nuisance | str] | None) -> tuple[Nuisance, ...
     return tuple(NUISANCES[family] if isinstance(family, str) else family for family in families)
 
 
-def _check(nuisances: tuple[Nuisance, ...], lang: str, fail_on: Sequence[str] | None) -> None:
+def _check(
+    nuisances: tuple[Nuisance, ...], lang: str, fail_on: Sequence[str] | None, allow: Sequence[str] | None
+) -> None:
     Audit.sentences(lang)
-    choices = [word for word in AUDIT_WORDS if word not in ("object", "unnamed")]
     for word in fail_on or ():
-        check_choice("fail_on", word, choices)
+        check_choice("fail_on", word, [word for word in (*ACCUSING, *UNJUDGED) if word != "unnamed"])
+    for word in allow or ():
+        check_choice("allow", word, UNJUDGED)
+    contradicted = {*(fail_on or ())} & {*(allow or ())}
+    if contradicted or (allow and not fail_on):
+        raise QuestionError(
+            f"allow={written(allow)} and fail_on={written(fail_on)} do not go together.",
+            hint="allow takes something from what fails beside fail_on: allow=['undecided'] with fail_on=['shortcut'].",
+        )
     names = [nuisance.name for nuisance in nuisances]
     if len(set(names)) < len(names) or set(IMAGE_PARTS) & set(names):
         raise QuestionError(
@@ -161,24 +184,35 @@ def _check(nuisances: tuple[Nuisance, ...], lang: str, fail_on: Sequence[str] | 
 
 
 def _answer(
-    network: Network, images: Images, nuisances: tuple[Nuisance, ...], quick: bool, seed: int, store: Store
+    network: Network, images: Images, families: Sequence[Nuisance | str] | None, quick: bool, seed: int, store: Store
 ) -> Audit:
+    nuisances = _nuisances(families)
     # Of a swap of object and background alone no layer's units are looked at.
     recording = record(network, images, None if nuisances else ["logits"], store=store)
     # One's own nuisances are functions: two of one name may be two things.
-    families = digest_object(nuisances)
+    digest = digest_object((nuisances, families is None))
     question = question_about(
         recording,
         "audit",
-        families=families.key if families.unseen else families.sha256[:16],
+        families=digest.key if digest.unseen else digest.sha256[:16],
         masks=_masks_digest(images),
+        assumed=network.preprocessing.assumed,
         quick=quick,
         seed=seed,
     )
     return store.answer(
         question,
         Audit,
-        lambda: _ask(network, images, recording, nuisances, QUICK if quick else THOROUGH, question, store),
+        lambda: _ask(
+            network,
+            images,
+            recording,
+            nuisances,
+            QUICK if quick else THOROUGH,
+            question,
+            store,
+            chosen=families is not None,
+        ),
     )
 
 
@@ -205,17 +239,30 @@ def _ask(
     effort: Effort,
     question: Question,
     store: Store,
+    *,
+    chosen: bool,
 ) -> Audit:
     """Gather the evidence stage by stage, what decides first; what else is looked at depends on which classes are accused."""
     seed = int(question.settings["seed"])
+    rows = sampled_rows(network, recording, most=effort.images, seed=seed)
+    if (
+        np.bincount(recording.predictions[rows]).max() < LEAST_IMAGES
+    ):  # of no class can anything be said, whatever is asked
+        return _unasked(network, recording, rows, question)
     # What is answered on the way is kept beside the store for as long as the audit takes, so that it can go on where it was.
     aside = store.folder / f".audit-{question.key[:24]}"
     work, parts = Store(aside / "run"), PartialAnswers(aside / "parts")
     occlusion = neighbourhoods = optimized = None
-    with advancing(f"auditing {network.name}", 5 if nuisances else 2) as advance:
+    with advancing(f"auditing {network.name}", 6 if nuisances else 2) as advance:
         sample = load_sample(network, recording, images, most=effort.images, seed=seed)
+        hypotheses = None
+        if nuisances:
+            advance(1, "(looking for what decides)")
+            hypotheses = examine_hypotheses(network, sample, seed=seed, parts=PartialAnswers(aside / "hypotheses"))
         advance(1, "(exchanging properties)")
-        conclusions = conclude_from_interventions(network, sample, nuisances, seed=seed, parts=parts)
+        conclusions = conclude_from_evidence(
+            network, sample, nuisances, hypotheses, seed=seed, chosen=chosen, parts=parts
+        )
         by_gravity = sorted(conclusions.answered, key=lambda index: conclusions.by_class[index].word not in ACCUSING)
         classes = tuple(by_gravity[: effort.classes])
         height, width = sample.pictures.shape
@@ -246,6 +293,7 @@ def _ask(
         question=question,
         images=conclusions.images,
         interventions=conclusions.interventions,
+        hypotheses=hypotheses,
         shown_classes=classes,
         occlusion=occlusion,
         neighbourhoods=neighbourhoods,
@@ -254,17 +302,56 @@ def _ask(
     )
 
 
-def conclude_from_interventions(
-    network: Network, sample: Sample, nuisances: tuple[Nuisance, ...], *, seed: int, parts: PartialAnswers | None = None
+def _unasked(network: Network, recording: Recording, rows: NDArray[np.int64], question: Question) -> Audit:
+    """Give the audit of images that are too few of every class: what is answered, and nothing beside."""
+    unknown, none = np.zeros(len(rows), np.bool_), np.zeros(0, np.int64)
+    small = np.zeros((0, 1, 1, 3), np.uint8)
+    return Audit(
+        question=question,
+        images=audited_images(network, recording, rows, object_known=unknown, object_given=unknown),
+        interventions=Interventions(
+            nuisances=(), within=(), skipped=(), statistic_sizes=none, statistics=np.zeros((len(rows), 0), np.float32),
+            trials=(), sources=(), pixel_change=np.zeros(0, np.float32), donors=Donors(none, none, none),
+            answers=np.zeros((0, 2, 0), np.int64), answers_without=np.full((len(rows), 2), -1, np.int64),
+        ),
+        shown_classes=(),
+        illustrations=Illustrations(
+            rows=none, photographs=small, exchanged=small[:, None], trials=none, answers=np.zeros((0, 2), np.int64),
+            drops=np.zeros((0, 0, 1, 1), np.float16), thumbnails=small, exemplars=small[:, None],
+        ),
+    )  # fmt: skip
+
+
+def conclude_from_evidence(
+    network: Network,
+    sample: Sample,
+    nuisances: tuple[Nuisance, ...],
+    hypotheses: Hypotheses | None,
+    *,
+    seed: int,
+    chosen: bool = False,
+    parts: PartialAnswers | None = None,
 ) -> Conclusions:
-    """Measure, exchange, ask again: the evidence that decides, and what is concluded from it."""
+    """Exchange properties between images and ask again; draw the conclusions from that and from the hypotheses.
+
+    Where nobody knows the objects, properties name what hypotheses found, so that they are exchanged in the classes alone that
+    these accuse; unless somebody chose the properties.
+    """
     fails = _missing(sample)
     usable = tuple(nuisance for nuisance in nuisances if not fails[nuisance.needs])
     skipped = tuple((nuisance.name, fails[nuisance.needs]) for nuisance in nuisances if fails[nuisance.needs])
     predicted = sample.evidence.predicted
-    donors = draw_donors(predicted, repeats=max(1, round(300 / len(sample))), seed=seed)
+    naming = hypotheses is not None and not chosen and fails["object"] != ""
+    suspected = {
+        index
+        for index in np.unique(predicted).tolist()
+        if hypotheses is not None and any(test.decision != "cleared" for test in hypotheses.of_class(index).values())
+    }
+    donors = draw_donors(
+        predicted, repeats=max(1, round(300 / len(sample))), seed=seed, suspected=suspected if naming else None
+    )
     interventions = intervene(network, sample.pictures, predicted, usable, donors, skipped=skipped, parts=parts)
-    return Conclusions(sample.evidence, interventions)
+    return Conclusions(sample.evidence, interventions, hypotheses)
 
 
 def _missing(sample: Sample) -> dict[str, str]:

@@ -84,10 +84,13 @@ def illustrate(
 
 def _telling_trial(conclusions: Conclusions, of_class: int) -> int:
     """Give the number of the trial that is shown for a class: what it relies on, else what changed most answers."""
-    interventions, examined = conclusions.interventions, conclusions.examined[of_class]
+    interventions = conclusions.interventions
+    examined = [single for single in conclusions.examined[of_class] if single.name in interventions.trials]
     if not conclusions.objects_known:  # cut out where nobody knows the object, an exchange of parts shows nothing
         examined = [single for single in examined if single.name in interventions.nuisances] or examined
     names = conclusions.by_class[of_class].names
+    if not examined:  # nothing is suspected: its images are shown as they are, and none of the edits matters
+        return 0
     telling = next((single for single in examined if names and single.name == names[0]), examined[0])
     trials = list(zip(interventions.trials, interventions.sources, strict=True))
     return trials.index((telling.name, telling.source))

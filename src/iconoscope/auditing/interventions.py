@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -27,12 +27,25 @@ _Edit = Callable[[Pictures, Pictures, slice, int], Floats]
 # What is exchanged whole, beside the nuisances: it says where the answer comes from, not by what.
 _PART_EDITS: dict[str, Callable[[Pictures, Pictures], Floats]] = {"background": give_background, "object": give_object}
 _BATCH = 64
+_SHOWN = 4  # pictures of a class that nothing is suspected in
 
 
-def draw_donors(predicted: NDArray[np.int64], *, repeats: int, seed: int) -> Donors:
+def draw_donors(predicted: NDArray[np.int64], *, repeats: int, seed: int, suspected: Set[int] | None = None) -> Donors:
     """Draw for every picture, so many times over, one that is answered otherwise and one that is answered alike.
 
     The other class is drawn first, each alike likely, then the picture. Classes of a single picture neither give nor take.
+
+    Parameters
+    ----------
+    predicted
+        (n,): the answers.
+    repeats
+        How often each picture gets a donor.
+    seed
+        Of the draw.
+    suspected
+        The classes that are asked about; all if it is None. Of others only a few pictures are edited, to be looked at, and so
+        many get a suspected class's property as that class has pictures.
 
     Examples
     --------
@@ -44,14 +57,29 @@ def draw_donors(predicted: NDArray[np.int64], *, repeats: int, seed: int) -> Don
     members = {of_class: np.flatnonzero(predicted == of_class) for of_class in np.unique(predicted).tolist()}
     members = {of_class: rows for of_class, rows in members.items() if len(rows) > 1}
     drawn: list[tuple[int, int, int]] = []
-    for _ in range(repeats):
-        for row, answer in enumerate(predicted.tolist()):
-            others = [of_class for of_class in members if of_class != answer]
-            if answer not in members or not others:
-                continue
+
+    def draw(row: int, others: list[int]) -> None:
+        answer = int(predicted[row])
+        if answer in members and others:
             other = int(generator.choice(members[others[int(generator.integers(len(others)))]]))
-            alike = members[answer][members[answer] != row]
-            drawn.append((row, other, int(generator.choice(alike))))
+            drawn.append((row, other, int(generator.choice(members[answer][members[answer] != row]))))
+
+    def others_than(answer: int) -> list[int]:
+        return [of_class for of_class in members if of_class != answer]
+
+    if suspected is None:
+        for _ in range(repeats):
+            for row, answer in enumerate(predicted.tolist()):
+                draw(row, others_than(answer))
+    else:
+        for of_class, of_it in members.items():
+            edited = of_it if of_class in suspected else generator.permutation(of_it)[:_SHOWN]
+            for row in edited.tolist():
+                draw(row, others_than(of_class))
+        for of_class in sorted(suspected & members.keys()):
+            lent = generator.permutation(np.flatnonzero(predicted != of_class))[: len(members[of_class])]
+            for row in lent.tolist():
+                draw(row, [of_class])
     rows, other, same = np.array(drawn, np.int64).reshape(-1, 3).T
     return Donors(rows, other, same)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,8 @@ from iconoscope.results.audit_evidence import AuditedImages
 from iconoscope.store import Recording
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
-from iconoscope.vocabulary.labels import match_labels
 
-__all__ = ["Sample", "choose", "load_sample"]
+__all__ = ["Sample", "audited_images", "choose", "load_sample", "sampled_rows"]
 
 _PIXELS = 60_000_000  # in all that are held at once, some 40 bytes each: large pictures make a smaller sample
 
@@ -80,6 +80,37 @@ def _warn_of_unusable(unusable: dict[str, str], *, of: int) -> None:
     warnings.warn(f"{message}. These images are audited without.", IconoscopeWarning, stacklevel=3)
 
 
+def sampled_rows(network: Network, recording: Recording, *, most: int, seed: int) -> NDArray[np.int64]:
+    """Choose the rows of a recording that are audited: no more than `most`, and fewer where pictures are large."""
+    height, width = network.preprocessing.size
+    return choose(recording.predictions, max(2, min(most, _PIXELS // (height * width))), seed=seed)
+
+
+def audited_images(
+    network: Network,
+    recording: Recording,
+    rows: NDArray[np.int64],
+    *,
+    object_known: NDArray[np.bool_],
+    object_given: NDArray[np.bool_],
+) -> AuditedImages:
+    """Give what is known of the images in some rows of a recording, and of the whole set."""
+    pairs, counts = np.unique(np.stack([recording.targets, recording.predictions], 1), axis=0, return_counts=True)
+    return AuditedImages(
+        class_names=network.classes,
+        ids=np.array([recording.ids[row] for row in rows]),
+        target=recording.targets[rows],
+        predicted=recording.predictions[rows],
+        object_known=object_known,
+        object_given=object_given,
+        set_size=len(recording),
+        confusion=np.concatenate([pairs, counts[:, None]], 1).astype(np.int64),
+        preprocessing=network.preprocessing.describe(),
+        preprocessing_assumed=network.preprocessing.assumed,
+        date=datetime.now().astimezone().date().isoformat(),
+    )
+
+
 def load_sample(network: Network, recording: Recording, images: Images, *, most: int, seed: int) -> Sample:
     """Load the images that are audited.
 
@@ -88,8 +119,7 @@ def load_sample(network: Network, recording: Recording, images: Images, *, most:
     ImagesError
         If none of them can be read any more.
     """
-    height, width = network.preprocessing.size
-    rows = choose(recording.predictions, max(2, min(most, _PIXELS // (height * width))), seed=seed)
+    rows = sampled_rows(network, recording, most=most, seed=seed)
     position = {identity: index for index, identity in enumerate(images.ids)}
     names = [recording.ids[row] for row in rows]
     readable: list[int] = []
@@ -116,14 +146,12 @@ def load_sample(network: Network, recording: Recording, images: Images, *, most:
     rows = rows[readable]
     pictures = take_apart(np.stack(pixels), masks, np.array(sizes, np.int64))
     chosen = images[[position[recording.ids[row]] for row in rows]]
-    evidence = AuditedImages(
-        class_names=network.classes,
-        ids=np.array([recording.ids[row] for row in rows]),
-        target=match_labels(network.names, chosen.labels),
-        predicted=recording.predictions[rows],
+    evidence = audited_images(
+        network,
+        recording,
+        rows,
         object_known=pictures.object_known,
         object_given=np.array([mask is not None for mask in masks]),
-        set_size=len(recording),
     )
-    native = network.preprocessing.resize is None and set(sizes) == {(height, width)}
+    native = network.preprocessing.resize is None and set(sizes) == {network.preprocessing.size}
     return Sample(rows, chosen, pictures, evidence, native)

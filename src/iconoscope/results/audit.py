@@ -15,6 +15,7 @@ from iconoscope.errors import check_choice
 from iconoscope.results.audit_conclusions import Conclusions, Swap
 from iconoscope.results.audit_evidence import (
     AuditedImages,
+    Hypotheses,
     Illustrations,
     Interventions,
     Neighbourhoods,
@@ -22,10 +23,11 @@ from iconoscope.results.audit_evidence import (
     OptimizedPictures,
     finite_mean,
 )
-from iconoscope.results.audit_text import LANGUAGES, AuditText
-from iconoscope.results.decision_rule import Conclusion, Examined
+from iconoscope.results.audit_text import LANGUAGES, MEASURED_DETECTION, AuditText
+from iconoscope.results.decision_rule import ACCUSING, UNJUDGED, Conclusion, Examined
 from iconoscope.results.estimate import UNKNOWN, Estimate, estimate_mean
 from iconoscope.results.figure import as_text, encoded
+from iconoscope.results.hypothesis_rule import HypothesisTest
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
@@ -65,6 +67,11 @@ class ClassVerdict:
         The pointing game (Zhang et al. 2016): the share of images in which the patch that costs most is centred on the object.
     verdict, advice : str
         The conclusion in words, and what to do next.
+    tested : dict of str to HypothesisTest
+        The hypotheses that were made of the images, by kind, as they were tested.
+    power : float
+        How probably a shortcut of these kinds that costs 20 points would have been found with so many images, 0..1; NaN where
+        none was looked for.
     """
 
     name: str
@@ -81,6 +88,8 @@ class ClassVerdict:
     pointing: Estimate
     verdict: str
     advice: str
+    tested: dict[str, HypothesisTest]
+    power: float
 
     def to_json(self) -> dict[str, Any]:
         """Give everything as plain JSON values."""
@@ -90,6 +99,8 @@ class ClassVerdict:
             "word": self.conclusion.word,
             "relies_on": list(self.conclusion.names),
             "reason": self.conclusion.reason or None,
+            "position": self.conclusion.position or None,
+            "power": _finite(self.power),
             "advice": self.advice,
             "images": self.images,
             "labelled": self.labelled,
@@ -109,8 +120,22 @@ class ClassVerdict:
                 }
                 for part, swap in self.swaps.items()
             },
+            "hypotheses": [_tested_json(test) for test in self.tested.values()],
             "properties": [_examined_json(single) for single in self.examined],
         }
+
+
+def _tested_json(test: HypothesisTest) -> dict[str, Any]:
+    mean = test.mean
+    figures = {name: _finite(getattr(mean, name)) for name in ("area", "taken", "given", "control", "excess")}
+    splits = [{name: _finite(getattr(split, name)) for name in split._fields} for split in test.splits]
+    return {
+        "kind": test.kind,
+        "decision": test.decision,
+        "position": test.position or None,
+        **figures,
+        "splits": splits,
+    }
 
 
 def _examined_json(examined: Examined) -> dict[str, Any]:
@@ -146,9 +171,11 @@ class Audit(Result):
     images : AuditedImages
         The images, their labels and the network's answers.
     interventions : Interventions
-        Properties that were exchanged, and what was answered then: what decides.
+        Properties that were exchanged, and what was answered then: what names it, and decides beside known objects.
     shown_classes : tuple of int
         The classes that have pictures, those that are accused and the most frequent answers first.
+    hypotheses : Hypotheses, optional
+        What may decide, made from one half of the images and tested on the other: what decides.
     occlusion : OcclusionEvidence, optional
         Where covering costs the answer.
     neighbourhoods : Neighbourhoods, optional
@@ -165,6 +192,7 @@ class Audit(Result):
     interventions: Interventions
     shown_classes: tuple[int, ...]
     illustrations: Illustrations
+    hypotheses: Hypotheses | None = None
     occlusion: OcclusionEvidence | None = None
     neighbourhoods: Neighbourhoods | None = None
     optimized: OptimizedPictures | None = None
@@ -176,7 +204,7 @@ class Audit(Result):
     @cached_property
     def conclusions(self) -> Conclusions:
         """The conclusions on every class and in all, by the class's index."""
-        return Conclusions(self.images, self.interventions, self.occlusion)
+        return Conclusions(self.images, self.interventions, self.hypotheses)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -186,12 +214,20 @@ class Audit(Result):
     @property
     def swap_alone(self) -> bool:
         """Whether object and background alone were swapped, and nothing else was asked."""
-        return self.occlusion is None
+        return self.occlusion is None and bool(self.interventions.trials)
 
     @property
     def overall(self) -> Conclusion:
         """The conclusion on the network: the gravest of its classes', named by what weighs most among them."""
         return self.conclusions.overall
+
+    @property
+    def outcome(self) -> str:
+        """Whether it can be signed: ``fail`` if a shortcut decides anywhere, ``unjudged`` if anything is open, or ``pass``."""
+        words = {self.word, *(conclusion.word for conclusion in self.conclusions.by_class.values())}
+        if self.word in ACCUSING:
+            return "fail"
+        return "unjudged" if words & {*UNJUDGED} else "pass"
 
     @property
     def word(self) -> str:
@@ -215,7 +251,7 @@ class Audit(Result):
     def findings(self, lang: str) -> dict[str, ClassVerdict]:
         """Give the conclusions by class in a language, ``en`` or ``es``."""
         sentences = self.sentences(lang)
-        return {self.names[index]: self._finding(index, sentences) for index in self.conclusions.answered}
+        return {self.names[index]: self._finding(index, sentences) for index in self.conclusions.listed}
 
     @staticmethod
     def sentences(lang: str) -> AuditText:
@@ -255,9 +291,9 @@ class Audit(Result):
             object_share=object_share,
             object_area=object_area,
             pointing=pointing,
-            verdict=sentences.verdict(
-                conclusion, examined, images=int(in_class.sum()), classes=len(self.conclusions.answered)
-            ),
+            verdict=sentences.verdict(of_class, self.conclusions),
+            tested=self.conclusions.tested.get(of_class, {}),
+            power=MEASURED_DETECTION * self.conclusions.power(of_class) if self.hypotheses else math.nan,
             advice=sentences.advice(conclusion, name=self.names[of_class], swap_alone=self.swap_alone),
         )
 
@@ -297,7 +333,13 @@ class Audit(Result):
             "question": self.question.to_json(),
             "verdict": self.verdict,
             "word": self.word,
+            "outcome": self.outcome,
             "relies_on": list(self.overall.names),
+            "position": self.overall.position or None,
+            "reason": self.overall.reason or None,
+            "accuracy": _finite(self.images.accuracy),
+            "preprocessing": {"is": self.images.preprocessing, "assumed": self.images.preprocessing_assumed},
+            "date": self.images.date,
             "images": {
                 "seen": self.images.set_size,
                 "audited": len(self.images),

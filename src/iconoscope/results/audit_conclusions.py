@@ -11,24 +11,25 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.audit_evidence import AuditedImages, Interventions, OcclusionEvidence, finite_mean
+from iconoscope.results.audit_evidence import AuditedImages, Hypotheses, Interventions
 from iconoscope.results.decision_rule import (
     ACCUSING,
     IMAGE_PARTS,
+    LEAST_IMAGES,
     OBJECTS_KNOWN,
     Conclusion,
     Examined,
+    by_excess,
     conclude,
     examine,
+    examine_hypothesis,
     predictive_area,
     shares_by_image,
 )
 from iconoscope.results.estimate import Estimate, estimate_mean
+from iconoscope.results.hypothesis_rule import HypothesisTest, power
 
 __all__ = ["Conclusions", "Swap"]
-
-_FEWEST = 3  # images of a class that patches matter to, before it is said that their middle does
-_WELL_INSIDE = 0.75  # of the border's share of the picture: less than this of the drop, and the middle matters
 
 
 class Swap(NamedTuple):
@@ -51,13 +52,17 @@ class Swap(NamedTuple):
 class Conclusions:
     """Conclusions on every class that some image is answered with; worked out when they are read.
 
-    Without what covering costs, they are those of the interventions alone, which decide: so the stages of an audit know which
-    classes are accused before all evidence is there.
+    They are those of hypotheses and interventions, which decide: so the other stages of an audit know what is accused.
     """
 
     images: AuditedImages
     interventions: Interventions
-    occlusion: OcclusionEvidence | None = None
+    hypotheses: Hypotheses | None = None
+
+    @cached_property
+    def tested(self) -> dict[int, dict[str, HypothesisTest]]:
+        """The hypotheses about every class, by kind."""
+        return {index: self.hypotheses.of_class(index) if self.hypotheses else {} for index in self.answered}
 
     @cached_property
     def answered(self) -> list[int]:
@@ -65,15 +70,32 @@ class Conclusions:
         counts = np.bincount(self.images.predicted, minlength=len(self.images.class_names))
         return [index for index in np.argsort(-counts, kind="stable").tolist() if counts[index]]
 
+    @property
+    def never_answered(self) -> list[int]:
+        """The classes of interest that images are labelled with, and no image of the set is answered with."""
+        return self.images.never_answered
+
+    @property
+    def listed(self) -> list[int]:
+        """Every class that there is something to say of: those that are answered, then those that never are."""
+        return [*self.answered, *self.never_answered]
+
+    def exchanged(self, index: int) -> bool:
+        """Whether properties of a class were exchanged in enough images to speak of; else in a few, for illustration."""
+        rows = np.unique(self.interventions.donors.rows)
+        count = int((self.images.predicted[rows] == index).sum())
+        return count > 0 and count >= min(LEAST_IMAGES, int((self.images.predicted == index).sum()))
+
     @cached_property
     def examined(self) -> dict[int, list[Examined]]:
-        """Every property held against the rule, by class."""
+        """Every property that was exchanged in enough images, and every hypothesis, held against the rule, by class."""
         evidence = self.interventions
         changes = evidence.pixel_change.tolist()
         trials = list(zip(evidence.trials, evidence.sources, evidence.answers, changes, strict=True))
         values = {nuisance: evidence.statistic(nuisance) for nuisance in evidence.nuisances}
-        return {
-            index: examine(
+        examined: dict[int, list[Examined]] = {}
+        for index in self.answered:
+            properties = examine(
                 index,
                 predicted=self.images.predicted,
                 target=self.images.target,
@@ -82,8 +104,9 @@ class Conclusions:
                 rows=evidence.donors.rows,
                 donor=self.images.predicted[evidence.donors.other],
             )
-            for index in self.answered
-        }
+            hypotheses = [examine_hypothesis(test) for test in self.tested[index].values()]
+            examined[index] = by_excess([*(properties if self.exchanged(index) else ()), *hypotheses])
+        return examined | {index: [] for index in self.never_answered}
 
     @cached_property
     def by_class(self) -> dict[int, Conclusion]:
@@ -92,20 +115,38 @@ class Conclusions:
         concluded: dict[int, Conclusion] = {}
         for index in self.answered:
             in_class = self.images.predicted == index
-            concluded[index] = conclude(
+            conclusion = conclude(
                 self.examined[index],
                 images=int(in_class.sum()),
                 others=int((~in_class).sum()),
                 objects_known=self.share_known,
                 within=within,
-                middle=self._middle_matters(index),
+                hypotheses=self.tested[index],
             )
-        return concluded
+            acquitted = conclusion.word in ("object", "nothing")
+            concluded[index] = Conclusion("undecided", reason=self.doubt) if acquitted and self.doubt else conclusion
+            if conclusion.word == "nothing" and self.hypotheses is None:
+                concluded[index] = Conclusion("undecided", reason="swap alone")
+        return concluded | {index: Conclusion("undecided", reason="never answered") for index in self.never_answered}
+
+    @cached_property
+    def doubt(self) -> str:
+        """Why no class of this network can be acquitted, whatever is found: a key of the reasons; empty if nothing is."""
+        if self.images.preprocessing_assumed:
+            return "preprocessing assumed"
+        return "near chance" if self.images.near_chance else ""
+
+    def power(self, index: int) -> float:
+        """Give the chance that a shortcut of a class that costs 20 points would have passed the rule's bounds."""
+        count = int((self.images.predicted == index).sum())
+        return power(count, len(self.images) - count) if 0 < count < len(self.images) else math.nan
 
     @cached_property
     def overall(self) -> Conclusion:
         """The conclusion on the network: the gravest of its classes', named by what weighs most among them."""
         concluded = self.by_class
+        if self.images.preprocessing_assumed:
+            return Conclusion("undecided", reason=self.doubt)
         if self.accused:
             word = next(word for word in ACCUSING if any(concluded[index].word == word for index in self.accused))
             weights: Counter[str] = Counter()
@@ -113,12 +154,27 @@ class Conclusions:
                 effects = {single.name: single.effect.excess for single in self.examined[index]}
                 for rank, name in enumerate(concluded[index].names):
                     weights[name] += effects[name] if rank == 0 else 1e-3 * effects[name]  # type: ignore[assignment]
-            return Conclusion(word, tuple(name for name, _ in weights.most_common()))
+            names = tuple(name for name, _ in weights.most_common())
+            return Conclusion(word, names, position=self._position(names[0]))
         words = Counter(conclusion.word for conclusion in concluded.values())
+        if words["borderline"]:
+            return next(conclusion for conclusion in concluded.values() if conclusion.word == "borderline")
+        if self.doubt and any(conclusion.reason == self.doubt for conclusion in concluded.values()):
+            return Conclusion("undecided", reason=self.doubt)
         if words["object"] and 2 * words["object"] >= len(concluded):
             return Conclusion("object")
+        if words["object"] + words["nothing"] and 2 * words["undecided"] < len(concluded):
+            return Conclusion("nothing")
+        if all(conclusion.reason == "too few images" for conclusion in concluded.values()):
+            spread = len(concluded) > 2 and self.images.set_size >= 2 * LEAST_IMAGES
+            return Conclusion("undecided", reason="too many classes" if spread else "too few images")
         reasons = Counter(conclusion.reason for conclusion in concluded.values() if conclusion.word == "undecided")
         return Conclusion("undecided", reason=reasons.most_common(1)[0][0] if reasons else "too few images")
+
+    def _position(self, name: str) -> str:
+        """Say where it is, if that is one place in all accused classes that it is named first in."""
+        positions = {self.by_class[index].position for index in self.accused if self.by_class[index].names[0] == name}
+        return positions.pop() if len(positions) == 1 else ""
 
     @property
     def accused(self) -> list[int]:
@@ -162,12 +218,3 @@ class Conclusions:
             other, control = shares_by_image(in_class, answers != of_class, donors.rows)
             swaps[part] = Swap(estimate_mean(other), estimate_mean(control), estimate_mean(other - control))
         return swaps
-
-    def _middle_matters(self, of_class: int) -> bool:
-        """Tell whether the answer falls when the middle of the pictures is covered, and less than by chance near the border."""
-        if self.occlusion is None:
-            return False
-        border = self.occlusion.border_share[0, self.images.predicted[self.occlusion.rows] == of_class]
-        if int(np.isfinite(border).sum()) < _FEWEST:
-            return False
-        return finite_mean(border) < _WELL_INSIDE * self.occlusion.border_area

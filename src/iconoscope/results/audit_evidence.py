@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.results.hypothesis_rule import HypothesisTest, position_word, split_tests
+
 __all__ = [
-    "AuditedImages", "Donors", "Illustrations", "Interventions", "Neighbourhoods", "OcclusionEvidence", "OptimizedPictures",
-    "finite_mean",
+    "AuditedImages", "Donors", "Hypotheses", "Illustrations", "Interventions", "Neighbourhoods", "OcclusionEvidence",
+    "OptimizedPictures", "finite_mean",
 ]  # fmt: skip
 
 
@@ -30,6 +32,14 @@ class AuditedImages:
         Whether it is known where the object is, and whether it was given as a mask or box.
     set_size : int
         How many images the set has; those that are audited are chosen from it, so many of each answer.
+    confusion : ndarray of int64, (pairs, 3)
+        Label (-1 where there is none), answer, and how many images of the whole set have both; what none has is left out.
+    preprocessing : str
+        What the images went through, and who said so.
+    preprocessing_assumed : bool
+        Whether nobody said so.
+    date : str
+        Of the audit, as 2026-11-29.
     """
 
     class_names: tuple[str, ...]
@@ -39,9 +49,49 @@ class AuditedImages:
     object_known: NDArray[np.bool_]
     object_given: NDArray[np.bool_]
     set_size: int
+    confusion: NDArray[np.int64]
+    preprocessing: str
+    preprocessing_assumed: bool
+    date: str
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labelled(self) -> int:
+        """How many images of the whole set are labelled with one of the classes."""
+        return int(self.confusion[self.confusion[:, 0] >= 0, 2].sum())
+
+    @property
+    def right(self) -> int:
+        """How many of these are answered with their label."""
+        return int(self.confusion[self.confusion[:, 0] == self.confusion[:, 1], 2].sum())
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the whole set's labelled images that are answered with their label; NaN where none is labelled."""
+        return self.right / self.labelled if self.labelled else math.nan
+
+    @property
+    def near_chance(self) -> bool:
+        """Whether the network is not significantly more often right (1%) than if it always answered the most frequent label."""
+        from scipy.stats import binomtest  # half a second to import
+
+        if not self.labelled:
+            return False
+        labelled = self.confusion[self.confusion[:, 0] >= 0]
+        share = np.bincount(labelled[:, 0], labelled[:, 2]).max() / self.labelled
+        return bool(binomtest(self.right, self.labelled, min(1.0, share), alternative="greater").pvalue > 0.01)
+
+    @property
+    def never_answered(self) -> list[int]:
+        """The classes that images of the set are labelled with, and none is answered with."""
+        labels, answers = (set(column.tolist()) for column in self.confusion[:, :2].T)
+        return sorted(labels - answers - {-1})
+
+    def confused(self, label: int, answer: int) -> int:
+        """Count the images of the whole set with this label and this answer."""
+        return int(self.confusion[(self.confusion[:, 0] == label) & (self.confusion[:, 1] == answer), 2].sum())
 
     @property
     def misclassified(self) -> NDArray[np.bool_]:
@@ -110,6 +160,50 @@ class Interventions:
         position = self.nuisances.index(nuisance)
         first = int(self.statistic_sizes[:position].sum())
         return (self.statistics if among is None else among)[:, first : first + int(self.statistic_sizes[position])]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hypotheses:
+    """What may decide a class, made from one half of the images and tested on the other; t tests in all.
+
+    Attributes
+    ----------
+    answered : int
+        How many classes are answered.
+    kinds : tuple of str, (t,)
+        Each of `HYPOTHESIS_KINDS`.
+    classes : ndarray of int64, (t,)
+        The class that each is about.
+    tests : ndarray of float32, (t, splits, 5)
+        Area, taken, given, control and error as in `SplitTest`; NaN where nothing was asked.
+    pictures : ndarray of uint8, (t, side, side, 3)
+        What it says: the difference of the class from others, on grey, or the thing.
+    strengths : ndarray of float16, (t, cells, cells)
+        Where in the picture it is, 0..1.
+    examples : ndarray of uint8, (t, examples, 2, height, width, 3)
+        Images of the class that show it most, as they are and without it; black where it was far from accusing.
+    """
+
+    answered: int
+    kinds: tuple[str, ...]
+    classes: NDArray[np.int64]
+    tests: NDArray[np.float32]
+    pictures: NDArray[np.uint8]
+    strengths: NDArray[np.float16]
+    examples: NDArray[np.uint8]
+
+    def of_class(self, index: int) -> dict[str, HypothesisTest]:
+        """Give the tests of one class, by kind."""
+        tests: dict[str, HypothesisTest] = {}
+        for number in np.flatnonzero(self.classes == index).tolist():
+            kind = self.kinds[number]
+            position = position_word(self.strengths[number]) if kind != "spectrum" else ""
+            tests[kind] = HypothesisTest(kind, self.answered, split_tests(self.tests[number]), position)
+        return tests
+
+    def number(self, index: int, kind: str) -> int:
+        """Give the row of a class and a kind."""
+        return int(np.flatnonzero((self.classes == index) & (np.array(self.kinds) == kind))[0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,35 +10,53 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.results.hypothesis_rule import (
+    HYPOTHESIS_KINDS,
+    SMALL_KINDS,
+    STANDARD_ERRORS,
+    HypothesisTest,
+    least_area,
+    least_excess,
+    may_name,
+)
+
 __all__ = [
     "ACCUSING",
     "AUDIT_WORDS",
     "IMAGE_PARTS",
     "LEAST_IMAGES",
     "OBJECTS_KNOWN",
+    "UNJUDGED",
     "Conclusion",
     "ConflictAccuracy",
     "Effect",
     "Examined",
+    "by_excess",
     "conclude",
     "conflict_accuracy",
     "conflicting_images",
     "effect_on",
     "examine",
+    "examine_hypothesis",
     "predictive_area",
     "shares_by_image",
 ]  # fmt: skip
 
 AUDIT_WORDS = {
     "object": "object region",
+    "nothing": "nothing found",
     "shortcut": "shortcut",
     "unnamed": "shortcut: background, unnamed",
     "mixed": "mixed",
-    "undecided": "undecided",
+    "borderline": "borderline",
+    "undecided": "cannot be judged",
 }
 
 ACCUSING = ("shortcut", "unnamed", "mixed")
 """Those of them that say that something other than the object decides, the gravest first."""
+
+UNJUDGED = ("borderline", "undecided")
+"""Those that leave it open what decides, so that nobody can sign."""
 
 IMAGE_PARTS = ("background", "object")
 """The parts of an image that are exchanged whole, beside the nuisances."""
@@ -48,7 +66,6 @@ IMAGE_PARTS = ("background", "object")
 LEAST_IMAGES = 30  # answered with a class: with fewer, an excess of a tenth is within chance (rule of three)
 LEAST_EXCESS = 0.115  # of the answers, changed by another class's property beyond what the own class's changes
 LEAST_EACH_WAY = 0.075  # both when a class's property is given to others and when it is taken from the class
-STANDARD_ERRORS = 3.0  # by which an excess must be over zero
 LEAST_AREA = 0.68  # under the curve by which it tells the answer: what comes with no class cannot have been learned
 LEAST_CONFLICTING = 15  # images that carry another class's property: with so many, accuracy on them counts
 LEAST_LOSS = 0.12  # of accuracy, on conflicting against agreeing images
@@ -57,6 +74,12 @@ BACKGROUND_EACH_WAY = 0.10
 OBJECT_EXCESS = 0.25  # of the answers, changed by another class's object: then the object region matters
 NEARLY_AS_MUCH = 0.8  # of the largest excess: of properties that do nearly as much, the smallest change is named
 MIXED_BELOW = 0.5  # of the answers: what changes fewer leaves room for the object, if that matters too
+TELLING_PROPERTY = 0.90  # area of a property that accuses where nobody knows the objects
+_LOCAL_SHARE, _AS_TELLING = (
+    0.35,
+    0.05,
+)  # of the largest excess and area: with so much the more local hypothesis is named
+NAMING_SHARE = 0.5  # of a hypothesis' excess: what does so much of it by itself gives it its name
 OBJECTS_KNOWN = 0.5  # of the images: where the object is must be known, for what is said of backgrounds and objects
 
 
@@ -110,7 +133,8 @@ class Examined:
     Attributes
     ----------
     name, source
-        The nuisance, or ``"background"`` and ``"object"``; and whether one ``"donor"`` gave it or a difference of ``"mean"``.
+        The nuisance, or ``"background"`` and ``"object"``, or the kind of a hypothesis; and whether one ``"donor"`` gave it, a
+        difference of ``"mean"``, or the ``"class"`` that the hypothesis is about.
     effect
         Of the exchange.
     area
@@ -118,7 +142,7 @@ class Examined:
     accuracy
         With it and against it.
     failed
-        Which conditions of the rule it does not meet (effect, chance, one way, scan, conflict); none if it is relied on.
+        Conditions of the rule that it does not meet (effect, chance, one way, scan, conflict, repeat); none if it is relied on.
     """
 
     name: str
@@ -145,12 +169,15 @@ class Conclusion:
     names
         The properties that the network relies on, the one that is named first; ``"background"`` alone if it has no name.
     reason
-        A key of the reasons why it is undecided; empty otherwise.
+        A key of the reasons why it cannot be judged; empty otherwise.
+    position
+        Where in the picture it is that the network relies on, if it has a place.
     """
 
     word: str
     names: tuple[str, ...] = ()
     reason: str = ""
+    position: str = ""
 
 
 def predictive_area(values: NDArray[np.floating], is_class: NDArray[np.bool_]) -> tuple[float, int, int]:
@@ -332,6 +359,11 @@ def examine(
             area = predictive_area(values[name], predicted == of_class)[0]
             accuracy = conflict_accuracy(values[name], predicted, target, of_class)
         examined.append(Examined(name, source, effect, area, accuracy, _failed(name, effect, area, accuracy)))
+    return by_excess(examined)
+
+
+def by_excess(examined: list[Examined]) -> list[Examined]:
+    """Order properties by their excess, the largest first."""
     return sorted(examined, key=lambda single: -np.nan_to_num(single.effect.excess, nan=-1))
 
 
@@ -350,6 +382,24 @@ def _failed(name: str, effect: Effect, area: float, accuracy: ConflictAccuracy) 
     return tuple(condition for condition, failed in fails.items() if failed)
 
 
+def examine_hypothesis(test: HypothesisTest) -> Examined:
+    """Give what is known of a hypothesis and a class as it is given of a property."""
+    mean = test.mean
+    effect = Effect(mean.taken, mean.given, mean.taken + mean.control, mean.control, mean.error, math.nan)
+    conditions = {
+        "effect": not mean.excess >= least_excess(test.kind, test.classes, mean.area),
+        "chance": not mean.excess > STANDARD_ERRORS * mean.error,
+        "one way": not mean.both_ways,
+        "scan": not mean.area >= least_area(test.kind, test.classes),
+    }
+    failed = tuple(condition for condition, fails in conditions.items() if fails)
+    if not failed and test.decision != "accused":
+        failed = ("repeat",)
+    if failed and test.decision == "accused":
+        failed = ()
+    return Examined(test.kind, "class", effect, mean.area, ConflictAccuracy(math.nan, math.nan, 0), failed)
+
+
 def conclude(
     examined: list[Examined],
     *,
@@ -357,38 +407,78 @@ def conclude(
     others: int,
     objects_known: float,
     within: Mapping[str, str],
-    middle: bool = False,
+    hypotheses: Mapping[str, HypothesisTest] | None = None,
 ) -> Conclusion:
     """Draw the conclusion on one class.
 
     Parameters
     ----------
     examined
-        What `examine` gives.
+        What `examine` gives, and `examine_hypothesis` of every hypothesis.
     images, others
         How many images are answered with the class, and with another.
     objects_known
         The share of images in which it is known where the object is.
     within
         Of every nuisance the broader one that it is a part of, if there is one.
-    middle
-        Whether covering the middle of the pictures costs the answer, where it is not known where the object is.
+    hypotheses
+        Those that were tested, by kind; None where objects and backgrounds alone were swapped.
     """
     if min(images, others) < LEAST_IMAGES:
         return Conclusion("undecided", reason="too few images" if images < LEAST_IMAGES else "too few others")
+    hypotheses = hypotheses or {}
+    known = objects_known >= OBJECTS_KNOWN
     parts = {single.name: single for single in examined if single.name in IMAGE_PARTS}
-    nuisances = {single.name: single for single in examined if single.name not in parts}
-    relied_on = [single for single in nuisances.values() if not single.failed]
-    object_matters = "object" in parts and objects_known >= OBJECTS_KNOWN and not parts["object"].failed
-    if relied_on:
-        names = order_names(relied_on, within)
-        largest = nuisances[names[0]].effect.excess
-        return Conclusion("mixed" if object_matters and largest < MIXED_BELOW else "shortcut", names)
-    if objects_known < OBJECTS_KNOWN or not parts:
-        return Conclusion("object", reason="middle") if middle else Conclusion("undecided", reason="no objects")
-    if not parts["background"].failed:
+    nuisances = [single for single in examined if single.name not in parts and single.name not in hypotheses]
+    accusing = [single for single in examined if single.name in hypotheses and not single.failed]
+    # Photographs have honest reasons to differ by brightness, hue or texture. Beside known objects none is left.
+    relied_on = [single for single in nuisances if not single.failed and (known or single.area >= TELLING_PROPERTY)]
+    object_matters = known and "object" in parts and not parts["object"].failed
+    if accusing or relied_on:
+        names, position = _explained(accusing, relied_on, nuisances, within, hypotheses)
+        largest = max(single.effect.excess for single in (*accusing, *relied_on))
+        return Conclusion("mixed" if object_matters and largest < MIXED_BELOW else "shortcut", names, position=position)
+    if known and parts and not parts["background"].failed:
         return Conclusion("unnamed", ("background",))
-    return Conclusion("object") if object_matters else Conclusion("undecided", reason="nothing decides")
+    doubtful = [kind for kind, test in hypotheses.items() if test.decision == "borderline"]
+    if doubtful:
+        strongest = max(doubtful, key=lambda kind: hypotheses[kind].mean.excess)
+        return Conclusion("borderline", (strongest,), position=hypotheses[strongest].position)
+    return Conclusion("object" if object_matters else "nothing")
+
+
+def _explained(
+    accusing: list[Examined],
+    relied_on: list[Examined],
+    nuisances: list[Examined],
+    within: Mapping[str, str],
+    hypotheses: Mapping[str, HypothesisTest],
+) -> tuple[tuple[str, ...], str]:
+    """Name what a network relies on, and say where: a property that does much of what the best hypothesis does, else that."""
+    if not accusing:
+        return order_names(relied_on, within), ""
+    most = max(single.effect.excess for single in accusing)
+    telling = max(single.area for single in accusing)
+
+    def explains(single: Examined) -> bool:
+        """Whether it does much of what the strongest does; what is small, or tells the answer as well, need not do so much."""
+        local = single.name in SMALL_KINDS or single.area >= telling - _AS_TELLING
+        return single.effect.excess >= (_LOCAL_SHARE if local else NEARLY_AS_MUCH) * most
+
+    best = min(filter(explains, accusing), key=lambda single: HYPOTHESIS_KINDS.index(single.name))
+    position = hypotheses[best.name].position
+    # That some images break the rule speaks of the property's number, which is not the thing itself.
+    candidates = {single.name: single for single in relied_on} | {
+        single.name: single
+        for single in nuisances
+        if set(single.failed) <= {"conflict"}
+        and single.effect.excess >= NAMING_SHARE * best.effect.excess
+        and may_name(single.name, best.name, position)
+    }
+    others = tuple(single.name for single in sorted(accusing, key=lambda single: -single.effect.excess))
+    if not candidates:
+        return (best.name, *(name for name in others if name != best.name)), position
+    return (*order_names(list(candidates.values()), within), *others), position
 
 
 def order_names(relied_on: list[Examined], within: Mapping[str, str]) -> tuple[str, ...]:

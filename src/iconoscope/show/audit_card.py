@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import AuditText, percent
-from iconoscope.results.decision_rule import IMAGE_PARTS, Examined
+from iconoscope.results.decision_rule import IMAGE_PARTS, Conclusion, Examined
 from iconoscope.results.estimate import Estimate
 from iconoscope.results.rendering import colour, data_uri, overlay, to_png
 from iconoscope.show.template import picture_uri
@@ -21,6 +21,9 @@ __all__ = ["SHARP", "AuditView", "Card"]
 _BARS, _LEAST_BARS = 8, 3  # properties of a class that are drawn, with and without an effect; all are in the table
 _NOTICED = 0.1  # of the answers: a difference that a reader sees, and wants explained
 _NOTHING = 0.02  # of the probability, or of the answers: what changes less changes nothing
+_HYPOTHESES = 2  # of a class that are shown
+_AT_A_PLACE = {"stamp", "mark"}  # two ways to say the same
+_ZOOMED = 40  # pixels of a picture's middle
 SHARP = 100  # pixels up to which pictures are drawn with sharp edges and as PNG
 
 
@@ -60,6 +63,30 @@ class AuditView:
 
 
 @dataclass(frozen=True)
+class SeenHypothesis:
+    """What was found in the images of a class, to be looked at.
+
+    Attributes
+    ----------
+    kind, name, cost
+        One of `HYPOTHESIS_KINDS`, what it is called, and what it costs, in words.
+    picture
+        What it says, (side, side, 3).
+    pairs
+        Images of the class as they are and without it.
+    zoomed
+        Whether that is their middle alone, large: for what is in the finest detail.
+    """
+
+    kind: str
+    name: str
+    cost: str
+    picture: NDArray[np.uint8]
+    pairs: list[list[NDArray[np.uint8]]]
+    zoomed: bool
+
+
+@dataclass(frozen=True)
 class Card:
     """One class; `index` counts those that have pictures."""
 
@@ -78,8 +105,58 @@ class Card:
         return self.finding.conclusion.word
 
     @property
+    def exchanged(self) -> bool:
+        """Whether properties of the class were exchanged, and not in a few images only."""
+        return self.audit.conclusions.exchanged(self.class_index)
+
+    @property
+    def shows_exchange(self) -> bool:
+        """Whether its images are shown with an exchanged property: not where something else was found that has pictures."""
+        return self.exchanged and not {*self.finding.conclusion.names[:1]} & self.finding.tested.keys()
+
+    @property
+    def class_index(self) -> int:
+        """The class's index among the network's."""
+        return self.audit.names.index(self.finding.name)
+
+    @property
+    def hypotheses(self) -> list[SeenHypothesis]:
+        """What was found in the images and decides, or may: the first that the verdict names, and one of another kind.
+
+        Where a property gives the verdict its name, that has pictures too, and the strongest is enough.
+        """
+        evidence, conclusion = self.audit.hypotheses, self.finding.conclusion
+        kinds = [name for name in conclusion.names if name in self.finding.tested]
+        if evidence is None or not kinds:
+            return []
+        kinds = [kinds[0], *(kind for kind in kinds[1:] if not {kind, kinds[0]} <= _AT_A_PLACE)]
+        kinds = kinds[: _HYPOTHESES if conclusion.names[0] in kinds else 1]
+        effects = {single.name: single.effect for single in self.finding.examined}
+        pictured: list[SeenHypothesis] = []
+        for kind in kinds:
+            number = evidence.number(self.class_index, kind)
+            pairs = [pair for pair in evidence.examples[number] if pair.any()]
+            zoomed = kind == "spectrum" and bool(pairs)
+            named = Conclusion(conclusion.word, (kind,), position=self.finding.tested[kind].position)
+            pictured.append(
+                SeenHypothesis(
+                    kind=kind,
+                    name=_capitalised(self.view.text.placed_name(named)),
+                    cost=_capitalised(self.view.text.cost(self.finding.name, effects[kind])) + ".",
+                    picture=evidence.pictures[number],
+                    pairs=[[_middle(picture) for picture in pair] for pair in pairs[:2]]
+                    if zoomed
+                    else [*map(list, pairs)],
+                    zoomed=zoomed,
+                )
+            )
+        return pictured
+
+    @property
     def bars(self) -> list[Examined]:
-        """The strongest properties, without the parts where it is not known where the object is."""
+        """The strongest properties, without the parts where it is not known where the object is; none if few were exchanged."""
+        if not self.exchanged:
+            return []
         sure, nuisances = self.audit.conclusions.objects_known, self.audit.interventions.nuisances
         examined = [single for single in self.finding.examined if sure or single.name in nuisances][:_BARS]
         return [
@@ -111,7 +188,7 @@ class Card:
         else:
             weight, most = (
                 _enlarged(drop.clip(0, 1), photograph.shape[:2]),
-                say("page covered most", drop=f"{largest:.2f}"),
+                say("page covered most", drop=self.view.text.decimal(largest)),
             )
             caption = say("page covered", answer=self.finding.name, most=most)
         return picture_uri(overlay(photograph, weight), lossless=SHARP), caption
@@ -134,7 +211,10 @@ class Card:
             large = _enlarged(drops, (144, round(144 * drops.shape[1] / drops.shape[0])))
             picture = colour(large, low=-reach, high=reach, table="RdBu_r")
             caption = self.view.text.say(
-                "page mean", patch=patch, name=self.finding.name, most=f"{max(0.0, float(drops.max())):.2f}"
+                "page mean",
+                patch=patch,
+                name=self.finding.name,
+                most=self.view.text.decimal(max(0.0, float(drops.max()))),
             )
             maps.append((data_uri(to_png(picture)), caption))
         return maps
@@ -151,7 +231,8 @@ class Card:
             low, middle, high = np.quantile(occlusion.largest_drop[0, in_class].clip(0), (0.25, 0.5, 0.75))
             if high < _NOTHING:
                 return [say("page covered none")]
-            sentences.append(say("page largest", middle=f"{middle:.2f}", low=f"{low:.2f}", high=f"{high:.2f}"))
+            written = self.view.text.decimal
+            sentences.append(say("page largest", middle=written(middle), low=written(low), high=written(high)))
         if not math.isnan(finding.border_share):
             border = {"share": percent(finding.border_share), "area": percent(finding.border_area)}
             sentences.append(say("page border", **border))
@@ -177,11 +258,23 @@ class Card:
         sentence = say(
             "page made value",
             property=self.view.name(of_property),
-            value=f"{measured:.2f}",
-            own=f"{values[in_class].mean():.2f}",
-            others=f"{values[~in_class].mean():.2f}" if (~in_class).any() else "-",
+            value=self.view.text.decimal(measured),
+            own=self.view.text.decimal(values[in_class].mean()),
+            others=self.view.text.decimal(values[~in_class].mean() if (~in_class).any() else math.nan),
         )
         return f"{caption} {sentence}"
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give the middle of a picture, where its finest detail is seen."""
+    height, width = picture.shape[:2]
+    side = min(height, width, _ZOOMED)
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[top : top + side, left : left + side]
 
 
 def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import SUITE, percent
-from iconoscope.results.decision_rule import IMAGE_PARTS, Examined, conflicting_images
+from iconoscope.results.decision_rule import ACCUSING, IMAGE_PARTS, UNJUDGED, Examined, conflicting_images
 from iconoscope.results.image_map import class_colours
 from iconoscope.results.rendering import colour, data_uri, to_jpeg
 from iconoscope.show.audit_card import SHARP, AuditView, Card
@@ -26,6 +26,8 @@ __all__ = ["audit_page"]
 _CELLS = 18  # thumbnails across the picture of the map
 _CONFLICTING = 8
 _NUMBERED = 20  # classes
+_LISTED = 40  # classes
+_CONFUSED = 12  # classes of a table of confusion, else pairs
 
 
 def audit_page(
@@ -45,11 +47,14 @@ def audit_page(
         lang=lang,
         say=say,
         sharp=SHARP,
+        number=sentences.decimal,
         title=title or heading,
         lead=lead,
         links=list(links),
         # The rate of error was measured for audits that try properties.
-        suite="" if all(audit.swap_alone for audit in audits) else say("suite", **SUITE),
+        suite=""
+        if all(audit.swap_alone for audit in audits)
+        else say("suite", **{key: sentences.localised(figure) for key, figure in SUITE.items()}),
         audited=[_AuditSection(audit, sentences, lang, number) for number, audit in enumerate(audits)],
     )
 
@@ -69,6 +74,84 @@ class _AuditSection(AuditView):
         return sentence[:1].upper() + sentence[1:]
 
     @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What must be known of the audit before its verdict is believed: accuracy, images, preprocessing, date."""
+        images, say = self.audit.images, self.text.say
+        accuracy = say("page accuracy none")
+        if images.labelled:
+            accuracy = say(
+                "page accuracy", share=percent(images.accuracy), right=images.right, labelled=images.labelled
+            )
+        return [
+            (say("fact accuracy"), accuracy),
+            (say("fact images"), self.audited),
+            (say("fact preprocessing"), images.preprocessing),
+            (say("fact date"), images.date),
+        ]
+
+    @property
+    def cautions(self) -> list[str]:
+        """What limits all that is said."""
+        say, conclusions = self.text.say, self.audit.conclusions
+        cautions: list[str] = []
+        if self.audit.images.near_chance and conclusions.overall.reason != "near chance":
+            cautions.append(_sentence(say("near chance")))
+        if self.audit.swap_alone:
+            cautions.append(say("page swap alone"))
+        elif self.audit.question.settings.get("quick") and self.audit.interventions.trials:
+            cautions.append(say("page quick"))
+        if conclusions.overall.reason and not self.audit.interventions.trials:
+            cautions.append(self.text.advice(conclusions.overall, name=say("page every class")))
+        elif self.audit.images.preprocessing_assumed:
+            cautions.append(say("advice preprocessing assumed"))
+        return cautions
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The classes, the gravest verdicts first: how many images, how many right, and the verdict without figures."""
+        cards = [card.finding.name for card in self.cards]
+        order = ("shortcut", "unnamed", "mixed", *UNJUDGED, "object", "nothing")
+        findings = sorted(self.findings.values(), key=lambda finding: order.index(finding.conclusion.word))
+        rows: list[dict[str, Any]] = []
+        for finding in findings[:_LISTED]:
+            index = self.audit.names.index(finding.name)
+            labels = self.audit.images.confusion[self.audit.images.confusion[:, 0] == index]
+            labelled = int(labels[:, 2].sum())
+            right = self.audit.images.confused(index, index) / labelled if labelled else math.nan
+            rows.append({
+                "name": finding.name,
+                "labelled": labelled or "-",
+                "right": percent(right),
+                "word": finding.conclusion.word,
+                "verdict": self.text.short(finding.conclusion),
+                "card": cards.index(finding.name) if finding.name in cards else None,
+            })  # fmt: skip
+        return rows
+
+    @property
+    def unlisted(self) -> int:
+        """How many classes are not among the rows."""
+        return len(self.findings) - len(self.rows)
+
+    @property
+    def confusion(self) -> list[tuple[str, list[int]]]:
+        """Of every label how many images get each answer, of the whole set; none where labels lack or classes are many."""
+        images = self.audit.images
+        listed = sorted(self.audit.conclusions.listed)
+        if not images.labelled or len(listed) > _CONFUSED:
+            return []
+        return [(images.class_names[label], [images.confused(label, answer) for answer in listed]) for label in listed]
+
+    @property
+    def confused_pairs(self) -> list[tuple[str, str, int]]:
+        """The labels that most images of the whole set are answered otherwise than, with that answer."""
+        images = self.audit.images
+        label, answer = images.confusion[:, :2].T
+        wrong = images.confusion[(label >= 0) & (label != answer)]
+        worst = wrong[np.argsort(-wrong[:, 2], kind="stable")][:_CONFUSED].tolist()
+        return [(images.class_names[label], images.class_names[answer], count) for label, answer, count in worst]
+
+    @property
     def audited(self) -> str:
         """Say how many images were asked, and how many objects are known."""
         images = self.audit.images
@@ -78,14 +161,17 @@ class _AuditSection(AuditView):
         sentence = self.text.say(
             "page audited", audited=len(images), seen=images.set_size, known=known_objects, how=self.text.say(how)
         )
-        return sentence if self.audit.conclusions.objects_known else f"{sentence} {self.text.say('page unsure')}"
+        if self.audit.conclusions.objects_known or not self.audit.interventions.trials:
+            return sentence
+        return f"{sentence} {self.text.say('page unsure')}"
 
     @cached_property
     def cards(self) -> list[Card]:
         """The classes that have pictures, those that are accused first."""
         names = [self.audit.names[index] for index in self.audit.shown_classes]
-        order = ("shortcut", "unnamed", "mixed", "undecided", "object")
-        by_gravity = sorted(names, key=lambda name: order.index(self.findings[name].conclusion.word))
+        word_of = {name: self.findings[name].conclusion.word for name in names}
+        order = (*ACCUSING, *UNJUDGED)
+        by_gravity = sorted(names, key=lambda name: (*order, word_of[name]).index(word_of[name]))
         return [Card(self, self.findings[name], names.index(name)) for name in by_gravity]
 
     @property
@@ -97,7 +183,8 @@ class _AuditSection(AuditView):
     @property
     def numbered(self) -> list[ClassVerdict]:
         """The classes whose numbers are listed: those that have pictures, and more if they are not too many."""
-        return [*(card.finding for card in self.cards), *self.others][: max(len(self.cards), _NUMBERED)]
+        findings = [*(card.finding for card in self.cards), *self.others][: max(len(self.cards), _NUMBERED)]
+        return [finding for finding in findings if finding.examined]
 
     @property
     def hidden(self) -> str:
@@ -240,6 +327,10 @@ class _AuditSection(AuditView):
         """The same for machines; what would end the script is escaped."""
         question = {**self.audit.question.to_json(), "subject": self.audit.question.subject_name}
         return json.dumps({**self.audit.to_json(), "question": question}, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _hexadecimal(ink: Iterable[int]) -> str:

@@ -28,6 +28,7 @@ from iconoscope.subject.network.logits import ACTIVATIONS
 from iconoscope.subject.network.network import Network, class_names, find_device
 from iconoscope.subject.network.pass_memory import check_pass
 from iconoscope.subject.network.preprocessing import (
+    ASSUMED,
     Preprocessing,
     read_preprocessing,
     settings_of,
@@ -150,6 +151,8 @@ def load_network(
             f"Nobody says how the network of {Path(checkpoint).name} wants its images: they are treated as {loaded.origin} has "
             "it. If it was trained otherwise, give its preprocessing."
         )
+        assumed = replace(result.preprocessing, origin=f"{ASSUMED}{loaded.origin}")
+        result = replace(result, preprocessing=assumed)
     _settle(result)
     return _with_its_ending(result)
 

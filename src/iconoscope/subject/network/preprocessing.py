@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from iconoscope.subject.images.image import Image
 
 __all__ = [
+    "ASSUMED",
     "CHANNELS",
     "CROPS",
     "INTERPOLATIONS",
@@ -57,6 +58,9 @@ CHANNELS = {
 }
 GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue for in the brightness (ITU-R BT.601)."""
+
+ASSUMED = "an assumption: "
+"""Begins the origin of a preprocessing that nobody gave: the weights are somebody's own, and it is that of published ones."""
 
 _LARGE = 64_000_000  # pixels of a resized image that are still worth making whole
 _HOW = (
@@ -101,6 +105,11 @@ class Preprocessing:
     resize: int | tuple[int, int] | None = None
     middle: str = "nearest"
     origin: str = "given"
+
+    @property
+    def assumed(self) -> bool:
+        """Whether nobody said it, so that it may not be that of the training."""
+        return self.origin.startswith(ASSUMED)
 
     @property
     def channels(self) -> int:

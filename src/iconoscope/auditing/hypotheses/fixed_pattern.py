@@ -1,0 +1,142 @@
+"""What comes at a fixed place: the difference of class means, of what is fine and of what is coarse (a layout).
+
+What is fine is either added to the picture (a watermark, stripes) or covers it (a stamp). The control of what is added is a
+difference between halves of the class's own pictures, made as strong; of what covers, the same elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, filled_from_around, reduced
+from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant
+
+__all__ = ["layouts", "marks", "stamps"]
+
+Floats = NDArray[np.floating]
+Rows = NDArray[np.int64]
+
+_FINE, _COARSE = 1.5, 3.0  # standard deviations of the blur, 32nds of the shorter side
+_CELLS = 8  # of a layout, along each side
+_CONTROLS = 2
+_STRONG = 0.3  # of the strongest difference, for a pixel to belong to a stamp
+_LARGEST = 0.3  # of the picture, for it to be one
+_DONORS = 0.5  # of the class's pictures, those that show it most
+
+
+def marks(photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
+    """Make a mark, which is added to the pictures."""
+    pattern, controls = _patterns(photographs, of_class, halves, rng, fine=True)
+    yield _added("mark", photographs, _filtered(photographs, pattern), pattern, controls)
+
+
+def stamps(photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
+    """Make a stamp, which covers a place: where the difference is strong, filled from around, or copied from the class."""
+    pattern, _ = _patterns(photographs, of_class, halves, rng, fine=True)
+    yield from _covering(photographs, of_class, halves, rng, _filtered(photographs, pattern), pattern)
+
+
+def layouts(photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
+    """Make a layout of what is coarse, which is added: scored by a discriminant on the means of cells."""
+    pattern, controls = _patterns(photographs, of_class, halves, rng, fine=False)
+    score = discriminant(_cells(photographs), photographs.predicted == of_class, halves.fit, 1.0)
+    yield _added("layout", photographs, score, pattern, controls)
+
+
+def _cells(photographs: Photographs) -> Floats:
+    """Give the mean colours of 8 by 8 cells of every picture, (n, 192)."""
+    height, width = photographs.shape
+    rows, columns = (np.linspace(0, size, _CELLS + 1).round().astype(int)[:-1] for size in (height, width))
+    sums = np.add.reduceat(np.add.reduceat(photographs.ground, rows, 1), columns, 2)
+    areas = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
+    return (sums / areas[..., None]).reshape(len(photographs), -1)
+
+
+def _patterns(
+    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, *, fine: bool
+) -> tuple[Floats, list[Floats]]:
+    own = np.flatnonzero(halves.fit & (photographs.predicted == of_class))
+    others = np.flatnonzero(halves.fit & (photographs.predicted != of_class))
+
+    def difference(some: Rows, rest: Rows) -> Floats:
+        ground = photographs.ground
+        return _band(ground[some].mean(0) - ground[rest].mean(0), photographs.unit, fine=fine)
+
+    pattern, controls = difference(own, others), []
+    for _ in range(_CONTROLS):
+        shuffled = rng.permutation(own)
+        between = difference(shuffled[::2], shuffled[1::2])
+        controls.append(between * float(np.linalg.norm(pattern) / max(np.linalg.norm(between), 1e-9)))
+    return pattern, controls
+
+
+def _band(pattern: Floats, unit: float, *, fine: bool) -> Floats:
+    sigma = (_FINE if fine else _COARSE) * unit
+    smooth = ndimage.gaussian_filter(pattern, (sigma, sigma, 0), mode="nearest")
+    return pattern - smooth if fine else smooth
+
+
+def _filtered(photographs: Photographs, pattern: Floats) -> Floats:
+    """Score pictures by a matched filter, as fine noise is nearly white."""
+    # The band is symmetric but at the border: a picture's fine part times the pattern is the picture times the pattern's.
+    return photographs.flat @ _band(pattern, photographs.unit, fine=True).ravel()
+
+
+def _added(kind: str, photographs: Photographs, score: Floats, pattern: Floats, controls: list[Floats]) -> Trial:
+    def shifted(rows: Rows, sign: int) -> Edited:
+        pictures = photographs.pixels[rows]
+        changed = [photographs.bounded(pictures + sign * change, rows) for change in (pattern, *controls)]
+        return Edited(changed[0], tuple(changed[1:]))
+
+    strength = np.abs(pattern).mean(-1)
+    return Trial(
+        kind,
+        score,
+        take=lambda rows: shifted(rows, -1),
+        give=lambda rows: shifted(rows, 1),
+        picture=(0.5 + 0.5 * pattern / max(float(np.abs(pattern).max()), 1e-9)).astype(np.float32),
+        strength=strength,
+    )
+
+
+def _covering(
+    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, score: Floats, pattern: Floats
+) -> Iterator[Trial]:
+    factor = max(1, int(photographs.unit))
+    # Blurred a little: single pixels that differ by chance are no stamp, and its edge belongs to it.
+    small = ndimage.gaussian_filter(reduced(np.abs(pattern)[None], factor)[0].mean(-1), 0.8)
+    small = (small - np.median(small)).clip(0)
+    covered = small >= _STRONG * small.max()
+    if covered.mean() > _LARGEST:
+        return
+    own = np.flatnonzero(halves.fit & (photographs.predicted == of_class))
+    donors = own[np.argsort(-score[own], kind="stable")[: max(1, round(_DONORS * len(own)))]]
+    cover = covered[None, ..., None].astype(np.float32)
+    # The same shape elsewhere, round the edges of the picture.
+    shifts = [tuple(rng.integers(size // 4, size - size // 4 + 1) for size in covered.shape) for _ in range(_CONTROLS)]
+    covers = [cover, *(np.roll(cover, shift, (1, 2)) for shift in shifts)]
+    seed = int(rng.integers(2**31))
+
+    def take(rows: Rows) -> Edited:
+        pictures = photographs.pixels[rows]
+        pixels = reduced(pictures, factor)
+        filled = [photographs.bounded(filled_from_around(pictures, pixels, one, factor, 2.5), rows) for one in covers]
+        return Edited(filled[0], tuple(filled[1:]))
+
+    def give(rows: Rows) -> Edited:
+        donated = photographs.pixels[np.random.default_rng(seed).choice(donors, len(rows))]
+        pictures = photographs.pixels[rows]
+        pasted: list[Floats] = []
+        for one in covers:
+            whole = np.zeros((1, *photographs.shape, 1), np.float32)
+            large = one.repeat(factor, 1).repeat(factor, 2)
+            whole[:, : large.shape[1], : large.shape[2]] = large
+            pasted.append(photographs.bounded(pictures + whole * (donated - pictures), rows))
+        return Edited(pasted[0], tuple(pasted[1:]))
+
+    picture = (0.5 + 0.5 * pattern / max(float(np.abs(pattern).max()), 1e-9)).astype(np.float32)
+    yield Trial("stamp", score, take, give, picture, small * covered)

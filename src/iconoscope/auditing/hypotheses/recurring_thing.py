@@ -1,0 +1,279 @@
+"""A small thing anywhere: a square that the answer hangs on, and that is found again in other pictures of the class.
+
+Candidates are the squares that add most to the answer. Each is slid over other pictures by normalised correlation, and those
+that tell the class best are refined by what they match: the mean of the matches is the thing, and where they agree it covers
+the ground. It is taken away by filling its place from around, and given by pasting it; the controls fill another place, or
+paste another square of the same picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, filled_from_around, reduced
+from iconoscope.auditing.hypotheses.trial import Edited, Trial, roc_area
+from iconoscope.auditing.overlays import shifted
+
+__all__ = ["Level", "levels", "recurring_things"]
+
+Floats = NDArray[np.floating]
+Rows = NDArray[np.int64]
+
+_SIDES = (5, 9)  # of the squares, pixels of a level
+_SHORTER = (32, 64)  # sides that pictures are reduced to, no more than they have
+_OWN, _OTHERS = 40, 150  # pictures that a candidate is looked for in
+_CANDIDATES, _REFINED = 2, 4  # squares of a picture; of all, those that are refined
+_ROUNDS = 2
+_CONTROLS = 2
+_FEWEST = 8  # matches that a thing is refined by
+_MARGIN = 14  # pixels around its square that a thing may reach
+_AGREEING = 0.3  # of the variance of pictures: where matches vary less, they have the same
+_LARGEST = 0.3  # of the picture that a thing covers
+_WORTH = 0.1  # of the answers, that filling more than the square has to take beyond it
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """Pictures of one size: a thing is looked for where it is as large as the squares.
+
+    Attributes
+    ----------
+    factor
+        Pixels of a picture along one of its own.
+    pictures
+        (n, rows, columns, 3).
+    contributions
+        (n, rows, columns): what each pixel adds to the answer.
+    """
+
+    factor: int
+    pictures: Floats
+    contributions: Floats
+
+    def __getitem__(self, rows: Rows) -> Level:
+        return Level(self.factor, self.pictures[rows], self.contributions[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class _Thing:
+    level: Level
+    side: int
+    template: Floats  # (1, side, side, 3)
+    weight: Floats  # (1, side, side, 1)
+    area: float  # on the pictures that it was made from
+
+
+def levels(photographs: Photographs) -> list[Level]:
+    """Give the pictures, and what their pixels add to the answers, at the sizes that things are looked for at."""
+    contributions = photographs.contributions(np.arange(len(photographs)))[..., None]
+    if photographs.free is not None:
+        contributions *= photographs.free
+    factors = dict.fromkeys(max(1, min(photographs.shape) // shorter) for shorter in _SHORTER)
+    return [
+        Level(factor, reduced(photographs.ground, factor), reduced(contributions, factor)[..., 0] * factor**2)
+        for factor in factors
+    ]
+
+
+def recurring_things(
+    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, pyramid: list[Level]
+) -> Iterator[Trial]:
+    """Find the square that tells the class best, and test it where it was not looked for."""
+    is_class = photographs.predicted == of_class
+    own = rng.permutation(np.flatnonzero(halves.fit & is_class))[:_OWN]
+    others = rng.permutation(np.flatnonzero(halves.fit & ~is_class))[:_OTHERS]
+    candidates = [
+        thing for level in pyramid for side in _SIDES if side < min(level.pictures.shape[1:3]) // 2
+        for thing in _things(level, side, own, others)
+    ]  # fmt: skip
+    if not candidates:
+        return
+    thing = max(candidates, key=lambda candidate: candidate.area)
+    level, side = thing.level, thing.side
+    maps = _correlations(level.pictures, thing.template, thing.weight)
+    highest, corners = _strongest(maps)
+    score, corner = highest[:, 0], corners[:, 0]
+    donors = own[np.argsort(-score[own])[: max(_FEWEST, len(own) // 2)]]
+    limits = level.pictures.shape[1] - side + 1, level.pictures.shape[2] - side + 1
+    shape = _shape(photographs, level, side, corner, donors)
+    seed = int(rng.integers(2**31))
+
+    def take(rows: Rows) -> Edited:
+        generator = np.random.default_rng(seed)
+        elsewhere = [generator.integers(0, limits, (len(rows), 2)) for _ in range(_CONTROLS)]
+        filled = [_filled(photographs, level, rows, corners, shape) for corners in (corner[rows], *elsewhere)]
+        return Edited(filled[0], tuple(filled[1:]))
+
+    def give(rows: Rows) -> Edited:
+        generator = np.random.default_rng(seed + 1)
+        chosen = generator.choice(donors, len(rows))
+        sources = [corner[chosen], *(generator.integers(0, limits, (len(rows), 2)) for _ in range(_CONTROLS))]
+        pasted = [_pasted(photographs, level, rows, chosen, source, corner[chosen], shape) for source in sources]
+        return Edited(pasted[0], tuple(pasted[1:]))
+
+    strength = _placed(shape, corner[donors], level).mean((0, 3))
+    yield Trial("thing", score, take, give, _seen(level, shape, corner, donors), strength)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """Pixels that a thing covers, (window, window) of 0..1; its square begins so many pixels from the window's corner."""
+
+    cover: Floats
+    margin: int
+    side: int
+
+
+def _shape(photographs: Photographs, level: Level, side: int, corner: NDArray[np.int64], donors: Rows) -> _Shape:
+    """Give what a thing covers: its square, or all around it that the matches agree on, if that takes more answers."""
+    edge = np.minimum(np.arange(side) + 1, side - np.arange(side)) / 2
+    square = _Shape(np.minimum(np.minimum.outer(edge, edge), 1).astype(np.float32), 0, side)
+    margin = min(_MARGIN, min(level.pictures.shape[1:3]) // 2)
+    padding = ((0, 0), (margin, margin), (margin, margin), (0, 0))
+    padded = np.pad(level.pictures[donors], padding, constant_values=np.nan)
+    windows = _cut(padded, corner[donors], side + 2 * margin)
+    seen = np.isfinite(windows[..., 0]).sum(0)
+    spread = np.nan_to_num(np.nanvar(np.where(seen[None, ..., None] >= _FEWEST, windows, 0), 0).mean(-1), nan=np.inf)
+    agreeing = (spread <= _AGREEING * level.pictures[donors].var(0).mean()) & (seen >= _FEWEST)
+    cover = np.asarray(ndimage.binary_dilation(agreeing) & (seen >= _FEWEST), np.float32)
+    inner = cover[margin : margin + side, margin : margin + side]
+    np.maximum(inner, square.cover, out=inner)
+    whole = _Shape(cover, margin, side)
+    if not agreeing.any() or cover.mean() * cover.size > _LARGEST * level.pictures[0, ..., 0].size:
+        return square
+
+    def lost(shape: _Shape) -> float:
+        filled = _filled(photographs, level, donors, corner[donors], shape)
+        return float((photographs.answers(filled) != photographs.predicted[donors]).mean())
+
+    return whole if lost(whole) >= lost(square) + _WORTH else square
+
+
+def _seen(level: Level, shape: _Shape, corner: NDArray[np.int64], donors: Rows) -> Floats:
+    """Give the mean of the matches where the thing is, on grey."""
+    margin = shape.margin
+    padded = np.pad(
+        level.pictures[donors], ((0, 0), (margin, margin), (margin, margin), (0, 0)), constant_values=np.nan
+    )
+    windows = _cut(padded, corner[donors], shape.side + 2 * margin)
+    mean = np.nan_to_num(np.nansum(windows, 0) / np.maximum(np.isfinite(windows).sum(0), 1), nan=0.5)
+    visible = (shape.cover > 0)[..., None]
+    return np.where(visible, mean, 0.5).clip(0, 1).astype(np.float32)
+
+
+def _placed(shape: _Shape, corners: NDArray[np.int64], level: Level) -> Floats:
+    """Give the cover of a thing at some corners, (n, rows, columns, 1); what would be outside is cut off."""
+    rows, columns = level.pictures.shape[1:3]
+    margin, window = shape.margin, len(shape.cover)
+    covers = np.zeros((len(corners), rows + 2 * window, columns + 2 * window, 1), np.float32)
+    for cover, (top, left) in zip(covers, (corners - margin + window).tolist(), strict=True):
+        cover[top : top + window, left : left + window, 0] = shape.cover
+    return covers[:, window : window + rows, window : window + columns]
+
+
+def _things(level: Level, side: int, own: Rows, others: Rows) -> Iterator[_Thing]:
+    looked = np.concatenate((own, others))
+    of_own = np.arange(len(looked)) < len(own)
+    squares, sources = _costly_squares(level, side, own)
+    everywhere = np.ones((1, side, side, 1), np.float32)
+    score, _ = _strongest(_correlations(level.pictures[looked], squares, everywhere))
+    areas = np.array([
+        roc_area(np.delete(score[:, number], source), np.delete(of_own, source))  # not in the picture that it is from
+        for number, source in enumerate(sources)
+    ])  # fmt: skip
+    for number in np.argsort(-areas, kind="stable")[:_REFINED]:
+        template, weight = squares[number : number + 1], everywhere
+        for _ in range(_ROUNDS):
+            strength, corner = _strongest(_correlations(level.pictures[own], template, weight))
+            best = np.argsort(-strength[:, 0], kind="stable")[: max(_FEWEST, len(own) // 2)]
+            matches = _cut(level.pictures[own[best]], corner[best, 0], side)
+            template = matches.mean(0)[None]
+            weight = (1 / (matches.var(0).mean(-1, keepdims=True) + 3e-3))[None]
+        strength, _ = _strongest(_correlations(level.pictures[looked], template, weight))
+        yield _Thing(level, side, template, weight, roc_area(strength[:, 0], of_own))
+
+
+def _costly_squares(level: Level, side: int, rows: Rows) -> tuple[Floats, list[int]]:
+    """Give the squares that add most to the answers, two of a picture, and the position of the picture that each is from."""
+    sums = np.stack([ndimage.uniform_filter(values, side) for values in level.contributions[rows]])
+    half = side // 2
+    sums = sums[:, half : sums.shape[1] - half, half : sums.shape[2] - half]
+    squares: list[Floats] = []
+    sources: list[int] = []
+    for position, row in enumerate(rows):
+        for _ in range(_CANDIDATES):
+            top, left = np.unravel_index(int(sums[position].argmax()), sums[position].shape)
+            squares.append(level.pictures[row, top : top + side, left : left + side])
+            sources.append(position)
+            sums[position, max(0, top - half) : top + half + 1, max(0, left - half) : left + half + 1] = -np.inf
+    return np.stack(squares), sources
+
+
+def _correlations(pictures: Floats, templates: Floats, weights: Floats) -> Floats:
+    """Weighted normalised correlation of templates (k, side, side, 3) at every place of pictures: (n, k, rows, columns)."""
+    import torch
+    from torch.nn import functional as F
+
+    def slid(values: Floats, kernels: Floats) -> torch.Tensor:
+        first = torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2), np.float32))
+        return F.conv2d(first, torch.from_numpy(np.array(kernels.transpose(0, 3, 1, 2), np.float32, order="C")))
+
+    share = np.broadcast_to(weights / weights.sum((1, 2), keepdims=True), (len(weights), *templates.shape[1:]))
+    centred = templates - (share * templates).sum((1, 2), keepdims=True)
+    centred = centred / np.sqrt((share * centred**2).sum((1, 2, 3), keepdims=True) + 1e-6)
+    bands = [(pictures[..., band : band + 1], share[..., band : band + 1]) for band in range(3)]
+    with torch.inference_mode():
+        energy = torch.stack([slid(values**2, kernels) - slid(values, kernels) ** 2 for values, kernels in bands]).sum(
+            0
+        )
+        return (slid(pictures, share * centred) / (energy.clamp_min(0) + 3e-3).sqrt()).numpy()
+
+
+def _strongest(maps: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Give the largest value of every map (n, k, rows, columns), (n, k), and where it is, (n, k, 2)."""
+    flat = maps.reshape(*maps.shape[:2], -1)
+    corners = np.stack(np.unravel_index(flat.argmax(2), maps.shape[2:]), -1)
+    return flat.max(2), corners
+
+
+def _cut(pictures: Floats, corners: NDArray[np.int64], side: int) -> Floats:
+    return np.stack([
+        picture[top : top + side, left : left + side]
+        for picture, (top, left) in zip(pictures, corners.tolist(), strict=True)
+    ])  # fmt: skip
+
+
+def _filled(photographs: Photographs, level: Level, rows: Rows, corners: NDArray[np.int64], shape: _Shape) -> Floats:
+    """Fill what a thing covers from what is around it."""
+    covered = (_placed(shape, corners, level) > 0).astype(np.float32)
+    filled = filled_from_around(photographs.pixels[rows], level.pictures[rows], covered, level.factor, shape.side / 2)
+    return photographs.bounded(filled, rows)
+
+
+def _pasted(
+    photographs: Photographs,
+    level: Level,
+    rows: Rows,
+    donors: Rows,
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    shape: _Shape,
+) -> Floats:
+    """Paste what a donor has under the cover at one place, onto every picture at another."""
+    edited = photographs.pixels[rows]
+    factor = level.factor
+    covers = _placed(shape, target, level).repeat(factor, 1).repeat(factor, 2)
+    height, width = covers.shape[1:3]
+    for picture, cover, donor, (down, across) in zip(
+        edited, covers, donors.tolist(), (factor * (target - source)).tolist(), strict=True
+    ):
+        donated = photographs.pixels[donor, :height, :width]
+        inside = cover * shifted(np.ones_like(cover), down, across)
+        part = picture[:height, :width]
+        part += inside * (shifted(donated, down, across) - part)
+    return photographs.bounded(edited, rows)

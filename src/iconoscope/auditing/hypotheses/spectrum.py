@@ -1,0 +1,101 @@
+"""What a class has of every frequency: blur, resampling, noise, compression, stripes, texture.
+
+The distribution of every coefficient of 8 by 8 blocks (discrete cosine transform of luma and chroma, without the mean) is moved
+by quantiles from that of the class to that of the others, and back. The control is the same between halves of the class's own
+pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dctn, idctn
+
+from iconoscope.auditing.hypotheses.photographs import Halves, Photographs
+from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant
+
+__all__ = ["spectra"]
+
+Floats = NDArray[np.floating]
+Rows = NDArray[np.int64]
+
+_SIDE = 8
+_LUMA_CHROMA = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
+_RGB = np.linalg.inv(_LUMA_CHROMA).astype(np.float32)
+_QUANTILES = np.linspace(0.005, 0.995, 100)
+_MEASURED = 40  # pictures that quantiles are taken of
+_DITHER = 2e-3  # of 0..1: what was rounded, to zero above all, has no order by itself
+_RIDGE = 0.1
+
+
+def log_magnitudes(photographs: Photographs) -> Floats:
+    """Give the logarithm of the mean magnitude of every coefficient of every picture, (n, 192)."""
+    magnitudes = np.empty((len(photographs), _SIDE * _SIDE * 3), np.float32)
+    for first in range(0, len(photographs), 128):
+        blocks = _blocks(photographs.ground[first : first + 128])
+        magnitudes[first : first + 128] = np.log(np.abs(blocks).mean((1, 3)) + 1e-3).reshape(len(blocks), -1)
+    return magnitudes
+
+
+def spectra(
+    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, magnitudes: Floats
+) -> Iterator[Trial]:
+    """Move every coefficient of the class's pictures to where it is in others, and the other way round."""
+    is_class = photographs.predicted == of_class
+    own, others = (rng.permutation(np.flatnonzero(halves.fit & side)) for side in (is_class, ~is_class))
+
+    def measured(rows: Rows) -> Floats:
+        return np.quantile(_blocks(photographs.ground[rows[:_MEASURED]]), _QUANTILES, axis=(0, 1, 3)).astype(np.float32)
+
+    seed = int(rng.integers(2**31))
+    tables: dict[str, Floats] = {}
+
+    def moved(rows: Rows, start: str, end: str) -> Edited:
+        if not tables:
+            chosen = {"own": own, "others": others, "one half": own[::2], "other half": own[1::2]}
+            tables.update({name: measured(some) for name, some in chosen.items()})
+        pictures = photographs.pixels[rows]
+        pairs = ((start, end), ("one half", "other half"))
+        edited = [
+            photographs.bounded(_moved(pictures, tables[a], tables[b], np.random.default_rng(seed)), rows)
+            for a, b in pairs
+        ]
+        return Edited(edited[0], (edited[1],))
+
+    features = magnitudes[halves.fit]
+    sides = is_class[halves.fit]
+    change = (features[sides].mean(0) - features[~sides].mean(0)).reshape(_SIDE, _SIDE, 3)
+    yield Trial(
+        "spectrum",
+        discriminant(magnitudes, is_class, halves.fit, _RIDGE),
+        take=lambda rows: moved(rows, "own", "others"),
+        give=lambda rows: moved(rows, "others", "own"),
+        picture=(0.5 + 0.5 * change / max(float(np.abs(change).max()), 1e-9)).clip(0, 1),
+        strength=np.abs(change).mean(-1),
+    )
+
+
+def _blocks(pictures: Floats) -> Floats:
+    count, height, width, _ = pictures.shape
+    rows, columns = height // _SIDE, width // _SIDE
+    cut = pictures[:, : rows * _SIDE, : columns * _SIDE] @ _LUMA_CHROMA.T
+    return np.asarray(dctn(cut.reshape(count, rows, _SIDE, columns, _SIDE, 3), axes=(2, 4), norm="ortho"))
+
+
+def _moved(pictures: Floats, start: Floats, end: Floats, rng: np.random.Generator) -> Floats:
+    """Move every coefficient from its quantile in one distribution to the same quantile of another; ties fall by chance."""
+    blocks = _blocks(pictures)
+    spread = blocks + rng.normal(0, _DITHER, blocks.shape).astype(np.float32)
+    for row, column, channel in np.ndindex(_SIDE, _SIDE, 3):
+        if row or column:
+            known = start[:, row, column, channel] + np.linspace(-1e-6, 1e-6, len(_QUANTILES))
+            values = spread[:, :, row, :, column, channel]
+            beyond = values - values.clip(known[0], known[-1])
+            blocks[:, :, row, :, column, channel] = np.interp(values, known, end[:, row, column, channel]) + beyond
+    edited = pictures.copy()
+    back = np.asarray(idctn(blocks, axes=(2, 4), norm="ortho"))
+    height, width = back.shape[1] * _SIDE, back.shape[3] * _SIDE
+    edited[:, :height, :width] = back.reshape(len(pictures), height, width, 3) @ _RGB.T
+    return edited

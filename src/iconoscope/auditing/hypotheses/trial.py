@@ -1,0 +1,99 @@
+"""A hypothesis that can be tested: how an image shows it, and how it is taken from one and given to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Edited", "Trial", "discriminant", "roc_area"]
+
+Floats = NDArray[np.floating]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Pictures with what a hypothesis says, and as a control with as much that it does not say.
+
+    Attributes
+    ----------
+    pictures
+        (m, height, width, 3), 0..1.
+    controls
+        Each like the pictures.
+    """
+
+    pictures: Floats
+    controls: tuple[Floats, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One hypothesis about one class, made from one half of the pictures.
+
+    Attributes
+    ----------
+    kind
+        A key of `HYPOTHESES`.
+    score
+        (n,): statistic of every picture, large where it is there.
+    take, give
+        Rows of the class's pictures, or of others, to the pictures without it, or with it.
+    picture
+        (height, width, 3), 0..1: what it says, to be looked at.
+    strength
+        (height, width): where it is, as far as it is at a place.
+    """
+
+    kind: str
+    score: Floats
+    take: Callable[[Rows], Edited]
+    give: Callable[[Rows], Edited]
+    picture: Floats
+    strength: Floats
+
+
+def discriminant(features: Floats, is_class: NDArray[np.bool_], fit: NDArray[np.bool_], ridge: float) -> Floats:
+    """Score pictures by Fisher's linear discriminant of some of them, with a ridge; larger where they are of the class.
+
+    Parameters
+    ----------
+    features
+        (n, numbers).
+    is_class, fit
+        (n,): of the class or not, and which it is learned from.
+    ridge
+        Share of the mean variance that is added to every variance.
+
+    Examples
+    --------
+    >>> features = np.array([[0.0, 1], [1, 0], [0, 0], [1, 1]])
+    >>> discriminant(features, np.array([False, True, False, True]), np.ones(4, bool), 0.1).round(1)
+    array([-1.9,  1.9, -1.9,  1.9])
+    """
+    mean, deviation = features[fit].mean(0), features[fit].std(0) + 1e-6
+    standard = (features - mean) / deviation
+    inside, outside = standard[fit & is_class], standard[fit & ~is_class]
+    within = np.concatenate((inside - inside.mean(0), outside - outside.mean(0)))
+    covariance = within.T @ within / len(within)
+    size = len(covariance)
+    covariance = covariance + (ridge * np.trace(covariance) / size + 1e-9) * np.eye(size)
+    return standard @ np.linalg.solve(covariance, inside.mean(0) - outside.mean(0))
+
+
+def roc_area(score: Floats, is_class: NDArray[np.bool_]) -> float:
+    """Give the area under the curve by which a score tells a class, 0..1 (Mann and Whitney's statistic).
+
+    >>> roc_area(np.array([0.0, 1, 2, 2]), np.array([False, False, True, False]))
+    0.8333333333333334
+    """
+    from scipy.stats import rankdata
+
+    inside, outside = int(is_class.sum()), int((~is_class).sum())
+    if not inside or not outside:
+        return float("nan")
+    ranks = rankdata(score)
+    return float((ranks[is_class].sum() - inside * (inside + 1) / 2) / (inside * outside))
