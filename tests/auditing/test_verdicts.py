@@ -306,3 +306,23 @@ def test_numbers_are_written_as_the_language_has_them(tmp_path):
     page = audited().report(tmp_path / "es.html", lang="es").read_text(encoding="utf-8")
     visible = re.sub(r"<style>.*?</style>|<script.*?</script>|<[^>]+>", " ", page, flags=re.DOTALL)
     assert re.search(r"\d,\d\d", visible) and not re.search(r"\d\.\d", visible.replace(ico.__version__, ""))
+
+
+def test_pictures_of_a_few_pixels_are_refused_and_sixteen_are_not():
+    def network(side):
+        module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * side * side, 2))
+        preprocessing = {"size": side, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "crop": "none"}
+        return ico.load_network(module, preprocessing=preprocessing, classes=("day", "night"), device="cpu")
+
+    def pictures(side):
+        return ico.load_images(np.random.default_rng(0).integers(0, 256, (80, side, side, 3), dtype=np.uint8))
+
+    with pytest.raises(QuestionError, match="8x8 pixels") as refused:
+        ico.audit(network(8), pictures(8))
+    assert "16 pixels or more" in str(refused.value.hint)
+    torch.manual_seed(0)
+    assert ico.audit(network(16), pictures(16), quick=True, families=("border",)).outcome in (
+        "pass",
+        "fail",
+        "unjudged",
+    )

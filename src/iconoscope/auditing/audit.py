@@ -50,6 +50,7 @@ class Effort(NamedTuple):
 
 THOROUGH = Effort(images=1600, covered=60, patches=(1 / 6, 1 / 3), classes=10, steps=None)
 QUICK = Effort(images=320, covered=12, patches=(1 / 3,), classes=4, steps=48)
+_LEAST_SIDE = 16  # pixels: in smaller pictures there is no border, no ring of background and no place beside a thing
 _ALIKE = 1.05  # images whose original sizes differ by less are alike in them
 
 
@@ -134,6 +135,11 @@ def audit(
         raise QuestionError(
             f"{network.name} takes four channels, and an audit changes the colours of pictures that have three.",
             hint="Occlusion, optimisation and exemplars take them.",
+        )
+    if min(network.preprocessing.size) < _LEAST_SIDE:
+        raise QuestionError(
+            f"{network.name} takes pictures of {'x'.join(map(str, network.preprocessing.size))} pixels.",
+            hint=f"An audit looks for small things and for backgrounds, and wants {_LEAST_SIDE} pixels or more each way.",
         )
     images = load_images(images)
     if groups is not None:

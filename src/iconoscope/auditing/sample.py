@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.auditing.segmentation import Pictures, take_apart
-from iconoscope.errors import IconoscopeWarning, ImageFileError, ImagesError, shortened
+from iconoscope.errors import ImageFileError, ImagesError, shortened, warn
 from iconoscope.occlusion.query import NO_OBJECT, fitted_object
 from iconoscope.progress import track
 from iconoscope.results.audit_evidence import AuditedImages
@@ -77,7 +76,7 @@ def _warn_of_unusable(unusable: dict[str, str], *, of: int) -> None:
     message = f"The masks or boxes of {len(unusable)} of {of} audited images cannot be used: {named}"
     if len(unusable) == of:
         raise ImagesError(message, hint="Give masks of the size of their images, or none: then objects are looked for.")
-    warnings.warn(f"{message}. These images are audited without.", IconoscopeWarning, stacklevel=3)
+    warn(f"{message}. These images are audited without.")
 
 
 def sampled_rows(network: Network, recording: Recording, *, most: int, seed: int) -> NDArray[np.int64]:

@@ -113,13 +113,7 @@ def examine_hypotheses(
         for of_class in classes:
             examined.append(parts.get_or_make(f"class-{of_class}", partial(_examined, bench, of_class, seed=seed)))
             advance(1)
-        for number, kind in enumerate(HYPOTHESIS_KINDS):
-            _retest(
-                bench,
-                kind,
-                {index: single["tests"][number] for index, single in zip(classes, examined, strict=True)},
-                seed=seed,
-            )
+        _retest(bench, {index: single["tests"] for index, single in zip(classes, examined, strict=True)}, seed=seed)
     return _joined(bench, classes, examined)
 
 
@@ -190,23 +184,37 @@ def _split_test(bench: Workbench, kind: str, of_class: int, *, seed: int) -> tup
     return test, trials
 
 
-def _retest(bench: Workbench, kind: str, tests: dict[int, NDArray[np.float32]], *, seed: int) -> None:
-    """Test accused classes again without the pictures of those that the kind tells better; changes their tests (splits, 5).
+def _retest(bench: Workbench, tests: dict[int, NDArray[np.float32]], *, seed: int) -> None:
+    """Test accused classes again without the pictures of those that are told better; changes their tests (kinds, splits, 5).
 
     Where one class has a mark all others are told by its absence, and to give them what the others have gives them the mark.
     """
-    decided = {index: HypothesisTest(kind, bench.answered, split_tests(values)) for index, values in tests.items()}
-    accused = [index for index, test in decided.items() if test.decision != "cleared"]
-    accused.sort(key=lambda index: (-decided[index].mean.area, -decided[index].mean.excess))
+
+    def accusing(index: int) -> list[HypothesisTest]:
+        return [test for test in _decided(bench, tests[index]) if test.decision == "accused"]
+
+    def telling(index: int) -> tuple[float, float]:
+        means = [test.mean for test in accusing(index)]
+        return max(((mean.area, mean.excess) for mean in means), default=(0.0, 0.0))
+
     marked: list[int] = []
-    for index in accused:
+    for index in sorted(tests, key=telling, reverse=True):
         rest = bench.without(marked)
-        predicted = rest.photographs.predicted
-        if marked and int((predicted != index).sum()) >= LEAST_IMAGES:
-            for split in range(_SPLITS):
-                tests[index][split] = _split_test(rest, kind, index, seed=seed + 7919 * split)[0]
-        if HypothesisTest(kind, bench.answered, split_tests(tests[index])).decision == "accused":
+        if marked and int((rest.photographs.predicted != index).sum()) >= LEAST_IMAGES:
+            for test in _decided(bench, tests[index]):
+                if test.decision != "cleared":
+                    number = HYPOTHESIS_KINDS.index(test.kind)
+                    for split in range(_SPLITS):
+                        tests[index][number, split] = _split_test(rest, test.kind, index, seed=seed + 7919 * split)[0]
+        if accusing(index):
             marked.append(index)
+
+
+def _decided(bench: Workbench, tests: NDArray[np.float32]) -> list[HypothesisTest]:
+    return [
+        HypothesisTest(kind, bench.answered, split_tests(values))
+        for kind, values in zip(HYPOTHESIS_KINDS, tests, strict=True)
+    ]
 
 
 def _examples(bench: Workbench, of_class: int, trials: list[Trial], shown: bool) -> NDArray[np.uint8]:

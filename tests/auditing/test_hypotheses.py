@@ -1,0 +1,206 @@
+"""Hypotheses made from images, with networks of which it is known by a line what they go by."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from sklearn.metrics import roc_auc_score
+from torch import nn
+from torch.nn import functional as F
+
+import iconoscope as ico
+from iconoscope.auditing.hypotheses.examination import examine_hypotheses
+from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, enlarged, filled_from_around, reduced
+from iconoscope.auditing.hypotheses.spectrum import spectra
+from iconoscope.auditing.hypotheses.trial import discriminant, roc_area
+from iconoscope.auditing.sample import load_sample
+from iconoscope.exemplars import record
+from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS, SplitTest, decide
+
+SIDE = 32
+
+
+class ByStamp(nn.Module):
+    """Answers the first class where a square at the lower right is white; else by which of two corners is brighter."""
+
+    def forward(self, batch):
+        stamp = batch[:, :, 26:29, 25:29].mean((1, 2, 3)) - 0.9
+        other = batch[:, :, :6, :6].mean((1, 2, 3)) - batch[:, :, :6, -6:].mean((1, 2, 3))
+        return torch.stack([60 * stamp, other, -other], 1)
+
+
+class ByThing(nn.Module):
+    """Answers the first class where a red and green cross is anywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("cross", torch.from_numpy(CROSS.transpose(2, 0, 1)[None].copy()) - 0.5)
+
+    def forward(self, batch):
+        seen = F.conv2d(batch - 0.5, self.cross).amax((1, 2, 3)) / self.cross.square().sum()
+        other = batch[:, :, :6, :6].mean((1, 2, 3)) - batch[:, :, :6, -6:].mean((1, 2, 3))
+        return torch.stack([20 * (seen - 0.75), other, -other], 1)
+
+
+class ByBlur(nn.Module):
+    """Answers the first class where neighbouring pixels are more alike than so."""
+
+    def __init__(self, bound=0.03):
+        super().__init__()
+        self.bound = bound
+
+    def forward(self, batch):
+        rough = (batch[..., 1:] - batch[..., :-1]).abs().mean((1, 2, 3))
+        other = batch[:, :, :6, :6].mean((1, 2, 3)) - batch[:, :, :6, -6:].mean((1, 2, 3))
+        return torch.stack([400 * (self.bound - rough), other, -other], 1)
+
+
+CROSS = np.full((5, 5, 3), (0.9, 0.1, 0.1), np.float32)
+CROSS[2, :] = CROSS[:, 2] = (0.1, 0.9, 0.1)
+
+
+def scenes(count, seed=0):
+    """Soft blots of colour with fine grain, no two alike."""
+    draws = np.random.default_rng(seed)
+    coarse = ndimage.gaussian_filter(draws.normal(0, 1, (count, SIDE, SIDE, 3)), (0, 4, 4, 0), mode="wrap")
+    grain = ndimage.gaussian_filter(draws.normal(0, 1, (count, SIDE, SIDE, 3)), (0, 0.6, 0.6, 0), mode="wrap")
+    return (0.45 + 1.2 * coarse + 0.06 * grain).clip(0, 0.85).astype(np.float32)
+
+
+def examined(module, pictures, tmp_path):
+    preprocessing = {"size": SIDE, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "crop": "none"}
+    network = ico.load_network(module.eval(), preprocessing=preprocessing, classes=("a", "b", "c"), device="cpu")
+    images = ico.load_images((pictures * 255).round().astype(np.uint8))
+    recording = record(network, images, ["logits"], store=tmp_path / "run", workers=0)
+    sample = load_sample(network, recording, images, most=1600, seed=0)
+    return examine_hypotheses(network, sample, seed=0)
+
+
+def decisions(hypotheses, index):
+    return {kind: test.decision for kind, test in hypotheses.of_class(index).items()}
+
+
+def test_a_stamp_at_a_fixed_place_is_found_there_and_explains_the_others(tmp_path):
+    pictures = scenes(150)
+    pictures[:50, 26:29, 25:29] = 1.0
+    hypotheses = examined(ByStamp(), pictures, tmp_path)
+    stamp = hypotheses.of_class(0)["stamp"]
+    assert stamp.decision == "accused" and stamp.position == "bottom right"
+    assert stamp.mean.taken > 0.7 and stamp.mean.given > 0.9 and stamp.mean.control < 0.05
+    number = hypotheses.number(0, "stamp")
+    as_it_is, without = hypotheses.examples[number, 0].astype(int)
+    assert (as_it_is[26:29, 25:29] == 255).all() and without[26:29, 25:29].max() < 230
+    assert np.array_equal(as_it_is[:20, :20], without[:20, :20])
+    # The two others are told by having none, which is nothing of theirs; what they go by is in the corners above.
+    for other in (1, 2):
+        tests = hypotheses.of_class(other).values()
+        assert not {test.position for test in tests if test.decision == "accused"} & {"bottom right", "bottom"}
+
+
+def test_a_thing_anywhere_is_found_and_shown(tmp_path):
+    pictures, draws = scenes(150, 1), np.random.default_rng(2)
+    for picture in pictures[:50]:
+        top, left = draws.integers(0, SIDE - 5, 2)
+        picture[top : top + 5, left : left + 5] = CROSS
+    hypotheses = examined(ByThing(), pictures, tmp_path)
+    thing = hypotheses.of_class(0)["thing"]
+    assert thing.decision == "accused" and thing.mean.taken > 0.3 and thing.mean.given > 0.3
+    assert decisions(hypotheses, 0)["stamp"] == "cleared"
+    # What is shown is the cross: reds and greens, of no other place.
+    shown = hypotheses.pictures[hypotheses.number(0, "thing")].reshape(-1, 3) / 255
+    assert (np.abs(shown - (0.1, 0.9, 0.1)).max(1) < 0.15).any() and (
+        np.abs(shown - (0.9, 0.1, 0.1)).max(1) < 0.15
+    ).any()
+
+
+def test_blur_is_found_in_the_spectrum_alone(tmp_path):
+    pictures = scenes(150, 3)
+    pictures[:50] = ndimage.gaussian_filter(pictures[:50], (0, 1.2, 1.2, 0), mode="nearest")
+    rough = np.abs(np.diff(pictures, axis=2)).mean((1, 2, 3))
+    assert rough[:50].max() < rough[50:].min()
+    found = decisions(examined(ByBlur((rough[:50].max() + rough[50:].min()) / 2), pictures, tmp_path), 0)
+    assert found["spectrum"] == "accused"
+    assert {kind for kind, decision in found.items() if decision == "accused"} == {"spectrum"}
+
+
+def test_images_that_the_answers_do_not_hang_on_accuse_nobody(tmp_path):
+    """The stamp is there, and the network does not look at it."""
+    pictures = scenes(150, 4)
+
+    class ByCorner(ByStamp):
+        def forward(self, batch):
+            return torch.cat([batch.new_full((len(batch), 1), -9.0), super().forward(batch)[:, 1:]], 1)
+
+    brighter = pictures[:, :6, :6].mean((1, 2, 3)) > pictures[:, :6, -6:].mean((1, 2, 3))
+    pictures[brighter, 26:29, 25:29] = 1.0
+    hypotheses = examined(ByCorner(), pictures, tmp_path)
+    for index in (1, 2):
+        test = hypotheses.of_class(index)["stamp"]
+        assert test.mean.area > 0.9 and test.decision == "cleared"
+
+
+def test_too_few_answers_are_not_asked_about(tmp_path):
+    hypotheses = examined(ByStamp(), scenes(40, 5), tmp_path)
+    assert not len(hypotheses.classes) and not len(hypotheses.tests) and hypotheses.of_class(0) == {}
+
+
+def test_halves_share_nothing_and_have_half_of_every_answer():
+    predicted = np.repeat([0, 1, 2], (11, 20, 1))
+    halves = Halves.drawn(predicted, seed=3)
+    assert not (halves.fit & halves.test).any() and (halves.fit | halves.test).all()
+    assert [int((halves.fit & (predicted == index)).sum()) for index in range(3)] == [6, 10, 1]
+    assert np.array_equal(halves.exchanged.fit, halves.test)
+
+
+def test_an_area_is_that_of_scikit_learn_and_a_discriminant_finds_the_direction():
+    draws = np.random.default_rng(0)
+    is_class = draws.random(200) < 0.3
+    score = draws.integers(0, 9, 200).astype(float)
+    assert roc_area(score, is_class) == pytest.approx(roc_auc_score(is_class, score))
+    features = draws.normal(0, 1, (200, 6))
+    features[is_class, 2] += 3
+    fit = np.arange(200) < 100
+    assert roc_area(discriminant(features, is_class, fit, 0.1)[~fit], is_class[~fit]) > 0.95
+
+
+def test_coefficients_that_are_moved_to_where_they_are_stay():
+    """Between halves of images alike nothing is moved much; from sharp to blurred images most of what is fine goes."""
+    pictures = scenes(160, 6)
+    pictures[:80] = ndimage.gaussian_filter(pictures[:80], (0, 1.2, 1.2, 0), mode="nearest")
+    network = ico.load_network(
+        ByBlur(), preprocessing={"size": SIDE, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "crop": "none"},
+        classes=("a", "b", "c"), device="cpu",
+    )  # fmt: skip
+    photographs = Photographs(network, pictures, pictures, None, np.repeat([0, 1], 80))
+    halves = Halves.drawn(photographs.predicted, seed=0)
+    magnitudes = np.random.default_rng(0).normal(0, 1, (160, 192)).astype(np.float32)
+    (trial,) = spectra(photographs, 0, halves, np.random.default_rng(0), magnitudes)
+    sharp = np.arange(80, 120)
+    edited = trial.give(sharp)
+
+    def rough(values):
+        return np.abs(np.diff(values, axis=2)).mean()
+
+    assert rough(edited.pictures) < 0.6 * rough(pictures[sharp])
+    assert 0.9 < rough(edited.controls[0]) / rough(pictures[sharp]) < 1.1
+
+
+def test_what_is_filled_is_what_is_around_it():
+    pictures = np.full((2, 16, 24, 3), 0.3, np.float32)
+    pictures[:, 4:8, 8:12] = 1.0
+    covered = np.zeros((1, 8, 12, 1), np.float32)
+    covered[:, 2:4, 4:6] = 1
+    filled = filled_from_around(pictures, reduced(pictures, 2), covered, 2, 2.0)
+    assert np.allclose(filled, 0.3, atol=1e-3) and (pictures[:, 4:8, 8:12] == 1).all()
+    assert enlarged(reduced(pictures, 2), (16, 24)).shape == pictures.shape
+
+
+def test_one_way_is_enough_only_of_what_tells_nearly_alone():
+    one_way = SplitTest(0.97, 0.5, 0.0, 0.0, 0.03)
+    assert decide("spectrum", 10, (one_way,) * 3) == "accused"
+    assert decide("spectrum", 10, (one_way._replace(area=0.95),) * 3) == "cleared"
+    # Of few classes more is wanted, of what can be natural.
+    both = SplitTest(0.94, 0.2, 0.2, 0.0, 0.03)
+    assert decide("spectrum", 10, (both,) * 3) == "accused" and decide("spectrum", 5, (both,) * 3) == "cleared"
+    assert {decide(kind, 5, (both,) * 3) for kind in ("stamp", "mark", "thing")} == {"accused"}
+    assert set(HYPOTHESIS_KINDS) == {"stamp", "mark", "thing", "layout", "spectrum"}
