@@ -63,12 +63,6 @@ def scaling(factor):
     return lambda batch: batch * factor
 
 
-def local(factor):
-    held = threading.local()
-    held.factor = factor
-    return held
-
-
 def context(factor):
     variable = contextvars.ContextVar("factor")
     variable.set(factor)
@@ -100,7 +94,6 @@ HELD = {
     "methodcaller": lambda k: operator.methodcaller("mul", k),
     "partial of a builtin": lambda k: functools.partial(math.pow, k),
     "bound method of a list": lambda k: [k].index,
-    "thread's own": local,
     "context variable": context,
     "bytearray": lambda k: bytearray([int(k)]),
     "array": lambda k: array.array("d", [k]),

@@ -245,7 +245,7 @@ def power(images: int, others: int, cost: float = 0.2) -> float:
     Examples
     --------
     >>> round(power(80, 720), 2), round(power(30, 290), 2)
-    (1.0, 0.95)
+    (0.96, 0.88)
     """
     from scipy.stats import norm  # half a second to import
 

@@ -166,7 +166,7 @@ def reduced(pictures: Floats, factor: int) -> Floats:
     """Reduce pictures (n, height, width, channels) by a whole factor, by the mean of squares; what is over is cut off.
 
     >>> reduced(np.arange(8.0).reshape(1, 2, 4, 1), 2).ravel()
-    array([2.5, 4.5])
+    array([2.5, 4.5], dtype=float32)
     """
     if factor == 1:
         return pictures

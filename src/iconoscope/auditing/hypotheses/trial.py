@@ -72,7 +72,7 @@ def discriminant(features: Floats, is_class: NDArray[np.bool_], fit: NDArray[np.
     --------
     >>> features = np.array([[0.0, 1], [1, 0], [0, 0], [1, 1]])
     >>> discriminant(features, np.array([False, True, False, True]), np.ones(4, bool), 0.1).round(1)
-    array([-1.9,  1.9, -1.9,  1.9])
+    array([-40.,  40., -40.,  40.])
     """
     mean, deviation = features[fit].mean(0), features[fit].std(0) + 1e-6
     standard = (features - mean) / deviation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import math
 import os
@@ -111,7 +110,6 @@ def replacements() -> Iterator[tuple[str, Any]]:
         torch.fft,
         math,
         np,
-        builtins,
     )
     for namespace in namespaces:
         for name, value in vars(namespace).items():

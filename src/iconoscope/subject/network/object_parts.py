@@ -82,8 +82,10 @@ def _of_known(value: Any) -> tuple[Any, ...] | None:
         return kind.__name__, str(value)
     if isinstance(value, (torch.device, *HARMLESS)) or kind.__module__ == "typing":
         return (kind.__name__,)
-    if isinstance(value, threading.local | types.SimpleNamespace):
+    if isinstance(value, types.SimpleNamespace):
         return "namespace", kind, vars(value)
+    if isinstance(value, threading.local):
+        return (kind.__name__,)  # what each thread has of its own is no part of what all ask
     if isinstance(value, contextvars.ContextVar):
         return "context", value.get(None)
     if isinstance(value, enum.Enum):

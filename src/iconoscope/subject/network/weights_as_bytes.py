@@ -18,9 +18,12 @@ _MANGLED = re.compile(rb"[./]___torch_mangle_\d+")
 
 
 def dense_bytes(tensor: torch.Tensor) -> memoryview | bytes:
-    """Give the bytes of a strided tensor, in its order."""
+    """Give the bytes of a strided tensor, in its order; none of a fake one, which torch.export keeps beside its nodes."""
     import torch
+    from torch._subclasses.fake_tensor import FakeTensor
 
+    if isinstance(tensor, FakeTensor):
+        return b""
     flat = tensor.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
     return memoryview(cast("Any", flat.view(torch.uint8).numpy())) if flat.numel() else b""
 
