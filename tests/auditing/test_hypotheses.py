@@ -32,6 +32,8 @@ class ByStamp(nn.Module):
 class ByThing(nn.Module):
     """Answers the first class where a red and green cross is anywhere."""
 
+    cross: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("cross", torch.from_numpy(CROSS.transpose(2, 0, 1)[None].copy()) - 0.5)
