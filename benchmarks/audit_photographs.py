@@ -153,9 +153,8 @@ def table(rows: Sequence[ClassRow]) -> list[str]:
     lines += [f"| {text} | " + " | ".join(of[h] for h in HALVES) + f" | {goal} |" for text, of, goal in figures]
     lines += ["", "| planted | class, network | fall | verdict |", "| --- | --- | --- | --- |"]
     for row in sorted((row for row in rows if row.kind and not row.sample), key=lambda row: -row.fall):
-        said = " ".join(filter(None, (row.word, ": " + row.names[0] if row.names else "", row.position))).replace(
-            " : ", ": "
-        )
+        named = f"{row.word}: {row.names[0]}" if row.names else row.word
+        said = f"{named} {row.position}".rstrip()
         lines.append(f"| {row.kind} | {row.name}, {row.network} | {row.fall:.0f} | {said} |")
     return lines
 

@@ -1,5 +1,7 @@
 """Small networks of random weights that several tests ask."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -13,6 +15,17 @@ class Small(nn.Module):
 
     def forward(self, x):
         return self.head(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+class Doing(nn.Module):
+    """Does what it is given, as a module."""
+
+    def __init__(self, work: Any) -> None:
+        super().__init__()
+        self.work = work
+
+    def forward(self, x):
+        return self.work(x)
 
 
 def half_in_training() -> nn.Sequential:

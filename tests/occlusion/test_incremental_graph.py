@@ -18,6 +18,7 @@ from iconoscope.occlusion.incremental.engine import run_graph
 from iconoscope.occlusion.incremental.instructions import make_instructions
 from iconoscope.occlusion.incremental.plan import make_plan
 from iconoscope.occlusion.incremental.windows import arrange_windows, whole_maps
+from tests.networks import Doing
 
 
 class Worked(nn.Module):
@@ -29,15 +30,6 @@ class Worked(nn.Module):
 
     def forward(self, x):
         return self.head(self.work(torch.relu(self.conv(x))).mean((2, 3)))
-
-
-class Doing(nn.Module):
-    def __init__(self, work: Any) -> None:
-        super().__init__()
-        self.work = work
-
-    def forward(self, x):
-        return self.work(x)
 
 
 def captured(work, size=(12, 10)):

@@ -15,18 +15,10 @@ from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, CHANNELS_LAST
 from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution
 from iconoscope.occlusion.incremental.plan import make_plan
 from iconoscope.occlusion.incremental.receptive_field import AxisField, UpsampledField
+from tests.networks import Doing
 
 SIZE = (24, 20)
 GRID = make_grid(SIZE, patch=(3, 2), stride=(7, 6))
-
-
-class Doing(nn.Module):
-    def __init__(self, work: Any) -> None:
-        super().__init__()
-        self.work = work
-
-    def forward(self, x):
-        return self.work(x)
 
 
 class Worked(nn.Module):

@@ -171,8 +171,9 @@ def _check(
     nuisances: tuple[Nuisance, ...], lang: str, fail_on: Sequence[str] | None, allow: Sequence[str] | None
 ) -> None:
     Audit.sentences(lang)
+    failing = [word for word in (*ACCUSING, *UNJUDGED) if word != "unnamed"]
     for word in fail_on or ():
-        check_choice("fail_on", word, [word for word in (*ACCUSING, *UNJUDGED) if word != "unnamed"])
+        check_choice("fail_on", word, failing)
     for word in allow or ():
         check_choice("allow", word, UNJUDGED)
     contradicted = {*(fail_on or ())} & {*(allow or ())}
@@ -253,7 +254,7 @@ def _ask(
     rows = sampled_rows(network, recording, most=effort.images, seed=seed)
     if (
         np.bincount(recording.predictions[rows]).max() < LEAST_IMAGES
-    ):  # of no class can anything be said, whatever is asked
+    ):  # nothing can be said of any class, whatever is asked
         return _unasked(network, recording, rows, question)
     # What is answered on the way is kept beside the store for as long as the audit takes, so that it can go on where it was.
     aside = store.folder / f".audit-{question.key[:24]}"

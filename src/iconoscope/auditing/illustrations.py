@@ -16,6 +16,7 @@ from iconoscope.exemplars.recorded_units import recorded_pictures
 from iconoscope.optimization import optimize
 from iconoscope.results.audit_conclusions import Conclusions
 from iconoscope.results.audit_evidence import Illustrations, Interventions, OptimizedPictures
+from iconoscope.results.rendering import as_bytes
 from iconoscope.store import Recording, Store
 from iconoscope.subject.network import Network
 
@@ -61,14 +62,14 @@ def illustrate(
     predicted = sample.evidence.predicted
     exchanged = [
         [
-            _bytes(picture)
+            as_bytes(picture)
             for picture in exchanged_pictures(sample.pictures, predicted, nuisances, interventions, *which)
         ]
         for which in chosen
     ]
     trials, edits = np.array(chosen, np.int64).reshape(-1, 2).T
     shown_rows = interventions.donors.rows[edits]
-    pixels = _bytes(sample.pictures.pixels)
+    pixels = as_bytes(sample.pictures.pixels)
     height, width = sample.pictures.shape
     return Illustrations(
         rows=shown_rows,
@@ -137,7 +138,7 @@ def make_pictures(
     """Make the pictures that classes and units of the network answer most, and measure the nuisances on them."""
     units = [str(network.class_unit("logit", of_class)) for of_class in classes] + list(dict.fromkeys(following))
     visualization = optimize(network, units, steps=steps, seed=seed, store=store)
-    pixels = _bytes(np.ascontiguousarray(visualization.images[..., :3]))
+    pixels = as_bytes(np.ascontiguousarray(visualization.images[..., :3]))
     pictures = take_apart(pixels, [None] * len(pixels), np.full((len(pixels), 2), pixels.shape[1:3]))
     # A picture that was made has no object, no file and no other size.
     statistics = [
@@ -151,10 +152,6 @@ def make_pictures(
         pictures=pixels,
         statistics=np.concatenate([np.zeros((len(pixels), 0), np.float32), *statistics], 1),
     )
-
-
-def _bytes(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return (pixels * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def _shrunk(picture: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:

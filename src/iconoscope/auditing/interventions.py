@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures
 from iconoscope.progress import advancing
 from iconoscope.results.audit_evidence import Donors, Interventions
+from iconoscope.results.rendering import as_bytes
 from iconoscope.store.store import PartialAnswers
 from iconoscope.subject.network import Network
 
-__all__ = ["draw_donors", "exchanged_pictures", "intervene", "measure"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["draw_donors", "exchanged_pictures", "input_of", "intervene", "measure"]
 
 Floats = NDArray[np.floating]
 
@@ -235,10 +239,14 @@ def measure(nuisance: Nuisance, pictures: Pictures) -> Floats:
 
 
 def _ask(network: Network, edited: Floats) -> NDArray[np.int64]:
-    """Give the answers (n,) to edited pictures (n, height, width, 3), rounded to whole values as any file would be."""
+    """Give the answers (n,) to edited pictures (n, height, width, 3)."""
     import torch
 
     with torch.inference_mode():
-        batch = network.preprocessing.normalise((edited * 255).round().clip(0, 255).astype(np.uint8))
-        probabilities = network.probabilities(network.logits(batch.to(network.device)).float())
+        probabilities = network.probabilities(network.logits(input_of(network, edited)).float())
         return probabilities.cpu().numpy().argmax(1)
+
+
+def input_of(network: Network, pictures: Floats) -> torch.Tensor:
+    """Give what a network is shown of pictures (n, height, width, 3), rounded to whole values as any file would be."""
+    return network.preprocessing.normalise(as_bytes(pictures)).to(network.device)

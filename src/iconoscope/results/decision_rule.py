@@ -15,8 +15,7 @@ from iconoscope.results.hypothesis_rule import (
     SMALL_KINDS,
     STANDARD_ERRORS,
     HypothesisTest,
-    least_area,
-    least_excess,
+    error_of_excess,
     may_name,
 )
 
@@ -39,6 +38,7 @@ __all__ = [
     "examine",
     "examine_hypothesis",
     "predictive_area",
+    "rank_areas",
     "shares_by_image",
 ]  # fmt: skip
 
@@ -75,10 +75,8 @@ OBJECT_EXCESS = 0.25  # of the answers, changed by another class's object: then 
 NEARLY_AS_MUCH = 0.8  # of the largest excess: of properties that do nearly as much, the smallest change is named
 MIXED_BELOW = 0.5  # of the answers: what changes fewer leaves room for the object, if that matters too
 TELLING_PROPERTY = 0.90  # area of a property that accuses where nobody knows the objects
-_LOCAL_SHARE, _AS_TELLING = (
-    0.35,
-    0.05,
-)  # of the largest excess and area: with so much the more local hypothesis is named
+_LOCAL_SHARE = 0.35  # of the largest excess: with so much the more local hypothesis is named,
+_AS_TELLING = 0.05  # if it is small, or its area is no more than so much below the largest
 NAMING_SHARE = 0.5  # of a hypothesis' excess: what does so much of it by itself gives it its name
 OBJECTS_KNOWN = 0.5  # of the images: where the object is must be known, for what is said of backgrounds and objects
 
@@ -180,6 +178,18 @@ class Conclusion:
     position: str = ""
 
 
+def rank_areas(values: NDArray[np.floating], is_class: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Give the area under the curve by which each of some numbers (images, numbers) tells a class, 0 to 1.
+
+    Mann and Whitney's statistic. A number that is missing ranks as the largest.
+    """
+    from scipy.stats import rankdata  # half a second to import
+
+    yes, no = int(is_class.sum()), int((~is_class).sum())
+    ranks = rankdata(np.where(np.isnan(values), np.inf, values), axis=0)
+    return (ranks[is_class].sum(0) - yes * (yes + 1) / 2) / (yes * no)
+
+
 def predictive_area(values: NDArray[np.floating], is_class: NDArray[np.bool_]) -> tuple[float, int, int]:
     """Say how well the best of some numbers (images, numbers) tells a class: the area under its curve, 0.5 to 1.
 
@@ -193,14 +203,9 @@ def predictive_area(values: NDArray[np.floating], is_class: NDArray[np.bool_]) -
     >>> predictive_area(np.array([[0.0, 5], [0, 6], [0, 2], [1, 1]]), np.array([True, True, False, False]))
     (1.0, 1, 1)
     """
-    from scipy.stats import rankdata  # half a second to import
-
-    yes, no = int(is_class.sum()), int((~is_class).sum())
-    if not yes or not no:
+    if not is_class.any() or is_class.all():
         return math.nan, 0, 1
-    # Mann and Whitney's statistic. A number that is missing ranks as the largest.
-    ranks = rankdata(np.where(np.isnan(values), np.inf, values), axis=0)
-    areas = (ranks[is_class].sum(0) - yes * (yes + 1) / 2) / (yes * no)
+    areas = rank_areas(values, is_class)
     best = int(np.abs(areas - 0.5).argmax())
     return float(max(areas[best], 1 - areas[best])), best, 1 if areas[best] >= 0.5 else -1
 
@@ -305,7 +310,7 @@ def effect_on(
     left, left_control = shares_by_image(in_class, answers != of_class, rows)
     joined, joined_control = shares_by_image(lent, answers == of_class, rows)
     lost, gained = left - left_control, joined - joined_control
-    error = math.sqrt(_squared_error(lost) + _squared_error(gained)) / 2
+    error = error_of_excess((float(lost.var()), len(lost)), (float(gained.var()), len(gained)))
     return Effect(
         float(lost.mean()),
         float(gained.mean()),
@@ -314,11 +319,6 @@ def effect_on(
         error,
         float(pixel_change),
     )
-
-
-def _squared_error(values: NDArray[np.floating]) -> float:
-    """Give the squared standard error of a mean of shares from -1 to 1; never nothing, however few of them agree."""
-    return (float(values.var()) + 1 / len(values)) / len(values)
 
 
 def examine(
@@ -386,17 +386,9 @@ def examine_hypothesis(test: HypothesisTest) -> Examined:
     """Give what is known of a hypothesis and a class as it is given of a property."""
     mean = test.mean
     effect = Effect(mean.taken, mean.given, mean.taken + mean.control, mean.control, mean.error, math.nan)
-    conditions = {
-        "effect": not mean.excess >= least_excess(test.kind, test.classes, mean.area),
-        "chance": not mean.excess > STANDARD_ERRORS * mean.error,
-        "one way": not mean.both_ways,
-        "scan": not mean.area >= least_area(test.kind, test.classes),
-    }
-    failed = tuple(condition for condition, fails in conditions.items() if fails)
+    failed = mean.failed(test.kind, test.classes)
     if not failed and test.decision != "accused":
         failed = ("repeat",)
-    if failed and test.decision == "accused":
-        failed = ()
     return Examined(test.kind, "class", effect, mean.area, ConflictAccuracy(math.nan, math.nan, 0), failed)
 
 

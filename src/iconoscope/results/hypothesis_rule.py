@@ -15,6 +15,7 @@ __all__ = [
     "HypothesisTest",
     "SplitTest",
     "decide",
+    "error_of_excess",
     "may_name",
     "position_word",
     "power",
@@ -79,20 +80,16 @@ class SplitTest(NamedTuple):
         """The mean of both ways."""
         return (self.taken + self.given) / 2
 
-    def passes(self, kind: str, classes: int) -> bool:
-        """Whether it meets every condition of the rule, where so many classes are answered."""
-        return (
-            self.area >= least_area(kind, classes)
-            and self.excess >= max(least_excess(kind, classes, self.area), STANDARD_ERRORS * self.error)
-            and self.both_ways
-        )
-
-    @property
-    def both_ways(self) -> bool:
-        """Whether taking and giving change answers; or one of them many, of what tells the answer nearly alone."""
-        return min(self.taken, self.given) >= LEAST_EACH_WAY or (
-            self.area >= TELLING_AREA and max(self.taken, self.given) >= ONE_WAY
-        )
+    def failed(self, kind: str, classes: int) -> tuple[str, ...]:
+        """Give the conditions of the rule that it does not meet, where so many classes are answered; none if it passes."""
+        one_way = self.area >= TELLING_AREA and max(self.taken, self.given) >= ONE_WAY
+        met = {
+            "effect": self.excess >= least_excess(kind, classes, self.area),
+            "chance": self.excess >= STANDARD_ERRORS * self.error,
+            "one way": one_way or min(self.taken, self.given) >= LEAST_EACH_WAY,
+            "scan": self.area >= least_area(kind, classes),
+        }
+        return tuple(condition for condition, holds in met.items() if not holds)
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class HypothesisTest:
     @property
     def mean(self) -> SplitTest:
         """The mean of the tests; its error is that of one, as they share the pictures."""
-        return SplitTest(*np.mean(self.splits, 0).tolist())
+        return _mean(self.splits)
 
     @property
     def decision(self) -> Decision:
@@ -163,11 +160,15 @@ def decide(kind: str, classes: int, splits: tuple[SplitTest, ...]) -> Decision:
     >>> [decide("mark", 10, splits) for splits in ((strong, strong, none), (strong, none, none), (none,))]
     ['accused', 'borderline', 'cleared']
     """
-    passing = [split.passes(kind, classes) for split in splits]
-    mean = SplitTest(*np.mean(splits, 0).tolist())
+    passing = [not split.failed(kind, classes) for split in splits]
     if not any(passing):
         return "cleared"
-    return "accused" if np.mean(passing) >= _AGREEING - 1e-9 and mean.passes(kind, classes) else "borderline"
+    agreeing = np.mean(passing) >= _AGREEING - 1e-9 and not _mean(splits).failed(kind, classes)
+    return "accused" if agreeing else "borderline"
+
+
+def _mean(splits: tuple[SplitTest, ...]) -> SplitTest:
+    return SplitTest(*np.mean(splits, 0).tolist())
 
 
 def position_word(strength: NDArray[np.floating]) -> str:
@@ -232,6 +233,14 @@ def may_name(nuisance: str, kind: str, position: str) -> bool:
     return nuisance in _NAMES[kind] and position in _POSITIONS_OF.get(nuisance, (position,))
 
 
+def error_of_excess(*ways: tuple[float, int]) -> float:
+    """Give the standard error of the mean of both ways, each a variance and a count of images; never nothing.
+
+    Shares from -1 to 1 have a variance of one image's at the least, however few of them agree.
+    """
+    return math.sqrt(sum((variance + 1 / count) / count for variance, count in ways)) / 2
+
+
 def power(images: int, others: int, cost: float = 0.2) -> float:
     """Give the chance that a shortcut of a certain cost passes the bounds of the rule, by the numbers of images alone.
 
@@ -249,7 +258,6 @@ def power(images: int, others: int, cost: float = 0.2) -> float:
     """
     from scipy.stats import norm  # half a second to import
 
-    counts = (images, min(others, 2 * LENT))
-    # As the test has it: the spread of what happens to an image or not, and never nothing.
-    error = math.sqrt(sum((cost * (1 - cost) + 1 / count) / count for count in counts)) / 2
+    spread = cost * (1 - cost)  # of what happens to an image or not
+    error = error_of_excess((spread, images), (spread, min(others, 2 * LENT)))
     return float(norm.cdf((cost - max(least_excess("layout", FEW + 1, 1.0), STANDARD_ERRORS * error)) / error))

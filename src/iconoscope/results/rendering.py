@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "as_bytes",
     "both_signs",
     "cell_edges",
     "colour",
@@ -198,12 +199,21 @@ def resized(picture: Picture, height: int, width: int) -> Picture:
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def as_bytes(pixels: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Round pixels of 0..1 to whole values of 0..255, as any file would hold them.
+
+    >>> as_bytes(np.array([0.0, 0.5, 1.1]))
+    array([  0, 128, 255], dtype=uint8)
+    """
+    return (pixels * 255).round().clip(0, 255).astype(np.uint8)
+
+
 def rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
     """Give a picture (height, width, channels) of 0..1 or 0..255 as (height, width, 3) of 0..255.
 
     One channel is grey; of more than three the first three are shown.
     """
-    pixels = picture if picture.dtype == np.uint8 else (picture * 255).round().clip(0, 255).astype(np.uint8)
+    pixels = picture if picture.dtype == np.uint8 else as_bytes(picture)
     if pixels.shape[2] < 3:
         return pixels[:, :, :1].repeat(3, 2)
     return pixels[:, :, :3]

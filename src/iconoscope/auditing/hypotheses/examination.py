@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from functools import cached_property, partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.hypotheses.fixed_pattern import layouts, marks, stamps
+from iconoscope.auditing.hypotheses.fixed_pattern import cell_means, layouts, marks, stamps
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, reduced
 from iconoscope.auditing.hypotheses.recurring_thing import Level, levels, recurring_things
 from iconoscope.auditing.hypotheses.spectrum import log_magnitudes, spectra
@@ -23,10 +24,12 @@ from iconoscope.results.hypothesis_rule import (
     LENT,
     HypothesisTest,
     SplitTest,
+    error_of_excess,
     is_near,
     split_tests,
     wants_repetition,
 )
+from iconoscope.results.rendering import as_bytes
 from iconoscope.store.store import PartialAnswers
 from iconoscope.subject.network import Network
 
@@ -53,38 +56,29 @@ class Workbench:
         return levels(self.photographs)
 
     @cached_property
+    def cells(self) -> Floats:
+        """Mean colours of the cells of every picture."""
+        return cell_means(self.photographs)
+
+    @cached_property
     def magnitudes(self) -> Floats:
         """Log magnitudes of the coefficients of every picture."""
         return log_magnitudes(self.photographs)
 
-    def without(self, classes: Collection[int]) -> Workbench:
-        """Give the same without the pictures that some classes are answered to."""
-        rows = np.flatnonzero(~np.isin(self.photographs.predicted, list(classes)))
-        bench = Workbench(self.photographs[rows])
-        bench.answered = self.answered
-        for name in ("pyramid", "magnitudes"):
-            if name in vars(self):
-                values = getattr(self, name)
-                vars(bench)[name] = [level[rows] for level in values] if name == "pyramid" else values[rows]
-        return bench
-
     def trials(self, kind: str, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
         """Make the hypothesis of a kind about a class; nothing where the pictures are too small for it."""
-        return _MAKERS[kind](self, of_class, halves, rng)
+        make, *features = _MAKERS[kind]
+        return make(self.photographs, of_class, halves, rng, *(getattr(self, name) for name in features))
 
 
-_Maker = Callable[[Workbench, int, Halves, np.random.Generator], Iterator[Trial]]
-_MAKERS: dict[str, _Maker] = {
-    "stamp": lambda bench, of_class, halves, rng: stamps(bench.photographs, of_class, halves, rng),
-    "mark": lambda bench, of_class, halves, rng: marks(bench.photographs, of_class, halves, rng),
-    "thing": lambda bench, of_class, halves, rng: recurring_things(
-        bench.photographs, of_class, halves, rng, bench.pyramid
-    ),
-    "layout": lambda bench, of_class, halves, rng: layouts(bench.photographs, of_class, halves, rng),
-    "spectrum": lambda bench, of_class, halves, rng: spectra(
-        bench.photographs, of_class, halves, rng, bench.magnitudes
-    ),
+_MAKERS: dict[str, tuple[Callable[..., Iterator[Trial]], *tuple[str, ...]]] = {
+    "stamp": (stamps,),
+    "mark": (marks,),
+    "thing": (recurring_things, "pyramid"),
+    "layout": (layouts, "cells"),
+    "spectrum": (spectra, "magnitudes"),
 }
+"""What makes each kind, and the features of the workbench that it takes."""
 
 
 def examine_hypotheses(
@@ -122,9 +116,9 @@ def _photographs(network: Network, sample: Sample) -> Photographs:
     pictures, object_known = sample.pictures, sample.pictures.object_known
     if object_known.mean() < OBJECTS_KNOWN:
         return Photographs(network, pictures.pixels, pictures.pixels, None, sample.evidence.predicted)
-    known = object_known[:, None, None, None]
-    ground = np.where(known, pictures.ground, pictures.pixels)
-    free = np.where(known, 1 - pictures.soft, 1).astype(np.float32)
+    has_object = object_known[:, None, None, None]
+    ground = np.where(has_object, pictures.ground, pictures.pixels)
+    free = np.where(has_object, 1 - pictures.soft, 1).astype(np.float32)
     return Photographs(network, pictures.pixels, ground, free, sample.evidence.predicted)
 
 
@@ -135,15 +129,15 @@ def _examined(bench: Workbench, of_class: int, *, seed: int) -> dict[str, NDArra
     strengths: list[NDArray[np.float16]] = []
     examples: list[NDArray[np.uint8]] = []
     for number, kind in enumerate(HYPOTHESIS_KINDS):
-        first, trials = _split_test(bench, kind, of_class, seed=seed)
+        first, trials = _split_test(bench, kind, of_class, seed=seed, split=0)
         tests[number, 0] = first
         repeated = wants_repetition(kind, bench.answered, first)
         if repeated:
             for split in range(1, _SPLITS):
-                tests[number, split] = _split_test(bench, kind, of_class, seed=seed + 7919 * split)[0]
+                tests[number, split] = _split_test(bench, kind, of_class, seed=seed, split=split)[0]
         pictures.append(_square(trials[0].picture) if trials else np.zeros((_SMALL, _SMALL, 3), np.uint8))
         strengths.append(_map(trials[0].strength) if trials else np.zeros((_CELLS, _CELLS), np.float16))
-        examples.append(_examples(bench, of_class, trials, repeated))
+        examples.append(_examples(bench, of_class, trials[0] if repeated else None))
     return {
         "tests": tests,
         "pictures": np.stack(pictures),
@@ -152,36 +146,42 @@ def _examined(bench: Workbench, of_class: int, *, seed: int) -> dict[str, NDArra
     }
 
 
-def _split_test(bench: Workbench, kind: str, of_class: int, *, seed: int) -> tuple[SplitTest, list[Trial]]:
-    """Test one hypothesis on one class both ways round; pictures are edited only where it tells the answer well enough."""
-    photographs = bench.photographs
+def _split_test(
+    bench: Workbench, kind: str, of_class: int, *, seed: int, split: int, without: Collection[int] = ()
+) -> tuple[SplitTest, list[Trial]]:
+    """Test one hypothesis on one class both ways round; pictures are edited only where it tells the answer well enough.
+
+    Pictures that some other classes are answered to can be left out.
+    """
+    photographs, seed = bench.photographs, seed + 7919 * split
     is_class = photographs.predicted == of_class
     rng = np.random.default_rng((seed, of_class, HYPOTHESIS_KINDS.index(kind)))
-    halves = Halves.drawn(photographs.predicted, seed=seed)
-    made = [(one, trial) for one in (halves, halves.exchanged) for trial in bench.trials(kind, of_class, one, rng)]
-    trials = [trial for _, trial in made]
-    nothing = float("nan")
-    if not made:
-        return SplitTest(nothing, nothing, nothing, nothing, nothing), trials
-    area = float(np.mean([roc_area(trial.score[one.test], is_class[one.test]) for one, trial in made]))
+    first = Halves.drawn(photographs.predicted, seed=seed, without=without)
+    tried = [
+        (halves, trial) for halves in (first, first.exchanged) for trial in bench.trials(kind, of_class, halves, rng)
+    ]
+    trials = [trial for _, trial in tried]
+    areas = [roc_area(trial.score[halves.test], is_class[halves.test]) for halves, trial in tried]
+    area = float(np.mean(areas)) if areas else math.nan
     if not is_near(kind, bench.answered, area):
-        return SplitTest(area, nothing, nothing, nothing, nothing), trials
-    lost, gained, controls = [], [], []
-    for one, trial in made:
-        own = np.flatnonzero(one.test & is_class)
-        others = np.sort(rng.permutation(np.flatnonzero(one.test & ~is_class))[:LENT])
-        for rows, edit, changes, answered in ((own, trial.take, lost, False), (others, trial.give, gained, True)):
+        return SplitTest(area, math.nan, math.nan, math.nan, math.nan), trials
+    losses, gains, controls = [], [], []
+    for halves, trial in tried:
+        members = np.flatnonzero(halves.test & is_class)
+        others = np.sort(rng.permutation(np.flatnonzero(halves.test & ~is_class))[:LENT])
+        for rows, edit, changes, answered in ((members, trial.take, losses, False), (others, trial.give, gains, True)):
             edited = edit(rows)
             happened = (photographs.answers(edited.pictures) == of_class) == answered
-            control = np.mean([(photographs.answers(each) == of_class) == answered for each in edited.controls], 0)
+            control = np.mean(
+                [(photographs.answers(version) == of_class) == answered for version in edited.controls], 0
+            )
             changes.append(happened - control)
             controls.append(control)
-    taken, given = np.concatenate(lost), np.concatenate(gained)
-    error = np.sqrt(sum((changes.var() + 1 / len(changes)) / len(changes) for changes in (taken, given))) / 2
-    test = SplitTest(
-        area, float(taken.mean()), float(given.mean()), float(np.concatenate(controls).mean()), float(error)
-    )
-    return test, trials
+    lost, gained = np.concatenate(losses), np.concatenate(gains)
+    error = error_of_excess((lost.var(), len(lost)), (gained.var(), len(gained)))
+    return SplitTest(
+        area, lost.mean().item(), gained.mean().item(), np.concatenate(controls).mean().item(), error
+    ), trials
 
 
 def _retest(bench: Workbench, tests: dict[int, NDArray[np.float32]], *, seed: int) -> None:
@@ -198,14 +198,14 @@ def _retest(bench: Workbench, tests: dict[int, NDArray[np.float32]], *, seed: in
         return max(((mean.area, mean.excess) for mean in means), default=(0.0, 0.0))
 
     marked: list[int] = []
+    predicted = bench.photographs.predicted
     for index in sorted(tests, key=telling, reverse=True):
-        rest = bench.without(marked)
-        if marked and int((rest.photographs.predicted != index).sum()) >= LEAST_IMAGES:
-            for test in _decided(bench, tests[index]):
+        if marked and int((~np.isin(predicted, [*marked, index])).sum()) >= LEAST_IMAGES:
+            for number, test in enumerate(_decided(bench, tests[index])):
                 if test.decision != "cleared":
-                    number = HYPOTHESIS_KINDS.index(test.kind)
                     for split in range(_SPLITS):
-                        tests[index][number, split] = _split_test(rest, test.kind, index, seed=seed + 7919 * split)[0]
+                        retested = _split_test(bench, test.kind, index, seed=seed, split=split, without=marked)[0]
+                        tests[index][number, split] = retested
         if accusing(index):
             marked.append(index)
 
@@ -217,15 +217,15 @@ def _decided(bench: Workbench, tests: NDArray[np.float32]) -> list[HypothesisTes
     ]
 
 
-def _examples(bench: Workbench, of_class: int, trials: list[Trial], shown: bool) -> NDArray[np.uint8]:
+def _examples(bench: Workbench, of_class: int, trial: Trial | None) -> NDArray[np.uint8]:
     """Give the pictures of a class that show a hypothesis most, as they are and without it: (examples, 2, height, width, 3)."""
     photographs = bench.photographs
     height, width = _small(photographs.pixels[0]).shape[:2]
     examples = np.zeros((_EXAMPLES, 2, height, width, 3), np.uint8)
-    if shown:
-        own = np.flatnonzero(photographs.predicted == of_class)
-        rows = own[np.argsort(-trials[0].score[own], kind="stable")[:_EXAMPLES]]
-        for number, (row, edited) in enumerate(zip(rows, trials[0].take(rows).pictures, strict=True)):
+    if trial is not None:
+        members = np.flatnonzero(photographs.predicted == of_class)
+        rows = members[np.argsort(-trial.score[members], kind="stable")[:_EXAMPLES]]
+        for number, (row, edited) in enumerate(zip(rows, trial.take(rows).pictures, strict=True)):
             examples[number] = _small(photographs.pixels[row]), _small(edited)
     return examples
 
@@ -262,11 +262,10 @@ def _square(picture: Floats) -> NDArray[np.uint8]:
     """Give what a hypothesis says in a square that can be looked at."""
     from PIL import Image
 
-    whole = Image.fromarray((picture * 255).round().clip(0, 255).astype(np.uint8))
-    way = Image.Resampling.NEAREST if max(whole.size) <= _SMALL else Image.Resampling.BOX
-    return np.asarray(whole.resize((_SMALL, _SMALL), way))
+    image = Image.fromarray(as_bytes(picture))
+    resampling = Image.Resampling.NEAREST if max(image.size) <= _SMALL else Image.Resampling.BOX
+    return np.asarray(image.resize((_SMALL, _SMALL), resampling))
 
 
 def _small(picture: Floats) -> NDArray[np.uint8]:
-    factor = -(-max(picture.shape[:2]) // _SMALL)
-    return (reduced(picture[None], factor)[0] * 255).round().clip(0, 255).astype(np.uint8)
+    return as_bytes(reduced(picture[None], -(-max(picture.shape[:2]) // _SMALL))[0])

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, filled_from_around, reduced
-from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant
+from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant, on_grey
 
-__all__ = ["layouts", "marks", "stamps"]
+__all__ = ["cell_means", "layouts", "marks", "stamps"]
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.int64]
@@ -31,7 +31,7 @@ _DONORS = 0.5  # of the class's pictures, those that show it most
 def marks(photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
     """Make a mark, which is added to the pictures."""
     pattern, controls = _patterns(photographs, of_class, halves, rng, fine=True)
-    yield _added("mark", photographs, _filtered(photographs, pattern), pattern, controls)
+    yield _added(photographs, _filtered(photographs, pattern), pattern, controls)
 
 
 def stamps(photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
@@ -40,14 +40,16 @@ def stamps(photographs: Photographs, of_class: int, halves: Halves, rng: np.rand
     yield from _covering(photographs, of_class, halves, rng, _filtered(photographs, pattern), pattern)
 
 
-def layouts(photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
+def layouts(
+    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, cells: Floats
+) -> Iterator[Trial]:
     """Make a layout of what is coarse, which is added: scored by a discriminant on the means of cells."""
     pattern, controls = _patterns(photographs, of_class, halves, rng, fine=False)
-    score = discriminant(_cells(photographs), photographs.predicted == of_class, halves.fit, 1.0)
-    yield _added("layout", photographs, score, pattern, controls)
+    score = discriminant(cells, photographs.predicted == of_class, halves.fit, 1.0)
+    yield _added(photographs, score, pattern, controls)
 
 
-def _cells(photographs: Photographs) -> Floats:
+def cell_means(photographs: Photographs) -> Floats:
     """Give the mean colours of 8 by 8 cells of every picture, (n, 192)."""
     height, width = photographs.shape
     rows, columns = (np.linspace(0, size, _CELLS + 1).round().astype(int)[:-1] for size in (height, width))
@@ -59,16 +61,16 @@ def _cells(photographs: Photographs) -> Floats:
 def _patterns(
     photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, *, fine: bool
 ) -> tuple[Floats, list[Floats]]:
-    own = np.flatnonzero(halves.fit & (photographs.predicted == of_class))
+    members = np.flatnonzero(halves.fit & (photographs.predicted == of_class))
     others = np.flatnonzero(halves.fit & (photographs.predicted != of_class))
 
-    def difference(some: Rows, rest: Rows) -> Floats:
+    def difference(first: Rows, second: Rows) -> Floats:
         ground = photographs.ground
-        return _band(ground[some].mean(0) - ground[rest].mean(0), photographs.unit, fine=fine)
+        return _band(ground[first].mean(0) - ground[second].mean(0), photographs.unit, fine=fine)
 
-    pattern, controls = difference(own, others), []
+    pattern, controls = difference(members, others), []
     for _ in range(_CONTROLS):
-        shuffled = rng.permutation(own)
+        shuffled = rng.permutation(members)
         between = difference(shuffled[::2], shuffled[1::2])
         controls.append(between * float(np.linalg.norm(pattern) / max(np.linalg.norm(between), 1e-9)))
     return pattern, controls
@@ -83,23 +85,20 @@ def _band(pattern: Floats, unit: float, *, fine: bool) -> Floats:
 def _filtered(photographs: Photographs, pattern: Floats) -> Floats:
     """Score pictures by a matched filter, as fine noise is nearly white."""
     # The band is symmetric but at the border: a picture's fine part times the pattern is the picture times the pattern's.
-    return photographs.flat @ _band(pattern, photographs.unit, fine=True).ravel()
+    return photographs.ground.reshape(len(photographs), -1) @ _band(pattern, photographs.unit, fine=True).ravel()
 
 
-def _added(kind: str, photographs: Photographs, score: Floats, pattern: Floats, controls: list[Floats]) -> Trial:
+def _added(photographs: Photographs, score: Floats, pattern: Floats, controls: list[Floats]) -> Trial:
     def shifted(rows: Rows, sign: int) -> Edited:
         pictures = photographs.pixels[rows]
-        changed = [photographs.bounded(pictures + sign * change, rows) for change in (pattern, *controls)]
-        return Edited(changed[0], tuple(changed[1:]))
+        return Edited.of(photographs.bounded(pictures + sign * change, rows) for change in (pattern, *controls))
 
-    strength = np.abs(pattern).mean(-1)
     return Trial(
-        kind,
         score,
         take=lambda rows: shifted(rows, -1),
         give=lambda rows: shifted(rows, 1),
-        picture=(0.5 + 0.5 * pattern / max(float(np.abs(pattern).max()), 1e-9)).astype(np.float32),
-        strength=strength,
+        picture=on_grey(pattern),
+        strength=np.abs(pattern).mean(-1),
     )
 
 
@@ -113,8 +112,8 @@ def _covering(
     covered = small >= _STRONG * small.max()
     if covered.mean() > _LARGEST:
         return
-    own = np.flatnonzero(halves.fit & (photographs.predicted == of_class))
-    donors = own[np.argsort(-score[own], kind="stable")[: max(1, round(_DONORS * len(own)))]]
+    members = np.flatnonzero(halves.fit & (photographs.predicted == of_class))
+    donors = members[np.argsort(-score[members], kind="stable")[: max(1, round(_DONORS * len(members)))]]
     cover = covered[None, ..., None].astype(np.float32)
     # The same shape elsewhere, round the edges of the picture.
     shifts = [tuple(rng.integers(size // 4, size - size // 4 + 1) for size in covered.shape) for _ in range(_CONTROLS)]
@@ -124,19 +123,18 @@ def _covering(
     def take(rows: Rows) -> Edited:
         pictures = photographs.pixels[rows]
         pixels = reduced(pictures, factor)
-        filled = [photographs.bounded(filled_from_around(pictures, pixels, one, factor, 2.5), rows) for one in covers]
-        return Edited(filled[0], tuple(filled[1:]))
+        filled = (filled_from_around(pictures, pixels, mask, factor, 2.5) for mask in covers)
+        return Edited.of(photographs.bounded(version, rows) for version in filled)
 
     def give(rows: Rows) -> Edited:
         donated = photographs.pixels[np.random.default_rng(seed).choice(donors, len(rows))]
         pictures = photographs.pixels[rows]
         pasted: list[Floats] = []
-        for one in covers:
-            whole = np.zeros((1, *photographs.shape, 1), np.float32)
-            large = one.repeat(factor, 1).repeat(factor, 2)
-            whole[:, : large.shape[1], : large.shape[2]] = large
-            pasted.append(photographs.bounded(pictures + whole * (donated - pictures), rows))
-        return Edited(pasted[0], tuple(pasted[1:]))
+        for mask in covers:
+            covering = np.zeros((1, *photographs.shape, 1), np.float32)
+            large = mask.repeat(factor, 1).repeat(factor, 2)
+            covering[:, : large.shape[1], : large.shape[2]] = large
+            pasted.append(photographs.bounded(pictures + covering * (donated - pictures), rows))
+        return Edited.of(pasted)
 
-    picture = (0.5 + 0.5 * pattern / max(float(np.abs(pattern).max()), 1e-9)).astype(np.float32)
-    yield Trial("stamp", score, take, give, picture, small * covered)
+    yield Trial(score, take, give, on_grey(pattern), small * covered)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-if TYPE_CHECKING:
-    import torch
+from iconoscope.auditing.interventions import input_of
 
+if TYPE_CHECKING:
     from iconoscope.subject.network import Network
 
 __all__ = ["Halves", "Photographs", "enlarged", "filled_from_around", "reduced"]
@@ -32,26 +32,26 @@ class Halves:
     Attributes
     ----------
     fit, test
-        (n,): which pictures belong to either; none belongs to both.
+        (n,): which pictures belong to either; none belongs to both, and what is left out to neither.
     """
 
     fit: Bools
     test: Bools
 
     @staticmethod
-    def drawn(predicted: NDArray[np.int64], *, seed: int) -> Halves:
-        """Draw two halves, each with half of the pictures of every answer.
+    def drawn(predicted: NDArray[np.int64], *, seed: int, without: Collection[int] = ()) -> Halves:
+        """Draw two halves, each with half of the pictures of every answer, but for the answers that are left out.
 
-        >>> halves = Halves.drawn(np.array([0, 0, 0, 0, 1, 1]), seed=0)
-        >>> int(halves.fit[:4].sum()), int(halves.fit[4:].sum()), bool((halves.fit ^ halves.test).all())
-        (2, 1, True)
+        >>> halves = Halves.drawn(np.array([0, 0, 0, 0, 1, 1, 2]), seed=0, without=[2])
+        >>> int(halves.fit[:4].sum()), int(halves.fit[4:].sum()), (halves.fit ^ halves.test).tolist()[-2:]
+        (2, 1, [True, False])
         """
         generator = np.random.default_rng(seed)
-        fit = np.zeros(len(predicted), np.bool_)
-        for of_class in np.unique(predicted):
+        fit, test = np.zeros((2, len(predicted)), np.bool_)
+        for of_class in np.setdiff1d(predicted, list(without)):
             members = generator.permutation(np.flatnonzero(predicted == of_class))
-            fit[members[::2]] = True
-        return Halves(fit, ~fit)
+            fit[members[::2]] = test[members[1::2]] = True
+        return Halves(fit, test)
 
     @property
     def exchanged(self) -> Halves:
@@ -87,10 +87,6 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, rows: Rows) -> Photographs:
-        free = None if self.free is None else self.free[rows]
-        return Photographs(self.network, self.pixels[rows], self.ground[rows], free, self.predicted[rows])
-
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width."""
@@ -101,11 +97,6 @@ class Photographs:
         """Pixels that are a 32nd of the shorter side: the scale that fine and coarse are told apart by."""
         return min(self.shape) / 32
 
-    @cached_property
-    def flat(self) -> Floats:
-        """The ground, (n, height * width * 3)."""
-        return self.ground.reshape(len(self.ground), -1)
-
     def bounded(self, edited: Floats, rows: Rows) -> Floats:
         """Leave the objects of edited pictures as they were, where it is known where they are."""
         if self.free is None:
@@ -114,29 +105,29 @@ class Photographs:
         return (edited * free + self.pixels[rows] * (1 - free)).clip(0, 1)
 
     def answers(self, pictures: Floats) -> NDArray[np.int64]:
-        """Give the answers (n,) to pictures (n, height, width, 3), rounded to whole values as any file would be."""
+        """Give the answers (n,) to pictures (n, height, width, 3)."""
         import torch
 
         answers = np.empty(len(pictures), np.int64)
         with torch.inference_mode():
             for first in range(0, len(pictures), _BATCH):
-                logits = self.network.logits(self._normalised(pictures[first : first + _BATCH]))
+                logits = self.network.logits(input_of(self.network, pictures[first : first + _BATCH]))
                 answers[first : first + _BATCH] = logits.float().argmax(1).cpu().numpy()
         return answers
 
-    def contributions(self, rows: Rows) -> Floats:
-        """Give what every pixel adds to the log-probability of the answer, on the way from the blurred picture, (rows, h, w).
+    def contributions(self) -> Floats:
+        """Give what every pixel adds to the log-probability of the answer, on the way from the blurred picture, (n, h, w).
 
         Integrated gradients (Sundararajan et al. 2017), in a few steps, from a baseline that is the picture itself without what
         is fine: what is flat adds nothing.
         """
         import torch
 
-        summed = np.empty((len(rows), *self.shape), np.float32)
-        for first in range(0, len(rows), _BATCH):
-            batch = rows[first : first + _BATCH]
+        summed = np.empty((len(self), *self.shape), np.float32)
+        for first in range(0, len(self), _BATCH):
+            batch = slice(first, first + _BATCH)
             pictures = self.pixels[batch]
-            sharp, blurred = self._normalised(pictures), self._normalised(self._blurred(pictures))
+            sharp, blurred = (input_of(self.network, version) for version in (pictures, self._blurred(pictures)))
             answer = torch.from_numpy(self.predicted[batch])[:, None].to(sharp.device)
             total = torch.zeros_like(sharp)
             for step in range(_PATH):
@@ -146,7 +137,7 @@ class Photographs:
                     log_probability = self.network.logits(at).float().log_softmax(1).gather(1, answer)
                     (gradient,) = torch.autograd.grad(log_probability.sum(), at)
                 total += gradient
-            summed[first : first + _BATCH] = ((sharp - blurred) * total / _PATH).sum(1).float().cpu().numpy()
+            summed[batch] = ((sharp - blurred) * total / _PATH).sum(1).float().cpu().numpy()
         return summed
 
     def _blurred(self, pictures: Floats) -> Floats:
@@ -156,10 +147,6 @@ class Photographs:
             reduced(pictures, factor), (0, 3 * self.unit / factor, 3 * self.unit / factor, 0), mode="nearest"
         )
         return enlarged(small, self.shape)
-
-    def _normalised(self, pictures: Floats) -> torch.Tensor:
-        whole = (pictures * 255).round().clip(0, 255).astype(np.uint8)
-        return self.network.preprocessing.normalise(whole).to(self.network.device)
 
 
 def reduced(pictures: Floats, factor: int) -> Floats:
@@ -204,9 +191,9 @@ def filled_from_around(pictures: Floats, small: Floats, covered: Floats, factor:
         Of the blur, pixels of the small pictures.
     """
     blur = (0, sigma, sigma, 0)
-    seen = 1 - covered
-    around = ndimage.gaussian_filter(small * seen, blur, mode="nearest")
-    around /= ndimage.gaussian_filter(np.broadcast_to(seen, (*covered.shape[:3], 1)), blur, mode="nearest") + 1e-6
+    uncovered = 1 - covered
+    around = ndimage.gaussian_filter(small * uncovered, blur, mode="nearest")
+    around /= ndimage.gaussian_filter(uncovered, blur, mode="nearest") + 1e-6
     filled = pictures.copy()
     height, width = small.shape[1] * factor, small.shape[2] * factor
     part = filled[:, :height, :width]

@@ -26,7 +26,7 @@ Rows = NDArray[np.int64]
 
 _SIDES = (5, 9)  # of the squares, pixels of a level
 _SHORTER = (32, 64)  # sides that pictures are reduced to, no more than they have
-_OWN, _OTHERS = 40, 150  # pictures that a candidate is looked for in
+_MEMBERS, _OTHERS = 40, 150  # pictures that a candidate is looked for in
 _CANDIDATES, _REFINED = 2, 4  # squares of a picture; of all, those that are refined
 _ROUNDS = 2
 _CONTROLS = 2
@@ -55,9 +55,6 @@ class Level:
     pictures: Floats
     contributions: Floats
 
-    def __getitem__(self, rows: Rows) -> Level:
-        return Level(self.factor, self.pictures[rows], self.contributions[rows])
-
 
 @dataclass(frozen=True, eq=False)
 class _Thing:
@@ -70,7 +67,7 @@ class _Thing:
 
 def levels(photographs: Photographs) -> list[Level]:
     """Give the pictures, and what their pixels add to the answers, at the sizes that things are looked for at."""
-    contributions = photographs.contributions(np.arange(len(photographs)))[..., None]
+    contributions = photographs.contributions()[..., None]
     if photographs.free is not None:
         contributions *= photographs.free
     factors = dict.fromkeys(max(1, min(photographs.shape) // shorter) for shorter in _SHORTER)
@@ -85,20 +82,20 @@ def recurring_things(
 ) -> Iterator[Trial]:
     """Find the square that tells the class best, and test it where it was not looked for."""
     is_class = photographs.predicted == of_class
-    own = rng.permutation(np.flatnonzero(halves.fit & is_class))[:_OWN]
+    members = rng.permutation(np.flatnonzero(halves.fit & is_class))[:_MEMBERS]
     others = rng.permutation(np.flatnonzero(halves.fit & ~is_class))[:_OTHERS]
     candidates = [
-        thing for level in pyramid for side in _SIDES if side < min(level.pictures.shape[1:3]) // 2
-        for thing in _things(level, side, own, others)
+        candidate for level in pyramid for side in _SIDES if side < min(level.pictures.shape[1:3]) // 2
+        for candidate in _things(level, side, members, others)
     ]  # fmt: skip
     if not candidates:
         return
-    thing = max(candidates, key=lambda candidate: candidate.area)
-    level, side = thing.level, thing.side
-    maps = _correlations(level.pictures, thing.template, thing.weight)
+    best = max(candidates, key=lambda candidate: candidate.area)
+    level, side = best.level, best.side
+    maps = _correlations(level.pictures, best.template, best.weight)
     highest, corners = _strongest(maps)
     score, corner = highest[:, 0], corners[:, 0]
-    donors = own[np.argsort(-score[own])[: max(_FEWEST, len(own) // 2)]]
+    donors = members[np.argsort(-score[members])[: max(_FEWEST, len(members) // 2)]]
     limits = level.pictures.shape[1] - side + 1, level.pictures.shape[2] - side + 1
     shape = _shape(photographs, level, side, corner, donors)
     seed = int(rng.integers(2**31))
@@ -106,18 +103,16 @@ def recurring_things(
     def take(rows: Rows) -> Edited:
         generator = np.random.default_rng(seed)
         elsewhere = [generator.integers(0, limits, (len(rows), 2)) for _ in range(_CONTROLS)]
-        filled = [_filled(photographs, level, rows, corners, shape) for corners in (corner[rows], *elsewhere)]
-        return Edited(filled[0], tuple(filled[1:]))
+        return Edited.of(_filled(photographs, level, rows, corners, shape) for corners in (corner[rows], *elsewhere))
 
     def give(rows: Rows) -> Edited:
         generator = np.random.default_rng(seed + 1)
         chosen = generator.choice(donors, len(rows))
         sources = [corner[chosen], *(generator.integers(0, limits, (len(rows), 2)) for _ in range(_CONTROLS))]
-        pasted = [_pasted(photographs, level, rows, chosen, source, corner[chosen], shape) for source in sources]
-        return Edited(pasted[0], tuple(pasted[1:]))
+        return Edited.of(_pasted(photographs, level, rows, chosen, source, corner[chosen], shape) for source in sources)
 
     strength = _placed(shape, corner[donors], level).mean((0, 3))
-    yield Trial("thing", score, take, give, _seen(level, shape, corner, donors), strength)
+    yield Trial(score, take, give, _mean_match(level, shape, corner, donors), strength)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,33 +129,34 @@ def _shape(photographs: Photographs, level: Level, side: int, corner: NDArray[np
     edge = np.minimum(np.arange(side) + 1, side - np.arange(side)) / 2
     square = _Shape(np.minimum(np.minimum.outer(edge, edge), 1).astype(np.float32), 0, side)
     margin = min(_MARGIN, min(level.pictures.shape[1:3]) // 2)
-    padding = ((0, 0), (margin, margin), (margin, margin), (0, 0))
-    padded = np.pad(level.pictures[donors], padding, constant_values=np.nan)
-    windows = _cut(padded, corner[donors], side + 2 * margin)
-    seen = np.isfinite(windows[..., 0]).sum(0)
-    spread = np.nan_to_num(np.nanvar(np.where(seen[None, ..., None] >= _FEWEST, windows, 0), 0).mean(-1), nan=np.inf)
-    agreeing = (spread <= _AGREEING * level.pictures[donors].var(0).mean()) & (seen >= _FEWEST)
-    cover = np.asarray(ndimage.binary_dilation(agreeing) & (seen >= _FEWEST), np.float32)
+    windows = _windows(level, donors, corner, side, margin)
+    enough = np.isfinite(windows[..., 0]).sum(0) >= _FEWEST
+    spread = np.nan_to_num(np.nanvar(np.where(enough[None, ..., None], windows, 0), 0).mean(-1), nan=np.inf)
+    agreeing = (spread <= _AGREEING * level.pictures[donors].var(0).mean()) & enough
+    cover = np.asarray(ndimage.binary_dilation(agreeing) & enough, np.float32)
     inner = cover[margin : margin + side, margin : margin + side]
     np.maximum(inner, square.cover, out=inner)
-    whole = _Shape(cover, margin, side)
-    if not agreeing.any() or cover.mean() * cover.size > _LARGEST * level.pictures[0, ..., 0].size:
+    wider = _Shape(cover, margin, side)
+    if not agreeing.any() or cover.sum() > _LARGEST * level.pictures[0, ..., 0].size:
         return square
 
     def lost(shape: _Shape) -> float:
         filled = _filled(photographs, level, donors, corner[donors], shape)
         return float((photographs.answers(filled) != photographs.predicted[donors]).mean())
 
-    return whole if lost(whole) >= lost(square) + _WORTH else square
+    return wider if lost(wider) >= lost(square) + _WORTH else square
 
 
-def _seen(level: Level, shape: _Shape, corner: NDArray[np.int64], donors: Rows) -> Floats:
+def _windows(level: Level, donors: Rows, corner: NDArray[np.int64], side: int, margin: int) -> Floats:
+    """Give the squares of some pictures with what is around them, (n, window, window, 3); NaN outside of the picture."""
+    padding = ((0, 0), (margin, margin), (margin, margin), (0, 0))
+    padded = np.pad(level.pictures[donors], padding, constant_values=np.nan)
+    return _cut(padded, corner[donors], side + 2 * margin)
+
+
+def _mean_match(level: Level, shape: _Shape, corner: NDArray[np.int64], donors: Rows) -> Floats:
     """Give the mean of the matches where the thing is, on grey."""
-    margin = shape.margin
-    padded = np.pad(
-        level.pictures[donors], ((0, 0), (margin, margin), (margin, margin), (0, 0)), constant_values=np.nan
-    )
-    windows = _cut(padded, corner[donors], shape.side + 2 * margin)
+    windows = _windows(level, donors, corner, shape.side, shape.margin)
     mean = np.nan_to_num(np.nansum(windows, 0) / np.maximum(np.isfinite(windows).sum(0), 1), nan=0.5)
     visible = (shape.cover > 0)[..., None]
     return np.where(visible, mean, 0.5).clip(0, 1).astype(np.float32)
@@ -176,26 +172,26 @@ def _placed(shape: _Shape, corners: NDArray[np.int64], level: Level) -> Floats:
     return covers[:, window : window + rows, window : window + columns]
 
 
-def _things(level: Level, side: int, own: Rows, others: Rows) -> Iterator[_Thing]:
-    looked = np.concatenate((own, others))
-    of_own = np.arange(len(looked)) < len(own)
-    squares, sources = _costly_squares(level, side, own)
+def _things(level: Level, side: int, members: Rows, others: Rows) -> Iterator[_Thing]:
+    rows = np.concatenate((members, others))
+    is_member = np.arange(len(rows)) < len(members)
+    squares, sources = _costly_squares(level, side, members)
     everywhere = np.ones((1, side, side, 1), np.float32)
-    score, _ = _strongest(_correlations(level.pictures[looked], squares, everywhere))
+    score, _ = _strongest(_correlations(level.pictures[rows], squares, everywhere))
     areas = np.array([
-        roc_area(np.delete(score[:, number], source), np.delete(of_own, source))  # not in the picture that it is from
+        roc_area(np.delete(score[:, number], source), np.delete(is_member, source))  # not in the picture that it is from
         for number, source in enumerate(sources)
     ])  # fmt: skip
     for number in np.argsort(-areas, kind="stable")[:_REFINED]:
         template, weight = squares[number : number + 1], everywhere
         for _ in range(_ROUNDS):
-            strength, corner = _strongest(_correlations(level.pictures[own], template, weight))
-            best = np.argsort(-strength[:, 0], kind="stable")[: max(_FEWEST, len(own) // 2)]
-            matches = _cut(level.pictures[own[best]], corner[best, 0], side)
+            strength, corner = _strongest(_correlations(level.pictures[members], template, weight))
+            best = np.argsort(-strength[:, 0], kind="stable")[: max(_FEWEST, len(members) // 2)]
+            matches = _cut(level.pictures[members[best]], corner[best, 0], side)
             template = matches.mean(0)[None]
             weight = (1 / (matches.var(0).mean(-1, keepdims=True) + 3e-3))[None]
-        strength, _ = _strongest(_correlations(level.pictures[looked], template, weight))
-        yield _Thing(level, side, template, weight, roc_area(strength[:, 0], of_own))
+        strength, _ = _strongest(_correlations(level.pictures[rows], template, weight))
+        yield _Thing(level, side, template, weight, roc_area(strength[:, 0], is_member))
 
 
 def _costly_squares(level: Level, side: int, rows: Rows) -> tuple[Floats, list[int]]:

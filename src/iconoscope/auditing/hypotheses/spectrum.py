@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs
-from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant
+from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant, on_grey
 
-__all__ = ["spectra"]
+__all__ = ["log_magnitudes", "spectra"]
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.int64]
@@ -44,7 +44,7 @@ def spectra(
 ) -> Iterator[Trial]:
     """Move every coefficient of the class's pictures to where it is in others, and the other way round."""
     is_class = photographs.predicted == of_class
-    own, others = (rng.permutation(np.flatnonzero(halves.fit & side)) for side in (is_class, ~is_class))
+    members, others = (rng.permutation(np.flatnonzero(halves.fit & side)) for side in (is_class, ~is_class))
 
     def measured(rows: Rows) -> Floats:
         return np.quantile(_blocks(photographs.ground[rows[:_MEASURED]]), _QUANTILES, axis=(0, 1, 3)).astype(np.float32)
@@ -54,25 +54,23 @@ def spectra(
 
     def moved(rows: Rows, start: str, end: str) -> Edited:
         if not tables:
-            chosen = {"own": own, "others": others, "one half": own[::2], "other half": own[1::2]}
-            tables.update({name: measured(some) for name, some in chosen.items()})
+            chosen = {"own": members, "others": others, "one half": members[::2], "other half": members[1::2]}
+            tables.update({name: measured(rows) for name, rows in chosen.items()})
         pictures = photographs.pixels[rows]
         pairs = ((start, end), ("one half", "other half"))
-        edited = [
+        return Edited.of(
             photographs.bounded(_moved(pictures, tables[a], tables[b], np.random.default_rng(seed)), rows)
             for a, b in pairs
-        ]
-        return Edited(edited[0], (edited[1],))
+        )
 
     features = magnitudes[halves.fit]
     sides = is_class[halves.fit]
     change = (features[sides].mean(0) - features[~sides].mean(0)).reshape(_SIDE, _SIDE, 3)
     yield Trial(
-        "spectrum",
         discriminant(magnitudes, is_class, halves.fit, _RIDGE),
         take=lambda rows: moved(rows, "own", "others"),
         give=lambda rows: moved(rows, "others", "own"),
-        picture=(0.5 + 0.5 * change / max(float(np.abs(change).max()), 1e-9)).clip(0, 1),
+        picture=on_grey(change),
         strength=np.abs(change).mean(-1),
     )
 
@@ -90,10 +88,10 @@ def _moved(pictures: Floats, start: Floats, end: Floats, rng: np.random.Generato
     spread = blocks + rng.normal(0, _DITHER, blocks.shape).astype(np.float32)
     for row, column, channel in np.ndindex(_SIDE, _SIDE, 3):
         if row or column:
-            known = start[:, row, column, channel] + np.linspace(-1e-6, 1e-6, len(_QUANTILES))
+            quantiles = start[:, row, column, channel] + np.linspace(-1e-6, 1e-6, len(_QUANTILES))
             values = spread[:, :, row, :, column, channel]
-            beyond = values - values.clip(known[0], known[-1])
-            blocks[:, :, row, :, column, channel] = np.interp(values, known, end[:, row, column, channel]) + beyond
+            beyond = values - values.clip(quantiles[0], quantiles[-1])
+            blocks[:, :, row, :, column, channel] = np.interp(values, quantiles, end[:, row, column, channel]) + beyond
     edited = pictures.copy()
     back = np.asarray(idctn(blocks, axes=(2, 4), norm="ortho"))
     height, width = back.shape[1] * _SIDE, back.shape[3] * _SIDE

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Edited", "Trial", "discriminant", "roc_area"]
+from iconoscope.results.decision_rule import rank_areas
+
+__all__ = ["Edited", "Trial", "discriminant", "on_grey", "roc_area"]
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.int64]
@@ -29,6 +31,12 @@ class Edited:
     pictures: Floats
     controls: tuple[Floats, ...]
 
+    @staticmethod
+    def of(versions: Iterable[Floats]) -> Edited:
+        """Give the first of some versions of the pictures, and the others as its controls."""
+        pictures, *controls = versions
+        return Edited(pictures, tuple(controls))
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:
@@ -36,8 +44,6 @@ class Trial:
 
     Attributes
     ----------
-    kind
-        A key of `HYPOTHESES`.
     score
         (n,): statistic of every picture, large where it is there.
     take, give
@@ -48,7 +54,6 @@ class Trial:
         (height, width): where it is, as far as it is at a place.
     """
 
-    kind: str
     score: Floats
     take: Callable[[Rows], Edited]
     give: Callable[[Rows], Edited]
@@ -90,10 +95,11 @@ def roc_area(score: Floats, is_class: NDArray[np.bool_]) -> float:
     >>> roc_area(np.array([0.0, 1, 2, 2]), np.array([False, False, True, False]))
     0.8333333333333334
     """
-    from scipy.stats import rankdata
-
-    inside, outside = int(is_class.sum()), int((~is_class).sum())
-    if not inside or not outside:
+    if is_class.all() or not is_class.any():
         return float("nan")
-    ranks = rankdata(score)
-    return float((ranks[is_class].sum() - inside * (inside + 1) / 2) / (inside * outside))
+    return float(rank_areas(score[:, None], is_class)[0])
+
+
+def on_grey(pattern: Floats) -> Floats:
+    """Give a pattern of both signs as a picture of 0..1: grey where it is zero."""
+    return (0.5 + 0.5 * pattern / max(float(np.abs(pattern).max()), 1e-9)).clip(0, 1).astype(np.float32)
