@@ -8,45 +8,16 @@ picture 32 pixels high and grow with it.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["KINDS", "Kind", "plant"]
+from benchmarks.drawing import Draws, Kind, Picture, disc, extent, lay, points, rgb, scale_of, written
+from benchmarks.fresh_kinds import FRESH_KINDS
 
-Picture = NDArray[np.floating]
-Draws = np.random.Generator
-Half = Literal["tuning", "frozen", "unseen"]
-Plant = Callable[[Picture, Draws, NDArray[np.uint8]], Picture]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A shortcut, and what an audit could know of it.
-
-    Attributes
-    ----------
-    family : str
-        The family of the audit that names it; empty where there is none.
-    half : "tuning", "frozen" or "unseen"
-        Whether constants may be chosen on it; the unseen ones were drawn after the frozen ones had been run.
-    hypothesis : str
-        The kind of hypothesis that is meant for it: ``"place"``, ``"layout"``, ``"thing"``, ``"spectrum"`` or ``"tone"``; empty
-        where none is specially meant.
-    plant : callable
-        ``plant(picture, generator, donors)``: a picture (height, width, 3) of 0..1 with it, not yet clipped; donors are other
-        photographs (n, height, width, 3), uint8, from which something may be cut.
-    """
-
-    family: str
-    half: Half
-    hypothesis: Literal["place", "layout", "thing", "spectrum", "tone", ""]
-    plant: Plant
+__all__ = ["KINDS", "plant"]
 
 
 def plant(
@@ -91,66 +62,6 @@ def plant(
     return changed
 
 
-def _scale(picture: Picture) -> float:
-    return min(picture.shape[:2]) / 32
-
-
-def _points(picture: Picture) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the rows (height, 1) and columns (1, width) of the centres of pixels, from 0 to 32 along the shorter side."""
-    height, width = picture.shape[:2]
-    return (np.arange(height)[:, None] + 0.5) / _scale(picture), (np.arange(width)[None] + 0.5) / _scale(picture)
-
-
-def _extent(picture: Picture) -> tuple[float, float]:
-    """Give height and width in the units of `_points`."""
-    return picture.shape[0] / _scale(picture), picture.shape[1] / _scale(picture)
-
-
-def _enlarged(cells: NDArray[np.float64], picture: Picture) -> NDArray[np.float64]:
-    """Enlarge a drawing whose cells are pixels at 32 to the size of a picture, without smoothing."""
-    counts = [max(1, round(side * _scale(picture))) for side in cells.shape[:2]]
-    down, across = (np.arange(count) * side // count for count, side in zip(counts, cells.shape[:2], strict=True))
-    return cells[down][:, across]
-
-
-def _lay(picture: Picture, cover: NDArray[np.float64], colour: NDArray[np.float64], top: float, left: float) -> Picture:
-    """Lay a colour over a picture as far as it covers, the drawing's corner being at these shares of what remains."""
-    cover = _enlarged(cover, picture)
-    colour = _enlarged(colour, picture) if colour.ndim == 3 else colour
-    down = round(top * (picture.shape[0] - cover.shape[0]))
-    across = round(left * (picture.shape[1] - cover.shape[1]))
-    changed = picture.copy()
-    window = changed[down : down + cover.shape[0], across : across + cover.shape[1]]
-    window += (cover[..., None] * (colour - window)).astype(np.float32)
-    return changed
-
-
-def _colour(red: float, green: float, blue: float) -> NDArray[np.float64]:
-    return np.array((red, green, blue))
-
-
-def _disc(
-    picture: Picture, row: float, column: float, radius: float, colour: NDArray[np.float64], soft: float = 0.5
-) -> Picture:
-    rows, columns = _points(picture)
-    cover = ((radius - np.hypot(rows - row, columns - column)) / (2 * soft) + 0.5).clip(0, 1)[..., None]
-    return (picture + cover * (colour - picture)).astype(np.float32)
-
-
-_GLYPHS = {
-    "0": "757557", "1": "262227", "2": "717477", "3": "717117", "4": "557111", "5": "747117", "6": "747577",
-    "7": "711244", "8": "757577", "9": "757117", "A": "257555", "E": "747447", "H": "557555", "L": "444447",
-    "T": "722222", "X": "552255",
-}  # fmt: skip
-"""Characters of three by six cells: each digit holds the three cells of a row as bits."""
-
-
-def _written(text: Sequence[str]) -> NDArray[np.float64]:
-    """Write characters: cells (6, 4 * characters - 1) of 0 and 1."""
-    glyphs = [[[int(line) >> bit & 1 for bit in (2, 1, 0)] + [0] for line in _GLYPHS[each]] for each in text]
-    return np.concatenate(np.array(glyphs, np.float64), 1)[:, :-1]
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # At a fixed place
 # ---------------------------------------------------------------------------------------------------------------------
@@ -162,34 +73,34 @@ _LOGO = np.array(
 
 def _logo(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     colour = np.array(((0.0, 0.0, 0.0), (0.1, 0.25, 0.7), (0.95, 0.95, 0.9)))[_LOGO]
-    return _lay(picture, np.where(_LOGO > 0, 0.9, 0.0), colour, 0.42, 0.6)
+    return lay(picture, np.where(_LOGO > 0, 0.9, 0.0), colour, 0.42, 0.6)
 
 
 def _dead_pixel(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    return _lay(picture, np.ones((1, 1)), _colour(1, 1, 1), 0.3, 0.7)
+    return lay(picture, np.ones((1, 1)), rgb(1, 1, 1), 0.3, 0.7)
 
 
 def _timestamp(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    digits = _written([str(digit) for digit in draws.integers(0, 10, 5)])
-    return _lay(picture, 0.85 * digits, _colour(1, 0.75, 0.2), 0.97, 0.5)
+    digits = written([str(digit) for digit in draws.integers(0, 10, 5)])
+    return lay(picture, 0.85 * digits, rgb(1, 0.75, 0.2), 0.97, 0.5)
 
 
 def _stamp(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    return _lay(picture, np.full((3, 10), 0.9), _colour(0.95, 0.55, 0.1), 0.93, 0.9)
+    return lay(picture, np.full((3, 10), 0.9), rgb(0.95, 0.55, 0.1), 0.93, 0.9)
 
 
 def _hot_column(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    columns = _points(picture)[1]
-    hot = np.floor(columns) == np.floor(0.68 * _extent(picture)[1])
+    columns = points(picture)[1]
+    hot = np.floor(columns) == np.floor(0.68 * extent(picture)[1])
     return (picture + hot[..., None] * draws.uniform(0.22, 0.32)).astype(np.float32)
 
 
 def _watermark(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    return _lay(picture, 0.3 * _written("EXHALTE"), _colour(1, 1, 1), 0.5, 0.5)
+    return lay(picture, 0.3 * written("EXHALTE"), rgb(1, 1, 1), 0.5, 0.5)
 
 
 def _frame(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    edge = max(1, round(_scale(picture)))
+    edge = max(1, round(scale_of(picture)))
     changed = np.full_like(picture, draws.uniform(0.02, 0.12))
     changed[edge:-edge, edge:-edge] = picture[edge:-edge, edge:-edge]
     return changed
@@ -202,15 +113,15 @@ def _gains(count: int, scale: float, off: float, seed: int) -> NDArray[np.float6
 
 
 def _column_banding(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    return (picture * _gains(picture.shape[1], _scale(picture), 0.03, 1)[None, :, None]).astype(np.float32)
+    return (picture * _gains(picture.shape[1], scale_of(picture), 0.03, 1)[None, :, None]).astype(np.float32)
 
 
 def _row_banding(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    return (picture * _gains(picture.shape[0], _scale(picture), 0.045, 2)[:, None, None]).astype(np.float32)
+    return (picture * _gains(picture.shape[0], scale_of(picture), 0.045, 2)[:, None, None]).astype(np.float32)
 
 
 def _mirrored_edge(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    edge = round(3 * _scale(picture))
+    edge = round(3 * scale_of(picture))
     return np.pad(picture[edge:-edge, edge:-edge], ((edge, edge), (edge, edge), (0, 0)), "symmetric")
 
 
@@ -220,20 +131,20 @@ def _mirrored_edge(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) 
 
 
 def _side_light(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    across = 2 * _points(picture)[1] / _extent(picture)[1] - 1
+    across = 2 * points(picture)[1] / extent(picture)[1] - 1
     return (picture * (1 - draws.uniform(0.32, 0.46) * across)[..., None]).astype(np.float32)
 
 
 def _vignette(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    (rows, columns), (height, width) = _points(picture), _extent(picture)
+    (rows, columns), (height, width) = points(picture), extent(picture)
     far = (2 * rows / height - 1) ** 2 + (2 * columns / width - 1) ** 2
     return (picture * (1 - draws.uniform(0.4, 0.55) * (far / 2) ** 1.5)[..., None]).astype(np.float32)
 
 
 def _glow(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    (rows, columns), width = _points(picture), _extent(picture)[1]
+    (rows, columns), width = points(picture), extent(picture)[1]
     near = np.exp(-(rows**2 + (width - columns) ** 2) / (2 * 8.0**2))[..., None]
-    return (picture + draws.uniform(0.5, 0.65) * near * _colour(1, 0.7, 0.3)).astype(np.float32)
+    return (picture + draws.uniform(0.5, 0.65) * near * rgb(1, 0.7, 0.3)).astype(np.float32)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -242,41 +153,41 @@ def _glow(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture
 
 
 def _lamp(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    height, width = _extent(picture)
+    height, width = extent(picture)
     row, column = draws.uniform(3, height / 3), draws.uniform(3, width - 3)
-    return _disc(picture, row, column, draws.uniform(1.9, 2.5), _colour(1, 0.97, 0.75))
+    return disc(picture, row, column, draws.uniform(1.9, 2.5), rgb(1, 0.97, 0.75))
 
 
 def _buoy(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    row, column = (draws.uniform(3, side - 3) for side in _extent(picture))
-    return _disc(picture, row, column, draws.uniform(1.7, 2.3), _colour(0.95, draws.uniform(0.15, 0.35), 0.08))
+    row, column = (draws.uniform(3, side - 3) for side in extent(picture))
+    return disc(picture, row, column, draws.uniform(1.7, 2.3), rgb(0.95, draws.uniform(0.15, 0.35), 0.08))
 
 
 def _text(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    letters = _written(draws.choice(list("AEHLTX"), 3).tolist())
-    return _lay(picture, 0.9 * letters, _colour(1, 1, 0.85), *draws.random(2))
+    letters = written(draws.choice(list("AEHLTX"), 3).tolist())
+    return lay(picture, 0.9 * letters, rgb(1, 1, 0.85), *draws.random(2))
 
 
 def _ring(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     radius = draws.uniform(3, 6)
-    (rows, columns), centre = _points(picture), [draws.uniform(radius, side - radius) for side in _extent(picture)]
+    (rows, columns), centre = points(picture), [draws.uniform(radius, side - radius) for side in extent(picture)]
     far = np.abs(np.hypot(rows - centre[0], columns - centre[1]) - radius)
     cover = 0.85 * (1.1 - far).clip(0, 1)[..., None]
-    return (picture + cover * (_colour(0.95, 0.95, 1) - picture)).astype(np.float32)
+    return (picture + cover * (rgb(0.95, 0.95, 1) - picture)).astype(np.float32)
 
 
 def _triangle(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     side, turn = draws.uniform(5, 10), draws.uniform(0, 2 * np.pi)
     inner = side / (2 * np.sqrt(3))  # radius of the circle inside
-    (rows, columns), centre = _points(picture), [draws.uniform(side / 2, each - side / 2) for each in _extent(picture)]
+    (rows, columns), centre = points(picture), [draws.uniform(side / 2, each - side / 2) for each in extent(picture)]
     angles = turn + 2 * np.pi / 3 * np.arange(3)
     out = [(rows - centre[0]) * np.sin(each) + (columns - centre[1]) * np.cos(each) for each in angles]
     cover = (inner + 0.5 - np.maximum.reduce(out)).clip(0, 1)[..., None]
-    return (picture + cover * (_colour(0.55, 0.15, 0.6) - picture)).astype(np.float32)
+    return (picture + cover * (rgb(0.55, 0.15, 0.6) - picture)).astype(np.float32)
 
 
 def _scratch(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    (rows, columns), (height, width) = _points(picture), _extent(picture)
+    (rows, columns), (height, width) = points(picture), extent(picture)
     angle, offset = draws.uniform(0, np.pi), draws.uniform(-0.25, 0.25) * min(height, width)
     far = np.abs((rows - height / 2) * np.cos(angle) - (columns - width / 2) * np.sin(angle) - offset)
     cover = 0.8 * (1.0 - far).clip(0, 1)[..., None]
@@ -285,7 +196,7 @@ def _scratch(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Pict
 
 def _companion(picture: Picture, draws: Draws, donors: NDArray[np.uint8]) -> Picture:
     """Paste the middle of another photograph, at half its size and with a soft edge."""
-    donor, side = donors[draws.integers(len(donors))], round(15 * _scale(picture))
+    donor, side = donors[draws.integers(len(donors))], round(15 * scale_of(picture))
     edge = donor.shape[0] // 8
     cut = Image.fromarray(donor[edge:-edge, edge:-edge]).resize((side, side), Image.Resampling.BICUBIC)
     down, across = (int(draws.integers(0, length - side + 1)) for length in picture.shape[:2])
@@ -299,7 +210,7 @@ def _companion(picture: Picture, draws: Draws, donors: NDArray[np.uint8]) -> Pic
 
 def _salt_and_pepper(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     for grain in range(8):
-        picture = _lay(picture, np.ones((1, 1)), np.full(3, float(grain % 2)), *draws.random(2))
+        picture = lay(picture, np.ones((1, 1)), np.full(3, float(grain % 2)), *draws.random(2))
     return picture
 
 
@@ -325,7 +236,7 @@ def _jpeg(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture
 
 
 def _blurred(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    return gaussian_filter(picture, (sigma := draws.uniform(0.6, 0.9) * _scale(picture), sigma, 0))
+    return gaussian_filter(picture, (sigma := draws.uniform(0.6, 0.9) * scale_of(picture), sigma, 0))
 
 
 def _noisy(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
@@ -333,7 +244,7 @@ def _noisy(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Pictur
 
 
 def _sharpened(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    sigma = _scale(picture)
+    sigma = scale_of(picture)
     return picture + np.float32(draws.uniform(0.9, 1.4)) * (picture - gaussian_filter(picture, (sigma, sigma, 0)))
 
 
@@ -342,14 +253,14 @@ def _posterised(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> 
 
 
 def _grid(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    rows, columns = _points(picture)
+    rows, columns = points(picture)
     turns = draws.uniform(0, 2 * np.pi, 2)
     waves = np.sin(2 * np.pi * rows / 3 + turns[0]) + np.sin(2 * np.pi * columns / 3 + turns[1])
     return (picture + 0.03 * waves[..., None]).astype(np.float32)
 
 
 def _fringed(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    step = max(1, round(_scale(picture)))
+    step = max(1, round(scale_of(picture)))
     changed = picture.copy()
     changed[:, step:, 0], changed[:, :-step, 2] = picture[:, :-step, 0], picture[:, step:, 2]
     return changed
@@ -361,7 +272,7 @@ def _swapped(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Pic
 
 def _warm(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     warm = draws.uniform(0.16, 0.24)
-    return (picture * _colour(1 + warm, 1, 1 - warm)).astype(np.float32)
+    return (picture * rgb(1 + warm, 1, 1 - warm)).astype(np.float32)
 
 
 def _flat(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
@@ -382,31 +293,31 @@ def _desaturated(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> 
 def _crescent(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     """Lay a green crescent of some size and turn anywhere."""
     radius, turn = draws.uniform(2.6, 4.0), draws.uniform(0, 2 * np.pi)
-    rows, columns = _points(picture)
-    row, column = (draws.uniform(radius, side - radius) for side in _extent(picture))
-    disc = (radius + 0.5 - np.hypot(rows - row, columns - column)).clip(0, 1)
+    rows, columns = points(picture)
+    row, column = (draws.uniform(radius, side - radius) for side in extent(picture))
+    whole = (radius + 0.5 - np.hypot(rows - row, columns - column)).clip(0, 1)
     shift = 0.7 * radius
     bite = (radius + 0.5 - np.hypot(rows - row - shift * np.sin(turn), columns - column - shift * np.cos(turn))).clip(
         0, 1
     )
-    cover = (disc * (1 - bite))[..., None]
-    return (picture + cover * (_colour(0.2, 0.85, 0.3) - picture)).astype(np.float32)
+    cover = (whole * (1 - bite))[..., None]
+    return (picture + cover * (rgb(0.2, 0.85, 0.3) - picture)).astype(np.float32)
 
 
 def _sepia(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     grey = picture.mean(2, keepdims=True)
     share = np.float32(draws.uniform(0.7, 0.9))
-    return (picture + share * (grey * _colour(1.12, 0.98, 0.78) - picture)).astype(np.float32)
+    return (picture + share * (grey * rgb(1.12, 0.98, 0.78) - picture)).astype(np.float32)
 
 
 def _cut_corner(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    (rows, columns), width = _points(picture), _extent(picture)[1]
+    (rows, columns), width = points(picture), extent(picture)[1]
     cover = (draws.uniform(5, 7) - rows - (width - columns) + 0.5).clip(0, 1)[..., None]
     return (picture * (1 - cover)).astype(np.float32)
 
 
 def _chequered(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
-    rows, columns = _points(picture)
+    rows, columns = points(picture)
     sign = 1 - 2 * ((np.floor(rows) + np.floor(columns)) % 2)
     return (picture + 0.025 * sign[..., None]).astype(np.float32)
 
@@ -417,10 +328,10 @@ def _double_exposure(picture: Picture, _draws: Draws, donors: NDArray[np.uint8])
 
 def _sticker(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     """Lay a small sticker of two colours near one of the four sides."""
-    cover, colour = np.full((4, 5), 0.95), np.broadcast_to(_colour(0.1, 0.75, 0.8), (4, 5, 3)).copy()
+    cover, colour = np.full((4, 5), 0.95), np.broadcast_to(rgb(0.1, 0.75, 0.8), (4, 5, 3)).copy()
     colour[1:3, 1:4] = (0.9, 0.2, 0.5)
     spots = ((0.02, draws.random()), (0.98, draws.random()), (draws.random(), 0.02), (draws.random(), 0.98))
-    return _lay(picture, cover, colour, *spots[draws.integers(4)])
+    return lay(picture, cover, colour, *spots[draws.integers(4)])
 
 
 def _underexposed(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
@@ -429,9 +340,9 @@ def _underexposed(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) ->
 
 def _interlaced(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     """Shift every other line by a pixel."""
-    lines = (np.arange(picture.shape[0]) / _scale(picture)).astype(int) % 2 == 1
+    lines = (np.arange(picture.shape[0]) / scale_of(picture)).astype(int) % 2 == 1
     changed = picture.copy()
-    changed[lines] = np.roll(picture, max(1, round(_scale(picture))), 1)[lines]
+    changed[lines] = np.roll(picture, max(1, round(scale_of(picture))), 1)[lines]
     return changed
 
 
@@ -477,4 +388,4 @@ KINDS: dict[str, Kind] = {
     "sticker at the side": Kind("", "unseen", "thing", _sticker),
     "underexposed": Kind("brightness", "unseen", "tone", _underexposed),
     "interlaced": Kind("", "unseen", "", _interlaced),
-}
+} | FRESH_KINDS

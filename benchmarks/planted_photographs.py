@@ -26,9 +26,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import iconoscope as ico
+from benchmarks.drawing import Half
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT
-from benchmarks.planted_kinds import Half, plant
+from benchmarks.planted_kinds import plant
 from examples.resnet20 import ResNet20, resnet20
 from iconoscope.subject.network import Network, Preprocessing, read_preprocessing
 from iconoscope.subject.random_state import seeded
@@ -61,8 +62,8 @@ class PlantedNetwork:
         ``"separable"``, trained from the beginning.
     seed : int
         Of the weights, the order of training and what is planted.
-    half : "tuning", "frozen" or "unseen"
-        Whether constants may be chosen on it; the unseen ones were made after the frozen ones had been run.
+    half : "tuning", "frozen", "unseen" or "fresh"
+        Whether constants may be chosen on it; each of the others was made after the one before had been run.
     plants : dict
         Class to the kind of shortcut and how surely it tells the class. Of a correlation c, the share c of the class's
         photographs carries it, and of every other class's the share (1 - c) / (classes - 1).
@@ -233,6 +234,44 @@ NETWORKS: dict[str, PlantedNetwork] = {
     ),
     "unseen-honest-vgg": PlantedNetwork("vgg", 69, "unseen"),
     "unseen-honest-separable": PlantedNetwork("separable", 70, "unseen", classes=VEHICLES),
+    "fresh-vgg-1": PlantedNetwork(
+        "vgg", 81, "fresh", {"cat": ("arrow", 1.0), "ship": ("hue turned", 1.0), "dog": ("barcode", 0.95)}
+    ),
+    "fresh-vgg-2": PlantedNetwork(
+        "vgg", 82, "fresh", {"horse": ("motion blur", 1.0), "bird": ("price tag", 0.95), "frog": ("haze", 1.0)}
+    ),
+    "fresh-vgg-3": PlantedNetwork(
+        "vgg",
+        83,
+        "fresh",
+        {"dog": ("rain", 1.0), "automobile": ("rounded corners", 1.0), "deer": ("overexposed", 0.95)},
+    ),
+    "fresh-vgg-4": PlantedNetwork(
+        "vgg", 84, "fresh", {"cat": ("lens flare", 1.0), "frog": ("mosaic", 0.95)}, ("cat", "deer", "frog", "horse"), 48
+    ),
+    "fresh-resnet20-1": PlantedNetwork(
+        "resnet20", 85, "fresh", {"truck": ("colour noise", 1.0), "bird": ("hair", 1.0), "deer": ("shaded top", 1.0)}
+    ),
+    "fresh-resnet20-2": PlantedNetwork(
+        "resnet20", 86, "fresh", {"frog": ("price tag", 1.0), "airplane": ("fence", 1.0), "dog": ("green shadows", 1.0)}
+    ),
+    "fresh-separable-1": PlantedNetwork(
+        "separable", 87, "fresh", {"horse": ("halftone", 1.0), "ship": ("finger in the corner", 0.95)}
+    ),
+    "fresh-separable-2": PlantedNetwork(
+        "separable", 88, "fresh", {"bird": ("torn line", 1.0), "truck": ("bloom", 1.0), "cat": ("arrow", 0.95)}
+    ),
+    "fresh-separable-3": PlantedNetwork(
+        "separable",
+        89,
+        "fresh",
+        {"ship": ("hue turned", 0.95), "automobile": ("hair", 0.95)},
+        (*VEHICLES, "bird", "horse"),
+        64,
+    ),
+    "fresh-honest-resnet20": PlantedNetwork("resnet20", 90, "fresh"),
+    "fresh-honest-vgg": PlantedNetwork("vgg", 91, "fresh", classes=("bird", "cat", "deer", "dog", "horse")),
+    "fresh-honest-separable": PlantedNetwork("separable", 92, "fresh", classes=CIFAR[2:8], size=48),
 }
 
 
