@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -51,6 +51,13 @@ docs: $(VENV)/.installed-dev  ## write the generated pages anew, and the site fr
 
 families: $(VENV)/.installed-dev  ## docs/families.md, as it is run
 	ICONOSCOPE_WRITE_FAMILIES=1 $(BIN)/python -m pytest -q tests/journeys/test_families.py
+
+web: web/node_modules/.package-lock.json  ## the script of the pages, from web/src into the package; the only thing that wants node
+	cd web && npm run check && npm run build
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci
+	touch $@
 
 notebooks: $(VENV)/.installed-dev  ## run the notebooks of examples/ again, and keep what they show
 	$(BIN)/python docs/make_notebooks.py

@@ -49,6 +49,19 @@ def test_figures_of_a_set_are_told(capsys, photographs, tmp_path):
     assert f"The figures are {tmp_path / 'maps-1.png'}" in out
 
 
+def test_one_page_has_the_photographs_of_all(capsys, photographs):
+    patch = ("--patch", 24, "--stride", 24)
+    status, out, _ = occlude(capsys, photographs, *patch, "--out", "page.html")
+    page = Path("page.html")
+    assert status == 0 and f"The page is at {page.resolve()}" in out
+    text = page.read_text(encoding="utf-8")
+    assert text.count('class="iconoscope-live"') == 4 and '<html lang="en">' in text
+    status, out, _ = occlude(capsys, photographs, *patch, "--out", "page.html", "--lang", "es", "--limit", 1, "--json")
+    text = page.read_text(encoding="utf-8")
+    assert status == 0 and [each["page"] for each in json.loads(out)] == [str(page.resolve())]
+    assert text.count('class="iconoscope-live"') == 1 and '<html lang="es">' in text and "Mueva el parche" in text
+
+
 def occlude(capsys, photographs, *more):
     store = photographs.parent / "run"
     common = ("--network", "cars-honest", "--device", "cpu", "--store", store)
@@ -160,6 +173,17 @@ def test_predict_and_layers(capsys, photographs):
         (["ocludde"], 2, "occlude"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--patch", "big"], 2, "big"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--patch", "97"], 2, "does not fit"),
+        (
+            ["occlude", "--network", "cars", "--images", "{photographs}", "--out", "a.txt"],
+            2,
+            "may end in .html, .htm, .png",
+        ),
+        (
+            ["occlude", "--network", "cars", "--images", "{photographs}", "--mean", "--out", "a.html"],
+            2,
+            "may end in .png",
+        ),
+        (["occlude", "--network", "cars", "--images", "{photographs}", "--lang", "fr"], 2, "lang='fr' is not a choice"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--unit", "prob:lynks"], 2, "lynx"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--fill", "grey"], 2, "fill='grey'"),
         (["occlude", "--network", "cars", "--images", "{photographs}", "--device", "tpu"], 2, "tpu"),

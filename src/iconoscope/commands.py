@@ -83,6 +83,7 @@ COMMANDS = {
         printing.occlusions,
         (
             "iconoscope occlude --network cars --images photographs/ --patch 12 --stride 4 --limit 4 --out occlude.png",
+            "iconoscope occlude --network cars-honest --images photographs/ --patch 24 --limit 4 --out occlude.html",
             "iconoscope occlude --network cars-honest --images photographs/ --patch 12,24,48",
             "iconoscope occlude --network cars-honest --images photographs/ --fill zero,mean --patch 24",
             f"iconoscope occlude {_RESNET} --images cifar10/test.parquet --patch 8 --stride 4 --mean",

@@ -84,7 +84,7 @@ def predictions(probabilities: NDArray[np.float32], arguments: dict[str, Any]) -
 def results(answer: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Summarise one finding or a list of them, the folders where results are kept, and the figures written."""
     from iconoscope.results import Result
-    from iconoscope.results.result import figure_names
+    from iconoscope.results.result import figure_names, is_page
     from iconoscope.store import Store
 
     store = Store(arguments["store"])
@@ -97,7 +97,11 @@ def results(answer: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
         lines += [finding.summary(), *(f"  {folder}" for folder in folders)]
         kept_in = {"folder": folders[0]} if isinstance(finding, Result) else {"folders": folders}
         values.append({**finding.to_json(), **kept_in})
-    if arguments.get("out") is not None:
+    if arguments.get("out") is not None and is_page(arguments["out"]):
+        page = _written(arguments)
+        lines.append(f"The page is at {page}")
+        values = [{**value, "page": page} for value in values]
+    elif arguments.get("out") is not None:
         figures = [str(path.resolve()) for path in figure_names(len(findings), arguments["out"])]
         verb = "The figure is at" if len(figures) == 1 else "The figures are"
         lines.append(f"{verb} {shortened(figures, most=4)}")

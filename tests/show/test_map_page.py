@@ -1,11 +1,8 @@
 """The page of a map in a real browser: what is drawn, what is picked, what a link brings back."""
 
 import io
-import os
 import re
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +15,6 @@ from iconoscope.show.map_page import map_page
 
 COUNT, SIDE = 3000, 64
 CLASSES = ("red </script>", "green", "blue")
-CHROMIUM = next(
-    (place for name in ("chromium", "chromium-browser", "google-chrome") if (place := shutil.which(name))), None
-)
-playwright: Any = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 
 
 def colour_of(place):
@@ -67,16 +59,6 @@ def found():
 @pytest.fixture(scope="module")
 def address(found, tmp_path_factory):
     return map_page(found, tmp_path_factory.mktemp("page") / "map.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    flags = "--no-sandbox --disable-background-networking --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
-    os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=flags.split())
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import iconoscope as ico
 from iconoscope.errors import QuestionError
 from iconoscope.results import ImageMap, Question
 from iconoscope.results.atlas import pack_thumbnails
-from specimens import audited, occlusion
+from specimens import attributed, audited, occlusion
 
 
 def image_map(count=6):
@@ -41,6 +41,7 @@ def test_every_subject_has_its_page(tmp_path):
         "One patch at every position": (store, tmp_path / "run"),
         "<h2>planted</h2>": (audited(), [audited(), audited("object", network="another")]),
         '<canvas id="map"': (image_map(),),
+        'class="image covered"': (occlusion(), [occlusion(), occlusion(1)], ico.OcclusionSeries((occlusion(),))),
     }
     for sign, alike in subjects.items():
         for subject in alike:
@@ -55,7 +56,7 @@ def test_a_map_is_saved_as_the_same_page(tmp_path):
     assert '"classes": ["red", "green", "blue"]' in saved and '"labels": "AAABAAIAAAABAAIA"' in saved
 
 
-@pytest.mark.parametrize("subject", [occlusion(), [], [occlusion()], 3])
+@pytest.mark.parametrize("subject", [attributed(), [], [attributed()], [audited(), occlusion()], 3])
 def test_what_has_no_page_is_refused(subject, tmp_path):
     with pytest.raises(QuestionError, match=r"There is no page of|subject=.* must be"):
         ico.report(subject, tmp_path / "page.html")

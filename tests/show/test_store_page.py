@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -7,6 +10,7 @@ import pytest
 
 import iconoscope as ico
 from iconoscope.errors import StoreError
+from iconoscope.results.live_patch import live_script
 from iconoscope.results.rendering import data_uri, outlined, to_png
 from iconoscope.results.result_folder import read_sealed_json, sealed_json
 from iconoscope.store import load_result
@@ -20,11 +24,13 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.addresses, self.text, self.open = [], [], "", []
+        self.tags, self.addresses, self.text, self.open, self.scripts = [], [], "", [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
         self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset")]
         if tag not in ("img", "meta", "br", "link"):
             self.open.append(tag)
@@ -34,6 +40,14 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+        if self.open and self.open[-1] == "script":
+            attributes, text = self.scripts.pop()
+            self.scripts.append((attributes, text + data))
+
+    @property
+    def programs(self):
+        """What a browser would run."""
+        return [text for attributes, text in self.scripts if attributes.get("type") != "application/json"]
 
 
 def page(tmp_path, *results, **settings):
@@ -46,15 +60,29 @@ def page(tmp_path, *results, **settings):
 def test_the_page_fetches_nothing(tmp_path):
     found = page(tmp_path, occlusion(), curved(), audited())
     assert found.addresses and all(address.startswith("data:image/") for address in found.addresses)
-    assert "script" not in found.tags and "link" not in found.tags
+    assert "link" not in found.tags and not any("src" in attributes for attributes, _ in found.scripts)
+    assert found.programs == [live_script()]
     assert not found.open
     assert not re.search(r"url\(|@import", (tmp_path / "r.html").read_text())
 
 
 def test_every_name_is_escaped(tmp_path):
     found = page(tmp_path, occlusion(subject=NASTY), curved(subject=NASTY), title=NASTY)
-    assert "script" not in found.tags
+    assert found.programs == [live_script()] and found.tags.count("script") == 2
     assert found.text.count(NASTY) >= 3
+    assert page(tmp_path / "none", curved()).programs == []  # no script where nothing is felt over
+
+
+def test_the_policy_lets_our_script_run_and_no_other(tmp_path):
+    found = page(tmp_path, occlusion())
+    policy = re.search(r'Security-Policy" content="([^"]+)"', (tmp_path / "r.html").read_text())
+    digest = base64.b64encode(hashlib.sha256(found.programs[0].encode()).digest()).decode()
+    assert policy and html.unescape(policy[1]).split("; ") == [
+        "default-src 'none'",
+        "img-src data:",
+        "style-src 'unsafe-inline'",
+        f"script-src 'sha256-{digest}'",
+    ]
 
 
 def test_networks_asked_the_same_stand_side_by_side(tmp_path):

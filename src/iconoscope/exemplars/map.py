@@ -16,9 +16,9 @@ from iconoscope.exemplars.recorded_units import check_images, question_about, re
 from iconoscope.progress import advancing
 from iconoscope.results import Question
 from iconoscope.results.atlas import pack_thumbnails, thumbnail_side
-from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, PAGES, TOPOLOGIES, ImageMap
+from iconoscope.results.image_map import EXTRAS, METHODS, METRICS, TOPOLOGIES, ImageMap
 from iconoscope.results.rendering import resized
-from iconoscope.results.result import check_figure_name
+from iconoscope.results.result import PAGES, check_figure_name
 from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store, answered
 from iconoscope.subject.memory import check_fits

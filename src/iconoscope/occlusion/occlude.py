@@ -8,7 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from iconoscope.errors import QuestionError, shortened, warn
+import iconoscope
+from iconoscope.errors import QuestionError, check_choice, shortened, warn
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.geometry import Sides, make_grid
 from iconoscope.occlusion.mean_map import average_maps
@@ -16,7 +17,8 @@ from iconoscope.occlusion.query import NO_OBJECT, fitted_object, is_one, labels_
 from iconoscope.occlusion.sliding_patch import OnePatch, SlidingPatch, patch_questions
 from iconoscope.progress import track
 from iconoscope.results import MeanMap, Occlusion, OcclusionSeries
-from iconoscope.results.result import check_figure_name
+from iconoscope.results.audit_text import LANGUAGES
+from iconoscope.results.result import PAGES, check_figure_name, is_page
 from iconoscope.signatures import checked, complete, spelled_out
 from iconoscope.store import Store
 from iconoscope.subject.images import Image, Images, load_images
@@ -43,6 +45,7 @@ def occlude(  # pyright: ignore[reportOverlappingOverload]  (without a list this
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
+    lang: str = "en",
     **settings: Unpack[OnePatch],
 ) -> Occlusion: ...
 @overload
@@ -53,6 +56,7 @@ def occlude(
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
+    lang: str = "en",
     **settings: Unpack[OneOrSeveral],
 ) -> OcclusionSeries: ...
 @overload
@@ -63,6 +67,7 @@ def occlude(  # pyright: ignore[reportOverlappingOverload]  (without a list this
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
+    lang: str = "en",
     **settings: Unpack[OnePatch],
 ) -> list[Occlusion]: ...
 @overload
@@ -73,6 +78,7 @@ def occlude(
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
+    lang: str = "en",
     **settings: Unpack[OneOrSeveral],
 ) -> list[OcclusionSeries]: ...
 @overload
@@ -83,6 +89,7 @@ def occlude(
     *,
     mean: Literal[True],
     out: str | Path | None = None,
+    lang: str = "en",
     **settings: Unpack[OnePatch],
 ) -> MeanMap: ...
 @overload
@@ -93,6 +100,7 @@ def occlude(
     *,
     mean: bool = False,
     out: str | Path | None = None,
+    lang: str = "en",
     **settings: Unpack[OneOrSeveral],
 ) -> Any: ...
 @checked
@@ -104,6 +112,7 @@ def occlude(
     *,
     mean: bool = False,
     out: str | Path | None = None,
+    lang: str = "en",
     **settings: Unpack[OneOrSeveral],
 ) -> Any:
     """Slide a patch over an image and plot the probability of the right class against its position.
@@ -129,7 +138,10 @@ def occlude(
         memory. With a store, a run that was ended goes on where it was.
     out
         Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp. Where there are several images, their
-        places in the set are put before the ending: occlude-1.png, occlude-2.png.
+        places in the set are put before the ending: occlude-1.png, occlude-2.png. A name ending in .html is one page of all
+        images, without `mean`: a patch follows the mouse over each, beside what the network answers under it.
+    lang
+        Of the page: en or es.
 
     Returns
     -------
@@ -165,7 +177,8 @@ def occlude(
     >>> average.classes, average.count.tolist(), average.mean.shape
     (('lynx', 'bison'), [6, 3, 3], (3, 3, 3))
     """
-    check_figure_name(out)
+    check_figure_name(out, pages=() if mean else PAGES)
+    check_choice("lang", lang, LANGUAGES)
     if mean:
         mean_map = _mean_map(network, images, unit, settings)
         save_figures([mean_map], out)
@@ -175,7 +188,10 @@ def occlude(
         answers = [OcclusionSeries(occlusions) for occlusions in in_variants]
     else:
         answers = [occlusion for (occlusion,) in in_variants]
-    save_figures(answers, out)
+    if out is not None and is_page(out):
+        iconoscope.report(answers, out, lang=lang)
+    else:
+        save_figures(answers, out)
     return answers[0] if is_one(images) else answers
 
 

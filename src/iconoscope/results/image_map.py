@@ -19,13 +19,13 @@ import iconoscope
 from iconoscope.results.atlas import pages_in, read_thumbnails
 from iconoscope.results.figure import as_text
 from iconoscope.results.rendering import Picture, colour, resized, to_png
-from iconoscope.results.result import Result
+from iconoscope.results.result import Result, is_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EXTRAS", "METHODS", "METRICS", "PAGES", "TOPOLOGIES", "ImageMap", "class_colours"]
+__all__ = ["EXTRAS", "METHODS", "METRICS", "TOPOLOGIES", "ImageMap", "class_colours"]
 
 METHODS = {
     "tsne": "t-SNE: neighbours stay neighbours, distances between groups mean little",
@@ -34,7 +34,6 @@ METHODS = {
     "pca": "the two directions in which the vectors differ most: distances are shadows of true ones",
     "som": "a self-organising map: a sheet of cells, near cells standing for near vectors",
 }
-PAGES = (".html", ".htm")
 """Endings of a map's page."""
 EXTRAS = ("umap", "pacmap")
 """Methods that need a package which is not always installed: extras and modules of these names."""
@@ -182,7 +181,7 @@ class ImageMap(Result):
     def save(self, path: str | Path) -> Path:
         """Save the map as a page to move about in (.html), as a figure as every result, or everything as a folder."""
         path = Path(path).expanduser()
-        if path.suffix.lower() not in PAGES:
+        if not is_page(path):
             return super().save(path)
         return iconoscope.report(self, path)
 

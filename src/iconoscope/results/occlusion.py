@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+import iconoscope
 from iconoscope.results.figure import as_text, colour_bar, grid_axes, picture_axes
+from iconoscope.results.live_patch import PatchAnswers, live_element, with_script
 from iconoscope.results.object_evidence import ObjectEvidence, object_evidence
 from iconoscope.results.rendering import overlay, spread
-from iconoscope.results.result import ImageResult
+from iconoscope.results.result import ImageResult, is_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,6 +203,52 @@ class Occlusion(ImageResult):
             return 0.0, 1.0
         values = (*self.map.ravel(), self.clean[self.target])
         return float(min(values)), float(max(values))
+
+    def save(self, path: str | Path) -> Path:
+        """Save as a page with a patch that follows the mouse (.html), as a figure, or everything as a folder."""
+        return iconoscope.report(self, path) if is_page(path) else super().save(path)
+
+    def patch_answers(self) -> PatchAnswers:
+        """Give what a page needs for a patch that follows the mouse."""
+        return PatchAnswers(
+            top=self.top,
+            left=self.left,
+            patch=self.patch,
+            clean=self.clean,
+            occluded=self.occluded,
+            names=self.names,
+            target=self.target,
+            measure=self.measure,
+            fill=self.fill,
+            colour=self._patch_colour(),
+            uncovered=self.uncovered,
+            approximate=self.plan if self.method == "fast" else "",
+        )
+
+    @property
+    def fill(self) -> str:
+        """The name of what covers the region."""
+        return str(self.question.settings.get("fill", ""))
+
+    def _patch_colour(self) -> tuple[int, int, int] | None:
+        """Give the colour of the patch before normalisation, None where it has several or the record does not tell."""
+        share: Any = None
+        if self.fill == "mean":
+            share = self.picture.mean((0, 1)) / 255
+        elif self.fill == "black":
+            share = 0
+        elif self.fill == "zero":
+            share = self.question.settings.get("preprocessing", {}).get("mean")
+        elif self.fill.startswith("grey "):
+            share = float(self.fill.removeprefix("grey "))
+        if share is None:
+            return None
+        red, green, blue = np.broadcast_to(np.asarray(share)[..., :3] if np.ndim(share) else share, 3)
+        return round(255 * float(red)), round(255 * float(green)), round(255 * float(blue))
+
+    def _in_notebook(self, still: str) -> str:
+        name = self.question.subject_name
+        return with_script(live_element([self.patch_answers()], self.picture, still, alt=name))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the figure of the textbook, or on `ax` only its map.

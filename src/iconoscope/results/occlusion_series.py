@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+import iconoscope
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, colour_bar
+from iconoscope.results.live_patch import PatchAnswers, live_element, with_script
 from iconoscope.results.occlusion import Occlusion
-from iconoscope.results.result import Result, Series
+from iconoscope.results.result import Result, Series, is_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +95,7 @@ class OcclusionSeries(Series):
     @property
     def fills(self) -> tuple[str, ...]:
         """The name of each fill."""
-        return tuple(dict.fromkeys(map(_fill, self.results)))
+        return tuple(dict.fromkeys(occlusion.fill for occlusion in self.results))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -103,7 +105,7 @@ class OcclusionSeries(Series):
             if len(self.patches) > 1:
                 label.append(f"patch {_size(occlusion)}")
             if len(self.fills) > 1 or len(self.patches) == 1:
-                label.append(f"fill {_fill(occlusion)}")
+                label.append(f"fill {occlusion.fill}")
         labels = [" ".join(label) for label in parts]
         if len(set(labels)) < len(labels):  # the engine differs, or the seed of the noise
             labels = [f"{label} ({number})" for number, label in enumerate(labels, 1)]
@@ -215,6 +217,18 @@ class OcclusionSeries(Series):
             "results": [occlusion.to_json() for occlusion in self.results],
         }
 
+    def save(self, path: str | Path) -> Path:
+        """Save as a page with a patch that follows the mouse (.html), as a figure, or everything as a folder."""
+        return iconoscope.report(self, path) if is_page(path) else super().save(path)
+
+    def patch_answers(self) -> list[PatchAnswers]:
+        """Give what a page needs for a patch that follows the mouse, for every patch and fill."""
+        return [occlusion.patch_answers() for occlusion in self.results]
+
+    def _in_notebook(self, still: str) -> str:
+        first = self.results[0]
+        return with_script(live_element(self.patch_answers(), first.picture, still, alt=first.question.subject_name))
+
     def plot(self) -> list[Axes]:
         """Draw the results side by side on one scale of colours: the patch that costs most, and the map.
 
@@ -249,10 +263,6 @@ class OcclusionSeries(Series):
 
     def _keep(self, folder: Path) -> Path:
         return self._keep_under(self.labels, folder)
-
-
-def _fill(occlusion: Occlusion) -> str:
-    return str(occlusion.question.settings.get("fill", ""))
 
 
 def _size(occlusion: Occlusion) -> str:

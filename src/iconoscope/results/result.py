@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
-from iconoscope.errors import QuestionError
+from iconoscope.errors import QuestionError, printable
 from iconoscope.results.figure import bare_figure, encoded, shown_figure, shown_in_notebook
 from iconoscope.results.question import Question
 from iconoscope.results.rendering import to_png
@@ -23,9 +23,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "Finding", "ImageResult", "Result", "Series", "check_figure_name", "figure_names"]
+__all__ = [
+    "FIGURES",
+    "PAGES",
+    "Finding",
+    "ImageResult",
+    "Result",
+    "Series",
+    "check_figure_name",
+    "figure_names",
+    "is_page",
+]
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
+PAGES = (".html", ".htm")
+"""What can be moved about in, of results that have such a page."""
 
 
 def check_figure_name(out: str | Path | None, *, pages: Sequence[str] = ()) -> None:
@@ -41,6 +53,11 @@ def check_figure_name(out: str | Path | None, *, pages: Sequence[str] = ()) -> N
         raise QuestionError(
             f"A figure is not written as {Path(out).name}.", hint=f"A name may end in {', '.join(endings)}."
         )
+
+
+def is_page(path: str | Path) -> bool:
+    """Tell whether a name is that of a page."""
+    return Path(path).suffix.lower() in PAGES
 
 
 def figure_names(count: int, out: str | Path) -> list[Path]:
@@ -124,11 +141,13 @@ class Finding(ABC):
         return f"<{type(self).__name__}: {self.summary()}>"
 
     def _repr_html_(self) -> str:
-        return (
-            '<figure style="margin:0.5em 0">'
-            f'<img alt="{html.escape(self.summary())}" style="max-width:100%" src="{shown_in_notebook(self._face())}">'
-            f"<figcaption>{html.escape(self.summary())}</figcaption></figure>"
-        )
+        summary = html.escape(printable(self.summary()))
+        shown = f'<img alt="{summary}" style="max-width:100%" src="{shown_in_notebook(self._face())}">'
+        return f'<figure style="margin:0.5em 0">{self._in_notebook(shown)}<figcaption>{summary}</figcaption></figure>'
+
+    def _in_notebook(self, still: str) -> str:
+        """Give the HTML of what stands above the summary in a notebook; `still` is the figure."""
+        return still
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

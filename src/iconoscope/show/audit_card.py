@@ -13,6 +13,8 @@ from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import AuditText, percent
 from iconoscope.results.decision_rule import IMAGE_PARTS, Conclusion, Examined
 from iconoscope.results.estimate import Estimate
+from iconoscope.results.live_patch import PatchAnswers, live_element
+from iconoscope.results.question import without_folders
 from iconoscope.results.rendering import colour, data_uri, overlay, to_png
 from iconoscope.show.template import picture_uri
 
@@ -192,6 +194,31 @@ class Card:
             )
             caption = say("page covered", answer=self.finding.name, most=most)
         return picture_uri(overlay(photograph, weight), lossless=SHARP), caption
+
+    def live(self, position: int, still: str) -> str:
+        """Give the same to be felt over with a pointer; `still` is shown where there is no script, or nothing to feel."""
+        illustrations, occlusion = self.audit.illustrations, self.audit.occlusion
+        photograph, drop = illustrations.photographs[position], illustrations.drops[0, position].astype(np.float32)
+        if float(drop.max()) < _NOTHING or occlusion is None:
+            return still
+        top, left = (
+            np.arange(count) * side // count for count, side in zip(drop.shape, photograph.shape[:2], strict=True)
+        )
+        side = occlusion.patches[0]
+        answers = PatchAnswers(
+            top=top,
+            left=left,
+            patch=(math.ceil(photograph.shape[0] / drop.shape[0]), math.ceil(photograph.shape[1] / drop.shape[1])),
+            clean=np.zeros(1, np.float32),
+            occluded=drop[..., None],
+            names=(self.finding.name,),
+            target=0,
+            measure="cost",
+            fill=f"{side}x{side}",
+            colour=None,
+        )
+        name = self.audit.images.ids[illustrations.rows[position]]
+        return live_element([answers], photograph, still, alt=without_folders(str(name)), lang=self.view.lang)
 
     def with_interval(self, estimate: Estimate) -> str:
         """Give a share of the images with its interval."""

@@ -17,6 +17,7 @@ from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import SUITE, percent
 from iconoscope.results.decision_rule import ACCUSING, IMAGE_PARTS, UNJUDGED, Examined, conflicting_images
 from iconoscope.results.image_map import class_colours
+from iconoscope.results.live_patch import live_script
 from iconoscope.results.rendering import colour, data_uri, to_jpeg
 from iconoscope.show.audit_card import SHARP, AuditView, Card
 from iconoscope.show.template import write_page
@@ -55,6 +56,7 @@ def audit_page(
         suite=""
         if all(audit.swap_alone for audit in audits)
         else say("suite", **{key: sentences.localised(figure) for key, figure in SUITE.items()}),
+        script=live_script() if any(audit.illustrations.drops.size for audit in audits) else "",
         audited=[_AuditSection(audit, sentences, lang, number) for number, audit in enumerate(audits)],
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results import Attribution, Curves, MeanMap, Occlusion, Result
+from iconoscope.results.live_patch import live_element
 from iconoscope.results.mean_map import TABLE
 from iconoscope.results.rendering import colour, data_uri, lay_out, outlined, to_png
 from iconoscope.show.template import Panel, picture_uri
@@ -60,6 +61,11 @@ class ImagePanels:
         if isinstance(map, Occlusion) and map.object_mask is not None:
             return picture_uri(outlined(map.picture, map.object_mask))
         return picture_uri(map.picture)
+
+    def live(self, occlusion: Occlusion, still: str) -> str:
+        """Give the element with the patch that follows the mouse; `still` is shown where there is no script."""
+        name = occlusion.question.subject_name
+        return live_element([occlusion.patch_answers()], occlusion.picture, still, alt=name, embedded=False)
 
     def heat(self, map: Occlusion | Attribution) -> str:
         """Give the map in colours; of a gradient method, the same on both sides of zero."""

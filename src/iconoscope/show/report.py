@@ -1,4 +1,4 @@
-"""The one writer of pages: of a store, of audits, of a map."""
+"""The one writer of pages: of a store, of audits, of a map, of occlusions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from iconoscope.errors import QuestionError
-from iconoscope.results import Audit, ImageMap
+from iconoscope.results import Audit, ImageMap, Occlusion, OcclusionSeries
 from iconoscope.show.audit_page import audit_page
 from iconoscope.show.map_page import map_page
+from iconoscope.show.occlusion_page import occlusion_page
 from iconoscope.show.store_page import store_page
 from iconoscope.signatures import checked
 from iconoscope.store import Store
@@ -18,7 +19,14 @@ __all__ = ["report"]
 
 @checked
 def report(
-    subject: Store | str | Path | Audit | Iterable[Audit] | ImageMap,
+    subject: Store
+    | str
+    | Path
+    | ImageMap
+    | Audit
+    | Occlusion
+    | OcclusionSeries
+    | Iterable[Audit | Occlusion | OcclusionSeries],
     out: str | Path = "report.html",
     *,
     title: str = "",
@@ -27,16 +35,18 @@ def report(
     lang: str = "en",
     most: int = 24,
 ) -> Path:
-    """Write a self-contained HTML page of what a store holds, of audits, or of a map of images.
+    """Write a self-contained HTML page of what a store holds, of audits, of a map of images, or of occlusions.
 
     It needs no network connection, fits a phone, and follows the reader's choice of light or dark. In the page of a store
     networks that were asked the same about the same image stand side by side; in that of a map one moves, zooms and points
-    at images, which takes a browser with WebGL2 (60,000 images of 32 pixels make about 29 MB).
+    at images, which takes a browser with WebGL2 (60,000 images of 32 pixels make about 29 MB). Where there are occlusions a
+    patch follows mouse, finger or arrow keys over the photograph, beside the answers under it.
 
     Parameters
     ----------
     subject
-        A store or its folder; what `audit` gave, of one network or of several in a list; or what `map_images` gave.
+        A store or its folder; what `audit` gave, of one network or of several in a list; what `map_images` gave; or what
+        `occlude` gave, of one image or of several in a list.
     out
         Where to write the page.
     title
@@ -46,7 +56,7 @@ def report(
     links
         Of audits: texts and addresses of pages beside it.
     lang
-        Of audits: en or es.
+        Of audits and occlusions: en or es.
     most
         Of a store: how many images are shown at the most; the page says how many there are.
 
@@ -73,10 +83,14 @@ def report(
         return store_page(subject, out, title=title, lead=lead, most=most)
     if isinstance(subject, ImageMap):
         return map_page(subject, out, title=title, lead=lead)
-    audits = [subject] if isinstance(subject, Audit) else list(subject) if isinstance(subject, Iterable) else []
-    if not audits or not all(isinstance(audit, Audit) for audit in audits):
+    subjects = [subject] if isinstance(subject, Audit | Occlusion | OcclusionSeries) else list(subject)
+    audits = [each for each in subjects if isinstance(each, Audit)]
+    occlusions = [each for each in subjects if isinstance(each, Occlusion | OcclusionSeries)]
+    if occlusions and len(occlusions) == len(subjects):
+        return occlusion_page(occlusions, out, title=title, lead=lead, lang=lang)
+    if not audits or len(audits) < len(subjects):
         raise QuestionError(
             f"There is no page of {type(subject).__name__}.",
-            hint="Give a store, what audit gave (one or several), or what map_images gave.",
+            hint="Give a store, what audit or occlude gave (one or several), or what map_images gave.",
         )
     return audit_page(audits, out, title=title, lead=lead, links=links, lang=lang)

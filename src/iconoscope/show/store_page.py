@@ -27,6 +27,8 @@ from iconoscope.results import (
     UnitSearch,
     Visualization,
 )
+from iconoscope.results.audit_text import read_words
+from iconoscope.results.live_patch import live_script, script_hash
 from iconoscope.show.audit_panels import AuditPanel, audit_key
 from iconoscope.show.map_panels import CurvesPanel, ImagePanels, MeanMapPanel, areas_key, curves_by_map, mean_areas
 from iconoscope.show.template import Panel, write_page
@@ -86,7 +88,16 @@ def store_page(
         )
     page = _Page(results, questions, most)
     return write_page(
-        out, "store.html.j2", page=page, sides=SIDES, title=title or page.heading, lead=lead, damaged=damaged
+        out,
+        "store.html.j2",
+        page=page,
+        sides=SIDES,
+        title=title or page.heading,
+        lead=lead,
+        damaged=damaged,
+        words=read_words("en")["live patch"]["page"],
+        script=live_script(),
+        script_hash=script_hash(),
     )
 
 

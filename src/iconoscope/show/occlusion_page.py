@@ -1,0 +1,88 @@
+"""Photographs to be felt over with a patch: one page of what `occlude` gave, for one image or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iconoscope.errors import check_choice
+from iconoscope.results import Occlusion, OcclusionSeries
+from iconoscope.results.audit_text import LANGUAGES, read_words
+from iconoscope.results.live_patch import live_element, live_script, script_hash
+from iconoscope.show.map_panels import ImagePanels
+from iconoscope.show.template import write_page
+
+__all__ = ["occlusion_page"]
+
+
+def occlusion_page(
+    subjects: Sequence[Occlusion | OcclusionSeries], path: str | Path, *, title: str, lead: str, lang: str
+) -> Path:
+    """Write occlusions of one image or several as a self-contained page; those with several patches or fills are chosen from.
+
+    Settings are those of `report`.
+    """
+    check_choice("lang", lang, LANGUAGES)
+    words: dict[str, Any] = read_words(lang)["live patch"]
+    photographs = [_Photograph(subject, lang, words) for subject in subjects]
+    networks = dict.fromkeys(photograph.result.question.network for photograph in photographs)
+    return write_page(
+        path,
+        "occlusions.html.j2",
+        lang=lang,
+        words=words["page"],
+        title=title or words["page"]["title"].format(networks=", ".join(networks)),
+        lead=lead,
+        photographs=photographs,
+        script=live_script(),
+        script_hash=script_hash(),
+    )
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    """One photograph of the page."""
+
+    subject: Occlusion | OcclusionSeries
+    lang: str
+    words: dict[str, Any]
+
+    @property
+    def result(self) -> Occlusion:
+        """The result whose pictures are shown without a script: the one with the largest drop."""
+        return self.subject.largest if isinstance(self.subject, OcclusionSeries) else self.subject
+
+    @property
+    def panels(self) -> ImagePanels:
+        """Its pictures."""
+        return ImagePanels([self.result], {})
+
+    def live(self, still: str) -> str:
+        """Give the element with the patch that follows the mouse; the photograph is the one in `still`."""
+        subject = self.subject
+        answers = subject.patch_answers() if isinstance(subject, OcclusionSeries) else [subject.patch_answers()]
+        name = self.result.question.subject_name
+        return live_element(answers, self.result.picture, still, alt=name, lang=self.lang, embedded=False)
+
+    @property
+    def finding(self) -> str:
+        """Say who was asked about what, and what covering does at the most."""
+        result, say = self.result, self.words["page"]
+        row, column = result.minimum
+        values = {
+            "network": result.question.network,
+            "measure": self.words["measures"].get(result.measure, result.measure),
+            "name": result.names[result.target],
+            "clean": self._number(float(result.clean[result.target])),
+            "lowest": self._number(float(result.map[row, column])),
+            "patch": f"{result.patch[0]}x{result.patch[1]}",
+            "origin": say[result.target_origin],
+        }
+        text = say["finding"].format(**values)
+        return f"{text} {say['indifferent']}" if result.indifferent else text
+
+    def _number(self, value: float) -> str:
+        written = f"{value:.3f}"
+        return written.replace(".", ",") if self.lang == "es" else written
