@@ -42,7 +42,7 @@ def coloured(counts, labels=COLOURS):
     return ico.load_images(pixels.astype(np.uint8), labels=[labels[answer] for answer in answers])
 
 
-def images_of(predicted, confusion=None, assumed=False):
+def images_of(predicted, confusion=None, assumed=False, known=False):
     count = len(predicted)
     pairs = [[answer, answer, int((predicted == answer).sum())] for answer in np.unique(predicted)]
     return AuditedImages(
@@ -50,8 +50,8 @@ def images_of(predicted, confusion=None, assumed=False):
         ids=np.array([str(number) for number in range(count)]),
         target=predicted,
         predicted=predicted,
-        object_known=np.zeros(count, bool),
-        object_given=np.zeros(count, bool),
+        object_known=np.full(count, known),
+        object_given=np.full(count, known),
         set_size=count,
         confusion=np.array(pairs if confusion is None else confusion),
         preprocessing="resized",
@@ -62,7 +62,7 @@ def images_of(predicted, confusion=None, assumed=False):
 
 def no_interventions(count, rows=()):
     empty = np.zeros(0, np.int64)
-    donors = Donors(np.array(rows, np.int64), np.array(rows, np.int64), np.array(rows, np.int64))
+    donors = Donors(*(np.array(rows, np.int64) for _ in range(4)))
     return Interventions(
         nuisances=(),
         within=(),
@@ -115,13 +115,27 @@ def test_nothing_found_is_said_with_its_power():
     say = AuditText("en").overall
     assert many.overall == Conclusion("nothing") and few.overall == Conclusion("nothing")
     assert say(many) == (
-        "nothing found (a shortcut of these kinds that costs 20 points would have been found in 84 of 100 such audits), "
+        "nothing found (a shortcut of these kinds that costs 20 points would have been found in 84 of 100 such audits; one by "
+        "the whole background may have been missed: without masks or boxes, background and object cannot be told apart), "
         "in every class"
     )
     assert many.power(0) > few.power(0) > 0.6
     number = re.search(r"in (\d+) of 100", say(few))
     assert number and 60 <= int(number[1]) < 95
-    assert "se habría hallado en 84 de 100" in AuditText("es").overall(many)
+    assert (
+        "se habría hallado en 84 de 100 auditorías como esta; uno por el fondo entero puede haber escapado"
+        in AuditText("es").overall(many)
+    )
+
+
+def test_only_where_objects_are_unknown_nothing_found_leaves_the_whole_background_open():
+    known = concluded((150, 150), known=True)
+    assert AuditText("en").overall(known).endswith("in 84 of 100 such audits), in every class")
+    for lang, word in (("en", "masks or boxes"), ("es", "máscaras o cajas")):
+        advise = AuditText(lang).advice
+        assert word in advise(known.overall, name="cat", objects_known=False)
+        assert word not in advise(known.overall, name="cat", objects_known=True)
+        assert "cat" in advise(known.overall, name="cat", objects_known=False)
 
 
 def test_a_finding_is_said_with_its_place_and_its_cost():

@@ -294,7 +294,12 @@ class Audit(Result):
             verdict=sentences.verdict(of_class, self.conclusions),
             tested=self.conclusions.tested.get(of_class, {}),
             power=MEASURED_DETECTION * self.conclusions.power(of_class) if self.hypotheses else math.nan,
-            advice=sentences.advice(conclusion, name=self.names[of_class], swap_alone=self.swap_alone),
+            advice=sentences.advice(
+                conclusion,
+                name=self.names[of_class],
+                swap_alone=self.swap_alone,
+                objects_known=self.conclusions.objects_known,
+            ),
         )
 
     # -----------------------------------------------------------------------------------------------------------------

@@ -108,7 +108,8 @@ class AuditText:
             images = int((conclusions.images.predicted == index).sum())
             return self.say("figures few", images=images, least=LEAST_IMAGES)
         if conclusion.word == "nothing":
-            return self.say("figures nothing", power=hundredths(conclusions.power(index) * MEASURED_DETECTION))
+            key = "figures nothing" if conclusions.objects_known else "figures nothing unmasked"
+            return self.say(key, power=hundredths(conclusions.power(index) * MEASURED_DETECTION))
         if conclusion.word == "object" and "object" in effects:
             shares = {part: percent(effects[part].raw) for part in ("object", "background")}
             return self.say("figures object", **shares)
@@ -118,7 +119,7 @@ class AuditText:
         """Say what a class loses without a thing, and what others become with it, of a hundred each."""
         return self.say("figures cost", name=name, taken=hundredths(effect.lost), given=hundredths(effect.gained))
 
-    def advice(self, conclusion: Conclusion, *, name: str, swap_alone: bool = False) -> str:
+    def advice(self, conclusion: Conclusion, *, name: str, swap_alone: bool = False, objects_known: bool = True) -> str:
         """Say what to do next about a class of this name; after a swap alone that is to try properties."""
         if conclusion.word in ("shortcut", "mixed"):
             words = self.properties.get(conclusion.names[0])
@@ -126,6 +127,8 @@ class AuditText:
                 return self.say("advice own property", name=name, property=conclusion.names[0])
             return self.say("advice shortcut", name=name, collect=words["collect"], augment=words["augment"])
         key = "swap alone" if swap_alone and not conclusion.reason else conclusion.reason or conclusion.word
+        if key == "nothing" and not objects_known:
+            key = "nothing unmasked"
         return self.say(f"advice {key}", name=name, least=LEAST_IMAGES)
 
     def overall(self, conclusions: Conclusions) -> str:
