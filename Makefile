@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -92,6 +92,9 @@ bench-audit: $(VENV)/.installed  ## how often the audit is right: networks of wh
 
 bench-audit-photographs: $(VENV)/.installed  ## the audit of ResNet-20 trained on CIFAR-10 with a shortcut planted, and without
 	$(BIN)/python -m benchmarks.audit_photographs $(ARGS)
+
+bench-composites: $(VENV)/.installed  ## the audit where masks are known: cut-outs on photographs, in half an hour; ARGS="--stamps FOLDER"
+	$(BIN)/python -m benchmarks.photographic_composites $(ARGS)
 
 mutation: $(VENV)/.installed-dev  ## how many of 200 random changes of meaning the tests notice, in half an hour; ARGS="--seed 7"
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutation $(ARGS)
