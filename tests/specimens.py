@@ -140,7 +140,7 @@ def audited(follows="background", network="planted"):
             trials=("background", "object"),
             sources=("donor", "donor"),
             pixel_change=np.array([0.2, 0.1], np.float32),
-            donors=Donors(rows, other, same),
+            donors=Donors(rows, other, same, predicted[other]),
             answers=answers,
             answers_without=np.full((count, 2), -1),
         ),

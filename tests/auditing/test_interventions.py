@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
-from iconoscope.auditing.interventions import draw_donors, exchanged_pictures, intervene
+from iconoscope.auditing.donors import draw_donors
+from iconoscope.auditing.interventions import exchanged_pictures, intervene
 from iconoscope.auditing.nuisances import NUISANCES
 from iconoscope.auditing.sample import choose
 from iconoscope.auditing.segmentation import take_apart

@@ -9,7 +9,7 @@ from iconoscope.auditing.nuisances import NUISANCES
 from iconoscope.auditing.object_properties import set_aspect, set_position
 from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures, take_apart
-from iconoscope.results.decision_rule import predictive_area
+from iconoscope.results.rank_area import predictive_area
 
 COUNT = 48
 PLANTED = {shortcut.family: name for name, shortcut in SHORTCUTS.items()}

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from iconoscope.auditing import illumination, image_quality, interventions, object_properties, overlays
+from iconoscope.auditing.donors import class_members
 from iconoscope.auditing.segmentation import Pictures, luminance
 from iconoscope.results.audit_evidence import Donors
 
@@ -460,9 +461,11 @@ def test_every_picture_whose_object_is_known_is_asked_without_it_and_without_its
 def test_a_statistic_is_set_to_a_donors_or_moved_by_the_difference_of_two_classes():
     statistic = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
     predicted = np.array([0, 0, 0, 2, 2, 2, 2])
-    donors = Donors(np.array([0, 3, 6]), np.array([4, 1, 2]), np.array([1, 5, 4]))
+    donors = Donors(np.array([0, 3, 6]), np.array([4, 1, 2]), np.array([1, 5, 4]), np.array([2, 0, 0]))
     nuisance: Any = SimpleNamespace(edit=lambda pictures, values: values)
-    by_value, by_mean = interventions._by_statistic(nuisance, statistic, predicted, donors)
+    by_value, by_mean = interventions._by_statistic(
+        nuisance, statistic, class_members(predicted), predicted[donors.rows], donors
+    )
     nothing: Any = None
     means = {answer: statistic[predicted == answer].mean(0) for answer in (0, 2)}
     shift = np.stack([means[2] - means[0], means[0] - means[2], means[0] - means[2]])

@@ -44,7 +44,7 @@ def interventions(predicted=PREDICTED, seed=0):
         trials=("hue", "object", "background"),
         sources=("donor", "donor", "donor"),
         pixel_change=np.array([0.1, 0.2, 0.3], np.float32),
-        donors=Donors(rows, draw.integers(0, count, len(rows)), rows),
+        donors=Donors(rows, other := draw.integers(0, count, len(rows)), rows, predicted[other]),
         answers=draw.integers(0, 5, (3, 2, len(rows))),
         answers_without=np.full((count, 2), -1),
     )

@@ -19,9 +19,9 @@ from iconoscope.results.decision_rule import (
     conflict_accuracy,
     effect_on,
     order_names,
-    predictive_area,
 )
 from iconoscope.results.decision_rule import examine as hold_against
+from iconoscope.results.rank_area import predictive_area
 
 
 def made(name, excess, *, change=0.1, failed=()):
@@ -144,6 +144,44 @@ def test_what_comes_with_no_class_is_not_named():
     given = evidence(0.5)
     given["values"] = {"number": np.random.default_rng(3).random((300, 1))}
     assert "scan" in hold_against(0, **given)[0].failed
+
+
+def fails_of(name, *, lost, gained, overlap):
+    """What fails for a property of this name whose number tells two classes but for an overlap, and that flips such shares."""
+    count = 400
+    target = np.arange(count) % 2
+    generator = np.random.default_rng(5)
+    values = np.where(generator.random(count) < overlap, 1 - target, target) + 0.01 * generator.random(count)
+    flipped = generator.random(count) < np.where(target == 0, lost, gained)
+    trials = [(name, "donor", np.stack([np.where(flipped, 1 - target, target), target]), 0.1)]
+    rows = np.arange(count)
+    found = hold_against(
+        0,
+        predicted=target,
+        target=np.full(count, -1),
+        values={name: values[:, None]},
+        trials=trials,
+        rows=rows,
+        donor=1 - target,
+    )
+    return found[0].area, found[0].failed
+
+
+def test_the_colour_of_an_object_has_to_tell_nearly_every_answer():
+    for name, failed in (("paint", ("scan",)), ("background hue", ())):
+        area, fails = fails_of(name, lost=0.5, gained=0.5, overlap=0.12)
+        assert 0.8 < area < 0.92 and fails == failed
+    area, fails = fails_of("paint", lost=0.5, gained=0.5, overlap=0.01)
+    assert area > 0.92 and fails == ()
+
+
+def test_a_property_of_the_object_that_tells_the_answer_may_do_it_one_way():
+    for name, overlap, failed in (
+        ("object size", 0.01, ()),
+        ("object size", 0.1, ("one way",)),
+        ("sharpness", 0.01, ("one way",)),
+    ):
+        assert fails_of(name, lost=0.5, gained=0.0, overlap=overlap)[1] == failed
 
 
 def test_few_images_decide_nothing():

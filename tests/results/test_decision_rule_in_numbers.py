@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from iconoscope.results.decision_rule import (
+    IMAGE_PARTS,
     Conclusion,
     ConflictAccuracy,
     Effect,
@@ -18,10 +19,11 @@ from iconoscope.results.decision_rule import (
     effect_on,
     examine,
     order_names,
-    predictive_area,
     shares_by_image,
 )
 from iconoscope.results.decision_rule import _failed as failed_conditions
+from iconoscope.results.decision_rule import _least_areas as least_areas
+from iconoscope.results.rank_area import predictive_area
 
 UNCONTESTED = ConflictAccuracy(math.nan, math.nan, 0)
 
@@ -36,6 +38,11 @@ def effect(lost, gained=None, error=0.01, change=0.1):
         ("hue", 0.5, 0.5, 0.01, 0.9, UNCONTESTED, ()),
         ("hue", 0.115, 0.115, 0.01, 0.9, UNCONTESTED, ()),  # what is as large as the least is enough
         ("hue", 0.1149, 0.1149, 0.01, 0.9, UNCONTESTED, ("effect",)),
+        ("paint", 0.5, 0.5, 0.01, 0.919, UNCONTESTED, ("scan",)),
+        ("paint", 0.5, 0.5, 0.01, 0.92, UNCONTESTED, ()),
+        ("position", 0.26, 0.0, 0.01, 0.96, UNCONTESTED, ()),
+        ("position", 0.26, 0.0, 0.01, 0.959, UNCONTESTED, ("one way",)),
+        ("position", 0.149, 0.07, 0.01, 0.96, UNCONTESTED, ("effect", "one way")),
         ("hue", 0.3, 0.3, 0.1, 0.9, UNCONTESTED, ("chance",)),  # three standard errors must be passed
         ("hue", 0.301, 0.301, 0.1, 0.9, UNCONTESTED, ()),
         ("hue", 0.4, 0.0749, 0.01, 0.9, UNCONTESTED, ("one way",)),
@@ -57,9 +64,17 @@ def effect(lost, gained=None, error=0.01, change=0.1):
     ],
 )
 def test_every_condition_at_its_threshold(name, lost, gained, error, area, accuracy, failed):
-    assert failed_conditions(name, effect(lost, gained, error), area, accuracy) == failed
+    told = effect(lost, gained, error)
+    assert failed_conditions(name, told, area, accuracy, least_areas({name: told})[name]) == failed
     single = Examined(name, "donor", effect(lost, gained, error), area, accuracy, failed)
-    assert single.relied_on == (name == "hue" and not failed)
+    assert single.relied_on == (name not in IMAGE_PARTS and not failed)
+
+
+def test_a_tone_that_does_no_more_than_the_paint_of_the_object_is_held_to_its_area():
+    effects = {"paint": effect(0.3), "saturation": effect(0.3), "colour cast": effect(0.31), "hue": effect(0.1)}
+    assert least_areas(effects) == {"paint": 0.92, "saturation": 0.92, "colour cast": 0.68, "hue": 0.68}
+    del effects["paint"]
+    assert set(least_areas(effects).values()) == {0.68}
 
 
 def test_the_error_of_an_excess_by_hand():

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from iconoscope.atomic_files import temporary_folder
 from iconoscope.auditing.class_groups import group_classes
+from iconoscope.auditing.donors import draw_donors
 from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.illustrations import illustrate, make_pictures
-from iconoscope.auditing.interventions import draw_donors, intervene
+from iconoscope.auditing.interventions import intervene
 from iconoscope.auditing.neighbourhoods import look_at_neighbourhoods
 from iconoscope.auditing.nuisances import NUISANCES, Nuisance
 from iconoscope.auditing.occlusion_evidence import occlude_sample
@@ -318,7 +319,7 @@ def _unasked(network: Network, recording: Recording, rows: NDArray[np.int64], qu
         images=audited_images(network, recording, rows, object_known=unknown, object_given=unknown),
         interventions=Interventions(
             nuisances=(), within=(), skipped=(), statistic_sizes=none, statistics=np.zeros((len(rows), 0), np.float32),
-            trials=(), sources=(), pixel_change=np.zeros(0, np.float32), donors=Donors(none, none, none),
+            trials=(), sources=(), pixel_change=np.zeros(0, np.float32), donors=Donors(none, none, none, none),
             answers=np.zeros((0, 2, 0), np.int64), answers_without=np.full((len(rows), 2), -1, np.int64),
         ),
         shown_classes=(),
@@ -347,17 +348,17 @@ def conclude_from_evidence(
     fails = _missing(sample)
     usable = tuple(nuisance for nuisance in nuisances if not fails[nuisance.needs])
     skipped = tuple((nuisance.name, fails[nuisance.needs]) for nuisance in nuisances if fails[nuisance.needs])
-    predicted = sample.evidence.predicted
+    predicted, target = sample.evidence.predicted, sample.evidence.target
     naming = hypotheses is not None and not chosen and fails["object"] != ""
     suspected = {
         index
         for index in np.unique(predicted).tolist()
         if hypotheses is not None and any(test.decision != "cleared" for test in hypotheses.of_class(index).values())
     }
-    donors = draw_donors(
-        predicted, repeats=max(1, round(300 / len(sample))), seed=seed, suspected=suspected if naming else None
+    donors = draw_donors(predicted, target, seed=seed, suspected=suspected if naming else None)
+    interventions = intervene(
+        network, sample.pictures, predicted, usable, donors, target=target, skipped=skipped, parts=parts
     )
-    interventions = intervene(network, sample.pictures, predicted, usable, donors, skipped=skipped, parts=parts)
     return Conclusions(sample.evidence, interventions, hypotheses)
 
 

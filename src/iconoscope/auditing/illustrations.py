@@ -59,14 +59,12 @@ def illustrate(
     for of_class in classes:
         trial = _telling_trial(conclusions, of_class)
         chosen += [(trial, edit) for edit in _telling_edits(conclusions, of_class, trial, column)]
-    predicted = sample.evidence.predicted
-    exchanged = [
-        [
-            as_bytes(picture)
-            for picture in exchanged_pictures(sample.pictures, predicted, nuisances, interventions, *which)
-        ]
+    predicted, target = sample.evidence.predicted, sample.evidence.target
+    pairs = [
+        exchanged_pictures(sample.pictures, predicted, nuisances, interventions, *which, target=target)
         for which in chosen
     ]
+    exchanged = [[as_bytes(picture) for picture in pair] for pair in pairs]
     trials, edits = np.array(chosen, np.int64).reshape(-1, 2).T
     shown_rows = interventions.donors.rows[edits]
     pixels = as_bytes(sample.pictures.pixels)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.auditing.donors import class_members
 from iconoscope.auditing.nuisances import Nuisance
 from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures
@@ -21,7 +22,7 @@ from iconoscope.subject.network import Network
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["draw_donors", "exchanged_pictures", "input_of", "intervene", "measure"]
+__all__ = ["exchanged_pictures", "input_of", "intervene", "measure"]
 
 Floats = NDArray[np.floating]
 
@@ -31,61 +32,6 @@ _Edit = Callable[[Pictures, Pictures, slice, int], Floats]
 # What is exchanged whole, beside the nuisances: it says where the answer comes from, not by what.
 _PART_EDITS: dict[str, Callable[[Pictures, Pictures], Floats]] = {"background": give_background, "object": give_object}
 _BATCH = 64
-_SHOWN = 4  # pictures of a class that nothing is suspected in
-
-
-def draw_donors(predicted: NDArray[np.int64], *, repeats: int, seed: int, suspected: Set[int] | None = None) -> Donors:
-    """Draw for every picture, so many times over, one that is answered otherwise and one that is answered alike.
-
-    The other class is drawn first, each alike likely, then the picture. Classes of a single picture neither give nor take.
-
-    Parameters
-    ----------
-    predicted
-        (n,): the answers.
-    repeats
-        How often each picture gets a donor.
-    seed
-        Of the draw.
-    suspected
-        The classes that are asked about; all if it is None. Of others only a few pictures are edited, to be looked at, and so
-        many get a suspected class's property as that class has pictures.
-
-    Examples
-    --------
-    >>> drawn = draw_donors(np.array([0, 0, 1, 1, 1]), repeats=1, seed=0)
-    >>> drawn.rows, bool((drawn.same != drawn.rows).all())
-    (array([0, 1, 2, 3, 4]), True)
-    """
-    generator = np.random.default_rng(seed)
-    members = {of_class: np.flatnonzero(predicted == of_class) for of_class in np.unique(predicted).tolist()}
-    members = {of_class: rows for of_class, rows in members.items() if len(rows) > 1}
-    drawn: list[tuple[int, int, int]] = []
-
-    def draw(row: int, others: list[int]) -> None:
-        answer = int(predicted[row])
-        if answer in members and others:
-            other = int(generator.choice(members[others[int(generator.integers(len(others)))]]))
-            drawn.append((row, other, int(generator.choice(members[answer][members[answer] != row]))))
-
-    def others_than(answer: int) -> list[int]:
-        return [of_class for of_class in members if of_class != answer]
-
-    if suspected is None:
-        for _ in range(repeats):
-            for row, answer in enumerate(predicted.tolist()):
-                draw(row, others_than(answer))
-    else:
-        for of_class, of_it in members.items():
-            edited = of_it if of_class in suspected else generator.permutation(of_it)[:_SHOWN]
-            for row in edited.tolist():
-                draw(row, others_than(of_class))
-        for of_class in sorted(suspected & members.keys()):
-            lent = generator.permutation(np.flatnonzero(predicted != of_class))[: len(members[of_class])]
-            for row in lent.tolist():
-                draw(row, [of_class])
-    rows, other, same = np.array(drawn, np.int64).reshape(-1, 3).T
-    return Donors(rows, other, same)
 
 
 def intervene(
@@ -95,6 +41,7 @@ def intervene(
     nuisances: Sequence[Nuisance],
     donors: Donors,
     *,
+    target: NDArray[np.int64] | None = None,
     skipped: tuple[tuple[str, str], ...] = (),
     parts: PartialAnswers | None = None,
 ) -> Interventions:
@@ -108,6 +55,8 @@ def intervene(
         What is given from one to another.
     donors
         From whom to whom.
+    target
+        (n,): the labels, -1 where there is none, if there are any.
     skipped
         Nuisances that could not be tried, and why.
     parts
@@ -115,7 +64,7 @@ def intervene(
     """
     parts = PartialAnswers(None) if parts is None else parts
     statistics = {nuisance.name: measure(nuisance, pictures) for nuisance in nuisances}
-    edits = _edits(nuisances, statistics, predicted, donors)
+    edits = _edits(nuisances, statistics, predicted, donors, target)
     count = len(donors.rows)
     answers = np.zeros((len(edits), 2, count), np.int64)
     pixel_change = np.zeros(len(edits), np.float64)
@@ -168,11 +117,15 @@ def exchanged_pictures(
     interventions: Interventions,
     trial: int,
     index: int,
+    *,
+    target: NDArray[np.int64] | None = None,
 ) -> tuple[Floats, Floats]:
     """Give the two pictures (height, width, 3) that one edit of a trial showed: with the other's and the own class's."""
     donors, batch = interventions.donors, slice(index, index + 1)
     statistics = {nuisance.name: interventions.statistic(nuisance.name) for nuisance in nuisances}
-    edit = _edits(nuisances, statistics, predicted, donors)[interventions.trials[trial], interventions.sources[trial]]
+    edit = _edits(nuisances, statistics, predicted, donors, target)[
+        interventions.trials[trial], interventions.sources[trial]
+    ]
     unedited = pictures[donors.rows[batch]]
     return (
         edit(unedited, pictures[donors.other[batch]], batch, 0)[0],
@@ -194,16 +147,21 @@ def _answers_without(network: Network, pictures: Pictures) -> NDArray[np.int64]:
 
 
 def _edits(
-    nuisances: Sequence[Nuisance], statistics: dict[str, Floats], predicted: NDArray[np.int64], donors: Donors
+    nuisances: Sequence[Nuisance],
+    statistics: dict[str, Floats],
+    predicted: NDArray[np.int64],
+    donors: Donors,
+    target: NDArray[np.int64] | None,
 ) -> dict[tuple[str, str], _Edit]:
     """Give every edit, by what it exchanges and by whether a single ``"donor"`` gives it or the ``"mean"`` of a class."""
     edits: dict[tuple[str, str], _Edit] = {}
+    members = class_members(predicted, target)
     for nuisance in nuisances:
         if nuisance.by == "donor":
             edits[nuisance.name, "donor"] = _by_donor(nuisance.edit)
         else:
             edits[nuisance.name, "donor"], edits[nuisance.name, "mean"] = _by_statistic(
-                nuisance, statistics[nuisance.name], predicted, donors
+                nuisance, statistics[nuisance.name], members, predicted[donors.rows], donors
             )
     return edits | {(part, "donor"): _by_donor(edit) for part, edit in _PART_EDITS.items()}
 
@@ -213,13 +171,17 @@ def _by_donor(edit: Callable[[Pictures, Pictures], Floats]) -> _Edit:
 
 
 def _by_statistic(
-    nuisance: Nuisance, statistic: Floats, predicted: NDArray[np.int64], donors: Donors
+    nuisance: Nuisance,
+    statistic: Floats,
+    members: dict[int, NDArray[np.int64]],
+    own_class: NDArray[np.int64],
+    donors: Donors,
 ) -> tuple[_Edit, _Edit]:
     """Give the edits that set a statistic (n, numbers): to a donor's, and by the difference of the means of two classes."""
-    means = np.zeros((int(predicted.max()) + 1, statistic.shape[1]), np.float32)
-    for of_class in np.unique(predicted):
-        means[of_class] = statistic[predicted == of_class].mean(0)
-    shift = means[predicted[donors.other]] - means[predicted[donors.rows]]
+    means = np.zeros((max(members, default=0) + 1, statistic.shape[1]), np.float32)
+    for of_class, rows in members.items():
+        means[of_class] = statistic[rows].mean(0)
+    shift = means[donors.other_class] - means[own_class]
     donated = statistic[donors.other], statistic[donors.same]
 
     def by_value(pictures: Pictures, donor_pictures: Pictures, batch: slice, control: int) -> Floats:

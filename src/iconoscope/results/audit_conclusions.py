@@ -23,11 +23,11 @@ from iconoscope.results.decision_rule import (
     conclude,
     examine,
     examine_hypothesis,
-    predictive_area,
     shares_by_image,
 )
 from iconoscope.results.estimate import Estimate, estimate_mean
 from iconoscope.results.hypothesis_rule import HypothesisTest, power
+from iconoscope.results.rank_area import predictive_area
 
 __all__ = ["Conclusions", "Swap"]
 
@@ -102,7 +102,7 @@ class Conclusions:
                 values=values,
                 trials=trials,
                 rows=evidence.donors.rows,
-                donor=self.images.predicted[evidence.donors.other],
+                donor=evidence.donors.other_class,
             )
             hypotheses = [examine_hypothesis(test) for test in self.tested[index].values()]
             examined[index] = by_excess([*(properties if self.exchanged(index) else ()), *hypotheses])

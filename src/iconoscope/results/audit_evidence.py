@@ -108,12 +108,16 @@ class Donors:
     rows : ndarray of int64, (m,)
         The image that is edited; each may come more than once.
     other, same : ndarray of int64, (m,)
-        An image that is answered with another class, and another one of the same.
+        An image of another class, and another one of the class that the edited image is answered with: labelled so where labels
+        can be gone by, else answered so.
+    other_class : ndarray of int64, (m,)
+        The class that the other image stands for.
     """
 
     rows: NDArray[np.int64]
     other: NDArray[np.int64]
     same: NDArray[np.int64]
+    other_class: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,6 +18,7 @@ from iconoscope.results.hypothesis_rule import (
     error_of_excess,
     may_name,
 )
+from iconoscope.results.rank_area import predictive_area
 
 __all__ = [
     "ACCUSING",
@@ -37,8 +38,6 @@ __all__ = [
     "effect_on",
     "examine",
     "examine_hypothesis",
-    "predictive_area",
-    "rank_areas",
     "shares_by_image",
 ]  # fmt: skip
 
@@ -67,6 +66,16 @@ LEAST_IMAGES = 30  # answered with a class: with fewer, an excess of a tenth is 
 LEAST_EXCESS = 0.115  # of the answers, changed by another class's property beyond what the own class's changes
 LEAST_EACH_WAY = 0.075  # both when a class's property is given to others and when it is taken from the class
 LEAST_AREA = 0.68  # under the curve by which it tells the answer: what comes with no class cannot have been learned
+PAINT_AREA = 0.92  # of the object's own colour, which honest networks may go by: fruit is not painted like animals
+TONES = (
+    "brightness",
+    "contrast",
+    "saturation",
+    "colour cast",
+)  # of the whole picture: PAINT_AREA where paint does as much
+OBJECT_PROPERTIES = ("position", "object size", "paint")  # those that tell the answer so well,
+TELLING_OBJECT_AREA = 0.96  # as objects do not by nature,
+TELLING_OBJECT_ONE_WAY = 0.15  # may do it one way by so much: a large object may decide where a small one does not
 LEAST_CONFLICTING = 15  # images that carry another class's property: with so many, accuracy on them counts
 LEAST_LOSS = 0.12  # of accuracy, on conflicting against agreeing images
 BACKGROUND_EXCESS = 0.20  # of the whole background, where no nuisance explains it: cutting objects out leaves traces
@@ -176,38 +185,6 @@ class Conclusion:
     names: tuple[str, ...] = ()
     reason: str = ""
     position: str = ""
-
-
-def rank_areas(values: NDArray[np.floating], is_class: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Give the area under the curve by which each of some numbers (images, numbers) tells a class, 0 to 1.
-
-    Mann and Whitney's statistic. A number that is missing ranks as the largest.
-    """
-    from scipy.stats import rankdata  # half a second to import
-
-    yes, no = int(is_class.sum()), int((~is_class).sum())
-    ranks = rankdata(np.where(np.isnan(values), np.inf, values), axis=0)
-    return (ranks[is_class].sum(0) - yes * (yes + 1) / 2) / (yes * no)
-
-
-def predictive_area(values: NDArray[np.floating], is_class: NDArray[np.bool_]) -> tuple[float, int, int]:
-    """Say how well the best of some numbers (images, numbers) tells a class: the area under its curve, 0.5 to 1.
-
-    Returns
-    -------
-    tuple of float, int, int
-        The area, the position of the number, and 1 if it is larger for the class, -1 if smaller.
-
-    Examples
-    --------
-    >>> predictive_area(np.array([[0.0, 5], [0, 6], [0, 2], [1, 1]]), np.array([True, True, False, False]))
-    (1.0, 1, 1)
-    """
-    if not is_class.any() or is_class.all():
-        return math.nan, 0, 1
-    areas = rank_areas(values, is_class)
-    best = int(np.abs(areas - 0.5).argmax())
-    return float(max(areas[best], 1 - areas[best])), best, 1 if areas[best] >= 0.5 else -1
 
 
 def conflicting_images(
@@ -353,12 +330,15 @@ def examine(
         if name not in strongest or effect.excess > strongest[name][1].excess:
             strongest[name] = source, effect
     examined: list[Examined] = []
+    least_areas = _least_areas({name: effect for name, (_, effect) in strongest.items()})
     for name, (source, effect) in strongest.items():
         area, accuracy = math.nan, ConflictAccuracy(math.nan, math.nan, 0)
         if name in values:
             area = predictive_area(values[name], predicted == of_class)[0]
             accuracy = conflict_accuracy(values[name], predicted, target, of_class)
-        examined.append(Examined(name, source, effect, area, accuracy, _failed(name, effect, area, accuracy)))
+        examined.append(
+            Examined(name, source, effect, area, accuracy, _failed(name, effect, area, accuracy, least_areas[name]))
+        )
     return by_excess(examined)
 
 
@@ -367,7 +347,14 @@ def by_excess(examined: list[Examined]) -> list[Examined]:
     return sorted(examined, key=lambda single: -np.nan_to_num(single.effect.excess, nan=-1))
 
 
-def _failed(name: str, effect: Effect, area: float, accuracy: ConflictAccuracy) -> tuple[str, ...]:
+def _least_areas(effects: Mapping[str, Effect]) -> dict[str, float]:
+    """Give the least area of every property: of the object's colour, and of tones that do no more than that, a higher one."""
+    paint = effects["paint"].excess if "paint" in effects else -math.inf
+    coloured = {"paint", *(name for name in TONES if name in effects and paint >= effects[name].excess)}
+    return {name: PAINT_AREA if name in coloured else LEAST_AREA for name in effects}
+
+
+def _failed(name: str, effect: Effect, area: float, accuracy: ConflictAccuracy, least_area: float) -> tuple[str, ...]:
     least = {"background": BACKGROUND_EXCESS, "object": OBJECT_EXCESS}.get(name, LEAST_EXCESS)
     each_way = BACKGROUND_EACH_WAY if name == "background" else LEAST_EACH_WAY
     # In turn: too few answers change beyond the control; no more than chance changes; only one of giving and taking away
@@ -375,11 +362,16 @@ def _failed(name: str, effect: Effect, area: float, accuracy: ConflictAccuracy) 
     fails = {
         "effect": not effect.excess >= least,
         "chance": not effect.excess > STANDARD_ERRORS * effect.error,
-        "one way": not min(effect.lost, effect.gained) >= each_way,
-        "scan": area < LEAST_AREA,
+        "one way": not (min(effect.lost, effect.gained) >= each_way or _does_one_way(name, effect, area)),
+        "scan": area < least_area,
         "conflict": accuracy.images >= LEAST_CONFLICTING and accuracy.loss < LEAST_LOSS,
     }
     return tuple(condition for condition, failed in fails.items() if failed)
+
+
+def _does_one_way(name: str, effect: Effect, area: float) -> bool:
+    telling = name in OBJECT_PROPERTIES and area >= TELLING_OBJECT_AREA
+    return telling and max(effect.lost, effect.gained) >= TELLING_OBJECT_ONE_WAY
 
 
 def examine_hypothesis(test: HypothesisTest) -> Examined:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.decision_rule import rank_areas
+from iconoscope.results.rank_area import rank_areas
 
 __all__ = ["Edited", "Trial", "discriminant", "on_grey", "roc_area"]
 
