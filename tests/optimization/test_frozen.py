@@ -153,6 +153,23 @@ def test_what_has_a_way_of_its_own_is_left_alone():
         assert torch.allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("layer", ["0", "1", "2", "3"])
+def test_a_hook_that_silences_a_channel_does_so_in_a_frozen_network_too(layer):
+    torch.manual_seed(0)
+    module = awake(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 1)))
+    nn.init.constant_(module[1].bias, 3.0)
+    kept = torch.tensor([0.0, 1, 1, 1]).view(1, -1, 1, 1)
+    module.get_submodule(layer).register_forward_hook(
+        lambda module, inputs, output: (output - 0.1 * inputs[0].mean()) * kept
+    )
+    x = torch.randn(2, 3, 9, 9)
+    before = asked(module, x)
+    with frozen(module, [(module[0], module[1]), (module[2], module[3])]):
+        during = asked(module, x)
+    for one, other in zip(before, during, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+
+
 def test_a_network_of_doubles_stays_one():
     torch.manual_seed(0)
     module = awake(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3)).double())

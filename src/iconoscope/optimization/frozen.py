@@ -49,8 +49,8 @@ def frozen(
             parameter.requires_grad_(False)
         merged: set[nn.Module] = set()
         for first, second in pairs:
-            if not (_plain(first) and _plain(second)):
-                continue
+            if not all(_plain(layer) and not layer._forward_hooks for layer in (first, second)):
+                continue  # a hook sees, and may change, what lies between the two
             if type(first) is nn.Conv2d and type(second) is nn.BatchNorm2d and (scaling := _scaling(second)):
                 weight = first.weight.double() * scaling[0].view(-1, 1, 1, 1)
                 shift = scaling[1] if first.bias is None else scaling[1] + first.bias.double() * scaling[0]
