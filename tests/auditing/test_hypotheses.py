@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from scipy.linalg import sqrtm
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
@@ -12,6 +13,7 @@ import iconoscope as ico
 from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, enlarged, filled_from_around, reduced
 from iconoscope.auditing.hypotheses.spectrum import spectra
+from iconoscope.auditing.hypotheses.tone import give_tone
 from iconoscope.auditing.hypotheses.trial import discriminant, roc_area
 from iconoscope.auditing.sample import load_sample
 from iconoscope.exemplars import record
@@ -57,6 +59,24 @@ class ByBlur(nn.Module):
         return torch.stack([400 * (self.bound - rough), other, -other], 1)
 
 
+class ByRed(nn.Module):
+    """Answers the first class where the picture is redder than so in the mean."""
+
+    def forward(self, batch):
+        red = batch[:, 0].mean((1, 2)) - batch[:, 2].mean((1, 2))
+        other = batch[:, :, :6, :6].mean((1, 2, 3)) - batch[:, :, :6, -6:].mean((1, 2, 3))
+        return torch.stack([60 * (red - 0.1), other, -other], 1)
+
+
+class ByWhite(nn.Module):
+    """Answers the first class where some pixels are white, wherever they are; else by which of five squares is brightest."""
+
+    def forward(self, batch):
+        white = (batch.amin(1) - 0.9).clamp_min(0).sum((1, 2))
+        others = [batch[:, :, down : down + 6, 12:18].mean((1, 2, 3)) for down in range(0, 30, 6)]
+        return torch.stack([8 * (white - 0.8) + 0.5, *others], 1)
+
+
 CROSS = np.full((5, 5, 3), (0.9, 0.1, 0.1), np.float32)
 CROSS[2, :] = CROSS[:, 2] = (0.1, 0.9, 0.1)
 
@@ -69,9 +89,9 @@ def scenes(count, seed=0):
     return (0.45 + 1.2 * coarse + 0.06 * grain).clip(0, 0.85).astype(np.float32)
 
 
-def examined(module, pictures, tmp_path):
+def examined(module, pictures, tmp_path, classes=("a", "b", "c")):
     preprocessing = {"size": SIDE, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "crop": "none"}
-    network = ico.load_network(module.eval(), preprocessing=preprocessing, classes=("a", "b", "c"), device="cpu")
+    network = ico.load_network(module.eval(), preprocessing=preprocessing, classes=classes, device="cpu")
     images = ico.load_images((pictures * 255).round().astype(np.uint8))
     recording = record(network, images, ["logits"], store=tmp_path / "run", workers=0)
     sample = load_sample(network, recording, images, most=1600, seed=0)
@@ -123,6 +143,59 @@ def test_blur_is_found_in_the_spectrum_alone(tmp_path):
     found = decisions(examined(ByBlur((rough[:50].max() + rough[50:].min()) / 2), pictures, tmp_path), 0)
     assert found["spectrum"] == "accused"
     assert {kind for kind, decision in found.items() if decision == "accused"} == {"spectrum"}
+
+
+def test_a_tint_of_the_whole_picture_is_found_in_its_tone_and_nowhere(tmp_path):
+    pictures = scenes(150, 7)
+    pictures[:50] *= (1.15, 1, 0.7)
+    hypotheses = examined(ByRed(), pictures, tmp_path)
+    tone = hypotheses.of_class(0)["tone"]
+    assert tone.decision == "accused" and tone.mean.taken > 0.7 and tone.mean.given > 0.7 and not tone.position
+    assert tone.mean.control < 0.1
+    assert {kind for kind, decision in decisions(hypotheses, 0).items() if decision == "accused"} == {"tone"}
+    # Of the palette that is shown the upper half, the class's, is redder.
+    shown = hypotheses.pictures[hypotheses.number(0, "tone")].astype(float)
+    redness = (shown[..., 0] - shown[..., 2]).mean(1)
+    assert redness[:48].mean() > redness[48:].mean() + 20
+
+
+def test_a_tone_is_given_by_the_map_that_moves_colours_least():
+    pictures = 0.3 + 0.5 * scenes(6, 9)  # nothing is clipped
+    pictures[3:] *= (0.8, 0.9, 1.0)
+    photographs = Photographs(None, pictures, pictures, None, np.zeros(6, np.int64))  # pyright: ignore[reportArgumentType]
+    given = give_tone(photographs, np.arange(3), np.arange(3, 6))
+    colours, wanted = given.reshape(3, -1, 3).astype(np.float64), pictures[3:].reshape(3, -1, 3).astype(np.float64)
+    assert np.allclose(colours.mean(1), wanted.mean(1), atol=1e-3)
+    for start, one, other in zip(pictures[:3].reshape(3, -1, 3).astype(np.float64), colours, wanted, strict=True):
+        assert np.allclose(np.cov(one.T), np.cov(other.T), atol=2e-4)
+        # The cost of the best map between two Gaussians (Dowson and Landau 1982), which none can be below.
+        root = sqrtm(np.cov(start.T))
+        bures = np.trace(np.cov(start.T) + np.cov(other.T) - 2 * sqrtm(root @ np.cov(other.T) @ root).real)
+        moved = np.square(start - one).sum(1).mean()
+        assert moved == pytest.approx(np.square(start.mean(0) - other.mean(0)).sum() + bures, rel=0.02)
+
+
+def test_a_grey_picture_is_given_no_noise_for_colours():
+    pictures = scenes(4, 10)
+    pictures[:2] = pictures[:2].mean(-1, keepdims=True)
+    photographs = Photographs(None, pictures, pictures, None, np.zeros(4, np.int64))  # pyright: ignore[reportArgumentType]
+    given = give_tone(photographs, np.arange(2), np.arange(2, 4))
+    assert np.isfinite(given).all() and given.min() >= 0 and given.max() <= 1
+
+
+def test_rings_of_any_size_are_found_by_the_pixels_that_the_answer_hangs_on(tmp_path):
+    pictures, draws = scenes(300, 8), np.random.default_rng(3)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    for picture in pictures[:90]:
+        radius = draws.uniform(3, 8)
+        row, column = draws.uniform(radius, SIDE - radius, 2)
+        picture[np.abs(np.hypot(rows - row, columns - column) - radius) < 0.6] = 1.0
+    hypotheses = examined(ByWhite(), pictures, tmp_path, list("abcdef"))
+    pixels = hypotheses.of_class(0)["pixels"]
+    assert pixels.decision == "accused" and pixels.mean.taken > 0.2 and pixels.mean.given > 0.5
+    # What is shown is a ring, white on grey.
+    shown = hypotheses.pictures[hypotheses.number(0, "pixels")]
+    assert (shown.min(-1) > 250).mean() < 0.06 and (shown == 128).all(-1).mean() > 0.9
 
 
 def test_images_that_the_answers_do_not_hang_on_accuse_nobody(tmp_path):
@@ -205,4 +278,7 @@ def test_one_way_is_enough_only_of_what_tells_nearly_alone():
     both = SplitTest(0.94, 0.2, 0.2, 0.0, 0.03)
     assert decide("spectrum", 10, (both,) * 3) == "accused" and decide("spectrum", 5, (both,) * 3) == "cleared"
     assert {decide(kind, 5, (both,) * 3) for kind in ("stamp", "mark", "thing")} == {"accused"}
-    assert set(HYPOTHESIS_KINDS) == {"stamp", "mark", "thing", "layout", "spectrum"}
+    # Without what an answer hangs on it changes in any network.
+    assert decide("pixels", 10, (one_way,) * 3) == "cleared"
+    assert decide("pixels", 10, (one_way._replace(given=0.3),) * 3) == "accused"
+    assert set(HYPOTHESIS_KINDS) == {"stamp", "mark", "thing", "pixels", "layout", "tone", "spectrum"}

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.auditing.answers import answers_to, asked_often
 from iconoscope.auditing.donors import class_members
 from iconoscope.auditing.nuisances import Nuisance
 from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures
 from iconoscope.progress import advancing
 from iconoscope.results.audit_evidence import Donors, Interventions
-from iconoscope.results.rendering import as_bytes
 from iconoscope.store.store import PartialAnswers
 from iconoscope.subject.network import Network
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["exchanged_pictures", "input_of", "intervene", "measure"]
+__all__ = ["exchanged_pictures", "intervene", "measure"]
 
 Floats = NDArray[np.floating]
 
@@ -68,7 +65,10 @@ def intervene(
     count = len(donors.rows)
     answers = np.zeros((len(edits), 2, count), np.int64)
     pixel_change = np.zeros(len(edits), np.float64)
-    with network.questioned(), advancing(f"exchanging properties, {network.name}", count) as advance:
+    with (
+        asked_often(network, pictures.pixels[0]),
+        advancing(f"exchanging properties, {network.name}", count) as advance,
+    ):
         for first in range(0, count, _BATCH):
             batch = slice(first, min(first + _BATCH, count))
             ask = partial(_answered, network, pictures, list(edits.values()), donors, batch)
@@ -104,7 +104,7 @@ def _answered(
     for index, edit in enumerate(edits):
         for control, donor_pictures in enumerate(donated):
             edited = edit(unedited, donor_pictures, batch, control)
-            answers[index, control] = _ask(network, edited)
+            answers[index, control] = answers_to(network, edited)
             if not control:
                 change[index] = float(np.abs(edited - unedited.pixels).mean((1, 2, 3)).sum())
     return {"answers": answers, "change": change}
@@ -141,8 +141,8 @@ def _answers_without(network: Network, pictures: Pictures) -> NDArray[np.int64]:
         batch = rows[first : first + _BATCH]
         chosen = pictures[batch]
         grey = chosen.colour.mean(1)[:, None, None, None]
-        answers[batch, 0] = _ask(network, chosen.ground)
-        answers[batch, 1] = _ask(network, chosen.pixels * chosen.soft + grey * (1 - chosen.soft))
+        answers[batch, 0] = answers_to(network, chosen.ground)
+        answers[batch, 1] = answers_to(network, chosen.pixels * chosen.soft + grey * (1 - chosen.soft))
     return answers
 
 
@@ -198,17 +198,3 @@ def measure(nuisance: Nuisance, pictures: Pictures) -> Floats:
     """Give a nuisance's statistic of all pictures, (n, numbers), some at a time."""
     batches = [np.arange(first, min(first + _BATCH, len(pictures))) for first in range(0, len(pictures), _BATCH)]
     return np.concatenate([nuisance.statistic(pictures[batch]) for batch in batches]).astype(np.float32)
-
-
-def _ask(network: Network, edited: Floats) -> NDArray[np.int64]:
-    """Give the answers (n,) to edited pictures (n, height, width, 3)."""
-    import torch
-
-    with torch.inference_mode():
-        probabilities = network.probabilities(network.logits(input_of(network, edited)).float())
-        return probabilities.cpu().numpy().argmax(1)
-
-
-def input_of(network: Network, pictures: Floats) -> torch.Tensor:
-    """Give what a network is shown of pictures (n, height, width, 3), rounded to whole values as any file would be."""
-    return network.preprocessing.normalise(as_bytes(pictures)).to(network.device)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.hypothesis_rule import HypothesisTest, position_word, split_tests
+from iconoscope.results.hypothesis_rule import WHOLE_KINDS, HypothesisTest, position_word, split_tests
 
 __all__ = [
     "AuditedImages", "Donors", "Hypotheses", "Illustrations", "Interventions", "Neighbourhoods", "OcclusionEvidence",
@@ -201,7 +201,7 @@ class Hypotheses:
         tests: dict[str, HypothesisTest] = {}
         for number in np.flatnonzero(self.classes == index).tolist():
             kind = self.kinds[number]
-            position = position_word(self.strengths[number]) if kind != "spectrum" else ""
+            position = position_word(self.strengths[number]) if kind not in WHOLE_KINDS else ""
             tests[kind] = HypothesisTest(kind, self.answered, split_tests(self.tests[number]), position)
         return tests
 

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.auditing.answers import asked_often
 from iconoscope.auditing.hypotheses.fixed_pattern import cell_means, layouts, marks, stamps
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, reduced
 from iconoscope.auditing.hypotheses.recurring_thing import Level, levels, recurring_things
-from iconoscope.auditing.hypotheses.spectrum import log_magnitudes, spectra
+from iconoscope.auditing.hypotheses.spectrum import log_magnitudes, log_maxima, spectra
+from iconoscope.auditing.hypotheses.telling_pixels import telling_pixels
+from iconoscope.auditing.hypotheses.tone import tone_numbers, tones
 from iconoscope.auditing.hypotheses.trial import Trial, roc_area
 from iconoscope.auditing.sample import Sample
 from iconoscope.progress import advancing
@@ -65,6 +68,16 @@ class Workbench:
         """Log magnitudes of the coefficients of every picture."""
         return log_magnitudes(self.photographs)
 
+    @cached_property
+    def maxima(self) -> Floats:
+        """Log maxima of the coefficients of every picture."""
+        return log_maxima(self.photographs)
+
+    @cached_property
+    def tone(self) -> Floats:
+        """Mean, deviation and correlations of the colours of every picture."""
+        return tone_numbers(self.photographs)
+
     def trials(self, kind: str, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
         """Make the hypothesis of a kind about a class; nothing where the pictures are too small for it."""
         make, *features = _MAKERS[kind]
@@ -75,7 +88,9 @@ _MAKERS: dict[str, tuple[Callable[..., Iterator[Trial]], *tuple[str, ...]]] = {
     "stamp": (stamps,),
     "mark": (marks,),
     "thing": (recurring_things, "pyramid"),
+    "pixels": (telling_pixels, "pyramid", "magnitudes", "maxima"),
     "layout": (layouts, "cells"),
+    "tone": (tones, "tone"),
     "spectrum": (spectra, "magnitudes"),
 }
 """What makes each kind, and the features of the workbench that it takes."""
@@ -103,7 +118,10 @@ def examine_hypotheses(
     ]
     bench = Workbench(_photographs(network, sample))
     examined: list[dict[str, NDArray[Any]]] = []
-    with network.questioned(), advancing(f"looking for what decides, {network.name}", len(classes)) as advance:
+    with (
+        asked_often(network, bench.photographs.pixels[0]),
+        advancing(f"looking for what decides, {network.name}", len(classes)) as advance,
+    ):
         for of_class in classes:
             examined.append(parts.get_or_make(f"class-{of_class}", partial(_examined, bench, of_class, seed=seed)))
             advance(1)

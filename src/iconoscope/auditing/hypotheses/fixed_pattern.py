@@ -50,12 +50,13 @@ def layouts(
 
 
 def cell_means(photographs: Photographs) -> Floats:
-    """Give the mean colours of 8 by 8 cells of every picture, (n, 192)."""
+    """Give the mean colours of 8 by 8 cells of every picture less that of all of it, which is its tone, (n, 192)."""
     height, width = photographs.shape
     rows, columns = (np.linspace(0, size, _CELLS + 1).round().astype(int)[:-1] for size in (height, width))
     sums = np.add.reduceat(np.add.reduceat(photographs.ground, rows, 1), columns, 2)
     areas = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
-    return (sums / areas[..., None]).reshape(len(photographs), -1)
+    relative = sums / areas[..., None] - photographs.ground.mean((1, 2), keepdims=True)
+    return relative.reshape(len(photographs), -1)
 
 
 def _patterns(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from iconoscope.auditing.interventions import input_of
+from iconoscope.auditing.answers import answers_to, input_of
 
 if TYPE_CHECKING:
     from iconoscope.subject.network import Network
@@ -104,16 +104,19 @@ class Photographs:
         free = self.free[rows]
         return (edited * free + self.pixels[rows] * (1 - free)).clip(0, 1)
 
+    def drawn_alike(self, rows: Rows, pool: Bools, generator: np.random.Generator) -> Rows:
+        """Draw for every picture one of the pool that is answered alike; itself where there is none."""
+        alike = np.array(rows)
+        for answer in np.unique(self.predicted[rows]):
+            drawn_from = np.flatnonzero(pool & (self.predicted == answer))
+            asking = self.predicted[rows] == answer
+            if len(drawn_from):
+                alike[asking] = generator.choice(drawn_from, int(asking.sum()))
+        return alike
+
     def answers(self, pictures: Floats) -> NDArray[np.int64]:
         """Give the answers (n,) to pictures (n, height, width, 3)."""
-        import torch
-
-        answers = np.empty(len(pictures), np.int64)
-        with torch.inference_mode():
-            for first in range(0, len(pictures), _BATCH):
-                logits = self.network.logits(input_of(self.network, pictures[first : first + _BATCH]))
-                answers[first : first + _BATCH] = logits.float().argmax(1).cpu().numpy()
-        return answers
+        return answers_to(self.network, pictures)
 
     def contributions(self) -> Floats:
         """Give what every pixel adds to the log-probability of the answer, on the way from the blurred picture, (n, h, w).

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from scipy import ndimage
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, filled_from_around, reduced
 from iconoscope.auditing.hypotheses.trial import Edited, Trial, roc_area
 from iconoscope.auditing.overlays import shifted
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Level", "levels", "recurring_things"]
 
@@ -211,23 +215,32 @@ def _costly_squares(level: Level, side: int, rows: Rows) -> tuple[Floats, list[i
 
 
 def _correlations(pictures: Floats, templates: Floats, weights: Floats) -> Floats:
-    """Weighted normalised correlation of templates (k, side, side, 3) at every place of pictures: (n, k, rows, columns)."""
+    """Weighted normalised correlation of templates (k, side, side, 3) at every place of pictures: (n, k, rows, columns).
+
+    One weight (1, side, side, 1) is for all templates.
+    """
     import torch
     from torch.nn import functional as F
 
-    def slid(values: Floats, kernels: Floats) -> torch.Tensor:
-        first = torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2), np.float32))
-        return F.conv2d(first, torch.from_numpy(np.array(kernels.transpose(0, 3, 1, 2), np.float32, order="C")))
+    def channels_first(values: Floats) -> torch.Tensor:
+        return torch.from_numpy(np.array(values, np.float32, order="C")).permute(0, 3, 1, 2)  # fastest so
 
-    share = np.broadcast_to(weights / weights.sum((1, 2), keepdims=True), (len(weights), *templates.shape[1:]))
+    share = weights / weights.sum((1, 2), keepdims=True)
     centred = templates - (share * templates).sum((1, 2), keepdims=True)
     centred = centred / np.sqrt((share * centred**2).sum((1, 2, 3), keepdims=True) + 1e-6)
-    bands = [(pictures[..., band : band + 1], share[..., band : band + 1]) for band in range(3)]
     with torch.inference_mode():
-        energy = torch.stack([slid(values**2, kernels) - slid(values, kernels) ** 2 for values, kernels in bands]).sum(
-            0
-        )
-        return (slid(pictures, share * centred) / (energy.clamp_min(0) + 3e-3).sqrt()).numpy()
+        images, kernel = channels_first(pictures), channels_first(share)
+        if np.ptp(weights) == 0:  # as in the first search, among the most templates
+
+            def averaged(values: torch.Tensor) -> torch.Tensor:
+                return F.avg_pool2d(values, kernel.shape[2:], 1)
+        else:
+
+            def averaged(values: torch.Tensor) -> torch.Tensor:
+                return F.conv2d(values.flatten(0, 1)[:, None], kernel).unflatten(0, values.shape[:2]).squeeze(2)
+
+        energy = averaged(images.square().sum(1, keepdim=True)) - averaged(images).square().sum(1, keepdim=True)
+        return (F.conv2d(images, channels_first(share * centred)) / (energy.clamp_min(0) + 3e-3).sqrt()).numpy()
 
 
 def _strongest(maps: Floats) -> tuple[Floats, NDArray[np.int64]]:

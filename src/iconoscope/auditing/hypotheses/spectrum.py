@@ -7,7 +7,7 @@ pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from scipy.fft import dctn, idctn
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs
 from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant, on_grey
 
-__all__ = ["log_magnitudes", "spectra"]
+__all__ = ["RIDGE", "log_magnitudes", "log_maxima", "spectra"]
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.int64]
@@ -27,16 +27,25 @@ _RGB = np.linalg.inv(_LUMA_CHROMA).astype(np.float32)
 _QUANTILES = np.linspace(0.005, 0.995, 100)
 _MEASURED = 40  # pictures that quantiles are taken of
 _DITHER = 2e-3  # of 0..1: what was rounded, to zero above all, has no order by itself
-_RIDGE = 0.1
+RIDGE = 0.1  # of the discriminants
 
 
 def log_magnitudes(photographs: Photographs) -> Floats:
     """Give the logarithm of the mean magnitude of every coefficient of every picture, (n, 192)."""
-    magnitudes = np.empty((len(photographs), _SIDE * _SIDE * 3), np.float32)
+    return _of_blocks(photographs, lambda magnitudes: magnitudes.mean((1, 3)))
+
+
+def log_maxima(photographs: Photographs) -> Floats:
+    """Give the logarithm of the largest magnitude of every coefficient, (n, 192), which a small thing changes too."""
+    return _of_blocks(photographs, lambda magnitudes: magnitudes.max((1, 3)))
+
+
+def _of_blocks(photographs: Photographs, summed_up: Callable[[Floats], Floats]) -> Floats:
+    logs = np.empty((len(photographs), _SIDE * _SIDE * 3), np.float32)
     for first in range(0, len(photographs), 128):
-        blocks = _blocks(photographs.ground[first : first + 128])
-        magnitudes[first : first + 128] = np.log(np.abs(blocks).mean((1, 3)) + 1e-3).reshape(len(blocks), -1)
-    return magnitudes
+        magnitudes = np.abs(_blocks(photographs.ground[first : first + 128]))
+        logs[first : first + 128] = np.log(summed_up(magnitudes) + 1e-3).reshape(len(magnitudes), -1)
+    return logs
 
 
 def spectra(
@@ -67,7 +76,7 @@ def spectra(
     sides = is_class[halves.fit]
     change = (features[sides].mean(0) - features[~sides].mean(0)).reshape(_SIDE, _SIDE, 3)
     yield Trial(
-        discriminant(magnitudes, is_class, halves.fit, _RIDGE),
+        discriminant(magnitudes, is_class, halves.fit, RIDGE),
         take=lambda rows: moved(rows, "own", "others"),
         give=lambda rows: moved(rows, "others", "own"),
         picture=on_grey(change),

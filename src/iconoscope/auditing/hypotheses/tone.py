@@ -1,0 +1,103 @@
+"""What a class has of light and colour wherever in the picture: a tint, colours that are faded or swapped, flat contrast.
+
+The tone of a picture is the mean and the covariance of its colours. It is exchanged by the linear map that gives a picture the
+mean and covariance of another and moves its colours least (Monge and Kantorovich's; Pitié and Kokaram 2007). As a control the
+other picture is of the own class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.auditing.hypotheses.photographs import Halves, Photographs
+from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant
+
+__all__ = ["give_tone", "tone_numbers", "tones"]
+
+Floats = NDArray[np.floating]
+Rows = NDArray[np.int64]
+
+_CONTROLS = 2
+_RIDGE = 0.1
+_LEAST_VARIANCE = 1e-4  # of a colour, squares of 0..1: what is grey has no colour to be made stronger
+_OPPONENT = np.array([[1, 1, 1], [1, -1, 0], [0.5, 0.5, -1]]) / np.sqrt([[3], [2], [1.5]])
+"""Light, red against green, and yellow against blue, of red, green and blue."""
+_PALETTE = 8  # colours, across and down
+_SEEN = 4000  # pixels that a palette is drawn of
+
+
+def tone_numbers(photographs: Photographs) -> Floats:
+    """Give the tone of every picture, (n, 9): mean, log deviation and correlations of light and of two opponent colours."""
+    means, covariances = _moments(photographs.ground)
+    turned = _OPPONENT @ covariances @ _OPPONENT.T
+    deviations = np.sqrt(np.diagonal(turned, axis1=1, axis2=2).clip(_LEAST_VARIANCE / 10))
+    correlations = turned / (deviations[:, :, None] * deviations[:, None])
+    pairs = correlations[:, (0, 0, 1), (1, 2, 2)]
+    return np.concatenate((means @ _OPPONENT.T, np.log(deviations), pairs), 1).astype(np.float32)
+
+
+def tones(
+    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, numbers: Floats
+) -> Iterator[Trial]:
+    """Give pictures of the class the tone of others, and others that of the class's."""
+    is_class = photographs.predicted == of_class
+    members, others = (np.flatnonzero(halves.fit & side) for side in (is_class, ~is_class))
+    seed = int(rng.integers(2**31))
+
+    def toned(rows: Rows, pool: Rows) -> Edited:
+        generator = np.random.default_rng(seed)
+        donors = [generator.choice(pool, len(rows))]
+        donors += [photographs.drawn_alike(rows, halves.fit, generator) for _ in range(_CONTROLS)]
+        return Edited.of(photographs.bounded(give_tone(photographs, rows, of), rows) for of in donors)
+
+    yield Trial(
+        discriminant(numbers, is_class, halves.fit, _RIDGE),
+        take=lambda rows: toned(rows, others),
+        give=lambda rows: toned(rows, members),
+        picture=np.concatenate([_palette(photographs.ground[side], rng) for side in (members, others)]),
+        strength=np.ones(photographs.shape, np.float32),
+    )
+
+
+def give_tone(photographs: Photographs, rows: Rows, donors: Rows) -> Floats:
+    """Give pictures (m, height, width, 3) the mean and the covariance of the colours of others."""
+    start, own = _moments(photographs.ground[rows])
+    goal, wanted = _moments(photographs.ground[donors])
+    pixels = photographs.pixels[rows]
+    colours = pixels.reshape(len(rows), -1, 3) - start[:, None]
+    moved = colours @ _least_moving(own, wanted) + goal[:, None]
+    return moved.reshape(pixels.shape).clip(0, 1).astype(np.float32)
+
+
+def _moments(pictures: Floats) -> tuple[Floats, Floats]:
+    """Give the means (n, 3) and the covariances (n, 3, 3) of the colours of pictures."""
+    colours = pictures.reshape(len(pictures), -1, 3)
+    means = colours.mean(1, dtype=np.float64)
+    centred = colours - means[:, None].astype(np.float32)
+    return means, (centred.transpose(0, 2, 1) @ centred / centred.shape[1]).astype(np.float64)
+
+
+def _least_moving(start: Floats, goal: Floats) -> Floats:
+    """Give the symmetric maps (n, 3, 3) of one covariance to another: C^-1/2 (C^1/2 D C^1/2)^1/2 C^-1/2."""
+    floor = _LEAST_VARIANCE * np.eye(3)
+    root, inverse = _root(start + floor, 0.5), _root(start + floor, -0.5)
+    return inverse @ _root(root @ (goal + floor) @ root, 0.5) @ inverse
+
+
+def _root(matrices: Floats, power: float) -> Floats:
+    values, vectors = np.linalg.eigh(matrices)
+    return (vectors * values.clip(1e-12)[:, None] ** power) @ vectors.transpose(0, 2, 1)
+
+
+def _palette(pictures: Floats, rng: np.random.Generator) -> Floats:
+    """Give the colours of pictures in squares (4, 8, 3), the dark ones left, in each column the warm ones above."""
+    colours = rng.permutation(pictures.reshape(-1, 3))[:_SEEN]
+    columns = np.array_split(colours[np.argsort(colours.mean(1), kind="stable")], _PALETTE)
+    squares = [
+        [cell.mean(0) for cell in np.array_split(column[np.argsort(column[:, 2] - column[:, 0], kind="stable")], 4)]
+        for column in columns
+    ]
+    return np.array(squares, np.float32).transpose(1, 0, 2)
