@@ -170,7 +170,7 @@ def test_a_tone_is_given_by_the_map_that_moves_colours_least():
         assert np.allclose(np.cov(one.T), np.cov(other.T), atol=2e-4)
         # The cost of the best map between two Gaussians (Dowson and Landau 1982), which none can be below.
         root = sqrtm(np.cov(start.T))
-        bures = np.trace(np.cov(start.T) + np.cov(other.T) - 2 * sqrtm(root @ np.cov(other.T) @ root).real)
+        bures = np.trace(np.cov(start.T) + np.cov(other.T) - 2 * np.real(sqrtm(root @ np.cov(other.T) @ root)))
         moved = np.square(start - one).sum(1).mean()
         assert moved == pytest.approx(np.square(start.mean(0) - other.mean(0)).sum() + bures, rel=0.02)
 

@@ -18,9 +18,11 @@ from iconoscope.results.decision_rule import (
     conclude,
     conflict_accuracy,
     effect_on,
+    examine_hypothesis,
     order_names,
 )
 from iconoscope.results.decision_rule import examine as hold_against
+from iconoscope.results.hypothesis_rule import HypothesisTest, SplitTest
 from iconoscope.results.rank_area import predictive_area
 
 
@@ -221,6 +223,33 @@ def test_the_smallest_change_that_explains_it_is_named():
         order_names([whole, made("background brightness", 0.5)], {"background brightness": "brightness"})[0]
         == "brightness"
     )
+
+
+@pytest.mark.parametrize(
+    ("splits", "named"),
+    [
+        ({"tone": (0.97, 0.6, 0.5), "pixels": (0.97, 0.5, 0.2)}, "tone"),
+        ({"tone": (0.95, 0.3, 0.3), "pixels": (0.97, 0.5, 0.4)}, "pixels"),
+        ({"spectrum": (0.99, 0.3, 0.1), "pixels": (0.97, 0.7, 0.6)}, "pixels"),
+        ({"spectrum": (0.99, 0.6, 0.5), "thing": (0.8, 0.4, 0.3)}, "thing"),
+        ({"spectrum": (0.99, 0.9, 0.9), "layout": (0.86, 0.3, 0.3)}, "spectrum"),
+        ({"spectrum": (0.99, 0.6, 0.5), "layout": (0.95, 0.3, 0.3)}, "layout"),
+    ],
+)
+def test_of_hypotheses_the_most_local_that_does_much_of_the_strongest_is_named(splits, named):
+    tests = {
+        kind: HypothesisTest(kind, 10, (SplitTest(area, taken, given, 0.0, 0.03),) * 3)
+        for kind, (area, taken, given) in splits.items()
+    }
+    conclusion = conclude(
+        [examine_hypothesis(test) for test in tests.values()],
+        images=80,
+        others=720,
+        objects_known=0.0,
+        within={},
+        hypotheses=tests,
+    )
+    assert conclusion.names[0] == named and set(conclusion.names) == set(splits)
 
 
 def test_a_headline_names_the_classes_that_something_else_decides():

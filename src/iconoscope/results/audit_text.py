@@ -19,13 +19,13 @@ LANGUAGES = ("en", "es")
 
 
 SUITE = {
-    "networks": "47", "detected": "85%", "from": "72%", "to": "94%", "honest": "165", "accused": "1",
-    "low": "0.0%", "high": "3.3%",
+    "networks": "23", "detected": "91%", "from": "72%", "to": "99%", "honest": "77", "accused": "0",
+    "low": "0.0%", "high": "4.7%",
 }  # fmt: skip
-"""Shortcuts in photographs that cost over 20 points, in networks that no constant was chosen by, when these were first run;
-benchmarks/results/audit_photographs_first_run.json has every class."""
+"""Shortcuts in photographs that cost over 20 points, in networks that no constant was chosen by, when these were first run by
+the rule as it is; benchmarks/results/audit_photographs_first_run.json has every class (those of the half "fresh")."""
 
-MEASURED_DETECTION = 0.85
+MEASURED_DETECTION = 0.91
 """Of these shortcuts, the share that was detected."""
 
 _ANYWHERE = ("border", "thing")

@@ -445,8 +445,12 @@ def _explained(
     telling = max(single.area for single in accusing)
 
     def explains(single: Examined) -> bool:
-        """Whether it does much of what the strongest does; what is small, or tells the answer as well, need not do so much."""
-        local = single.name in SMALL_KINDS or single.area >= telling - _AS_TELLING
+        """Whether it does much of what the strongest does; what is small, or tells the answer as well, need not do so much.
+
+        But for pixels: some of those that are light because all of the picture is do much of what it does.
+        """
+        as_telling = single.area >= telling - _AS_TELLING and single.name != "pixels"
+        local = single.name in SMALL_KINDS or as_telling
         return single.effect.excess >= (_LOCAL_SHARE if local else NEARLY_AS_MUCH) * most
 
     best = min(filter(explains, accusing), key=lambda single: HYPOTHESIS_KINDS.index(single.name))

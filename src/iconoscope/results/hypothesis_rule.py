@@ -28,8 +28,8 @@ HYPOTHESIS_KINDS = ("stamp", "mark", "thing", "pixels", "layout", "tone", "spect
 """The most local first: what covers a fixed place, fine detail added there, a small thing anywhere, a few pixels that give the
 answer alone, the light and colour of the picture's parts, of all of it, frequencies."""
 
-SMALL_KINDS = ("stamp", "thing", "pixels")
-"""Those that change a small part of the picture: what these do, little else does."""
+SMALL_KINDS = ("stamp", "thing")
+"""Those that change a small part of the picture, which is the same in all: what these do, little else does."""
 
 WHOLE_KINDS = ("tone", "spectrum")
 """Those that are of the whole picture, and at no place."""
