@@ -448,7 +448,7 @@ def test_every_picture_whose_object_is_known_is_asked_without_it_and_without_its
     def asked(network, edited):
         return (edited.astype(float).mean((1, 2, 3)) * 1e6).round().astype(np.int64)
 
-    monkeypatch.setattr(interventions, "_ask", asked)
+    monkeypatch.setattr(interventions, "answers_to", asked)
     network: Any = None
     answers = interventions._answers_without(network, pictures)
     pixels, soft = pictures.pixels.astype(float), pictures.soft.astype(float)

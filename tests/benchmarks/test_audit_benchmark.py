@@ -61,7 +61,9 @@ def test_every_class_of_a_photograph_network_is_counted_where_it_belongs():
         of("buoy", 90, half="unseen"),
     ]
     text = "\n".join(table_of_photographs(rows))
-    assert "over 20 points | 0 of 0 | 2 of 3, 66.7%" in text and "| 0 of 1, 0.0% (0.0% to 97.5%) | 95% |" in text
+    assert (
+        "over 20 points | 0 of 0 | 2 of 3, 66.7%" in text and "| 0 of 1, 0.0% (0.0% to 97.5%) | 0 of 0 | 95% |" in text
+    )
     assert "rightly, of these | 0 of 0 | 1 of 2" in text and "| borderline | 0 of 0 | 1 of 3" in text
     assert "weaker ones, accused | 0 of 0 | 0 of 1" in text and "without a shortcut, accused | 0 of 0 | 1 of 2" in text
     assert "| buoy | ship, frozen-vgg-1 | 90 | shortcut: thing |" in text

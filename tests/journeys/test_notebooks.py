@@ -80,8 +80,8 @@ def test_did_it_learn_the_cars(tmp_path, monkeypatch):
     assert found["concluded"] == ["unnamed", "object"]
     assert found["drops"][0] < 0.01 and found["drops"][1] > 0.3
     assert found["audited"] == ["shortcut", "object"]
-    # The layout of a picture's light and colour is what gave it away; the brightness of the background is its name.
-    assert found["named"] == {make: ["background brightness", "layout"] for make in ("lynx", "bison")}
+    # The tone of the picture is what gave it away; the brightness of the background is its name.
+    assert found["named"] == {make: ["background brightness", "tone"] for make in ("lynx", "bison")}
 
 
 def test_what_does_this_neuron_look_for(tmp_path, monkeypatch):
