@@ -325,3 +325,11 @@ def test_pictures_have_the_size_that_was_asked_for(size):
     sides = (size, size) if isinstance(size, int) else size
     assert found.images.shape == (1, *sides, 3) == found.last_gradient.shape
     assert found.frames.shape[2:] == (*sides, 3) and np.isfinite(found.images).all()
+
+
+def test_the_home_of_nobody_is_refused_in_our_own_words():
+    network = ico.load_network("cars-honest")
+    with pytest.raises(ico.errors.QuestionError, match="start='~nobody-here/x' begins with the home of a user"):
+        ico.optimize(network, "logit:lynx", steps=1, start="~nobody-here/x")
+    with pytest.raises(ico.errors.QuestionError, match="compare='~nobody-here/x' begins with the home of a user"):
+        ico.optimize(network, "logit:lynx", steps=1, compare="~nobody-here/x")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError
+from iconoscope.errors import QuestionError, check_path
 from iconoscope.priors.prior_images import as_pictures
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network.preprocessing import Preprocessing
@@ -77,6 +77,8 @@ def read_start(
             )
         picture = torch.tensor(colour, dtype=torch.float32)[None, :, None, None].expand(1, 3, *side).contiguous()
         return Start(str(start), picture), side
+    if isinstance(start, str):
+        check_path("start", start)
     if isinstance(start, str) and not Path(start).expanduser().exists():
         raise QuestionError(
             f"start={start!r} is neither noise, a colour, nor a file.", hint="Give noise, grey, #ff8800 or an image."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iconoscope.errors import QuestionError, check_choice, check_counts, warn
+from iconoscope.errors import QuestionError, check_choice, check_counts, check_path, warn
 from iconoscope.optimization import latent_parameterization
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, objectives
@@ -233,6 +233,8 @@ def _reference(network: Network, compare: Any, latent: LatentParameterization | 
         return None if latent is None else latent_parameterization.real_images(latent.prior, network)
     from iconoscope.optimization.reference_activations import read_reference
 
+    if isinstance(compare, str):
+        check_path("compare", compare)
     if isinstance(compare, str) and not Path(compare).expanduser().exists():
         raise QuestionError(f"compare={compare!r} does not exist.", hint="Give a folder of images, a file, or arrays.")
     return read_reference(network, compare)
