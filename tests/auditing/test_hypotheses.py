@@ -13,7 +13,7 @@ import iconoscope as ico
 from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, enlarged, filled_from_around, reduced
 from iconoscope.auditing.hypotheses.spectrum import spectra
-from iconoscope.auditing.hypotheses.tone import give_tone
+from iconoscope.auditing.hypotheses.tone import colour_moments, give_tone
 from iconoscope.auditing.hypotheses.trial import discriminant, roc_area
 from iconoscope.auditing.sample import load_sample
 from iconoscope.exemplars import record
@@ -163,7 +163,7 @@ def test_a_tone_is_given_by_the_map_that_moves_colours_least():
     pictures = 0.3 + 0.5 * scenes(6, 9)  # nothing is clipped
     pictures[3:] *= (0.8, 0.9, 1.0)
     photographs = Photographs(None, pictures, pictures, None, np.zeros(6, np.int64))  # pyright: ignore[reportArgumentType]
-    given = give_tone(photographs, np.arange(3), np.arange(3, 6))
+    given = give_tone(photographs, colour_moments(photographs), np.arange(3), np.arange(3, 6))
     colours, wanted = given.reshape(3, -1, 3).astype(np.float64), pictures[3:].reshape(3, -1, 3).astype(np.float64)
     assert np.allclose(colours.mean(1), wanted.mean(1), atol=1e-3)
     for start, one, other in zip(pictures[:3].reshape(3, -1, 3).astype(np.float64), colours, wanted, strict=True):
@@ -179,7 +179,7 @@ def test_a_grey_picture_is_given_no_noise_for_colours():
     pictures = scenes(4, 10)
     pictures[:2] = pictures[:2].mean(-1, keepdims=True)
     photographs = Photographs(None, pictures, pictures, None, np.zeros(4, np.int64))  # pyright: ignore[reportArgumentType]
-    given = give_tone(photographs, np.arange(2), np.arange(2, 4))
+    given = give_tone(photographs, colour_moments(photographs), np.arange(2), np.arange(2, 4))
     assert np.isfinite(given).all() and given.min() >= 0 and given.max() <= 1
 
 

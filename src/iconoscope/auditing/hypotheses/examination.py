@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator
-from functools import cached_property, partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from iconoscope.auditing.answers import asked_often
 from iconoscope.auditing.hypotheses.fixed_pattern import cell_means, layouts, marks, stamps
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, reduced
-from iconoscope.auditing.hypotheses.recurring_thing import Level, levels, recurring_things
+from iconoscope.auditing.hypotheses.recurring_thing import levels, recurring_things
 from iconoscope.auditing.hypotheses.spectrum import log_magnitudes, log_maxima, spectra
 from iconoscope.auditing.hypotheses.telling_pixels import telling_pixels
-from iconoscope.auditing.hypotheses.tone import tone_numbers, tones
+from iconoscope.auditing.hypotheses.tone import colour_moments, tones
 from iconoscope.auditing.hypotheses.trial import Trial, roc_area
 from iconoscope.auditing.sample import Sample
 from iconoscope.progress import advancing
@@ -52,48 +52,24 @@ class Workbench:
     def __init__(self, photographs: Photographs) -> None:
         self.photographs = photographs
         self.answered = int((np.bincount(photographs.predicted) >= LEAST_IMAGES).sum())
-
-    @cached_property
-    def pyramid(self) -> list[Level]:
-        """The sizes that things are looked for at."""
-        return levels(self.photographs)
-
-    @cached_property
-    def cells(self) -> Floats:
-        """Mean colours of the cells of every picture."""
-        return cell_means(self.photographs)
-
-    @cached_property
-    def magnitudes(self) -> Floats:
-        """Log magnitudes of the coefficients of every picture."""
-        return log_magnitudes(self.photographs)
-
-    @cached_property
-    def maxima(self) -> Floats:
-        """Log maxima of the coefficients of every picture."""
-        return log_maxima(self.photographs)
-
-    @cached_property
-    def tone(self) -> Floats:
-        """Mean, deviation and correlations of the colours of every picture."""
-        return tone_numbers(self.photographs)
+        self._measured = cache(lambda measure: measure(photographs))
 
     def trials(self, kind: str, of_class: int, halves: Halves, rng: np.random.Generator) -> Iterator[Trial]:
         """Make the hypothesis of a kind about a class; nothing where the pictures are too small for it."""
-        make, *features = _MAKERS[kind]
-        return make(self.photographs, of_class, halves, rng, *(getattr(self, name) for name in features))
+        make, *measures = _MAKERS[kind]
+        return make(self.photographs, of_class, halves, rng, *map(self._measured, measures))
 
 
-_MAKERS: dict[str, tuple[Callable[..., Iterator[Trial]], *tuple[str, ...]]] = {
+_MAKERS: dict[str, tuple[Callable[..., Iterator[Trial]], *tuple[Callable[[Photographs], Any], ...]]] = {
     "stamp": (stamps,),
     "mark": (marks,),
-    "thing": (recurring_things, "pyramid"),
-    "pixels": (telling_pixels, "pyramid", "magnitudes", "maxima"),
-    "layout": (layouts, "cells"),
-    "tone": (tones, "tone"),
-    "spectrum": (spectra, "magnitudes"),
+    "thing": (recurring_things, levels),
+    "pixels": (telling_pixels, levels, log_magnitudes, log_maxima),
+    "layout": (layouts, cell_means),
+    "tone": (tones, colour_moments),
+    "spectrum": (spectra, log_magnitudes),
 }
-"""What makes each kind, and the features of the workbench that it takes."""
+"""What makes each kind, and what it takes that is worked out of all photographs once."""
 
 
 def examine_hypotheses(
@@ -175,16 +151,16 @@ def _split_test(
     is_class = photographs.predicted == of_class
     rng = np.random.default_rng((seed, of_class, HYPOTHESIS_KINDS.index(kind)))
     first = Halves.drawn(photographs.predicted, seed=seed, without=without)
-    tried = [
+    halves_and_trials = [
         (halves, trial) for halves in (first, first.exchanged) for trial in bench.trials(kind, of_class, halves, rng)
     ]
-    trials = [trial for _, trial in tried]
-    areas = [roc_area(trial.score[halves.test], is_class[halves.test]) for halves, trial in tried]
+    trials = [trial for _, trial in halves_and_trials]
+    areas = [roc_area(trial.score[halves.test], is_class[halves.test]) for halves, trial in halves_and_trials]
     area = float(np.mean(areas)) if areas else math.nan
     if not is_near(kind, bench.answered, area):
         return SplitTest(area, math.nan, math.nan, math.nan, math.nan), trials
     losses, gains, controls = [], [], []
-    for halves, trial in tried:
+    for halves, trial in halves_and_trials:
         members = np.flatnonzero(halves.test & is_class)
         others = np.sort(rng.permutation(np.flatnonzero(halves.test & ~is_class))[:LENT])
         for rows, edit, changes, answered in ((members, trial.take, losses, False), (others, trial.give, gains, True)):

@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, filled_from_around, reduced
+from iconoscope.auditing.hypotheses.photographs import (
+    Halves,
+    Photographs,
+    filled_from_around,
+    full_size,
+    reduced,
+    shift_elsewhere,
+)
 from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant, on_grey
 
 __all__ = ["cell_means", "layouts", "marks", "stamps"]
@@ -117,8 +124,7 @@ def _covering(
     donors = members[np.argsort(-score[members], kind="stable")[: max(1, round(_DONORS * len(members)))]]
     cover = covered[None, ..., None].astype(np.float32)
     # The same shape elsewhere, round the edges of the picture.
-    shifts = [tuple(rng.integers(size // 4, size - size // 4 + 1) for size in covered.shape) for _ in range(_CONTROLS)]
-    covers = [cover, *(np.roll(cover, shift, (1, 2)) for shift in shifts)]
+    covers = [cover, *(np.roll(cover, shift_elsewhere(small.shape, rng), (1, 2)) for _ in range(_CONTROLS))]
     seed = int(rng.integers(2**31))
 
     def take(rows: Rows) -> Edited:
@@ -130,12 +136,7 @@ def _covering(
     def give(rows: Rows) -> Edited:
         donated = photographs.pixels[np.random.default_rng(seed).choice(donors, len(rows))]
         pictures = photographs.pixels[rows]
-        pasted: list[Floats] = []
-        for mask in covers:
-            covering = np.zeros((1, *photographs.shape, 1), np.float32)
-            large = mask.repeat(factor, 1).repeat(factor, 2)
-            covering[:, : large.shape[1], : large.shape[2]] = large
-            pasted.append(photographs.bounded(pictures + covering * (donated - pictures), rows))
-        return Edited.of(pasted)
+        whole = (full_size(mask, factor, photographs.shape) for mask in covers)
+        return Edited.of(photographs.bounded(pictures + mask * (donated - pictures), rows) for mask in whole)
 
     yield Trial(score, take, give, on_grey(pattern), small * covered)

@@ -15,7 +15,7 @@ from iconoscope.auditing.answers import answers_to, input_of
 if TYPE_CHECKING:
     from iconoscope.subject.network import Network
 
-__all__ = ["Halves", "Photographs", "enlarged", "filled_from_around", "reduced"]
+__all__ = ["Halves", "Photographs", "enlarged", "filled_from_around", "full_size", "reduced", "shift_elsewhere"]
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
@@ -175,6 +175,24 @@ def enlarged(pictures: Floats, shape: tuple[int, int]) -> Floats:
     channels_first = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32))
     larger = torch.nn.functional.interpolate(channels_first, size=shape, mode="bilinear", align_corners=False)
     return larger.numpy().transpose(0, 2, 3, 1)
+
+
+def full_size(covered: Floats, factor: int, shape: tuple[int, int]) -> Floats:
+    """Enlarge what is covered of reduced pictures (n, rows, columns, 1) to a size; what was cut off is not covered.
+
+    >>> full_size(np.ones((1, 1, 1, 1)), 2, (3, 2))[0, ..., 0]
+    array([[1., 1.],
+           [1., 1.],
+           [0., 0.]])
+    """
+    large = covered.repeat(factor, 1).repeat(factor, 2)
+    return np.pad(large, ((0, 0), *((0, shape[axis] - large.shape[1 + axis]) for axis in (0, 1)), (0, 0)))
+
+
+def shift_elsewhere(shape: tuple[int, int], generator: np.random.Generator) -> tuple[int, int]:
+    """Draw a shift down and across, round the edges, by a quarter of each side at the least."""
+    down, across = (int(generator.integers(size // 4, size - size // 4 + 1)) for size in shape)
+    return down, across
 
 
 def filled_from_around(pictures: Floats, small: Floats, covered: Floats, factor: int, sigma: float) -> Floats:

@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, filled_from_around
+from iconoscope.auditing.hypotheses.photographs import (
+    Halves,
+    Photographs,
+    filled_from_around,
+    full_size,
+    shift_elsewhere,
+)
 from iconoscope.auditing.hypotheses.recurring_thing import Level
 from iconoscope.auditing.hypotheses.spectrum import RIDGE
 from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant
@@ -48,10 +54,7 @@ def telling_pixels(
     def take(rows: Rows) -> Edited:
         generator = np.random.default_rng(seed)
         covers = _covers(level, rows)
-        shifts = [
-            tuple(generator.integers(size // 4, size - size // 4 + 1) for size in covers.shape[1:3]) for _ in rows
-        ]
-        elsewhere = np.stack([np.roll(cover, shift, (0, 1)) for cover, shift in zip(covers, shifts, strict=True)])
+        elsewhere = np.stack([np.roll(cover, shift_elsewhere(cover.shape[:2], generator), (0, 1)) for cover in covers])
         pixels, small = photographs.pixels[rows], level.pictures[rows]
         filled = (filled_from_around(pixels, small, cover, level.factor, _FILLED) for cover in (covers, elsewhere))
         return Edited.of(photographs.bounded(version, rows) for version in filled)
@@ -74,18 +77,12 @@ def _covers(level: Level, rows: Rows) -> Floats:
 
 def _copied(photographs: Photographs, level: Level, rows: Rows, donors: Rows) -> Floats:
     """Copy the telling pixels of donors onto pictures, to where they were."""
-    edited = photographs.pixels[rows]
-    covers = _covers(level, donors).repeat(level.factor, 1).repeat(level.factor, 2)
-    height, width = covers.shape[1:3]
-    part = edited[:, :height, :width]
-    part += covers * (photographs.pixels[donors][:, :height, :width] - part)
-    return edited
+    pictures = photographs.pixels[rows]
+    covers = full_size(_covers(level, donors), level.factor, photographs.shape)
+    return pictures + covers * (photographs.pixels[donors] - pictures)
 
 
 def _alone(photographs: Photographs, level: Level, row: int) -> Floats:
     """Give the telling pixels of one picture on grey."""
-    cover = _covers(level, np.array([row]))[0].repeat(level.factor, 0).repeat(level.factor, 1)
-    height, width = cover.shape[:2]
-    picture = np.full((*photographs.shape, 3), 0.5, np.float32)
-    picture[:height, :width] += cover * (photographs.pixels[row, :height, :width] - 0.5)
-    return picture
+    cover = full_size(_covers(level, np.array([row])), level.factor, photographs.shape)[0]
+    return 0.5 + cover * (photographs.pixels[row] - 0.5)

@@ -8,6 +8,7 @@ other picture is of the own class.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs
 from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant
 
-__all__ = ["give_tone", "tone_numbers", "tones"]
+__all__ = ["ColourMoments", "colour_moments", "give_tone", "tones"]
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.int64]
@@ -26,21 +27,34 @@ _LEAST_VARIANCE = 1e-4  # of a colour, squares of 0..1: what is grey has no colo
 _OPPONENT = np.array([[1, 1, 1], [1, -1, 0], [0.5, 0.5, -1]]) / np.sqrt([[3], [2], [1.5]])
 """Light, red against green, and yellow against blue, of red, green and blue."""
 _PALETTE = 8  # colours, across and down
+_BATCH = 128
 _SEEN = 4000  # pixels that a palette is drawn of
 
 
-def tone_numbers(photographs: Photographs) -> Floats:
-    """Give the tone of every picture, (n, 9): mean, log deviation and correlations of light and of two opponent colours."""
-    means, covariances = _moments(photographs.ground)
-    turned = _OPPONENT @ covariances @ _OPPONENT.T
-    deviations = np.sqrt(np.diagonal(turned, axis1=1, axis2=2).clip(_LEAST_VARIANCE / 10))
-    correlations = turned / (deviations[:, :, None] * deviations[:, None])
-    pairs = correlations[:, (0, 0, 1), (1, 2, 2)]
-    return np.concatenate((means @ _OPPONENT.T, np.log(deviations), pairs), 1).astype(np.float32)
+@dataclass(frozen=True, eq=False)
+class ColourMoments:
+    """The mean (n, 3) and the covariance (n, 3, 3) of the colours of pictures."""
+
+    means: Floats
+    covariances: Floats
+
+
+def colour_moments(photographs: Photographs) -> ColourMoments:
+    """Give the moments of the colours of every picture, some pictures at a time."""
+    means = np.empty((len(photographs), 3))
+    covariances = np.empty((len(photographs), 3, 3))
+    for first in range(0, len(photographs), _BATCH):
+        batch = slice(first, first + _BATCH)
+        pictures = photographs.ground[batch]
+        colours = pictures.reshape(len(pictures), -1, 3)
+        means[batch] = colours.mean(1, dtype=np.float64)
+        centred = colours - means[batch, None].astype(np.float32)
+        covariances[batch] = centred.transpose(0, 2, 1) @ centred / centred.shape[1]
+    return ColourMoments(means, covariances)
 
 
 def tones(
-    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, numbers: Floats
+    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, moments: ColourMoments
 ) -> Iterator[Trial]:
     """Give pictures of the class the tone of others, and others that of the class's."""
     is_class = photographs.predicted == of_class
@@ -51,10 +65,10 @@ def tones(
         generator = np.random.default_rng(seed)
         donors = [generator.choice(pool, len(rows))]
         donors += [photographs.drawn_alike(rows, halves.fit, generator) for _ in range(_CONTROLS)]
-        return Edited.of(photographs.bounded(give_tone(photographs, rows, of), rows) for of in donors)
+        return Edited.of(photographs.bounded(give_tone(photographs, moments, rows, of), rows) for of in donors)
 
     yield Trial(
-        discriminant(numbers, is_class, halves.fit, _RIDGE),
+        discriminant(_tone_numbers(moments), is_class, halves.fit, _RIDGE),
         take=lambda rows: toned(rows, others),
         give=lambda rows: toned(rows, members),
         picture=np.concatenate([_palette(photographs.ground[side], rng) for side in (members, others)]),
@@ -62,22 +76,21 @@ def tones(
     )
 
 
-def give_tone(photographs: Photographs, rows: Rows, donors: Rows) -> Floats:
+def give_tone(photographs: Photographs, moments: ColourMoments, rows: Rows, donors: Rows) -> Floats:
     """Give pictures (m, height, width, 3) the mean and the covariance of the colours of others."""
-    start, own = _moments(photographs.ground[rows])
-    goal, wanted = _moments(photographs.ground[donors])
     pixels = photographs.pixels[rows]
-    colours = pixels.reshape(len(rows), -1, 3) - start[:, None]
-    moved = colours @ _least_moving(own, wanted) + goal[:, None]
-    return moved.reshape(pixels.shape).clip(0, 1).astype(np.float32)
+    colours = pixels.reshape(len(rows), -1, 3) - moments.means[rows, None]
+    moved = colours @ _least_moving(moments.covariances[rows], moments.covariances[donors])
+    return (moved + moments.means[donors, None]).reshape(pixels.shape).clip(0, 1).astype(np.float32)
 
 
-def _moments(pictures: Floats) -> tuple[Floats, Floats]:
-    """Give the means (n, 3) and the covariances (n, 3, 3) of the colours of pictures."""
-    colours = pictures.reshape(len(pictures), -1, 3)
-    means = colours.mean(1, dtype=np.float64)
-    centred = colours - means[:, None].astype(np.float32)
-    return means, (centred.transpose(0, 2, 1) @ centred / centred.shape[1]).astype(np.float64)
+def _tone_numbers(moments: ColourMoments) -> Floats:
+    """Give the tone of every picture, (n, 9): mean, log deviation and correlations of light and of two opponent colours."""
+    turned = _OPPONENT @ moments.covariances @ _OPPONENT.T
+    deviations = np.sqrt(np.diagonal(turned, axis1=1, axis2=2).clip(_LEAST_VARIANCE / 10))
+    correlations = turned / (deviations[:, :, None] * deviations[:, None])
+    pairs = correlations[:, (0, 0, 1), (1, 2, 2)]
+    return np.concatenate((moments.means @ _OPPONENT.T, np.log(deviations), pairs), 1).astype(np.float32)
 
 
 def _least_moving(start: Floats, goal: Floats) -> Floats:
