@@ -71,7 +71,7 @@ def tones(
         discriminant(_tone_numbers(moments), is_class, halves.fit, _RIDGE),
         take=lambda rows: toned(rows, others),
         give=lambda rows: toned(rows, members),
-        picture=np.concatenate([_palette(photographs.ground[side], rng) for side in (members, others)]),
+        picture=np.concatenate([_palette(photographs.ground, side, rng) for side in (members, others)]),
         strength=np.ones(photographs.shape, np.float32),
     )
 
@@ -105,9 +105,11 @@ def _root(matrices: Floats, power: float) -> Floats:
     return (vectors * values.clip(1e-12)[:, None] ** power) @ vectors.transpose(0, 2, 1)
 
 
-def _palette(pictures: Floats, rng: np.random.Generator) -> Floats:
-    """Give the colours of pictures in squares (4, 8, 3), the dark ones left, in each column the warm ones above."""
-    colours = rng.permutation(pictures.reshape(-1, 3))[:_SEEN]
+def _palette(pictures: Floats, rows: Rows, rng: np.random.Generator) -> Floats:
+    """Give the colours of some pictures in squares (4, 8, 3), the dark ones left, in each column the warm ones above."""
+    pixels = pictures.reshape(len(pictures), -1, 3)
+    picture, pixel = np.divmod(rng.permutation(len(rows) * pixels.shape[1])[:_SEEN], pixels.shape[1])
+    colours = pixels[rows[picture], pixel]
     columns = np.array_split(colours[np.argsort(colours.mean(1), kind="stable")], _PALETTE)
     squares = [
         [cell.mean(0) for cell in np.array_split(column[np.argsort(column[:, 2] - column[:, 0], kind="stable")], 4)]
