@@ -122,8 +122,8 @@ def draw_donors(
     else:
         for of_class in members:
             of_it = np.flatnonzero(edited & (predicted == of_class))
-            some = of_it if of_class in suspected else generator.permutation(of_it)[:_SHOWN]
-            for row in some.tolist():
+            chosen = of_it if of_class in suspected else generator.permutation(of_it)[:_SHOWN]
+            for row in chosen.tolist():
                 draw(row, others_than(of_class))
         for of_class in sorted(suspected & members.keys()):
             lent = np.flatnonzero(edited & (predicted != of_class))

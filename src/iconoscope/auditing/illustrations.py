@@ -61,8 +61,8 @@ def illustrate(
         chosen += [(trial, edit) for edit in _telling_edits(conclusions, of_class, trial, column)]
     predicted, target = sample.evidence.predicted, sample.evidence.target
     pairs = [
-        exchanged_pictures(sample.pictures, predicted, nuisances, interventions, *which, target=target)
-        for which in chosen
+        exchanged_pictures(sample.pictures, predicted, nuisances, interventions, *trial_and_edit, target=target)
+        for trial_and_edit in chosen
     ]
     exchanged = [[as_bytes(picture) for picture in pair] for pair in pairs]
     trials, edits = np.array(chosen, np.int64).reshape(-1, 2).T

@@ -79,10 +79,11 @@ def read_start(
         return Start(str(start), picture), side
     if isinstance(start, str):
         check_path("start", start)
-    if isinstance(start, str) and not Path(start).expanduser().exists():
-        raise QuestionError(
-            f"start={start!r} is neither noise, a colour, nor a file.", hint="Give noise, grey, #ff8800 or an image."
-        )
+        if not Path(start).expanduser().exists():
+            raise QuestionError(
+                f"start={start!r} is neither noise, a colour, nor a file.",
+                hint="Give noise, grey, #ff8800 or an image.",
+            )
     images = load_images(start)
     fitted = (
         preprocessing

@@ -235,8 +235,10 @@ def _reference(network: Network, compare: Any, latent: LatentParameterization | 
 
     if isinstance(compare, str):
         check_path("compare", compare)
-    if isinstance(compare, str) and not Path(compare).expanduser().exists():
-        raise QuestionError(f"compare={compare!r} does not exist.", hint="Give a folder of images, a file, or arrays.")
+        if not Path(compare).expanduser().exists():
+            raise QuestionError(
+                f"compare={compare!r} does not exist.", hint="Give a folder of images, a file, or arrays."
+            )
     return read_reference(network, compare)
 
 

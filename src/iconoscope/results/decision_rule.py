@@ -67,12 +67,8 @@ LEAST_EXCESS = 0.115  # of the answers, changed by another class's property beyo
 LEAST_EACH_WAY = 0.075  # both when a class's property is given to others and when it is taken from the class
 LEAST_AREA = 0.68  # under the curve by which it tells the answer: what comes with no class cannot have been learned
 PAINT_AREA = 0.92  # of the object's own colour, which honest networks may go by: fruit is not painted like animals
-TONES = (
-    "brightness",
-    "contrast",
-    "saturation",
-    "colour cast",
-)  # of the whole picture: PAINT_AREA where paint does as much
+TONES = ("brightness", "contrast", "saturation", "colour cast")
+"""Of the whole picture: `PAINT_AREA` is asked of them where paint does as much."""
 OBJECT_PROPERTIES = ("position", "object size", "paint")  # those that tell the answer so well,
 TELLING_OBJECT_AREA = 0.96  # as objects do not by nature,
 TELLING_OBJECT_ONE_WAY = 0.15  # may do it one way by so much: a large object may decide where a small one does not

@@ -99,13 +99,13 @@ class SplitTest(NamedTuple):
             works = less >= LEAST_EACH_WAY_OF_PIXELS
         else:
             works = less >= LEAST_EACH_WAY or (self.area >= TELLING_AREA and more >= ONE_WAY)
-        met = {
+        conditions = {
             "effect": self.excess >= least_excess(kind, classes, self.area),
             "chance": self.excess >= STANDARD_ERRORS * self.error,
             "one way": works,
             "scan": self.area >= least_area(kind, classes),
         }
-        return tuple(condition for condition, holds in met.items() if not holds)
+        return tuple(condition for condition, holds in conditions.items() if not holds)
 
 
 @dataclass(frozen=True)

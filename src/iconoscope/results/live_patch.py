@@ -154,11 +154,10 @@ def kept_classes(clean: NDArray[np.floating], occluded: NDArray[np.floating], ta
     >>> kept_classes(answers[0, 0], answers, target=3).tolist()
     [0, 1, 2, 3, 4, 5, 6, 7]
     """
-    ranked = np.arange(len(clean)) if len(clean) <= _FEW else _ever_first(clean, occluded, target)
     room = max(FIRST + 1, MOST_VALUES // (1 + occluded.shape[0] * occluded.shape[1]))
-    if len(ranked) > room:
-        ranked = _ever_first(clean, occluded, target)[:room]
-    return np.sort(ranked)
+    if len(clean) <= min(_FEW, room):
+        return np.arange(len(clean))
+    return np.sort(_ever_first(clean, occluded, target)[:room])
 
 
 @cache
@@ -214,7 +213,7 @@ def live_element(
     """
     check_choice("lang", lang, LANGUAGES)
     words: dict[str, str] = read_words(lang)["live patch"]["texts"]
-    if all(each.measure == "cost" for each in answers):
+    if all(answer.measure == "cost" for answer in answers):
         words = words | {"hint": words["hint cost"], "covered": words["covered cost"]}
     contents = {
         "picture": _photograph(picture) if embedded else "",
@@ -223,8 +222,8 @@ def live_element(
         "comma": lang == "es",
         "words": {key: text for key, text in words.items() if key not in _SAID_HERE},
         "answers": [
-            each.packed(lang) | {"label": printable(label)}
-            for each, label in zip(answers, _labels(answers, read_words(lang)["live patch"]["fills"]), strict=True)
+            answer.packed(lang) | {"label": printable(label)}
+            for answer, label in zip(answers, _labels(answers, read_words(lang)["live patch"]["fills"]), strict=True)
         ],
     }
     # What could end the element it stands in is escaped.
@@ -237,7 +236,7 @@ def live_element(
 
 def _labels(answers: Sequence[PatchAnswers], fills: dict[str, str]) -> list[str]:
     """Say in which patch or fill each differs from others; numbered where it is in neither."""
-    parts = [(f"{each.patch[0]}x{each.patch[1]}", fills.get(each.fill, each.fill)) for each in answers]
+    parts = [(f"{answer.patch[0]}x{answer.patch[1]}", fills.get(answer.fill, answer.fill)) for answer in answers]
     differing = [axis for axis in (0, 1) if len({part[axis] for part in parts}) > 1] or [0, 1]
     labels = [", ".join(part[axis] for axis in differing) for part in parts]
     if len(set(labels)) == len(labels):

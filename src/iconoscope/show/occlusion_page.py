@@ -9,7 +9,7 @@ from typing import Any
 
 from iconoscope.errors import check_choice
 from iconoscope.results import Occlusion, OcclusionSeries
-from iconoscope.results.audit_text import LANGUAGES, read_words
+from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
 from iconoscope.results.live_patch import live_element, live_script, script_hash
 from iconoscope.show.map_panels import ImagePanels
 from iconoscope.show.template import write_page
@@ -69,20 +69,16 @@ class _Photograph:
     @property
     def finding(self) -> str:
         """Say who was asked about what, and what covering does at the most."""
-        result, say = self.result, self.words["page"]
+        result, say, text = self.result, self.words["page"], AuditText(self.lang)
         row, column = result.minimum
         values = {
             "network": result.question.network,
             "measure": self.words["measures"].get(result.measure, result.measure),
             "name": result.names[result.target],
-            "clean": self._number(float(result.clean[result.target])),
-            "lowest": self._number(float(result.map[row, column])),
+            "clean": text.decimal(float(result.clean[result.target]), ".3f"),
+            "lowest": text.decimal(float(result.map[row, column]), ".3f"),
             "patch": f"{result.patch[0]}x{result.patch[1]}",
             "origin": say[result.target_origin],
         }
-        text = say["finding"].format(**values)
-        return f"{text} {say['indifferent']}" if result.indifferent else text
-
-    def _number(self, value: float) -> str:
-        written = f"{value:.3f}"
-        return written.replace(".", ",") if self.lang == "es" else written
+        finding = say["finding"].format(**values)
+        return f"{finding} {say['indifferent']}" if result.indifferent else finding

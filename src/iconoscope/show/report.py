@@ -84,8 +84,8 @@ def report(
     if isinstance(subject, ImageMap):
         return map_page(subject, out, title=title, lead=lead)
     subjects = [subject] if isinstance(subject, Audit | Occlusion | OcclusionSeries) else list(subject)
-    audits = [each for each in subjects if isinstance(each, Audit)]
-    occlusions = [each for each in subjects if isinstance(each, Occlusion | OcclusionSeries)]
+    audits = [result for result in subjects if isinstance(result, Audit)]
+    occlusions = [result for result in subjects if isinstance(result, Occlusion | OcclusionSeries)]
     if occlusions and len(occlusions) == len(subjects):
         return occlusion_page(occlusions, out, title=title, lead=lead, lang=lang)
     if not audits or len(audits) < len(subjects):
