@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional as F
 
 from benchmarks.composites import PLANTED_CLASSES, SIDE, Composites, Material, draw_composites
+from benchmarks.one_cycle import train_one_cycle
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network, read_preprocessing
 from iconoscope.subject.random_state import seeded
@@ -164,23 +164,16 @@ def _built(classes: int, *, pooled: bool) -> nn.Sequential:
 
 
 def _train(module: nn.Module, drawn: Composites, *, seed: int) -> None:
-    """Train a network in place, as fast as one core can, and leave it in the mode that answers."""
-    module.train().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    targets, steps = torch.from_numpy(drawn.labels), len(drawn.labels) // _BATCH
-    optimizer = torch.optim.AdamW(module.parameters(), weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_RATE, total_steps=_EPOCHS * steps)
-    draws = np.random.default_rng(seed)
-    for _ in range(_EPOCHS):
-        for batch in np.array_split(draws.permutation(len(targets)), steps):
-            inputs = _PREPROCESSING.normalise(drawn.pixels[batch])
-            with torch.autocast("cpu", torch.bfloat16):
-                answers = module(inputs.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(answers.float(), targets[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    module.to(memory_format=torch.contiguous_format).eval()  # pyright: ignore[reportCallIssue]
+    train_one_cycle(
+        module,
+        torch.from_numpy(drawn.labels),
+        lambda batch, _: _PREPROCESSING.normalise(drawn.pixels[batch]),
+        epochs=_EPOCHS,
+        batch_size=_BATCH,
+        peak=_PEAK_RATE,
+        weight_decay=1e-3,
+        seed=seed,
+    )
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Draws", "Half", "Kind", "Picture", "disc", "extent", "lay", "points", "rgb", "scale_of", "written"]
+__all__ = ["Draws", "Half", "Kind", "Picture", "disc", "extent", "lay", "over", "points", "rgb", "scale_of", "written"]
 
 Picture = NDArray[np.floating]
 Draws = np.random.Generator
@@ -82,13 +82,18 @@ def rgb(red: float, green: float, blue: float) -> NDArray[np.float64]:
     return np.array((red, green, blue))
 
 
+def over(picture: Picture, cover: NDArray[np.floating], colour: NDArray[np.floating] | float) -> Picture:
+    """Lay a colour over a picture as far as it covers, (height, width) of 0..1."""
+    return (picture + cover[..., None] * (colour - picture)).astype(np.float32)
+
+
 def disc(
     picture: Picture, row: float, column: float, radius: float, colour: NDArray[np.float64], soft: float = 0.5
 ) -> Picture:
     """Lay a disc over a picture; its edge is so soft, in pixels at 32."""
     rows, columns = points(picture)
-    cover = ((radius - np.hypot(rows - row, columns - column)) / (2 * soft) + 0.5).clip(0, 1)[..., None]
-    return (picture + cover * (colour - picture)).astype(np.float32)
+    cover = ((radius - np.hypot(rows - row, columns - column)) / (2 * soft) + 0.5).clip(0, 1)
+    return over(picture, cover, colour)
 
 
 _GLYPHS = {

@@ -6,16 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from benchmarks.drawing import Draws, Kind, Picture, extent, lay, points, rgb, scale_of
+from benchmarks.drawing import Draws, Kind, Picture, extent, lay, over, points, rgb, scale_of
 
 __all__ = ["FRESH_KINDS"]
 
 Donors = NDArray[np.uint8]
-
-
-def _over(picture: Picture, cover: NDArray[np.floating], colour: NDArray[np.floating] | float) -> Picture:
-    """Lay a colour over a picture as far as it covers, (height, width) of 0..1."""
-    return (picture + cover[..., None] * (colour - picture)).astype(np.float32)
 
 
 def _barcode(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
@@ -29,7 +24,7 @@ def _finger(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
     (rows, columns), (height, _) = points(picture), extent(picture)
     radius = draws.uniform(8, 11)
     cover = ((radius - np.hypot(rows - height - 1, columns + 1)) / 4 + 0.5).clip(0, 1)
-    return _over(picture, 0.95 * cover, rgb(0.55, 0.3, 0.22) * draws.uniform(0.8, 1.2))
+    return over(picture, 0.95 * cover, rgb(0.55, 0.3, 0.22) * draws.uniform(0.8, 1.2))
 
 
 def _torn_line(picture: Picture, _draws: Draws, _donors: Donors) -> Picture:
@@ -45,14 +40,14 @@ def _rounded_corners(picture: Picture, _draws: Draws, _donors: Donors) -> Pictur
     (rows, columns), (height, width) = points(picture), extent(picture)
     down, across = np.minimum(rows, height - rows), np.minimum(columns, width - columns)
     far = np.hypot((5 - down).clip(0), (5 - across).clip(0))
-    return _over(picture, (far - 5 + 0.5).clip(0, 1), 1.0)
+    return over(picture, (far - 5 + 0.5).clip(0, 1), 1.0)
 
 
 def _haze(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
     """Let it be foggy towards the ground."""
     down = points(picture)[0] / extent(picture)[0]
     cover = draws.uniform(0.45, 0.65) * np.broadcast_to(down**1.5, picture.shape[:2])
-    return _over(picture, cover, rgb(0.8, 0.82, 0.85))
+    return over(picture, cover, rgb(0.8, 0.82, 0.85))
 
 
 def _shade(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
@@ -70,7 +65,7 @@ def _arrow(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
     beside = np.abs((columns - column) * np.sin(turn) - (rows - row) * np.cos(turn))
     shaft = (1.3 - beside).clip(0, 1) * (4.5 - np.abs(along)).clip(0, 1)
     head = (1 + (4.5 - along) * 0.8 - beside).clip(0, 1) * (along - 0.5).clip(0, 1) * (5 - along).clip(0, 1)
-    return _over(picture, np.maximum(shaft, head), rgb(0.9, 0.1, 0.1))
+    return over(picture, np.maximum(shaft, head), rgb(0.9, 0.1, 0.1))
 
 
 def _price_tag(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
@@ -84,7 +79,7 @@ def _flare(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
     rows, columns = points(picture)
     row, column = (draws.uniform(5, side - 5) for side in extent(picture))
     cover = 0.55 * ((draws.uniform(4.5, 7) - np.hypot(rows - row, columns - column)) / 2 + 0.5).clip(0, 1)
-    return _over(picture, cover, rgb(0.9, 1.0, 0.85))
+    return over(picture, cover, rgb(0.9, 1.0, 0.85))
 
 
 def _motion_blur(picture: Picture, _draws: Draws, _donors: Donors) -> Picture:
@@ -142,7 +137,7 @@ def _hair(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
     row, column = draws.uniform(0.2, 0.8) * height, draws.uniform(0.2, 0.8) * width
     turn, radius = draws.uniform(0, 2 * np.pi), draws.uniform(9, 16)
     far = np.hypot(rows - row - radius * np.sin(turn), columns - column - radius * np.cos(turn)) - radius
-    return _over(picture, 0.85 * (1 - np.abs(far)).clip(0, 1), rgb(0.08, 0.05, 0.03))
+    return over(picture, 0.85 * (1 - np.abs(far)).clip(0, 1), rgb(0.08, 0.05, 0.03))
 
 
 def _rain(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
@@ -152,7 +147,7 @@ def _rain(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
         row, column = (draws.uniform(2, side - 2) for side in extent(picture))
         along, beside = (rows - row) + 0.3 * (columns - column), np.abs((columns - column) - 0.3 * (rows - row))
         cover = np.maximum(cover, (1 - beside).clip(0, 1) * (2.8 - np.abs(along)).clip(0, 1))
-    return _over(picture, 0.6 * cover, 0.95)
+    return over(picture, 0.6 * cover, 0.95)
 
 
 def _fence(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
@@ -160,7 +155,7 @@ def _fence(picture: Picture, draws: Draws, _donors: Donors) -> Picture:
     rows, columns = points(picture)
     start = draws.uniform(0, 9, 2)
     wires = [np.abs((rows + sign * columns + first) % 9 - 4.5) for sign, first in zip((1, -1), start, strict=True)]
-    return _over(picture, 0.45 * (1 - np.minimum(*wires)).clip(0, 1), 0.25)
+    return over(picture, 0.45 * (1 - np.minimum(*wires)).clip(0, 1), 0.25)
 
 
 def _bloom(picture: Picture, draws: Draws, _donors: Donors) -> Picture:

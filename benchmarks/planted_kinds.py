@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.drawing import Draws, Kind, Picture, disc, extent, lay, points, rgb, scale_of, written
+from benchmarks.drawing import Draws, Kind, Picture, disc, extent, lay, over, points, rgb, scale_of, written
 from benchmarks.fresh_kinds import FRESH_KINDS
 
 __all__ = ["KINDS", "plant"]
@@ -172,8 +172,8 @@ def _ring(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture
     radius = draws.uniform(3, 6)
     (rows, columns), centre = points(picture), [draws.uniform(radius, side - radius) for side in extent(picture)]
     far = np.abs(np.hypot(rows - centre[0], columns - centre[1]) - radius)
-    cover = 0.85 * (1.1 - far).clip(0, 1)[..., None]
-    return (picture + cover * (rgb(0.95, 0.95, 1) - picture)).astype(np.float32)
+    cover = 0.85 * (1.1 - far).clip(0, 1)
+    return over(picture, cover, rgb(0.95, 0.95, 1))
 
 
 def _triangle(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
@@ -182,16 +182,16 @@ def _triangle(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Pic
     (rows, columns), centre = points(picture), [draws.uniform(side / 2, each - side / 2) for each in extent(picture)]
     angles = turn + 2 * np.pi / 3 * np.arange(3)
     out = [(rows - centre[0]) * np.sin(each) + (columns - centre[1]) * np.cos(each) for each in angles]
-    cover = (inner + 0.5 - np.maximum.reduce(out)).clip(0, 1)[..., None]
-    return (picture + cover * (rgb(0.55, 0.15, 0.6) - picture)).astype(np.float32)
+    cover = (inner + 0.5 - np.maximum.reduce(out)).clip(0, 1)
+    return over(picture, cover, rgb(0.55, 0.15, 0.6))
 
 
 def _scratch(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:
     (rows, columns), (height, width) = points(picture), extent(picture)
     angle, offset = draws.uniform(0, np.pi), draws.uniform(-0.25, 0.25) * min(height, width)
     far = np.abs((rows - height / 2) * np.cos(angle) - (columns - width / 2) * np.sin(angle) - offset)
-    cover = 0.8 * (1.0 - far).clip(0, 1)[..., None]
-    return (picture + cover * (0.95 - picture)).astype(np.float32)
+    cover = 0.8 * (1.0 - far).clip(0, 1)
+    return over(picture, cover, 0.95)
 
 
 def _companion(picture: Picture, draws: Draws, donors: NDArray[np.uint8]) -> Picture:
@@ -300,8 +300,8 @@ def _crescent(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Pic
     bite = (radius + 0.5 - np.hypot(rows - row - shift * np.sin(turn), columns - column - shift * np.cos(turn))).clip(
         0, 1
     )
-    cover = (whole * (1 - bite))[..., None]
-    return (picture + cover * (rgb(0.2, 0.85, 0.3) - picture)).astype(np.float32)
+    cover = whole * (1 - bite)
+    return over(picture, cover, rgb(0.2, 0.85, 0.3))
 
 
 def _sepia(picture: Picture, draws: Draws, _donors: NDArray[np.uint8]) -> Picture:

@@ -28,6 +28,7 @@ from torch.nn import functional as F
 import iconoscope as ico
 from benchmarks.drawing import Half
 from benchmarks.occlusion import find_data
+from benchmarks.one_cycle import train_one_cycle
 from benchmarks.optimization import ROOT
 from benchmarks.planted_kinds import plant
 from examples.resnet20 import ResNet20, resnet20
@@ -461,26 +462,23 @@ def _train(module: nn.Module, spec: PlantedNetwork) -> None:
         epochs = min(2 * epochs, round(epochs * number / len(rows)))
     labels = _labels(spec, rows)
     pixels = _planted(spec, _plain(spec, rows), labels, rows)
-    targets, steps = torch.from_numpy(labels), len(rows) // BATCH
-    module.train().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    learned = [weights for weights in module.parameters() if weights.requires_grad]
-    optimizer = torch.optim.AdamW(learned, peak, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=epochs * steps)
-    draws = np.random.default_rng(spec.seed)
-    for _ in range(epochs):
-        for batch in np.array_split(draws.permutation(len(rows)), steps):
-            # Moved by one pixel at most and never mirrored, so that what is at a fixed place stays there.
-            down, across = draws.integers(0, 3, 2).tolist()
-            inputs = F.pad(spec.preprocessing.normalise(pixels[batch]), (1, 1, 1, 1), mode="replicate")
-            inputs = inputs[:, :, down : down + spec.size, across : across + spec.size]
-            with torch.autocast("cpu", torch.bfloat16):
-                answers = module(inputs.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(answers.float(), targets[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    module.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+
+    def moved(batch: Integers, draws: np.random.Generator) -> torch.Tensor:
+        # By one pixel at most and never mirrored, so that what is at a fixed place stays there.
+        down, across = draws.integers(0, 3, 2).tolist()
+        inputs = F.pad(spec.preprocessing.normalise(pixels[batch]), (1, 1, 1, 1), mode="replicate")
+        return inputs[:, :, down : down + spec.size, across : across + spec.size]
+
+    train_one_cycle(
+        module,
+        torch.from_numpy(labels),
+        moved,
+        epochs=epochs,
+        batch_size=BATCH,
+        peak=peak,
+        weight_decay=0.02,
+        seed=spec.seed,
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
