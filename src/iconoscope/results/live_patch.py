@@ -78,8 +78,8 @@ class PatchAnswers:
 
         Of many classes those are kept that are among the first five somewhere, and the one that was asked about.
         """
-        kept = kept_classes(self.clean, self.occluded, self.target)
-        values = np.concatenate([self.clean[None, kept], self.occluded[..., kept].reshape(-1, len(kept))])
+        outputs = kept_classes(self.clean, self.occluded, self.target)
+        values = np.concatenate([self.clean[None, outputs], self.occluded[..., outputs].reshape(-1, len(outputs))])
         low, high = (0.0, 1.0) if self.measure == "probability" else (float(values.min()), float(values.max()))
         span = high - low if high > low else 1.0
         steps = ((values.astype(np.float64) - low) / span * _STEPS).round().clip(0, _STEPS)
@@ -88,8 +88,8 @@ class PatchAnswers:
             "top": self.top.tolist(),
             "left": self.left.tolist(),
             "patch": list(self.patch),
-            "names": [printable(self.names[index]) for index in kept.tolist()],
-            "target": int(np.flatnonzero(kept == self.target)[0]),
+            "names": [printable(self.names[index]) for index in outputs.tolist()],
+            "target": int(np.flatnonzero(outputs == self.target)[0]),
             "low": low,
             "high": low + span,
             "values": base64.b64encode(steps.astype("<u2").tobytes()).decode(),
@@ -97,11 +97,11 @@ class PatchAnswers:
             "competing": self.measure in ("probability", "logit") and len(self.names) > 1,
             "most": self.measure == "cost",
             "fill": "" if self.colour is None else "#" + bytes(self.colour).hex(),
-            "facts": printable(self._facts(words, len(kept))),
+            "facts": printable(self._facts(words, len(outputs))),
             "measure": words["measures"].get(self.measure, self.measure),
         }
 
-    def _facts(self, words: dict[str, Any], kept: int) -> str:
+    def _facts(self, words: dict[str, Any], count: int) -> str:
         """Say how it was asked, and what of the answer is in the page."""
         say = words["texts"]
         height, width = self.patch
@@ -113,9 +113,9 @@ class PatchAnswers:
         facts = [say["facts"].format(patch=f"{height}x{width}", stride=stride, fill=fill)]
         if self.uncovered:
             facts.append(say["silent"].format(share=f"{self.uncovered:.0%}"))
-        if kept < len(self.names):
-            every = kept >= len(_ever_first(self.clean, self.occluded, self.target))
-            facts.append(say["kept" if every else "kept some"].format(kept=kept, all=len(self.names)))
+        if count < len(self.names):
+            every = count >= len(_ever_first(self.clean, self.occluded, self.target))
+            facts.append(say["kept" if every else "kept some"].format(kept=count, all=len(self.names)))
         if self.approximate:
             facts.append(say["fast"].format(plan=self.approximate))
         return " ".join(facts)

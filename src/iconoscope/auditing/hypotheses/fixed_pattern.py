@@ -136,7 +136,7 @@ def _covering(
     def give(rows: Rows) -> Edited:
         donated = photographs.pixels[np.random.default_rng(seed).choice(donors, len(rows))]
         pictures = photographs.pixels[rows]
-        whole = (full_size(mask, factor, photographs.shape) for mask in covers)
-        return Edited.of(photographs.bounded(pictures + mask * (donated - pictures), rows) for mask in whole)
+        masks = (full_size(mask, factor, photographs.shape) for mask in covers)
+        return Edited.of(photographs.bounded(pictures + mask * (donated - pictures), rows) for mask in masks)
 
     yield Trial(score, take, give, on_grey(pattern), small * covered)
