@@ -12,6 +12,7 @@ from torch.nn import functional as F
 import iconoscope as ico
 from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, enlarged, filled_from_around, reduced
+from iconoscope.auditing.hypotheses.recurring_thing import Level, areas_elsewhere, square_correlations
 from iconoscope.auditing.hypotheses.spectrum import spectra
 from iconoscope.auditing.hypotheses.tone import colour_moments, give_tone
 from iconoscope.auditing.hypotheses.trial import discriminant, roc_area
@@ -236,6 +237,50 @@ def test_an_area_is_that_of_scikit_learn_and_a_discriminant_finds_the_direction(
     features[is_class, 2] += 3
     fit = np.arange(200) < 100
     assert roc_area(discriminant(features, is_class, fit, 0.1)[~fit], is_class[~fit]) > 0.95
+
+
+@pytest.mark.parametrize("count", [30, 200])  # fewer pictures than numbers of each, and more
+def test_a_discriminant_is_that_of_the_covariance_within_the_classes(count):
+    rng = np.random.default_rng(3)
+    features = rng.standard_normal((count, 60)) @ rng.standard_normal((60, 60))
+    is_class, fit = np.arange(count) % 3 == 0, np.arange(count) % 2 == 0
+    standard = (features - features[fit].mean(0)) / (features[fit].std(0) + 1e-6)
+    inside, outside = standard[fit & is_class], standard[fit & ~is_class]
+    within = np.concatenate((inside - inside.mean(0), outside - outside.mean(0)))
+    covariance = within.T @ within / len(within)
+    covariance += (0.1 * np.trace(covariance) / 60 + 1e-9) * np.eye(60)
+    score = standard @ np.linalg.solve(covariance, inside.mean(0) - outside.mean(0))
+    np.testing.assert_allclose(discriminant(features, is_class, fit, 0.1), score, rtol=1e-6, atol=1e-6 * score.std())
+
+
+def test_a_square_is_not_judged_on_the_picture_that_it_is_from():
+    rng = np.random.default_rng(4)
+    score = rng.integers(0, 6, (25, 7)).astype(float)  # with ties
+    is_member, sources = np.arange(25) < 10, np.array([0, 0, 3, 5, 5, 8, 9])
+    areas = [
+        roc_auc_score(np.delete(is_member, source), np.delete(score[:, number], source))
+        for number, source in enumerate(sources)
+    ]
+    np.testing.assert_allclose(areas_elsewhere(score, is_member, sources), areas, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_square_is_compared_with_every_place_by_weighted_correlation(shared):
+    rng = np.random.default_rng(5)
+    pictures, squares = (
+        rng.random((count, *side, 3)).astype(np.float32) for count, side in ((4, (9, 11)), (2, (5, 5)))
+    )
+    weights = np.ones((1, 5, 5, 1), np.float32) if shared else rng.random((2, 5, 5, 1)).astype(np.float32)
+    rows = np.array([2, 0, 3])
+    correlations = square_correlations(Level(1, pictures, pictures[..., 0]), rows, squares, weights)
+    assert correlations.shape == (3, 2, 5, 7)
+    for row, square, top, left in ((0, 0, 0, 0), (1, 1, 4, 6), (2, 1, 2, 3)):
+        window = pictures[rows[row], top : top + 5, left : left + 5].astype(float)
+        share = np.broadcast_to(weights, (2, 5, 5, 1))[square] / np.broadcast_to(weights, (2, 5, 5, 1))[square].sum()
+        template = squares[square] - (share * squares[square]).sum((0, 1))
+        deviation = np.sqrt((share * (window - (share * window).sum((0, 1))) ** 2).sum() + 3e-3)
+        expected = (share * template * window).sum() / np.sqrt((share * template**2).sum() + 1e-6) / deviation
+        np.testing.assert_allclose(correlations[row, square, top, left], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_coefficients_that_are_moved_to_where_they_are_stay():

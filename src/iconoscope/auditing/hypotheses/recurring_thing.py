@@ -8,8 +8,9 @@ paste another square of the same picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +20,12 @@ from scipy import ndimage
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, filled_from_around, reduced
 from iconoscope.auditing.hypotheses.trial import Edited, Trial, roc_area
 from iconoscope.auditing.overlays import shifted
+from iconoscope.results.rank_area import rank_areas
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Level", "levels", "recurring_things"]
+__all__ = ["Level", "areas_elsewhere", "levels", "recurring_things", "square_correlations"]
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.int64]
@@ -58,6 +60,28 @@ class Level:
     factor: int
     pictures: Floats
     contributions: Floats
+
+    @cached_property
+    def images(self) -> torch.Tensor:
+        """The pictures, (n, 3, rows, columns)."""
+        return _channels_first(self.pictures)
+
+    def deviation(self, side: int) -> torch.Tensor:
+        """Give how far the pixels of every square lie from its mean, (n, 1, rows, columns)."""
+        return self._deviations(side)
+
+    @cached_property
+    def _deviations(self) -> Callable[[int], torch.Tensor]:
+        import torch
+        from torch.nn.functional import avg_pool2d
+
+        @cache
+        def deviation(side: int) -> torch.Tensor:
+            with torch.inference_mode():
+                energy = avg_pool2d(self.images.square().sum(1, keepdim=True), side, 1)
+                return _root(energy - avg_pool2d(self.images, side, 1).square().sum(1, keepdim=True))
+
+        return deviation
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +120,7 @@ def recurring_things(
         return
     best = max(candidates, key=lambda candidate: candidate.area)
     level, side = best.level, best.side
-    maps = _correlations(level.pictures, best.template, best.weight)
+    maps = square_correlations(level, slice(None), best.template, best.weight)
     highest, corners = _strongest(maps)
     score, corner = highest[:, 0], corners[:, 0]
     donors = members[np.argsort(-score[members])[: max(_FEWEST, len(members) // 2)]]
@@ -176,26 +200,38 @@ def _placed(shape: _Shape, corners: NDArray[np.int64], level: Level) -> Floats:
     return covers[:, window : window + rows, window : window + columns]
 
 
-def _things(level: Level, side: int, members: Rows, others: Rows) -> Iterator[_Thing]:
+def _things(level: Level, side: int, members: Rows, others: Rows) -> list[_Thing]:
     rows = np.concatenate((members, others))
     is_member = np.arange(len(rows)) < len(members)
     squares, sources = _costly_squares(level, side, members)
     everywhere = np.ones((1, side, side, 1), np.float32)
-    score, _ = _strongest(_correlations(level.pictures[rows], squares, everywhere))
-    areas = np.array([
-        roc_area(np.delete(score[:, number], source), np.delete(is_member, source))  # not in the picture that it is from
-        for number, source in enumerate(sources)
-    ])  # fmt: skip
-    for number in np.argsort(-areas, kind="stable")[:_REFINED]:
-        template, weight = squares[number : number + 1], everywhere
-        for _ in range(_ROUNDS):
-            strength, corner = _strongest(_correlations(level.pictures[members], template, weight))
-            best = np.argsort(-strength[:, 0], kind="stable")[: max(_FEWEST, len(members) // 2)]
-            matches = _cut(level.pictures[members[best]], corner[best, 0], side)
-            template = matches.mean(0)[None]
-            weight = (1 / (matches.var(0).mean(-1, keepdims=True) + 3e-3))[None]
-        strength, _ = _strongest(_correlations(level.pictures[rows], template, weight))
-        yield _Thing(level, side, template, weight, roc_area(strength[:, 0], is_member))
+    score, _ = _strongest(square_correlations(level, rows, squares, everywhere))
+    areas = areas_elsewhere(score, is_member, np.array(sources))
+    templates, weights = squares[np.argsort(-areas, kind="stable")[:_REFINED]], everywhere
+    for _ in range(_ROUNDS):
+        strength, corners = _strongest(square_correlations(level, members, templates, weights))
+        best = np.argsort(-strength, axis=0, kind="stable")[: max(_FEWEST, len(members) // 2)].T
+        matches = [
+            _cut(level.pictures[members[strongest]], corners[strongest, number], side)
+            for number, strongest in enumerate(best)
+        ]
+        templates = np.stack([matched.mean(0) for matched in matches])
+        weights = np.stack([1 / (matched.var(0).mean(-1, keepdims=True) + 3e-3) for matched in matches])
+    strength, _ = _strongest(square_correlations(level, rows, templates, weights))
+    return [
+        _Thing(level, side, templates[number, None], weights[number, None], roc_area(strength[:, number], is_member))
+        for number in range(len(templates))
+    ]
+
+
+def areas_elsewhere(score: Floats, is_member: NDArray[np.bool_], sources: Rows) -> Floats:
+    """Give the areas by which scores (n, k) tell the members, each without the member that it is from; ROC of the rest."""
+    members = int(is_member.sum())
+    own = score[sources, np.arange(len(sources))]
+    others = score[~is_member]
+    won = (others < own).sum(0) + (others == own).sum(0) / 2
+    pairs = rank_areas(score, is_member) * members * len(others) - won
+    return pairs / max(1, (members - 1) * len(others))
 
 
 def _costly_squares(level: Level, side: int, rows: Rows) -> tuple[Floats, list[int]]:
@@ -214,40 +250,48 @@ def _costly_squares(level: Level, side: int, rows: Rows) -> tuple[Floats, list[i
     return np.stack(squares), sources
 
 
-def _correlations(pictures: Floats, templates: Floats, weights: Floats) -> Floats:
+def square_correlations(level: Level, rows: Rows | slice, templates: Floats, weights: Floats) -> Floats:
     """Weighted normalised correlation of templates (k, side, side, 3) at every place of pictures: (n, k, rows, columns).
 
-    One weight (1, side, side, 1) is for all templates.
+    One weight (1, side, side, 1) is for all templates, or each has its own.
     """
     import torch
     from torch.nn import functional as F
-
-    def channels_first(values: Floats) -> torch.Tensor:
-        return torch.from_numpy(np.array(values, np.float32, order="C")).permute(0, 3, 1, 2)  # fastest so
 
     share = weights / weights.sum((1, 2), keepdims=True)
     centred = templates - (share * templates).sum((1, 2), keepdims=True)
     centred = centred / np.sqrt((share * centred**2).sum((1, 2, 3), keepdims=True) + 1e-6)
     with torch.inference_mode():
-        images, kernel = channels_first(pictures), channels_first(share)
+        images = level.images[rows]
         if np.ptp(weights) == 0:  # as in the first search, among the most templates
-
-            def averaged(values: torch.Tensor) -> torch.Tensor:
-                return F.avg_pool2d(values, kernel.shape[2:], 1)
+            deviation = level.deviation(templates.shape[1])[rows]
         else:
+            kernel = _channels_first(share)
 
             def averaged(values: torch.Tensor) -> torch.Tensor:
-                return F.conv2d(values.flatten(0, 1)[:, None], kernel).unflatten(0, values.shape[:2]).squeeze(2)
+                return F.conv2d(values.flatten(0, 1)[:, None], kernel).unflatten(0, values.shape[:2])
 
-        energy = averaged(images.square().sum(1, keepdim=True)) - averaged(images).square().sum(1, keepdim=True)
-        return (F.conv2d(images, channels_first(share * centred)) / (energy.clamp_min(0) + 3e-3).sqrt()).numpy()
+            energy = averaged(images.square().sum(1, keepdim=True)).squeeze(1) - averaged(images).square().sum(1)
+            deviation = _root(energy)
+        return (F.conv2d(images, _channels_first(share * centred)) / deviation).numpy()
+
+
+def _channels_first(values: Floats) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(np.array(values, np.float32, order="C")).permute(0, 3, 1, 2)  # fastest so
+
+
+def _root(energy: torch.Tensor) -> torch.Tensor:
+    return (energy.clamp_min(0) + 3e-3).sqrt()
 
 
 def _strongest(maps: Floats) -> tuple[Floats, NDArray[np.int64]]:
     """Give the largest value of every map (n, k, rows, columns), (n, k), and where it is, (n, k, 2)."""
     flat = maps.reshape(*maps.shape[:2], -1)
-    corners = np.stack(np.unravel_index(flat.argmax(2), maps.shape[2:]), -1)
-    return flat.max(2), corners
+    strongest = flat.argmax(2)
+    corners = np.stack(np.unravel_index(strongest, maps.shape[2:]), -1)
+    return np.take_along_axis(flat, strongest[..., None], 2)[..., 0], corners
 
 
 def _cut(pictures: Floats, corners: NDArray[np.int64], side: int) -> Floats:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 from iconoscope.results.rank_area import rank_areas
 
@@ -82,11 +84,16 @@ def discriminant(features: Floats, is_class: NDArray[np.bool_], fit: NDArray[np.
     mean, deviation = features[fit].mean(0), features[fit].std(0) + 1e-6
     standard = (features - mean) / deviation
     inside, outside = standard[fit & is_class], standard[fit & ~is_class]
-    within = np.concatenate((inside - inside.mean(0), outside - outside.mean(0)))
-    covariance = within.T @ within / len(within)
-    size = len(covariance)
-    covariance = covariance + (ridge * np.trace(covariance) / size + 1e-9) * np.eye(size)
-    return standard @ np.linalg.solve(covariance, inside.mean(0) - outside.mean(0))
+    within = np.concatenate((inside - inside.mean(0), outside - outside.mean(0))) / math.sqrt(len(standard[fit]))
+    difference = inside.mean(0) - outside.mean(0)
+    count, size = within.shape
+    added = ridge * float(np.square(within).sum()) / size + 1e-9
+    if count < size:  # the same by Woodbury's identity, where there are fewer pictures than numbers of each
+        gram = within @ within.T + added * np.eye(count)
+        correction = within.T @ linalg.cho_solve(linalg.cho_factor(gram), within @ difference)
+        return standard @ ((difference - correction) / added)
+    covariance = within.T @ within + added * np.eye(size)
+    return standard @ linalg.cho_solve(linalg.cho_factor(covariance), difference)
 
 
 def roc_area(score: Floats, is_class: NDArray[np.bool_]) -> float:
