@@ -19,6 +19,7 @@ from iconoscope.results.decision_rule import (
     OBJECTS_KNOWN,
     Conclusion,
     Examined,
+    Reason,
     by_excess,
     conclude,
     examine,
@@ -130,7 +131,7 @@ class Conclusions:
         return concluded | {index: Conclusion("undecided", reason="never answered") for index in self.never_answered}
 
     @cached_property
-    def doubt(self) -> str:
+    def doubt(self) -> Reason:
         """Why no class of this network can be acquitted, whatever is found: a key of the reasons; empty if nothing is."""
         if self.images.preprocessing_assumed:
             return "preprocessing assumed"
@@ -168,7 +169,9 @@ class Conclusions:
         if all(conclusion.reason == "too few images" for conclusion in concluded.values()):
             spread = len(concluded) > 2 and self.images.set_size >= 2 * LEAST_IMAGES
             return Conclusion("undecided", reason="too many classes" if spread else "too few images")
-        reasons = Counter(conclusion.reason for conclusion in concluded.values() if conclusion.word == "undecided")
+        reasons: Counter[Reason] = Counter(
+            conclusion.reason for conclusion in concluded.values() if conclusion.word == "undecided"
+        )
         return Conclusion("undecided", reason=reasons.most_common(1)[0][0] if reasons else "too few images")
 
     def _position(self, name: str) -> str:

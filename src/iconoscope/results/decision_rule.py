@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from iconoscope.results.hypothesis_rule import (
     HYPOTHESIS_KINDS,
     SMALL_KINDS,
     STANDARD_ERRORS,
+    Condition,
     HypothesisTest,
     error_of_excess,
     may_name,
@@ -31,6 +32,7 @@ __all__ = [
     "ConflictAccuracy",
     "Effect",
     "Examined",
+    "Reason",
     "by_excess",
     "conclude",
     "conflict_accuracy",
@@ -50,6 +52,12 @@ AUDIT_WORDS = {
     "borderline": "borderline",
     "undecided": "cannot be judged",
 }
+
+Reason = Literal[
+    "", "preprocessing assumed", "near chance", "never answered", "swap alone", "too few images", "too few others",
+    "too many classes",
+]  # fmt: skip
+"""Why a class or a network cannot be judged; empty where it can."""
 
 ACCUSING = ("shortcut", "unnamed", "mixed")
 """Those of them that say that something other than the object decides, the gravest first."""
@@ -145,7 +153,7 @@ class Examined:
     accuracy
         With it and against it.
     failed
-        Conditions of the rule that it does not meet (effect, chance, one way, scan, conflict, repeat); none if it is relied on.
+        Conditions of the rule that it does not meet; none if it is relied on.
     """
 
     name: str
@@ -153,7 +161,7 @@ class Examined:
     effect: Effect
     area: float
     accuracy: ConflictAccuracy
-    failed: tuple[str, ...]
+    failed: tuple[Condition, ...]
 
     @property
     def relied_on(self) -> bool:
@@ -172,14 +180,14 @@ class Conclusion:
     names
         The properties that the network relies on, the one that is named first; ``"background"`` alone if it has no name.
     reason
-        A key of the reasons why it cannot be judged; empty otherwise.
+        Why it cannot be judged; empty otherwise.
     position
         Where in the picture it is that the network relies on, if it has a place.
     """
 
     word: str
     names: tuple[str, ...] = ()
-    reason: str = ""
+    reason: Reason = ""
     position: str = ""
 
 
@@ -350,12 +358,14 @@ def _least_areas(effects: Mapping[str, Effect]) -> dict[str, float]:
     return {name: PAINT_AREA if name in coloured else LEAST_AREA for name in effects}
 
 
-def _failed(name: str, effect: Effect, area: float, accuracy: ConflictAccuracy, least_area: float) -> tuple[str, ...]:
+def _failed(
+    name: str, effect: Effect, area: float, accuracy: ConflictAccuracy, least_area: float
+) -> tuple[Condition, ...]:
     least = {"background": BACKGROUND_EXCESS, "object": OBJECT_EXCESS}.get(name, LEAST_EXCESS)
     each_way = BACKGROUND_EACH_WAY if name == "background" else LEAST_EACH_WAY
     # In turn: too few answers change beyond the control; no more than chance changes; only one of giving and taking away
     # changes them; the property does not tell who gets the answer; real images that break the rule are answered as well.
-    fails = {
+    fails: dict[Condition, bool] = {
         "effect": not effect.excess >= least,
         "chance": not effect.excess > STANDARD_ERRORS * effect.error,
         "one way": not (min(effect.lost, effect.gained) >= each_way or _does_one_way(name, effect, area)),

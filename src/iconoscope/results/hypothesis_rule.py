@@ -13,6 +13,7 @@ __all__ = [
     "HYPOTHESIS_KINDS",
     "LENT",
     "WHOLE_KINDS",
+    "Condition",
     "HypothesisTest",
     "SplitTest",
     "decide",
@@ -64,6 +65,9 @@ _AGREEING = 2 / 3  # of the divisions into halves
 
 Decision = Literal["accused", "borderline", "cleared"]
 
+Condition = Literal["effect", "chance", "one way", "scan", "conflict", "repeat"]
+"""What a property or a hypothesis has to meet before it accuses; a page says which of them one does not meet."""
+
 
 class SplitTest(NamedTuple):
     """What one division of the pictures into halves gave, each half tested with what the other suggested.
@@ -92,14 +96,14 @@ class SplitTest(NamedTuple):
         """The mean of both ways."""
         return (self.taken + self.given) / 2
 
-    def failed(self, kind: str, classes: int) -> tuple[str, ...]:
+    def failed(self, kind: str, classes: int) -> tuple[Condition, ...]:
         """Give the conditions of the rule that it does not meet, where so many classes are answered; none if it passes."""
         less, more = sorted((self.taken, self.given))
         if kind == "pixels":
             works = less >= LEAST_EACH_WAY_OF_PIXELS
         else:
             works = less >= LEAST_EACH_WAY or (self.area >= TELLING_AREA and more >= ONE_WAY)
-        conditions = {
+        conditions: dict[Condition, bool] = {
             "effect": self.excess >= least_excess(kind, classes, self.area),
             "chance": self.excess >= STANDARD_ERRORS * self.error,
             "one way": works,

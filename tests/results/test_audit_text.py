@@ -1,0 +1,44 @@
+"""The sentences of an audit: there is one for everything that a conclusion can say, in every language."""
+
+import string
+from typing import get_args
+
+import pytest
+
+from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
+from iconoscope.results.decision_rule import AUDIT_WORDS, UNJUDGED, Conclusion, Reason
+from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS, Condition
+
+
+def fields(text):
+    return {field for _, field, _, _ in string.Formatter().parse(text) if field}
+
+
+def test_all_languages_have_the_same_sentences_with_the_same_values():
+    texts = {lang: read_words(lang)["texts"] for lang in LANGUAGES}
+    for lang in LANGUAGES:
+        assert texts[lang].keys() == texts["en"].keys()
+        assert {key: fields(text) for key, text in texts[lang].items()} == {
+            key: fields(text) for key, text in texts["en"].items()
+        }
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("condition", get_args(Condition))
+def test_every_condition_that_can_fail_has_words(lang, condition):
+    assert AuditText(lang).say(f"fails {condition}")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("reason", [reason for reason in get_args(Reason) if reason])
+def test_every_reason_why_nothing_can_be_said_has_words_and_advice(lang, reason):
+    text, conclusion = AuditText(lang), Conclusion("undecided", reason=reason)
+    assert text.short(conclusion) and text.advice(conclusion, name="ship")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("word", [word for word in AUDIT_WORDS if word not in UNJUDGED])
+@pytest.mark.parametrize("kind", HYPOTHESIS_KINDS)
+def test_every_verdict_has_words_and_advice_whatever_it_names(lang, word, kind):
+    text, conclusion = AuditText(lang), Conclusion(word, (kind,))
+    assert text.short(conclusion) and text.advice(conclusion, name="ship", objects_known=False)
