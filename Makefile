@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites bench-label-correlations mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -95,6 +95,9 @@ bench-audit-photographs: $(VENV)/.installed  ## the audit of ResNet-20 trained o
 
 bench-composites: $(VENV)/.installed  ## the audit where masks are known: cut-outs on photographs, in half an hour; ARGS="--stamps FOLDER"
 	$(BIN)/python -m benchmarks.photographic_composites $(ARGS)
+
+bench-label-correlations: $(VENV)/.installed  ## what Datalab of cleanlab finds of the composites from images and labels; wants iconoscope[bench-data]
+	$(BIN)/python -m benchmarks.label_correlations $(ARGS)
 
 mutation: $(VENV)/.installed-dev  ## how many of 200 random changes of meaning the tests notice, in half an hour; ARGS="--seed 7"
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutation $(ARGS)

@@ -42,3 +42,11 @@ def test_every_reason_why_nothing_can_be_said_has_words_and_advice(lang, reason)
 def test_every_verdict_has_words_and_advice_whatever_it_names(lang, word, kind):
     text, conclusion = AuditText(lang), Conclusion(word, (kind,))
     assert text.short(conclusion) and text.advice(conclusion, name="ship", objects_known=False)
+
+
+@pytest.mark.parametrize(("kind", "objects_known", "doubts"), [
+    ("tone", False, True), ("layout", False, True), ("tone", True, False), ("stamp", False, False),
+])  # fmt: skip
+def test_what_may_be_the_object_itself_is_not_blamed_on_the_photographs_alone(kind, objects_known, doubts):
+    advice = AuditText("en").advice(Conclusion("shortcut", (kind,)), name="flower", objects_known=objects_known)
+    assert ("what flower itself looks like" in advice) == doubts
