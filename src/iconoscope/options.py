@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,18 +92,18 @@ def _reader(hint: Any) -> Callable[[str], Any] | None:
     sequences = (list,) if str in kinds else (list, Sequence)
     lists = [choice for choice in kinds if typing.get_origin(choice) in sequences]
     elements = [element for several in lists for element in choices(*typing.get_args(several))]
-    read_one = _read_size if tuple[int, int] in (*kinds, *elements) else str.strip
+    read_one = read_size if tuple[int, int] in (*kinds, *elements) else str.strip
     if not lists:
-        return (lambda text: _read_size(text.replace(",", "x"))) if read_one is _read_size else None
+        return (lambda text: read_size(text.replace(",", "x"))) if read_one is read_size else None
     if set(kinds) <= {*lists, NoneType}:
         return lambda text: tuple(read_one(part) for part in text.split(",") if part)
     return lambda text: [read_one(part) for part in text.split(",")] if "," in text else read_one(text)
 
 
-def _read_size(text: str) -> int | tuple[int, int]:
+def read_size(text: str) -> int | tuple[int, int]:
     """Read 8 or 8x12: both sides, or height and width."""
     sides = text.split("x")
-    if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
+    if len(sides) > 2 or not all(re.fullmatch(r"\s*\d{1,9}\s*", side) for side in sides):
         raise ValueError(f"{text!r} is not a size in pixels, as 8 or 8x12")
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 

@@ -83,6 +83,12 @@ def test_preprocessing_is_never_guessed():
     assert '{"size": 224, "mean"' in caught.value.hint
 
 
+@pytest.mark.filterwarnings("ignore:No checkpoint")
+def test_a_class_name_that_no_page_has_room_for_is_refused(source):
+    with pytest.raises(QuestionError, match=r"'aaa.* has 100,000 characters"):
+        ico.load_network(f"{source}:net", classes=["a" * 100_000, "b"])
+
+
 def test_class_names_are_never_guessed():
     with pytest.raises(QuestionError, match="Nobody names the classes"):
         ico.load_network(nn.Linear(2, 2), preprocessing={"size": 8, "mean": (0,) * 3, "std": (1,) * 3})

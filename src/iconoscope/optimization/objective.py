@@ -280,7 +280,7 @@ def read_objective(objective: ObjectiveLike) -> Objective:
     return Objective(tuple(terms))
 
 
-_RANGE = re.compile(r"(?P<layer>[\w.\-/]+):(?:(?P<first>\d+)-(?P<last>\d+)|(?P<all>\*))")
+_RANGE = re.compile(r"(?P<layer>[\w.\-/]+):(?:(?P<first>\d{1,18})-(?P<last>\d{1,18})|(?P<all>\*))")
 
 
 def objectives(network: Network, units: Any) -> list[Objective]:

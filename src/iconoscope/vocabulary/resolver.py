@@ -5,6 +5,7 @@ Networks, recordings, sets of images and searches all ask here, so that one spel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -15,6 +16,7 @@ from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit, parse_unit
 
 __all__ = ["Names", "check_channel", "find_layer", "plain_name", "resolve"]
 
+_NUMBER = re.compile(r"\d{1,18}")
 _PLURAL = {"class": "classes", "label": "labels"}
 _ERRORS: dict[str, type[QuestionError]] = {"class": UnitError, "label": QuestionError}
 _NONE = {"class": "It knows no classes.", "label": "Its images have no labels; load_images takes labels=."}
@@ -96,14 +98,14 @@ class Names:
                 else f"Give one of {', '.join(self.names[index] for index in matching)} as it is written.",
             )
         indexed = len(self.names) if self.indexed is None else self.indexed
-        if str(name).isdecimal() and int(name) < indexed:
+        if _NUMBER.fullmatch(str(name)) and int(name) < indexed:
             return int(name)
         raise self.missing(name)
 
     def missing(self, name: str | int, *, hint: str = "") -> QuestionError:
         """Make the error that says that there is no such name, with the nearest; `hint` says what else would do."""
         message = f"{self.owner} has no {self.kind} {name!r}"
-        if str(name).isdecimal() and self.names and self.indexed is None:
+        if _NUMBER.fullmatch(str(name)) and self.names and self.indexed is None:
             message, close = f"{message}: its {_PLURAL[self.kind]} are 0 to {len(self.names) - 1}", ""
         else:
             close = nearest(str(name), self.names) if self.names else _NONE[self.kind]

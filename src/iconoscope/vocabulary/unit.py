@@ -24,7 +24,8 @@ from iconoscope.errors import UnitError
 
 __all__ = ["ClassUnit", "LayerUnit", "Unit", "parse_unit"]
 
-_LAYER = re.compile(r"(?P<layer>[\w.\-/]+)(?::(?P<channel>\d+)(?:@(?P<position>center|cls|\d+,\d+))?)?")
+# A number of more digits counts nothing, and Python would not read it.
+_LAYER = re.compile(r"(?P<layer>[\w.\-/]+)(?::(?P<channel>\d{1,18})(?:@(?P<position>center|cls|\d{1,18},\d{1,18}))?)?")
 _GRAMMAR = (
     "Units look like layer2.0.conv1, layer2.0.conv1:17, layer2.0.conv1:17@5,3, blocks.6.mlp.fc1:17@cls, logit:truck or "
     "prob:truck."

@@ -14,6 +14,7 @@ import pytest
 
 from iconoscope.errors import IconoscopeWarning, ImagesError, MissingExtraError
 from iconoscope.subject.images import load_images
+from iconoscope.subject.images.coco import draw_outlines
 from iconoscope.subject.images.object_annotations import meant_objects, plain_names
 
 pycocotools = pytest.importorskip("pycocotools")
@@ -174,6 +175,45 @@ def test_outlines_and_boxes_that_are_none(folder: Path) -> None:
     (folder / "broken.json").write_text('{"images": [')
     with pytest.raises(ImagesError, match=r"broken\.json cannot be read as JSON"):
         load_images(folder / "images", masks=folder / "broken.json")
+
+
+@pytest.mark.parametrize(
+    ("outline", "message"),
+    [
+        ({"size": [20, 30], "counts": [3, 2147483648]}, "runs"),  # written beyond its memory by pycocotools
+        ({"size": [20, 30], "counts": [3, 5]}, "runs are 8 pixels long, the image has 600"),
+        ({"size": [20, 30], "counts": [-600, 1200]}, "runs"),
+        ({"size": [20, 30], "counts": ["a", 600]}, "runs"),
+        ({"size": [20, 30], "counts": 600}, "runs"),
+        ({"size": [30, 20], "counts": [0, 600]}, "is for"),
+        ({"size": [20, 30], "counts": "oooooooooooooooooooooooo"}, "no sign"),
+        ({"size": [20, 30], "counts": "\u2603"}, "no sign"),
+        ({"size": [20, 30], "counts": "o"}, "middle of a number"),
+        ({"size": [20, 30]}, "counts"),
+        ([[0, 0, 1e9, 0, 1e9, 1e9]], "far outside"),
+        ([[0, 0, float("nan"), 0, 5, 5]], "far outside"),
+        ([[0, 0, 5, 0, 5]], "three corners"),
+        ([{"a": 1}], "float"),
+    ],
+)
+def test_outlines_that_would_break_pycocotools_never_reach_it(outline: Any, message: str) -> None:
+    with pytest.raises(ImagesError, match=message):
+        draw_outlines([outline], (20, 30), "a.png")
+
+
+@pytest.mark.parametrize("size", [(0, 5), (-1, 5), (2**31, 2**31)])
+def test_an_image_of_impossible_size_has_no_outlines(size: tuple[int, int]) -> None:
+    with pytest.raises(ImagesError, match="is said to have"):
+        draw_outlines([[[0, 0, 5, 0, 5, 5]]], size, "a.png")
+
+
+def test_packed_run_lengths_are_read_as_pycocotools_reads_them() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        values = np.repeat(
+            rng.random(rng.integers(1, 60, 2)) < rng.choice([0, 0.02, 0.5, 0.98, 1]), rng.integers(1, 40), 1
+        )
+        assert np.array_equal(draw_outlines([packed(values)], values.shape, "a.png"), values)
 
 
 def test_a_table_of_labels_is_still_one(folder: Path) -> None:

@@ -247,7 +247,7 @@ def test_a_damaged_saved_folder(made: Any, tmp_path: Path) -> None:
         load_images(tmp_path / "test")
 
 
-@pytest.mark.parametrize("given", ["hf:", "hf:a b", "hf:a/b/c/d", "hf:a[2:3]", "hf:nowhere/"])
+@pytest.mark.parametrize("given", ["hf:", "hf:/", "hf://", "hf:a b", "hf:a/b/c/d", "hf:a[2:3]", "hf:nowhere/"])
 def test_names_that_are_none(given: str) -> None:
     with pytest.raises(QuestionError, match="names no set of images") as caught:
         load_images(given)

@@ -22,7 +22,10 @@ from iconoscope.reading import read_json
 from iconoscope.subject.images.object_annotations import ObjectAnnotations
 from iconoscope.subject.images.source import Box, Label, MaskReader
 
-__all__ = ["Coco", "read_coco"]
+__all__ = ["Coco", "draw_outlines", "read_coco"]
+
+_MOST_PIXELS = 2**28  # of an image that outlines are drawn for
+_FARTHEST = 4  # longer sides of the image, that a corner may lie from the upper left
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Coco(ObjectAnnotations[CocoObject]):
             except (KeyError, TypeError, ValueError) as error:
                 raise ImagesError(f"{self.origin} does not give height and width of {id}.") from error
             if outlines:
-                readers[id] = partial(_draw, outlines, size, f"{id} in {self.origin}")
+                readers[id] = partial(draw_outlines, outlines, size, f"{id} in {self.origin}")
         return readers
 
     def objects(self, ids: Sequence[str]) -> dict[str, list[CocoObject]]:
@@ -152,26 +155,72 @@ def read_coco(path: Path) -> Coco | None:
     return Coco(str(path), categories, pictures)
 
 
-def _draw(outlines: Sequence[Any], size: tuple[int, int], name: str) -> NDArray[np.bool_]:
+def draw_outlines(outlines: Sequence[Any], size: tuple[int, int], name: str) -> NDArray[np.bool_]:
     """Draw polygons and run lengths, and lay them together."""
-    from pycocotools import mask as coco_mask
-
     height, width = size
+    if min(size) < 1 or height * width > _MOST_PIXELS:
+        raise ImagesError(f"The image of the outlines of {name} is said to have {width} x {height} pixels.")
     drawn = np.zeros(size, np.bool_)
     for outline in outlines:
         try:
-            if isinstance(outline, list):  # polygons: parts of one object
-                parts = coco_mask.frPyObjects(outline, height, width)
-            elif isinstance(outline["counts"], list):
-                parts = [coco_mask.frPyObjects(outline, height, width)]
-            else:
-                parts = [outline]
-            values = coco_mask.decode(coco_mask.merge(parts)).astype(np.bool_)
-        except Exception as error:  # pycocotools answers what is no outline with whatever breaks first
+            drawn |= _from_polygons(outline, size) if isinstance(outline, list) else _from_runs(outline, size)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ImagesError(f"An outline of {name} cannot be drawn: {error}.") from error
-        if values.shape != size:
-            raise ImagesError(
-                f"An outline of {name} is for {values.shape[1]} x {values.shape[0]} pixels, the image is {width} x {height}."
-            )
-        drawn |= values
     return drawn
+
+
+def _from_runs(outline: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw run lengths, as numbers or as the text that pycocotools packs them into.
+
+    pycocotools writes beyond its memory where runs are longer than the image, so they never reach it.
+    """
+    height, width = size
+    counts = outline["counts"]
+    runs = np.array(_unpacked(counts) if isinstance(counts, str) else counts, object)
+    if list(outline["size"]) != [height, width]:
+        raise ValueError(f"it is for {outline['size']} rows and columns, the image has {height} and {width}")
+    if runs.ndim != 1 or not all(isinstance(run, int) and 0 <= run <= height * width for run in runs):
+        raise ValueError("its runs are not all whole numbers from 0 to the pixels of the image")
+    if sum(runs) != height * width:
+        raise ValueError(f"its runs are {sum(runs)} pixels long, the image has {height * width}")
+    covered = np.arange(len(runs)) % 2 == 1
+    return np.repeat(covered, runs.astype(np.int64)).reshape(width, height).T
+
+
+def _unpacked(text: str) -> list[int]:
+    """Give the run lengths in a text: five bits a sign, lowest first; from the fourth on, what the last but one is changed by.
+
+    >>> _unpacked("2221")
+    [2, 2, 2, 3]
+    """
+    runs: list[int] = []
+    value, shift = 0, 0
+    for sign in text:
+        bits = ord(sign) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError(f"{sign!r} is no sign of packed run lengths")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:  # the last of this number; its highest bit is the sign
+            value -= (bits >> 4 & 1) << shift
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value, shift = 0, 0
+    if shift:
+        raise ValueError("its run lengths end in the middle of a number")
+    return runs
+
+
+def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw polygons, parts of one object; pycocotools takes memory for every pixel along an edge, however far it is outside."""
+    from pycocotools import mask as coco_mask
+
+    height, width = size
+    for polygon in polygons:
+        corners = np.array(polygon, np.float64)
+        if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2:
+            raise ValueError("a polygon is not a list of x, y, x, y and so on of three corners or more")
+        if not (np.abs(corners) <= _FARTHEST * max(size)).all():
+            raise ValueError(f"a polygon has a corner far outside of {width} x {height} pixels")
+    if not polygons:
+        raise ValueError("it has no polygon")
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(list(polygons), height, width))).astype(np.bool_)

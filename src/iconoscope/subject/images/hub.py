@@ -19,6 +19,7 @@ from iconoscope.errors import (
     ImageFileError,
     ImagesError,
     QuestionError,
+    check_path,
     first_line,
     nearest,
 )
@@ -34,7 +35,7 @@ __all__ = ["is_hub_set", "is_saved", "open_hub", "open_hub_set", "open_saved"]
 FORM = "Written hf:name, hf:org/name, and after it as needed :configuration, @revision, /split and [:100]."
 NAMED = re.compile(
     r"(?P<name>[\w.-]+(?:/[\w.-]+)??)(?::(?P<config>[\w.-]+))?(?:@(?P<revision>[\w.-]+))?"
-    r"(?:/(?P<split>[\w.-]+))?(?:\[:(?P<count>\d+)\])?"
+    r"(?:/(?P<split>[\w.-]+))?(?:\[:(?P<count>\d{1,18})\])?"
 )
 # Where a file of the hub lies on this machine or at the hub, in front of its path in the set.
 PLACES = re.compile(r"^.*?(?:/snapshots/[0-9a-f]{6,}/|/extracted/[0-9a-f]{6,}/|@[0-9a-f]{40}/)")
@@ -73,14 +74,18 @@ def open_hub(address: str, limit: int | None = None) -> EncodedImages:
         `datasets` is not installed.
     """
     datasets = import_extra("datasets", "datasets", address)
-    local = _local(address.removeprefix("hf:"))
+    named = re.sub(r"^//+", "/", address.removeprefix("hf:"))
+    check_path("images", named)
+    if not named.strip("/"):
+        raise QuestionError(f"{address} names no set of images.", hint=FORM)
+    local = _local(named)
     if local is not None:
         path, split, count = local
         if is_saved(path / split):
             return open_saved(path / split, address)
         name, config, revision, online, streams, failure = str(path), None, None, False, True, ""
     else:
-        parsed = NAMED.fullmatch(address.removeprefix("hf:"))
+        parsed = NAMED.fullmatch(named)
         if not parsed:
             raise QuestionError(f"{address} names no set of images.", hint=FORM)
         name, config, revision, split, count = parsed.group("name", "config", "revision", "split", "count")
@@ -165,7 +170,9 @@ def open_hub_set(
 
 def _local(name: str) -> tuple[Path, str, str | None] | None:
     """Read a path, with the split and the count after it; None where it is a name of the hub."""
-    folder, count = (counted[1], counted[2]) if (counted := re.fullmatch(r"(.*)\[:(\d+)\]", name)) else (name, None)
+    folder, count = (
+        (counted[1], counted[2]) if (counted := re.fullmatch(r"(.*)\[:(\d{1,18})\]", name)) else (name, None)
+    )
     path = Path(folder).expanduser()
     if folder and path.is_dir():
         return path, "", count

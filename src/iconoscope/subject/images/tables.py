@@ -216,7 +216,7 @@ def typed_labels(texts: Sequence[str]) -> list[Label]:
     >>> typed_labels(["3", "", "-1"]), typed_labels(["3", "three"])
     ([3, None, -1], ['3', 'three'])
     """
-    numbers = all(re.fullmatch(r"-?\d+", text) for text in texts if text)
+    numbers = all(re.fullmatch(r"-?\d{1,18}", text) for text in texts if text)
     return [None if not text else int(text) if numbers else text for text in texts]
 
 

@@ -169,7 +169,7 @@ def _label(shard: BinaryIO, name: str, files: dict[str, tuple[int, int]]) -> Lab
             raise ValueError(f"it has {size:,} bytes")
         if kind == "cls":
             label = text.decode().strip()
-            return int(label) if re.fullmatch(r"-?\d+", label) else label or None
+            return int(label) if re.fullmatch(r"-?\d{1,18}", label) else label or None
         fields = parse_json(text)
     except ValueError as error:
         raise ImagesError(f"{name}.{kind} cannot be read: {error}.", hint="A .cls is a number or a name.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from iconoscope.errors import (
     QuestionError,
     UnitError,
     warn,
+    written,
 )
 from iconoscope.reading import parse_json, read_text
 from iconoscope.subject.network.digest import digest_module
@@ -86,6 +88,11 @@ class Network:
     _asking: list[bool] = field(default_factory=list, repr=False)  # for every question that is within another
 
     def __post_init__(self) -> None:
+        if longest := next((name for name in self.classes if len(name) > LONGEST_NAME), None):
+            raise QuestionError(
+                f"The class name {written(longest)} has {len(longest):,} characters ({self.classes_origin}).",
+                hint=f"A name is written beside bars and pictures: give one of {LONGEST_NAME} or fewer.",
+            )
         object.__setattr__(self, "names", Names(self.classes, self.name))
 
     def __repr__(self) -> str:
@@ -450,12 +457,15 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device(next(device for device, present in available.items() if present()))
     kind, _, number = name.partition(":")
-    if kind not in available or (number and not number.isdecimal()):
+    if kind not in available or (number and not re.fullmatch(r"\d{1,9}", number)):
         raise QuestionError(f"{name!r} is not a device.", hint=f"There are: {', '.join(DEVICES)}.")
     if not available[kind]() or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
         raise QuestionError(f"This machine has no device {name!r}.", hint="device='auto' takes the best that is there.")
     return torch.device(name)
 
+
+LONGEST_NAME = 1000
+"""Characters of a class's name: room for all the synonyms of a word."""
 
 LONGEST_LIST = 2**24
 """Bytes of a file of class names: ImageNet's 21,000 take one 40th."""
