@@ -1,9 +1,12 @@
 """What is written is there whole or not at all."""
 
+from pathlib import Path
+
 import pytest
 
+import iconoscope as ico
 from iconoscope.atomic_files import writing_folder_whole, writing_whole
-from iconoscope.errors import StoreError
+from iconoscope.errors import QuestionError, StoreError
 
 
 def test_a_file_that_is_not_finished_leaves_the_earlier_one(tmp_path):
@@ -39,3 +42,28 @@ def test_a_folder_of_another_kind_is_not_touched(tmp_path):
     ):
         (hidden / "mark").write_text("x")
     assert [file.name for file in (tmp_path / "photographs").iterdir()] == ["precious.jpg"]
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", "a/.."])
+def test_a_path_that_names_nothing_new_is_refused(path):
+    with pytest.raises(StoreError, match="names nothing that can be written"), writing_whole(Path(path)):
+        pass
+    with (
+        pytest.raises(StoreError, match="names nothing that can be written"),
+        writing_folder_whole(Path(path), Path.exists, replace=True),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("images", lambda: ico.load_images("")),
+        ("subject", lambda: ico.report("")),
+        ("out", lambda: ico.report("nowhere", "")),
+        ("folder", lambda: ico.Store("")),
+    ],
+)
+def test_an_empty_path_is_not_the_folder_where_one_is(name, ask):
+    with pytest.raises(QuestionError, match=f"{name} is empty"):
+        ask()

@@ -118,6 +118,8 @@ def flushed_write(path: Path, content: bytes) -> None:
 
 
 def _hidden_name(path: Path) -> Path:
+    if not path.name or path.name == "..":
+        raise StoreError(f"{path} is a folder that is there, and names nothing that can be written.")
     # Random, since two processes may answer the same question at once.
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 

@@ -249,7 +249,7 @@ def check_text(name: str, text: str) -> None:
 
 
 def check_path(name: str, path: str | os.PathLike[str]) -> None:
-    """Refuse a path that no file can have: too long, of a user who is not there, with a character that is none.
+    """Refuse a path that no file can have: too long, empty, of a user who is not there, with a character that is none.
 
     >>> check_path("out", "~nobody-here/map.png")
     Traceback (most recent call last):
@@ -257,6 +257,8 @@ def check_path(name: str, path: str | os.PathLike[str]) -> None:
     """
     text = os.fspath(path)
     check_text(name, text)
+    if not text:  # as a variable of the shell that is not set; it would mean the folder where one is
+        raise QuestionError(f"{name} is empty.", hint="Give a path; . is the folder where you are.")
     try:
         expanded = Path(text).expanduser()
     except RuntimeError:

@@ -89,14 +89,25 @@ def test_the_gravest_word_and_what_weighs_most():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([("object", ""), ("undecided", "x")], Conclusion("object")),
+        ([("object", ""), ("undecided", "near chance")], Conclusion("object")),
         ([("object", "")], Conclusion("object")),
         (
-            [("object", ""), ("undecided", "x"), ("undecided", "y"), ("undecided", "y")],
-            Conclusion("undecided", reason="y"),
+            [
+                ("object", ""),
+                ("undecided", "near chance"),
+                ("undecided", "too few others"),
+                ("undecided", "too few others"),
+            ],
+            Conclusion("undecided", reason="too few others"),
         ),
-        ([("object", ""), ("object", ""), ("undecided", "y"), ("undecided", "y")], Conclusion("object")),
-        ([("undecided", "x"), ("undecided", "y"), ("undecided", "x")], Conclusion("undecided", reason="x")),
+        (
+            [("object", ""), ("object", ""), ("undecided", "too few others"), ("undecided", "too few others")],
+            Conclusion("object"),
+        ),
+        (
+            [("undecided", "near chance"), ("undecided", "too few others"), ("undecided", "near chance")],
+            Conclusion("undecided", reason="near chance"),
+        ),
         ([], Conclusion("undecided", reason="too few images")),
     ],
 )

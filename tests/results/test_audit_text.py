@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
-from iconoscope.results.decision_rule import AUDIT_WORDS, UNJUDGED, Conclusion, Reason
+from iconoscope.results.decision_rule import AUDIT_WORDS, UNJUDGED, Conclusion, Effect, Reason, has_a_say
 from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS, Condition
 
 
@@ -50,3 +50,13 @@ def test_every_verdict_has_words_and_advice_whatever_it_names(lang, word, kind):
 def test_what_may_be_the_object_itself_is_not_blamed_on_the_photographs_alone(kind, objects_known, doubts):
     advice = AuditText("en").advice(Conclusion("shortcut", (kind,)), name="flower", objects_known=objects_known)
     assert ("what flower itself looks like" in advice) == doubts
+
+
+@pytest.mark.parametrize(("lost", "error", "says"), [(0.15, 0.02, True), (0.15, 0.06, False), (0.04, 0.001, False)])
+def test_a_background_that_does_not_decide_has_a_say_beyond_chance_alone(lost, error, says):
+    assert has_a_say(Effect(lost, lost, 0.3, 0.3 - lost, error, 0.1)) == says
+    advice = [
+        AuditText("en").advice(Conclusion("object"), name="person", background=background)
+        for background in (says, False)
+    ]
+    assert (advice[0] != advice[1]) == says

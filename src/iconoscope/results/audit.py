@@ -24,7 +24,7 @@ from iconoscope.results.audit_evidence import (
     finite_mean,
 )
 from iconoscope.results.audit_text import LANGUAGES, MEASURED_DETECTION, AuditText
-from iconoscope.results.decision_rule import ACCUSING, UNJUDGED, Conclusion, Examined
+from iconoscope.results.decision_rule import ACCUSING, UNJUDGED, Conclusion, Examined, has_a_say
 from iconoscope.results.estimate import UNKNOWN, Estimate, estimate_mean
 from iconoscope.results.figure import as_text, encoded
 from iconoscope.results.hypothesis_rule import HypothesisTest
@@ -299,6 +299,7 @@ class Audit(Result):
                 name=self.names[of_class],
                 swap_alone=self.swap_alone,
                 objects_known=self.conclusions.objects_known,
+                background=any(single.name == "background" and has_a_say(single.effect) for single in examined),
             ),
         )
 

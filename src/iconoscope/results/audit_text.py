@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from iconoscope.results.audit_conclusions import Conclusions
-from iconoscope.results.decision_rule import LEAST_IMAGES, UNJUDGED, Conclusion, Effect
+from iconoscope.results.decision_rule import LEAST_IMAGES, UNJUDGED, Conclusion, Effect, has_a_say
 from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS
 
 __all__ = ["LANGUAGES", "MEASURED_DETECTION", "SUITE", "AuditText", "hundredths", "percent", "read_words"]
@@ -115,6 +115,8 @@ class AuditText:
             return self.say(key, power=hundredths(conclusions.power(index) * MEASURED_DETECTION))
         if conclusion.word == "object" and "object" in effects:
             shares = {part: percent(effects[part].raw) for part in ("object", "background")}
+            if has_a_say(effects["background"]):
+                return self.say("figures object and ground", control=percent(effects["background"].control), **shares)
             return self.say("figures object", **shares)
         return ""
 
@@ -122,8 +124,19 @@ class AuditText:
         """Say what a class loses without a thing, and what others become with it, of a hundred each."""
         return self.say("figures cost", name=name, taken=hundredths(effect.lost), given=hundredths(effect.gained))
 
-    def advice(self, conclusion: Conclusion, *, name: str, swap_alone: bool = False, objects_known: bool = True) -> str:
-        """Say what to do next about a class of this name; after a swap alone that is to try properties."""
+    def advice(
+        self,
+        conclusion: Conclusion,
+        *,
+        name: str,
+        swap_alone: bool = False,
+        objects_known: bool = True,
+        background: bool = False,
+    ) -> str:
+        """Say what to do next about a class of this name; after a swap alone that is to try properties.
+
+        `background` says whether it has a say beside the object that decides.
+        """
         if conclusion.word in ("shortcut", "mixed"):
             words = self.properties.get(conclusion.names[0])
             if words is None:
@@ -135,6 +148,8 @@ class AuditText:
         key = "swap alone" if swap_alone and not conclusion.reason else conclusion.reason or conclusion.word
         if key == "nothing" and not objects_known:
             key = "nothing unmasked"
+        if key == "object" and background:
+            key = "object and ground"
         return self.say(f"advice {key}", name=name, least=LEAST_IMAGES)
 
     def overall(self, conclusions: Conclusions) -> str:

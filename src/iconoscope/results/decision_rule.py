@@ -40,6 +40,7 @@ __all__ = [
     "effect_on",
     "examine",
     "examine_hypothesis",
+    "has_a_say",
     "shares_by_image",
 ]  # fmt: skip
 
@@ -84,6 +85,7 @@ LEAST_CONFLICTING = 15  # images that carry another class's property: with so ma
 LEAST_LOSS = 0.12  # of accuracy, on conflicting against agreeing images
 BACKGROUND_EXCESS = 0.20  # of the whole background, where no nuisance explains it: cutting objects out leaves traces
 BACKGROUND_EACH_WAY = 0.10
+NOTICEABLE = 0.05  # of the answers, that what does not decide has to change before it is spoken of
 OBJECT_EXCESS = 0.25  # of the answers, changed by another class's object: then the object region matters
 NEARLY_AS_MUCH = 0.8  # of the largest excess: of properties that do nearly as much, the smallest change is named
 MIXED_BELOW = 0.5  # of the answers: what changes fewer leaves room for the object, if that matters too
@@ -344,6 +346,11 @@ def examine(
             Examined(name, source, effect, area, accuracy, _failed(name, effect, area, accuracy, least_areas[name]))
         )
     return by_excess(examined)
+
+
+def has_a_say(effect: Effect) -> bool:
+    """Tell whether a property changes answers beyond its control, by more than chance, though it may be too few to decide."""
+    return effect.excess >= max(NOTICEABLE, STANDARD_ERRORS * effect.error)
 
 
 def by_excess(examined: list[Examined]) -> list[Examined]:

@@ -223,4 +223,7 @@ def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> NDArray[np
             raise ValueError(f"a polygon has a corner far outside of {width} x {height} pixels")
     if not polygons:
         raise ValueError("it has no polygon")
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(list(polygons), height, width))).astype(np.bool_)
+    drawn = np.zeros(size, np.bool_)
+    for coded in coco_mask.frPyObjects(list(polygons), height, width):
+        drawn |= _from_runs({**coded, "counts": coded["counts"].decode()}, size)
+    return drawn
