@@ -224,6 +224,7 @@ def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> NDArray[np
     if not polygons:
         raise ValueError("it has no polygon")
     drawn = np.zeros(size, np.bool_)
-    for coded in coco_mask.frPyObjects(list(polygons), height, width):
-        drawn |= _from_runs({**coded, "counts": coded["counts"].decode()}, size)
+    coded: list[dict[str, Any]] = coco_mask.frPyObjects(list(polygons), height, width)
+    for outline in coded:
+        drawn |= _from_runs({**outline, "counts": outline["counts"].decode()}, size)
     return drawn
