@@ -224,7 +224,7 @@ def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> NDArray[np
     if not polygons:
         raise ValueError("it has no polygon")
     drawn = np.zeros(size, np.bool_)
-    coded: list[dict[str, Any]] = coco_mask.frPyObjects(list(polygons), height, width)
+    coded: Any = coco_mask.frPyObjects(list(polygons), height, width)
     for outline in coded:
         drawn |= _from_runs({**outline, "counts": outline["counts"].decode()}, size)
     return drawn
