@@ -1,0 +1,464 @@
+"""What the explorer's server answers, as it goes over the wire: the one place where the shapes of JSON are written down.
+
+The front end's types are made of these (``web/src/explorer/schema.ts``, by ``make web``), so that neither side can drift.
+Numbers of images are rows of the recording. Units are named by the grammar that is used everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The lines that make a figure again: of Python, and of the shell."""
+
+    python: str
+    shell: str
+
+
+@dataclass(frozen=True)
+class NetworkName:
+    """A network that is explored: its number in the address, and its name."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is explored.
+
+    Attributes
+    ----------
+    networks
+        One, or two beside each other.
+    classes
+        The network's names of its classes.
+    class_titles
+        The same in each language of the page, where `--classes` gave translations; else the names.
+    images
+        How many were recorded; 0 if there is no recording yet.
+    source
+        Where they came from, without folders.
+    asks
+        Whether the network is at hand, so that new questions can be asked; else only what the store has is shown.
+    read_only
+        Whether nothing may be kept.
+    fills
+        What a patch may be filled with.
+    styles, parameterizations, priors
+        What live optimisation may be told.
+    audit, map
+        Whether there is one.
+    """
+
+    version: str
+    networks: list[NetworkName]
+    classes: list[str]
+    class_titles: dict[str, list[str]]
+    images: int
+    source: str
+    asks: bool
+    read_only: bool
+    fills: list[str]
+    styles: list[str]
+    priors: list[str]
+    audit: bool
+    map: bool
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """A layer in the strip: kind (Conv2d, ReLU ...), what it answers, and whether its units were recorded."""
+
+    name: str
+    kind: str
+    channels: int
+    rows: int
+    columns: int
+    recorded: bool
+    dead: list[int]
+
+
+@dataclass(frozen=True)
+class ClassVerdict:
+    """What the audit says of a class, or of the network (`name` empty). `findings` are what it names, in words."""
+
+    name: str
+    word: str
+    text: str
+    findings: list[str]
+
+
+@dataclass(frozen=True)
+class AuditSummary:
+    """The audit's verdicts. `page` is the address of its whole page."""
+
+    overall: ClassVerdict
+    classes: list[ClassVerdict]
+    page: str
+
+
+@dataclass(frozen=True)
+class NetworkPage:
+    """What a network is.
+
+    Attributes
+    ----------
+    preprocessing
+        In words, line by line: size, mean, std, interpolation, crop, and where each comes from.
+    accuracy
+        The share of labelled images answered rightly, 0 to 1; None where none is labelled.
+    confusion
+        Images of each label (row) by answer (column); empty where none is labelled.
+    """
+
+    name: str
+    source: str
+    preprocessing: list[str]
+    parameters: int
+    accuracy: float | None
+    labelled: int
+    confusion: list[list[int]]
+    layers: list[LayerSummary]
+    audit: AuditSummary | None
+    commands: Commands
+
+
+@dataclass(frozen=True)
+class UnitSummary:
+    """A unit as a tile.
+
+    Attributes
+    ----------
+    unit, number
+        Its full name, and its channel (or class).
+    dead
+        Whether it answered nothing to any image.
+    class_name, selectivity
+        The class that its answers tell best, and the area under the ROC curve, 0 to 1; empty and None where no image is labelled.
+    answered
+        The share of images to which its maximum is above zero.
+    strongest
+        The image that it answers most, and the receptive field of the maximum: top, left, bottom, right, pixels.
+    optimized
+        Whether there is an optimised picture in the store.
+    likeness
+        Correlation of its answers with those of the unit that was chosen, -1 to 1; None where none was.
+    """
+
+    unit: str
+    number: int
+    dead: bool
+    class_name: str
+    selectivity: float | None
+    answered: float
+    maximum: float
+    strongest: int
+    field: list[int]
+    optimized: bool
+    likeness: float | None = None
+
+
+@dataclass(frozen=True)
+class LayerPage:
+    """All units of a layer."""
+
+    layer: LayerSummary
+    units: list[UnitSummary]
+    commands: Commands
+
+
+@dataclass(frozen=True)
+class UnitLink:
+    """Another unit, and how strongly it belongs to this one: a correlation, a cosine of weights, or a weight."""
+
+    unit: str
+    strength: float
+
+
+@dataclass(frozen=True)
+class ImageAnswer:
+    """An image, what a unit answers to it, and where on it: top, left, bottom, right; empty where that is not known."""
+
+    number: int
+    id: str
+    label: str
+    prediction: str
+    value: float
+    rank: int
+    field: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts between edges, one more edge than counts."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+@dataclass(frozen=True)
+class ClassSelectivity:
+    """How well a unit's answers tell one class from all others."""
+
+    name: str
+    auc: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class UnitPage:
+    """What is known of a unit.
+
+    Attributes
+    ----------
+    optimized
+        Keys of optimised pictures in the store; `/api/pictures/{key}/{number}.png` gives them.
+    most, least
+        Images with the strongest and the weakest answers.
+    histogram
+        Of its answers to all images.
+    alike
+        Units of the same layer whose answers correlate most, `alike_by_weights` whose incoming weights do.
+    feeds, fed_by
+        The strongest weights to the layer behind and from the layer before; empty where no weights lie between.
+    """
+
+    unit: str
+    layer: str
+    number: int
+    dead: bool
+    optimized: list[str]
+    most: list[ImageAnswer]
+    least: list[ImageAnswer]
+    histogram: Histogram
+    classes: list[ClassSelectivity]
+    alike: list[UnitLink]
+    alike_by_weights: list[UnitLink]
+    fed_by: list[UnitLink]
+    feeds: list[UnitLink]
+    commands: Commands
+
+
+@dataclass(frozen=True)
+class ImagesBetween:
+    """Images whose answers lie in an interval, from the strongest, and how many there are in all."""
+
+    total: int
+    images: list[ImageAnswer]
+
+
+@dataclass(frozen=True)
+class ClassProbability:
+    """A class and its probability."""
+
+    name: str
+    index: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An image near by in the space of the last layer, and how far."""
+
+    number: int
+    id: str
+    label: str
+    prediction: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class ImagePage:
+    """What is known of an image.
+
+    Attributes
+    ----------
+    name
+        What addresses it: its number in the recording, or `upload-...` of a dropped photograph.
+    size
+        Height and width as the network sees it, pixels.
+    point
+        Where it lies on the map, 0 to 1 each; empty where there is no map.
+    """
+
+    name: str
+    id: str
+    label: str
+    prediction: str
+    size: list[int]
+    probabilities: list[ClassProbability]
+    neighbours: list[Neighbour]
+    point: list[float]
+    kept: bool
+    commands: Commands
+
+
+@dataclass(frozen=True)
+class PatchQuestion:
+    """A patch anywhere on an image, in pixels as the network sees it; it is cut at the border.
+
+    `view` names who asks: a newer question of the same view replaces an older one that still waits.
+    """
+
+    image: str
+    top: float
+    left: float
+    height: int
+    width: int
+    fill: str
+    view: str
+    network: int = 0
+
+
+@dataclass(frozen=True)
+class PatchAnswer:
+    """All probabilities with the patch there, in the order of the classes; `milliseconds` is what the network took."""
+
+    probabilities: list[float]
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class HeatQuestion:
+    """An occlusion map of an image; asked coarse first, and then finer."""
+
+    image: str
+    unit: str
+    patch: int
+    stride: int
+    fill: str
+    view: str
+    network: int = 0
+
+
+@dataclass(frozen=True)
+class HeatAnswer:
+    """An occlusion map: the drop of the unit's answer with the patch at every position (rows, columns)."""
+
+    top: list[int]
+    left: list[int]
+    patch: list[int]
+    drop: list[list[float]]
+    clean: float
+    plan: str
+    commands: Commands
+
+
+@dataclass(frozen=True)
+class DistanceQuestion:
+    """Why does it lie here: how far the image's vector moves with the patch at every position."""
+
+    image: str
+    patch: int
+    stride: int
+    fill: str
+    view: str
+    network: int = 0
+
+
+@dataclass(frozen=True)
+class DistanceAnswer:
+    """The distance moved at every position (rows, columns), and the mean distance to the image's neighbours as a measure."""
+
+    top: list[int]
+    left: list[int]
+    patch: list[int]
+    distance: list[list[float]]
+    neighbour_distance: float
+
+
+@dataclass(frozen=True)
+class OptimizationQuestion:
+    """Live optimisation of a unit's picture.
+
+    Attributes
+    ----------
+    start
+        `noise`, a colour, or the name of an image (`image:12`, `image:upload-...`).
+    """
+
+    unit: str
+    start: str = "noise"
+    style: str = "default"
+    prior: str = ""
+    steps: int = 128
+    seed: int = 0
+    network: int = 0
+
+
+@dataclass(frozen=True)
+class OptimizationFrame:
+    """A step of it as an event of the stream.
+
+    `picture` and `gradient` are PNG as data addresses; the gradient may be left out of frames. `key` is that of the record in the
+    store when all is done.
+    """
+
+    step: int
+    steps: int
+    activation: float
+    probabilities: list[ClassProbability]
+    picture: str
+    gradient: str
+    ended: bool
+    key: str
+    commands: Commands | None = None
+
+
+@dataclass(frozen=True)
+class MapPage:
+    """The map of all images: `/api/map/points` gives their places as uint16 pairs, `/api/atlas/{page}` the thumbnails."""
+
+    count: int
+    method: str
+    quality: dict[str, float]
+    side: int
+    page: int
+    pages: int
+    neighbours: int
+    labels: list[int]
+    predictions: list[int]
+    wrong: list[bool]
+    ids: list[str]
+    classes: list[str]
+    colours: list[str]
+    commands: Commands
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Numbers of images that were chosen on the map, by search, or in a spectrum."""
+
+    images: list[int]
+
+
+@dataclass(frozen=True)
+class SelectionPage:
+    """What is common to chosen images: classes, confusion, and the units that tell them from the others."""
+
+    count: int
+    labels: list[ClassProbability]
+    wrong: int
+    units: list[ClassSelectivityOfUnit]
+    commands: Commands
+
+
+@dataclass(frozen=True)
+class ClassSelectivityOfUnit:
+    """A unit, and how well its answers tell the chosen images from all others: the area under the ROC curve."""
+
+    unit: str
+    auc: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, and what would work."""
+
+    kind: Literal["question", "not found", "busy", "refused", "damaged"]
+    message: str
+    hint: str
