@@ -1,27 +1,51 @@
-// Builds the scripts that ship in the package, each with a digest of the sources at its top: a test compares it, without node.
+// Builds what ships in the package, each file with a digest of its sources at its top: a test compares it, without node.
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const digest = createHash("sha256");
-for (const name of readdirSync(join(here, "src")).sort()) {
-  digest.update(`${name}\0`);
-  digest.update(readFileSync(join(here, "src", name)));
+const packaged = "../src/iconoscope";
+const site = `${packaged}/explorer/site`;
+
+/** The files that lie in folders of src, not in folders below them. */
+function banner(...folders) {
+  const digest = createHash("sha256");
+  for (const folder of folders) {
+    for (const entry of readdirSync(join(here, folder), { withFileTypes: true }).sort((one, other) => (one.name < other.name ? -1 : 1))) {
+      if (!entry.isFile()) continue;
+      digest.update(`${entry.name}\0`);
+      digest.update(readFileSync(join(here, folder, entry.name)));
+    }
+  }
+  return `/* Built from web/src by make web. Sources ${digest.digest("hex")} */`;
 }
 
-await build({
+const settings = {
   absWorkingDir: here,
-  entryPoints: ["src/live_patch.ts"],
-  outdir: "../src/iconoscope/results/scripts",
   bundle: true,
   minify: true,
   format: "iife",
   target: "es2021",
   charset: "ascii",
   legalComments: "none",
+};
+
+await build({
+  ...settings,
+  entryPoints: ["src/live_patch.ts"],
+  outdir: `${packaged}/results/scripts`,
   loader: { ".css": "text" },
-  banner: { js: `/* Built from web/src by make web. Sources ${digest.digest("hex")} */` },
+  banner: { js: banner("src") },
 });
+await build({
+  ...settings,
+  entryPoints: { app: "src/explorer/main.tsx" },
+  outdir: site,
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  banner: { js: banner("src", "src/map", "src/explorer", "src/explorer/words") },
+});
+await build({ ...settings, entryPoints: { app: "src/explorer/style/app.css" }, outdir: site, banner: { css: banner("src/explorer/style") } });
+for (const name of ["index.html", "icon.svg"]) copyFileSync(join(here, "src/explorer/style", name), join(here, site, name));

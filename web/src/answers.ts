@@ -30,6 +30,10 @@ export interface Ranked {
   clean: number;
 }
 
+/** The middles of patches along one axis, each cut at the border. */
+export const middles = (starts: number[], patch: number, size: number): number[] =>
+  starts.map((start) => (start + Math.min(start + patch, size)) / 2);
+
 const STEPS = 65535;
 const LEAST = 0.05; // a probability of which the whole is no reason for a strong colour
 
@@ -131,8 +135,7 @@ export class Answers {
 
   /** The middles of the patches along one axis, in pixels from the border. */
   middles(axis: 0 | 1): number[] {
-    const starts = axis === 0 ? this.of.top : this.of.left;
-    return starts.map((start) => (start + Math.min(start + this.of.patch[axis], this.size[axis])) / 2);
+    return middles(axis === 0 ? this.of.top : this.of.left, this.of.patch[axis], this.size[axis]);
   }
 
   /** The cell whose patch has its middle nearest to a place, in pixels from the upper left corner. */

@@ -25,6 +25,12 @@ function changeInk(share: number): Ink {
   return [red, green, blue, alpha * Math.sqrt(Math.min(Math.abs(share), 1))];
 }
 
+/** The colour of a change as CSS. */
+export const changeColour = (share: number) => css(changeInk(share));
+
+/** The colour of something that is never below zero, 0 to 1, as CSS: nothing is dark. */
+export const distanceColour = (share: number) => css(answerInk(share));
+
 const css = ([red, green, blue, alpha]: Ink) => `rgb(${red} ${green} ${blue} / ${alpha.toFixed(3)})`;
 
 /** What the colours of the map say: what the patch changes, or the answer itself. */
@@ -47,21 +53,37 @@ function edges(middles: number[], size: number): number[] {
 
 const WIDE = 448; // pixels of the canvas, so that the cells' edges are sharp
 
-/** Draws the map of a class. Where no patch has its middle nearby, nothing is drawn. */
-export function drawHeat(canvas: HTMLCanvasElement, answers: Answers, index: number, shows: Shows): void {
-  const [height, width] = answers.size;
+/** A grid of patches on a picture: the middles of its rows and columns, in pixels from the border. */
+export interface Grid {
+  size: [number, number]; // height and width of the picture, pixels
+  rows: number[];
+  columns: number[];
+}
+
+/** Fills every cell of a grid with its colour. */
+export function drawCells(canvas: HTMLCanvasElement, grid: Grid, colour: (row: number, column: number) => string): void {
+  const [height, width] = grid.size;
   const enlarged = Math.max(1, Math.round(WIDE / Math.max(height, width)));
   canvas.width = width * enlarged;
   canvas.height = height * enlarged;
   const pen = canvas.getContext("2d");
   if (!pen) return;
-  const [low, high] = answers.limits(index), full = answers.fullChange(index);
-  const rows = edges(answers.middles(0), height).map((edge) => Math.round(edge * enlarged));
-  const columns = edges(answers.middles(1), width).map((edge) => Math.round(edge * enlarged));
-  for (const cell of answers.cells()) {
-    const share = (answers.value(index, cell) - low) / (high - low);
-    pen.fillStyle = css(shows === "answer" ? answerInk(share) : changeInk(answers.change(index, cell) / full));
-    const top = rows[cell.row] ?? 0, left = columns[cell.column] ?? 0;
-    pen.fillRect(left, top, (columns[cell.column + 1] ?? left) - left, (rows[cell.row + 1] ?? top) - top);
+  const rows = edges(grid.rows, height).map((edge) => Math.round(edge * enlarged));
+  const columns = edges(grid.columns, width).map((edge) => Math.round(edge * enlarged));
+  for (let row = 0; row < grid.rows.length; row++) {
+    for (let column = 0; column < grid.columns.length; column++) {
+      const top = rows[row] ?? 0, left = columns[column] ?? 0;
+      pen.fillStyle = colour(row, column);
+      pen.fillRect(left, top, (columns[column + 1] ?? left) - left, (rows[row + 1] ?? top) - top);
+    }
   }
+}
+
+/** Draws the map of a class. Where no patch has its middle nearby, nothing is drawn. */
+export function drawHeat(canvas: HTMLCanvasElement, answers: Answers, index: number, shows: Shows): void {
+  const [low, high] = answers.limits(index), full = answers.fullChange(index);
+  drawCells(canvas, { size: answers.size, rows: answers.middles(0), columns: answers.middles(1) }, (row, column) => {
+    const cell = { row, column }, share = (answers.value(index, cell) - low) / (high - low);
+    return shows === "answer" ? distanceColour(share) : changeColour(answers.change(index, cell) / full);
+  });
 }

@@ -1,0 +1,79 @@
+// Which label is taken for which class: a matrix of few classes, the largest mistakes of many.
+import { link } from "./address";
+import { useClassTitle, useSession } from "./explored";
+import { number, percent, say } from "./language";
+
+const MOST_CLASSES = 24; // of more, a matrix is not read any longer
+const MOST_MISTAKES = 30;
+
+export function ConfusionMatrix({ counts }: { counts: number[][] }) {
+  return counts.length <= MOST_CLASSES ? <Matrix counts={counts} /> : <Mistakes counts={counts} />;
+}
+
+function Matrix({ counts }: { counts: number[][] }) {
+  const { classes } = useSession(), title = useClassTitle();
+  const largest = Math.max(1, ...counts.flatMap((row, label) => row.filter((_, answer) => answer !== label)));
+  return (
+    <div class="scrolled">
+      <table class="confusion">
+        <caption class="unseen">{say("confusion note")}</caption>
+        <thead>
+          <tr>
+            <td />
+            {classes.map((name) => (
+              <th scope="col">
+                <span>{title(name)}</span>
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {counts.map((row, label) => {
+            const own = classes[label] ?? "", all = row.reduce((sum, count) => sum + count, 0);
+            return (
+              <tr>
+                <th scope="row">{title(own)}</th>
+                {row.map((count, answer) => {
+                  const text = say("confusion cell", { count, label: title(own), answer: title(classes[answer] ?? "") });
+                  const strength = answer === label ? count / Math.max(all, 1) : Math.sqrt(count / largest);
+                  return (
+                    <td class={answer === label ? "right" : "wrong"} style={{ "--strength": strength.toFixed(3) }}>
+                      {count > 0 && (
+                        <a href={link("images", "", { label: own, prediction: classes[answer] ?? "" })} title={text} aria-label={text}>
+                          {count}
+                        </a>
+                      )}
+                    </td>
+                  );
+                })}
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Mistakes({ counts }: { counts: number[][] }) {
+  const { classes } = useSession(), title = useClassTitle();
+  const mistakes = counts
+    .flatMap((row, label) => row.map((count, answer) => ({ count, label, answer, all: row.reduce((sum, each) => sum + each, 0) })))
+    .filter(({ count, label, answer }) => count > 0 && label !== answer)
+    .sort((one, other) => other.count - one.count || other.count / other.all - one.count / one.all)
+    .slice(0, MOST_MISTAKES);
+  return (
+    <ol class="mistakes">
+      {mistakes.map(({ count, label, answer, all }) => (
+        <li>
+          <a href={link("images", "", { label: classes[label] ?? "", prediction: classes[answer] ?? "" })}>
+            {say("taken for", { label: title(classes[label] ?? ""), answer: title(classes[answer] ?? "") })}
+          </a>
+          <span>
+            {number(count)} <small>{percent(count / all)}</small>
+          </span>
+        </li>
+      ))}
+    </ol>
+  );
+}

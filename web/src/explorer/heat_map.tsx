@@ -1,0 +1,149 @@
+// Maps laid over a photograph: what covering a place takes from a class, or how far it moves the image on the map.
+// A coarse map is there at once, and a finer one while one looks.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { middles } from "../answers";
+import { changeColour, distanceColour, type Grid } from "../heat";
+import { change, type Settings } from "./address";
+import { useClassTitle, useSession } from "./explored";
+import { figures, number, say } from "./language";
+import { Choices, CopyCommands, Select, Trouble } from "./parts";
+import type { Overlay } from "./patch_stage";
+import type { DistanceAnswer, DistanceQuestion, HeatAnswer, HeatQuestion, ImagePage, Problem } from "./schema";
+import { isReplaced, networkNumber, post, problemOf } from "./server";
+
+const STRENGTH = 70; // percent: how strongly the map covers the photograph at first
+const FINEST = 8; // steps of the finest map within a patch
+const LEAST = 0.05; // a probability of which the whole is no reason for a strong colour
+
+interface Heat extends Overlay {
+  kind: "drop" | "distance";
+  low: number; // what the legend says at its ends
+  high: number;
+  finer: boolean; // whether a finer one is on its way
+  answer: HeatAnswer | DistanceAnswer;
+}
+
+export interface HeatState {
+  heat: Heat | null;
+  problem: Problem | null;
+}
+
+/** The steps of the maps that are asked for one after the other. */
+export function strides(side: number): number[] {
+  const steps = [side / 2, side / 4, side / FINEST].map((step) => Math.max(1, Math.round(step)));
+  return [...new Set(steps)];
+}
+
+export function useHeat(page: ImagePage, settings: Settings, side: number, fill: string): (Overlay & HeatState) | null {
+  const kind = settings["heat"] ?? "", session = useSession();
+  const unit = settings["heat-of"] ?? page.prediction;
+  const [state, setState] = useState<HeatState>({ heat: null, problem: null });
+  const view = useMemo(() => `heat-${crypto.randomUUID()}`, []);
+  const network = networkNumber();
+  useEffect(() => {
+    setState({ heat: null, problem: null });
+    if (kind !== "drop" && kind !== "distance") return;
+    const controller = new AbortController();
+    const ask = async () => {
+      const steps = strides(side);
+      for (const [position, stride] of steps.entries()) {
+        const common = { image: page.name, patch: side, stride, fill, view, network };
+        const finer = position + 1 < steps.length;
+        try {
+          const heat =
+            kind === "drop"
+              ? drops(await post<HeatAnswer>("heat", { ...common, unit: `prob:${unit}` } satisfies HeatQuestion, controller.signal), page.size, finer)
+              : distances(await post<DistanceAnswer>("distance", common satisfies DistanceQuestion, controller.signal), page.size, finer);
+          setState({ heat, problem: null });
+        } catch (error) {
+          if (!isReplaced(error)) setState({ heat: null, problem: problemOf(error) });
+          return;
+        }
+      }
+    };
+    // A patch that is still being resized asks for nothing.
+    const timer = window.setTimeout(() => void ask(), 150);
+    return () => {
+      window.clearTimeout(timer);
+      controller.abort();
+    };
+  }, [kind, unit, side, fill, page.name, network, session]);
+  const strength = (Number(settings["strength"] ?? STRENGTH) || 0) / 100;
+  if (!state.heat) return state.problem ? { ...EMPTY, ...state } : null;
+  return { ...state.heat, strength, ...state };
+}
+
+const EMPTY: Overlay = { grid: { size: [1, 1], rows: [], columns: [] }, ink: () => "transparent", strength: 0 };
+
+function gridOf(answer: { top: number[]; left: number[]; patch: number[] }, size: number[]): Grid {
+  const [height = 1, width = 1] = size, [high = 1, wide = 1] = answer.patch;
+  return { size: [height, width], rows: middles(answer.top, high, height), columns: middles(answer.left, wide, width) };
+}
+
+function drops(answer: HeatAnswer, size: number[], finer: boolean): Heat {
+  const full = Math.max(answer.clean, LEAST, ...answer.drop.flat());
+  const ink = (row: number, column: number) => changeColour(-(answer.drop[row]?.[column] ?? 0) / full);
+  return { kind: "drop", grid: gridOf(answer, size), ink, strength: 1, low: -full, high: full, finer, answer };
+}
+
+function distances(answer: DistanceAnswer, size: number[], finer: boolean): Heat {
+  const full = Math.max(answer.neighbour_distance, ...answer.distance.flat(), 1e-9);
+  const ink = (row: number, column: number) => distanceColour((answer.distance[row]?.[column] ?? 0) / full);
+  return { kind: "distance", grid: gridOf(answer, size), ink, strength: 1, low: 0, high: full, finer, answer };
+}
+
+export function HeatControls({ page, settings, heat }: { page: ImagePage; settings: Settings; heat: HeatState | null }) {
+  const { classes, images } = useSession(), title = useClassTitle();
+  const kind = settings["heat"] ?? "";
+  const kinds = [
+    { value: "", text: say("heat none") },
+    { value: "drop", text: say("heat drop") },
+    ...(images > 0 ? [{ value: "distance", text: say("heat distance") }] : []),
+  ];
+  return (
+    <div class="heat-controls">
+      <Choices name={say("map over")} value={kind} choices={kinds} choose={(chosen) => change({ heat: chosen })} />
+      {kind && (
+        <div class="controls">
+          {kind === "drop" && (
+            <Select
+              name={say("class")}
+              value={settings["heat-of"] ?? page.prediction}
+              choices={classes.map((value) => ({ value, text: title(value) }))}
+              choose={(chosen) => change({ "heat-of": chosen === page.prediction ? "" : chosen })}
+            />
+          )}
+          <label class="control">
+            <span>{say("strength")}</span>
+            <input type="range" min={0} max={100} value={settings["strength"] ?? STRENGTH} onInput={(event) => change({ strength: event.currentTarget.value })} />
+          </label>
+        </div>
+      )}
+      {heat?.problem && <Trouble problem={heat.problem} />}
+      {kind && <Legend heat={heat?.heat ?? null} />}
+    </div>
+  );
+}
+
+function Legend({ heat }: { heat: Heat | null }) {
+  if (!heat) {
+    return (
+      <p class="legend" role="status">
+        {say("waiting")}
+      </p>
+    );
+  }
+  const [rows, columns] = [heat.grid.rows.length, heat.grid.columns.length];
+  return (
+    <>
+      <p class="legend" role="status">
+        <span>{heat.kind === "drop" ? say("lower by", { value: number(heat.high, 2) }) : say("not moved")}</span>
+        <i class={heat.kind === "drop" ? "ramp change" : "ramp distance"} />
+        <span>{heat.kind === "drop" ? say("higher by", { value: number(heat.high, 2) }) : say("moved", { value: figures(heat.high) })}</span>
+        <small>{say(heat.finer ? "places finer" : "places", { rows, columns })}</small>
+      </p>
+      {"neighbour_distance" in heat.answer && <p class="note">{say("distance note", { value: figures(heat.answer.neighbour_distance) })}</p>}
+      {"commands" in heat.answer && <CopyCommands commands={heat.answer.commands} />}
+    </>
+  );
+}

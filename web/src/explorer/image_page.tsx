@@ -1,0 +1,211 @@
+// The page of an image: the patch that is free to move, what the network answers under it, and what is near the image.
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ActivationMapsOf } from "./activation_maps";
+import { change, link, type Settings } from "./address";
+import { AnswerBars } from "./answer_bars";
+import { useClassTitle, useSession } from "./explored";
+import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
+import { HeatControls, useHeat } from "./heat_map";
+import { number, percent, say, sayName } from "./language";
+import { Newest } from "./newest";
+import { CopyCommands, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
+import { PatchStage } from "./patch_stage";
+import type { ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
+import { forget, networkNumber, post, problemOf, useAnswer } from "./server";
+
+const LATER = 200; // milliseconds without a movement after which the address is written
+
+export function ImagePage({ name, settings }: { name: string; settings: Settings }) {
+  const { value: page, problem } = useAnswer<Message>(`images/${encodeURIComponent(name)}`);
+  const text = useImageText();
+  const session = useSession();
+  if (problem) return <Trouble problem={problem} />;
+  if (!page) return <Waiting />;
+  return (
+    <>
+      <header class="title">
+        <h1>{page.id}</h1>
+        <p class="soft">{text(page)}</p>
+        <div class="line">
+          <CopyCommands commands={page.commands} />
+          <Neighbourhood page={page} />
+          {!page.kept && <Keep page={page} />}
+        </div>
+      </header>
+      {session.asks ? <LivePatch page={page} settings={settings} /> : <StillAnswers page={page} />}
+      {page.neighbours.length > 0 && (
+        <Figure title={say("neighbours")} note={say("neighbours note")} wide>
+          <div class="images small">
+            {page.neighbours.map((image) => (
+              <ImageLink key={image.number} image={image}>
+                <small>{number(image.distance, 3)}</small>
+              </ImageLink>
+            ))}
+          </div>
+        </Figure>
+      )}
+      {session.asks && <ActivationMapsOf image={name} layer={settings["layer"] ?? ""} />}
+    </>
+  );
+}
+
+function Neighbourhood({ page }: { page: Message }) {
+  const at = /^\d+$/.test(page.name) ? Number(page.name) : -1;
+  return (
+    <p class="links">
+      {at > 0 && <a href={link("image", String(at - 1))}>← {say("image before")}</a>}
+      {at >= 0 && at + 1 < useSession().images && <a href={link("image", String(at + 1))}>{say("image next")} →</a>}
+      {page.point.length === 2 && at >= 0 && <a href={link("map", "", { image: page.name })}>{say("on the map")}</a>}
+    </p>
+  );
+}
+
+function Keep({ page }: { page: Message }) {
+  const session = useSession();
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [kept, setKept] = useState(false);
+  if (session.read_only) return null;
+  const keep = async () => {
+    try {
+      await post(`images/${encodeURIComponent(page.name)}/keep`, {});
+      setKept(true);
+      forget();
+    } catch (error) {
+      setProblem(problemOf(error));
+    }
+  };
+  return (
+    <>
+      <button type="button" disabled={kept} onClick={() => void keep()}>
+        {say(kept ? "kept" : "keep")}
+      </button>
+      {problem && <Trouble problem={problem} />}
+    </>
+  );
+}
+
+/** What is shown where no network is at hand: the probabilities as they were recorded. */
+function StillAnswers({ page }: { page: Message }) {
+  const { classes, fills, size } = useSession();
+  const clean = classes.map((name) => page.probabilities.find((each) => each.name === name)?.probability ?? 0);
+  return (
+    <div class="felt">
+      <PatchStage name={page.name} size={size as unknown as Size} patch={null} fill={fills[0] ?? ""} heat={null} move={() => undefined} />
+      <AnswerBars clean={clean} under={null} label={page.label} />
+    </div>
+  );
+}
+
+/** The answers of one network to the picture under the patch, the newest patch alone. */
+function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, network: number) {
+  const [answer, setAnswer] = useState<PatchAnswer | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const view = useMemo(() => `patch-${network}-${crypto.randomUUID()}`, [network]);
+  const newest = useRef<Newest<PatchQuestion, PatchAnswer> | null>(null);
+  useEffect(() => {
+    const asking = new Newest<PatchQuestion, PatchAnswer>(
+      (question) => post<PatchAnswer>("patch", question),
+      (told) => {
+        setAnswer(told);
+        setProblem(null);
+      },
+      (error) => setProblem(problemOf(error)),
+    );
+    newest.current = asking;
+    return () => asking.end();
+  }, []);
+  useEffect(() => {
+    if (!patch) return;
+    const top = Math.round(patch.y - patch.height / 2), left = Math.round(patch.x - patch.width / 2);
+    newest.current?.put({ image: page.name, top, left, height: patch.height, width: patch.width, fill, view, network });
+  }, [page.name, patch?.y, patch?.x, patch?.height, patch?.width, fill, network]);
+  return { answer: patch ? answer : null, problem };
+}
+
+function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
+  const session = useSession(), title = useClassTitle();
+  const size = page.size as unknown as Size;
+  const [patch, setPatch] = useState<FreePatch | null>(() => readPatch(settings, size));
+  const kept = settings["patch"] ?? "";
+  useEffect(() => {
+    // The back button, or a link: the patch goes where the address says, unless it was written from here.
+    if (kept !== patchSettings(patch)["patch"]) setPatch(readPatch(settings, size));
+  }, [kept]);
+  useEffect(() => {
+    const timer = window.setTimeout(() => change(patchSettings(patch)), LATER);
+    return () => window.clearTimeout(timer);
+  }, [patch]);
+  const sides = readSides(settings, size);
+  const fill = session.fills.find((each) => each === settings["fill"]) ?? session.fills[0] ?? "mean";
+  const heat = useHeat(page, settings, sides[0], fill);
+  const networks = session.networks.length > 1 ? session.networks : session.networks.slice(0, 1);
+  const resize = (side: number) => {
+    change({ side: String(side) });
+    if (patch) setPatch({ ...patch, height: side, width: side });
+  };
+  return (
+    <>
+      <div class="felt">
+        <div>
+          <PatchStage name={page.name} size={size} patch={patch} side={sides} fill={fill} heat={heat} move={setPatch} />
+          <div class="controls">
+            <label class="control">
+              <span>{say("patch side")}</span>
+              <input type="range" min={1} max={Math.min(...size)} value={sides[0]} onInput={(event) => resize(Number(event.currentTarget.value))} />
+              <output>{number(sides[0])} px</output>
+            </label>
+            <Select name={say("fill")} value={fill} choices={session.fills.map((value) => ({ value, text: sayName("fill", value) }))} choose={(chosen) => change({ fill: chosen })} />
+            {patch && (
+              <button type="button" onClick={() => setPatch(null)}>
+                {say("lift")}
+              </button>
+            )}
+          </div>
+          <HeatControls page={page} settings={settings} heat={heat} />
+        </div>
+        <div class="answers">
+          {networks.map((network) => (
+            <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} heading={networks.length > 1 ? network.name : ""} />
+          ))}
+          {page.label && page.label !== page.prediction && <p class="note">{say("mistaken", { label: title(page.label), answer: title(page.prediction) })}</p>}
+        </div>
+      </div>
+    </>
+  );
+}
+
+function readSides(settings: Settings, size: Size): [number, number] {
+  const side = Number(settings["side"]);
+  const chosen = Number.isFinite(side) && side >= 1 ? Math.min(Math.round(side), ...size) : firstSide(size);
+  return [chosen, chosen];
+}
+
+interface NetworkAnswersSettings {
+  page: Message;
+  patch: FreePatch | null;
+  fill: string;
+  network: number;
+  heading: string;
+}
+
+/** The bars of one network: what it answers to the whole picture, and under the patch. */
+function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersSettings) {
+  const { classes } = useSession();
+  const own = useAnswer<Message>(network === networkNumber() ? null : `images/${encodeURIComponent(page.name)}`, network);
+  const probabilities = (own.value ?? page).probabilities;
+  const clean = useMemo(() => {
+    const all = new Array<number>(classes.length).fill(0);
+    for (const each of probabilities) all[each.index] = each.probability;
+    return all;
+  }, [probabilities]);
+  const { answer, problem } = usePatchAnswers(page, patch, fill, network);
+  return (
+    <section>
+      {heading && <h2>{heading}</h2>}
+      <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />
+      {(problem ?? own.problem) && <Trouble problem={(problem ?? own.problem) as Problem} />}
+      {answer && <p class="note timing">{say("answered in", { milliseconds: number(answer.milliseconds, 1) })}</p>}
+      {!patch && <p class="note">{say("patch hint", { share: percent(0.25) })}</p>}
+    </section>
+  );
+}

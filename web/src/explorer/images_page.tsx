@@ -1,0 +1,69 @@
+// Images in a list: what a search, a cell of the confusion or a mistake leads to.
+import { change, type Settings } from "./address";
+import { useClassTitle, useSession } from "./explored";
+import { say } from "./language";
+import { ImageLink, Select, Trouble, Waiting } from "./parts";
+import type { ImageSearch } from "./schema";
+import { useAnswer } from "./server";
+
+const AT_ONCE = 60;
+
+export function ImagesPage({ settings }: { settings: Settings }) {
+  const { classes } = useSession(), title = useClassTitle();
+  const from = Number(settings["from"] ?? "0") || 0;
+  const query = new URLSearchParams({ from: String(from), limit: String(AT_ONCE) });
+  for (const name of ["q", "label", "prediction", "mistakes"]) {
+    const value = settings[name];
+    if (value) query.set(name, value);
+  }
+  const { value: found, problem } = useAnswer<ImageSearch>(`search?${query.toString()}`);
+  const choices = [{ value: "", text: say("any") }, ...classes.map((name) => ({ value: name, text: title(name) }))];
+  const narrow = (chosen: Settings) => change({ ...chosen, from: "" }, { step: true });
+  return (
+    <>
+      <header class="title">
+        <h1>{say("images")}</h1>
+        <p class="soft" role="status">
+          {settings["q"] ? say("images named", { total: found?.total ?? 0, text: settings["q"] }) : say("images total", { total: found?.total ?? 0 })}
+        </p>
+      </header>
+      <div class="controls">
+        <label class="control">
+          <span>{say("search")}</span>
+          <input type="search" value={settings["q"] ?? ""} onChange={(event) => narrow({ q: event.currentTarget.value.trim() })} />
+        </label>
+        <Select name={say("label")} value={settings["label"] ?? ""} choices={choices} choose={(label) => narrow({ label })} />
+        <Select name={say("answer")} value={settings["prediction"] ?? ""} choices={choices} choose={(prediction) => narrow({ prediction })} />
+        <label class="control">
+          <input type="checkbox" checked={settings["mistakes"] === "1"} onChange={(event) => narrow({ mistakes: event.currentTarget.checked ? "1" : "" })} />
+          <span>{say("mistakes only")}</span>
+        </label>
+      </div>
+      {problem && <Trouble problem={problem} />}
+      {!problem && !found && <Waiting />}
+      {found && (
+        <>
+          <div class="images">
+            {found.images.map((image) => (
+              <ImageLink key={image.number} image={image}>
+                {image.label !== "" && image.label !== image.prediction && <small>{say("is really", { label: title(image.label) })}</small>}
+              </ImageLink>
+            ))}
+          </div>
+          <p class="pager">
+            {from > 0 && (
+              <button type="button" onClick={() => change({ from: String(Math.max(0, from - AT_ONCE)) }, { step: true })}>
+                {say("before")}
+              </button>
+            )}
+            {from + AT_ONCE < found.total && (
+              <button type="button" onClick={() => change({ from: String(from + AT_ONCE) }, { step: true })}>
+                {say("more")}
+              </button>
+            )}
+          </p>
+        </>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,57 @@
+// The words of the pages and how numbers are written, in the language that is read.
+import english from "./words/en.json";
+import spanish from "./words/es.json";
+
+export type Word = keyof typeof english;
+
+// That Spanish has every word is what this assignment checks.
+const WORDS: Record<"en" | "es", Record<Word, string>> = { en: english, es: spanish };
+
+export type Language = keyof typeof WORDS;
+export const LANGUAGES = Object.keys(WORDS) as Language[];
+
+const KEPT = "iconoscope-language";
+
+function first(): Language {
+  const kept = localStorage.getItem(KEPT) ?? navigator.language.slice(0, 2);
+  return LANGUAGES.find((known) => known === kept) ?? "en";
+}
+
+let current: Language = first();
+
+export const language = () => current;
+
+export function read(chosen: Language): void {
+  current = chosen;
+  localStorage.setItem(KEPT, chosen);
+  document.documentElement.lang = chosen;
+}
+
+/** Gives a text, with values in the place of {names}. */
+export function say(word: Word, values: Record<string, string | number> = {}): string {
+  return WORDS[current][word].replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = values[name];
+    return typeof value === "number" ? number(value) : (value ?? "");
+  });
+}
+
+/** Whether there are words for what a server calls it, as for kinds of fills. */
+export function sayName(group: string, name: string): string {
+  const word = `${group} ${name}`;
+  return word in WORDS[current] ? WORDS[current][word as Word] : name;
+}
+
+/** Writes a number with so many decimals; without, as it is. */
+export function number(value: number, decimals?: number): string {
+  const digits = decimals === undefined ? {} : { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  return new Intl.NumberFormat(current, { useGrouping: "always" as unknown as boolean, ...digits }).format(value);
+}
+
+/** Writes a number of any size by three digits that matter. */
+export function figures(value: number): string {
+  return new Intl.NumberFormat(current, { maximumSignificantDigits: 3 }).format(value);
+}
+
+export function percent(share: number, decimals = 0): string {
+  return new Intl.NumberFormat(current, { style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: decimals }).format(share);
+}

@@ -1,0 +1,120 @@
+// The page of a layer: all its units as tiles, in the order that one asks for.
+import { useEffect } from "preact/hooks";
+import { change, link, type Settings } from "./address";
+import { useClassTitle, useSession } from "./explored";
+import { number, percent, say } from "./language";
+import { Bar, Choices, CopyCommands, Picture, Select, Trouble, Waiting } from "./parts";
+import type { LayerPage as Message, UnitsFound, UnitSummary } from "./schema";
+import { address, useAnswer } from "./server";
+import { ordered, type Order } from "./unit_order";
+
+const ORDERS: Order[] = ["number", "selectivity", "answered", "likeness"];
+
+export function LayerPage({ name, settings }: { name: string; settings: Settings }) {
+  const { classes } = useSession(), title = useClassTitle();
+  const like = settings["like"] ?? "", wanted = settings["class"] ?? "";
+  const { value: page, problem } = useAnswer<Message>(`layers/${encodeURIComponent(name)}${like ? `?like=${encodeURIComponent(like)}` : ""}`);
+  const find = useAnswer<UnitsFound>(wanted && page ? `find?class=${encodeURIComponent(wanted)}&layer=${encodeURIComponent(name)}&limit=${page.layer.channels}` : null);
+  const optimized = settings["pictures"] !== "images";
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (event.key !== "o" || event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).matches("input, select")) return;
+      change({ pictures: optimized ? "images" : "" });
+    };
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  }, [optimized]);
+  if (problem) return <Trouble problem={problem} />;
+  if (!page) return <Waiting />;
+  const { layer } = page;
+  const hasPictures = page.units.some((unit) => unit.optimized !== "");
+  const scores = new Map(find.value?.units.map((each) => [each.unit, each.auc]));
+  const order = (ORDERS.find((each) => each === settings["sort"]) ?? (like ? "likeness" : "number"));
+  const units = ordered(page.units, wanted && find.value ? "class" : order, scores);
+  const orders = ORDERS.filter((each) => each !== "likeness" || like !== "");
+  return (
+    <>
+      <header class="title">
+        <h1>{layer.name}</h1>
+        <p class="soft">
+          {layer.kind} · {say("layer size", { channels: layer.channels, rows: layer.rows, columns: layer.columns })}
+          {layer.dead.length > 0 && ` \u00b7 ${say("dead count", { count: layer.dead.length })}`}
+        </p>
+        <CopyCommands commands={page.commands} />
+      </header>
+      <div class="controls">
+        {!wanted && <Choices name={say("sorted by")} value={order} choices={orders.map((value) => ({ value, text: say(`order ${value}`) }))} choose={(sort) => change({ sort })} />}
+        <Select
+          name={say("tells class")}
+          value={wanted}
+          choices={[{ value: "", text: say("any") }, ...classes.map((each) => ({ value: each, text: title(each) }))]}
+          choose={(chosen) => change({ class: chosen }, { step: true })}
+        />
+        {hasPictures && (
+          <Choices
+            name={say("shown as")}
+            value={optimized ? "optimized" : "images"}
+            choices={[{ value: "optimized", text: say("optimized picture") }, { value: "images", text: say("strongest image") }]}
+            choose={(value) => change({ pictures: value === "images" ? "images" : "" })}
+          />
+        )}
+        {like && (
+          <button type="button" onClick={() => change({ like: "", sort: "" }, { step: true })}>
+            {say("not like", { unit: like })}
+          </button>
+        )}
+      </div>
+      {find.problem && <Trouble problem={find.problem} />}
+      <ol class="tiles">
+        {units.map((unit) => (
+          <Tile key={unit.unit} unit={unit} optimized={optimized} score={scores.get(unit.unit)} wanted={wanted} />
+        ))}
+      </ol>
+    </>
+  );
+}
+
+interface TileSettings {
+  unit: UnitSummary;
+  optimized: boolean;
+  score: number | undefined;
+  wanted: string;
+}
+
+function Tile({ unit, optimized, score, wanted }: TileSettings) {
+  const title = useClassTitle();
+  const alt = say("unit", { unit: unit.unit });
+  const told = score === undefined ? unit.selectivity : score;
+  return (
+    <li class={unit.dead ? "tile dead" : "tile"}>
+      <a href={link("unit", unit.unit)}>
+        {optimized && unit.optimized ? (
+          <span class="picture">
+            <img src={address(unit.optimized)} alt={alt} loading="lazy" />
+          </span>
+        ) : unit.dead ? (
+          <span class="picture empty">{say("answers nothing")}</span>
+        ) : (
+          <Picture name={unit.strongest} field={unit.field} alt={alt} />
+        )}
+        <span class="caption">
+          <b>{unit.number}</b>
+          {told !== null && (
+            <>
+              <span>{title(wanted || unit.class_name)}</span>
+              <Bar share={told} low={0.5} />
+              <small>{number(told, 2)}</small>
+            </>
+          )}
+        </span>
+      </a>
+      <span class="under">
+        <small title={say("answered note")}>{percent(unit.answered)}</small>
+        {unit.likeness !== null && <small>{say("likeness", { value: number(unit.likeness, 2) })}</small>}
+        <button type="button" class="quiet" onClick={() => change({ like: unit.unit, sort: "", class: "" }, { step: true })}>
+          {say("alike")}
+        </button>
+      </span>
+    </li>
+  );
+}

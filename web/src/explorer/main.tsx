@@ -1,0 +1,127 @@
+// The explorer: which page the address names, and what stands around every page.
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { change, go, link, useAddress, type Address } from "./address";
+import { Explored } from "./explored";
+import { ImagePage } from "./image_page";
+import { ImagesPage } from "./images_page";
+import { LANGUAGES, language, read, say, type Language } from "./language";
+import { LayerPage } from "./layer_page";
+import { MapPage } from "./map_page";
+import { NetworkPage } from "./network_page";
+import { Trouble, Waiting } from "./parts";
+import type { Session } from "./schema";
+import { useAnswer } from "./server";
+import { UnitPage } from "./unit_page";
+import { OwnPhotograph } from "./own_photograph";
+
+function Page({ address }: { address: Address }) {
+  switch (address.page) {
+    case "network":
+      return <NetworkPage />;
+    case "layer":
+      return <LayerPage key={address.name} name={address.name} settings={address.settings} />;
+    case "unit":
+      return <UnitPage key={address.name} name={address.name} settings={address.settings} />;
+    case "image":
+      return <ImagePage key={address.name} name={address.name} settings={address.settings} />;
+    case "images":
+      return <ImagesPage settings={address.settings} />;
+    case "map":
+      return <MapPage settings={address.settings} />;
+  }
+}
+
+function Header({ session, address, speak }: { session: Session; address: Address; speak: (language: Language) => void }) {
+  const here = (...pages: string[]) => (pages.includes(address.page) ? { "aria-current": "page" as const } : {});
+  return (
+    <header class="top">
+      <a class="maker" href={link("network")}>
+        iconoscope
+      </a>
+      <nav aria-label={say("pages")}>
+        <a href={link("network")} {...here("network", "layer", "unit")}>
+          {say("network")}
+        </a>
+        {session.images > 0 && (
+          <a href={link("images")} {...here("images", "image")}>
+            {say("images")}
+          </a>
+        )}
+        {session.map && (
+          <a href={link("map")} {...here("map")}>
+            {say("map")}
+          </a>
+        )}
+      </nav>
+      {session.images > 0 && <Search />}
+      {session.asks && <OwnPhotograph />}
+      {session.networks.length > 1 && address.page !== "image" && <NetworkSwitch session={session} address={address} />}
+      <div class="languages" role="group" aria-label={say("language")}>
+        {LANGUAGES.map((each) => (
+          <button type="button" class="quiet" lang={each} aria-pressed={each === language()} onClick={() => speak(each)}>
+            {each}
+          </button>
+        ))}
+      </div>
+    </header>
+  );
+}
+
+function NetworkSwitch({ session, address }: { session: Session; address: Address }) {
+  return (
+    <select
+      aria-label={say("network")}
+      value={address.settings["network"] ?? "0"}
+      onChange={(event) => change({ network: event.currentTarget.value === "0" ? "" : event.currentTarget.value }, { step: true })}
+    >
+      {session.networks.map((network) => (
+        <option value={String(network.number)}>{network.name}</option>
+      ))}
+    </select>
+  );
+}
+
+function Search() {
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const text = String(new FormData(event.currentTarget as HTMLFormElement).get("q") ?? "").trim();
+    go("images", "", { q: text });
+  };
+  return (
+    <form class="search" role="search" onSubmit={submit}>
+      <input name="q" type="search" placeholder={say("search")} aria-label={say("search")} autocomplete="off" />
+    </form>
+  );
+}
+
+function Explorer() {
+  const address = useAddress();
+  const [, setSpoken] = useState(language());
+  const { value: session, problem } = useAnswer<Session>("session", 0);
+  const speak = (chosen: Language) => {
+    read(chosen);
+    setSpoken(chosen);
+  };
+  useEffect(() => {
+    const name = address.name || say(address.page);
+    document.title = `${name} \u00b7 iconoscope`;
+    window.scrollTo(0, 0);
+  }, [address.page, address.name]);
+  if (problem) return <Trouble problem={problem} />;
+  if (!session) return <Waiting />;
+  return (
+    <Explored.Provider value={session}>
+      <Header session={session} address={address} speak={speak} />
+      <main class={address.page} key={language()}>
+        <Page address={address} />
+      </main>
+    </Explored.Provider>
+  );
+}
+
+// The token of the first address is a cookie by now, and must not lie about in links and in the history.
+if (location.search) history.replaceState(null, "", location.pathname + location.hash);
+read(language());
+const root = document.getElementById("app");
+if (root) render(<Explorer />, root);

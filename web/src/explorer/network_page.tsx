@@ -1,0 +1,162 @@
+// The page of the network: what it is, how often it is right and where it errs, and the way to its layers.
+import { link } from "./address";
+import { ConfusionMatrix } from "./confusion_matrix";
+import { useClassTitle, useSession } from "./explored";
+import { number, percent, say, sayName } from "./language";
+import { CopyCommands, Figure, Select, Trouble, UnitLinkTo, Waiting, Bar } from "./parts";
+import type { AuditSummary, LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
+import { networkNumber, useAnswer } from "./server";
+import { useState } from "preact/hooks";
+
+const MOST_UNITS = 8; // that are shown of those which tell a class
+const MOST_DEAD = 24; // that are listed of a layer's dead units
+
+export function NetworkPage() {
+  const session = useSession();
+  const { value: page, problem } = useAnswer<Message>(`network/${networkNumber()}`);
+  if (problem) return <Trouble problem={problem} />;
+  if (!page) return <Waiting />;
+  return (
+    <>
+      <header class="title">
+        <h1>{page.name}</h1>
+        <p class="soft">{page.source}</p>
+        <p class="facts">
+          <span>{say("parameters", { count: page.parameters })}</span>
+          <span>{say("classes count", { count: session.classes.length })}</span>
+          {session.images > 0 && <span>{say("images count", { count: session.images, source: session.source })}</span>}
+        </p>
+        <CopyCommands commands={page.commands} />
+      </header>
+      <Figure title={say("layers")} note={say("layers note")} wide>
+        <Layers layers={page.layers} />
+      </Figure>
+      <div class="columns">
+        {page.accuracy !== null && (
+          <Figure title={say("accuracy")} note={say("confusion note")}>
+            <p class="large">
+              {percent(page.accuracy, 1)} <small>{say("accuracy of", { count: page.labelled })}</small>
+            </p>
+            <ConfusionMatrix counts={page.confusion} />
+          </Figure>
+        )}
+        <div>
+          {page.audit && <Audit audit={page.audit} />}
+          {session.images > 0 && <FindUnits />}
+          <Figure title={say("preprocessing")}>
+            <ul class="lines">
+              {page.preprocessing.map((line) => (
+                <li>{line}</li>
+              ))}
+            </ul>
+          </Figure>
+          <DeadUnits layers={page.layers} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** The layers one behind the other, drawn as high as their maps and as wide as they have channels. */
+function Layers({ layers }: { layers: LayerSummary[] }) {
+  const rows = Math.max(...layers.map((layer) => layer.rows), 1), channels = Math.max(...layers.map((layer) => layer.channels), 1);
+  const grown = (value: number, largest: number) => Math.log2(1 + value) / Math.log2(1 + largest);
+  return (
+    <ol class="layers">
+      {layers.map((layer) => {
+        const size = say("layer size", { channels: layer.channels, rows: layer.rows, columns: layer.columns });
+        const shape = { height: `${0.4 + 5 * grown(layer.rows, rows)}rem`, width: `${0.5 + 2.4 * grown(layer.channels, channels)}rem` };
+        const inside = (
+          <>
+            <span class="block">
+              <i style={shape} />
+            </span>
+            <b>{layer.name}</b>
+            <small>{layer.kind}</small>
+            <small>{size}</small>
+            {layer.dead.length > 0 && <small class="wrong">{say("dead count", { count: layer.dead.length })}</small>}
+          </>
+        );
+        return <li class={layer.recorded ? "" : "unrecorded"}>{layer.recorded ? <a href={link("layer", layer.name)}>{inside}</a> : <span>{inside}</span>}</li>;
+      })}
+    </ol>
+  );
+}
+
+function Audit({ audit }: { audit: AuditSummary }) {
+  const title = useClassTitle();
+  return (
+    <Figure title={say("audit")} note={audit.overall.text}>
+      <ul class="verdicts">
+        {audit.classes.map((verdict) => (
+          <li>
+            <b>{title(verdict.name)}</b>
+            <span class={`word ${verdict.word}`}>{sayName("verdict", verdict.word)}</span>
+            <p>{verdict.text}</p>
+            {verdict.findings.length > 0 && (
+              <ul>
+                {verdict.findings.map((finding) => (
+                  <li>{finding}</li>
+                ))}
+              </ul>
+            )}
+          </li>
+        ))}
+      </ul>
+      {audit.page && (
+        <p>
+          <a href={audit.page} target="_blank" rel="noopener">
+            {say("audit page")}
+          </a>
+        </p>
+      )}
+    </Figure>
+  );
+}
+
+/** Which units of all layers tell a class best. */
+function FindUnits() {
+  const session = useSession(), title = useClassTitle();
+  const [wanted, setWanted] = useState("");
+  const { value: units, problem } = useAnswer<UnitsFound>(wanted ? `find?class=${encodeURIComponent(wanted)}&limit=${MOST_UNITS}` : null);
+  return (
+    <Figure title={say("find units")} note={say("find units note")} commands={units?.commands}>
+      <Select
+        name={say("class")}
+        value={wanted}
+        choices={[{ value: "", text: say("choose class") }, ...session.classes.map((name) => ({ value: name, text: title(name) }))]}
+        choose={setWanted}
+      />
+      {problem && <Trouble problem={problem} />}
+      {units && (
+        <ol class="ranking">
+          {units.units.map((each) => (
+            <li>
+              <UnitLinkTo unit={each.unit} />
+              <Bar share={each.auc} low={0.5} />
+              <span>{number(each.auc, 3)}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Figure>
+  );
+}
+
+function DeadUnits({ layers }: { layers: LayerSummary[] }) {
+  const dead = layers.filter((layer) => layer.dead.length > 0);
+  if (!layers.some((layer) => layer.recorded)) return null;
+  return (
+    <Figure title={say("dead units")} note={say(dead.length ? "dead units note" : "no dead units")}>
+      {dead.map((layer) => (
+        <p class="chips">
+          <b>{layer.name}</b>
+          {layer.dead.slice(0, MOST_DEAD).map((channel) => (
+            <a href={link("unit", `${layer.name}:${channel}`)}>{channel}</a>
+          ))}
+          {layer.dead.length > MOST_DEAD && <span>{say("and more", { count: layer.dead.length - MOST_DEAD })}</span>}
+        </p>
+      ))}
+    </Figure>
+  );
+}

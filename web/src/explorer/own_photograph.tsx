@@ -1,0 +1,124 @@
+// A photograph of one's own: chosen, dropped anywhere on the page, or taken with the camera.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { go } from "./address";
+import { say } from "./language";
+import { Trouble } from "./parts";
+import type { ImagePage, Problem } from "./schema";
+import { problemOf, upload } from "./server";
+
+export function OwnPhotograph() {
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [camera, setCamera] = useState<MediaStream | null>(null);
+  const [over, setOver] = useState(false);
+  const ask = async (photograph: Blob) => {
+    try {
+      const page = await upload<ImagePage>(photograph);
+      setProblem(null);
+      go("image", page.name);
+    } catch (error) {
+      setProblem(problemOf(error));
+    }
+  };
+  useEffect(() => dropping(setOver, (photograph) => void ask(photograph)), []);
+  const film = async () => {
+    try {
+      setCamera(await navigator.mediaDevices.getUserMedia({ video: true }));
+    } catch {
+      setProblem({ kind: "refused", message: say("no camera"), hint: say("no camera hint") });
+    }
+  };
+  const close = () => {
+    camera?.getTracks().forEach((track) => track.stop());
+    setCamera(null);
+  };
+  return (
+    <div class="own">
+      <label class="button">
+        {say("own photograph")}
+        <input
+          class="unseen"
+          type="file"
+          accept="image/*"
+          onChange={(event) => {
+            const [file] = event.currentTarget.files ?? [];
+            if (file) void ask(file);
+            event.currentTarget.value = "";
+          }}
+        />
+      </label>
+      {"mediaDevices" in navigator && (
+        <button type="button" onClick={() => void film()}>
+          {say("camera")}
+        </button>
+      )}
+      {over && <div class="drop">{say("drop here")}</div>}
+      {camera && <Camera stream={camera} take={(photograph) => (close(), void ask(photograph))} close={close} />}
+      {problem && (
+        <div class="floating">
+          <Trouble problem={problem} />
+          <button type="button" onClick={() => setProblem(null)}>
+            {say("close")}
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Listens for a file that is dragged over the page; gives what ends it. */
+function dropping(over: (is: boolean) => void, take: (photograph: Blob) => void): () => void {
+  const holds = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
+  const drag = (event: DragEvent) => {
+    if (!holds(event)) return;
+    event.preventDefault();
+    over(true);
+  };
+  const leave = (event: DragEvent) => {
+    if (!event.relatedTarget) over(false);
+  };
+  const drop = (event: DragEvent) => {
+    if (!holds(event)) return;
+    event.preventDefault();
+    over(false);
+    const file = event.dataTransfer?.files[0];
+    if (file) take(file);
+  };
+  document.addEventListener("dragover", drag);
+  document.addEventListener("dragleave", leave);
+  document.addEventListener("drop", drop);
+  return () => {
+    document.removeEventListener("dragover", drag);
+    document.removeEventListener("dragleave", leave);
+    document.removeEventListener("drop", drop);
+  };
+}
+
+function Camera({ stream, take, close }: { stream: MediaStream; take: (photograph: Blob) => void; close: () => void }) {
+  const video = useRef<HTMLVideoElement>(null), dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    if (video.current) video.current.srcObject = stream;
+    dialog.current?.showModal();
+  }, [stream]);
+  const shoot = () => {
+    const seen = video.current;
+    if (!seen) return;
+    const canvas = document.createElement("canvas");
+    canvas.width = seen.videoWidth;
+    canvas.height = seen.videoHeight;
+    canvas.getContext("2d")?.drawImage(seen, 0, 0);
+    canvas.toBlob((photograph) => photograph && take(photograph), "image/png");
+  };
+  return (
+    <dialog ref={dialog} class="camera" aria-label={say("camera")} onClose={close}>
+      <video ref={video} autoplay muted playsinline />
+      <p>
+        <button type="button" onClick={shoot}>
+          {say("take")}
+        </button>
+        <button type="button" onClick={close}>
+          {say("close")}
+        </button>
+      </p>
+    </dialog>
+  );
+}

@@ -1,0 +1,194 @@
+// Small parts that all pages are made of.
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { useClassTitle, useSession } from "./explored";
+import { link } from "./address";
+import { say } from "./language";
+import type { Commands, ImageCard, Problem } from "./schema";
+import { address } from "./server";
+
+export function Trouble({ problem }: { problem: Problem }) {
+  return (
+    <div class="trouble" role="alert">
+      <p>{problem.message}</p>
+      {problem.hint && <p class="soft">{problem.hint}</p>}
+    </div>
+  );
+}
+
+/** Waits a moment before it says so: most answers are there at once. */
+export function Waiting() {
+  const [long, setLong] = useState(false);
+  useEffect(() => {
+    const timer = window.setTimeout(() => setLong(true), 250);
+    return () => window.clearTimeout(timer);
+  }, []);
+  return (
+    <p class="waiting" role="status">
+      {long ? say("waiting") : ""}
+    </p>
+  );
+}
+
+const TOLD = 1600; // milliseconds for which a button says that it has copied
+
+/** Buttons that copy the lines which make a figure again. */
+export function CopyCommands({ commands }: { commands: Commands }) {
+  const [copied, setCopied] = useState<keyof Commands | "">("");
+  const copy = async (kind: keyof Commands) => {
+    await navigator.clipboard.writeText(commands[kind]);
+    setCopied(kind);
+    window.setTimeout(() => setCopied(""), TOLD);
+  };
+  const kinds: (keyof Commands)[] = ["python", "shell"];
+  return (
+    <p class="commands">
+      {kinds
+        .filter((kind) => commands[kind])
+        .map((kind) => (
+          <button type="button" class="quiet" title={commands[kind]} onClick={() => void copy(kind)}>
+            {copied === kind ? say("copied") : say(`copy ${kind}`)}
+          </button>
+        ))}
+    </p>
+  );
+}
+
+/** A part of a page with a heading, what it is good for, and the lines that make it again. */
+export function Figure({ title, note, commands, children, wide }: FigureSettings) {
+  return (
+    <section class={wide ? "figure wide" : "figure"}>
+      <header>
+        <h2>{title}</h2>
+        {commands && <CopyCommands commands={commands} />}
+      </header>
+      {note && <p class="note">{note}</p>}
+      {children}
+    </section>
+  );
+}
+
+interface FigureSettings {
+  title: string;
+  note?: string;
+  commands?: Commands | undefined;
+  children: ComponentChildren;
+  wide?: boolean;
+}
+
+export interface Choice {
+  value: string;
+  text: string;
+}
+
+/** One of a few, all of which are seen. */
+export function Choices({ name, value, choices, choose }: ChoicesSettings) {
+  return (
+    <div class="choices" role="group" aria-label={name}>
+      <span>{name}</span>
+      {choices.map((choice) => (
+        <button type="button" aria-pressed={choice.value === value} onClick={() => choose(choice.value)}>
+          {choice.text}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** One of many. */
+export function Select({ name, value, choices, choose }: ChoicesSettings) {
+  return (
+    <label class="control">
+      <span>{name}</span>
+      <select value={value} onChange={(event) => choose(event.currentTarget.value)}>
+        {choices.map((choice) => (
+          <option value={choice.value} selected={choice.value === value}>
+            {choice.text}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+interface ChoicesSettings {
+  name: string;
+  value: string;
+  choices: Choice[];
+  choose: (value: string) => void;
+}
+
+const LEAST_SHARE = 1 / 3; // of the picture that a crop shows at least, so that one sees what a small field is part of
+
+/** An image, or the square around a field of it, with the field framed where it is smaller. */
+export function Picture({ name, field = [], alt }: { name: string | number; field?: number[]; alt: string }) {
+  const [height = 1, width = 1] = useSession().size;
+  const [top, left, bottom, right] = field.length === 4 ? (field as [number, number, number, number]) : [0, 0, height, width];
+  const shorter = Math.min(height, width);
+  const side = Math.min(Math.max(bottom - top, right - left, field.length === 4 ? shorter * LEAST_SHARE : shorter), shorter);
+  const first = (low: number, high: number, size: number) => Math.min(Math.max((low + high - side) / 2, 0), size - side);
+  const y = first(top, bottom, height), x = first(left, right, width);
+  const share = (pixels: number) => `${(100 * pixels) / side}%`;
+  return (
+    <span class={shorter <= 64 ? "picture sharp" : "picture"}>
+      <img
+        src={address(`images/${encodeURIComponent(name)}/picture.png`)}
+        alt={alt}
+        loading="lazy"
+        draggable={false}
+        style={{ width: share(width), height: share(height), left: share(-x), top: share(-y) }}
+      />
+      {field.length === 4 && (bottom - top < side * 0.9 || right - left < side * 0.9) && (
+        <i class="field" style={{ left: share(left - x), top: share(top - y), width: share(right - left), height: share(bottom - top) }} />
+      )}
+    </span>
+  );
+}
+
+/** Tells what an image is and what the network says of it. */
+export function useImageText(): (image: { id: string; label: string; prediction: string }) => string {
+  const title = useClassTitle();
+  return (image) => {
+    const values = { id: image.id, label: title(image.label), prediction: title(image.prediction) };
+    if (!image.label) return say("image unlabelled", values);
+    return say(image.label === image.prediction ? "image right" : "image wrong", values);
+  };
+}
+
+/** An image as a link to its page: the picture, and under it what is told of it. */
+export function ImageLink({ image, field, children }: ImageLinkSettings) {
+  const text = useImageText(), title = useClassTitle();
+  const wrong = image.label !== "" && image.label !== image.prediction;
+  return (
+    <a class="image-link" href={link("image", String(image.number))} title={text(image)}>
+      <Picture name={image.number} field={field ?? []} alt={text(image)} />
+      <span class="caption" aria-hidden="true">
+        <b class={wrong ? "wrong" : ""}>{title(image.prediction)}</b>
+        {children}
+      </span>
+    </a>
+  );
+}
+
+interface ImageLinkSettings {
+  image: ImageCard;
+  field?: number[];
+  children?: ComponentChildren;
+}
+
+export function UnitLinkTo({ unit }: { unit: string }) {
+  const title = useClassTitle();
+  const [layer, name = ""] = unit.split(":");
+  const shown = layer === "logit" || layer === "prob" ? `${layer}:${title(name)}` : unit;
+  return <a href={link("unit", unit)}>{shown}</a>;
+}
+
+/** A share from 0 to 1 as a bar; the number stands beside it. */
+export function Bar({ share, low = 0 }: { share: number; low?: number }) {
+  const width = Math.max(0, Math.min(1, (share - low) / (1 - low)));
+  return (
+    <span class="bar" aria-hidden="true">
+      <i style={{ width: `${100 * width}%` }} />
+    </span>
+  );
+}

@@ -1,0 +1,85 @@
+// The photograph with a patch that follows mouse, finger or arrow keys, and a map laid over it.
+import { useEffect, useRef } from "preact/hooks";
+import { drawCells, type Grid } from "../heat";
+import { corner, covered, firstSide, moved, within, type FreePatch, type Size } from "./free_patch";
+import { say } from "./language";
+import { address } from "./server";
+
+/** A map as it is laid over the photograph. */
+export interface Overlay {
+  grid: Grid;
+  ink: (row: number, column: number) => string;
+  strength: number; // how much of the photograph it covers, 0 to 1
+}
+
+interface StageSettings {
+  name: string;
+  size: Size;
+  patch: FreePatch | null;
+  side?: [number, number];
+  fill: string;
+  heat: Overlay | null;
+  move: (patch: FreePatch | null) => void;
+}
+
+const SHARP = 64; // pixels up to which a picture is drawn with sharp edges
+const PLAIN: Record<string, string> = { black: "#000", white: "#fff" }; // fills that are one colour whatever the picture
+
+export function PatchStage({ name, size, patch, side, fill, heat, move }: StageSettings) {
+  const [height, width] = size;
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    if (canvas.current && heat) drawCells(canvas.current, heat.grid, heat.ink);
+  }, [heat?.grid, heat?.ink]);
+  const [high, wide] = side ?? [firstSide(size), firstSide(size)];
+  const follow = (event: PointerEvent) => {
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const y = ((event.clientY - box.top) / box.height) * height, x = ((event.clientX - box.left) / box.width) * width;
+    move(within({ y, x, height: high, width: wide }, size));
+  };
+  const start = (event: PointerEvent) => {
+    (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
+    follow(event);
+  };
+  const press = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") {
+      move(null);
+      return;
+    }
+    const now = patch ?? { y: height / 2, x: width / 2, height: high, width: wide };
+    const next = moved(now, event.key, event.shiftKey);
+    if (!next) return;
+    event.preventDefault(); // the page must not scroll
+    move(within(patch ? next : now, size));
+  };
+  const place = patch && covered(patch, size);
+  const share = (value: number) => `${100 * value}%`;
+  return (
+    <div
+      class={Math.max(height, width) <= SHARP ? "stage sharp" : "stage"}
+      style={{ aspectRatio: `${width} / ${height}` }}
+      tabIndex={side ? 0 : -1}
+      role={side ? "application" : "img"}
+      aria-label={side ? say("stage keys") : name}
+      aria-describedby={side ? "patch-place" : undefined}
+      onPointerDown={side && start}
+      onPointerMove={side && follow}
+      onKeyDown={side && press}
+    >
+      <img src={address(`images/${encodeURIComponent(name)}/picture.png`)} alt="" draggable={false} />
+      {heat && <canvas ref={canvas} class="heat" style={{ opacity: heat.strength }} aria-hidden="true" />}
+      {place && (
+        <i
+          class={PLAIN[fill] ? "patch" : "patch seen-through"}
+          style={{ top: share(place.top), left: share(place.left), height: share(place.height), width: share(place.width), background: PLAIN[fill] ?? "" }}
+        />
+      )}
+      {side && (
+        <span id="patch-place" class="unseen" aria-live="polite">
+          {patch ? say("patch place", { ...corner(patch), height: patch.height, width: patch.width }) : say("nothing covered")}
+        </span>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,303 @@
+// The messages between server and front end: written by web/make_schema.py from explorer/messages.py, not by hand.
+
+export interface Commands {
+  python: string;
+  shell: string;
+}
+
+export interface NetworkName {
+  number: number;
+  name: string;
+}
+
+export interface Session {
+  version: string;
+  networks: NetworkName[];
+  classes: string[];
+  class_titles: Record<string, string[]>;
+  size: number[];
+  images: number;
+  source: string;
+  asks: boolean;
+  read_only: boolean;
+  fills: string[];
+  styles: string[];
+  priors: string[];
+  audit: boolean;
+  map: boolean;
+}
+
+export interface LayerSummary {
+  name: string;
+  kind: string;
+  channels: number;
+  rows: number;
+  columns: number;
+  recorded: boolean;
+  dead: number[];
+}
+
+export interface ClassVerdict {
+  name: string;
+  word: string;
+  text: string;
+  findings: string[];
+}
+
+export interface AuditSummary {
+  overall: ClassVerdict;
+  classes: ClassVerdict[];
+  page: string;
+}
+
+export interface NetworkPage {
+  name: string;
+  source: string;
+  preprocessing: string[];
+  parameters: number;
+  accuracy: number | null;
+  labelled: number;
+  confusion: number[][];
+  layers: LayerSummary[];
+  audit: AuditSummary | null;
+  commands: Commands;
+}
+
+export interface UnitSummary {
+  unit: string;
+  number: number;
+  dead: boolean;
+  class_name: string;
+  selectivity: number | null;
+  answered: number;
+  maximum: number;
+  strongest: number;
+  field: number[];
+  optimized: string;
+  likeness: number | null;
+}
+
+export interface LayerPage {
+  layer: LayerSummary;
+  units: UnitSummary[];
+  commands: Commands;
+}
+
+export interface UnitLink {
+  unit: string;
+  strength: number;
+}
+
+export interface ImageAnswer {
+  number: number;
+  id: string;
+  label: string;
+  prediction: string;
+  value: number;
+  rank: number;
+  field: number[];
+}
+
+export interface Histogram {
+  edges: number[];
+  counts: number[];
+}
+
+export interface ClassSelectivity {
+  name: string;
+  auc: number;
+  mean: number;
+}
+
+export interface UnitPage {
+  unit: string;
+  layer: string;
+  number: number;
+  dead: boolean;
+  optimized: string[];
+  most: ImageAnswer[];
+  least: ImageAnswer[];
+  histogram: Histogram;
+  classes: ClassSelectivity[];
+  alike: UnitLink[];
+  alike_by_weights: UnitLink[];
+  fed_by: UnitLink[];
+  feeds: UnitLink[];
+  commands: Commands;
+}
+
+export interface ImagesBetween {
+  total: number;
+  images: ImageAnswer[];
+}
+
+export interface ImageCard {
+  number: number;
+  id: string;
+  label: string;
+  prediction: string;
+}
+
+export interface ImageSearch {
+  total: number;
+  images: ImageCard[];
+}
+
+export interface ClassProbability {
+  name: string;
+  index: number;
+  probability: number;
+}
+
+export interface Neighbour {
+  number: number;
+  id: string;
+  label: string;
+  prediction: string;
+  distance: number;
+}
+
+export interface ImagePage {
+  name: string;
+  id: string;
+  label: string;
+  prediction: string;
+  size: number[];
+  probabilities: ClassProbability[];
+  neighbours: Neighbour[];
+  point: number[];
+  kept: boolean;
+  commands: Commands;
+}
+
+export interface PatchQuestion {
+  image: string;
+  top: number;
+  left: number;
+  height: number;
+  width: number;
+  fill: string;
+  view: string;
+  network: number;
+}
+
+export interface PatchAnswer {
+  probabilities: number[];
+  milliseconds: number;
+}
+
+export interface HeatQuestion {
+  image: string;
+  unit: string;
+  patch: number;
+  stride: number;
+  fill: string;
+  view: string;
+  network: number;
+}
+
+export interface HeatAnswer {
+  top: number[];
+  left: number[];
+  patch: number[];
+  drop: number[][];
+  clean: number;
+  plan: string;
+  commands: Commands;
+}
+
+export interface DistanceQuestion {
+  image: string;
+  patch: number;
+  stride: number;
+  fill: string;
+  view: string;
+  network: number;
+}
+
+export interface DistanceAnswer {
+  top: number[];
+  left: number[];
+  patch: number[];
+  distance: number[][];
+  neighbour_distance: number;
+}
+
+export interface OptimizationQuestion {
+  unit: string;
+  start: string;
+  style: string;
+  prior: string;
+  steps: number;
+  seed: number;
+  network: number;
+}
+
+export interface OptimizationFrame {
+  step: number;
+  steps: number;
+  activation: number;
+  probabilities: ClassProbability[];
+  picture: string;
+  gradient: string;
+  ended: boolean;
+  key: string;
+  commands: Commands | null;
+}
+
+export interface MapPage {
+  count: number;
+  method: string;
+  quality: Record<string, number>;
+  side: number;
+  page: number;
+  pages: number;
+  neighbours: number;
+  labels: number[];
+  predictions: number[];
+  wrong: boolean[];
+  ids: string[];
+  classes: string[];
+  colours: string[];
+  commands: Commands;
+}
+
+export interface Selection {
+  images: number[];
+}
+
+export interface SelectionPage {
+  count: number;
+  labels: ClassProbability[];
+  wrong: number;
+  units: ClassSelectivityOfUnit[];
+  commands: Commands;
+}
+
+export interface ClassSelectivityOfUnit {
+  unit: string;
+  auc: number;
+}
+
+export interface UnitsFound {
+  class_name: string;
+  units: ClassSelectivityOfUnit[];
+  commands: Commands;
+}
+
+export interface ActivationMaps {
+  layer: string;
+  units: string[];
+  rows: number;
+  columns: number;
+  low: number[];
+  high: number[];
+  values: string;
+  commands: Commands;
+}
+
+export interface Problem {
+  kind: "question" | "not found" | "busy" | "refused" | "damaged";
+  message: string;
+  hint: string;
+}

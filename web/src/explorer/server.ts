@@ -1,0 +1,121 @@
+// What the server is asked, and what a page shows while it waits or when it is refused.
+import { useEffect, useState } from "preact/hooks";
+import { readAddress } from "./address";
+import type { Problem } from "./schema";
+
+/** A question that was not answered: what went wrong, and what would work. */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem: Problem,
+  ) {
+    super(problem.message);
+  }
+}
+
+/** A newer question of the same view took the place of this one: nothing is wrong. */
+export const isReplaced = (error: unknown) =>
+  (error instanceof Refusal && error.status === 409) || (error instanceof DOMException && error.name === "AbortError");
+
+/** The number of the network that is looked at, where two are. */
+export const networkNumber = () => Number(readAddress(location.hash).settings["network"] ?? "0") || 0;
+
+/** The address of something below /api, for the network that is looked at. */
+export function address(path: string, network = networkNumber()): string {
+  if (!network) return `api/${path}`;
+  return `api/${path}${path.includes("?") ? "&" : "?"}network=${network}`;
+}
+
+async function asked(path: string, init: RequestInit, network?: number): Promise<Response> {
+  const response = await fetch(address(path, network), { credentials: "same-origin", ...init });
+  if (response.ok) return response;
+  const text = await response.text();
+  let problem: Problem = { kind: "damaged", message: `${response.status} ${response.statusText}`, hint: "" };
+  if (response.headers.get("content-type")?.includes("json")) problem = { ...problem, ...(JSON.parse(text) as Partial<Problem>) };
+  throw new Refusal(response.status, problem);
+}
+
+export async function get<Message>(path: string, signal?: AbortSignal, network?: number): Promise<Message> {
+  return (await (await asked(path, signal ? { signal } : {}, network)).json()) as Message;
+}
+
+export async function bytes(path: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+  return (await asked(path, signal ? { signal } : {})).arrayBuffer();
+}
+
+export async function post<Message>(path: string, question: unknown, signal?: AbortSignal): Promise<Message> {
+  return (await (await sent(path, question, signal)).json()) as Message;
+}
+
+async function sent(path: string, question: unknown, signal?: AbortSignal): Promise<Response> {
+  const init = { method: "POST", body: JSON.stringify(question), headers: { "content-type": "application/json" } };
+  return asked(path, signal ? { ...init, signal } : init);
+}
+
+export async function upload<Message>(file: Blob): Promise<Message> {
+  const init = { method: "POST", body: file, headers: { "content-type": file.type || "application/octet-stream" } };
+  return (await (await asked("uploads", init)).json()) as Message;
+}
+
+/** Asks and gives one event after the other; leaving the loop, or the signal, ends the answer. */
+export async function* events<Message>(path: string, question: unknown, signal: AbortSignal): AsyncGenerator<Message> {
+  const body = (await sent(path, question, signal)).body;
+  if (!body) return;
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const blocks = (rest + value).split(/\r?\n\r?\n/);
+      rest = blocks.pop() ?? "";
+      for (const block of blocks) {
+        const lines = block.split(/\r?\n/).filter((line) => line.startsWith("data:"));
+        if (lines.length) yield JSON.parse(lines.map((line) => line.slice(5)).join("\n")) as Message;
+      }
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+/** What is known of an answer that is waited for. */
+export interface Awaited<Message> {
+  value: Message | null;
+  problem: Problem | null;
+}
+
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Refusal) return error.problem;
+  return { kind: "damaged", message: error instanceof Error ? error.message : String(error), hint: "" };
+}
+
+const remembered = new Map<string, unknown>();
+const MOST_REMEMBERED = 64;
+
+/** Forgets what was answered, after something was kept. */
+export const forget = () => remembered.clear();
+
+/** An answer of the server for as long as a page shows it; `path` null asks nothing. What was asked lately is there at once. */
+export function useAnswer<Message>(path: string | null, network = networkNumber()): Awaited<Message> {
+  const key = path === null ? "" : address(path, network);
+  const [answer, setAnswer] = useState<Awaited<Message> & { key: string }>({ key: "", value: null, problem: null });
+  useEffect(() => {
+    if (path === null || remembered.has(key)) return;
+    const controller = new AbortController();
+    get<Message>(path, controller.signal, network).then(
+      (value) => {
+        const [oldest] = remembered.keys();
+        if (remembered.size >= MOST_REMEMBERED && oldest !== undefined) remembered.delete(oldest);
+        remembered.set(key, value);
+        setAnswer({ key, value, problem: null });
+      },
+      (error: unknown) => {
+        if (!isReplaced(error)) setAnswer({ key, value: null, problem: problemOf(error) });
+      },
+    );
+    return () => controller.abort();
+  }, [key]);
+  if (remembered.has(key)) return { value: remembered.get(key) as Message, problem: null };
+  return answer.key === key ? answer : { value: null, problem: null };
+}
