@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from iconoscope.signatures import checked
 from iconoscope.store.recording import INDEX, Recording
 from iconoscope.subject.images import Images, load_images
 
-__all__ = ["load_recording"]
+__all__ = ["find_recordings", "load_recording"]
 
 
 @checked
@@ -42,7 +44,7 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
         return recording if images is None else _attached(recording, load_images(images), required=True)
     folder = Path(recording).expanduser()
     if not (folder / INDEX).is_file():
-        indices = sorted(folder.glob(f"record/[!.]*/{INDEX}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
+        indices = _indices(folder)
         if not indices:
             raise StoreError(
                 f"There is no recording in {folder}.",
@@ -56,6 +58,23 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
         return _attached(opened, load_images(opened.source), required=False)
     except (ImagesError, QuestionError):  # they came from memory, or have gone: some questions need no pictures
         return opened
+
+
+def find_recordings(store: str | Path, weights: str) -> Iterator[Recording]:
+    """Give the recordings of a store that are of a network, by its digest, the latest first. Their images are not looked for.
+
+    What was not ended, and what is damaged, is passed over.
+    """
+    for index in reversed(_indices(Path(store).expanduser())):
+        with suppress(StoreError):
+            recording = Recording.open(index.parent)
+            if recording.question.weights == weights:
+                yield recording
+
+
+def _indices(store: Path) -> list[Path]:
+    """List the indices of a store's recordings, the latest last."""
+    return sorted(store.glob(f"record/[!.]*/{INDEX}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
 
 
 def _attached(recording: Recording, images: Images, *, required: bool) -> Recording:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["areas", "curve", "rank_test", "recalls"]
+__all__ = ["areas", "areas_by_class", "curve", "rank_test", "recalls"]
 
 _CHUNK = 32_000_000  # numbers that are held at once
 
@@ -39,6 +39,39 @@ def areas(concept: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[
     ranks = _ranks(np.concatenate([concept, others]))
     total = ranks[: len(concept)].sum(0, dtype=torch.float64).numpy()
     return 0.5 + total / (len(concept) * len(others))
+
+
+def areas_by_class(answers: NDArray[np.float32], targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """Give the area under every unit's curve for every class: what `areas` gives of its images against those of all others.
+
+    Parameters
+    ----------
+    answers
+        What the units answer, (images, units).
+    targets
+        The images' classes, -1 where there is none, (images,); such images are left out.
+    classes
+        How many classes there are.
+
+    Returns
+    -------
+    ndarray of float64, (classes, units)
+        NaN for a class without images, or without others.
+
+    Examples
+    --------
+    >>> areas_by_class(np.float32([[3, 0], [2, 0], [1, 0], [2, 0]]), np.array([0, 0, 1, 1]), 2)
+    array([[0.875, 0.5  ],
+           [0.125, 0.5  ]])
+    """
+    labelled = targets >= 0
+    targets = targets[labelled]
+    ranks = _ranks(answers[labelled]).double()
+    members = torch.zeros(classes, len(targets), dtype=torch.float64)
+    members[torch.from_numpy(targets), torch.arange(len(targets))] = 1.0
+    count = members.sum(1, keepdim=True)
+    pairs = count * (len(targets) - count)
+    return torch.where(pairs > 0, 0.5 + members @ ranks / pairs, torch.nan).numpy()
 
 
 def rank_test(

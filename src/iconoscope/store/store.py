@@ -258,6 +258,21 @@ class Store:
         folders = filter(is_record, self.folder.glob("*/*"))
         return sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name))
 
+    def latest(self, kind: type[R], technique: str, *, weights: str, **settings: object) -> R | None:
+        """Give the last result of a technique that was asked of a network, by its digest, with these settings; None without one.
+
+        What is damaged is passed over.
+        """
+        folders = filter(is_record, (self.folder / technique).glob("*"))
+        for folder in sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name), reverse=True):
+            with contextlib.suppress(StoreError):
+                _, question = load_question(folder)
+                if question.weights == weights and settings.items() <= dict(question.settings).items():
+                    result = load_result(folder)
+                    if isinstance(result, kind):
+                        return result
+        return None
+
     def __iter__(self) -> Iterator[Result]:
         return map(load_result, self.folders())
 

@@ -38,6 +38,8 @@ class Session:
         The network's names of its classes.
     class_titles
         The same in each language of the page, where `--classes` gave translations; else the names.
+    size
+        Height and width of an image as the network sees it, pixels: what receptive fields and patches are counted in.
     images
         How many were recorded; 0 if there is no recording yet.
     source
@@ -58,6 +60,7 @@ class Session:
     networks: list[NetworkName]
     classes: list[str]
     class_titles: dict[str, list[str]]
+    size: list[int]
     images: int
     source: str
     asks: bool
@@ -138,13 +141,15 @@ class UnitSummary:
     dead
         Whether it answered nothing to any image.
     class_name, selectivity
-        The class that its answers tell best, and the area under the ROC curve, 0 to 1; empty and None where no image is labelled.
+        The class that its answers tell best, and the area under the ROC curve, 0 to 1; empty and None where no image is
+        labelled.
     answered
         The share of images to which its maximum is above zero.
     strongest
         The image that it answers most, and the receptive field of the maximum: top, left, bottom, right, pixels.
     optimized
-        Whether there is an optimised picture in the store.
+        The address of an optimised picture in the store below `/api/`, `pictures/{key}/{number}.png`; empty where there is
+        none.
     likeness
         Correlation of its answers with those of the unit that was chosen, -1 to 1; None where none was.
     """
@@ -158,7 +163,7 @@ class UnitSummary:
     maximum: float
     strongest: int
     field: list[int]
-    optimized: bool
+    optimized: str
     likeness: float | None = None
 
 
@@ -216,7 +221,7 @@ class UnitPage:
     Attributes
     ----------
     optimized
-        Keys of optimised pictures in the store; `/api/pictures/{key}/{number}.png` gives them.
+        Addresses of optimised pictures in the store below `/api/`: `pictures/{key}/{number}.png`.
     most, least
         Images with the strongest and the weakest answers.
     histogram
@@ -249,6 +254,24 @@ class ImagesBetween:
 
     total: int
     images: list[ImageAnswer]
+
+
+@dataclass(frozen=True)
+class ImageCard:
+    """An image in a list."""
+
+    number: int
+    id: str
+    label: str
+    prediction: str
+
+
+@dataclass(frozen=True)
+class ImageSearch:
+    """Images that a search found (`?q=&label=&prediction=&mistakes=1&from=&limit=`), and how many there are in all."""
+
+    total: int
+    images: list[ImageCard]
 
 
 @dataclass(frozen=True)
@@ -394,8 +417,8 @@ class OptimizationQuestion:
 class OptimizationFrame:
     """A step of it as an event of the stream.
 
-    `picture` and `gradient` are PNG as data addresses; the gradient may be left out of frames. `key` is that of the record in the
-    store when all is done.
+    `picture` and `gradient` are PNG as data addresses; the gradient may be left out of frames. `key` is that of the record in
+    the store when all is done.
     """
 
     step: int
@@ -411,9 +434,16 @@ class OptimizationFrame:
 
 @dataclass(frozen=True)
 class MapPage:
-    """The map of all images: `/api/map/points` gives their places as uint16 pairs, `/api/atlas/{page}` the thumbnails."""
+    """The map of all images: `/api/map/points` gives their places as uint16 pairs, `/api/atlas/{page}` the thumbnails.
+
+    Attributes
+    ----------
+    numbers
+        Of every point the number of its image, by which it is asked about and chosen.
+    """
 
     count: int
+    numbers: list[int]
     method: str
     quality: dict[str, float]
     side: int
@@ -453,6 +483,37 @@ class ClassSelectivityOfUnit:
 
     unit: str
     auc: float
+
+
+@dataclass(frozen=True)
+class UnitsFound:
+    """Units that tell a class from the others, the best first (`GET find?class=&layer=&limit=`; without a layer, of all)."""
+
+    class_name: str
+    units: list[ClassSelectivityOfUnit]
+    commands: Commands
+
+
+@dataclass(frozen=True)
+class ActivationMaps:
+    """What units of a layer answer at every place of an image, the strongest first (`GET images/{name}/maps/{layer}?limit=`).
+
+    Attributes
+    ----------
+    low, high
+        For each unit, what 0 and 255 stand for.
+    values
+        Base64 of one byte for each unit, row and column, in this order.
+    """
+
+    layer: str
+    units: list[str]
+    rows: int
+    columns: int
+    low: list[float]
+    high: list[float]
+    values: str
+    commands: Commands
 
 
 @dataclass(frozen=True)

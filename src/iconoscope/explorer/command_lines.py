@@ -1,0 +1,76 @@
+"""The lines of Python and of the shell that make a figure again: what the explorer shows can be had without it.
+
+Folders of this disk are left out of them, as out of all that is answered.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from iconoscope.explorer.messages import Commands
+from iconoscope.explorer.session import Session
+from iconoscope.explorer.subject import Subject
+
+__all__ = ["asking", "of_recording", "on_image"]
+
+
+def asking(subject: Subject, function: str, *positional: Any, command: str = "", **settings: Any) -> Commands:
+    """Give the lines that ask the network: `function` of Python, and `command` of the shell if it is called otherwise there."""
+    python = [
+        "import iconoscope as ico",
+        f"net = ico.load_network({subject.name!r})",
+        _call(function, "net", positional, settings),
+    ]
+    shell = ["iconoscope", command or function, *map(str, positional), "--network", subject.name, *_options(settings)]
+    return Commands(python="\n".join(python), shell=shlex.join(shell))
+
+
+def on_image(
+    session: Session, subject: Subject, name: str, function: str, *positional: Any, command: str = "", **settings: Any
+) -> Commands:
+    """Give the lines that ask the network about one image.
+
+    The shell's name it by its path where the images lie in a folder; where they do not, there are none.
+    """
+    number = session.number(name)
+    if number is None:
+        images, which, path = "photograph.jpg", "images[0]", "photograph.jpg"
+    else:
+        images, which = session.source, f"images[{number}]"
+        identity = session.recording.ids[number] if session.recording else session.image(name).id
+        path = f"{images}/{identity}" if "." in identity and "#" not in identity else ""
+    python = [
+        "import iconoscope as ico",
+        f"net, images = ico.load_network({subject.name!r}), ico.load_images({images!r})",
+        _call(function, f"net, {which}", positional, settings),
+    ]
+    # A layer is typed without its name, a unit with it.
+    unit = [*map(str, positional)] if command else ["--unit", *map(str, positional)] if positional else []
+    shell = ["iconoscope", command or function, *unit, "--network", subject.name, "--images", path, *_options(settings)]
+    return Commands(python="\n".join(python), shell=shlex.join(shell) if path else "")
+
+
+def of_recording(subject: Subject, function: str, *positional: Any, command: str, **settings: Any) -> Commands:
+    """Give the lines that ask what was recorded."""
+    store = subject.store.folder.name
+    python = [
+        "import iconoscope as ico",
+        f"recording = ico.load_recording({store!r})",
+        _call(function, "recording", positional, settings),
+    ]
+    shell = ["iconoscope", command, *map(str, positional), "--store", store, *_options(settings)]
+    return Commands(python="\n".join(python), shell=shlex.join(shell))
+
+
+def _call(function: str, first: str, positional: tuple[Any, ...], settings: dict[str, Any]) -> str:
+    arguments = [first, *map(repr, positional), *(f"{name}={value!r}" for name, value in settings.items())]
+    return f"ico.{function}({', '.join(arguments)})"
+
+
+def _options(settings: dict[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name, value in settings.items():
+        flag = f"--{name.replace('_', '-')}"
+        words += [flag] if value is True else [flag, str(value)]
+    return words

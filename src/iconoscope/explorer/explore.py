@@ -1,0 +1,133 @@
+"""The question that a person asks by moving about: the explorer, started."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iconoscope.errors import QuestionError
+from iconoscope.extras import import_extra
+from iconoscope.signatures import checked
+from iconoscope.store import Store
+from iconoscope.subject.images import Images, load_images
+from iconoscope.subject.network import Network
+
+if TYPE_CHECKING:
+    from iconoscope.explorer.session import Session
+
+__all__ = ["explore", "open_session"]
+
+PORT = 8424
+_TRIED = 20
+
+
+@checked
+def explore(
+    network: Network | None = None,
+    images: Images | Any = None,
+    *,
+    store: Store | str | Path = "iconoscope-run",
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    read_only: bool = False,
+    browser: bool = True,
+) -> None:
+    """Move about in a network: its layers, units and images, a patch that follows the mouse, pictures that grow.
+
+    A server on this machine answers the browser, from what the store has of the network, and asks the network the rest. It
+    goes on until Ctrl-C. Without a network it shows what the store has. Nothing leaves the machine, and nobody else is let in:
+    the address that is printed has a token in it.
+
+    Parameters
+    ----------
+    network
+        The network; without it the one that was recorded last in the store is shown.
+    images
+        A set of images, or what makes one; by default those that were recorded, where they still are.
+    store
+        Folder where answers are looked for, and kept.
+    host
+        The address to listen at. Any but that of this machine alone lets others on the network in, if they have the address
+        with its token; 0.0.0.0 listens at all.
+    port
+        The port; if not given, 8424 or the next that is free.
+    read_only
+        Keep nothing.
+    browser
+        Open the browser.
+
+    Raises
+    ------
+    MissingExtraError
+        If fastapi and uvicorn are not installed: pip install 'iconoscope[explore]'.
+    StoreError
+        If there is neither a network nor a recording.
+    QuestionError
+        If the port is taken.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> ico.explore(ico.load_network("cars"), ico.demo_images(200))  # doctest: +SKIP
+    """
+    for module in ("fastapi", "uvicorn"):
+        import_extra(module, "explore", "explore")
+    import uvicorn
+
+    from iconoscope.explorer.security import AccessRules
+    from iconoscope.explorer.server import create_app
+
+    session = open_session(network, images, store=store, read_only=read_only)
+    with _listen(host, port) as listener:
+        rules = AccessRules(host, listener.getsockname()[1])
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(session, rules), log_level="warning", access_log=False, server_header=False)
+        )
+        sys.stdout.write(f"The explorer is at {rules.address}\n")
+        sys.stdout.flush()
+        if browser:
+            webbrowser.open(rules.address)
+        server.run(sockets=[listener])
+
+
+def open_session(
+    network: Network | None = None,
+    images: Images | Any = None,
+    *,
+    store: Store | str | Path = "iconoscope-run",
+    read_only: bool = False,
+) -> Session:
+    """Put together what is explored; the arguments are those of `explore`."""
+    from iconoscope.explorer.session import Session
+    from iconoscope.explorer.subject import find_subject
+
+    given = None if images is None else load_images(images)
+    store = Store.at(store)
+    subject = find_subject(0, "", network, given, store)
+    recorded = None if subject.recording is None else subject.recording.images
+    return Session((subject,), recorded if recorded is not None else given, store, read_only=read_only)
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """Listen at a port, or at the first that is free from the usual one on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    tried = range(PORT, PORT + _TRIED) if port is None else (port,)
+    failure: OSError | None = None
+    for number in tried:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, number))
+            listener.listen(128)
+            return listener
+        except (OSError, OverflowError) as error:
+            listener.close()
+            failure = error if isinstance(error, OSError) else OSError(str(error))
+    reason = failure.strerror or failure if failure else ""
+    raise QuestionError(
+        f"The explorer cannot listen at {host}, port {port or f'{PORT} to {PORT + _TRIED - 1}'}: {reason}.",
+        hint="Give another --port, or an address of this machine as --host.",
+    )

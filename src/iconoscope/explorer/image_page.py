@@ -1,0 +1,195 @@
+"""The page of an image: what the network answers to it, its neighbours, and what units answer at every place of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.exemplars import activation_maps
+from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
+from iconoscope.explorer import messages
+from iconoscope.explorer.answering import SessionOf, SubjectOf
+from iconoscope.explorer.command_lines import on_image
+from iconoscope.explorer.photographs import LARGEST
+from iconoscope.explorer.session import Session
+from iconoscope.explorer.subject import Subject
+from iconoscope.explorer.unit_table import LOGITS
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_NEIGHBOURS = 8
+
+
+@router.get("/images/{name}")
+async def show_image(name: str, session: SessionOf, subject: SubjectOf) -> messages.ImagePage:
+    """Say what is known of an image."""
+    number = session.number(name)
+    if number is not None and subject.recording is not None:
+        probabilities = subject.recording.vectors("probabilities")[number]
+    else:
+        question = lambda: session.patch(subject.number, name, "mean").clean  # noqa: E731
+        probabilities = await asyncio.wrap_future(session.ask(question, urgency="at once"))
+    return await asyncio.to_thread(_image_page, session, subject, name, number, probabilities)
+
+
+def _image_page(
+    session: Session, subject: Subject, name: str, number: int | None, probabilities: NDArray[np.float32]
+) -> messages.ImagePage:
+    recording = subject.recording
+    identity, label = _identity(session, name, number)
+    return messages.ImagePage(
+        name=name,
+        id=identity,
+        label=label,
+        prediction=subject.classes[int(np.argmax(probabilities))],
+        size=list(subject.preprocessing.size),
+        probabilities=ranked_classes(subject, probabilities),
+        neighbours=[] if number is None or recording is None else _neighbours(subject, number),
+        point=[] if number is None else _point(subject, number),
+        kept=number is not None or session.photographs.is_kept(name),
+        commands=on_image(session, subject, name, "predict"),
+    )
+
+
+def _identity(session: Session, name: str, number: int | None) -> tuple[str, str]:
+    """Give the id and the label of an image."""
+    if number is None:
+        return name, ""
+    if session.recording is not None:
+        return session.recording.ids[number], session.recording.labels[number] or ""
+    image = session.image(name)
+    return image.id, "" if image.label is None else str(image.label)
+
+
+def ranked_classes(subject: Subject, probabilities: NDArray[np.float32]) -> list[messages.ClassProbability]:
+    """Give all classes with their probabilities, the most probable first."""
+    order = np.argsort(-probabilities, kind="stable").tolist()
+    return [messages.ClassProbability(subject.classes[row], row, float(probabilities[row])) for row in order]
+
+
+def _neighbours(subject: Subject, number: int) -> list[messages.Neighbour]:
+    """Give the images whose vectors before the logits are nearest by their angle."""
+    recording = subject.recorded
+    vectors = metric_vectors(recording.vectors("penultimate"), "cosine")
+    own = vectors[number : number + 1]
+    count = min(_NEIGHBOURS, len(recording) - 1)
+    rows = nearest_by_products(own, vectors, count, first_row=number)
+    distances = distances_to(own, vectors, rows)[0]
+    return [
+        messages.Neighbour(
+            number=row,
+            id=recording.ids[row],
+            label=recording.labels[row] or "",
+            prediction=recording.classes[recording.predictions[row]],
+            distance=float(distance),
+        )
+        for row, distance in zip(rows[0].tolist(), distances.tolist(), strict=True)
+    ]
+
+
+def _point(subject: Subject, number: int) -> list[float]:
+    """Give where an image lies on the map, 0 to 1 across and down; nothing where it is not on it."""
+    if subject.image_map is None:
+        return []
+    position = np.flatnonzero(subject.map_rows == number)
+    return unit_square(subject.image_map.points)[position[0]].tolist() if len(position) else []
+
+
+def unit_square(points: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Put points into the square from 0 to 1, in the middle, by one scale for both axes."""
+    low, high = points.min(0).astype(np.float64), points.max(0).astype(np.float64)
+    span = max(float((high - low).max()), 1e-12)
+    return ((points - (low + high) / 2) / span + 0.5).clip(0, 1)
+
+
+@router.get("/images/{name}/maps/{layer}")
+async def show_maps(
+    name: str, layer: str, session: SessionOf, subject: SubjectOf, limit: Annotated[int, Query(ge=1, le=512)] = 48
+) -> messages.ActivationMaps:
+    """Give what the units of a layer answer at every place of an image, those with the strongest maximum first."""
+    if layer == LOGITS:
+        raise QuestionError("Classes have no places.", hint="Choose a layer.")
+    image = session.image(name)
+    sheet = await asyncio.wrap_future(
+        session.ask(lambda: activation_maps(subject.asked, image, layer), view=f"maps of {subject.number}")
+    )
+    maps, channels = sheet.maps[:limit], sheet.channels[:limit]
+    low, high = maps.min((1, 2)), maps.max((1, 2))
+    span = np.where(high > low, high - low, 1)[:, None, None]
+    values = ((maps - low[:, None, None]) / span * 255).round().astype(np.uint8)
+    return messages.ActivationMaps(
+        layer=sheet.question.unit,
+        units=[f"{sheet.question.unit}:{channel}" for channel in channels.tolist()],
+        rows=int(maps.shape[1]),
+        columns=int(maps.shape[2]),
+        low=low.tolist(),
+        high=high.tolist(),
+        values=base64.b64encode(values.tobytes()).decode(),
+        commands=on_image(session, subject, name, "activation_maps", sheet.question.unit, command="activations"),
+    )
+
+
+@router.get("/search")
+def search(
+    subject: SubjectOf,
+    q: Annotated[str, Query(max_length=400)] = "",
+    label: str = "",
+    prediction: str = "",
+    mistakes: bool = False,
+    first: Annotated[int, Query(alias="from", ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 60,
+) -> messages.ImageSearch:
+    """Find images by a part of their id, label or prediction, by a label or a prediction, or those answered wrongly."""
+    recording = subject.recorded
+    labels = [name or "" for name in recording.labels]
+    predictions = [recording.classes[index] for index in recording.predictions.tolist()]
+    wrong = (recording.targets >= 0) & (recording.targets != recording.predictions)
+    part = q.strip().lower()
+    rows = [
+        row
+        for row, (identity, own, predicted) in enumerate(zip(recording.ids, labels, predictions, strict=True))
+        if (not part or any(part in text.lower() for text in (identity, own, predicted)))
+        and (not label or _is_class(subject, row, own, label))
+        and (not prediction or predicted == prediction)
+        and (not mistakes or wrong[row])
+    ]
+    cards = [
+        messages.ImageCard(row, recording.ids[row], labels[row], predictions[row])
+        for row in rows[first : first + limit]
+    ]
+    return messages.ImageSearch(len(rows), cards)
+
+
+def _is_class(subject: Subject, row: int, own: str, label: str) -> bool:
+    """Tell whether an image is labelled so, in its own words or as the class of the network that they stand for."""
+    target = int(subject.recorded.targets[row])
+    return own == label or (target >= 0 and subject.classes[target] == label)
+
+
+@router.post("/uploads")
+async def add_photograph(request: Request, session: SessionOf, subject: SubjectOf) -> messages.ImagePage:
+    """Take a photograph, the body of the request; it stays in memory alone."""
+    encoded = bytearray()
+    async for part in request.stream():
+        encoded += part
+        if len(encoded) > LARGEST:  # the rest is not read
+            break
+    name = await asyncio.to_thread(session.photographs.add, bytes(encoded))
+    return await show_image(name, session, subject)
+
+
+@router.post("/images/{name}/keep")
+async def keep_photograph(name: str, session: SessionOf, subject: SubjectOf) -> messages.ImagePage:
+    """Write a dropped photograph into the store."""
+    session.check_writable()
+    if session.number(name) is None:
+        await asyncio.to_thread(session.photographs.keep, name)
+    return await show_image(name, session, subject)

@@ -1,0 +1,129 @@
+"""The page of the map: where all images lie, and what is common to those that are chosen on it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+from fastapi import APIRouter, Response
+
+from iconoscope.errors import QuestionError
+from iconoscope.exemplars import map_images
+from iconoscope.exemplars.roc_area import areas
+from iconoscope.explorer import messages
+from iconoscope.explorer.answering import SessionOf, SubjectOf
+from iconoscope.explorer.command_lines import of_recording
+from iconoscope.explorer.image_page import unit_square
+from iconoscope.explorer.session import Session
+from iconoscope.explorer.subject import Subject
+from iconoscope.results import ImageMap
+from iconoscope.results.atlas import PAGE
+from iconoscope.results.image_map import class_colours
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_STEPS = 65535  # a place is kept in 16 bits
+_UNITS = 12
+
+
+async def _made(session: Session, subject: Subject) -> ImageMap:
+    """Give the map that the store has, or make it and let the store keep it."""
+    if subject.image_map is None:
+        store = None if session.read_only else subject.store
+        question = lambda: map_images(subject.recorded, store=store)  # noqa: E731
+        subject.keep_map(await asyncio.wrap_future(session.studio.submit(question)))
+    return subject.mapped
+
+
+@router.get("/map")
+async def show_map(session: SessionOf, subject: SubjectOf) -> messages.MapPage:
+    """Describe the map; where the store has none, it is made, which takes some seconds for each thousand images."""
+    image_map = await _made(session, subject)
+    targets, predictions = image_map.targets, image_map.predictions
+    quality = {
+        "trustworthiness": image_map.trustworthiness,
+        "same_class_map": image_map.same_class_map,
+        "same_class_vectors": image_map.same_class_vectors,
+    }
+    return messages.MapPage(
+        count=len(image_map),
+        numbers=subject.map_rows.tolist(),
+        method=image_map.method_name,
+        quality={name: float(value) for name, value in quality.items() if value is not None},
+        side=image_map.side,
+        page=PAGE,
+        pages=len(image_map.pages),
+        neighbours=int(image_map.neighbours.shape[1]),
+        labels=targets.tolist(),
+        predictions=predictions.tolist(),
+        wrong=((targets >= 0) & (targets != predictions)).tolist(),
+        ids=image_map.ids.tolist(),
+        classes=list(image_map.classes),
+        colours=["#" + bytes(ink).hex() for ink in class_colours(len(image_map.classes))],
+        commands=of_recording(subject, "map_images", command="map", out="map.html"),
+    )
+
+
+@router.get("/map/points", response_class=Response)
+async def show_points(session: SessionOf, subject: SubjectOf) -> Response:
+    """Give the places of all images: pairs of 16 bits, across and down, little endian."""
+    image_map = await _made(session, subject)
+    return _binary((unit_square(image_map.points) * _STEPS).round().astype("<u2").tobytes())
+
+
+@router.get("/map/neighbours", response_class=Response)
+async def show_neighbours(session: SessionOf, subject: SubjectOf) -> Response:
+    """Give the nearest others of every image, as numbers of points, 32 bits each, little endian."""
+    return _binary((await _made(session, subject)).neighbours.astype("<u4").tobytes())
+
+
+@router.get("/atlas/{page}", response_class=Response)
+async def show_thumbnails(page: int, session: SessionOf, subject: SubjectOf) -> Response:
+    """Give a page of thumbnails, a JPEG."""
+    pages = (await _made(session, subject)).pages
+    if not 0 <= page < len(pages):
+        raise QuestionError(f"The map has no page {page}.", hint=f"There are {len(pages)}.")
+    return Response(pages[page], media_type="image/jpeg")
+
+
+def _binary(content: bytes) -> Response:
+    return Response(content, media_type="application/octet-stream")
+
+
+@router.post("/selection")
+def show_selection(selection: messages.Selection, subject: SubjectOf) -> messages.SelectionPage:
+    """Say what is common to chosen images, and which units tell them from all others."""
+    recording = subject.recorded
+    rows = np.unique(np.array(selection.images, np.int64))
+    if not len(rows) or rows[0] < 0 or rows[-1] >= len(recording):
+        raise QuestionError("These are no images of the recording.", hint=f"They are 0 to {len(recording) - 1}.")
+    targets, predictions = recording.targets[rows], recording.predictions[rows]
+    counts = np.bincount(targets[targets >= 0], minlength=len(recording.classes))
+    labels = [
+        messages.ClassProbability(recording.classes[index], index, float(counts[index] / len(rows)))
+        for index in np.argsort(-counts, kind="stable").tolist()
+        if counts[index]
+    ]
+    return messages.SelectionPage(
+        count=len(rows),
+        labels=labels,
+        wrong=int(((targets >= 0) & (targets != predictions)).sum()),
+        units=_telling_units(subject, rows),
+        commands=of_recording(subject, "find_units", [recording.ids[row] for row in rows.tolist()], command="find"),
+    )
+
+
+def _telling_units(subject: Subject, rows: np.ndarray) -> list[messages.ClassSelectivityOfUnit]:
+    """Give the channels that answer chosen images most beside all others."""
+    recording = subject.recorded
+    chosen = np.zeros(len(recording), np.bool_)
+    chosen[rows] = True
+    channels = len(recording.units) - len(recording.classes)
+    if chosen.all() or not channels:
+        return []
+    responses = np.asarray(recording.responses[:, :channels])
+    values = areas(responses[chosen], responses[~chosen])
+    order = np.argsort(-values, kind="stable")[:_UNITS].tolist()
+    return [messages.ClassSelectivityOfUnit(recording.units[unit], float(values[unit])) for unit in order]

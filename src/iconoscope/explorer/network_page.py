@@ -1,0 +1,147 @@
+"""The page of a network: what it is, how often it is right, its layers, and what the audit says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+import iconoscope
+from iconoscope.errors import StoreError
+from iconoscope.explorer import messages
+from iconoscope.explorer.answering import SessionOf
+from iconoscope.explorer.command_lines import asking
+from iconoscope.explorer.security import security_headers
+from iconoscope.explorer.subject import Subject
+from iconoscope.explorer.unit_table import LOGITS
+from iconoscope.occlusion import FILLS
+from iconoscope.optimization.style import STYLES
+from iconoscope.results import Audit
+from iconoscope.results.question import without_folders
+from iconoscope.subject.network import Layer
+
+__all__ = ["layer_summaries", "router"]
+
+router = APIRouter()
+
+Language = Literal["en", "es"]
+
+_PRIORS = {"cifar10": (32, 32), "cifar10-refined": (32, 32)}
+"""Priors that ship, and the size of the pictures that they know."""
+
+
+@router.get("/session")
+def show_session(session: SessionOf) -> messages.Session:
+    """Say what is explored."""
+    first = session.subjects[0]
+    classes = list(first.classes)
+    return messages.Session(
+        version=iconoscope.__version__,
+        networks=[messages.NetworkName(subject.number, subject.name) for subject in session.subjects],
+        classes=classes,
+        class_titles=session.class_titles or {"en": classes, "es": classes},
+        size=list(first.preprocessing.size),
+        images=session.count,
+        source=session.source,
+        asks=first.network is not None,
+        read_only=session.read_only,
+        fills=list(FILLS),
+        styles=list(STYLES),
+        priors=[name for name, size in _PRIORS.items() if size == first.preprocessing.size],
+        audit=first.audit is not None,
+        map=first.image_map is not None or (first.recording is not None and first.recording.images is not None),
+    )
+
+
+@router.get("/network/{network}")
+async def show_network(network: int, session: SessionOf, lang: Language = "en") -> messages.NetworkPage:
+    """Say what a network is; the audit's verdicts in a language."""
+    subject = session.subject(network)
+    layers = await asyncio.wrap_future(session.ask(lambda: layer_summaries(subject)))
+    return await asyncio.to_thread(_network_page, subject, layers, lang)
+
+
+def _network_page(subject: Subject, layers: list[messages.LayerSummary], lang: Language) -> messages.NetworkPage:
+    recording = subject.recording
+    labelled = 0 if recording is None else int((recording.targets >= 0).sum())
+    network = subject.network
+    parameters = 0 if network is None else sum(weight.numel() for weight in network.module.parameters())
+    origin = f"{subject.name}; classes from {network.classes_origin}" if network is not None else subject.name
+    return messages.NetworkPage(
+        name=subject.name,
+        source=without_folders(origin),
+        preprocessing=[without_folders(line) for line in subject.preprocessing.describe().split("; ")],
+        parameters=parameters,
+        accuracy=None if recording is None else recording.top1,
+        labelled=labelled,
+        confusion=confusion(subject) if labelled else [],
+        layers=layers,
+        audit=None if subject.audit is None else _audit_summary(subject.audit, subject.number, lang),
+        commands=asking(subject, "layers"),
+    )
+
+
+def confusion(subject: Subject) -> list[list[int]]:
+    """Count the labelled images of each class (row) by the answer that they get (column)."""
+    recording, count = subject.recorded, len(subject.classes)
+    labelled = recording.targets >= 0
+    cells = recording.targets[labelled] * count + recording.predictions[labelled]
+    return np.bincount(cells, minlength=count * count).reshape(count, count).tolist()
+
+
+def layer_summaries(subject: Subject) -> list[messages.LayerSummary]:
+    """Describe all layers, and the classes as a last one; in the worker's thread, as the network is asked."""
+    recording = subject.recording
+    recorded = {} if recording is None else {layer.name: layer for layer in recording.layers}
+    summaries: list[messages.LayerSummary] = []
+    for layer in subject.layers:
+        channels, rows, columns = _shape(layer)
+        dead: list[int] = []
+        if recording is not None and layer.name in recorded:
+            dead = [int(unit.rpartition(":")[2]) for unit in recording.dead_units(layer.name)]
+            rows, columns = recorded[layer.name].rows, recorded[layer.name].columns
+        summaries.append(
+            messages.LayerSummary(layer.name, layer.kind, channels, rows, columns, layer.name in recorded, dead)
+        )
+    classes = len(subject.classes)
+    return [*summaries, messages.LayerSummary(LOGITS, "logits", classes, 1, 1, recording is not None, [])]
+
+
+def _shape(layer: Layer) -> tuple[int, int, int]:
+    """Give channels, rows and columns: one place of a vector; tokens in one row; zeros where no unit can be asked."""
+    if not layer.shape:
+        return 0, 0, 0
+    channels, *places = layer.shape
+    rows, columns = (1, 1, *places)[-2:]
+    return channels, rows, columns
+
+
+def _audit_summary(audit: Audit, number: int, lang: Language) -> messages.AuditSummary:
+    sentences = audit.sentences(lang)
+    overall = messages.ClassVerdict("", audit.word, sentences.overall(audit.conclusions), audit.accused())
+    classes = [
+        messages.ClassVerdict(
+            name,
+            finding.conclusion.word,
+            finding.verdict,
+            [sentences.property_name(property_name) for property_name in finding.conclusion.names],
+        )
+        for name, finding in audit.findings(lang).items()
+    ]
+    return messages.AuditSummary(overall, classes, page=f"audit/{number}")
+
+
+@router.get("/audit/{network}", response_class=HTMLResponse)
+def show_audit(network: int, session: SessionOf, lang: Language = "en") -> HTMLResponse:
+    """Give the whole report of the latest audit."""
+    audit = session.subject(network).audit
+    if audit is None:
+        raise StoreError("The store has no audit of this network.", hint="Make one: iconoscope audit")
+    with tempfile.TemporaryDirectory() as folder:
+        page = audit.report(Path(folder) / "audit.html", lang=lang).read_text(encoding="utf-8")
+    return HTMLResponse(page, headers=security_headers(report=True))

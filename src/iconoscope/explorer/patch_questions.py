@@ -1,0 +1,65 @@
+"""What changes if a patch covers a part of an image: one patch at any place, and maps of all places."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import numpy as np
+from fastapi import APIRouter, Response
+
+from iconoscope.explorer import messages
+from iconoscope.explorer.answering import SessionOf
+from iconoscope.explorer.command_lines import on_image
+from iconoscope.explorer.session import Session
+from iconoscope.occlusion import occlude
+from iconoscope.results import Occlusion
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_BATCHES = "256MB"
+"""Memory of a map's batches: small ones end sooner, so that a patch that is dragged meanwhile is answered sooner."""
+
+
+@router.post("/patch", response_model=messages.PatchAnswer)
+async def cover(question: messages.PatchQuestion, session: SessionOf) -> Response:
+    """Give all probabilities with a patch anywhere on an image."""
+    session.subject(question.network)
+    answer = session.ask(lambda: _covered(session, question), view=question.view, urgency="at once")
+    probabilities, milliseconds = await asyncio.wrap_future(answer)
+    # Written directly: to check a thousand numbers against their type takes longer than to ask the network.
+    body = {"probabilities": [round(value, 7) for value in probabilities.tolist()], "milliseconds": milliseconds}
+    return Response(json.dumps(body), media_type="application/json")
+
+
+def _covered(session: Session, question: messages.PatchQuestion) -> tuple[np.ndarray, float]:
+    patch = session.patch(question.network, question.image, question.fill)
+    begun = time.perf_counter()
+    probabilities = patch.probabilities(round(question.top), round(question.left), question.height, question.width)
+    return probabilities, round((time.perf_counter() - begun) * 1000, 3)
+
+
+@router.post("/heat")
+async def map_of_places(question: messages.HeatQuestion, session: SessionOf) -> messages.HeatAnswer:
+    """Give an occlusion map; the finer its stride, the longer it takes."""
+    subject, image = session.subject(question.network), session.image(question.image)
+    settings = {"patch": question.patch, "stride": question.stride, "fill": question.fill}
+
+    def ask() -> Occlusion:
+        answer = occlude(subject.asked, image, question.unit, **settings, memory=_BATCHES)
+        assert isinstance(answer, Occlusion)
+        return answer
+
+    occlusion = await asyncio.wrap_future(session.ask(ask, view=question.view))
+    return messages.HeatAnswer(
+        top=occlusion.top.tolist(),
+        left=occlusion.left.tolist(),
+        patch=list(occlusion.patch),
+        drop=occlusion.drop.tolist(),
+        clean=float(occlusion.clean[occlusion.target]),
+        plan=occlusion.plan,
+        commands=on_image(session, subject, question.image, "occlude", question.unit, **settings),
+    )

@@ -1,0 +1,152 @@
+"""What one run of the explorer is about: one network or two, images, a store, and the threads that ask."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import ImagesError, QuestionError
+from iconoscope.explorer.photographs import PREFIX, Photographs
+from iconoscope.explorer.subject import Subject
+from iconoscope.explorer.worker import Urgency, Worker
+from iconoscope.occlusion.free_patch import FreePatch
+from iconoscope.results.question import without_folders
+from iconoscope.store import Recording, Store
+from iconoscope.subject.images import Image, Images
+
+__all__ = ["ReadOnlyError", "Session"]
+
+T = TypeVar("T")
+
+_PATCHES = 8
+"""Images under a patch that are held ready: two networks, and some images and fills to go back to."""
+
+
+@dataclass(eq=False)
+class Session:
+    """One run of the explorer.
+
+    Attributes
+    ----------
+    subjects
+        The networks, one or two. The numbers of images are rows of the first one's recording or, without it, of the images.
+    images
+        All images, by these numbers; None where they are not at hand.
+    store
+        Where things are kept.
+    read_only
+        Whether nothing may be kept.
+    class_titles
+        The classes' names in each language of the pages, where they have translations.
+    photographs
+        Those that were dropped.
+    worker
+        The thread that asks the networks.
+    studio
+        The thread in which pictures and maps are made, of copies of the networks: so a patch does not wait for them.
+    """
+
+    subjects: tuple[Subject, ...]
+    images: Images | None
+    store: Store
+    read_only: bool = False
+    class_titles: dict[str, list[str]] = field(default_factory=dict)
+    photographs: Photographs = field(init=False)
+    worker: Worker = field(default_factory=Worker)
+    studio: Worker = field(default_factory=Worker)
+    _patches: OrderedDict[tuple[int, str, str], FreePatch] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.photographs = Photographs(self.store.folder)
+
+    def close(self) -> None:
+        """End both threads."""
+        self.worker.close()
+        self.studio.close()
+
+    def subject(self, number: int) -> Subject:
+        """Give one of the networks; raises `QuestionError` where there is no such."""
+        if not 0 <= number < len(self.subjects):
+            raise QuestionError(f"There is no network {number} here.", hint=f"There are {len(self.subjects)}.")
+        return self.subjects[number]
+
+    @property
+    def recording(self) -> Recording | None:
+        """The recording whose rows number the images."""
+        return self.subjects[0].recording
+
+    @property
+    def count(self) -> int:
+        """The number of images."""
+        if self.recording is not None:
+            return len(self.recording)
+        return 0 if self.images is None else len(self.images)
+
+    @property
+    def source(self) -> str:
+        """Where the images came from, without the folders of this disk."""
+        origin = self.images.source if self.images is not None else self.recording.source if self.recording else ""
+        return without_folders(origin)
+
+    def number(self, name: str) -> int | None:
+        """Give the number of an image by its name; None for a photograph that was dropped.
+
+        Raises
+        ------
+        ImagesError
+            If there is no such image.
+        """
+        if name.startswith(PREFIX):
+            return None
+        number = int(name) if name.isascii() and name.isdecimal() and len(name) < 10 else -1
+        if not 0 <= number < self.count:
+            raise ImagesError(
+                f"There is no image {name[:40]!r}.", hint=f"They are numbered from 0 to {self.count - 1}."
+            )
+        return number
+
+    def image(self, name: str) -> Image:
+        """Give an image by its number, or a photograph by its name; raises `ImagesError` where its pixels are not at hand."""
+        number = self.number(name)
+        if number is None:
+            return self.photographs.image(name)
+        if self.images is None:
+            raise ImagesError(
+                "The recorded images are not at hand.", hint="Start with them: iconoscope explore --images ..."
+            )
+        return self.images[number]
+
+    def thumbnail(self, number: int) -> NDArray[np.uint8]:
+        """Give an image, small, from the map where the images themselves are not at hand; raises `StoreError` without a map."""
+        first = self.subjects[0]
+        return first.mapped.thumbnail(int(np.flatnonzero(first.map_rows == number)[0]))
+
+    def ask(self, question: Callable[[], T], *, view: str = "", urgency: Urgency = "in turn") -> Future[T]:
+        """Have something asked in the thread that asks the networks; see `Worker.submit`."""
+        return self.worker.submit(question, view=view, urgency=urgency)
+
+    def patch(self, number: int, name: str, fill: str) -> FreePatch:
+        """Give an image that is ready to be covered anywhere; in the worker's thread alone."""
+        key = (number, name, fill)
+        patch = self._patches.pop(key, None)
+        if patch is None:
+            patch = FreePatch(self.subject(number).asked, self.image(name), fill=fill)
+        self._patches[key] = patch
+        while len(self._patches) > _PATCHES:
+            self._patches.popitem(last=False)
+        return patch
+
+    def check_writable(self) -> None:
+        """Refuse what would keep something, where nothing may be kept."""
+        if self.read_only:
+            raise ReadOnlyError("This explorer only reads: nothing is kept.", hint="Start it without --read-only.")
+
+
+class ReadOnlyError(QuestionError):
+    """Something that would be written, in an explorer that only reads."""

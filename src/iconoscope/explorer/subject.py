@@ -1,0 +1,160 @@
+"""A network that is explored: itself, where it is at hand, and what a store has of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import ImagesError, QuestionError, StoreError
+from iconoscope.exemplars import load_recording
+from iconoscope.exemplars.load_recording import find_recordings
+from iconoscope.explorer.optimized_pictures import OptimizedPictures
+from iconoscope.explorer.unit_table import UnitTable, read_unit_table
+from iconoscope.results import Audit, ImageMap
+from iconoscope.results.question import without_folders
+from iconoscope.store import Recording, Store
+from iconoscope.subject.images import Images
+from iconoscope.subject.network import Layer, Network, Preprocessing, layers, read_preprocessing
+
+__all__ = ["Subject", "find_subject"]
+
+
+@dataclass(eq=False)
+class Subject:
+    """A network, and what is known of it.
+
+    Attributes
+    ----------
+    number
+        Which of the session's networks it is.
+    name
+        What it is called.
+    network
+        The network; None where the store alone is explored.
+    recording
+        What it answered to the images; None where that was not recorded.
+    store
+        The store.
+    """
+
+    number: int
+    name: str
+    network: Network | None
+    recording: Recording | None
+    store: Store
+    _tables: dict[str, UnitTable] = field(default_factory=dict, repr=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The network's classes."""
+        return self.recorded.classes if self.network is None else self.network.classes
+
+    @property
+    def recorded(self) -> Recording:
+        """The recording; raises `StoreError` where there is none."""
+        if self.recording is None:
+            raise StoreError(
+                f"No images of {self.name} have been recorded in this store.",
+                hint="Record them: iconoscope record --network ... --images ...",
+            )
+        return self.recording
+
+    @property
+    def asked(self) -> Network:
+        """The network; raises `QuestionError` where it is not at hand."""
+        if self.network is None:
+            raise QuestionError(
+                f"{self.name} itself is not at hand: only what the store has can be shown.",
+                hint="Start with it: iconoscope explore --network ...",
+            )
+        return self.network
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How images are fitted to the network."""
+        if self.network is not None:
+            return self.network.preprocessing
+        return read_preprocessing(self.recorded.question.settings["preprocessing"], origin="the recording")
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        """All layers of the network, in the order in which they answer; without it those that were recorded."""
+        if self.network is not None:
+            return layers(self.network)
+        return [Layer(layer.name, "", (layer.channels, layer.rows, layer.columns), 0) for layer in self.recorded.layers]
+
+    @cached_property
+    def weights(self) -> str:
+        """The digest by which the store knows the network."""
+        return self.recorded.question.weights if self.network is None else self.network.digest()
+
+    @cached_property
+    def image_map(self) -> ImageMap | None:
+        """The latest map of the recorded images that the store has."""
+        if self.recording is None:
+            return None
+        key = self.recording.question.key
+        return self.store.latest(ImageMap, "map", weights=self.weights, recording=key)
+
+    @cached_property
+    def map_rows(self) -> NDArray[np.int64]:
+        """The row of the recording that each point of the map is."""
+        row_of = {identity: row for row, identity in enumerate(self.recorded.ids)}
+        return np.array([row_of[identity] for identity in self.mapped.ids.tolist()], np.int64)
+
+    @property
+    def mapped(self) -> ImageMap:
+        """The map; raises `StoreError` where there is none."""
+        if self.image_map is None:
+            raise StoreError("There is no map of these images in the store.", hint="Make one: iconoscope map")
+        return self.image_map
+
+    @cached_property
+    def audit(self) -> Audit | None:
+        """The latest audit of the network that the store has."""
+        return self.store.latest(Audit, "audit", weights=self.weights)
+
+    @cached_property
+    def pictures(self) -> OptimizedPictures:
+        """The optimised pictures of its units."""
+        return OptimizedPictures(self.store, self.weights)
+
+    def units(self, layer: str) -> UnitTable:
+        """Give what was recorded of a layer's units; raises `UnitError` if they were not recorded."""
+        if layer not in self._tables:
+            self._tables[layer] = read_unit_table(self.recorded, layer)
+        return self._tables[layer]
+
+    def keep_map(self, image_map: ImageMap) -> None:
+        """Take a map that has just been made."""
+        self.__dict__["image_map"] = image_map
+        self.__dict__.pop("map_rows", None)
+
+
+def find_subject(number: int, name: str, network: Network | None, images: Images | None, store: Store) -> Subject:
+    """Put a network and what a store has of it together.
+
+    Without the network it is the one that was recorded last.
+
+    Raises
+    ------
+    StoreError
+        If there is neither a network nor a recording.
+    """
+    recording = load_recording(store.folder, images=images) if network is None else _recording(network, images, store)
+    name = name or (network.name if network is not None else recording.question.network if recording else "")
+    return Subject(number, without_folders(name), network, recording, store)
+
+
+def _recording(network: Network, images: Images | None, store: Store) -> Recording | None:
+    """Give the latest recording of a network; where images are given, the latest of these."""
+    for recording in find_recordings(store.folder, network.digest()):
+        if images is None:
+            return load_recording(recording.folder)
+        with suppress(ImagesError):  # of other images than those
+            return load_recording(recording, images=images)
+    return None

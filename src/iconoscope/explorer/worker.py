@@ -1,0 +1,145 @@
+"""One thread that asks the network: one question after another, of which the newest of every view is the one that counts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from iconoscope.errors import IconoscopeError
+from iconoscope.progress import Advance, Listener, listen
+from iconoscope.user_code import without_exits
+
+__all__ = ["Interrupted", "ReplacedError", "Worker"]
+
+Urgency = Literal["at once", "in turn"]
+
+
+class ReplacedError(IconoscopeError):
+    """A question that was not answered, since a newer one of the same view came."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ends a question between two of its batches, as Ctrl-C would: nothing that was put in place stays."""
+
+
+@dataclass(eq=False)
+class _Task:
+    view: str
+    ask: Callable[[], Any]
+    urgency: Urgency
+    answer: Future[Any] = field(default_factory=Future)
+    replaced: bool = False  # while it is asked: a newer one of its view has come
+    preempted: bool = False  # while it is asked: an urgent one waits
+
+
+class Worker:
+    """A thread with a queue, in which a newer question takes the place of an older one of the same view.
+
+    An urgent question (a patch that follows the mouse) goes before the others, and interrupts one of them between two batches;
+    that one begins again afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[_Task] = []
+        self._current: _Task | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="iconoscope explorer", daemon=True)
+        self._thread.start()
+
+    def submit(self, ask: Callable[[], Any], *, view: str = "", urgency: Urgency = "in turn") -> Future[Any]:
+        """Put a question into the queue.
+
+        Parameters
+        ----------
+        ask
+            Called in the worker's thread. It may be called anew after it was interrupted.
+        view
+            Who asks; an older question of the same view is not answered any more. Without a name it replaces none.
+        urgency
+            Whether it goes before the others.
+
+        Returns
+        -------
+        Future
+            Its answer, or what it raised; `ReplacedError` if a newer one of its view came.
+        """
+        task = _Task(view, ask, urgency)
+        with self._changed:
+            older = [waiting for waiting in self._waiting if view and waiting.view == view]
+            self._waiting = [waiting for waiting in self._waiting if waiting not in older]
+            if self._current is not None:
+                self._current.replaced |= bool(view) and self._current.view == view
+                self._current.preempted |= urgency == "at once" and self._current.urgency == "in turn"
+            self._waiting.append(task)
+            self._changed.notify_all()
+        for waiting in older:
+            waiting.answer.set_exception(_replaced())
+        return task.answer
+
+    def close(self) -> None:
+        """End the thread after what it is asking now; what waits is not answered."""
+        with self._changed:
+            self._closed = True
+            waiting, self._waiting = self._waiting, []
+            if self._current is not None:
+                self._current.replaced = True
+            self._changed.notify_all()
+        for task in waiting:
+            task.answer.set_exception(_replaced())
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            self._answer(task)
+
+    def _next(self) -> _Task | None:
+        with self._changed:
+            self._current = None
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return None
+            task = next((task for task in self._waiting if task.urgency == "at once"), self._waiting[0])
+            self._waiting.remove(task)
+            self._current = task
+            return task
+
+    def _answer(self, task: _Task) -> None:
+        try:
+            with without_exits(), listen(_interrupting(task)):
+                answer = task.ask()
+        except Interrupted:
+            if not task.replaced and not self._closed:
+                task.preempted = False
+                with self._changed:
+                    self._waiting.insert(0, task)
+            else:
+                task.answer.set_exception(_replaced())
+        # Whatever it is, it is for the one who asked; the thread goes on with the next question.
+        except BaseException as error:  # noqa: BLE001
+            task.answer.set_exception(error)
+        else:
+            task.answer.set_result(answer)
+
+
+def _replaced() -> ReplacedError:
+    return ReplacedError("A newer question of the same view took the place of this one.")
+
+
+def _interrupting(task: _Task) -> Listener:
+    """Give a listener of progress that ends a question after a batch, if that is wanted."""
+
+    @contextmanager
+    def listener(description: str, total: float | None) -> Iterator[Advance]:
+        def advance(steps: float, words: str = "") -> None:
+            if task.replaced or task.preempted:
+                raise Interrupted
+
+        yield advance
+
+    return listener

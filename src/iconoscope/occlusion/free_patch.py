@@ -1,0 +1,105 @@
+"""A patch that may lie anywhere on one image, answered at once: what follows a mouse."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.errors import QuestionError
+from iconoscope.occlusion.fills import FillLike, read_fill
+from iconoscope.occlusion.geometry import Cover, Grid
+from iconoscope.subject.images import Image
+from iconoscope.subject.network import Network
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["FreePatch"]
+
+
+class FreePatch:
+    """The probabilities of one image under a patch at any place, of any size.
+
+    What does not change from one place to the next is done once: the image is decoded, fitted and normalised, and the fill of a
+    size of patch is drawn.
+
+    Parameters
+    ----------
+    network : Network
+        The network; its weights must stay as they are.
+    image : Image
+        The image.
+    fill
+        As in `occlude`; one fill.
+    seed : int
+        Seed of the random fill.
+
+    Examples
+    --------
+    >>> import iconoscope as ico
+    >>> net, image = ico.load_network("cars-honest", device="cpu"), ico.demo_images(2, seed=1)[0]
+    >>> patch, occlusion = FreePatch(net, image), ico.occlude(net, image, patch=24, stride=24)
+    >>> bool(np.allclose(patch.probabilities(24, 48, 24, 24), occlusion.occluded[1, 2], atol=1e-5))
+    True
+    """
+
+    def __init__(self, network: Network, image: Image, *, fill: FillLike = "mean", seed: int = 0) -> None:
+        self.network = network
+        self.size = network.preprocessing.size
+        self._picture = network.preprocessing.shown(image)
+        self._tensor = network.preprocessing.normalise(self._picture[None])[0].to(network.device)
+        self._fill = read_fill(fill, network.preprocessing).of(self._picture)
+        self._seed = seed
+        self._cover = lru_cache(maxsize=4)(self._draw)
+        with network.reserved():
+            network.notice_changes()
+        self.clean = self._ask(self._tensor)
+
+    def probabilities(self, top: int, left: int, height: int, width: int) -> NDArray[np.float32]:
+        """Give the probabilities of all classes (classes,) with a patch there; what lies outside of the image is cut off.
+
+        Parameters
+        ----------
+        top, left
+            First row and column of the patch, pixels of the network's input; below zero it reaches over the border.
+        height, width
+            Its sides, pixels.
+
+        Raises
+        ------
+        QuestionError
+            If a side is not positive, or larger than the image.
+        """
+        if not (0 < height <= self.size[0] and 0 < width <= self.size[1]):
+            raise QuestionError(
+                f"A patch of {height}x{width} pixels does not fit in the network's input of {self.size[0]}x{self.size[1]}.",
+                hint="The patch is measured in pixels of the network's input, after resizing.",
+            )
+        bottom, right = min(top + height, self.size[0]), min(left + width, self.size[1])
+        top, left = max(top, 0), max(left, 0)
+        if top >= bottom or left >= right:
+            return self.clean
+        place = Grid(np.array([top]), np.array([left]), (bottom - top, right - left), self.size)
+        cover = self._cover(height, width)
+        if cover is None:
+            cover = self._covering(place)
+        return self._ask(cover.over(self._tensor, place, 0))
+
+    def _draw(self, height: int, width: int) -> Cover | None:
+        """Draw the fill of a size of patch; None if it is another at every place."""
+        corner = Grid(np.array([0]), np.array([0]), (height, width), self.size)
+        cover = self._covering(corner)
+        return None if cover.colours is not None else cover
+
+    def _covering(self, grid: Grid) -> Cover:
+        return self._fill.cover(self._picture, self.network.preprocessing, grid, self._seed).to(self._tensor)
+
+    def _ask(self, covered: torch.Tensor) -> NDArray[np.float32]:
+        import torch
+
+        network = self.network
+        with network.questioned(), torch.inference_mode():
+            return network.probabilities(network.logits(covered[None]).float())[0].cpu().numpy()
