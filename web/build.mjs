@@ -1,6 +1,6 @@
 // Builds what ships in the package, each file with a digest of its sources at its top: a test compares it, without node.
 import { createHash } from "node:crypto";
-import { copyFileSync, readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -39,6 +39,13 @@ await build({
   loader: { ".css": "text" },
   banner: { js: banner("src") },
 });
+// The template of the map page takes the script in as it is: what Jinja would read as its own must not stand in it.
+const map = await build({ ...settings, entryPoints: ["src/map/page.ts"], write: false, banner: { js: banner("src/map") } });
+const script = map.outputFiles[0].text;
+const read = /\{[{%#]/.exec(script);
+if (read) throw new Error(`The map's script has ${read[0]} in it, which Jinja reads: ${script.slice(read.index - 40, read.index + 40)}`);
+mkdirSync(join(here, packaged, "show/templates"), { recursive: true });
+writeFileSync(join(here, packaged, "show/templates/map.js"), script);
 await build({
   ...settings,
   entryPoints: { app: "src/explorer/main.tsx" },

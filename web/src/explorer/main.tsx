@@ -85,7 +85,7 @@ function NetworkSwitch({ session, address }: { session: Session; address: Addres
 function Search() {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    const text = String(new FormData(event.currentTarget as HTMLFormElement).get("q") ?? "").trim();
+    const text = (new FormData(event.currentTarget as HTMLFormElement).get("q") as string).trim();
     go("images", "", { q: text });
   };
   return (

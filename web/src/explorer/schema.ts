@@ -247,6 +247,7 @@ export interface OptimizationFrame {
 
 export interface MapPage {
   count: number;
+  numbers: number[];
   method: string;
   quality: Record<string, number>;
   side: number;

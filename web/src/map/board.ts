@@ -1,0 +1,204 @@
+// A map to move about in: it holds the view, draws it when it changes, and tells what is chosen.
+import { GREY, ink, neighboursOf, RIGHT, WRONG, type Ink, type MapData } from "./data";
+import { Drawing, FADED, HIDDEN, SHOWN } from "./drawing";
+import { listen, type Tool } from "./gestures";
+import { imagesInside, rectangle, type Place } from "./lasso";
+import { drawMarks, pageColour } from "./marks";
+import { HOME, Screen, type MapView } from "./view";
+
+export interface BoardElements {
+  stage: HTMLElement;
+  canvas: HTMLCanvasElement; // the images
+  over: HTMLCanvasElement; // what is drawn over them
+}
+
+export interface BoardListener {
+  moved: () => void; // the view is another
+  chosen: (index: number) => void; // an image, or -1
+  drawn: (shown: number) => void; // how many images are on the screen
+  selected?: (images: number[]) => void; // what was drawn around; without it, nothing is
+  lines: (index: number) => string[]; // what is said of an image that is pointed at
+}
+
+/** Why a map cannot be drawn. */
+export class NoGraphics extends Error {}
+
+export class MapBoard {
+  readonly screen: Screen;
+  private readonly drawing: Drawing;
+  private readonly inks: Uint8Array;
+  private readonly colours: Ink[];
+  private readonly ends: (() => void)[] = [];
+  private hovered = -1;
+  private lasso: readonly Place[] = [];
+  private selection: ReadonlySet<number> | null = null;
+  private asked = 0;
+  tool: Tool = "move";
+
+  constructor(
+    private readonly elements: BoardElements,
+    readonly data: MapData,
+    readonly view: MapView,
+    private readonly told: BoardListener,
+  ) {
+    const { stage, canvas } = elements;
+    const gl = canvas.getContext("webgl2", { antialias: false, alpha: false });
+    if (!gl) throw new NoGraphics();
+    this.screen = new Screen(data, view, () => [stage.clientWidth, stage.clientHeight]);
+    this.drawing = new Drawing(gl, data);
+    this.inks = new Uint8Array(4 * data.count);
+    this.colours = data.colours.map(ink);
+    this.ends.push(listen(canvas, this.gestures()));
+    this.follow(window, "resize");
+    this.follow(matchMedia("(prefers-color-scheme: dark)"), "change");
+    const sized = new ResizeObserver(() => this.again());
+    sized.observe(stage);
+    this.ends.push(() => sized.disconnect());
+  }
+
+  private follow(target: EventTarget, name: string): void {
+    const again = () => this.again();
+    target.addEventListener(name, again);
+    this.ends.push(() => target.removeEventListener(name, again));
+  }
+
+  /** Listens and draws no more. */
+  end(): void {
+    cancelAnimationFrame(this.asked);
+    for (const end of this.ends) end();
+  }
+
+  async load(pages: Promise<Blob>[]): Promise<void> {
+    const loading = pages.map(async (page, number) => {
+      await this.drawing.load(number, await page);
+      this.again();
+    });
+    await Promise.all(loading);
+  }
+
+  private gestures() {
+    return {
+      tool: () => (this.told.selected ? this.tool : "move"),
+      point: (place: Place | null) => {
+        const pointed = place ? this.pick(...place) : -1;
+        if (pointed === this.hovered) return;
+        this.hovered = pointed;
+        this.again();
+      },
+      click: (place: Place) => this.choose(this.pick(...place)),
+      drag: (dx: number, dy: number) => this.move(dx, dy),
+      zoom: (factor: number, x: number, y: number) => this.zoom(factor, x, y),
+      draw: (places: readonly Place[], ended: boolean) => this.drawAround(places, ended),
+    };
+  }
+
+  private drawAround(places: readonly Place[], ended: boolean): void {
+    if (!this.told.selected) return;
+    const [first, last] = [places[0], places[places.length - 1]];
+    const line = this.tool === "rectangle" && first && last ? rectangle(first, last) : places;
+    this.lasso = ended ? [] : line;
+    this.again();
+    if (!ended || line.length < 3) return;
+    const onMap = line.map(([x, y]) => this.screen.onMap(x, y));
+    this.told.selected(imagesInside(onMap, this.screen.points, this.visible));
+  }
+
+  /** The number of the class by whose colour an image is drawn. */
+  numberOf(index: number): number {
+    return (this.view.colour === "prediction" ? this.data.predictions[index] : this.data.labels[index]) ?? -1;
+  }
+
+  readonly visible = (index: number): boolean => (this.inks[4 * index + 3] ?? 0) > HIDDEN;
+
+  pick(x: number, y: number): number {
+    return this.screen.pick(x, y, this.view.mode === "dots" || !this.drawing.isLoaded, this.visible);
+  }
+
+  /** Greys all but some images; null greys none. */
+  select(images: Iterable<number> | null): void {
+    this.selection = images && new Set(images);
+    this.paint();
+  }
+
+  /** Colours all images as the view says. */
+  paint(): void {
+    const { view, data } = this;
+    for (let index = 0; index < data.count; index++) {
+      const own = this.numberOf(index);
+      let colour = own < 0 ? GREY : (this.colours[own] ?? GREY);
+      if (view.colour === "mistake") colour = data.wrong[index] ? WRONG : RIGHT;
+      this.inks.set(colour, 4 * index);
+      const hidden = view.off.has(own) || (view.only && !data.wrong[index]);
+      this.inks[4 * index + 3] = hidden ? HIDDEN : this.selection && !this.selection.has(index) ? FADED : SHOWN;
+    }
+    this.drawing.paint(this.inks);
+    this.again();
+  }
+
+  /** Draws once before the next frame. */
+  again(): void {
+    if (this.asked) return;
+    this.asked = requestAnimationFrame(() => {
+      this.asked = 0;
+      this.draw();
+    });
+  }
+
+  private draw(): void {
+    const { canvas, over } = this.elements, ratio = window.devicePixelRatio || 1, [width, height] = this.screen.size();
+    for (const each of [canvas, over]) {
+      if (each.width === Math.round(width * ratio) && each.height === Math.round(height * ratio)) continue;
+      each.width = Math.round(width * ratio);
+      each.height = Math.round(height * ratio);
+    }
+    this.drawing.draw(this.screen, pageColour("--paper"));
+    const pen = over.getContext("2d");
+    if (pen) {
+      const { hovered, lasso, visible } = this;
+      drawMarks(pen, this.screen, this.drawing, this.data, { hovered, lasso, visible, lines: this.told.lines });
+    }
+    this.told.drawn(this.screen.shown(this.visible));
+  }
+
+  private changed(): void {
+    this.told.moved();
+    this.again();
+  }
+
+  zoom(factor: number, x?: number, y?: number): void {
+    this.screen.zoom(factor, x, y);
+    this.changed();
+  }
+
+  move(dx: number, dy: number): void {
+    this.screen.move(dx, dy);
+    this.changed();
+  }
+
+  home(): void {
+    Object.assign(this.view, HOME);
+    this.changed();
+  }
+
+  near(index: number): number[] {
+    return neighboursOf(this.data, index);
+  }
+
+  /** Chooses an image; `follow` moves to it where it is not seen. */
+  choose(index: number, follow = false): void {
+    this.view.picked = index;
+    if (follow && index >= 0) this.screen.follow(index);
+    this.told.chosen(index);
+    this.changed();
+  }
+
+  /** The image in the middle of the screen. */
+  chooseMiddle(): void {
+    const [width, height] = this.screen.size();
+    this.choose(this.pick(width / 2, height / 2));
+  }
+
+  portray(pen: CanvasRenderingContext2D, index: number, large: number): void {
+    this.drawing.portray(pen, index, 0, 0, large);
+  }
+}

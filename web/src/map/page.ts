@@ -1,0 +1,268 @@
+// The page of a map: all that it knows stands in it, and its controls are around the map.
+import { readView, writeView } from "./address";
+import { MapBoard, NoGraphics } from "./board";
+import { GREY, RIGHT, WRONG, type MapData } from "./data";
+import { press } from "./keys";
+import { COLOURS, firstView, isLabelled } from "./view";
+
+/** What `map_page.py` writes; arrays of numbers are base64. */
+interface PackedMap {
+  count: number;
+  side: number;
+  page: number;
+  points: string;
+  labels: string;
+  predictions: string;
+  wrong: string;
+  judged: boolean;
+  neighbours: string;
+  near: number;
+  ids: string[];
+  classes: string[];
+  colours: string[];
+  grid: { points: string; spacing: number } | null;
+  spacing: number;
+}
+
+function get<Kind extends HTMLElement>(id: string): Kind {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`The page has no ${id}.`);
+  return element as Kind;
+}
+
+function make<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, ...inside: (Node | string)[]): HTMLElementTagNameMap[Tag] {
+  const element = document.createElement(tag);
+  element.append(...inside);
+  return element;
+}
+
+const bytes = (text: string) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+
+function unpacked(packed: PackedMap): MapData {
+  return {
+    ...packed,
+    points: new Uint16Array(bytes(packed.points).buffer),
+    labels: new Int16Array(bytes(packed.labels).buffer),
+    predictions: new Int16Array(bytes(packed.predictions).buffer),
+    wrong: bytes(packed.wrong),
+    neighbours: new Uint32Array(bytes(packed.neighbours).buffer),
+    grid: packed.grid && { points: new Uint16Array(bytes(packed.grid.points).buffer), spacing: packed.grid.spacing },
+  };
+}
+
+function trouble(text: string): void {
+  get("trouble").hidden = false;
+  get("trouble").textContent = text;
+}
+
+const LATER = 150; // milliseconds without a movement after which the address is written
+
+class Page {
+  private readonly board: MapBoard;
+  private readonly buttons = [...document.querySelectorAll<HTMLButtonElement>("[data-set]")];
+  private later = 0;
+
+  constructor(
+    private readonly data: MapData,
+    private readonly judged: boolean,
+    elements: { stage: HTMLElement; canvas: HTMLCanvasElement; over: HTMLCanvasElement },
+  ) {
+    this.board = new MapBoard(elements, data, firstView(data), {
+      moved: () => this.remember(),
+      chosen: () => this.tell(),
+      drawn: (shown) => {
+        const text = `showing ${shown.toLocaleString("en")} of ${data.count.toLocaleString("en")}`;
+        if (get("shown").textContent !== text) get("shown").textContent = text;
+      },
+      lines: (index) => [data.ids[index] ?? "", ...(this.labelOf(index) < 0 ? [] : [this.sayLabel(index)]), `network: ${this.sayPrediction(index)}`],
+    });
+    this.listen(elements.canvas);
+    this.recall();
+    const pages = [...document.querySelectorAll("script.page")].map((element) => {
+      const text = element.textContent ?? "";
+      element.remove();
+      return Promise.resolve(new Blob([bytes(text)], { type: "image/jpeg" }));
+    });
+    this.board.load(pages).then(
+      () => {
+        this.tell();
+        document.body.dataset["ready"] = "yes";
+      },
+      (error: unknown) => trouble(`The images cannot be shown: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  }
+
+  private labelOf(index: number): number {
+    return this.data.labels[index] ?? -1;
+  }
+
+  private sayLabel(index: number): string {
+    return this.labelOf(index) < 0 ? "none" : (this.data.classes[this.labelOf(index)] ?? "");
+  }
+
+  private sayPrediction(index: number): string {
+    return this.data.classes[this.data.predictions[index] ?? -1] ?? "";
+  }
+
+  /** The view is kept in the address. */
+  private remember(): void {
+    window.clearTimeout(this.later);
+    this.later = window.setTimeout(() => {
+      const { view } = this.board, kept = new URLSearchParams(writeView(view, this.data));
+      if (view.picked >= 0) kept.set("image", this.data.ids[view.picked] ?? "");
+      history.replaceState(null, "", `#${kept.toString()}`);
+    }, LATER);
+  }
+
+  private recall(): void {
+    const kept = new URLSearchParams(location.hash.slice(1));
+    readView(this.board.view, this.data, kept);
+    this.board.view.picked = kept.has("image") ? this.data.ids.indexOf(kept.get("image") ?? "") : -1;
+    this.refresh();
+  }
+
+  private refresh(): void {
+    const { view } = this.board;
+    for (const button of this.buttons) {
+      const { set = "", value } = button.dataset;
+      button.setAttribute("aria-pressed", String(set === "grid" ? Boolean(view.grid) : view[set as "mode" | "colour"] === value));
+    }
+    get<HTMLInputElement>("size").value = String(view.size);
+    get<HTMLInputElement>("only").checked = Boolean(view.only);
+    this.board.paint();
+    this.legend();
+    this.tell();
+    this.remember();
+  }
+
+  /** Says what the picked image is, and shows what is near it. */
+  private tell(): void {
+    const index = this.board.view.picked, wrong = this.data.wrong[index];
+    get("picked").hidden = index < 0;
+    if (index < 0) return;
+    const pen = get<HTMLCanvasElement>("portrait").getContext("2d");
+    if (pen) this.board.portray(pen, index, 160);
+    get("id").textContent = this.data.ids[index] ?? "";
+    get("label").textContent = this.sayLabel(index);
+    get("prediction").textContent = this.sayPrediction(index);
+    get("prediction").className = wrong ? "wrong" : this.labelOf(index) >= 0 ? "right" : "";
+    get("near").replaceChildren(...this.board.near(index).map((other) => this.nearButton(other)));
+  }
+
+  private nearButton(other: number): HTMLButtonElement {
+    const picture = make("canvas");
+    picture.width = picture.height = 64;
+    const pen = picture.getContext("2d");
+    if (pen) this.board.portray(pen, other, 64);
+    const button = make("button", picture, this.labelOf(other) < 0 ? this.sayPrediction(other) : this.sayLabel(other));
+    button.type = "button";
+    button.title = this.data.ids[other] ?? "";
+    button.addEventListener("click", () => this.board.choose(other, true));
+    return button;
+  }
+
+  private legend(): void {
+    const { view } = this.board, counts = new Map<number, number>();
+    for (let index = 0; index < this.data.count; index++) {
+      const own = this.board.numberOf(index);
+      counts.set(own, (counts.get(own) ?? 0) + 1);
+    }
+    get("legend-title").textContent = view.colour === "prediction" ? "The network says" : "Labels";
+    const keys = view.colour !== "mistake" ? [] : ([["right", RIGHT], ["wrong", WRONG]] as const).map(([name, ink]) => {
+      const mark = make("i"), key = make("span", mark, name);
+      key.className = "key";
+      mark.style.background = `rgb(${ink.join(",")})`;
+      return key;
+    });
+    const buttons = [...counts].sort(([one], [other]) => one - other).map(([number, count]) => this.classButton(number, count));
+    get("legend").replaceChildren(...keys, ...buttons);
+  }
+
+  private classButton(number: number, count: number): HTMLButtonElement {
+    const { view } = this.board, mark = make("i");
+    const plain = view.colour === "mistake" || view.colour === "none";
+    mark.style.background = number < 0 ? `rgb(${GREY.join(",")})` : (this.data.colours[number] ?? "");
+    const name = number < 0 ? "no label" : (this.data.classes[number] ?? "");
+    const button = make("button", ...(plain ? [] : [mark]), name, make("small", count.toLocaleString("en")));
+    button.type = "button";
+    button.setAttribute("aria-pressed", String(!view.off.has(number)));
+    button.addEventListener("click", () => {
+      if (!view.off.delete(number)) view.off.add(number);
+      this.refresh();
+    });
+    return button;
+  }
+
+  private listen(canvas: HTMLCanvasElement): void {
+    const { board, data } = this, { view } = board;
+    for (const button of this.buttons) button.addEventListener("click", () => this.set(button));
+    get("togrid").hidden = !data.grid;
+    get("only").parentElement?.toggleAttribute("hidden", !this.judged);
+    document.querySelector('[data-value="mistake"]')?.toggleAttribute("hidden", !this.judged);
+    document.querySelector('[data-value="label"]')?.toggleAttribute("hidden", !isLabelled(data));
+    get<HTMLInputElement>("size").addEventListener("input", (event) => {
+      view.size = Number((event.target as HTMLInputElement).value);
+      this.remember();
+      board.again();
+    });
+    get<HTMLInputElement>("only").addEventListener("change", (event) => {
+      view.only = (event.target as HTMLInputElement).checked ? 1 : 0;
+      this.refresh();
+    });
+    get("all").addEventListener("click", () => {
+      view.off.clear();
+      this.refresh();
+    });
+    get("none").addEventListener("click", () => {
+      for (let index = 0; index < data.count; index++) view.off.add(board.numberOf(index));
+      this.refresh();
+    });
+    get("home").addEventListener("click", () => board.home());
+    get("close").addEventListener("click", () => board.choose(-1));
+    get("find").addEventListener("change", (event) => this.find(event.target as HTMLInputElement));
+    get("find").addEventListener("input", (event) => (event.target as HTMLInputElement).setCustomValidity(""));
+    document.addEventListener("keydown", (event) => this.key(event, canvas));
+    window.addEventListener("hashchange", () => this.recall());
+    canvas.addEventListener("webglcontextlost", () => trouble("The graphics card let go of the map; load the page again."));
+  }
+
+  private set(button: HTMLButtonElement): void {
+    const { set, value } = button.dataset, { view } = this.board;
+    if (set === "colour" && value !== view.colour && (value === "prediction" || view.colour === "prediction")) view.off.clear();
+    if (set === "grid") view.grid = view.grid ? 0 : 1;
+    else Object.assign(view, { [set ?? ""]: value });
+    this.refresh();
+  }
+
+  /** Goes to the next image whose id has a text in it. */
+  private find(field: HTMLInputElement): void {
+    const wanted = field.value.trim().toLowerCase(), { count, ids } = this.data;
+    if (!wanted) return;
+    for (let step = 1; step <= count; step++) {
+      const index = (this.board.view.picked + step) % count;
+      if (ids[index]?.toLowerCase().includes(wanted)) {
+        this.board.choose(index, true);
+        return;
+      }
+    }
+    field.setCustomValidity("No image has such an id.");
+    field.reportValidity();
+  }
+
+  private key(event: KeyboardEvent, canvas: HTMLCanvasElement): void {
+    const target = event.target as Element;
+    const typing = target.matches("input[type=search], input[type=range]") || (event.key === "Enter" && target !== canvas);
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const colours = () => COLOURS.filter((name) => !document.querySelector<HTMLElement>(`[data-value="${name}"]`)?.hidden);
+    if (press(this.board, event.key, { refresh: () => this.refresh(), colours })) event.preventDefault();
+  }
+}
+
+const packed = JSON.parse(get("data").textContent ?? "") as PackedMap;
+try {
+  const elements = { stage: get("stage"), canvas: get<HTMLCanvasElement>("map"), over: get<HTMLCanvasElement>("over") };
+  new Page(unpacked(packed), packed.judged, elements);
+} catch (error) {
+  if (!(error instanceof NoGraphics)) throw error;
+  trouble("This browser has no WebGL2, which draws the map. Another browser, or graphics switched on in this one, will show it.");
+}

@@ -1,0 +1,129 @@
+// What is seen of a map, and where images lie on the screen then. Places on the screen are in CSS pixels.
+import { STEPS, type MapData } from "./data";
+
+export const COLOURS = ["label", "prediction", "mistake", "none"] as const;
+
+export interface MapView {
+  x: number; // the middle of the view on the map, 0 to 1
+  y: number;
+  z: number; // how large the map is on the shorter side of the screen
+  mode: "images" | "dots";
+  colour: (typeof COLOURS)[number];
+  grid: number; // 1 where images stand on the full grid
+  size: number; // of the images, in doublings
+  only: number; // 1 where only mistakes are shown
+  off: Set<number>; // classes that are not shown
+  picked: number; // the image that is chosen; -1 where none is
+}
+
+const MANY = 24; // classes, of which more are not told apart by colours
+
+export const isLabelled = (data: MapData) => data.labels.some((label) => label >= 0);
+
+/** What is seen first. */
+export function firstView(data: MapData): MapView {
+  const labelled = isLabelled(data), many = new Set(labelled ? data.labels : data.predictions).size > MANY;
+  const colour = many ? "none" : labelled ? "label" : "prediction";
+  return { x: 0.5, y: 0.5, z: 0.95, mode: "images", colour, grid: 0, size: 0, only: 0, off: new Set(), picked: -1 };
+}
+
+/** The numbers of the view that the address keeps as they are. */
+export const HOME = { x: 0.5, y: 0.5, z: 0.95 };
+
+export class Screen {
+  constructor(
+    readonly data: MapData,
+    readonly view: MapView,
+    readonly size: () => [width: number, height: number],
+  ) {}
+
+  /** The side of the whole map. */
+  get side(): number {
+    return this.view.z * Math.min(...this.size());
+  }
+
+  get onGrid(): boolean {
+    return Boolean(this.view.grid && this.data.grid);
+  }
+
+  get points(): Uint16Array {
+    return (this.onGrid ? this.data.grid?.points : null) ?? this.data.points;
+  }
+
+  /** The side of an image. */
+  get extent(): number {
+    const { mode, size } = this.view;
+    const free = this.side * ((this.onGrid ? this.data.grid?.spacing : null) ?? this.data.spacing) * 2 ** size;
+    if (mode === "dots") return Math.min(Math.max(free * 0.8, 2.5), 12 * 2 ** size);
+    return Math.min(Math.max(free, 3), Math.max(64, this.data.side) * (this.onGrid ? 4 : 2 ** Math.max(size, 0)));
+  }
+
+  /** How thick the coloured frame of an image is. */
+  get border(): number {
+    return this.view.colour === "none" || this.extent < 7 ? 0 : Math.max(1, this.extent / 18);
+  }
+
+  place(index: number): [x: number, y: number] {
+    const [width, height] = this.size(), points = this.points;
+    return [
+      ((points[2 * index] ?? 0) / STEPS - this.view.x) * this.side + width / 2,
+      ((points[2 * index + 1] ?? 0) / STEPS - this.view.y) * this.side + height / 2,
+    ];
+  }
+
+  /** Where a place of the screen lies on the map, in its steps. */
+  onMap(x: number, y: number): [x: number, y: number] {
+    const [width, height] = this.size();
+    return [((x - width / 2) / this.side + this.view.x) * STEPS, ((y - height / 2) / this.side + this.view.y) * STEPS];
+  }
+
+  /** The image at a place; what is drawn last lies on top. */
+  pick(x: number, y: number, round: boolean, visible: (index: number) => boolean): number {
+    const reach = (this.extent / 2 / this.side) * STEPS, points = this.points, [mapX, mapY] = this.onMap(x, y);
+    for (let index = this.data.count - 1; index >= 0; index--) {
+      const dx = (points[2 * index] ?? 0) - mapX, dy = (points[2 * index + 1] ?? 0) - mapY;
+      if (Math.abs(dx) > reach || Math.abs(dy) > reach || !visible(index)) continue;
+      if (round && dx * dx + dy * dy > reach * reach) continue;
+      return index;
+    }
+    return -1;
+  }
+
+  /** How many images are on the screen. */
+  shown(visible: (index: number) => boolean): number {
+    const [width, height] = this.size(), points = this.points, half = this.extent / 2;
+    const reachX = ((width / 2 + half) / this.side) * STEPS, reachY = ((height / 2 + half) / this.side) * STEPS;
+    let shown = 0;
+    for (let index = 0; index < this.data.count; index++) {
+      if (!visible(index)) continue;
+      const dx = (points[2 * index] ?? 0) - this.view.x * STEPS, dy = (points[2 * index + 1] ?? 0) - this.view.y * STEPS;
+      if (Math.abs(dx) <= reachX && Math.abs(dy) <= reachY) shown++;
+    }
+    return shown;
+  }
+
+  get largest(): number {
+    return Math.max(40, Math.sqrt(this.data.count) * 2);
+  }
+
+  /** Makes the map larger; what is under the pointer stays there. */
+  zoom(factor: number, x?: number, y?: number): void {
+    const [width, height] = this.size(), before = this.side;
+    this.view.z = Math.min(Math.max(this.view.z * factor, 0.2), this.largest);
+    this.view.x += ((x ?? width / 2) - width / 2) * (1 / before - 1 / this.side);
+    this.view.y += ((y ?? height / 2) - height / 2) * (1 / before - 1 / this.side);
+  }
+
+  move(dx: number, dy: number): void {
+    this.view.x = Math.min(Math.max(this.view.x - dx / this.side, -0.2), 1.2);
+    this.view.y = Math.min(Math.max(this.view.y - dy / this.side, -0.2), 1.2);
+  }
+
+  /** Puts an image in the middle if it is not seen. */
+  follow(index: number): void {
+    const [x, y] = this.place(index), [width, height] = this.size();
+    if (x >= 20 && y >= 20 && x <= width - 20 && y <= height - 20) return;
+    this.view.x = (this.points[2 * index] ?? 0) / STEPS;
+    this.view.y = (this.points[2 * index + 1] ?? 0) / STEPS;
+  }
+}
