@@ -417,8 +417,9 @@ class OptimizationQuestion:
 class OptimizationFrame:
     """A step of it as an event of the stream.
 
-    `picture` and `gradient` are PNG as data addresses; the gradient may be left out of frames. `key` is that of the record in
-    the store when all is done.
+    The stream's events have the number of the optimisation as their id, by which `DELETE optimizations/{id}` stops it; what
+    goes wrong comes as an event `problem` with a `Problem`. `picture` and `gradient` are PNG as data addresses. `key` is that
+    of the record in the store when all is done and kept.
     """
 
     step: int

@@ -16,6 +16,7 @@ from iconoscope.errors import StoreError
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf
 from iconoscope.explorer.command_lines import asking
+from iconoscope.explorer.live_optimization import PRIORS
 from iconoscope.explorer.security import security_headers
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS
@@ -30,9 +31,6 @@ __all__ = ["layer_summaries", "router"]
 router = APIRouter()
 
 Language = Literal["en", "es"]
-
-_PRIORS = {"cifar10": (32, 32), "cifar10-refined": (32, 32)}
-"""Priors that ship, and the size of the pictures that they know."""
 
 
 @router.get("/session")
@@ -52,7 +50,7 @@ def show_session(session: SessionOf) -> messages.Session:
         read_only=session.read_only,
         fills=list(FILLS),
         styles=list(STYLES),
-        priors=[name for name, size in _PRIORS.items() if size == first.preprocessing.size],
+        priors=[name for name, size in PRIORS.items() if size == first.preprocessing.size],
         audit=first.audit is not None,
         map=first.image_map is not None or (first.recording is not None and first.recording.images is not None),
     )

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Response
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf
 from iconoscope.explorer.command_lines import on_image
-from iconoscope.explorer.session import Session
+from iconoscope.explorer.session import Session, check_fill
 from iconoscope.occlusion import occlude
 from iconoscope.results import Occlusion
 
@@ -46,6 +46,7 @@ def _covered(session: Session, question: messages.PatchQuestion) -> tuple[np.nda
 async def map_of_places(question: messages.HeatQuestion, session: SessionOf) -> messages.HeatAnswer:
     """Give an occlusion map; the finer its stride, the longer it takes."""
     subject, image = session.subject(question.network), session.image(question.image)
+    check_fill(question.fill)
     settings = {"patch": question.patch, "stride": question.stride, "fill": question.fill}
 
     def ask() -> Occlusion:

@@ -18,6 +18,7 @@ from iconoscope.errors import DamagedRecordError, IconoscopeError, ImagesError, 
 from iconoscope.explorer import (
     image_page,
     layer_page,
+    live_optimization,
     map_page,
     messages,
     network_page,
@@ -57,7 +58,7 @@ _KINDS: dict[type[IconoscopeError], tuple[int, str]] = {
 }
 """From errors to the status and the kind of a `Problem`; the first that fits counts."""
 
-_ROUTERS = (network_page, layer_page, unit_page, image_page, pictures, patch_questions, map_page)
+_ROUTERS = (network_page, layer_page, unit_page, image_page, pictures, patch_questions, map_page, live_optimization)
 
 
 def create_app(session: Session, rules: AccessRules) -> FastAPI:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImagesError, QuestionError
+from iconoscope.errors import ImagesError, QuestionError, nearest
 from iconoscope.explorer.photographs import PREFIX, Photographs
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.worker import Urgency, Worker
+from iconoscope.occlusion import FILLS
 from iconoscope.occlusion.free_patch import FreePatch
 from iconoscope.results.question import without_folders
 from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Image, Images
+from iconoscope.subject.network import Network
 
-__all__ = ["ReadOnlyError", "Session"]
+__all__ = ["ReadOnlyError", "Session", "check_fill"]
 
 T = TypeVar("T")
+
+_STATED = ("preprocessing", "classes", "name", "classes_origin", "activation", "activation_origin", "ending")
+"""All that is said of a network beside its module."""
 
 _PATCHES = 8
 """Images under a patch that are held ready: two networks, and some images and fills to go back to."""
@@ -48,6 +55,8 @@ class Session:
         Those that were dropped.
     worker
         The thread that asks the networks.
+    optimizations
+        Those that run, by their numbers.
     studio
         The thread in which pictures and maps are made, of copies of the networks: so a patch does not wait for them.
     """
@@ -60,6 +69,8 @@ class Session:
     photographs: Photographs = field(init=False)
     worker: Worker = field(default_factory=Worker)
     studio: Worker = field(default_factory=Worker)
+    optimizations: dict[int, Any] = field(default_factory=dict)
+    _copies: dict[tuple[int, str], Network] = field(default_factory=dict)
     _patches: OrderedDict[tuple[int, str, str], FreePatch] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -131,11 +142,23 @@ class Session:
         """Have something asked in the thread that asks the networks; see `Worker.submit`."""
         return self.worker.submit(question, view=view, urgency=urgency)
 
+    def copy_of(self, subject: Subject, purpose: str) -> Network:
+        """Give a copy of a network for a purpose, made once: another thread may ask it meanwhile."""
+        key = (subject.number, purpose)
+        if key not in self._copies:
+            network = subject.asked
+            with network.reserved():
+                module = copy.deepcopy(network.module)
+            settings = {part.name: getattr(network, part.name) for part in fields(network) if part.name in _STATED}
+            self._copies[key] = Network(module, **settings)
+        return self._copies[key]
+
     def patch(self, number: int, name: str, fill: str) -> FreePatch:
         """Give an image that is ready to be covered anywhere; in the worker's thread alone."""
         key = (number, name, fill)
         patch = self._patches.pop(key, None)
         if patch is None:
+            check_fill(fill)
             patch = FreePatch(self.subject(number).asked, self.image(name), fill=fill)
         self._patches[key] = patch
         while len(self._patches) > _PATCHES:
@@ -146,6 +169,12 @@ class Session:
         """Refuse what would keep something, where nothing may be kept."""
         if self.read_only:
             raise ReadOnlyError("This explorer only reads: nothing is kept.", hint="Start it without --read-only.")
+
+
+def check_fill(fill: str) -> None:
+    """Refuse a fill that is none by name and no grey: `occlude` also takes files of this disk, which a browser may not name."""
+    if fill not in FILLS and not re.fullmatch(r"0?\.\d{1,6}|[01]\.0{0,6}", fill):
+        raise QuestionError(f"fill={fill[:40]!r} is not a choice.", hint=nearest(fill[:40], FILLS))
 
 
 class ReadOnlyError(QuestionError):

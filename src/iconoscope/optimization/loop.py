@@ -16,6 +16,7 @@ from iconoscope.optimization.frozen import adjacent_layers, frozen
 from iconoscope.optimization.parameterization import Draws
 from iconoscope.optimization.regularizers import Regularizer, charged
 from iconoscope.optimization.scores import Scores
+from iconoscope.optimization.spectator import GrowingPictures, Spectator, current_spectator
 from iconoscope.optimization.transforms import Transforms
 from iconoscope.progress import track
 from iconoscope.subject.allocator import keeping_memory
@@ -180,6 +181,7 @@ def ascend(
                 course.append(values.detach())
                 if not bool(values.isfinite().all()):
                     raise NonFiniteError(f"{network.name} answers NaN or infinity at step {number + 1} of {steps}.")
+                spectator = _spectator(picture, number, steps)
                 if number == steps - 1:
                     if loss.charges_pictures and values.requires_grad:
                         (gradient,) = torch.autograd.grad(
@@ -187,6 +189,8 @@ def ascend(
                         )
                     picture.retain_grad()  # not before, or that gradient would be added to it
                 loss(values, picture, canvas, scores, answers).backward()
+                if spectator is not None and picture.grad is not None:
+                    spectator.see(GrowingPictures(number, steps, picture.detach(), course[-1], -picture.grad))
                 if number == steps - 1:
                     assert picture.grad is not None
                     if loss_gradient is None:
@@ -201,6 +205,18 @@ def ascend(
     last = canvas.picture().detach().clamp(0, 1)
     frames_made = torch.stack([*frames_kept, last], 1)
     return Ascent(last, torch.stack(course, 1), gradient.detach(), loss_gradient, frames_made, ended)
+
+
+def _spectator(pictures: torch.Tensor, step: int, steps: int) -> Spectator | None:
+    """Give who wants to see the pictures as they are before a step, and let them keep their gradient for that.
+
+    The last step has gradients of its own; it is seen in the result.
+    """
+    spectator = current_spectator()
+    if spectator is None or step == steps - 1 or not spectator.wants(step):
+        return None
+    pictures.retain_grad()
+    return spectator
 
 
 def adam(rate: float, *, steps: int = 1, fade: float = 1.0) -> Stepper:

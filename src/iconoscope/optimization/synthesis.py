@@ -14,6 +14,7 @@ from iconoscope import __version__
 from iconoscope.errors import NonFiniteError, QuestionError
 from iconoscope.optimization.latent_parameterization import LatentParameterization, sampled_images
 from iconoscope.optimization.objective import Objective
+from iconoscope.optimization.spectator import unwatched
 from iconoscope.optimization.style import Style
 from iconoscope.optimization.transforms import NUMBERS
 from iconoscope.progress import quietly
@@ -139,7 +140,7 @@ class Synthesis:
         if self.prior is not None:
             _ = self.prior.comparison  # made ready once for a prior: it is no part of what a picture takes
         try:
-            with quietly(), Ledger() as ledger:
+            with quietly(), unwatched(), Ledger() as ledger:
                 _, ended = replace(self, steps=1, cap=None).make(bundle[:1], {})
         except NonFiniteError:
             return len(bundle)  # and it will be said at which step of all

@@ -21,6 +21,7 @@ __all__ = [
     "overlay",
     "resized",
     "rgb",
+    "signed_picture",
     "spread",
     "to_jpeg",
     "to_png",
@@ -206,6 +207,16 @@ def as_bytes(pixels: NDArray[np.floating]) -> NDArray[np.uint8]:
     array([  0, 128, 255], dtype=uint8)
     """
     return (pixels * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def signed_picture(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Give values above and below zero (height, width, channels) as a picture: grey is zero, the largest an end of the scale.
+
+    >>> signed_picture(np.array([[[-2.0, 0.0, 1.0]]])).tolist()
+    [[[0, 128, 191]]]
+    """
+    largest = float(np.abs(values).max())
+    return rgb(0.5 + values / (2 * largest) if largest > 0 else np.full_like(values, 0.5))
 
 
 def rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:

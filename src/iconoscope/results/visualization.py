@@ -16,7 +16,7 @@ from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.question import without_folders
-from iconoscope.results.rendering import rgb, to_png
+from iconoscope.results.rendering import rgb, signed_picture, to_png
 from iconoscope.results.result import Result
 from iconoscope.results.result_folder import Record
 
@@ -197,9 +197,7 @@ class Visualization(Result):
 
     def gradient_picture(self, index: int) -> NDArray[np.uint8]:
         """Give the last gradient as a picture, (height, width, 3): grey is zero, the strongest is at the end of the scale."""
-        gradient = self.last_gradient[index]
-        largest = float(np.abs(gradient).max())
-        return rgb(0.5 + gradient / (2 * largest) if largest > 0 else np.full_like(gradient, 0.5))
+        return signed_picture(self.last_gradient[index])
 
     @property
     def _layout(self) -> tuple[int, int]:

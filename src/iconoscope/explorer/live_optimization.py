@@ -1,0 +1,218 @@
+"""Live optimisation: a picture that is watched while it grows, and comes out as `optimize` makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import json
+import threading
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
+from numpy.typing import NDArray
+from PIL import ImageColor
+
+from iconoscope.errors import IconoscopeError, IconoscopeWarning, QuestionError, check_choice
+from iconoscope.explorer import messages
+from iconoscope.explorer.answering import SessionOf, png
+from iconoscope.explorer.command_lines import asking
+from iconoscope.explorer.image_page import ranked_classes
+from iconoscope.explorer.security import without_paths
+from iconoscope.explorer.session import Session
+from iconoscope.explorer.subject import Subject
+from iconoscope.optimization import optimize
+from iconoscope.optimization.spectator import GrowingPictures, watched_by
+from iconoscope.optimization.style import STYLES
+from iconoscope.results import Visualization
+from iconoscope.results.rendering import data_uri, rgb, signed_picture
+from iconoscope.subject.network import Network
+from iconoscope.warning_filters import ignoring
+
+__all__ = ["PRIORS", "LiveOptimization", "router"]
+
+router = APIRouter()
+
+PRIORS = {"cifar10": (32, 32), "cifar10-refined": (32, 32)}
+"""Priors that ship, and the size of the pictures that they know."""
+
+_PAUSE = 0.12  # seconds between two frames
+_SHOWN = 5  # classes of a frame
+_numbers = itertools.count(1)
+
+
+@dataclass(eq=False)
+class LiveOptimization:
+    """One optimisation, which it watches itself; its frames wait in a queue of the event loop.
+
+    Attributes
+    ----------
+    session, subject
+        What is explored.
+    question
+        What is asked.
+    number
+        By which it is stopped.
+    """
+
+    session: Session
+    subject: Subject
+    question: messages.OptimizationQuestion
+    number: int = field(default_factory=lambda: next(_numbers))
+    frames: asyncio.Queue[messages.OptimizationFrame | None] = field(default_factory=asyncio.Queue)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _last: float = -1.0
+
+    def stop(self) -> None:
+        """End it after the step that it is at."""
+        self._stopped.set()
+
+    def wants(self, step: int) -> bool:
+        """Tell whether it is time for a frame; end the making if it was stopped."""
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
+        return time.monotonic() - self._last >= _PAUSE
+
+    def see(self, growing: GrowingPictures) -> None:
+        """Put a frame into the queue."""
+        self._last = time.monotonic()
+        picture, gradient = (
+            tensor[0].permute(1, 2, 0).cpu().numpy() for tensor in (growing.pictures, growing.gradient)
+        )
+        self._put(self._frame(growing.step, growing.steps, float(growing.scores[0]), picture, gradient))
+
+    def make(self) -> Visualization:
+        """Make the picture, as `optimize` does; in the studio's thread."""
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
+        store = None if self.session.read_only else self.subject.store
+        with watched_by(self), ignoring(category=IconoscopeWarning):
+            result = optimize(self._painter, self.question.unit, store=store, **self.settings)
+        kept = store is not None and result.objective.shape[1] == self.question.steps
+        last = self._frame(
+            result.objective.shape[1],
+            self.question.steps,
+            float(result.activation[0]),
+            result.images[0],
+            result.last_gradient[0],
+        )
+        commands = asking(self.subject, "optimize", self.question.unit, **self._written)
+        key = result.question.key[:24] if kept else ""
+        self._put(dataclasses.replace(last, ended=True, key=key, commands=commands))
+        return result
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of `optimize`.
+
+        Raises
+        ------
+        QuestionError, ImagesError
+            If one is none that a browser may choose: a file of this disk is none.
+        """
+        question = self.question
+        check_choice("style", question.style, STYLES)
+        if question.prior:
+            check_choice("prior", question.prior, PRIORS)
+        name = question.start.removeprefix("image:")
+        start: Any = question.start if name == question.start else self.session.image(name)
+        if isinstance(start, str) and start != "noise":
+            try:
+                ImageColor.getrgb(start)
+            except ValueError:
+                raise QuestionError(
+                    f"start={start[:40]!r} is neither noise, a colour, nor an image here.",
+                    hint="Give noise, grey, #ff8800, or image: and its number.",
+                ) from None
+        return {
+            "start": start,
+            "style": question.style,
+            "prior": question.prior or None,
+            "steps": question.steps,
+            "seed": question.seed,
+        }
+
+    @property
+    def _written(self) -> dict[str, Any]:
+        """The settings that differ from the usual ones, as they are typed."""
+        question, usual = self.question, messages.OptimizationQuestion("")
+        names = ("start", "style", "prior", "seed")
+        return {name: getattr(question, name) for name in names if getattr(question, name) != getattr(usual, name)} | {
+            "steps": question.steps
+        }
+
+    @property
+    def _painter(self) -> Network:
+        return self.session.copy_of(self.subject, "painter")
+
+    def _frame(
+        self, step: int, steps: int, activation: float, picture: NDArray[Any], gradient: NDArray[Any]
+    ) -> messages.OptimizationFrame:
+        judge = self.session.copy_of(self.subject, "judge")
+        pixels = np.ascontiguousarray(picture.transpose(2, 0, 1))[None]
+        of = judge.preprocessing
+        mean, std = (np.array(values, np.float32)[:, None, None] for values in (of.mean, of.std))
+        batch = torch.from_numpy(((pixels - mean) / std).astype(np.float32)).to(judge.device)
+        with judge.questioned(), torch.inference_mode():
+            probabilities = judge.probabilities(judge.logits(batch).float())[0].cpu().numpy()
+        return messages.OptimizationFrame(
+            step=step,
+            steps=steps,
+            activation=activation,
+            probabilities=ranked_classes(self.subject, probabilities)[:_SHOWN],
+            picture=data_uri(png(rgb(picture))),
+            gradient=data_uri(png(signed_picture(gradient))),
+            ended=False,
+            key="",
+        )
+
+    def _put(self, frame: messages.OptimizationFrame | None) -> None:
+        self._loop.call_soon_threadsafe(self.frames.put_nowait, frame)
+
+    async def events(self) -> AsyncIterator[str]:
+        """Give the frames as server-sent events; who goes away stops it."""
+        answer = self.session.studio.submit(self.make)
+        answer.add_done_callback(lambda _: self._put(None))
+        try:
+            while (frame := await self.frames.get()) is not None:
+                yield f"id: {self.number}\ndata: {json.dumps(dataclasses.asdict(frame))}\n\n"
+            if not answer.cancelled() and (error := answer.exception()) is not None and not self._stopped.is_set():
+                yield f"id: {self.number}\nevent: problem\ndata: {json.dumps(_problem(error))}\n\n"
+        finally:
+            self.stop()
+            self.session.optimizations.pop(self.number, None)
+
+
+def _problem(error: BaseException) -> dict[str, str]:
+    known = isinstance(error, IconoscopeError)
+    message = error.message if known else "The picture could not be made."
+    return {"kind": "question", "message": without_paths(message), "hint": without_paths(error.hint if known else "")}
+
+
+@router.post("/optimizations", response_class=StreamingResponse, response_model=messages.OptimizationFrame)
+async def begin(question: messages.OptimizationQuestion, session: SessionOf) -> StreamingResponse:
+    """Make a picture, and send it some times a second while it grows: a stream of events, of which the last has ended."""
+    subject = session.subject(question.network)
+    unit = subject.asked.resolve(question.unit)
+    if not 1 <= question.steps <= 4096:
+        raise QuestionError(f"steps={question.steps} is not possible.", hint="Give 1 to 4096.")
+    optimization = LiveOptimization(session, subject, dataclasses.replace(question, unit=str(unit)))
+    _ = optimization.settings  # what is wrong with them is said at once
+    session.optimizations[optimization.number] = optimization
+    return StreamingResponse(optimization.events(), media_type="text/event-stream")
+
+
+@router.delete("/optimizations/{number}", status_code=204)
+async def stop(number: int, session: SessionOf) -> Response:
+    """Stop making a picture; the stream ends with what has been reached."""
+    optimization = session.optimizations.get(number)
+    if optimization is not None:
+        optimization.stop()
+    return Response(status_code=204)

@@ -1,0 +1,17 @@
+"""A browser that has been given the address of an explorer, or has not."""
+
+from starlette.testclient import TestClient
+
+from iconoscope.explorer.server import create_app
+
+PORT = 8424
+
+
+def browse(session, rules, *, known=True):
+    """Give a client of an explorer; the one that was given its address unless it is not to be known."""
+    client = TestClient(
+        create_app(session, rules), base_url=f"http://127.0.0.1:{rules.port}", raise_server_exceptions=False
+    )
+    if known:
+        client.get("/", params={"token": rules.token})
+    return client

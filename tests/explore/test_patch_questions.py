@@ -1,0 +1,54 @@
+"""A patch anywhere, and maps of all places, against `occlude` and against the network asked by hand."""
+
+import numpy as np
+import pytest
+
+import iconoscope as ico
+
+
+def ask(client, **changes):
+    question = {"image": "5", "top": 0, "left": 0, "height": 24, "width": 24, "fill": "mean", "view": "a", **changes}
+    return client.post("/api/patch", json=question)
+
+
+@pytest.mark.parametrize("fill", ["mean", "zero", "black", "patch-mean", "blur", "noise", "0.5"])
+def test_a_patch_is_answered_as_occlude_answers_it(client, network, images, fill):
+    occlusion = ico.occlude(network, images[5], patch=24, stride=36, fill=fill, method="dense")
+    for row, top in enumerate(occlusion.top.tolist()):
+        for column, left in enumerate(occlusion.left.tolist()):
+            answer = ask(client, top=top, left=left, fill=fill).json()
+            np.testing.assert_allclose(answer["probabilities"], occlusion.occluded[row, column], atol=2e-6)
+
+
+def test_between_the_pixels_the_nearest_counts(client):
+    assert ask(client, top=10.4, left=20.6).json()["probabilities"] == ask(client, top=10, left=21).json()["probabilities"]
+
+
+def test_beside_the_image_nothing_is_covered(client, network, images):
+    clean = ico.predict(network, images[[5]])[0]
+    for place in ({"top": -24}, {"left": 96}, {"top": 500, "left": -500}):
+        np.testing.assert_allclose(ask(client, **place).json()["probabilities"], clean, atol=2e-6)
+
+
+def test_over_the_border_it_is_cut(client, network, images):
+    picture = network.preprocessing.shown(images[5]).copy()
+    half = ask(client, top=-12, left=-6, fill="black").json()["probabilities"]
+    picture[:12, :18] = 0
+    np.testing.assert_allclose(half, ico.predict(network, picture)[0], atol=2e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"height": 0}, {"width": 97}, {"fill": "plaid"}, {"image": "60"}, {"network": 1}])
+def test_a_patch_that_makes_no_sense_is_said(client, wrong):
+    answer = ask(client, **wrong)
+    assert answer.status_code in (400, 404)
+    assert answer.json()["hint"]
+
+
+def test_a_map_of_all_places_is_that_of_occlude(client, network, images):
+    question = {"image": "5", "unit": "prob:bison", "patch": 24, "stride": 12, "fill": "mean", "view": "a"}
+    answer = client.post("/api/heat", json=question).json()
+    occlusion = ico.occlude(network, images[5], "prob:bison", patch=24, stride=12)
+    assert (answer["top"], answer["left"]) == (occlusion.top.tolist(), occlusion.left.tolist())
+    np.testing.assert_allclose(answer["drop"], occlusion.drop, atol=1e-5)
+    assert "--patch 24 --stride 12" in answer["commands"]["shell"] or answer["commands"]["shell"] == ""
+    assert "ico.occlude(net, images[5], 'prob:bison', patch=24" in answer["commands"]["python"]

@@ -1,0 +1,176 @@
+"""Who is answered, and what is never told: each way in is tried."""
+
+import re
+
+import pytest
+
+from iconoscope.explorer import open_session
+from iconoscope.explorer.photographs import LARGEST
+from iconoscope.explorer.security import AccessRules, without_paths
+from explore.browsing import PORT, browse
+
+
+def test_without_the_token_nothing_is_answered(session, rules):
+    stranger = browse(session, rules, known=False)
+    for address in ("/", "/app.js", "/api/session", "/api/images/0/picture.png", "/api/openapi.json"):
+        assert stranger.get(address).status_code == 403
+    assert stranger.get("/", params={"token": "x" * 32}).status_code == 403
+    assert stranger.get("/", params={"token": "é"}).status_code == 403
+    assert stranger.get("/api/session", params={"token": rules.token}).status_code == 403  # it is for the page alone
+    assert "set-cookie" not in stranger.get("/", params={"token": "wrong"}).headers
+
+
+def test_the_token_gives_a_cookie_that_no_script_and_no_other_site_gets(session, rules):
+    client = browse(session, rules, known=False)
+    answer = client.get("/", params={"token": rules.token})
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(f"iconoscope-{PORT}=")
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+    assert client.get("/api/session").status_code == 200
+    client.cookies.clear()
+    client.cookies.set(f"iconoscope-{PORT}", "forged")
+    assert client.get("/api/session").status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example:8424", "127.0.0.1:80", "127.0.0.1", "", "localhost.evil.example:8424"])
+def test_a_name_that_somebody_lets_point_here_is_refused(client, host):
+    assert client.get("/api/session", headers={"host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("host", [f"localhost:{PORT}", f"127.0.0.1:{PORT}", f"[::1]:{PORT}"])
+def test_names_of_this_machine_are_known(client, rules, host):
+    cookie = f"{rules.cookie}={rules.token}"
+    assert client.get("/api/session", headers={"host": host, "cookie": cookie}).status_code == 200
+
+
+def test_another_site_may_not_ask(client):
+    question = {"image": "0", "top": 0, "left": 0, "height": 8, "width": 8, "fill": "mean", "view": "a"}
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:9", f"https://127.0.0.1:{PORT}"):
+        assert client.post("/api/patch", json=question, headers={"origin": origin}).status_code == 403
+    assert client.get("/api/session", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert client.get("/api/session", headers={"sec-fetch-site": "same-site"}).status_code == 403
+    own = {"origin": f"http://127.0.0.1:{PORT}", "sec-fetch-site": "same-origin"}
+    assert client.post("/api/patch", json=question, headers=own).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "known"),
+    [
+        ("0.0.0.0", "192.168.1.7:8424", True),
+        ("0.0.0.0", "evil.example:8424", False),
+        ("192.168.1.7", "192.168.1.7:8424", True),
+        ("192.168.1.7", "192.168.1.8:8424", False),
+        ("127.0.0.1", "192.168.1.7:8424", False),
+    ],
+)
+def test_where_others_are_let_in_names_are_still_checked(host, asked, known):
+    assert (AccessRules(host, PORT).refusal("GET", "/", {"host": asked}) == "") is known
+
+
+def test_two_explorers_have_different_tokens():
+    assert AccessRules("127.0.0.1", PORT).token != AccessRules("127.0.0.1", PORT).token
+    assert "token" not in repr(AccessRules("127.0.0.1", PORT))
+
+
+def test_every_answer_forbids_scripts_from_elsewhere(client):
+    for address in ("/api/session", "/api/nothing", "/api/images/0/picture.png"):
+        headers = client.get(address).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_too_much_is_not_read(client):
+    assert client.post("/api/selection", content=b"[" * (2**20 + 1)).status_code == 413
+    assert client.post("/api/uploads", content=b"\xff\xd8" + b"0" * LARGEST).status_code in (400, 413)
+
+    def endless():
+        while True:
+            yield b"0" * 2**20
+
+    assert client.post("/api/selection", content=endless()).status_code == 413
+    assert client.post("/api/uploads", content=endless()).status_code in (400, 413)
+
+
+def test_what_is_no_photograph_is_refused(client):
+    answer = client.post("/api/uploads", content=b"<script>alert(1)</script>")
+    assert answer.status_code in (400, 404)
+    assert answer.json()["message"]
+
+
+def test_no_answer_has_a_path_of_this_disk(client, store, session, tmp_path):
+    addresses = (
+        "/api/session", "/api/network/0", "/api/layers/relu4", "/api/units/relu4:0", "/api/images/3", "/api/map",
+        "/api/search?q=bison", "/api/find?class=lynx", "/api/pictures/none/0.png", "/api/layers/nope", "/api/audit/0",
+        "/api/openapi.json",
+    )  # fmt: skip
+    for address in addresses:
+        text = client.get(address).text
+        assert str(store) not in text and str(store.parent) not in text and "/tmp" not in text and "/home" not in text
+    question = {"image": "0", "unit": "prob:lynx", "patch": 8, "stride": 8, "fill": str(tmp_path), "view": "a"}
+    assert str(tmp_path) not in client.post("/api/heat", json=question).text
+
+
+def test_files_of_this_disk_cannot_be_named(client, tmp_path, picture):
+    path = tmp_path / "private.jpg"
+    path.write_bytes(picture)
+    patch = {"image": "0", "top": 0, "left": 0, "height": 8, "width": 8, "view": "a"}
+    assert client.post("/api/patch", json={**patch, "fill": str(path)}).status_code == 400
+    heat = {"image": "0", "unit": "prob:lynx", "patch": 48, "stride": 48, "view": "a"}
+    assert client.post("/api/heat", json={**heat, "fill": str(path)}).status_code == 400
+    for name in ("start", "prior", "style"):
+        question = {"unit": "logit:lynx", "steps": 2, name: str(path)}
+        assert client.post("/api/optimizations", json=question).status_code == 400
+    assert client.get("/..%2Fserver.py").status_code == 404
+    assert client.get("/%2e%2e/server.py").status_code == 404
+
+
+def test_a_photograph_is_in_memory_until_it_is_kept(client, store, picture):
+    page = client.post("/api/uploads", content=picture).json()
+    name = page["name"]
+    assert re.fullmatch(r"upload-[0-9a-f]{16}", name)
+    assert page["kept"] is False and not (store / "photographs").exists()
+    assert client.get(f"/api/images/{name}").json()["probabilities"] == page["probabilities"]
+    assert client.get(f"/api/images/{name}/picture.png").status_code == 200
+    assert client.post(f"/api/images/{name}/keep").json()["kept"] is True
+    assert [path.name for path in (store / "photographs").iterdir()] == [f"{name}.png"]
+    assert client.get("/api/images/upload-..%2F..%2Fstore").status_code == 404
+
+
+def test_many_photographs_do_not_pile_up(session, picture):
+    import io
+
+    from PIL import Image
+
+    for shade in range(40):
+        buffer = io.BytesIO()
+        Image.new("RGB", (8, 8), (shade, 0, 0)).save(buffer, "PNG")
+        session.photographs.add(buffer.getvalue())
+    assert len(session.photographs._images) == 32
+
+
+def test_an_explorer_that_only_reads_keeps_nothing(network, images, store, rules, picture):
+    before = sorted(store.rglob("*"))
+    with browse(open_session(network, images, store=store, read_only=True), rules) as client:
+        assert client.get("/api/session").json()["read_only"] is True
+        name = client.post("/api/uploads", content=picture).json()["name"]
+        answer = client.post(f"/api/images/{name}/keep")
+        assert answer.status_code == 403 and answer.json()["kind"] == "refused"
+        client.post("/api/optimizations", json={"unit": "logit:bison", "steps": 2, "seed": 5})
+    assert sorted(store.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/home/me/run/record/ab is damaged.", "ab is damaged."),
+        ("It came from '/home/me/my cars/a.png'.", "It came from 'a.png'."),
+        (r"C:\Users\me\run is a file", "run is a file"),
+        ("~/run holds no recording", "run holds no recording"),
+        ("s3://bucket/a and https://a.example/b", "s3://bucket/a and https://a.example/b"),
+        ("and/or, 3/4", "and/or, 3/4"),
+    ],
+)
+def test_folders_are_left_out(text, told):
+    assert without_paths(text) == told

@@ -1,0 +1,120 @@
+"""The queue of questions: the newest of a view counts, what is urgent goes first, and nothing is lost."""
+
+import threading
+
+import pytest
+
+from iconoscope.errors import QuestionError
+from iconoscope.explorer.worker import ReplacedError, Worker
+from iconoscope.progress import track
+
+
+@pytest.fixture
+def worker():
+    worker = Worker()
+    yield worker
+    worker.close()
+
+
+class Gate:
+    """A question that says when it has begun, and goes on when it is let."""
+
+    def __init__(self):
+        self.begun, self.open = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self.begun.set()
+        assert self.open.wait(10)
+        return "opened"
+
+
+def test_a_newer_question_takes_the_place_of_one_that_waits(worker):
+    gate = Gate()
+    first = worker.submit(gate)
+    assert gate.begun.wait(10)
+    answers = [worker.submit(lambda number=number: number, view="patch") for number in range(3)]
+    other = worker.submit(lambda: "other", view="map")
+    gate.open.set()
+    assert first.result(10) == "opened"
+    for older in answers[:2]:
+        with pytest.raises(ReplacedError):
+            older.result(10)
+    assert (answers[2].result(10), other.result(10)) == (2, "other")
+
+
+def test_questions_without_a_view_replace_none(worker):
+    gate = Gate()
+    worker.submit(gate)
+    answers = [worker.submit(lambda number=number: number) for number in range(3)]
+    gate.open.set()
+    assert [answer.result(10) for answer in answers] == [0, 1, 2]
+
+
+def test_an_urgent_question_goes_first(worker):
+    gate, order = Gate(), []
+    worker.submit(gate)
+    slow = worker.submit(lambda: order.append("in turn"))
+    urgent = worker.submit(lambda: order.append("at once"), urgency="at once")
+    gate.open.set()
+    slow.result(10), urgent.result(10)
+    assert order == ["at once", "in turn"]
+
+
+def batches(begun, go_on, done):
+    """A long question, of which each batch is reported."""
+    for number in track(range(3), "batches"):
+        begun.set()
+        assert go_on.wait(10)
+        done.append(number)
+    return "all"
+
+
+def test_an_urgent_question_interrupts_a_long_one_between_two_batches_which_begins_again(worker):
+    begun, go_on, done = threading.Event(), threading.Event(), []
+    long = worker.submit(lambda: batches(begun, go_on, done), view="heat")
+    assert begun.wait(10)
+    urgent = worker.submit(lambda: list(done), view="patch", urgency="at once")
+    go_on.set()
+    assert urgent.result(10) == [0]
+    assert long.result(10) == "all"
+    assert done == [0, 0, 1, 2]
+
+
+def test_a_newer_question_ends_the_one_that_is_asked(worker):
+    begun, go_on, done = threading.Event(), threading.Event(), []
+    older = worker.submit(lambda: batches(begun, go_on, done), view="heat")
+    assert begun.wait(10)
+    newer = worker.submit(lambda: "newer", view="heat")
+    go_on.set()
+    with pytest.raises(ReplacedError):
+        older.result(10)
+    assert newer.result(10) == "newer"
+    assert done == [0]
+
+
+def fail(error):
+    raise error
+
+
+@pytest.mark.parametrize("error", [QuestionError("no"), ValueError("no"), KeyboardInterrupt()])
+def test_an_error_is_for_the_one_who_asked_and_the_thread_goes_on(worker, error):
+    with pytest.raises(type(error)):
+        worker.submit(lambda: fail(error)).result(10)
+    assert worker.submit(lambda: 7).result(10) == 7
+
+
+def test_code_that_would_leave_does_not_end_the_thread(worker):
+    with pytest.raises(Exception, match="would have ended the program"):
+        worker.submit(lambda: fail(SystemExit(3))).result(10)
+    assert worker.submit(lambda: 7).result(10) == 7
+
+
+def test_closing_ends_what_waits():
+    worker, gate = Worker(), Gate()
+    worker.submit(gate)
+    assert gate.begun.wait(10)
+    waiting = worker.submit(lambda: 1)
+    gate.open.set()
+    worker.close()
+    with pytest.raises(ReplacedError):
+        waiting.result(10)

@@ -1,0 +1,40 @@
+"""A patch at any place, against the network asked by hand."""
+
+import numpy as np
+import pytest
+
+import iconoscope as ico
+from iconoscope.occlusion.free_patch import FreePatch
+
+
+def test_it_is_the_network_on_the_covered_picture(planted, bright):
+    image = ico.load_images(bright)[0]
+    patch = FreePatch(planted, image, fill="black")
+    for top, left, height, width in ((0, 0, 24, 24), (3, 5, 4, 9), (-2, 20, 6, 9), (23, 23, 5, 5)):
+        covered = bright.copy()
+        covered[max(top, 0) : top + height, max(left, 0) : left + width] = 0
+        expected = ico.predict(planted, covered)[0]
+        np.testing.assert_allclose(patch.probabilities(top, left, height, width), expected, atol=1e-6)
+    np.testing.assert_allclose(patch.clean, ico.predict(planted, bright)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("fill", ["mean", "patch-mean", "blur", "noise"])
+def test_fills_are_those_of_occlude(planted, bright, fill):
+    image = ico.load_images(bright)[0]
+    patch = FreePatch(planted, image, fill=fill, seed=3)
+    occlusion = ico.occlude(planted, image, patch=(6, 8), stride=5, fill=fill, seed=3, method="dense")
+    for row, column in ((0, 0), (1, 2), (-1, -1)):
+        answer = patch.probabilities(int(occlusion.top[row]), int(occlusion.left[column]), 6, 8)
+        np.testing.assert_allclose(answer, occlusion.occluded[row, column], atol=1e-6)
+
+
+def test_a_patch_beside_the_image_covers_nothing(planted, bright):
+    patch = FreePatch(planted, ico.load_images(bright)[0])
+    np.testing.assert_array_equal(patch.probabilities(24, 0, 3, 3), patch.clean)
+    np.testing.assert_array_equal(patch.probabilities(0, -3, 3, 3), patch.clean)
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 3), (3, -1), (25, 3)])
+def test_a_patch_that_does_not_fit_is_refused(planted, bright, height, width):
+    with pytest.raises(ico.errors.QuestionError, match="does not fit"):
+        FreePatch(planted, ico.load_images(bright)[0]).probabilities(0, 0, height, width)
