@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { distanceColour } from "../heat";
 import { change, link } from "./address";
-import { figures, say } from "./language";
+import { figures, language, say } from "./language";
 import { Figure, Select, Trouble, Waiting } from "./parts";
 import type { ActivationMaps, NetworkPage } from "./schema";
 import { networkNumber, useAnswer } from "./server";
@@ -10,7 +10,7 @@ import { networkNumber, useAnswer } from "./server";
 const MOST = 48;
 
 export function ActivationMapsOf({ image, layer }: { image: string; layer: string }) {
-  const network = useAnswer<NetworkPage>(`network/${networkNumber()}`).value;
+  const network = useAnswer<NetworkPage>(`network/${networkNumber()}?lang=${language()}`).value;
   const layers = network?.layers.filter((each) => each.rows > 1) ?? [];
   const known = layers.some((each) => each.name === layer) ? layer : "";
   const path = known ? `images/${encodeURIComponent(image)}/maps/${encodeURIComponent(known)}?limit=${MOST}` : null;

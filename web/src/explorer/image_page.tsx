@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ActivationMapsOf } from "./activation_maps";
 import { change, link, type Settings } from "./address";
 import { AnswerBars } from "./answer_bars";
-import { useClassTitle, useSession } from "./explored";
+import { useSession } from "./explored";
 import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
 import { HeatControls, useHeat } from "./heat_map";
 import { number, percent, say, sayName } from "./language";
@@ -13,11 +13,12 @@ import { PatchStage } from "./patch_stage";
 import type { ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
 import { forget, networkNumber, post, problemOf, useAnswer } from "./server";
 
+const USUAL = "mean"; // how everything else in the package fills a patch
 const LATER = 200; // milliseconds without a movement after which the address is written
 
 export function ImagePage({ name, settings }: { name: string; settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>(`images/${encodeURIComponent(name)}`);
-  const text = useImageText();
+  const text = useImageText("page");
   const session = useSession();
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
@@ -33,17 +34,6 @@ export function ImagePage({ name, settings }: { name: string; settings: Settings
         </div>
       </header>
       {session.asks ? <LivePatch page={page} settings={settings} /> : <StillAnswers page={page} />}
-      {page.neighbours.length > 0 && (
-        <Figure title={say("neighbours")} note={say("neighbours note")} wide>
-          <div class="images small">
-            {page.neighbours.map((image) => (
-              <ImageLink key={image.number} image={image}>
-                <small>{number(image.distance, 3)}</small>
-              </ImageLink>
-            ))}
-          </div>
-        </Figure>
-      )}
       {session.asks && <ActivationMapsOf image={name} layer={settings["layer"] ?? ""} />}
     </>
   );
@@ -57,6 +47,22 @@ function Neighbourhood({ page }: { page: Message }) {
       {at >= 0 && at + 1 < useSession().images && <a href={link("image", String(at + 1))}>{say("image next")} →</a>}
       {page.point.length === 2 && at >= 0 && <a href={link("map", "", { image: page.name })}>{say("on the map")}</a>}
     </p>
+  );
+}
+
+/** The images that are nearest in the space of the last layer. */
+function Neighbours({ page }: { page: Message }) {
+  if (page.neighbours.length === 0) return null;
+  return (
+    <Figure title={say("neighbours")} note={say("neighbours note")}>
+      <div class="images small">
+        {page.neighbours.map((image) => (
+          <ImageLink key={image.number} image={image}>
+            <small>{number(image.distance, 2)}</small>
+          </ImageLink>
+        ))}
+      </div>
+    </Figure>
   );
 }
 
@@ -91,7 +97,10 @@ function StillAnswers({ page }: { page: Message }) {
   return (
     <div class="felt">
       <PatchStage name={page.name} size={size as unknown as Size} patch={null} fill={fills[0] ?? ""} heat={null} move={() => undefined} />
-      <AnswerBars clean={clean} under={null} label={page.label} />
+      <div class="answers">
+        <AnswerBars clean={clean} under={null} label={page.label} />
+        <Neighbours page={page} />
+      </div>
     </div>
   );
 }
@@ -123,7 +132,7 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
 }
 
 function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
-  const session = useSession(), title = useClassTitle();
+  const session = useSession();
   const size = page.size as unknown as Size;
   const [patch, setPatch] = useState<FreePatch | null>(() => readPatch(settings, size));
   const kept = settings["patch"] ?? "";
@@ -136,7 +145,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
     return () => window.clearTimeout(timer);
   }, [patch]);
   const sides = readSides(settings, size);
-  const fill = session.fills.find((each) => each === settings["fill"]) ?? session.fills[0] ?? "mean";
+  const fill = session.fills.find((each) => each === settings["fill"]) ?? (session.fills.includes(USUAL) ? USUAL : (session.fills[0] ?? USUAL));
   const heat = useHeat(page, settings, sides[0], fill);
   const networks = session.networks.length > 1 ? session.networks : session.networks.slice(0, 1);
   const resize = (side: number) => {
@@ -167,7 +176,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
           {networks.map((network) => (
             <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} heading={networks.length > 1 ? network.name : ""} />
           ))}
-          {page.label && page.label !== page.prediction && <p class="note">{say("mistaken", { label: title(page.label), answer: title(page.prediction) })}</p>}
+          <Neighbours page={page} />
         </div>
       </div>
     </>

@@ -6,6 +6,7 @@ import { number, percent, say } from "./language";
 import { Bar, Choices, CopyCommands, Picture, Select, Trouble, Waiting } from "./parts";
 import type { LayerPage as Message, UnitsFound, UnitSummary } from "./schema";
 import { address, useAnswer } from "./server";
+import { layerSize } from "./network_page";
 import { ordered, type Order } from "./unit_order";
 
 const ORDERS: Order[] = ["number", "selectivity", "answered", "likeness"];
@@ -37,7 +38,7 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
       <header class="title">
         <h1>{layer.name}</h1>
         <p class="soft">
-          {layer.kind} · {say("layer size", { channels: layer.channels, rows: layer.rows, columns: layer.columns })}
+          {layer.kind} · {layerSize(layer)}
           {layer.dead.length > 0 && ` \u00b7 ${say("dead count", { count: layer.dead.length })}`}
         </p>
         <CopyCommands commands={page.commands} />
@@ -64,6 +65,9 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
           </button>
         )}
       </div>
+      <p class="note">
+        {wanted ? say("ranked by class", { class: title(wanted) }) : ""} {hasPictures && say("toggle note")}
+      </p>
       {find.problem && <Trouble problem={find.problem} />}
       <ol class="tiles">
         {units.map((unit) => (
@@ -109,8 +113,9 @@ function Tile({ unit, optimized, score, wanted }: TileSettings) {
         </span>
       </a>
       <span class="under">
-        <small title={say("answered note")}>{percent(unit.answered)}</small>
-        {unit.likeness !== null && <small>{say("likeness", { value: number(unit.likeness, 2) })}</small>}
+        <small title={say("answered note")}>
+          {unit.likeness === null ? say("answered", { share: percent(unit.answered) }) : say("likeness", { value: number(unit.likeness, 2) })}
+        </small>
         <button type="button" class="quiet" onClick={() => change({ like: unit.unit, sort: "", class: "" }, { step: true })}>
           {say("alike")}
         </button>

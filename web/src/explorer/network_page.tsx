@@ -2,7 +2,7 @@
 import { link } from "./address";
 import { ConfusionMatrix } from "./confusion_matrix";
 import { useClassTitle, useSession } from "./explored";
-import { number, percent, say, sayName } from "./language";
+import { language, number, percent, say, sayName } from "./language";
 import { CopyCommands, Figure, Select, Trouble, UnitLinkTo, Waiting, Bar } from "./parts";
 import type { AuditSummary, LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
 import { networkNumber, useAnswer } from "./server";
@@ -13,7 +13,7 @@ const MOST_DEAD = 24; // that are listed of a layer's dead units
 
 export function NetworkPage() {
   const session = useSession();
-  const { value: page, problem } = useAnswer<Message>(`network/${networkNumber()}`);
+  const { value: page, problem } = useAnswer<Message>(`network/${networkNumber()}?lang=${language()}`);
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
   return (
@@ -57,30 +57,47 @@ export function NetworkPage() {
   );
 }
 
-/** The layers one behind the other, drawn as high as their maps and as wide as they have channels. */
+/** The layers one behind the other, drawn as high as their maps and as wide as they have channels; those that were recorded are named. */
 function Layers({ layers }: { layers: LayerSummary[] }) {
   const rows = Math.max(...layers.map((layer) => layer.rows), 1), channels = Math.max(...layers.map((layer) => layer.channels), 1);
   const grown = (value: number, largest: number) => Math.log2(1 + value) / Math.log2(1 + largest);
   return (
     <ol class="layers">
       {layers.map((layer) => {
-        const size = say("layer size", { channels: layer.channels, rows: layer.rows, columns: layer.columns });
-        const shape = { height: `${0.4 + 5 * grown(layer.rows, rows)}rem`, width: `${0.5 + 2.4 * grown(layer.channels, channels)}rem` };
-        const inside = (
-          <>
-            <span class="block">
-              <i style={shape} />
-            </span>
-            <b>{layer.name}</b>
-            <small>{layer.kind}</small>
-            <small>{size}</small>
-            {layer.dead.length > 0 && <small class="wrong">{say("dead count", { count: layer.dead.length })}</small>}
-          </>
+        const size = layerSize(layer);
+        const height = `${0.4 + 5 * grown(layer.rows, rows)}rem`, width = `${(layer.recorded ? 2.6 : 0.9) * grown(layer.channels, channels)}rem`;
+        const block = (
+          <span class="block">
+            <i style={{ height, width }} />
+          </span>
         );
-        return <li class={layer.recorded ? "" : "unrecorded"}>{layer.recorded ? <a href={link("layer", layer.name)}>{inside}</a> : <span>{inside}</span>}</li>;
+        if (!layer.recorded) {
+          return (
+            <li class="unrecorded" title={`${layer.name} \u00b7 ${layer.kind} \u00b7 ${size}`}>
+              <span>{block}</span>
+            </li>
+          );
+        }
+        return (
+          <li>
+            <a href={link("layer", layer.name)}>
+              {block}
+              <b>{layer.name}</b>
+              <small>{layer.kind}</small>
+              <small>{size}</small>
+              {layer.dead.length > 0 && <small class="wrong">{say("dead count", { count: layer.dead.length })}</small>}
+            </a>
+          </li>
+        );
       })}
     </ol>
   );
+}
+
+/** How many numbers a layer answers with. */
+export function layerSize(layer: LayerSummary): string {
+  if (layer.rows <= 1 && layer.columns <= 1) return say("vector size", { channels: layer.channels });
+  return say("layer size", { channels: layer.channels, rows: layer.rows, columns: layer.columns });
 }
 
 function Audit({ audit }: { audit: AuditSummary }) {

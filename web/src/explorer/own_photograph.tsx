@@ -32,7 +32,7 @@ export function OwnPhotograph() {
     setCamera(null);
   };
   return (
-    <div class="own">
+    <div class="own-photograph">
       <label class="button">
         {say("own photograph")}
         <input

@@ -145,13 +145,13 @@ export function Picture({ name, field = [], alt }: { name: string | number; fiel
   );
 }
 
-/** Tells what an image is and what the network says of it. */
-export function useImageText(): (image: { id: string; label: string; prediction: string }) => string {
+/** Tells what an image is and what the network says of it: as the name of a picture, or as a sentence on its page. */
+export function useImageText(kind: "image" | "page" = "image"): (image: { id: string; label: string; prediction: string }) => string {
   const title = useClassTitle();
   return (image) => {
     const values = { id: image.id, label: title(image.label), prediction: title(image.prediction) };
-    if (!image.label) return say("image unlabelled", values);
-    return say(image.label === image.prediction ? "image right" : "image wrong", values);
+    if (!image.label) return say(`${kind} unlabelled`, values);
+    return say(image.label === image.prediction ? `${kind} right` : `${kind} wrong`, values);
   };
 }
 

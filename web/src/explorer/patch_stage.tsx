@@ -1,5 +1,5 @@
 // The photograph with a patch that follows mouse, finger or arrow keys, and a map laid over it.
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { drawCells, type Grid } from "../heat";
 import { corner, covered, firstSide, moved, within, type FreePatch, type Size } from "./free_patch";
 import { say } from "./language";
@@ -23,7 +23,6 @@ interface StageSettings {
 }
 
 const SHARP = 64; // pixels up to which a picture is drawn with sharp edges
-const PLAIN: Record<string, string> = { black: "#000", white: "#fff" }; // fills that are one colour whatever the picture
 
 export function PatchStage({ name, size, patch, side, fill, heat, move }: StageSettings) {
   const [height, width] = size;
@@ -31,6 +30,7 @@ export function PatchStage({ name, size, patch, side, fill, heat, move }: StageS
   useEffect(() => {
     if (canvas.current && heat) drawCells(canvas.current, heat.grid, heat.ink);
   }, [heat?.grid, heat?.ink]);
+  const [mean, setMean] = useState("");
   const [high, wide] = side ?? [firstSide(size), firstSide(size)];
   const follow = (event: PointerEvent) => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -67,12 +67,18 @@ export function PatchStage({ name, size, patch, side, fill, heat, move }: StageS
       onPointerMove={side && follow}
       onKeyDown={side && press}
     >
-      <img src={address(`images/${encodeURIComponent(name)}/picture.png`)} alt="" draggable={false} />
+      <img
+        src={address(`images/${encodeURIComponent(name)}/picture.png`)}
+        alt=""
+        draggable={false}
+        style={heat ? { filter: `grayscale(${heat.strength})` } : {}}
+        onLoad={(event) => setMean(meanColour(event.currentTarget))}
+      />
       {heat && <canvas ref={canvas} class="heat" style={{ opacity: heat.strength }} aria-hidden="true" />}
       {place && (
         <i
-          class={PLAIN[fill] ? "patch" : "patch seen-through"}
-          style={{ top: share(place.top), left: share(place.left), height: share(place.height), width: share(place.width), background: PLAIN[fill] ?? "" }}
+          class={`patch filled-${fill}`}
+          style={{ top: share(place.top), left: share(place.left), height: share(place.height), width: share(place.width), background: fill === "mean" ? mean : "" }}
         />
       )}
       {side && (
@@ -82,4 +88,17 @@ export function PatchStage({ name, size, patch, side, fill, heat, move }: StageS
       )}
     </div>
   );
+}
+
+/** The mean colour of a picture, as CSS. */
+function meanColour(picture: HTMLImageElement): string {
+  const canvas = document.createElement("canvas");
+  canvas.width = picture.naturalWidth;
+  canvas.height = picture.naturalHeight;
+  const pen = canvas.getContext("2d");
+  if (!pen || !canvas.width || !canvas.height) return "";
+  pen.drawImage(picture, 0, 0);
+  const { data } = pen.getImageData(0, 0, canvas.width, canvas.height), sums = [0, 0, 0];
+  for (let at = 0; at < data.length; at += 4) for (let part = 0; part < 3; part++) sums[part] = (sums[part] ?? 0) + (data[at + part] ?? 0);
+  return `rgb(${sums.map((sum) => Math.round((4 * sum) / data.length)).join(" ")})`;
 }

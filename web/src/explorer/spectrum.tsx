@@ -60,8 +60,8 @@ export function Spectrum({ unit, histogram, settings, change }: SpectrumSettings
     <Figure title={say("spectrum")} note={say("spectrum note")} wide>
       <Bars histogram={histogram} interval={interval} start={start} drag={drag} end={end} />
       <div class="controls">
-        <Limit name={say("from")} value={kept?.[0] ?? null} edges={edges} choose={(low) => write([low, kept?.[1] ?? last])} />
-        <Limit name={say("to")} value={kept?.[1] ?? null} edges={edges} choose={(high) => write([kept?.[0] ?? first, high])} />
+        <Limit name={say("from")} value={kept?.[0] ?? null} at={first} edges={edges} choose={(low) => write([low, kept?.[1] ?? last])} />
+        <Limit name={say("to")} value={kept?.[1] ?? null} at={last} edges={edges} choose={(high) => write([kept?.[0] ?? first, high])} />
         {kept && (
           <button type="button" onClick={() => change({ low: "", high: "" })}>
             {say("no interval")}
@@ -76,7 +76,7 @@ export function Spectrum({ unit, histogram, settings, change }: SpectrumSettings
 }
 
 /** A limit of the interval as a slider, for those who use the keyboard. */
-function Limit({ name, value, edges, choose }: { name: string; value: number | null; edges: number[]; choose: (value: number) => void }) {
+function Limit({ name, value, at, edges, choose }: LimitSettings) {
   const first = edges[0] ?? 0, last = edges[edges.length - 1] ?? 1;
   return (
     <label class="control">
@@ -86,13 +86,21 @@ function Limit({ name, value, edges, choose }: { name: string; value: number | n
         min={first}
         max={last}
         step={(last - first) / 200}
-        value={value ?? first}
+        value={value ?? at}
         aria-valuetext={value === null ? say("no interval") : figures(value)}
         onChange={(event) => choose(Number(event.currentTarget.value))}
       />
       <output>{value === null ? "" : figures(value)}</output>
     </label>
   );
+}
+
+interface LimitSettings {
+  name: string;
+  value: number | null;
+  at: number; // where the slider stands without an interval
+  edges: number[];
+  choose: (value: number) => void;
 }
 
 interface BarsSettings {

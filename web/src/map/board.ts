@@ -16,7 +16,7 @@ export interface BoardListener {
   moved: () => void; // the view is another
   chosen: (index: number) => void; // an image, or -1
   drawn: (shown: number) => void; // how many images are on the screen
-  selected?: (images: number[]) => void; // what was drawn around; without it, nothing is
+  surrounded?: (line: Place[]) => void; // a line was drawn around images, in the map's steps; without it, none is
   lines: (index: number) => string[]; // what is said of an image that is pointed at
 }
 
@@ -78,7 +78,7 @@ export class MapBoard {
 
   private gestures() {
     return {
-      tool: () => (this.told.selected ? this.tool : "move"),
+      tool: () => (this.told.surrounded ? this.tool : "move"),
       point: (place: Place | null) => {
         const pointed = place ? this.pick(...place) : -1;
         if (pointed === this.hovered) return;
@@ -93,14 +93,13 @@ export class MapBoard {
   }
 
   private drawAround(places: readonly Place[], ended: boolean): void {
-    if (!this.told.selected) return;
+    if (!this.told.surrounded) return;
     const [first, last] = [places[0], places[places.length - 1]];
     const line = this.tool === "rectangle" && first && last ? rectangle(first, last) : places;
     this.lasso = ended ? [] : line;
     this.again();
     if (!ended || line.length < 3) return;
-    const onMap = line.map(([x, y]) => this.screen.onMap(x, y));
-    this.told.selected(imagesInside(onMap, this.screen.points, this.visible));
+    this.told.surrounded(line.map(([x, y]) => this.screen.onMap(x, y)));
   }
 
   /** The number of the class by whose colour an image is drawn. */
@@ -109,6 +108,11 @@ export class MapBoard {
   }
 
   readonly visible = (index: number): boolean => (this.inks[4 * index + 3] ?? 0) > HIDDEN;
+
+  /** The images inside of a line that is in the map's steps, where images lie now. */
+  inside(line: readonly Place[]): number[] {
+    return imagesInside(line, this.screen.points, this.visible);
+  }
 
   pick(x: number, y: number): number {
     return this.screen.pick(x, y, this.view.mode === "dots" || !this.drawing.isLoaded, this.visible);

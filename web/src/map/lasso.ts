@@ -28,3 +28,13 @@ export const rectangle = ([x1, y1]: Place, [x2, y2]: Place): Place[] => [
   [x2, y2],
   [x1, y2],
 ];
+
+/** Leaves out places that are nearer than a distance to the one before. */
+export function thinned(line: readonly Place[], distance: number): Place[] {
+  const kept: Place[] = [];
+  for (const place of line) {
+    const before = kept[kept.length - 1];
+    if (!before || Math.hypot(place[0] - before[0], place[1] - before[1]) >= distance) kept.push(place);
+  }
+  return kept;
+}
