@@ -70,8 +70,11 @@ export async function* events<Message>(path: string, question: unknown, signal: 
       const blocks = (rest + value).split(/\r?\n\r?\n/);
       rest = blocks.pop() ?? "";
       for (const block of blocks) {
-        const lines = block.split(/\r?\n/).filter((line) => line.startsWith("data:"));
-        if (lines.length) yield JSON.parse(lines.map((line) => line.slice(5)).join("\n")) as Message;
+        const lines = block.split(/\r?\n/), data = lines.filter((line) => line.startsWith("data:"));
+        if (!data.length) continue;
+        const told: unknown = JSON.parse(data.map((line) => line.slice("data:".length)).join("\n"));
+        if (lines.some((line) => /^event: *problem$/.test(line))) throw new Refusal(500, told as Problem);
+        yield told as Message;
       }
     }
   } finally {

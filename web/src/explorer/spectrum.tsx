@@ -7,6 +7,7 @@ import type { Histogram, ImagesBetween } from "./schema";
 import { useAnswer } from "./server";
 import { Answered } from "./unit_page";
 
+const AT_FIRST = 24; // images of an interval that are shown before one asks for more
 const HEIGHT = 120, WIDTH = 600; // of the drawing, which is stretched to its place
 
 interface SpectrumSettings {
@@ -29,6 +30,7 @@ export function Spectrum({ unit, histogram, settings, change }: SpectrumSettings
   const first = edges[0] ?? 0, last = edges[edges.length - 1] ?? 1;
   const kept = readInterval(settings, edges);
   const [brushed, setBrushed] = useState<[number, number] | null>(null);
+  const [all, setAll] = useState(false);
   const began = useRef(0);
   const interval = brushed ?? kept;
   const path = kept ? `units/${encodeURIComponent(unit)}/between?low=${kept[0]}&high=${kept[1]}` : null;
@@ -70,7 +72,14 @@ export function Spectrum({ unit, histogram, settings, change }: SpectrumSettings
         {between && <span role="status">{say("images between", { total: between.total })}</span>}
       </div>
       {problem && <Trouble problem={problem} />}
-      {between && <Answered images={between.images} />}
+      {between && <Answered images={all ? between.images : between.images.slice(0, AT_FIRST)} />}
+      {between && !all && between.images.length > AT_FIRST && (
+        <p>
+          <button type="button" onClick={() => setAll(true)}>
+            {say("more")}
+          </button>
+        </p>
+      )}
     </Figure>
   );
 }

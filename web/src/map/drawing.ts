@@ -4,14 +4,15 @@ import type { Screen } from "./view";
 
 const VERTEX = `#version 300 es
   in vec2 place; in vec4 ink;
-  uniform vec2 middle, scale, extent; uniform float side, across;
+  uniform vec2 middle, scale, extent; uniform float side, across; uniform bool chosen;
   out vec2 inside; out vec4 colour; flat out vec2 corner;
   void main() {
     inside = vec2(gl_VertexID & 1, gl_VertexID >> 1);
     colour = ink;
     corner = vec2(gl_InstanceID % int(across), gl_InstanceID / int(across)) * side;
     vec2 at = ((place - middle) * scale + (inside - 0.5) * extent) * vec2(1, -1);
-    gl_Position = ink.a == 0.0 ? vec4(2, 2, 2, 1) : vec4(at, 0, 1);
+    bool seen = chosen ? ink.a > 0.75 : ink.a > 0.0 && ink.a <= 0.75;
+    gl_Position = !seen ? vec4(2, 2, 2, 1) : vec4(at, 0, 1);
   }`;
 const FRAGMENT = `#version 300 es
   precision highp float;
@@ -35,7 +36,7 @@ const FRAGMENT = `#version 300 es
     }
   }`;
 
-const UNIFORMS = ["middle", "scale", "extent", "side", "across", "size", "paper", "border", "dots", "bare"] as const;
+const UNIFORMS = ["middle", "scale", "extent", "side", "across", "size", "paper", "border", "dots", "bare", "chosen"] as const;
 
 /** How an image is drawn: the alpha of its colour says so. */
 export const HIDDEN = 0, FADED = 128, SHOWN = 255;
@@ -51,6 +52,7 @@ export class Drawing {
   private readonly ink: number;
   private readonly buffers: { points: WebGLBuffer; grid: WebGLBuffer; inks: WebGLBuffer };
   private readonly sheets: (Sheet | undefined)[] = [];
+  private isFaded = false; // whether any image is
   readonly across: number; // thumbnails in a row of a page
 
   constructor(
@@ -87,6 +89,7 @@ export class Drawing {
 
   /** Takes the colours of all images, four bytes each. */
   paint(inks: Uint8Array): void {
+    this.isFaded = inks.some((part, index) => index % 4 === 3 && part === FADED);
     this.fill(this.buffers.inks, inks, this.gl.DYNAMIC_DRAW);
   }
 
@@ -126,7 +129,11 @@ export class Drawing {
     gl.uniform1f(at.across, this.across);
     gl.uniform1f(at.border, screen.border / screen.extent);
     gl.uniform1i(at.bare, screen.border === 0 ? 1 : 0);
-    for (let number = 0; number < this.pages; number++) this.drawPage(number, screen);
+    // What is chosen lies on what is faded.
+    for (const chosen of this.isFaded ? [0, 1] : [1]) {
+      gl.uniform1i(at.chosen, chosen);
+      for (let number = 0; number < this.pages; number++) this.drawPage(number, screen);
+    }
   }
 
   private drawPage(number: number, screen: Screen): void {
