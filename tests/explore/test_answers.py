@@ -87,7 +87,9 @@ def test_an_interval_of_a_spectrum(client, recording):
 
 def test_units_that_tell_a_class(client, recording):
     found = client.get("/api/find", params={"class": "bison", "limit": 5}).json()
-    areas = [naive_area(recording.responses[:, unit], recording.targets == 1) for unit in range(len(recording.units) - 2)]
+    areas = [
+        naive_area(recording.responses[:, unit], recording.targets == 1) for unit in range(len(recording.units) - 2)
+    ]
     assert [unit["auc"] for unit in found["units"]] == pytest.approx(sorted(areas, reverse=True)[:5])
 
 

@@ -65,9 +65,10 @@ def test_it_begins_as_a_photograph(client, network, images, eager):
 def test_it_is_kept_under_its_question(client, store, eager):
     key = watch(client, unit="conv4:5", steps=3)[-1]["key"]
     assert (store / "optimize" / key).is_dir()
-    assert f"pictures/{key}/0.png" in client.get("/api/units/conv4:5").text or client.get(
-        f"/api/pictures/{key}/0.png"
-    ).status_code == 200
+    assert (
+        f"pictures/{key}/0.png" in client.get("/api/units/conv4:5").text
+        or client.get(f"/api/pictures/{key}/0.png").status_code == 200
+    )
 
 
 def test_what_is_kept_is_there_at_once(client):

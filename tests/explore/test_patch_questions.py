@@ -21,7 +21,9 @@ def test_a_patch_is_answered_as_occlude_answers_it(client, network, images, fill
 
 
 def test_between_the_pixels_the_nearest_counts(client):
-    assert ask(client, top=10.4, left=20.6).json()["probabilities"] == ask(client, top=10, left=21).json()["probabilities"]
+    assert (
+        ask(client, top=10.4, left=20.6).json()["probabilities"] == ask(client, top=10, left=21).json()["probabilities"]
+    )
 
 
 def test_beside_the_image_nothing_is_covered(client, network, images):

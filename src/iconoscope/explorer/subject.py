@@ -19,6 +19,7 @@ from iconoscope.results.question import without_folders
 from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Layer, Network, Preprocessing, layers, read_preprocessing
+from iconoscope.subject.network.connections import Connection, connections
 
 __all__ = ["Subject", "find_subject"]
 
@@ -86,6 +87,11 @@ class Subject:
         if self.network is not None:
             return layers(self.network)
         return [Layer(layer.name, "", (layer.channels, layer.rows, layer.columns), 0) for layer in self.recorded.layers]
+
+    @cached_property
+    def connections(self) -> list[Connection]:
+        """The weights between its layers; none without the network."""
+        return [] if self.network is None else connections(self.network)
 
     @cached_property
     def weights(self) -> str:

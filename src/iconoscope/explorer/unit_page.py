@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from iconoscope.exemplars.recorded_units import receptive_field, unit_index
 from iconoscope.explorer import messages
-from iconoscope.explorer.answering import SubjectOf
+from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import of_recording
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS, UnitTable, correlations
+from iconoscope.subject.network.connections import Connection
 
 __all__ = ["router"]
 
@@ -40,8 +41,9 @@ def show_between(
 
 
 @router.get("/units/{unit:path}")
-def show_unit(unit: str, subject: SubjectOf) -> messages.UnitPage:
+def show_unit(unit: str, session: SessionOf, subject: SubjectOf) -> messages.UnitPage:
     """Say what is known of a unit."""
+    session.ask(lambda: subject.connections).result()  # where the network is asked for them
     index, table = _find(subject, unit)
     number = index - table.first
     name, values = table.units[number], table.responses[:, number]
@@ -59,9 +61,9 @@ def show_unit(unit: str, subject: SubjectOf) -> messages.UnitPage:
         histogram=messages.Histogram(edges.tolist(), counts.tolist()),
         classes=_classes(subject, table, number),
         alike=[messages.UnitLink(table.units[row], float(likeness[row])) for row in alike[:_ALIKE]],
-        alike_by_weights=[],
-        fed_by=[],
-        feeds=[],
+        alike_by_weights=_alike_by_weights(subject, table, number),
+        fed_by=_fed_by(subject, table, number),
+        feeds=_feeds(subject, table, number),
         commands=of_recording(subject, "top_images", name, command="top", k=min(_SHOWN, subject.recorded.k)),
     )
 
@@ -106,6 +108,65 @@ def _answer(
         rank=rank,
         field=field or [],
     )
+
+
+def _incoming(subject: Subject, table: UnitTable) -> Connection | None:
+    """Give the weights that make the units of a layer; None where it is not known which they are."""
+    into = [connection for connection in subject.connections if table.layer in connection.targets]
+    if table.layer == LOGITS:
+        into = [connection for connection in subject.connections[-1:] if len(connection.weights) == len(table.units)]
+    return into[-1] if into else None
+
+
+def _recorded_name(subject: Subject, names: tuple[str, ...]) -> str:
+    """Give the name of a layer by which its units have pages: of several names of the same, one that was recorded."""
+    recorded = {layer.name for layer in subject.recorded.layers}
+    return next((name for name in names if name in recorded), names[0] if names else "")
+
+
+def _strongest(names: list[str], strengths: NDArray[np.floating]) -> list[messages.UnitLink]:
+    order = np.argsort(-np.abs(strengths), kind="stable")[:_ALIKE].tolist()
+    return [messages.UnitLink(names[row], float(strengths[row])) for row in order if strengths[row]]
+
+
+def _alike_by_weights(subject: Subject, table: UnitTable, number: int) -> list[messages.UnitLink]:
+    """Give the units of the layer whose incoming weights point in the most similar direction, by the cosine."""
+    connection = _incoming(subject, table)
+    if connection is None:
+        return []
+    lengths = np.linalg.norm(connection.kernels, axis=1)
+    products = connection.kernels @ connection.kernels[number]
+    scale = lengths * lengths[number]
+    cosines = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+    cosines[number] = 0
+    return [link for link in _strongest(list(table.units), np.maximum(cosines, 0)) if link.strength > 0]
+
+
+def _fed_by(subject: Subject, table: UnitTable, number: int) -> list[messages.UnitLink]:
+    """Give the units of the layer before by whose weights the unit is driven or held back most."""
+    connection = _incoming(subject, table)
+    if connection is None or not connection.sources:
+        return []
+    source, weights = _recorded_name(subject, connection.sources), connection.weights[number]
+    channels = next((layer.shape[0] for layer in subject.layers if layer.name == source and layer.shape), len(weights))
+    # Where maps were flattened, every channel has as many weights as places.
+    return _strongest([f"{source}:{channel}" for channel in range(channels)], weights.reshape(channels, -1).sum(1))
+
+
+def _feeds(subject: Subject, table: UnitTable, number: int) -> list[messages.UnitLink]:
+    """Give the units behind that the unit drives or holds back most."""
+    names: list[str] = []
+    strengths: list[NDArray[np.floating]] = []
+    for connection in subject.connections:
+        if table.layer not in connection.sources:
+            continue
+        outputs = len(connection.weights)
+        target = _recorded_name(subject, connection.targets)
+        is_last = connection is subject.connections[-1] and outputs == len(subject.classes)
+        logits = list(subject.recorded.units[-outputs:])
+        names += logits if is_last else [f"{target}:{channel}" for channel in range(outputs)]
+        strengths.append(connection.weights.reshape(outputs, len(table.units), -1).sum(2)[:, number])
+    return _strongest(names, np.concatenate(strengths)) if strengths else []
 
 
 def _classes(subject: Subject, table: UnitTable, number: int) -> list[messages.ClassSelectivity]:
