@@ -68,6 +68,13 @@ def occlude(capsys, photographs, *more):
     return run(capsys, "occlude", "--images", photographs, *common, *(more or ("--patch", 24, "--stride", 24)))
 
 
+def test_settings_are_read_where_a_program_has_imported_pydantic(capsys, photographs):
+    """Cyclopts then holds what was typed against the types of options, and what was converted too."""
+    pytest.importorskip("pydantic")
+    status, out, _ = occlude(capsys, photographs, "--patch", "24,48", "--stride", "24x48", "--limit", 1)
+    assert status == 0 and "(24x24)" in out and "(48x48)" in out
+
+
 def test_a_question_and_the_same_from_python(capsys, photographs):
     status, out, err = occlude(capsys, photographs, "--json", "--patch", 24, "--stride", 24)
     assert status == 0

@@ -72,6 +72,7 @@ from .results import Question as Question
 from .store import Store as Store
 from .store import load_result as load_result
 from .show import report as report
+from .explorer import explore as explore
 
 # Errors, progress, the demo.
 from .errors import IconoscopeError as IconoscopeError

@@ -189,6 +189,17 @@ COMMANDS = {
         ),
         {**_STORE, "out": "audit.html"},
     ),
+    "explore": Command(
+        "iconoscope.explorer:explore",
+        "Move about in a network in the browser, and drag the patch with the mouse.",
+        printing.explored,
+        (
+            "iconoscope explore --network cars --images photographs/",
+            f"iconoscope explore {_RESNET} --images cifar10/test.parquet --compare after=fine-tuned.safetensors",
+            "iconoscope explore --store iconoscope-run --read-only",
+        ),
+        _STORE,
+    ),
     "report": Command(
         "iconoscope.show.store_page:store_page",
         "Write what was found as one HTML page.",

@@ -38,12 +38,20 @@ class Option:
     declared: inspect.Parameter
 
 
+class Str(str):
+    """Text that a converter makes something else of; help calls it STR, as all text.
+
+    It is no `str` itself, since cyclopts holds what was converted against types that pydantic knows, wherever that is imported.
+    """
+
+
 def read_options(command: Command) -> list[Option]:
     """Compose the options of a command from the signatures of its function and of the functions that make its arguments."""
     return sorted(_options(command, command.load(), maker=""), key=lambda option: option.declared.kind)
 
 
-def _options(command: Command, function: Callable[..., Any], *, maker: str) -> Iterator[Option]:
+def _options(command: Command, function: Callable[..., Any], *, maker: str, optional: bool = False) -> Iterator[Option]:
+    """Give the options of a function; an argument that is `optional` is not made where its own option is not typed."""
     hints = types_of(function)
     texts = {
         entry.arg_name: " ".join((entry.description or "").split()) for entry in parse(function.__doc__ or "").params
@@ -51,11 +59,14 @@ def _options(command: Command, function: Callable[..., Any], *, maker: str) -> I
     group = Group(f"The {maker or 'question'}", sort_key=1 if maker else 2)
     for position, parameter in enumerate(inspect.signature(function).parameters.values()):
         if not maker and parameter.name in MAKERS:
-            yield from _options(command, imported(MAKERS[parameter.name]), maker=parameter.name)
+            optional = parameter.default is None
+            yield from _options(command, imported(MAKERS[parameter.name]), maker=parameter.name, optional=optional)
             continue
         # The first parameter of a maker is the argument itself: --network, --images.
         name = maker if maker and position == 0 else parameter.name
         default = parameter.default if maker else command.defaults.get(name, parameter.default)
+        if optional and position == 0:
+            default = None
         names = [name, command.synonyms[name]] if name in command.synonyms else [name]
         flags = tuple(f"--{spelled.replace('_', '-')}" for spelled in names)
         annotation = _annotation(
@@ -76,11 +87,11 @@ def _annotation(hint: Any, default: Any, **settings: Any) -> Any:
     if read is not None:
         if isinstance(default, tuple):
             settings["show_default"] = lambda default: ",".join(map(str, default))
-        return Annotated[str, Parameter(converter=_converter(read), **settings)]
+        return Annotated[Str, Parameter(converter=_converter(read), **settings)]
     kind = next((kind for kind in (str, bool, int, float) if kind in choices(hint)), str)
     if kind is bool and not default:
         settings["negative"] = ""
-    return Annotated[kind, Parameter(**settings)]
+    return Annotated[kind if default is not None else kind | None, Parameter(**settings)]
 
 
 def _reader(hint: Any) -> Callable[[str], Any] | None:

@@ -22,6 +22,11 @@ def page(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     return [f"The report is at {path.resolve()}"], {"report": str(path.resolve())}
 
 
+def explored(_: None, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Say that the explorer has ended."""
+    return ["The explorer has ended."], {"explored": str(arguments["store"])}
+
+
 def layers(layers: list[Layer], arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """List the layers of a network."""
     network: Network = arguments["network"]

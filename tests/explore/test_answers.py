@@ -64,7 +64,7 @@ def test_a_unit_has_its_spectrum(client, recording):
     name = f"{recording.layers[-1].name}:0"
     page = client.get(f"/api/units/{name}").json()
     top = ico.top_images(recording, name, 5, steps=0)
-    shown = [answer for answer in page["most"][:5]]
+    shown = list(page["most"][:5])
     assert [answer["id"] for answer in shown] == list(top.ids[:5])
     assert [answer["field"] for answer in shown] == top.fields[:5].tolist()
     assert [answer["value"] for answer in shown] == pytest.approx(top.values[:5].tolist())

@@ -1,5 +1,7 @@
 """A patch anywhere, and maps of all places, against `occlude` and against the network asked by hand."""
 
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,22 @@ def test_a_map_of_all_places_is_that_of_occlude(client, network, images):
     np.testing.assert_allclose(answer["drop"], occlusion.drop, atol=1e-5)
     assert "--patch 24 --stride 12" in answer["commands"]["shell"] or answer["commands"]["shell"] == ""
     assert "ico.occlude(net, images[5], 'prob:bison', patch=24" in answer["commands"]["python"]
+
+
+def test_how_far_a_vector_moves(client, network, images, recording):
+    """Against the vectors that are recorded of the covered pictures themselves."""
+    question = {"image": "5", "patch": 48, "stride": 48, "fill": "black", "view": "a"}
+    answer = client.post("/api/distance", json=question).json()
+    assert (answer["top"], answer["left"]) == ([0, 48], [0, 48])
+    picture = network.preprocessing.shown(images[5])
+    covered = np.repeat(picture[None], 4, 0)
+    for number, (top, left) in enumerate(((0, 0), (0, 48), (48, 0), (48, 48))):
+        covered[number, top : top + 48, left : left + 48] = 0
+    with tempfile.TemporaryDirectory() as folder:
+        moved = ico.record(network, covered, store=f"{folder}/run", workers=0).vectors("penultimate")
+        moved = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    clean = recording.vectors("penultimate")
+    clean = clean / np.linalg.norm(clean, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.ravel(answer["distance"]), np.linalg.norm(moved - clean[5], axis=1), atol=1e-4)
+    nearest = np.sort(np.linalg.norm(clean - clean[5], axis=1))[1:9]
+    assert answer["neighbour_distance"] == pytest.approx(nearest.mean(), rel=1e-3)

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from explore.browsing import PORT, browse
 from iconoscope.explorer import open_session
 from iconoscope.explorer.photographs import LARGEST
 from iconoscope.explorer.security import AccessRules, without_paths
-from explore.browsing import PORT, browse
 
 
 def test_without_the_token_nothing_is_answered(session, rules):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, concatenated, watching
 
-__all__ = ["BatchSummary", "Penultimate", "Thresholds", "channels_last", "summarizing"]
+__all__ = ["BatchSummary", "Penultimate", "Thresholds", "channels_last", "reading_vectors", "summarizing"]
 
 _FEW = 256  # maps
 
@@ -234,3 +234,34 @@ def summarizing(network: Network, layers: Sequence[RecordedLayer], penultimate: 
         watching(network, [penultimate.layer] if penultimate.layer else [], keep, before_call=penultimate.input),
     ):
         yield run
+
+
+@contextmanager
+def reading_vectors(network: Network, penultimate: Penultimate) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+    """Give a function from normalised input to the vectors before the logits (images, numbers), for the time of a block.
+
+    The network must be in evaluation mode.
+    """
+    kept: list[tuple[Any, nn.Module]] = []
+
+    def read(batch: torch.Tensor) -> torch.Tensor:
+        if network.singly and len(batch) > 1:
+            return torch.cat([read(image) for image in batch.split(1)])
+        kept.clear()
+        logits = network.answer(batch)
+        if not penultimate.layer:
+            return logits.float()
+        if not kept:
+            raise UnitError(
+                f"{penultimate.layer} was not reached when {network.name} ran, so there is no vector of it."
+            )
+        maps, module = kept[0]
+        return _maps(maps, module, batch, penultimate.layer).mean((2, 3))
+
+    def keep(call: LayerCall) -> None:
+        if not kept:
+            given = call.inputs[0] if penultimate.input else call.output
+            kept.append((given.clone() if isinstance(given, torch.Tensor) else given, call.module))
+
+    with watching(network, [penultimate.layer] if penultimate.layer else [], keep, before_call=penultimate.input):
+        yield read

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import socket
 import sys
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import QuestionError
 from iconoscope.extras import import_extra
+from iconoscope.reading import read_text
 from iconoscope.signatures import checked
 from iconoscope.store import Store
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import Network
+from iconoscope.vocabulary.resolver import Names
 
 if TYPE_CHECKING:
     from iconoscope.explorer.session import Session
 
-__all__ = ["explore", "open_session"]
+__all__ = ["explore", "open_session", "read_titles"]
 
 PORT = 8424
+_TABLE = "It is a table with two columns, class and title, as frog,rana."
 _TRIED = 20
 
 
@@ -30,6 +36,8 @@ def explore(
     images: Images | Any = None,
     *,
     store: Store | str | Path = "iconoscope-run",
+    compare: Network | str | None = None,
+    titles: str | Path | None = None,
     host: str = "127.0.0.1",
     port: int | None = None,
     read_only: bool = False,
@@ -49,6 +57,13 @@ def explore(
         A set of images, or what makes one; by default those that were recorded, where they still are.
     store
         Folder where answers are looked for, and kept.
+    compare
+        A second network beside the first: NAME=SPEC, where SPEC is a file of weights for the same network (before and after a
+        fine-tuning), a network by its name, or the store that has what was recorded of it; NAME= may be left out. In Python
+        also a `Network`.
+    titles
+        Translations of the classes' names: a table with two columns, class and title, with or without a header. Where the
+        page is in Spanish, these are shown.
     host
         The address to listen at. Any but that of this machine alone lets others on the network in, if they have the address
         with its token; 0.0.0.0 listens at all.
@@ -80,17 +95,24 @@ def explore(
     from iconoscope.explorer.security import AccessRules
     from iconoscope.explorer.server import create_app
 
-    session = open_session(network, images, store=store, read_only=read_only)
+    session = open_session(network, images, store=store, compare=compare, titles=titles, read_only=read_only)
     with _listen(host, port) as listener:
         rules = AccessRules(host, listener.getsockname()[1])
         server = uvicorn.Server(
-            uvicorn.Config(create_app(session, rules), log_level="warning", access_log=False, server_header=False)
+            uvicorn.Config(
+                create_app(session, rules),
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
         )
         sys.stdout.write(f"The explorer is at {rules.address}\n")
         sys.stdout.flush()
         if browser:
             webbrowser.open(rules.address)
-        server.run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # how it is ended
+            server.run(sockets=[listener])
 
 
 def open_session(
@@ -98,9 +120,12 @@ def open_session(
     images: Images | Any = None,
     *,
     store: Store | str | Path = "iconoscope-run",
+    compare: Network | str | None = None,
+    titles: str | Path | None = None,
     read_only: bool = False,
 ) -> Session:
     """Put together what is explored; the arguments are those of `explore`."""
+    from iconoscope.explorer.comparison import find_second
     from iconoscope.explorer.session import Session
     from iconoscope.explorer.subject import find_subject
 
@@ -108,7 +133,42 @@ def open_session(
     store = Store.at(store)
     subject = find_subject(0, "", network, given, store)
     recorded = None if subject.recording is None else subject.recording.images
-    return Session((subject,), recorded if recorded is not None else given, store, read_only=read_only)
+    subjects = (subject,) if compare is None else (subject, find_second(compare, subject))
+    translated = {} if titles is None else {"en": list(subject.classes), "es": read_titles(titles, subject.classes)}
+    return Session(
+        subjects,
+        recorded if recorded is not None else given,
+        store,
+        read_only=read_only,
+        class_titles=translated,
+    )
+
+
+def read_titles(titles: str | Path, classes: tuple[str, ...]) -> list[str]:
+    """Read the title of every class from a table (class, title); a class without a row keeps its name.
+
+    Raises
+    ------
+    QuestionError
+        If the table cannot be read, or names a class that there is not.
+    """
+    path = Path(titles).expanduser()
+    try:
+        text = read_text(path)
+        separator = max(",;\t", key=text.partition("\n")[0].count)
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator)]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise QuestionError(f"The titles in {path} cannot be read: {reason}.", hint=_TABLE) from error
+    names = Names(classes, path.name)
+    titled = list(classes)
+    for number, row in enumerate(filter(any, rows)):
+        if len(row) != 2 or not all(row):
+            raise QuestionError(f"The titles in {path} have a row {row!r}.", hint=_TABLE)
+        if number == 0 and row[0] not in names:
+            continue  # the header
+        titled[names.index(row[0])] = row[1]
+    return titled
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

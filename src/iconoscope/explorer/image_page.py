@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import activation_maps
-from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import on_image
@@ -24,8 +23,6 @@ from iconoscope.explorer.unit_table import LOGITS
 __all__ = ["router"]
 
 router = APIRouter()
-
-_NEIGHBOURS = 8
 
 
 @router.get("/images/{name}")
@@ -78,20 +75,16 @@ def ranked_classes(subject: Subject, probabilities: NDArray[np.float32]) -> list
 def _neighbours(subject: Subject, number: int) -> list[messages.Neighbour]:
     """Give the images whose vectors before the logits are nearest by their angle."""
     recording = subject.recorded
-    vectors = metric_vectors(recording.vectors("penultimate"), "cosine")
-    own = vectors[number : number + 1]
-    count = min(_NEIGHBOURS, len(recording) - 1)
-    rows = nearest_by_products(own, vectors, count, first_row=number)
-    distances = distances_to(own, vectors, rows)[0]
+    rows, distances = subject.nearest(recording.vectors("penultimate")[number], row=number)
     return [
         messages.Neighbour(
             number=row,
             id=recording.ids[row],
             label=recording.labels[row] or "",
             prediction=recording.classes[recording.predictions[row]],
-            distance=float(distance),
+            distance=distance,
         )
-        for row, distance in zip(rows[0].tolist(), distances.tolist(), strict=True)
+        for row, distance in zip(rows, distances, strict=True)
     ]
 
 

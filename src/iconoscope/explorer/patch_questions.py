@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf
 from iconoscope.explorer.command_lines import on_image
+from iconoscope.explorer.displacement import displace
 from iconoscope.explorer.session import Session, check_fill
 from iconoscope.occlusion import occlude
 from iconoscope.results import Occlusion
@@ -63,4 +64,21 @@ async def map_of_places(question: messages.HeatQuestion, session: SessionOf) -> 
         clean=float(occlusion.clean[occlusion.target]),
         plan=occlusion.plan,
         commands=on_image(session, subject, question.image, "occlude", question.unit, **settings),
+    )
+
+
+@router.post("/distance")
+async def map_of_distances(question: messages.DistanceQuestion, session: SessionOf) -> messages.DistanceAnswer:
+    """Give how far an image's vector moves with a patch at every position: why it lies where it lies on the map."""
+    subject, image = session.subject(question.network), session.image(question.image)
+    check_fill(question.fill)
+    settings = {"patch": question.patch, "stride": question.stride, "fill": question.fill}
+    answer = session.ask(lambda: displace(subject.asked, image, **settings), view=question.view)
+    moved = await asyncio.wrap_future(answer)
+    return messages.DistanceAnswer(
+        top=moved.grid.top.tolist(),
+        left=moved.grid.left.tolist(),
+        patch=list(moved.grid.patch),
+        distance=moved.distance.tolist(),
+        neighbour_distance=subject.neighbour_distance(moved.vector, row=session.number(question.image)),
     )

@@ -77,7 +77,9 @@ class Session:
         self.photographs = Photographs(self.store.folder)
 
     def close(self) -> None:
-        """End both threads."""
+        """End both threads, and what is made in them."""
+        for optimization in list(self.optimizations.values()):
+            optimization.stop()
         self.worker.close()
         self.studio.close()
 

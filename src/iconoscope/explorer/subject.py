@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import ImagesError, QuestionError, StoreError
 from iconoscope.exemplars import load_recording
 from iconoscope.exemplars.load_recording import find_recordings
+from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
 from iconoscope.results import Audit, ImageMap
@@ -21,7 +23,12 @@ from iconoscope.subject.images import Images
 from iconoscope.subject.network import Layer, Network, Preprocessing, layers, read_preprocessing
 from iconoscope.subject.network.connections import Connection, connections
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["Subject", "find_subject"]
+
+_NEIGHBOURS = 8
 
 
 @dataclass(eq=False)
@@ -111,6 +118,28 @@ class Subject:
         """The row of the recording that each point of the map is."""
         row_of = {identity: row for row, identity in enumerate(self.recorded.ids)}
         return np.array([row_of[identity] for identity in self.mapped.ids.tolist()], np.int64)
+
+    @cached_property
+    def directions(self) -> torch.Tensor:
+        """The directions of the recorded vectors before the logits, (images, numbers), each of length one."""
+        return metric_vectors(self.recorded.vectors("penultimate"), "cosine")
+
+    def nearest(self, vector: NDArray[np.float32], *, row: int | None = None) -> tuple[list[int], list[float]]:
+        """Give the recorded images whose vectors are nearest to one by their angle, and how far they are, the nearest first.
+
+        An image of the recording, whose row is given, is not its own neighbour.
+        """
+        own = metric_vectors(vector[None], "cosine")
+        count = min(_NEIGHBOURS, len(self.recorded) - (row is not None))
+        rows = nearest_by_products(own, self.directions, count, first_row=row)
+        return rows[0].tolist(), distances_to(own, self.directions, rows)[0].tolist()
+
+    def neighbour_distance(self, vector: NDArray[np.float32], *, row: int | None) -> float:
+        """Give the mean distance of a vector to the nearest recorded ones; 0 where nothing was recorded."""
+        if self.recording is None:
+            return 0.0
+        _, distances = self.nearest(vector, row=row)
+        return float(np.mean(distances)) if distances else 0.0
 
     @property
     def mapped(self) -> ImageMap:

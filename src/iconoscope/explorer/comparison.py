@@ -1,0 +1,79 @@
+"""A second network beside the first: another, or the same with other weights, as before and after a fine-tuning."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+from iconoscope.errors import QuestionError, warn
+from iconoscope.explorer.subject import Subject, find_subject
+from iconoscope.store import Store
+from iconoscope.subject.network import Network, load_network, load_weights, read_checkpoint
+
+__all__ = ["find_second"]
+
+_WEIGHTS = {".safetensors", ".pt", ".pth", ".bin", ".ckpt"}
+
+
+def find_second(compare: Network | str, first: Subject) -> Subject:
+    """Give the second network.
+
+    Parameters
+    ----------
+    compare
+        A network; or ``NAME=SPEC`` or ``SPEC``: a file of weights for the first network, the name of a network, or a store.
+    first
+        The first network.
+
+    Raises
+    ------
+    QuestionError
+        If its classes are not those of the first, so that their answers could not stand beside each other.
+    """
+    images = None if first.recording is None else first.recording.images
+    name, store = "", first.store
+    if isinstance(compare, Network):
+        network: Network | None = compare
+    else:
+        name, _, spec = compare.rpartition("=")
+        path = Path(spec).expanduser()
+        is_store = (path / "store.json").is_file()
+        network = None if is_store else _network(spec, path, first)
+        store = Store(path) if is_store else store
+        name = name or path.name
+    second = find_subject(1, name, network, images, store)
+    if second.classes != first.classes:
+        raise QuestionError(
+            f"{second.name} has other classes than {first.name}: they cannot stand beside each other.",
+            hint=f"{len(first.classes)} classes from {first.classes[0]}, and {len(second.classes)} from {second.classes[0]}.",
+        )
+    return _of_same_images(second, first)
+
+
+def _network(spec: str, path: Path, first: Subject) -> Network:
+    """Load a network by its name, or put weights into a copy of the first."""
+    if path.is_file() and path.suffix in _WEIGHTS:
+        network = first.asked
+        with network.reserved():
+            module = copy.deepcopy(network.module)
+        load_weights(module, read_checkpoint(path))
+        settings = {
+            "classes": network.classes,
+            "preprocessing": network.preprocessing,
+            "activation": network.activation,
+        }
+        return load_network(module, **settings)
+    return load_network(spec, device="auto" if first.network is None else str(first.network.device))
+
+
+def _of_same_images(second: Subject, first: Subject) -> Subject:
+    """Leave the second's recording out where it is of other images: a number means one image in both."""
+    if second.recording is None or first.recording is None or second.recording.ids == first.recording.ids:
+        return second
+    warn(f"{second.name} was recorded on other images than {first.name}: what was recorded of it is left out.")
+    if second.network is None:
+        raise QuestionError(
+            f"Of {second.name} there is only a recording of other images.", hint="Record both on the same images."
+        )
+    return replace(second, recording=None)

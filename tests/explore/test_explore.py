@@ -1,0 +1,149 @@
+"""The command as it is typed, and what it can be given: a store alone, a second network, titles of classes."""
+
+import http.cookiejar
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+
+import iconoscope as ico
+from explore.browsing import browse
+from iconoscope.cli import main
+from iconoscope.explorer import open_session
+
+WARNING = "ignore::iconoscope.errors.IconoscopeWarning"
+
+
+def read(address):
+    """Open the printed address as a browser does, and then ask for the session."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+    base = address.partition("?")[0]
+    try:
+        opener.open(address).read()
+    except urllib.error.HTTPError as error:  # where the front end has not been built
+        assert error.code == 404
+    return json.loads(opener.open(f"{base}api/session").read())
+
+
+def test_the_command_prints_an_address_answers_and_ends_with_ctrl_c(store):
+    arguments = ["explore", "--network", "cars-honest", "--device", "cpu", "--store", str(store), "--no-browser"]
+    command = [sys.executable, "-m", "iconoscope", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            address = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", process.stdout.readline())
+            assert address is not None
+            session = read(address[0])
+            assert session["networks"] == [{"number": 0, "name": "cars-honest"}]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+            assert "The explorer has ended." in process.stdout.read()
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
+
+
+def test_a_port_that_is_taken_is_said(store, network):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ico.errors.QuestionError, match="cannot listen"):
+        ico.explore(network, store=store, port=taken.getsockname()[1], browser=False)
+
+
+@pytest.mark.parametrize("port", [-1, 70000])
+def test_a_port_that_is_none_is_said(store, network, port):
+    with pytest.raises(ico.errors.QuestionError, match="cannot listen"):
+        ico.explore(network, store=store, port=port, browser=False)
+
+
+def test_options_of_a_network_that_is_not_named_are_refused(capsys, store):
+    assert main(["explore", "--store", str(store), "--checkpoint", "x.safetensors"]) == 2
+    assert "Give --network too." in capsys.readouterr().err
+
+
+def test_neither_a_network_nor_a_recording_is_said(tmp_path):
+    with pytest.raises(ico.errors.StoreError, match="no recording"):
+        open_session(store=tmp_path / "nothing")
+
+
+def test_a_store_alone_is_shown_and_asks_nothing(store, rules):
+    with browse(open_session(store=store), rules) as client:
+        session = client.get("/api/session").json()
+        assert session["asks"] is False and session["images"] == 60 and session["map"]
+        assert client.get("/api/network/0").json()["accuracy"] is not None
+        assert client.get("/api/units/relu4:0").json()["most"]
+        assert client.get("/api/images/3").json()["probabilities"]
+        # The images were never files: their thumbnails on the map stand for them.
+        assert client.get("/api/images/3/picture.png").status_code == 200
+        question = {"image": "3", "top": 0, "left": 0, "height": 8, "width": 8, "fill": "mean", "view": "a"}
+        answer = client.post("/api/patch", json=question)
+        assert answer.status_code == 400 and "--network" in answer.json()["hint"]
+
+
+def test_a_network_without_a_recording_says_how_to_make_one(network, images, tmp_path, rules):
+    with browse(open_session(network, images[:4], store=tmp_path / "run"), rules) as client:
+        assert client.get("/api/session").json()["images"] == 4
+        page = client.get("/api/network/0").json()
+        assert page["accuracy"] is None and not any(layer["recorded"] for layer in page["layers"])
+        assert client.get("/api/images/3").json()["label"] == images[3].label
+        answer = client.get("/api/units/relu4:0")
+        assert answer.status_code == 404 and "iconoscope record" in answer.json()["hint"]
+
+
+def ask_both(client):
+    question = {"image": "3", "top": 9, "left": 9, "height": 30, "width": 30, "fill": "mean", "view": "a"}
+    return [client.post("/api/patch", json={**question, "network": number}).json() for number in (0, 1)]
+
+
+def test_two_networks_stand_beside_each_other(network, images, store, rules):
+    with browse(open_session(network, images, store=store, compare="shortcut=cars"), rules) as client:
+        assert [entry["name"] for entry in client.get("/api/session").json()["networks"]] == ["cars-honest", "shortcut"]
+        covered = network.preprocessing.shown(images[3]).copy()
+        covered[9:39, 9:39] = np.round(covered.mean((0, 1)))
+        networks = (network, ico.load_network("cars", device="cpu"))
+        for answer, asked in zip(ask_both(client), networks, strict=True):
+            np.testing.assert_allclose(answer["probabilities"], ico.predict(asked, covered)[0], atol=0.02)
+        assert client.get("/api/images/3", params={"network": 1}).status_code == 200
+
+
+def test_the_same_network_with_other_weights(network, images, store, rules, tmp_path):
+    weights = {name: value.clone() for name, value in network.module.state_dict().items()}
+    weights["head.bias"][1] += 100
+    save_file(weights, tmp_path / "after.safetensors")
+    before = network.digest()
+    compare = f"after={tmp_path / 'after.safetensors'}"
+    with browse(open_session(network, images, store=store, compare=compare), rules) as client:
+        assert [entry["name"] for entry in client.get("/api/session").json()["networks"]] == ["cars-honest", "after"]
+        assert ask_both(client)[1]["probabilities"][1] == pytest.approx(1)
+    assert network.digest() == before
+
+
+@pytest.mark.filterwarnings(WARNING)
+def test_a_recording_of_other_images_is_left_out_of_a_comparison(network, images, store, tmp_path):
+    second = ico.load_network("cars", device="cpu")
+    session = open_session(network, images, store=store, compare=second)
+    assert session.subjects[1].recording is None
+    ico.record(second, images[:8], store=tmp_path / "run", workers=0)
+    with pytest.raises(ico.errors.QuestionError, match=r"other images|not among"):
+        open_session(network, images, store=store, compare=str(tmp_path / "run"))
+
+
+def test_networks_of_other_classes_cannot_stand_beside_each_other(network, images, store):
+    with pytest.raises(ico.errors.QuestionError, match="other classes"):
+        open_session(network, images, store=store, compare="cifar10")
+
+
+def test_titles_of_classes(network, images, store, rules, tmp_path):
+    table = tmp_path / "titles.csv"
+    table.write_text("class,título\nbison,bisonte\n", encoding="utf-8")
+    with browse(open_session(network, images, store=store, titles=table), rules) as client:
+        titles = client.get("/api/session").json()["class_titles"]
+        assert titles == {"en": ["lynx", "bison"], "es": ["lynx", "bisonte"]}
+    table.write_text("lynx,lince\ncat,gato\n", encoding="utf-8")
+    with pytest.raises(ico.errors.UnitError, match="cat"):
+        open_session(network, images, store=store, titles=table)
