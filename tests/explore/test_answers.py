@@ -202,3 +202,15 @@ def test_what_is_not_there_is_said(client, address, status):
 def test_what_is_asked_is_described(client):
     paths = client.get("/api/openapi.json").json()["paths"]
     assert "/api/patch" in paths and "/api/units/{unit}" in paths
+
+
+def test_a_dropped_photograph_lies_where_the_same_image_lies(client, network, images, recording):
+    """As a PNG, whose pixels are those of the recorded image."""
+    buffer = io.BytesIO()
+    Image.fromarray(images[7].pixels).save(buffer, "PNG")
+    dropped = client.post("/api/uploads", content=buffer.getvalue()).json()
+    recorded = client.get("/api/images/7").json()
+    assert dropped["neighbours"][0]["number"] == 7
+    assert dropped["neighbours"][0]["distance"] == pytest.approx(0, abs=1e-3)
+    assert dropped["point"] == pytest.approx(recorded["point"], abs=1e-3)
+    assert dropped["prediction"] == recorded["prediction"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from iconoscope.exemplars.layouts import Placed
 
-__all__ = ["map_images", "place_images"]
+__all__ = ["map_images", "place_images", "place_vectors"]
 
 _TRUSTED = 15  # neighbours that the quality is asked of
 _NEIGHBOURS = 8  # that are kept for every image
@@ -303,36 +303,59 @@ def place_images(
     QuestionError
         If the map was made in another way, or the recordings do not belong to it.
     """
-    import torch
-
-    from iconoscope.exemplars.layouts import Placed, in_plane, place_among
-    from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows
+    from iconoscope.exemplars.layouts import Placed
+    from iconoscope.exemplars.nearest_neighbours import nearest_rows
 
     recording, old_recording = load_recording(recording), load_recording(old_recording)
     check_images(recording)
-    if old.method not in ("tsne", "pca"):
-        raise QuestionError(
-            f"New images are not placed into a map by {old.method}.", hint="Make the old one by tsne or pca."
-        )
     if recording.question.weights != old.question.weights:
         raise QuestionError(f"The map was made of {old.question.network}, the images were recorded by another network.")
-    row_of = {identity: row for row, identity in enumerate(old_recording.ids)}
-    if old_recording.question.key != old.question.settings["recording"]:
-        raise QuestionError("The old recording is not the one that the map was made of.")
-    mapped_vectors = old_recording.vectors(old.vectors)[[row_of[str(identity)] for identity in old.ids]]
     new_vectors = _finite(recording, old.vectors)
-    if old.metric == "euclidean":
-        # Centred like the map's own vectors, so that both are in its coordinates.
-        middle = torch.from_numpy(np.array(mapped_vectors)).mean(0)
-        mapped, new = (torch.from_numpy(np.array(vectors)) - middle for vectors in (mapped_vectors, new_vectors))
-    else:
-        mapped, new = (metric_vectors(vectors, "cosine") for vectors in (mapped_vectors, new_vectors))
-    if old.method == "pca":
-        points = in_plane(new, mapped)
-    else:
-        points = place_among(mapped, new, old.points, old.question.settings["perplexity"], seed=seed)
+    points = place_vectors(new_vectors, old, old_recording, seed=seed)
+    new, _ = _comparable(new_vectors, old, old_recording)
     settings = {name: setting for name, setting in old.question.settings.items() if name != "recording"}
     settings |= {"into": old.question.key, "limit": None, "grid": False, "seed": seed}
     question = question_about(recording, "map", **settings)
     neighbours, _ = nearest_rows(new, max(_TRUSTED, _NEIGHBOURS))
     return _assembled(recording, np.arange(len(recording)), new, neighbours, Placed(points), question)
+
+
+def place_vectors(
+    vectors: NDArray[np.float32], old: ImageMap, old_recording: Recording, *, seed: int = 0
+) -> NDArray[np.float32]:
+    """Give where vectors (m, numbers), of the kind that a map was made of, come to lie on it, (m, 2).
+
+    Raises
+    ------
+    QuestionError
+        As `place_images` does.
+    """
+    from iconoscope.exemplars.layouts import in_plane, place_among
+
+    if old.method not in ("tsne", "pca"):
+        raise QuestionError(
+            f"New images are not placed into a map by {old.method}.", hint="Make the old one by tsne or pca."
+        )
+    if old_recording.question.key != old.question.settings["recording"]:
+        raise QuestionError("The old recording is not the one that the map was made of.")
+    new, mapped = _comparable(vectors, old, old_recording)
+    if old.method == "pca":
+        return in_plane(new, mapped)
+    return place_among(mapped, new, old.points, old.question.settings["perplexity"], seed=seed)
+
+
+def _comparable(
+    vectors: NDArray[np.float32], old: ImageMap, old_recording: Recording
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give new vectors and those of a map in the space in which the map's were compared."""
+    import torch
+
+    from iconoscope.exemplars.nearest_neighbours import metric_vectors
+
+    row_of = {identity: row for row, identity in enumerate(old_recording.ids)}
+    mapped = old_recording.vectors(old.vectors)[[row_of[str(identity)] for identity in old.ids]]
+    if old.metric != "euclidean":
+        return metric_vectors(vectors, "cosine"), metric_vectors(mapped, "cosine")
+    # Centred like the map's own vectors, so that both are in its coordinates.
+    middle = torch.from_numpy(np.array(mapped)).mean(0)
+    return torch.from_numpy(np.array(vectors)) - middle, torch.from_numpy(np.array(mapped)) - middle

@@ -19,7 +19,7 @@ from iconoscope.progress import track
 from iconoscope.subject.images import Image
 from iconoscope.subject.network import Network
 
-__all__ = ["Displacement", "displace"]
+__all__ = ["Displacement", "displace", "vector_before_logits"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,18 @@ class Displacement:
     grid: Grid
     distance: NDArray[np.float32]
     vector: NDArray[np.float32]
+
+
+def vector_before_logits(network: Network, image: Image) -> NDArray[np.float32]:
+    """Give the vector before the logits (numbers,), as a recording has it."""
+    import torch
+
+    tensor = network.preprocessing.normalise(network.preprocessing.shown(image)[None]).to(network.device)
+    network.notice_changes()
+    with network.questioned(), torch.inference_mode():
+        _, penultimate = choose_layers(network, ["logits"])
+        with reading_vectors(network, penultimate) as read:
+            return read(tensor)[0].cpu().numpy()
 
 
 def displace(

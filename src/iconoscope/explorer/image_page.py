@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import activation_maps
+from iconoscope.exemplars.map import place_vectors
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import on_image
+from iconoscope.explorer.displacement import vector_before_logits
 from iconoscope.explorer.photographs import LARGEST
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
@@ -30,17 +32,26 @@ async def show_image(name: str, session: SessionOf, subject: SubjectOf) -> messa
     """Say what is known of an image."""
     number = session.number(name)
     if number is not None and subject.recording is not None:
-        probabilities = subject.recording.vectors("probabilities")[number]
+        vectors = [subject.recording.vectors(kind)[number] for kind in ("probabilities", "penultimate")]
     else:
-        question = lambda: session.patch(subject.number, name, "mean").clean  # noqa: E731
-        probabilities = await asyncio.wrap_future(session.ask(question, urgency="at once"))
-    return await asyncio.to_thread(_image_page, session, subject, name, number, probabilities)
+        vectors = await asyncio.wrap_future(session.ask(lambda: _asked(session, subject, name), urgency="at once"))
+    return await asyncio.to_thread(_image_page, session, subject, name, number, *vectors)
+
+
+def _asked(session: Session, subject: Subject, name: str) -> list[NDArray[np.float32]]:
+    """Ask the network for the probabilities of an image, and for its vector."""
+    clean = session.patch(subject.number, name, "mean").clean
+    return [clean, vector_before_logits(subject.asked, session.image(name))]
 
 
 def _image_page(
-    session: Session, subject: Subject, name: str, number: int | None, probabilities: NDArray[np.float32]
+    session: Session,
+    subject: Subject,
+    name: str,
+    number: int | None,
+    probabilities: NDArray[np.float32],
+    vector: NDArray[np.float32],
 ) -> messages.ImagePage:
-    recording = subject.recording
     identity, label = _identity(session, name, number)
     return messages.ImagePage(
         name=name,
@@ -49,8 +60,8 @@ def _image_page(
         prediction=subject.classes[int(np.argmax(probabilities))],
         size=list(subject.preprocessing.size),
         probabilities=ranked_classes(subject, probabilities),
-        neighbours=[] if number is None or recording is None else _neighbours(subject, number),
-        point=[] if number is None else _point(subject, number),
+        neighbours=[] if subject.recording is None else _neighbours(subject, vector, number),
+        point=_point(subject, vector, number),
         kept=number is not None or session.photographs.is_kept(name),
         commands=on_image(session, subject, name, "predict"),
     )
@@ -72,10 +83,10 @@ def ranked_classes(subject: Subject, probabilities: NDArray[np.float32]) -> list
     return [messages.ClassProbability(subject.classes[row], row, float(probabilities[row])) for row in order]
 
 
-def _neighbours(subject: Subject, number: int) -> list[messages.Neighbour]:
-    """Give the images whose vectors before the logits are nearest by their angle."""
+def _neighbours(subject: Subject, vector: NDArray[np.float32], number: int | None) -> list[messages.Neighbour]:
+    """Give the recorded images whose vectors before the logits are nearest by their angle."""
     recording = subject.recorded
-    rows, distances = subject.nearest(recording.vectors("penultimate")[number], row=number)
+    rows, distances = subject.nearest(vector, row=number)
     return [
         messages.Neighbour(
             number=row,
@@ -88,19 +99,28 @@ def _neighbours(subject: Subject, number: int) -> list[messages.Neighbour]:
     ]
 
 
-def _point(subject: Subject, number: int) -> list[float]:
-    """Give where an image lies on the map, 0 to 1 across and down; nothing where it is not on it."""
-    if subject.image_map is None:
+def _point(subject: Subject, vector: NDArray[np.float32], number: int | None) -> list[float]:
+    """Give where an image lies on the map, 0 to 1 across and down; nothing where it is not on it.
+
+    A dropped photograph is placed among the images that are there.
+    """
+    image_map = subject.image_map
+    if image_map is None:
         return []
+    if number is None:
+        if image_map.method not in ("tsne", "pca") or image_map.vectors != "penultimate":
+            return []
+        placed = place_vectors(vector[None], image_map, subject.recorded)
+        return unit_square(image_map.points, placed)[0].tolist()
     position = np.flatnonzero(subject.map_rows == number)
-    return unit_square(subject.image_map.points)[position[0]].tolist() if len(position) else []
+    return unit_square(image_map.points)[position[0]].tolist() if len(position) else []
 
 
-def unit_square(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Put points into the square from 0 to 1, in the middle, by one scale for both axes."""
+def unit_square(points: NDArray[np.float32], others: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+    """Put points, or others in their place, where points fill the square from 0 to 1, by one scale for both axes."""
     low, high = points.min(0).astype(np.float64), points.max(0).astype(np.float64)
     span = max(float((high - low).max()), 1e-12)
-    return ((points - (low + high) / 2) / span + 0.5).clip(0, 1)
+    return (((points if others is None else others) - (low + high) / 2) / span + 0.5).clip(0, 1)
 
 
 @router.get("/images/{name}/maps/{layer}")

@@ -99,7 +99,7 @@ class LiveOptimization:
         last = self._frame(
             result.objective.shape[1],
             self.question.steps,
-            float(result.activation[0]),
+            float(np.nan_to_num(result.activation[0], nan=result.objective[0, -1])),
             result.images[0],
             result.last_gradient[0],
         )

@@ -130,7 +130,8 @@ class _Gate:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            if scope["type"] == "lifespan":  # all else, as a web socket, is nothing that is answered here
+                await self._app(scope, receive, send)
             return
         headers, path, rules = Headers(scope=scope), scope["path"], self._rules
         given = QueryParams(scope["query_string"].decode("latin-1")).get("token", "")
