@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import itertools
-import json
 import threading
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +16,12 @@ from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from iconoscope.errors import IconoscopeError, IconoscopeWarning, QuestionError, check_choice
+from iconoscope.errors import IconoscopeWarning, QuestionError, check_choice
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, png
 from iconoscope.explorer.command_lines import asking
+from iconoscope.explorer.event_stream import EventStream
 from iconoscope.explorer.image_page import ranked_classes
-from iconoscope.explorer.security import without_paths
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.optimization import optimize
@@ -49,7 +46,7 @@ _numbers = itertools.count(1)
 
 @dataclass(eq=False)
 class LiveOptimization:
-    """One optimisation, which it watches itself; its frames wait in a queue of the event loop.
+    """One optimisation, which it watches itself.
 
     Attributes
     ----------
@@ -59,20 +56,25 @@ class LiveOptimization:
         What is asked.
     number
         By which it is stopped.
+    frames
+        Where its frames are sent.
     """
 
     session: Session
     subject: Subject
     question: messages.OptimizationQuestion
     number: int = field(default_factory=lambda: next(_numbers))
-    frames: asyncio.Queue[messages.OptimizationFrame | None] = field(default_factory=asyncio.Queue)
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    frames: EventStream = field(init=False)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _last: float = -1.0
+
+    def __post_init__(self) -> None:
+        self.frames = EventStream(self.number)
 
     def stop(self) -> None:
         """End it after the step that it is at."""
         self._stopped.set()
+        self.session.optimizations.pop(self.number, None)
 
     def wants(self, step: int) -> bool:
         """Tell whether it is time for a frame; end the making if it was stopped."""
@@ -86,7 +88,7 @@ class LiveOptimization:
         picture, gradient = (
             tensor[0].permute(1, 2, 0).cpu().numpy() for tensor in (growing.pictures, growing.gradient)
         )
-        self._put(self._frame(growing.step, growing.steps, float(growing.scores[0]), picture, gradient))
+        self.frames.put(self._frame(growing.step, growing.steps, float(growing.scores[0]), picture, gradient))
 
     def make(self) -> Visualization:
         """Make the picture, as `optimize` does; in the studio's thread."""
@@ -105,7 +107,7 @@ class LiveOptimization:
         )
         commands = asking(self.subject, "optimize", self.question.unit, **self._written)
         key = result.question.key[:24] if kept else ""
-        self._put(dataclasses.replace(last, ended=True, key=key, commands=commands))
+        self.frames.put(dataclasses.replace(last, ended=True, key=key, commands=commands))
         return result
 
     @property
@@ -173,28 +175,6 @@ class LiveOptimization:
             key="",
         )
 
-    def _put(self, frame: messages.OptimizationFrame | None) -> None:
-        self._loop.call_soon_threadsafe(self.frames.put_nowait, frame)
-
-    async def events(self) -> AsyncIterator[str]:
-        """Give the frames as server-sent events; who goes away stops it."""
-        answer = self.session.studio.submit(self.make)
-        answer.add_done_callback(lambda _: self._put(None))
-        try:
-            while (frame := await self.frames.get()) is not None:
-                yield f"id: {self.number}\ndata: {json.dumps(dataclasses.asdict(frame))}\n\n"
-            if not answer.cancelled() and (error := answer.exception()) is not None and not self._stopped.is_set():
-                yield f"id: {self.number}\nevent: problem\ndata: {json.dumps(_problem(error))}\n\n"
-        finally:
-            self.stop()
-            self.session.optimizations.pop(self.number, None)
-
-
-def _problem(error: BaseException) -> dict[str, str]:
-    known = isinstance(error, IconoscopeError)
-    message = error.message if known else "The picture could not be made."
-    return {"kind": "question", "message": without_paths(message), "hint": without_paths(error.hint if known else "")}
-
 
 @router.post("/optimizations", response_class=StreamingResponse, response_model=messages.OptimizationFrame)
 async def begin(question: messages.OptimizationQuestion, session: SessionOf) -> StreamingResponse:
@@ -206,7 +186,7 @@ async def begin(question: messages.OptimizationQuestion, session: SessionOf) -> 
     optimization = LiveOptimization(session, subject, dataclasses.replace(question, unit=str(unit)))
     _ = optimization.settings  # what is wrong with them is said at once
     session.optimizations[optimization.number] = optimization
-    return StreamingResponse(optimization.events(), media_type="text/event-stream")
+    return optimization.frames.response(session.studio.submit(optimization.make), optimization.stop)
 
 
 @router.delete("/optimizations/{number}", status_code=204)

@@ -518,6 +518,16 @@ class ActivationMaps:
 
 
 @dataclass(frozen=True)
+class RecordingProgress:
+    """How far `POST record` has come, as an event of its stream: `done` of `total`; after the last one all pages are there."""
+
+    task: str
+    done: int
+    total: int
+    ended: bool
+
+
+@dataclass(frozen=True)
 class Problem:
     """What went wrong, and what would work."""
 

@@ -19,6 +19,7 @@ from iconoscope.explorer import (
     image_page,
     layer_page,
     live_optimization,
+    live_recording,
     map_page,
     messages,
     network_page,
@@ -58,7 +59,17 @@ _KINDS: dict[type[IconoscopeError], tuple[int, str]] = {
 }
 """From errors to the status and the kind of a `Problem`; the first that fits counts."""
 
-_ROUTERS = (network_page, layer_page, unit_page, image_page, pictures, patch_questions, map_page, live_optimization)
+_ROUTERS = (
+    network_page,
+    layer_page,
+    unit_page,
+    image_page,
+    pictures,
+    patch_questions,
+    map_page,
+    live_optimization,
+    live_recording,
+)
 
 
 def create_app(session: Session, rules: AccessRules) -> FastAPI:

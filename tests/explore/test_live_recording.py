@@ -1,0 +1,51 @@
+"""Recording in the explorer: watched, and then there for all pages."""
+
+import json
+
+import numpy as np
+
+import iconoscope as ico
+from explore.browsing import browse
+from iconoscope.explorer import open_session
+
+
+def events(answer):
+    return [json.loads(line.partition(": ")[2]) for line in answer.text.splitlines() if line.startswith("data")]
+
+
+def test_what_is_recorded_is_there_at_once_and_is_what_record_gives(network, images, tmp_path, rules):
+    with browse(open_session(network, images[:12], store=tmp_path / "run"), rules) as client:
+        assert client.get("/api/units/relu4:0").status_code == 404
+        progress = events(client.post("/api/record"))
+        assert progress[-1] == {"task": "", "done": 12, "total": 12, "ended": True}
+        assert all(step["done"] <= step["total"] or not step["total"] for step in progress)
+        assert client.get("/api/network/0").json()["accuracy"] is not None
+        most = client.get("/api/units/relu4:0").json()["most"]
+    recording = ico.load_recording(tmp_path / "run", images=images[:12])
+    own = ico.record(network, images[:12], store=tmp_path / "other", workers=0)
+    np.testing.assert_array_equal(recording.responses, own.responses)
+    assert most[0]["number"] == int(own.responses[:, own.units.index("relu4:0")].argmax())
+
+
+def test_an_explorer_that_only_reads_records_nothing(network, images, tmp_path, rules):
+    with browse(open_session(network, images[:4], store=tmp_path / "run", read_only=True), rules) as client:
+        assert client.post("/api/record").status_code == 403
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_images_there_is_nothing_to_record(network, tmp_path, rules):
+    with browse(open_session(network, store=tmp_path / "run"), rules) as client:
+        answer = client.post("/api/record")
+        assert answer.status_code == 400 and "--images" in answer.json()["hint"]
+
+
+def test_what_goes_wrong_comes_as_an_event(network, images, tmp_path, rules, monkeypatch):
+    def fail(*positional, **named):
+        raise ico.errors.StoreError("/home/me/run cannot be written.")
+
+    monkeypatch.setattr("iconoscope.explorer.live_recording.record", fail)
+    with browse(open_session(network, images[:4], store=tmp_path / "run"), rules) as client:
+        answer = client.post("/api/record")
+        assert "event: problem" in answer.text
+        assert events(answer)[-1]["message"] == "run cannot be written."
+        assert client.get("/api/session").status_code == 200
