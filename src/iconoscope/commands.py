@@ -62,7 +62,7 @@ COMMANDS = {
     "demo": Command(
         "iconoscope.demo.journey:demo",
         "Two networks, both right: which of them learned the car? Start here.",
-        printing.page,
+        printing.demo,
         ("iconoscope demo", "iconoscope demo --retrain --out cars"),
     ),
     "layers": Command(

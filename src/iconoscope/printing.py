@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
 def page(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say where a page was written."""
     return [f"The report is at {path.resolve()}"], {"report": str(path.resolve())}
+
+
+def demo(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """Say where the report was written, and the line that explores what was found."""
+    from iconoscope.demo.journey import NETWORKS, RECORDED
+
+    lines, value = page(path, arguments)
+    out = Path(arguments["out"])
+    network, other = NETWORKS
+    weights = out / "weights"
+    trained = ["--checkpoint", str(weights / f"{network}.safetensors")] if arguments["retrain"] else []
+    second = f"{other}={weights / f'{other}.safetensors'}" if arguments["retrain"] else other
+    images = out / RECORDED / "photographs"
+    words = ["iconoscope", "explore", "--network", network, *trained, "--compare", second, "--images", str(images)]
+    line = shlex.join([*words, "--store", str(out / "store")])
+    return [*lines, f"Move about in both networks: {line}"], {**value, "explore": line}
 
 
 def explored(_: None, arguments: dict[str, Any]) -> tuple[list[str], Any]:

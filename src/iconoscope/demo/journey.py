@@ -14,7 +14,7 @@ from iconoscope.occlusion import occlude
 from iconoscope.show import report
 from iconoscope.signatures import checked
 from iconoscope.store import Store
-from iconoscope.subject.images import Images
+from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.network import load_network
 
 __all__ = ["demo"]
@@ -27,6 +27,8 @@ _OCCLUDED = 4  # images that are covered patch by patch
 _RECORDED = 400  # photographs on any background that are recorded
 # Photographs that are left in the folder, to try the other commands on.
 _SAVED, _SAVED_ANY_BACKGROUND = 24, 120
+RECORDED = "recorded"
+"""Folder of the photographs that were recorded."""
 TITLE = "Two makes of car: what did each network learn?"
 LEAD = (
     "Lynx and bison are two invented makes of car, a low saloon and a tall van. The network cars was trained on photographs in "
@@ -79,7 +81,10 @@ def demo(
         weights = {name: out / "weights" / f"{name}.safetensors" for name in NETWORKS}
     store = Store(out / "store")
     photographs = demo_images(count, backgrounds="telling", seed=seed)
-    any_background = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
+    drawn = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
+    # As files, so that the explorer finds them again.
+    keep_photographs(drawn, out / RECORDED)
+    any_background = load_images(out / RECORDED / "photographs", masks=out / RECORDED / "masks")
     networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
     for network in networks:
         occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
@@ -90,7 +95,7 @@ def demo(
         find_units(recording, dark, name="a dark background", store=store)
         find_units(recording, "bison", store=store)
     keep_photographs(photographs[:_SAVED], out)
-    keep_photographs(any_background[:_SAVED_ANY_BACKGROUND], out / "any-background")
+    keep_photographs(drawn[:_SAVED_ANY_BACKGROUND], out / "any-background")
     audits = [audit(network, photographs, quick=True, seed=seed, store=store) for network in networks]
     report(store, out / "evidence.html", title=TITLE, lead=LEAD)
     links = [("What each technique found, side by side", "evidence.html")]
