@@ -13,6 +13,7 @@ except MissingExtraError as error:
     pytest.skip(error.message, allow_module_level=True)
 
 from explore.browsing import PORT, browse
+from explore.chromium import address, browser, explored, opened  # noqa: F401
 from iconoscope.explorer import open_session
 from iconoscope.explorer.security import AccessRules
 

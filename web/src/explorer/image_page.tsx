@@ -1,9 +1,9 @@
 // The page of an image: the patch that is free to move, what the network answers under it, and what is near the image.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ActivationMapsOf } from "./activation_maps";
-import { change, link, type Settings } from "./address";
+import { change, go, link, type Settings } from "./address";
 import { AnswerBars } from "./answer_bars";
-import { useSession } from "./explored";
+import { useClassTitle, useSession } from "./explored";
 import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
 import { HeatControls, useHeat } from "./heat_map";
 import { number, percent, say, sayName } from "./language";
@@ -31,6 +31,7 @@ export function ImagePage({ name, settings }: { name: string; settings: Settings
           <CopyCommands commands={page.commands} />
           <Neighbourhood page={page} />
           {!page.kept && <Keep page={page} />}
+          {session.asks && <TurnInto page={page} />}
         </div>
       </header>
       {session.asks ? <LivePatch page={page} settings={settings} /> : <StillAnswers page={page} />}
@@ -48,6 +49,13 @@ function Neighbourhood({ page }: { page: Message }) {
       {page.point.length === 2 && at >= 0 && <a href={link("map", "", { image: page.name })}>{say("on the map")}</a>}
     </p>
   );
+}
+
+/** The way to a class's unit, whose picture is grown from this image. */
+function TurnInto({ page }: { page: Message }) {
+  const { classes } = useSession(), title = useClassTitle();
+  const choices = [{ value: "", text: say("choose class") }, ...classes.map((value) => ({ value, text: title(value) }))];
+  return <Select name={say("turn into")} value="" choices={choices} choose={(name) => name && go("unit", `logit:${name}`, { start: `image:${page.name}` })} />;
 }
 
 /** The images that are nearest in the space of the last layer. */

@@ -4,7 +4,7 @@ import { change, link, type Settings } from "./address";
 import { Curve } from "./curve";
 import { useClassTitle, useSession } from "./explored";
 import { figures, number, percent, say, sayName } from "./language";
-import { Figure, Select, Trouble } from "./parts";
+import { Figure, Picture, Select, Trouble } from "./parts";
 import type { OptimizationFrame, OptimizationQuestion, Problem } from "./schema";
 import { events, forget, isReplaced, networkNumber, problemOf } from "./server";
 
@@ -87,7 +87,9 @@ function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
         <label class="control">
           <span>{say("image number")}</span>
           <input type="text" size={8} value={image} onChange={(event) => change({ start: `image:${event.currentTarget.value.trim()}` })} />
-          <a href={link("image", image)}>{say("see")}</a>
+          <a class="thumbnail" href={link("image", image)}>
+            <Picture name={image} alt={say("start picture")} />
+          </a>
         </label>
       )}
       {session.styles.length > 1 && (

@@ -20,7 +20,6 @@ import { address, bytes, problemOf, useAnswer } from "./server";
 
 const LATER = 200; // milliseconds without a movement after which the address is written
 const APART = 2; // pixels that the points of a lasso lie apart at least
-const TYPED = "input[type=search], input[type=range], input[type=text], select, button, a";
 
 export function MapPage({ settings }: { settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>("map");
@@ -178,7 +177,8 @@ function useKeys(board: MapBoard | null, refresh: () => void, colours: readonly 
   useEffect(() => {
     const key = (event: KeyboardEvent) => {
       if (!board || event.ctrlKey || event.metaKey || event.altKey) return;
-      if ((event.target as Element).matches(TYPED)) return;
+      const target = event.target as Element;
+      if (target.matches("input, select") || (event.key === "Enter" && !target.matches("canvas"))) return;
       if (event.key === "Escape") change({ lasso: "", find: "" }, { step: true });
       if (press(board, event.key, { refresh, colours: () => colours })) event.preventDefault();
     };

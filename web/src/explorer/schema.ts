@@ -297,6 +297,13 @@ export interface ActivationMaps {
   commands: Commands;
 }
 
+export interface RecordingProgress {
+  task: string;
+  done: number;
+  total: number;
+  ended: boolean;
+}
+
 export interface Problem {
   kind: "question" | "not found" | "busy" | "refused" | "damaged";
   message: string;

@@ -1,0 +1,82 @@
+"""An explorer that a real browser has opened; what is said of it in tests stands in the files that import these."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from iconoscope.explorer import open_session
+from iconoscope.explorer.security import AccessRules
+from iconoscope.explorer.server import create_app
+from show.conftest import browser
+
+__all__ = ["NARROW", "WIDE", "address", "bars", "browser", "explored", "opened", "wait_until"]
+
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def explored(network, images, store):
+    """What is explored."""
+    return open_session(network, images, store=store)
+
+
+@pytest.fixture(scope="module")
+def address(explored):
+    """The address of a server that runs in a thread of its own."""
+    import uvicorn
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        rules = AccessRules("127.0.0.1", listener.getsockname()[1])
+        server = uvicorn.Server(uvicorn.Config(create_app(explored, rules), log_level="warning", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield rules.address
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def opened(browser, address):
+    """A function that opens a page of the explorer in a browser of its own; whatever the page complains of fails the test."""
+    troubles, contexts = [], []
+    home = address.split("?")[0]
+
+    def open_page(place, **settings):
+        context = browser.new_context(**{"viewport": WIDE, "locale": "en-US", "accept_downloads": True, **settings})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(8000)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((home, "data:", "blob:")) else troubles.append(asked.url),
+        )
+        page.goto(address)
+        page.wait_for_selector("header.top")
+        page.goto(home + place)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    # WebGL drawn by the processor says so.
+    assert [
+        trouble for trouble in troubles if "GPU stall" not in trouble and "swiftshader" not in trouble.lower()
+    ] == []
+
+
+def wait_until(holds, seconds=10):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def bars(page):
+    rows = page.locator(".bars li:not(.room)")
+    return {row.get_attribute("data-class"): float(row.get_attribute("data-value")) for row in rows.all()}

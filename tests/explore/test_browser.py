@@ -1,0 +1,238 @@
+"""The explorer in a real browser, held against the numbers of the package."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import iconoscope as ico
+from explore.chromium import bars, wait_until
+
+
+def place_on(page, selector, y, x):
+    """Where a share of an element lies on the screen."""
+    box = page.locator(selector).bounding_box()
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def covered_answers(network, image, top, left, side):
+    """The probabilities of a picture with black in a square, which is painted without the package."""
+    picture = network.preprocessing.shown(image).copy()
+    picture[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = 0
+    return ico.predict(network, [picture])[0]
+
+
+def agree(page, network, answers):
+    """The bars are these probabilities, the highest first."""
+    wait_until(
+        lambda: all(abs(value - answers[network.classes.index(name)]) < 1e-4 for name, value in bars(page).items())
+    )
+    shown = list(bars(page))
+    assert shown[0] == network.classes[int(np.argmax(answers))]
+
+
+def test_the_patch_follows_the_mouse_and_the_bars_are_the_networks(opened, network, images):
+    page = opened("#/image/3?fill=black&side=31")
+    page.locator(".stage").wait_for()
+    page.locator(".stage").scroll_into_view_if_needed()
+    height, width = network.preprocessing.size
+    for y, x in [*np.random.default_rng(0).integers(0, 96, (6, 2)).tolist(), (1, 1), (94, 94)]:
+        page.mouse.move(*place_on(page, ".stage", (y + 0.25) / height, (x + 0.25) / width))
+        top, left = (int(np.floor(middle + 0.25 - 31 / 2 + 0.5)) for middle in (y, x))
+        agree(page, network, covered_answers(network, images[3], top, left, 31))
+
+
+def test_arrow_keys_move_the_patch_and_a_link_brings_it_back(opened, network, images):
+    page = opened("#/image/3?fill=black&side=40")
+    stage = page.locator(".stage")
+    stage.focus()
+    page.keyboard.press("ArrowDown")  # the first key puts it in the middle
+    for key in ["ArrowUp"] * 5 + ["Shift+ArrowLeft"]:
+        page.keyboard.press(key)
+    answers = covered_answers(network, images[3], 48 - 20 - 5, 48 - 20 - 40, 40)
+    agree(page, network, answers)
+    wait_until(lambda: "patch=43,8,40,40" in page.evaluate("location.hash"))
+    other = opened("#" + page.url.split("#")[1])
+    agree(other, network, answers)
+    other.locator(".stage").focus()
+    other.keyboard.press("Escape")
+    agree(other, network, ico.predict(network, [network.preprocessing.shown(images[3])])[0])
+
+
+def test_a_heat_map_is_coarse_first_and_then_finer(opened):
+    page = opened("#/image/5?side=48&heat=drop")
+    page.wait_for_selector("canvas.heat", timeout=20_000)
+    wait_until(lambda: "finer" not in page.locator(".legend small").inner_text(), 30)
+    assert page.locator(".legend small").inner_text() == "9 \u00d7 9 places"  # of 48 pixels on 96, in steps of 6
+    drawn = page.locator("canvas.heat").evaluate(
+        "(canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)"
+        ".data.some((part, index) => index % 4 === 3 && part > 40)"
+    )
+    assert drawn
+
+
+def map_places(explored):
+    image_map = explored.subjects[0].mapped
+    low, high = image_map.points.min(0), image_map.points.max(0)
+    span = (high - low).max()
+    return (image_map.points - (low + high) / 2) / span + 0.5, image_map.ids
+
+
+def opened_map(opened, settings=""):
+    page = opened(f"#/map{settings}")
+    page.wait_for_selector(".stage-map[data-ready=yes]", timeout=30_000)
+    return page
+
+
+def on_screen(page, places):
+    """Where places of the whole map lie on the screen."""
+    box = page.locator(".stage-map").bounding_box()
+    side = 0.95 * min(box["width"], box["height"])
+    middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+    return (places - 0.5) * side + middle
+
+
+def distances(points, start, end):
+    """How far points lie to the right of a line, pixels."""
+    (along_x, along_y), (x, y) = (end - start) / np.linalg.norm(end - start), (points - start).T
+    return along_x * y - along_y * x
+
+
+def selected(page):
+    page.wait_for_selector(".selection")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the list of ids").click()
+    return set(Path(download.value.path()).read_text(encoding="utf-8").split())
+
+
+def test_a_lasso_takes_the_points_inside_of_it(opened, explored):
+    page = opened_map(opened)
+    places, ids = map_places(explored)
+    seen = on_screen(page, places)
+    # A triangle around a corner of the map; no point lies so near to its sides that rounding decides.
+    corners = on_screen(page, np.array([[-0.02, -0.02], [1.02, -0.02], [-0.02, 0.9]]))
+    page.get_by_role("button", name="lasso").click()
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in corners[1:]:
+        page.mouse.move(*corner, steps=12)
+    page.mouse.up()
+    (a, b, c) = corners
+    beside = [distances(seen, start, end) for start, end in ((a, b), (b, c), (c, a))]
+    assert np.abs(beside).min() > 0.5
+    inside = (np.array(beside) > 0).all(0)
+    assert 0 < inside.sum() < len(ids)
+    assert selected(page) == set(ids[inside].tolist())
+    page.wait_for_selector(".selection .ranking a")  # the units that tell them
+    assert selected(opened_map(opened, "?" + page.url.split("?")[1])) == set(ids[inside].tolist())
+
+
+def test_a_rectangle_and_a_search_choose_images(opened, explored, images):
+    page = opened_map(opened)
+    places, ids = map_places(explored)
+    page.get_by_role("button", name="rectangle").click()
+    seen, (first, last) = on_screen(page, places), on_screen(page, np.array([[0.2, 0.3], [0.9, 0.8]]))
+    page.mouse.move(*first)
+    page.mouse.down()
+    page.mouse.move(*last, steps=5)
+    page.mouse.up()
+    inside = ((seen > first) & (seen < last)).all(1)
+    assert selected(page) == set(ids[inside].tolist())
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".selection", state="detached")
+    page.get_by_role("searchbox", name="Find").fill("lynx")
+    page.get_by_role("searchbox", name="Find").press("Enter")
+    image_map = explored.subjects[0].mapped
+    lynx = image_map.classes.index("lynx")
+    expected = ids[(image_map.targets == lynx) | (image_map.predictions == lynx)]
+    assert selected(page) == set(expected.tolist())
+
+
+def test_an_interval_of_the_spectrum_shows_the_images_whose_answers_lie_there(opened, explored):
+    page = opened("#/unit/relu4:3")
+    page.wait_for_selector(".spectrum svg")
+    page.locator(".spectrum svg").scroll_into_view_if_needed()
+    page.mouse.move(*place_on(page, ".spectrum svg", 0.5, 0.4))
+    page.mouse.down()
+    page.mouse.move(*place_on(page, ".spectrum svg", 0.5, 0.75), steps=4)
+    page.mouse.up()
+    wait_until(lambda: "low=" in page.evaluate("location.hash"))
+    recording = explored.subjects[0].recorded
+    answers = np.asarray(recording.responses[:, recording.units.index("relu4:3")], np.float64)
+    settings = dict(part.split("=") for part in page.url.split("?")[-1].split("&"))
+    between = ((answers >= float(settings["low"])) & (answers <= float(settings["high"]))).sum()
+    page.get_by_text(f"{between} images", exact=True).wait_for()
+    assert 0 < between < len(answers)
+
+
+def test_the_back_button_goes_the_same_way_back(opened):
+    page = opened("#/network")
+    page.locator(".layers a").last.click()
+    page.wait_for_selector(".tiles")
+    page.get_by_role("button", name="selectivity").click()
+    order = page.locator(".tile b").all_inner_texts()
+    page.locator(".tile a").first.click()
+    page.wait_for_selector("h1:has-text(':')")
+    page.locator(".image-link").first.click()
+    page.wait_for_selector(".stage")
+    page.go_back()
+    page.wait_for_selector(".spectrum")
+    page.go_back()
+    page.wait_for_selector(".tiles")
+    assert page.locator(".tile b").all_inner_texts() == order
+    page.go_back()
+    page.wait_for_selector(".layers")
+
+
+def test_a_picture_grown_live_ends_as_optimize_makes_it(opened, network):
+    page = opened("#/unit/relu3:2?steps=32&seed=5")
+    page.get_by_role("button", name="Grow", exact=True).click()
+    page.wait_for_selector("img.growing[data-ended=yes]", timeout=60_000)
+    grown = page.locator("img.growing").get_attribute("src")
+    picture = np.array(Image.open(io.BytesIO(base64.b64decode(grown.split(",")[1]))).convert("RGB"))
+    made = ico.optimize(network, "relu3:2", steps=32, seed=5).images[0]
+    assert np.array_equal(picture, (made * 255).round().astype(np.uint8))
+    page.locator(".links a", has_text="relu3").click()
+    kept = page.locator(".tile img[src*='pictures/']")
+    kept.wait_for()
+    page.keyboard.press("o")
+    kept.wait_for(state="detached")
+
+
+def test_units_of_a_layer_are_sorted_and_found(opened, explored):
+    page = opened("#/layer/relu4?class=lynx")
+    page.wait_for_selector(".tiles")
+    page.get_by_text("Sorted by how well they tell lynx").wait_for()
+    scores = [float(text) for text in page.locator(".tile .caption small").all_inner_texts()]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 64
+
+
+def test_a_photograph_of_ones_own_is_asked(opened, picture, tmp_path):
+    (tmp_path / "mine.jpg").write_bytes(picture)
+    page = opened("#/network")
+    page.set_input_files("input[type=file]", tmp_path / "mine.jpg")
+    page.wait_for_selector(".stage")
+    assert "#/image/upload-" in page.url
+    assert sum(bars(page).values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_language_is_switched_and_kept(opened):
+    page = opened("#/unit/relu4:3")
+    page.get_by_role("button", name="es", exact=True).click()
+    page.get_by_role("heading", name="A qué responde más").wait_for()
+    assert page.evaluate("document.documentElement.lang") == "es"
+    page.reload()
+    page.get_by_role("heading", name="A qué responde más").wait_for()
+
+
+def test_an_unknown_unit_is_answered_in_words(browser, address):
+    page = browser.new_page()
+    page.goto(address)
+    page.goto(address.split("?")[0] + "#/unit/conv9:1")
+    page.get_by_role("alert").wait_for()
+    assert "conv9" in page.get_by_role("alert").inner_text()
+    page.close()
