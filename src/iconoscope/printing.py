@@ -40,8 +40,9 @@ def demo(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
 
 
 def explored(_: None, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    """Say that the explorer has ended."""
-    return ["The explorer has ended."], {"explored": str(arguments["store"])}
+    """Say that the explorer has ended; of an export where it is has been said."""
+    exported = arguments["export"] is not None
+    return [] if exported else ["The explorer has ended."], {"explored": str(arguments["store"])}
 
 
 def layers(layers: list[Layer], arguments: dict[str, Any]) -> tuple[list[str], Any]:

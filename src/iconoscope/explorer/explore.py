@@ -38,6 +38,7 @@ def explore(
     store: Store | str | Path = "iconoscope-run",
     compare: Network | str | None = None,
     titles: str | Path | None = None,
+    export: str | Path | None = None,
     host: str = "127.0.0.1",
     port: int | None = None,
     read_only: bool = False,
@@ -64,6 +65,8 @@ def explore(
     titles
         Translations of the classes' names: a table with two columns, class and title, with or without a header. Where the
         page is in Spanish, these are shown.
+    export
+        Write what the store has into this folder, which opens without a server, and end. How much it will be is said first.
     host
         The address to listen at. Any but that of this machine alone lets others on the network in, if they have the address
         with its token; 0.0.0.0 listens at all.
@@ -96,6 +99,9 @@ def explore(
     from iconoscope.explorer.server import create_app
 
     session = open_session(network, images, store=store, compare=compare, titles=titles, read_only=read_only)
+    if export is not None:
+        _export(session, export)
+        return
     with _listen(host, port) as listener:
         rules = AccessRules(host, listener.getsockname()[1])
         server = uvicorn.Server(
@@ -107,12 +113,30 @@ def explore(
                 timeout_graceful_shutdown=2,
             )
         )
-        sys.stdout.write(f"The explorer is at {rules.address}\n")
-        sys.stdout.flush()
+        _say(f"The explorer is at {rules.address}")
         if browser:
             webbrowser.open(rules.address)
         with suppress(KeyboardInterrupt):  # how it is ended
             server.run(sockets=[listener])
+
+
+def _export(session: Session, folder: str | Path) -> None:
+    """Write what the store has into a folder, and say before how much it will be."""
+    from iconoscope.explorer.export import plan_export
+
+    try:
+        plan = plan_export(session)
+        _say(f"The export will be {plan.summary()}.")
+        page = plan.write(folder).resolve() / "index.html"
+        _say(f"Open {page}")
+    finally:
+        session.close()
+
+
+def _say(line: str) -> None:
+    """Write a line now, while what is said of goes on."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def open_session(

@@ -158,7 +158,7 @@ def search(
     prediction: str = "",
     mistakes: bool = False,
     first: Annotated[int, Query(alias="from", ge=0)] = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 60,
+    limit: Annotated[int, Query(ge=1, le=10**6)] = 60,
 ) -> messages.ImageSearch:
     """Find images by a part of their id, label or prediction, by a label or a prediction, or those answered wrongly."""
     recording = subject.recorded

@@ -21,7 +21,7 @@ __all__ = ["router", "unit_number"]
 router = APIRouter()
 
 ClassName = Annotated[str, Query(alias="class", max_length=400)]
-Limit = Annotated[int, Query(ge=1, le=1000)]
+Limit = Annotated[int, Query(ge=1, le=10**6)]
 
 
 @router.get("/layers/{layer}")

@@ -360,7 +360,10 @@ class HeatQuestion:
 
 @dataclass(frozen=True)
 class HeatAnswer:
-    """An occlusion map: the drop of the unit's answer with the patch at every position (rows, columns)."""
+    """An occlusion map: the drop of the unit's answer with the patch at every position (rows, columns).
+
+    `GET images/{name}/heat` gives a list of all that the store has of an image.
+    """
 
     top: list[int]
     left: list[int]
@@ -368,6 +371,8 @@ class HeatAnswer:
     drop: list[list[float]]
     clean: float
     plan: str
+    unit: str
+    fill: str
     commands: Commands
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from fastapi import APIRouter, Response
 
 from iconoscope.explorer import messages
-from iconoscope.explorer.answering import SessionOf
+from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import on_image
 from iconoscope.explorer.displacement import displace
 from iconoscope.explorer.session import Session, check_fill
 from iconoscope.occlusion import occlude
 from iconoscope.results import Occlusion
+from iconoscope.store import load_result
 
 __all__ = ["router"]
 
@@ -56,6 +57,10 @@ async def map_of_places(question: messages.HeatQuestion, session: SessionOf) -> 
         return answer
 
     occlusion = await asyncio.wrap_future(session.ask(ask, view=question.view))
+    return _heat(occlusion, on_image(session, subject, question.image, "occlude", question.unit, **settings))
+
+
+def _heat(occlusion: Occlusion, commands: messages.Commands) -> messages.HeatAnswer:
     return messages.HeatAnswer(
         top=occlusion.top.tolist(),
         left=occlusion.left.tolist(),
@@ -63,8 +68,24 @@ async def map_of_places(question: messages.HeatQuestion, session: SessionOf) -> 
         drop=occlusion.drop.tolist(),
         clean=float(occlusion.clean[occlusion.target]),
         plan=occlusion.plan,
-        commands=on_image(session, subject, question.image, "occlude", question.unit, **settings),
+        unit=occlusion.question.unit,
+        fill=str(occlusion.question.settings.get("fill", "")),
+        commands=commands,
     )
+
+
+@router.get("/images/{name}/heat")
+def show_maps_of_places(name: str, session: SessionOf, subject: SubjectOf) -> list[messages.HeatAnswer]:
+    """Give the occlusion maps of an image that the store has."""
+    number = session.number(name)
+    identity = session.recording.ids[number] if number is not None and session.recording else ""
+    answers: list[messages.HeatAnswer] = []
+    for occlusion in map(load_result, subject.occluded.get(identity, [])):
+        assert isinstance(occlusion, Occlusion)
+        settings = {"patch": occlusion.patch[0], "fill": occlusion.question.settings.get("fill", "mean")}
+        unit = occlusion.question.unit
+        answers.append(_heat(occlusion, on_image(session, subject, name, "occlude", unit, **settings)))
+    return answers
 
 
 @router.post("/distance")

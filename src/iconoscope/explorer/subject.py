@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,9 @@ from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
-from iconoscope.results import Audit, ImageMap
+from iconoscope.results import Audit, ImageMap, Occlusion
 from iconoscope.results.question import without_folders
-from iconoscope.store import Recording, Store
+from iconoscope.store import Recording, Store, load_question
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Layer, Network, Preprocessing, layers, read_preprocessing
 from iconoscope.subject.network.connections import Connection, connections
@@ -152,6 +153,17 @@ class Subject:
     def audit(self) -> Audit | None:
         """The latest audit of the network that the store has."""
         return self.store.latest(Audit, "audit", weights=self.weights)
+
+    @cached_property
+    def occluded(self) -> dict[str, list[Path]]:
+        """The store's folders of occlusions by the network, by the ids of their images; those that were there at first."""
+        folders: dict[str, list[Path]] = {}
+        for folder in sorted((self.store.folder / "occlude").glob("*")):
+            with suppress(StoreError):  # what is damaged is told of by whoever asks for it
+                kind, question = load_question(folder)
+                if kind == Occlusion.kind and question.weights == self.weights:
+                    folders.setdefault(question.subject, []).append(folder)
+        return folders
 
     @cached_property
     def pictures(self) -> OptimizedPictures:

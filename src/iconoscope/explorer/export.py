@@ -1,0 +1,259 @@
+"""The explorer as a folder that opens without a server: what the store has, answered once and written down.
+
+Pages that are opened from a folder may not fetch files, but may load scripts. So every answer stands in a script, which hands
+it over with the address at which the server would give it. Pictures are files where their addresses say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from fastapi import FastAPI
+
+from iconoscope.atomic_files import writing_to
+from iconoscope.errors import StoreError
+from iconoscope.explorer.security import AccessRules
+from iconoscope.explorer.server import SITE, create_app
+from iconoscope.explorer.session import Session
+from iconoscope.explorer.subject import Subject
+from iconoscope.explorer.unit_table import LOGITS, recorded_layers
+from iconoscope.progress import track
+
+__all__ = ["Export", "plan_export"]
+
+_SAMPLE = 12  # answers of a kind by which its size is estimated
+_LONGEST = 100  # letters of a file's name
+_ALL = 10**6  # entries of a list: all of them
+_HUNDRED = 100  # images whose answers stand in one file
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Addresses that are answered alike.
+
+    Attributes
+    ----------
+    addresses
+        Below ``/api/``, as the pages ask for them.
+    as_file
+        Whether each answer is a file of its own, of that name; else it stands in a script.
+    ending
+        Put behind a file's name.
+    """
+
+    addresses: tuple[str, ...]
+    as_file: bool = False
+    ending: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """All that will be written.
+
+    Attributes
+    ----------
+    files
+        How many files.
+    megabytes
+        About how many.
+    """
+
+    session: Session
+    kinds: tuple[_Kind, ...]
+    files: int
+    megabytes: float
+
+    def summary(self) -> str:
+        """Say how much it will be."""
+        return f"{self.files:,} files, about {self.megabytes:,.1f} MB"
+
+    def write(self, folder: str | Path) -> Path:
+        """Write it into a new or empty folder.
+
+        Raises
+        ------
+        StoreError
+            If there is something in the folder, or it cannot be written.
+        """
+        folder = Path(folder).expanduser()
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise StoreError(f"{folder} has something in it.", hint="Name a new or an empty folder.")
+        if not (SITE / "index.html").is_file():
+            raise StoreError("The pages of the explorer are not in this installation.", hint="In a clone: make web")
+        with writing_to(folder), _Answers(self.session) as answers:
+            shutil.copytree(SITE, folder, dirs_exist_ok=True)
+            page = (folder / "index.html").read_text(encoding="utf-8")
+            (folder / "index.html").write_text(page.replace("<html", "<html data-export", 1), encoding="utf-8")
+            for kind in self.kinds:
+                if kind.as_file:
+                    _write_files(folder, kind, answers)
+                else:
+                    _write_scripts(folder / "data", kind, answers)
+        return folder
+
+
+class _Answers:
+    """The server's own answers, asked for without a network between."""
+
+    def __init__(self, session: Session) -> None:
+        rules = AccessRules("127.0.0.1", 0)
+        self._app: FastAPI = create_app(session, rules)
+        self._runner = asyncio.Runner()
+        self._headers = [(b"host", b"127.0.0.1:0"), (b"cookie", f"{rules.cookie}={rules.token}".encode())]
+
+    def __call__(self, address: str) -> tuple[int, bytes]:
+        """Give status and body of an answer."""
+        return self._runner.run(self._ask(address))
+
+    def __enter__(self) -> _Answers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.close()
+
+    async def _ask(self, address: str) -> tuple[int, bytes]:
+        path, _, query = address.partition("?")
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": unquote(f"/api/{path}"),
+            "raw_path": f"/api/{path}".encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": self._headers,
+            "server": ("127.0.0.1", 0),
+            "client": ("127.0.0.1", 0),
+        }
+        status, parts = 0, []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "http.response.body":
+                parts.append(message.get("body", b""))
+
+        await self._app(scope, receive, send)  # pyright: ignore[reportArgumentType]
+        return status, b"".join(parts)
+
+
+def plan_export(session: Session) -> Export:
+    """List what will be written, and estimate its size by some of each kind."""
+    kinds = tuple(kind for kind in _kinds(session) if kind.addresses)
+    total = float(sum(path.stat().st_size for path in SITE.glob("*")))
+    files = sum(1 for _ in SITE.glob("*"))
+    scripts: set[str] = set()
+    with _Answers(session) as answers:
+        for kind in kinds:
+            step = max(1, len(kind.addresses) // _SAMPLE)
+            sizes = [len(answers(address)[1]) for address in kind.addresses[::step]]
+            total += sum(sizes) / len(sizes) * len(kind.addresses)
+            files += len(kind.addresses) if kind.as_file else 0
+            scripts |= set() if kind.as_file else {script_name(_key(address)) for address in kind.addresses}
+    return Export(session, kinds, files + len(scripts), total / 1e6)
+
+
+def _kinds(session: Session) -> Iterator[_Kind]:
+    yield _Kind(("session",))
+    for subject in session.subjects:
+        yield from _kinds_of(session, subject)
+    first = session.subjects[0]
+    if session.images is not None or first.image_map is not None:
+        numbers = range(session.count) if session.images is not None else first.map_rows.tolist()
+        yield _Kind(tuple(f"images/{number}/picture.png" for number in numbers), as_file=True)
+
+
+def _kinds_of(session: Session, subject: Subject) -> Iterator[_Kind]:
+    """List the addresses that are about one network."""
+
+    def own(*addresses: str) -> tuple[str, ...]:
+        if not subject.number:
+            return addresses
+        return tuple(f"{address}{'&' if '?' in address else '?'}network={subject.number}" for address in addresses)
+
+    yield _Kind(own(*(f"network/{subject.number}?lang={lang}" for lang in ("en", "es"))))
+    yield _Kind(own(*(f"layers/{_written(layer.name)}" for layer in subject.layers), f"layers/{LOGITS}"))
+    if subject.audit is not None:
+        yield _Kind((f"audit/{subject.number}",), as_file=True, ending=".html")
+    recording = subject.recording
+    if recording is None:
+        return
+    units = [unit for layer in recorded_layers(recording) for unit in subject.units(layer).units]
+    yield _Kind(own(*(f"units/{_written(unit)}" for unit in units)))
+    yield _Kind(own(*(f"find?class={_written(name)}&limit={_ALL}" for name in subject.classes)))
+    yield _Kind(own(*(f"images/{number}" for number in range(len(recording)))))
+    occluded = [number for number, identity in enumerate(recording.ids) if identity in subject.occluded]
+    yield _Kind(own(*(f"images/{number}/heat" for number in occluded)))
+    pictures = {address for addresses in subject.pictures.addresses().values() for address in addresses}
+    yield _Kind(own(*sorted(pictures)), as_file=True)
+    if subject.number == 0:
+        yield _Kind((f"search?limit={_ALL}",))
+    if subject.image_map is not None:
+        yield _Kind(own("map", "map/points", "map/neighbours"))
+        yield _Kind(own(*(f"atlas/{page}" for page in range(len(subject.image_map.pages)))))
+
+
+def _written(name: str) -> str:
+    """Write a name as a browser's `encodeURIComponent` does."""
+    return quote(name, safe="!*'()")
+
+
+def script_name(address: str) -> str:
+    """Give the name of the script that has an answer: of a hundred images together, and whatever a disk makes of capitals.
+
+    >>> script_name("images/1234?network=1"), script_name("units/logit%3ATruck")
+    ('images_12_network_1.js', 'units_logit_3atruck.js')
+    """
+    together = re.sub(r"^images/(\d+)", lambda match: f"images/{int(match[1]) // _HUNDRED}", address)
+    return re.sub(r"[^a-z0-9.-]", "_", together.lower())[:_LONGEST] + ".js"
+
+
+def _write_files(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int, bytes]]) -> None:
+    for address in track(kind.addresses, "writing pictures"):
+        status, content = answers(address)
+        if status == 200:
+            path = folder / "api" / f"{address.partition('?')[0]}{kind.ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def _write_scripts(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int, bytes]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for address in track(kind.addresses, "writing answers"):
+        status, content = answers(address)
+        if status != 200:
+            continue
+        value = _value(address, content)
+        key = _key(address)
+        call = f"iconoscopeData({json.dumps(key)}, {value});\n"
+        with (folder / script_name(key)).open("a", encoding="utf-8") as script:
+            script.write(call)
+
+
+def _key(address: str) -> str:
+    """Give the address by which the pages look for an answer: what is a list is whole, and they cut it."""
+    return re.sub(rf"[?&]limit={_ALL}", "", address)
+
+
+def _value(address: str, content: bytes) -> str:
+    """Give an answer as a script has it; what is not JSON as base64."""
+    path = address.partition("?")[0]
+    if path.startswith(("map/", "atlas/")):
+        return json.dumps(base64.b64encode(content).decode())
+    if path == "session":
+        return json.dumps({**json.loads(content), "asks": False, "read_only": True})
+    return content.decode()
