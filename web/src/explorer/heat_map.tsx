@@ -30,7 +30,7 @@ export interface HeatState {
 
 /** The steps of the maps that are asked for one after the other. */
 export function strides(side: number): number[] {
-  const steps = [side / 2, side / 4, side / FINEST].map((step) => Math.max(1, Math.round(step)));
+  const steps = [side, side / 2, side / 4, side / FINEST].map((step) => Math.max(1, Math.round(step)));
   return [...new Set(steps)];
 }
 
@@ -93,12 +93,12 @@ function distances(answer: DistanceAnswer, size: number[], finer: boolean): Heat
 }
 
 export function HeatControls({ page, settings, heat }: { page: ImagePage; settings: Settings; heat: HeatState | null }) {
-  const { classes, images } = useSession(), title = useClassTitle();
+  const { classes } = useSession(), title = useClassTitle();
   const kind = settings["heat"] ?? "";
   const kinds = [
     { value: "", text: say("heat none") },
     { value: "drop", text: say("heat drop") },
-    ...(images > 0 ? [{ value: "distance", text: say("heat distance") }] : []),
+    ...(page.neighbours.length > 0 ? [{ value: "distance", text: say("heat distance") }] : []),
   ];
   return (
     <div class="heat-controls">

@@ -2,10 +2,11 @@
 import { useEffect } from "preact/hooks";
 import { change, link, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
+import { isExported } from "./exported";
 import { number, percent, say } from "./language";
 import { Bar, Choices, CopyCommands, Picture, Select, Trouble, Waiting } from "./parts";
 import type { LayerPage as Message, UnitsFound, UnitSummary } from "./schema";
-import { address, useAnswer } from "./server";
+import { fileAddress, useAnswer } from "./server";
 import { layerSize } from "./network_page";
 import { ordered, type Order } from "./unit_order";
 
@@ -66,7 +67,7 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
         )}
       </div>
       <p class="note">
-        {wanted ? say("ranked by class", { class: title(wanted) }) : ""} {hasPictures && say("toggle note")}
+        {wanted && find.value ? say("ranked by class", { class: title(wanted) }) : ""} {hasPictures && say("toggle note")}
       </p>
       {find.problem && <Trouble problem={find.problem} />}
       <ol class="tiles">
@@ -94,7 +95,7 @@ function Tile({ unit, optimized, score, wanted }: TileSettings) {
       <a href={link("unit", unit.unit)}>
         {optimized && unit.optimized ? (
           <span class="picture">
-            <img src={address(unit.optimized)} alt={alt} loading="lazy" />
+            <img src={fileAddress(unit.optimized)} alt={alt} loading="lazy" />
           </span>
         ) : unit.dead ? (
           <span class="picture empty">{say("answers nothing")}</span>
@@ -116,9 +117,9 @@ function Tile({ unit, optimized, score, wanted }: TileSettings) {
         <small title={say("answered note")}>
           {unit.likeness === null ? say("answered", { share: percent(unit.answered) }) : say("likeness", { value: number(unit.likeness, 2) })}
         </small>
-        <button type="button" class="quiet" onClick={() => change({ like: unit.unit, sort: "", class: "" }, { step: true })}>
+        {!isExported && <button type="button" class="quiet" onClick={() => change({ like: unit.unit, sort: "", class: "" }, { step: true })}>
           {say("alike")}
-        </button>
+        </button>}
       </span>
     </li>
   );

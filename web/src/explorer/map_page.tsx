@@ -16,7 +16,7 @@ import { CopyCommands, Trouble, Waiting } from "./parts";
 import type { MapPage as Message, Problem } from "./schema";
 import { readLine, searched, writeLine } from "./selection";
 import { SelectionPanel } from "./selection_panel";
-import { address, bytes, problemOf, useAnswer } from "./server";
+import { bytes, problemOf, useAnswer } from "./server";
 
 const LATER = 200; // milliseconds without a movement after which the address is written
 const APART = 2; // pixels that the points of a lasso lie apart at least
@@ -86,7 +86,7 @@ function useBoard(page: Message, data: MapData, settings: Settings) {
       made.view.picked = pickedIn(settings, page);
       made.paint();
       setBoard(made);
-      const pages = Array.from({ length: page.pages }, (_, index) => fetch(address(`atlas/${index}`)).then((response) => response.blob()));
+      const pages = Array.from({ length: page.pages }, (_, index) => bytes(`atlas/${index}`).then((page) => new Blob([page], { type: "image/jpeg" })));
       made.load(pages).then(
         () => stage.current?.setAttribute("data-ready", "yes"),
         (error: unknown) => setProblem(problemOf(error)),

@@ -3,9 +3,10 @@ import { link } from "./address";
 import { ConfusionMatrix } from "./confusion_matrix";
 import { useClassTitle, useSession } from "./explored";
 import { language, number, percent, say, sayName } from "./language";
+import { LiveRecording } from "./live_recording";
 import { CopyCommands, Figure, Select, Trouble, UnitLinkTo, Waiting, Bar } from "./parts";
 import type { AuditSummary, LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
-import { networkNumber, useAnswer } from "./server";
+import { fileAddress, networkNumber, useAnswer } from "./server";
 import { useState } from "preact/hooks";
 
 const MOST_UNITS = 8; // that are shown of those which tell a class
@@ -16,6 +17,7 @@ export function NetworkPage() {
   const { value: page, problem } = useAnswer<Message>(`network/${networkNumber()}?lang=${language()}`);
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
+  const isRecorded = page.layers.some((layer) => layer.recorded);
   return (
     <>
       <header class="title">
@@ -28,6 +30,7 @@ export function NetworkPage() {
         </p>
         <CopyCommands commands={page.commands} />
       </header>
+      {session.asks && !session.read_only && session.images > 0 && !isRecorded && <LiveRecording />}
       <Figure title={say("layers")} note={say("layers note")} wide>
         <Layers layers={page.layers} />
       </Figure>
@@ -42,7 +45,7 @@ export function NetworkPage() {
         )}
         <div>
           {page.audit && <Audit audit={page.audit} />}
-          {session.images > 0 && <FindUnits />}
+          {isRecorded && <FindUnits />}
           <Figure title={say("preprocessing")}>
             <ul class="lines">
               {page.preprocessing.map((line) => (
@@ -122,7 +125,7 @@ function Audit({ audit }: { audit: AuditSummary }) {
       </ul>
       {audit.page && (
         <p>
-          <a href={audit.page} target="_blank" rel="noopener">
+          <a href={fileAddress(`audit/${networkNumber()}`, ".html")} target="_blank" rel="noopener">
             {say("audit page")}
           </a>
         </p>

@@ -5,7 +5,7 @@ import { useClassTitle, useSession } from "./explored";
 import { link } from "./address";
 import { say } from "./language";
 import type { Commands, ImageCard, Problem } from "./schema";
-import { address } from "./server";
+import { fileAddress } from "./server";
 
 export function Trouble({ problem }: { problem: Problem }) {
   return (
@@ -132,7 +132,7 @@ export function Picture({ name, field = [], alt }: { name: string | number; fiel
   return (
     <span class={shorter <= 64 ? "picture sharp" : "picture"}>
       <img
-        src={address(`images/${encodeURIComponent(name)}/picture.png`)}
+        src={fileAddress(`images/${encodeURIComponent(name)}/picture.png`)}
         alt={alt}
         loading="lazy"
         draggable={false}

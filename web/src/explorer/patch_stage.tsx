@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { drawCells, type Grid } from "../heat";
 import { corner, covered, firstSide, moved, within, type FreePatch, type Size } from "./free_patch";
 import { say } from "./language";
-import { address } from "./server";
+import { fileAddress } from "./server";
 
 /** A map as it is laid over the photograph. */
 export interface Overlay {
@@ -68,11 +68,11 @@ export function PatchStage({ name, size, patch, side, fill, heat, move }: StageS
       onKeyDown={side && press}
     >
       <img
-        src={address(`images/${encodeURIComponent(name)}/picture.png`)}
+        src={fileAddress(`images/${encodeURIComponent(name)}/picture.png`)}
         alt=""
         draggable={false}
         style={heat ? { filter: `grayscale(${heat.strength})` } : {}}
-        onLoad={(event) => setMean(meanColour(event.currentTarget))}
+        onLoad={(event) => side && setMean(meanColour(event.currentTarget))}
       />
       {heat && <canvas ref={canvas} class="heat" style={{ opacity: heat.strength }} aria-hidden="true" />}
       {place && (

@@ -203,6 +203,8 @@ export interface HeatAnswer {
   drop: number[][];
   clean: number;
   plan: string;
+  unit: string;
+  fill: string;
   commands: Commands;
 }
 

@@ -1,6 +1,8 @@
 // What the server is asked, and what a page shows while it waits or when it is refused.
 import { useEffect, useState } from "preact/hooks";
 import { readAddress } from "./address";
+import { decoded, isExported, writtenAnswer } from "./exported";
+import { say } from "./language";
 import type { Problem } from "./schema";
 
 /** A question that was not answered: what went wrong, and what would work. */
@@ -26,6 +28,11 @@ export function address(path: string, network = networkNumber()): string {
   return `api/${path}${path.includes("?") ? "&" : "?"}network=${network}`;
 }
 
+/** The address of a picture or a page, for the network that is looked at; in an export it is a file. */
+export function fileAddress(path: string, ending = ""): string {
+  return isExported ? `api/${path}${ending}` : address(path);
+}
+
 async function asked(path: string, init: RequestInit, network?: number): Promise<Response> {
   const response = await fetch(address(path, network), { credentials: "same-origin", ...init });
   if (response.ok) return response;
@@ -35,11 +42,20 @@ async function asked(path: string, init: RequestInit, network?: number): Promise
   throw new Refusal(response.status, problem);
 }
 
+/** What an export has written down. */
+async function written(path: string, network?: number): Promise<unknown> {
+  const answer = await writtenAnswer(address(path, network).slice("api/".length));
+  if (answer === null) throw new Refusal(404, { kind: "not found", message: say("not exported"), hint: say("not exported hint") });
+  return answer;
+}
+
 export async function get<Message>(path: string, signal?: AbortSignal, network?: number): Promise<Message> {
+  if (isExported) return (await written(path, network)) as Message;
   return (await (await asked(path, signal ? { signal } : {}, network)).json()) as Message;
 }
 
 export async function bytes(path: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+  if (isExported) return decoded((await written(path)) as string);
   return (await asked(path, signal ? { signal } : {})).arrayBuffer();
 }
 

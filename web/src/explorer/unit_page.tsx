@@ -5,7 +5,7 @@ import { LiveOptimization } from "./live_optimization";
 import { figures, number, say } from "./language";
 import { Bar, CopyCommands, Figure, ImageLink, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { ImageAnswer, LayerPage, UnitLink, UnitPage as Message } from "./schema";
-import { address, useAnswer } from "./server";
+import { fileAddress, useAnswer } from "./server";
 import { Spectrum } from "./spectrum";
 
 const MOST_IMAGES = 12;
@@ -33,7 +33,7 @@ export function UnitPage({ name, settings }: { name: string; settings: Settings 
           {page.optimized.length === 0 && <p class="soft">{say(session.asks ? "no optimized" : "no optimized store")}</p>}
           <div class="optimized">
             {page.optimized.map((picture, index) => (
-              <img key={picture} src={address(picture)} alt={say("optimized alt", { unit: page.unit, number: index + 1 })} />
+              <img key={picture} src={fileAddress(picture)} alt={say("optimized alt", { unit: page.unit, number: index + 1 })} />
             ))}
           </div>
         </Figure>
