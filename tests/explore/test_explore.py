@@ -17,6 +17,7 @@ import iconoscope as ico
 from explore.browsing import browse
 from iconoscope.cli import main
 from iconoscope.explorer import open_session
+from iconoscope.explorer.explore import _listen
 
 WARNING = "ignore::iconoscope.errors.IconoscopeWarning"
 
@@ -51,7 +52,10 @@ def test_the_command_prints_an_address_answers_and_ends_with_ctrl_c(store):
 
 
 def test_a_port_that_is_taken_is_said(store, network):
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ico.errors.QuestionError, match="cannot listen"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(ico.errors.QuestionError, match="cannot listen"),
+    ):
         ico.explore(network, store=store, port=taken.getsockname()[1], browser=False)
 
 
@@ -147,3 +151,9 @@ def test_titles_of_classes(network, images, store, rules, tmp_path):
     table.write_text("lynx,lince\ncat,gato\n", encoding="utf-8")
     with pytest.raises(ico.errors.UnitError, match="cat"):
         open_session(network, images, store=store, titles=table)
+
+
+def test_answers_are_sent_at_once():
+    """What is small waits for nothing else to be sent with it: asyncio sees to that for sockets whose protocol is named."""
+    with _listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

@@ -1,6 +1,8 @@
 """A patch anywhere, and maps of all places, against `occlude` and against the network asked by hand."""
 
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -75,3 +77,26 @@ def test_how_far_a_vector_moves(client, network, images, recording):
     np.testing.assert_allclose(np.ravel(answer["distance"]), np.linalg.norm(moved - clean[5], axis=1), atol=1e-4)
     nearest = np.sort(np.linalg.norm(clean - clean[5], axis=1))[1:9]
     assert answer["neighbour_distance"] == pytest.approx(nearest.mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("place", ["NaN", "Infinity", "1e999", '"left"'])
+def test_a_place_that_is_no_number_is_said(client, place):
+    text = '{"image": "5", "top": %s, "left": 0, "height": 8, "width": 8, "fill": "mean", "view": "a"}' % place  # noqa: UP031
+    answer = client.post("/api/patch", content=text, headers={"content-type": "application/json"})
+    assert answer.status_code == 400 and answer.json()["kind"] == "question"
+
+
+def test_a_patch_is_answered_while_a_long_map_is_made_and_the_map_is_whole(client, session, network, images):
+    """The map is interrupted between two batches and begins again."""
+    with ThreadPoolExecutor() as pool:
+        question = {"image": "5", "unit": "prob:bison", "patch": 8, "stride": 2, "fill": "mean", "view": "map"}
+        long = pool.submit(client.post, "/api/heat", json=question)
+        while session.worker._current is None or session.worker._current.view != "map":
+            time.sleep(0.001)
+        began = time.perf_counter()
+        assert ask(client, top=3).status_code == 200
+        waited = time.perf_counter() - began
+        heat = long.result(60).json()
+    occlusion = ico.occlude(network, images[5], "prob:bison", patch=8, stride=2)
+    np.testing.assert_allclose(heat["drop"], occlusion.drop, atol=1e-5)
+    assert waited < 5

@@ -174,3 +174,23 @@ def test_an_explorer_that_only_reads_keeps_nothing(network, images, store, rules
 )
 def test_folders_are_left_out(text, told):
     assert without_paths(text) == told
+
+
+def test_a_mistake_of_ours_is_told_without_what_it_was(client, monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("/home/me/secret went wrong")
+
+    monkeypatch.setattr("iconoscope.explorer.session.Session.number", fail)
+    answer = client.get("/api/images/3/picture.png")
+    assert answer.status_code == 500 and "secret" not in answer.text and answer.json()["kind"] == "damaged"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "secret went wrong" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b"{", b"\xff\xfe", b"null", b'{"images": ["x"]}', b'{"images": [1e400]}']
+)
+def test_a_question_that_is_none_is_said(client, body):
+    answer = client.post("/api/selection", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["message"]

@@ -27,8 +27,8 @@ Limit = Annotated[int, Query(ge=1, le=10**6)]
 @router.get("/layers/{layer}")
 def show_layer(layer: str, session: SessionOf, subject: SubjectOf, like: str = "") -> messages.LayerPage:
     """List the units of a layer; with `like`, the full name of one of them, how alike its answers the others' are."""
-    summaries = session.ask(lambda: layer_summaries(subject)).result()
-    summary = next((summary for summary in summaries if summary.name == layer), None)
+    session.prepare(subject, "layers")
+    summary = next((summary for summary in layer_summaries(subject) if summary.name == layer), None)
     if summary is None:
         raise UnitError(f"{subject.name} has no layer {layer[:80]!r}.")
     commands = asking(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -57,14 +56,10 @@ def show_session(session: SessionOf) -> messages.Session:
 
 
 @router.get("/network/{network}")
-async def show_network(network: int, session: SessionOf, lang: Language = "en") -> messages.NetworkPage:
+def show_network(network: int, session: SessionOf, lang: Language = "en") -> messages.NetworkPage:
     """Say what a network is; the audit's verdicts in a language."""
     subject = session.subject(network)
-    layers = await asyncio.wrap_future(session.ask(lambda: layer_summaries(subject)))
-    return await asyncio.to_thread(_network_page, subject, layers, lang)
-
-
-def _network_page(subject: Subject, layers: list[messages.LayerSummary], lang: Language) -> messages.NetworkPage:
+    session.prepare(subject, "layers")
     recording = subject.recording
     labelled = 0 if recording is None else int((recording.targets >= 0).sum())
     network = subject.network
@@ -78,7 +73,7 @@ def _network_page(subject: Subject, layers: list[messages.LayerSummary], lang: L
         accuracy=None if recording is None else recording.top1,
         labelled=labelled,
         confusion=confusion(subject) if labelled else [],
-        layers=layers,
+        layers=layer_summaries(subject),
         audit=None if subject.audit is None else _audit_summary(subject.audit, subject.number, lang),
         commands=asking(subject, "layers"),
     )
@@ -93,7 +88,7 @@ def confusion(subject: Subject) -> list[list[int]]:
 
 
 def layer_summaries(subject: Subject) -> list[messages.LayerSummary]:
-    """Describe all layers, and the classes as a last one; in the worker's thread, as the network is asked."""
+    """Describe all layers, and the classes as a last one."""
     recording = subject.recording
     recorded = {} if recording is None else {layer.name: layer for layer in recording.layers}
     summaries: list[messages.LayerSummary] = []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 
 import numpy as np
 from fastapi import APIRouter, Response
 
+from iconoscope.errors import QuestionError
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import on_image
@@ -38,6 +40,8 @@ async def cover(question: messages.PatchQuestion, session: SessionOf) -> Respons
 
 
 def _covered(session: Session, question: messages.PatchQuestion) -> tuple[np.ndarray, float]:
+    if not (math.isfinite(question.top) and math.isfinite(question.left)):
+        raise QuestionError("A patch lies at a row and a column.")
     patch = session.patch(question.network, question.image, question.fill)
     begun = time.perf_counter()
     probabilities = patch.probabilities(round(question.top), round(question.left), question.height, question.width)

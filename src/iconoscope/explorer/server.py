@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import iconoscope
 from iconoscope.errors import DamagedRecordError, IconoscopeError, ImagesError, QuestionError, StoreError, UnitError
@@ -34,12 +35,9 @@ from iconoscope.explorer.worker import ReplacedError
 
 __all__ = ["create_app"]
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 SITE = Path(__file__).with_name("site")
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_LOG = logging.getLogger("iconoscope.explorer")
 _LONGEST = 2**20
 """Bytes of a question: the numbers of a hundred thousand chosen images."""
 
@@ -136,10 +134,10 @@ def _explain_status(request: Request, error: Exception) -> Response:
 class _Gate:
     """Lets those in whom the rules admit, bounds what they send, and puts the headers of safety on every answer."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], rules: AccessRules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app, self._rules = app, rules
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":  # all else, as a web socket, is nothing that is answered here
                 await self._app(scope, receive, send)
@@ -148,8 +146,12 @@ class _Gate:
         given = QueryParams(scope["query_string"].decode("latin-1")).get("token", "")
         introduced = path == "/" and bool(given) and rules.is_token(given)
 
+        begun = False
+
         async def send_safely(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 own = MutableHeaders(scope=message)
                 for name, value in security_headers().items():
                     own.setdefault(name, value)
@@ -162,7 +164,7 @@ class _Gate:
         length = headers.get("content-length", "0")
         refusal = rules.refusal(scope["method"], path, headers)
         if refusal:
-            answer: Any = _problem(403, "refused", refusal, _UNKNOWN)
+            answer: ASGIApp = _problem(403, "refused", refusal, _UNKNOWN)
         elif not (introduced or rules.is_admitted(headers)):
             wants_page = not path.startswith("/api/")
             answer = (
@@ -172,4 +174,12 @@ class _Gate:
             answer = _problem(413, "refused", f"A request has at most {limit} bytes, and says how many.")
         else:
             answer = self._app
-        await answer(scope, receive, send_safely)
+        try:
+            await answer(scope, receive, send_safely)
+        # A mistake of ours, whatever it is: the log has it, and the browser is told only that there was one.
+        except Exception:
+            if begun:
+                raise
+            _LOG.exception("%s %s could not be answered", scope["method"], path)
+            mistake = _problem(500, "damaged", "This is a mistake in iconoscope, not yours.", "Its log says more.")
+            await mistake(scope, receive, send_safely)

@@ -140,6 +140,11 @@ class Session:
         first = self.subjects[0]
         return first.mapped.thumbnail(int(np.flatnonzero(first.map_rows == number)[0]))
 
+    def prepare(self, subject: Subject, name: str) -> None:
+        """Have a property of a subject, for which the network is asked, worked out in the worker's thread; once."""
+        if name not in subject.__dict__:
+            self.ask(lambda: getattr(subject, name), urgency="at once").result()
+
     def ask(self, question: Callable[[], T], *, view: str = "", urgency: Urgency = "in turn") -> Future[T]:
         """Have something asked in the thread that asks the networks; see `Worker.submit`."""
         return self.worker.submit(question, view=view, urgency=urgency)

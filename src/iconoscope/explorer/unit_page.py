@@ -43,7 +43,8 @@ def show_between(
 @router.get("/units/{unit:path}")
 def show_unit(unit: str, session: SessionOf, subject: SubjectOf) -> messages.UnitPage:
     """Say what is known of a unit."""
-    session.ask(lambda: subject.connections).result()  # where the network is asked for them
+    session.prepare(subject, "connections")
+    session.prepare(subject, "layers")
     index, table = _find(subject, unit)
     number = index - table.first
     name, values = table.units[number], table.responses[:, number]
