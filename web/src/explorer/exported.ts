@@ -7,12 +7,10 @@ declare global {
   }
 }
 
-export const isExported = document.documentElement.hasAttribute("data-export");
+export const isExported = () => document.documentElement.hasAttribute("data-export");
 
 const answers = new Map<string, unknown>();
 const scripts = new Map<string, Promise<void>>();
-
-if (isExported) window.iconoscopeData = (key, value) => answers.set(key, value);
 
 /** The file in which the answer to an address stands; `script_name` in export.py says the same. */
 export function scriptName(key: string): string {
@@ -21,6 +19,7 @@ export function scriptName(key: string): string {
 }
 
 function loaded(name: string): Promise<void> {
+  window.iconoscopeData = (key, value) => answers.set(key, value);
   const before = scripts.get(name);
   if (before) return before;
   const loading = new Promise<void>((resolve) => {

@@ -9,7 +9,7 @@ import { figures, number, say } from "./language";
 import { Choices, CopyCommands, Select, Trouble } from "./parts";
 import type { Overlay } from "./patch_stage";
 import type { DistanceAnswer, DistanceQuestion, HeatAnswer, HeatQuestion, ImagePage, Problem } from "./schema";
-import { isReplaced, networkNumber, post, problemOf } from "./server";
+import { isReplaced, networkNumber, post, problemOf, useAnswer } from "./server";
 
 const STRENGTH = 70; // percent: how strongly the map covers the photograph at first
 const FINEST = 8; // steps of the finest map within a patch
@@ -73,6 +73,18 @@ export function useHeat(page: ImagePage, settings: Settings, side: number, fill:
   return { ...state.heat, strength, ...state };
 }
 
+/** The maps of an image that the store has, where no network is at hand to make others. */
+export function useKeptHeats(page: ImagePage): HeatAnswer[] {
+  const { asks } = useSession();
+  return useAnswer<HeatAnswer[]>(asks ? null : `images/${encodeURIComponent(page.name)}/heat`).value ?? [];
+}
+
+/** One of these as it is laid over the photograph. */
+export const keptHeat = (answer: HeatAnswer, page: ImagePage): Overlay & HeatState => {
+  const heat = { ...drops(answer, page.size, false), strength: STRENGTH / 100 };
+  return { ...heat, heat, problem: null };
+};
+
 const EMPTY: Overlay = { grid: { size: [1, 1], rows: [], columns: [] }, ink: () => "transparent", strength: 0 };
 
 function gridOf(answer: { top: number[]; left: number[]; patch: number[] }, size: number[]): Grid {
@@ -125,7 +137,7 @@ export function HeatControls({ page, settings, heat }: { page: ImagePage; settin
   );
 }
 
-function Legend({ heat }: { heat: Heat | null }) {
+export function Legend({ heat }: { heat: Heat | null }) {
   if (!heat) {
     return (
       <p class="legend" role="status">

@@ -5,12 +5,12 @@ import { change, go, link, type Settings } from "./address";
 import { AnswerBars } from "./answer_bars";
 import { useClassTitle, useSession } from "./explored";
 import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
-import { HeatControls, useHeat } from "./heat_map";
+import { HeatControls, keptHeat, Legend, useHeat, useKeptHeats } from "./heat_map";
 import { number, percent, say, sayName } from "./language";
 import { Newest } from "./newest";
 import { CopyCommands, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
 import { PatchStage } from "./patch_stage";
-import type { ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
+import type { HeatAnswer, ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
 import { forget, networkNumber, post, problemOf, useAnswer } from "./server";
 
 const USUAL = "mean"; // how everything else in the package fills a patch
@@ -34,7 +34,7 @@ export function ImagePage({ name, settings }: { name: string; settings: Settings
           {session.asks && <TurnInto page={page} />}
         </div>
       </header>
-      {session.asks ? <LivePatch page={page} settings={settings} /> : <StillAnswers page={page} />}
+      {session.asks ? <LivePatch page={page} settings={settings} /> : <StillAnswers page={page} settings={settings} />}
       {session.asks && <ActivationMapsOf image={name} layer={settings["layer"] ?? ""} />}
     </>
   );
@@ -98,13 +98,26 @@ function Keep({ page }: { page: Message }) {
   );
 }
 
-/** What is shown where no network is at hand: the probabilities as they were recorded. */
-function StillAnswers({ page }: { page: Message }) {
-  const { classes, fills, size } = useSession();
+/** What is shown where no network is at hand: the probabilities as they were recorded, and the maps that the store has. */
+function StillAnswers({ page, settings }: { page: Message; settings: Settings }) {
+  const { classes } = useSession();
+  const heats = useKeptHeats(page), chosen = heats[Number(settings["heat"] ?? "0")] ?? heats[0];
+  const heat = useMemo(() => (chosen ? keptHeat(chosen, page) : null), [chosen, page]);
   const clean = classes.map((name) => page.probabilities.find((each) => each.name === name)?.probability ?? 0);
   return (
     <div class="felt">
-      <PatchStage name={page.name} size={size as unknown as Size} patch={null} fill={fills[0] ?? ""} heat={null} move={() => undefined} />
+      <div>
+        <PatchStage name={page.name} size={page.size as unknown as Size} patch={null} fill="" heat={heat} move={() => undefined} />
+        {heats.length > 1 && (
+          <Select
+            name={say("map over")}
+            value={String(heats.indexOf(chosen as HeatAnswer))}
+            choices={heats.map((each, index) => ({ value: String(index), text: `${each.unit} \u00b7 ${each.patch.join(" \u00d7 ")} px \u00b7 ${sayName("fill", each.fill)}` }))}
+            choose={(index) => change({ heat: index })}
+          />
+        )}
+        {heat && <Legend heat={heat.heat} />}
+      </div>
       <div class="answers">
         <AnswerBars clean={clean} under={null} label={page.label} />
         <Neighbours page={page} />

@@ -117,7 +117,7 @@ function Tile({ unit, optimized, score, wanted }: TileSettings) {
         <small title={say("answered note")}>
           {unit.likeness === null ? say("answered", { share: percent(unit.answered) }) : say("likeness", { value: number(unit.likeness, 2) })}
         </small>
-        {!isExported && <button type="button" class="quiet" onClick={() => change({ like: unit.unit, sort: "", class: "" }, { step: true })}>
+        {!isExported() && <button type="button" class="quiet" onClick={() => change({ like: unit.unit, sort: "", class: "" }, { step: true })}>
           {say("alike")}
         </button>}
       </span>

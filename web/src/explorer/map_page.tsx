@@ -161,7 +161,7 @@ function LoadedMap({ page, data, settings }: { page: Message; data: MapData; set
           <CopyCommands commands={page.commands} />
         </header>
         {board && board.view.picked >= 0 && <PickedImage board={board} page={page} index={board.view.picked} />}
-        {selection && <SelectionPanel images={selection.map((index) => page.numbers[index] ?? -1)} ids={selection.map((index) => data.ids[index] ?? "")} />}
+        {selection && <SelectionPanel map={page} indices={selection} />}
         <MapControls {...state} />
       </aside>
     </div>

@@ -2,21 +2,38 @@
 import { useEffect, useState } from "preact/hooks";
 import { change } from "./address";
 import { useClassTitle } from "./explored";
+import { isExported } from "./exported";
 import { number, percent, say } from "./language";
 import { Bar, CopyCommands, Trouble, UnitLinkTo, Waiting } from "./parts";
-import type { Problem, Selection, SelectionPage } from "./schema";
+import type { MapPage, Problem, Selection, SelectionPage } from "./schema";
 import { isReplaced, post, problemOf } from "./server";
 
 const MOST_LABELS = 6;
 
-export function SelectionPanel({ images, ids }: { images: number[]; ids: string[] }) {
+/** What a map knows of chosen images, where no server says which units tell them. */
+function knownOf(map: MapPage, indices: readonly number[]): SelectionPage {
+  const counts = new Map<number, number>();
+  for (const index of indices) counts.set(map.labels[index] ?? -1, (counts.get(map.labels[index] ?? -1) ?? 0) + 1);
+  const labels = [...counts]
+    .filter(([label]) => label >= 0)
+    .sort(([, one], [, other]) => other - one)
+    .map(([index, count]) => ({ name: map.classes[index] ?? "", index, probability: count / indices.length }));
+  return { count: indices.length, labels, wrong: indices.filter((index) => map.wrong[index]).length, units: [], commands: { python: "", shell: "" } };
+}
+
+export function SelectionPanel({ map, indices }: { map: MapPage; indices: readonly number[] }) {
   const [page, setPage] = useState<SelectionPage | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
+  const images = indices.map((index) => map.numbers[index] ?? -1), ids = indices.map((index) => map.ids[index] ?? "");
   const key = images.join(",");
   useEffect(() => {
     setPage(null);
     setProblem(null);
     if (images.length === 0) return;
+    if (isExported()) {
+      setPage(knownOf(map, indices));
+      return;
+    }
     const controller = new AbortController();
     post<SelectionPage>("selection", { images } satisfies Selection, controller.signal).then(setPage, (error: unknown) => {
       if (!isReplaced(error)) setProblem(problemOf(error));

@@ -30,7 +30,7 @@ export function address(path: string, network = networkNumber()): string {
 
 /** The address of a picture or a page, for the network that is looked at; in an export it is a file. */
 export function fileAddress(path: string, ending = ""): string {
-  return isExported ? `api/${path}${ending}` : address(path);
+  return isExported() ? `api/${path}${ending}` : address(path);
 }
 
 async function asked(path: string, init: RequestInit, network?: number): Promise<Response> {
@@ -50,12 +50,12 @@ async function written(path: string, network?: number): Promise<unknown> {
 }
 
 export async function get<Message>(path: string, signal?: AbortSignal, network?: number): Promise<Message> {
-  if (isExported) return (await written(path, network)) as Message;
+  if (isExported()) return (await written(path, network)) as Message;
   return (await (await asked(path, signal ? { signal } : {}, network)).json()) as Message;
 }
 
 export async function bytes(path: string, signal?: AbortSignal): Promise<ArrayBuffer> {
-  if (isExported) return decoded((await written(path)) as string);
+  if (isExported()) return decoded((await written(path)) as string);
   return (await asked(path, signal ? { signal } : {})).arrayBuffer();
 }
 

@@ -1,6 +1,7 @@
 // All answers of a unit as a histogram; an interval that is brushed over it shows the images whose answers lie there.
 import { useRef, useState } from "preact/hooks";
 import type { Settings } from "./address";
+import { isExported } from "./exported";
 import { figures, number, say } from "./language";
 import { Figure, Trouble } from "./parts";
 import type { Histogram, ImagesBetween } from "./schema";
@@ -33,7 +34,7 @@ export function Spectrum({ unit, histogram, settings, change }: SpectrumSettings
   const [all, setAll] = useState(false);
   const began = useRef(0);
   const interval = brushed ?? kept;
-  const path = kept ? `units/${encodeURIComponent(unit)}/between?low=${kept[0]}&high=${kept[1]}` : null;
+  const path = kept && !isExported() ? `units/${encodeURIComponent(unit)}/between?low=${kept[0]}&high=${kept[1]}` : null;
   const { value: between, problem } = useAnswer<ImagesBetween>(path);
   const valueAt = (event: PointerEvent) => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
@@ -59,9 +60,9 @@ export function Spectrum({ unit, histogram, settings, change }: SpectrumSettings
     setBrushed(null);
   };
   return (
-    <Figure title={say("spectrum")} note={say("spectrum note")} wide>
+    <Figure title={say("spectrum")} {...(isExported() ? {} : { note: say("spectrum note") })} wide>
       <Bars histogram={histogram} interval={interval} start={start} drag={drag} end={end} />
-      <div class="controls">
+      <div class="controls" hidden={isExported()}>
         <Limit name={say("from")} value={kept?.[0] ?? null} at={first} edges={edges} choose={(low) => write([low, kept?.[1] ?? last])} />
         <Limit name={say("to")} value={kept?.[1] ?? null} at={last} edges={edges} choose={(high) => write([kept?.[0] ?? first, high])} />
         {kept && (

@@ -1,4 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
+
+vi.hoisted(() => vi.stubGlobal("localStorage", { getItem: () => "en", setItem: () => undefined }));
+
 import { Newest } from "../newest";
 import { Refusal } from "../server";
 
