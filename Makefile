@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites bench-label-correlations mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites bench-label-correlations bench-explorer mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -52,7 +52,8 @@ docs: $(VENV)/.installed-dev  ## write the generated pages anew, and the site fr
 families: $(VENV)/.installed-dev  ## docs/families.md, as it is run
 	ICONOSCOPE_WRITE_FAMILIES=1 $(BIN)/python -m pytest -q tests/journeys/test_families.py
 
-web: web/node_modules/.package-lock.json  ## the script of the pages, from web/src into the package; the only thing that wants node
+web: $(VENV)/.installed-dev web/node_modules/.package-lock.json  ## the scripts of pages and explorer, from web/src into the package; the only thing that wants node
+	$(BIN)/python web/make_schema.py
 	cd web && npm run check && npm run build
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
@@ -98,6 +99,9 @@ bench-composites: $(VENV)/.installed  ## the audit where masks are known: cut-ou
 
 bench-label-correlations: $(VENV)/.installed  ## what Datalab of cleanlab finds of the composites from images and labels; wants iconoscope[bench-data]
 	$(BIN)/python -m benchmarks.label_correlations $(ARGS)
+
+bench-explorer: $(VENV)/.installed-dev  ## how soon the bars follow the mouse in a browser, and how large an export is; ARGS="--threads 1"
+	$(BIN)/python -m benchmarks.explorer $(ARGS)
 
 mutation: $(VENV)/.installed-dev  ## how many of 200 random changes of meaning the tests notice, in half an hour; ARGS="--seed 7"
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutation $(ARGS)

@@ -132,6 +132,7 @@ def test_optimised_pictures_of_the_store(client, store, network):
     folder = next((store / "optimize").iterdir())
     shown = client.get(f"/api/pictures/{folder.name}/0.png")
     result = ico.load_result(folder)
+    assert isinstance(result, ico.Visualization)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(shown.content))), result.bytes_of(0))
     assert client.get("/api/pictures/..%2F..%2Fstore/0.png").status_code == 404
     assert client.get(f"/api/pictures/{folder.name}/7.png").status_code == 404

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import iconoscope as ico
-from explore.chromium import bars, wait_until
+from explore.chromium import bars, serving, wait_until
+from iconoscope.explorer import open_session
 
 
 def place_on(page, selector, y, x):
@@ -235,4 +236,34 @@ def test_an_unknown_unit_is_answered_in_words(browser, address):
     page.goto(address.split("?")[0] + "#/unit/conv9:1")
     page.get_by_role("alert").wait_for()
     assert "conv9" in page.get_by_role("alert").inner_text()
+    page.close()
+
+
+def test_two_tabs_ask_of_their_own(opened, network, images):
+    pages = [opened(f"#/image/{number}?fill=black&side=31") for number in (3, 4)]
+    for page in pages:
+        page.locator(".stage").wait_for()
+    for _ in range(3):
+        for page in pages:
+            page.bring_to_front()
+            page.mouse.move(*place_on(page, ".stage", 0.5, 0.5))
+            page.mouse.move(*place_on(page, ".stage", 30.25 / 96, 60.25 / 96))
+    for page, number in zip(pages, (3, 4), strict=True):
+        agree(page, network, covered_answers(network, images[number], 15, 45, 31))
+
+
+def test_a_server_that_ended_is_said_and_the_next_one_is_asked(browser, network, images, store):
+    page = browser.new_page()
+    page.set_default_timeout(8000)
+    with serving(open_session(network, images, store=store)) as first:
+        page.goto(first)
+        page.wait_for_selector(".layers")
+    page.goto(f"{first.split('?')[0]}#/layer/relu2")
+    page.get_by_text("The server does not answer.").wait_for()
+    port = int(first.split(":")[2].split("/")[0])
+    with serving(open_session(network, images, store=store), port) as second:
+        page.goto(second)
+        page.wait_for_selector(".layers")
+        page.goto(f"{second.split('?')[0]}#/layer/relu2")
+        page.wait_for_selector(".tiles")
     page.close()

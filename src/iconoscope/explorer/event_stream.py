@@ -59,6 +59,6 @@ class EventStream:
 
 def _problem(error: BaseException) -> dict[str, str]:
     """Say what went wrong; of a mistake of ours only that there was one."""
-    known = isinstance(error, IconoscopeError)
-    message = error.message if known else "It could not be made."
-    return {"kind": "question", "message": without_paths(message), "hint": without_paths(error.hint if known else "")}
+    is_ours = isinstance(error, IconoscopeError)
+    message = error.message if is_ours else "It could not be made."
+    return {"kind": "question", "message": without_paths(message), "hint": without_paths(error.hint if is_ours else "")}

@@ -62,9 +62,9 @@ def show_network(network: int, session: SessionOf, lang: Language = "en") -> mes
     session.prepare(subject, "layers")
     recording = subject.recording
     labelled = 0 if recording is None else int((recording.targets >= 0).sum())
-    network = subject.network
-    parameters = 0 if network is None else sum(weight.numel() for weight in network.module.parameters())
-    origin = f"{subject.name}; classes from {network.classes_origin}" if network is not None else subject.name
+    asked = subject.network
+    parameters = 0 if asked is None else sum(weight.numel() for weight in asked.module.parameters())
+    origin = f"{subject.name}; classes from {asked.classes_origin}" if asked is not None else subject.name
     return messages.NetworkPage(
         name=subject.name,
         source=without_folders(origin),

@@ -173,11 +173,11 @@ def _feeds(subject: Subject, table: UnitTable, number: int) -> list[messages.Uni
 def _classes(subject: Subject, table: UnitTable, number: int) -> list[messages.ClassSelectivity]:
     """Give how well the unit tells every class that images are labelled with, the best first."""
     targets, areas = subject.recorded.targets, table.areas[:, number]
-    told = [index for index in np.argsort(-areas, kind="stable").tolist() if not np.isnan(areas[index])]
+    judged = [index for index in np.argsort(-areas, kind="stable").tolist() if not np.isnan(areas[index])]
     values = table.responses[:, number]
     return [
         messages.ClassSelectivity(
             subject.classes[index], float(areas[index]), float(values[targets == index].mean(dtype=np.float64))
         )
-        for index in told
+        for index in judged
     ]

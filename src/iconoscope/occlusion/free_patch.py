@@ -82,11 +82,11 @@ class FreePatch:
         top, left = max(top, 0), max(left, 0)
         if top >= bottom or left >= right:
             return self.clean
-        place = Grid(np.array([top]), np.array([left]), (bottom - top, right - left), self.size)
+        window = Grid(np.array([top]), np.array([left]), (bottom - top, right - left), self.size)
         cover = self._cover(height, width)
         if cover is None:
-            cover = self._covering(place)
-        return self._ask(cover.over(self._tensor, place, 0))
+            cover = self._covering(window)
+        return self._ask(cover.over(self._tensor, window, 0))
 
     def _draw(self, height: int, width: int) -> Cover | None:
         """Draw the fill of a size of patch; None if it is another at every place."""

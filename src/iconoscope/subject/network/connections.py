@@ -75,7 +75,7 @@ def connections(network: Network) -> list[Connection]:
     """
     calls = [] if network.opaque else _calls(network)
     weighted = [index for index, call in enumerate(calls) if _is_weighted(call.module)]
-    found: list[Connection] = []
+    connected: list[Connection] = []
     sources_of: dict[int, tuple[str, ...]] = {}  # by the identity of what goes in
     for position, index in enumerate(weighted):
         call = calls[index]
@@ -89,8 +89,8 @@ def connections(network: Network) -> list[Connection]:
         behind = [other for other in calls[index:after] if other.channels == outputs]
         weights, kernels = _read(call.module, _scale([other.module for other in behind]))
         targets = tuple(other.name for other in behind)
-        found.append(Connection(call.name, sources, targets, weights, kernels))
-    return found
+        connected.append(Connection(call.name, sources, targets, weights, kernels))
+    return connected
 
 
 def _calls(network: Network) -> list[_Call]:
