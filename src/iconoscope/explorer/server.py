@@ -120,9 +120,9 @@ def _explain(request: Request, error: Exception) -> Response:
 def _explain_form(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
+    parameter = ".".join(str(part) for part in first["loc"][1:])
     return _problem(
-        400, "question", f"{place or 'The question'}: {first['msg']}.", "/api/openapi.json has what is asked."
+        400, "question", f"{parameter or 'The question'}: {first['msg']}.", "/api/openapi.json has what is asked."
     )
 
 

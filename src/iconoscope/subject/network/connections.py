@@ -83,7 +83,7 @@ def connections(network: Network) -> list[Connection]:
         before = weighted[position - 1] if position else 0
         outputs, inputs = _sides(call.module)
         sources = sources_of.setdefault(id(call.given), _sources(call, calls[:index], since=before, inputs=inputs))
-        for producer in found:  # its channels stay what they are through norm, activation and pooling
+        for producer in connected:  # its channels stay what they are through norm, activation and pooling
             if set(producer.targets) & set(sources):
                 sources = tuple(dict.fromkeys((*sources, *producer.targets)))
         behind = [other for other in calls[index:after] if other.channels == outputs]
