@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,7 +12,7 @@ from iconoscope.explorer.security import AccessRules
 from iconoscope.explorer.server import create_app
 from show.conftest import browser
 
-__all__ = ["NARROW", "WIDE", "address", "bars", "browser", "explored", "opened", "wait_until"]
+__all__ = ["NARROW", "WIDE", "address", "bars", "browser", "explored", "opened", "serving", "wait_until"]
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -22,21 +23,33 @@ def explored(network, images, store):
     return open_session(network, images, store=store)
 
 
-@pytest.fixture(scope="module")
-def address(explored):
+@contextmanager
+def serving(session, port=0):
     """The address of a server that runs in a thread of its own."""
     import uvicorn
 
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    # Only where a socket says that it is TCP does asyncio send small answers at once.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         listener.listen()
         rules = AccessRules("127.0.0.1", listener.getsockname()[1])
-        server = uvicorn.Server(uvicorn.Config(create_app(explored, rules), log_level="warning", access_log=False))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(session, rules), log_level="critical", access_log=False, timeout_graceful_shutdown=1
+            )
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         yield rules.address
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(explored):
+    with serving(explored) as address:
+        yield address
 
 
 @pytest.fixture
@@ -78,5 +91,8 @@ def wait_until(holds, seconds=10):
 
 
 def bars(page):
-    rows = page.locator(".bars li:not(.room)")
-    return {row.get_attribute("data-class"): float(row.get_attribute("data-value")) for row in rows.all()}
+    """The values of the bars by their classes, from the first down, all of one moment."""
+    return page.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('.bars li:not(.room)')]"
+        ".map((row) => [row.dataset.class, Number(row.dataset.value)]))"
+    )

@@ -56,7 +56,7 @@ function Header({ session, address, speak }: { session: Session; address: Addres
       </nav>
       {session.images > 0 && <Search />}
       {session.asks && <OwnPhotograph />}
-      {session.networks.length > 1 && address.page !== "image" && <NetworkSwitch session={session} address={address} />}
+      {session.networks.length > 1 && <NetworkSwitch session={session} address={address} />}
       <div class="languages" role="group" aria-label={say("language")}>
         {LANGUAGES.map((each) => (
           <button type="button" class="quiet" lang={each} aria-pressed={each === language()} onClick={() => speak(each)}>

@@ -105,6 +105,8 @@ export interface Awaited<Message> {
 }
 
 export function problemOf(error: unknown): Problem {
+  // What a browser says where nobody listens is another in each.
+  if (error instanceof TypeError) return { kind: "damaged", message: say("no server"), hint: say("no server hint") };
   if (error instanceof Refusal) return error.problem;
   return { kind: "damaged", message: error instanceof Error ? error.message : String(error), hint: "" };
 }
