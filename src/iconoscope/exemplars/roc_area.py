@@ -64,14 +64,16 @@ def areas_by_class(answers: NDArray[np.float32], targets: NDArray[np.int64], cla
     array([[0.875, 0.5  ],
            [0.125, 0.5  ]])
     """
-    labelled = targets >= 0
-    targets = targets[labelled]
-    ranks = _ranks(answers[labelled]).double()
-    members = torch.zeros(classes, len(targets), dtype=torch.float64)
-    members[torch.from_numpy(targets), torch.arange(len(targets))] = 1.0
-    count = members.sum(1, keepdim=True)
-    pairs = count * (len(targets) - count)
-    return torch.where(pairs > 0, 0.5 + members @ ranks / pairs, torch.nan).numpy()
+    labelled = np.flatnonzero(targets >= 0)
+    members = torch.from_numpy(targets[labelled])
+    count = torch.bincount(members, minlength=classes).double()[:, None]
+    pairs = count * (len(labelled) - count)
+    sums = torch.zeros(classes, answers.shape[1], dtype=torch.float64)
+    step = max(1, _CHUNK // max(1, len(labelled)))
+    for first in range(0, answers.shape[1], step):
+        ranks = _ranks(answers[labelled, first : first + step]).double()
+        sums[:, first : first + step].index_add_(0, members, ranks)
+    return torch.where(pairs > 0, 0.5 + sums / pairs, torch.nan).numpy()
 
 
 def rank_test(

@@ -19,6 +19,8 @@ __all__ = ["LOGITS", "UnitTable", "correlations", "read_unit_table", "recorded_l
 LOGITS = "logits"
 """The name of the layer whose units are the classes."""
 
+_CHUNK = 8_000_000  # numbers that are held at once, eight bytes each
+
 
 @dataclass(frozen=True, eq=False)
 class UnitTable:
@@ -91,7 +93,12 @@ def correlations(responses: NDArray[np.float32], unit: int) -> NDArray[np.float6
     >>> correlations(np.float32([[1, 2, 0], [2, 4, 0], [3, 6, 0]]), 0).round(6).tolist()
     [1.0, 1.0, 0.0]
     """
-    centred = responses - responses.mean(0, dtype=np.float64)
-    lengths = np.sqrt(np.square(centred).sum(0))
-    products = centred.T @ centred[:, unit]
+    own = responses[:, unit] - responses[:, unit].mean(dtype=np.float64)
+    lengths, products = np.zeros((2, responses.shape[1]))
+    step = max(1, _CHUNK // max(1, len(responses)))
+    for first in range(0, responses.shape[1], step):
+        part = slice(first, first + step)
+        centred = responses[:, part] - responses[:, part].mean(0, dtype=np.float64)
+        lengths[part] = np.sqrt(np.square(centred).sum(0))
+        products[part] = centred.T @ own
     return np.divide(products, lengths * lengths[unit], out=np.zeros(len(lengths)), where=lengths * lengths[unit] > 0)
