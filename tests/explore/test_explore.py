@@ -1,5 +1,6 @@
 """The command as it is typed, and what it can be given: a store alone, a second network, titles of classes."""
 
+import asyncio
 import http.cookiejar
 import json
 import re
@@ -50,6 +51,15 @@ def test_the_command_prints_an_address_answers_and_ends_with_ctrl_c(store):
             assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
+
+
+def test_in_a_notebook_it_goes_on_in_the_background(store, network, capsys):
+    async def cell():
+        ico.explore(network, store=store, browser=False)
+
+    asyncio.run(cell())
+    address = re.search(r"http://\S+", capsys.readouterr().out)
+    assert address is not None and read(address[0])["networks"] == [{"number": 0, "name": "cars-honest"}]
 
 
 def test_a_port_that_is_taken_is_said(store, network):
@@ -125,6 +135,12 @@ def test_the_same_network_with_other_weights(network, images, store, rules, tmp_
     with browse(open_session(network, images, store=store, compare=compare), rules) as client:
         assert [entry["name"] for entry in client.get("/api/session").json()["networks"]] == ["cars-honest", "after"]
         assert ask_both(client)[1]["probabilities"][1] == pytest.approx(1)
+        commands = client.get("/api/network/1").json()["commands"]
+        assert (
+            commands["python"].splitlines()[1]
+            == "net = ico.load_network('cars-honest', checkpoint='after.safetensors')"
+        )
+        assert commands["shell"] == "iconoscope layers --network cars-honest --checkpoint after.safetensors"
     assert network.digest() == before
 
 

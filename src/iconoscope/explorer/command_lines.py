@@ -16,13 +16,10 @@ __all__ = ["asking", "of_recording", "on_image"]
 
 
 def asking(subject: Subject, function: str, *positional: Any, command: str = "", **settings: Any) -> Commands:
-    """Give the lines that ask the network: `function` of Python, and `command` of the shell if it is called otherwise there."""
-    python = [
-        "import iconoscope as ico",
-        f"net = ico.load_network({subject.name!r})",
-        _call(function, "net", positional, settings),
-    ]
-    shell = ["iconoscope", command or function, *map(str, positional), "--network", subject.name, *_options(settings)]
+    """Give the lines that ask the network: `function` of Python, and `command` of the shell if that has another name."""
+    loading = f"net = {_loading(subject)}"
+    python = ["import iconoscope as ico", loading, _call(function, "net", positional, settings)]
+    shell = ["iconoscope", command or function, *map(str, positional), *_network(subject), *_options(settings)]
     return Commands(python="\n".join(python), shell=shlex.join(shell))
 
 
@@ -42,12 +39,12 @@ def on_image(
         path = f"{images}/{identity}" if "." in identity and "#" not in identity else ""
     python = [
         "import iconoscope as ico",
-        f"net, images = ico.load_network({subject.name!r}), ico.load_images({images!r})",
+        f"net, images = {_loading(subject)}, ico.load_images({images!r})",
         _call(function, f"net, {which}", positional, settings),
     ]
     # A layer is typed without its name, a unit with it.
     unit = [*map(str, positional)] if command else ["--unit", *map(str, positional)] if positional else []
-    shell = ["iconoscope", command or function, *unit, "--network", subject.name, "--images", path, *_options(settings)]
+    shell = ["iconoscope", command or function, *unit, *_network(subject), "--images", path, *_options(settings)]
     return Commands(python="\n".join(python), shell=shlex.join(shell) if path else "")
 
 
@@ -61,6 +58,16 @@ def of_recording(subject: Subject, function: str, *positional: Any, command: str
     ]
     shell = ["iconoscope", command, *map(str, positional), "--store", store, *_options(settings)]
     return Commands(python="\n".join(python), shell=shlex.join(shell))
+
+
+def _loading(subject: Subject) -> str:
+    checkpoint = f", checkpoint={subject.checkpoint!r}" if subject.checkpoint else ""
+    return f"ico.load_network({subject.loaded_as!r}{checkpoint})"
+
+
+def _network(subject: Subject) -> list[str]:
+    checkpoint = ["--checkpoint", subject.checkpoint] if subject.checkpoint else []
+    return ["--network", subject.loaded_as, *checkpoint]
 
 
 def _call(function: str, first: str, positional: tuple[Any, ...], settings: dict[str, Any]) -> str:

@@ -32,14 +32,16 @@ def find_second(compare: Network | str, first: Subject) -> Subject:
         If its classes are not those of the first, so that their answers could not stand beside each other.
     """
     images = None if first.recording is None else first.recording.images
-    name, store = "", first.store
+    name, store, checkpoint = "", first.store, ""
     if isinstance(compare, Network):
         network: Network | None = compare
     else:
         name, _, spec = compare.rpartition("=")
         path = Path(spec).expanduser()
         is_store = (path / "store.json").is_file()
-        network = None if is_store else _network(spec, path, first)
+        is_weights = path.is_file() and path.suffix in _WEIGHTS
+        checkpoint = path.name if is_weights else ""
+        network = None if is_store else _with_weights(first, path) if is_weights else _named(spec, first)
         store = Store(path) if is_store else store
         name = name or path.name
     second = find_subject(1, name, network, images, store)
@@ -48,22 +50,21 @@ def find_second(compare: Network | str, first: Subject) -> Subject:
             f"{second.name} has other classes than {first.name}: they cannot stand beside each other.",
             hint=f"{len(first.classes)} classes from {first.classes[0]}, and {len(second.classes)} from {second.classes[0]}.",
         )
-    return _of_same_images(second, first)
+    return _of_same_images(replace(second, checkpoint=checkpoint), first)
 
 
-def _network(spec: str, path: Path, first: Subject) -> Network:
-    """Load a network by its name, or put weights into a copy of the first."""
-    if path.is_file() and path.suffix in _WEIGHTS:
-        network = first.asked
-        with network.reserved():
-            module = copy.deepcopy(network.module)
-        load_weights(module, read_checkpoint(path))
-        settings = {
-            "classes": network.classes,
-            "preprocessing": network.preprocessing,
-            "activation": network.activation,
-        }
-        return load_network(module, **settings)
+def _with_weights(first: Subject, path: Path) -> Network:
+    """Put weights into a copy of the first network."""
+    network = first.asked
+    with network.reserved():
+        module = copy.deepcopy(network.module)
+    load_weights(module, read_checkpoint(path))
+    settings = {"classes": network.classes, "preprocessing": network.preprocessing, "activation": network.activation}
+    return replace(load_network(module, **settings), name=network.name)
+
+
+def _named(spec: str, first: Subject) -> Network:
+    """Load a network by its name, to where the first is."""
     return load_network(spec, device="auto" if first.network is None else str(first.network.device))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import socket
 import sys
+import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -47,8 +49,8 @@ def explore(
     """Move about in a network: its layers, units and images, a patch that follows the mouse, pictures that grow.
 
     A server on this machine answers the browser, from what the store has of the network, and asks the network the rest. It
-    goes on until Ctrl-C. Without a network it shows what the store has. Nothing leaves the machine, and nobody else is let in:
-    the address that is printed has a token in it.
+    goes on until Ctrl-C, in a notebook in the background until that ends. Without a network it shows what the store has.
+    Nothing leaves the machine, and nobody else is let in: the address that is printed has a token in it.
 
     Parameters
     ----------
@@ -102,22 +104,32 @@ def explore(
     if export is not None:
         _export(session, export)
         return
-    with _listen(host, port) as listener:
-        rules = AccessRules(host, listener.getsockname()[1])
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(session, rules),
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=2,
-            )
-        )
-        _say(f"The explorer is at {rules.address}")
-        if browser:
-            webbrowser.open(rules.address)
-        with suppress(KeyboardInterrupt):  # how it is ended
-            server.run(sockets=[listener])
+    listener = _listen(host, port)
+    rules = AccessRules(host, listener.getsockname()[1])
+    config = uvicorn.Config(
+        create_app(session, rules),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    _say(f"The explorer is at {rules.address}")
+    if browser:
+        webbrowser.open(rules.address)
+    if _is_in_event_loop():  # of a notebook, which goes on
+        threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+        return
+    with listener, suppress(KeyboardInterrupt):  # how it is ended
+        server.run(sockets=[listener])
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _export(session: Session, folder: str | Path) -> None:

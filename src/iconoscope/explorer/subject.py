@@ -48,6 +48,8 @@ class Subject:
         What it answered to the images; None where that was not recorded.
     store
         The store.
+    checkpoint
+        The file of its weights, where it is the first network with others.
     """
 
     number: int
@@ -55,7 +57,13 @@ class Subject:
     network: Network | None
     recording: Recording | None
     store: Store
+    checkpoint: str = ""
     _tables: dict[str, UnitTable] = field(default_factory=dict, repr=False)
+
+    @property
+    def loaded_as(self) -> str:
+        """The name by which it is loaded, without the folders of this disk."""
+        return without_folders(self.recorded.question.network if self.network is None else self.network.name)
 
     @property
     def classes(self) -> tuple[str, ...]:
