@@ -5,12 +5,13 @@ import { change, link } from "./address";
 import { figures, language, say } from "./language";
 import { Figure, Select, Trouble, Waiting } from "./parts";
 import type { ActivationMaps, NetworkPage } from "./schema";
-import { networkNumber, useAnswer } from "./server";
+import { useNetwork, useAnswer } from "./server";
 
 const MOST = 48;
 
 export function ActivationMapsOf({ image, layer }: { image: string; layer: string }) {
-  const network = useAnswer<NetworkPage>(`network/${networkNumber()}?lang=${language()}`).value;
+  const number = useNetwork();
+  const network = useAnswer<NetworkPage>(`network/${number}?lang=${language()}`).value;
   const layers = network?.layers.filter((each) => each.rows > 1) ?? [];
   const known = layers.some((each) => each.name === layer) ? layer : "";
   const path = known ? `images/${encodeURIComponent(image)}/maps/${encodeURIComponent(known)}?limit=${MOST}` : null;

@@ -46,9 +46,10 @@ function decoded(text: string): string {
   }
 }
 
-/** The address of a page as a link has it; the network that is looked at stays. */
+/** The address of a page as a link has it; the network that is looked at stays, and whether another stands beside it. */
 export function link(page: PageName, name = "", settings: Settings = {}): string {
-  return writeAddress({ page, name, settings: { network: readAddress(location.hash).settings["network"] ?? "", ...settings } });
+  const now = readAddress(location.hash).settings;
+  return writeAddress({ page, name, settings: { network: now["network"] ?? "", beside: now["beside"] ?? "", ...settings } });
 }
 
 const listeners = new Set<() => void>();

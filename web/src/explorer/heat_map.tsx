@@ -9,7 +9,7 @@ import { figures, number, say } from "./language";
 import { Choices, CopyCommands, Select, Trouble } from "./parts";
 import type { Overlay } from "./patch_stage";
 import type { DistanceAnswer, DistanceQuestion, HeatAnswer, HeatQuestion, ImagePage, Problem } from "./schema";
-import { isReplaced, networkNumber, post, problemOf, useAnswer } from "./server";
+import { isReplaced, useNetwork, post, problemOf, useAnswer } from "./server";
 
 const STRENGTH = 70; // percent: how strongly the map covers the photograph at first
 const FINEST = 8; // steps of the finest map within a patch
@@ -39,7 +39,7 @@ export function useHeat(page: ImagePage, settings: Settings, side: number, fill:
   const unit = settings["heat-of"] ?? page.prediction;
   const [state, setState] = useState<HeatState>({ heat: null, problem: null });
   const view = useMemo(() => `heat-${crypto.randomUUID()}`, []);
-  const network = networkNumber();
+  const network = useNetwork();
   useEffect(() => {
     setState({ heat: null, problem: null });
     if (kind !== "drop" && kind !== "distance") return;

@@ -11,7 +11,7 @@ import { Newest } from "./newest";
 import { CopyCommands, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
 import { PatchStage } from "./patch_stage";
 import type { HeatAnswer, ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
-import { forget, networkNumber, post, problemOf, useAnswer } from "./server";
+import { forget, useNetwork, post, problemOf, useAnswer } from "./server";
 
 const USUAL = "mean"; // how everything else in the package fills a patch
 const LATER = 200; // milliseconds without a movement after which the address is written
@@ -221,7 +221,8 @@ interface NetworkAnswersSettings {
 /** The bars of one network: what it answers to the whole picture, and under the patch. */
 function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersSettings) {
   const { classes } = useSession();
-  const own = useAnswer<Message>(network === networkNumber() ? null : `images/${encodeURIComponent(page.name)}`, network);
+  const around = useNetwork();
+  const own = useAnswer<Message>(network === around ? null : `images/${encodeURIComponent(page.name)}`, network);
   const probabilities = (own.value ?? page).probabilities;
   const clean = useMemo(() => {
     const all = new Array<number>(classes.length).fill(0);

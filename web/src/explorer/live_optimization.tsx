@@ -6,7 +6,7 @@ import { useClassTitle, useSession } from "./explored";
 import { figures, number, percent, say, sayName } from "./language";
 import { Figure, Picture, Select, Trouble } from "./parts";
 import type { OptimizationFrame, OptimizationQuestion, Problem } from "./schema";
-import { events, forget, isReplaced, networkNumber, problemOf } from "./server";
+import { events, forget, isReplaced, useNetwork, problemOf } from "./server";
 
 const STEPS = ["32", "64", "128", "256", "512"];
 const MOST_CLASSES = 4;
@@ -22,7 +22,7 @@ interface Growth {
 const NOTHING: Growth = { frame: null, gradient: "", curve: [], growing: false, problem: null };
 
 export function LiveOptimization({ unit, settings }: { unit: string; settings: Settings }) {
-  const session = useSession();
+  const session = useSession(), network = useNetwork();
   const [growth, setGrowth] = useState<Growth>(NOTHING);
   const controller = useRef<AbortController | null>(null);
   useEffect(() => () => controller.current?.abort(), []);
@@ -33,7 +33,7 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
     prior: settings["prior"] || "",
     steps: Number(settings["steps"]) || 128,
     seed: Number(settings["seed"]) || 0,
-    network: networkNumber(),
+    network,
   };
   const grow = async () => {
     controller.current?.abort();

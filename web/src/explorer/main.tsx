@@ -1,7 +1,7 @@
 // The explorer: which page the address names, and what stands around every page.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { change, go, link, useAddress, type Address } from "./address";
+import { change, go, link, useAddress, type Address, type PageName } from "./address";
 import { Explored } from "./explored";
 import { ImagePage } from "./image_page";
 import { ImagesPage } from "./images_page";
@@ -11,7 +11,7 @@ import { MapPage } from "./map_page";
 import { NetworkPage } from "./network_page";
 import { Trouble, Waiting } from "./parts";
 import type { Session } from "./schema";
-import { useAnswer } from "./server";
+import { NetworkNumber, useAnswer } from "./server";
 import { UnitPage } from "./unit_page";
 import { OwnPhotograph } from "./own_photograph";
 
@@ -30,6 +30,27 @@ function Page({ address }: { address: Address }) {
     case "map":
       return <MapPage settings={address.settings} />;
   }
+}
+
+const BESIDE: readonly PageName[] = ["network", "layer", "unit"]; // pages of which two stand beside each other; an image has both on one
+
+/** Whether the pages of two networks are to stand beside each other. */
+const isBeside = (session: Session, address: Address) => session.networks.length > 1 && address.settings["beside"] === "1" && BESIDE.includes(address.page);
+
+function Pages({ session, address }: { session: Session; address: Address }) {
+  if (!isBeside(session, address)) return <Page address={address} />;
+  return (
+    <>
+      {session.networks.map((network) => (
+        <NetworkNumber.Provider value={network.number}>
+          <section class="column" aria-label={network.name}>
+            <p class="network-name">{network.name}</p>
+            <Page address={address} />
+          </section>
+        </NetworkNumber.Provider>
+      ))}
+    </>
+  );
 }
 
 function Header({ session, address, speak }: { session: Session; address: Address; speak: (language: Language) => void }) {
@@ -56,7 +77,12 @@ function Header({ session, address, speak }: { session: Session; address: Addres
       </nav>
       {session.images > 0 && <Search />}
       {session.asks && <OwnPhotograph />}
-      {session.networks.length > 1 && <NetworkSwitch session={session} address={address} />}
+      {session.networks.length > 1 && !isBeside(session, address) && <NetworkSwitch session={session} address={address} />}
+      {session.networks.length > 1 && BESIDE.includes(address.page) && (
+        <button type="button" aria-pressed={isBeside(session, address)} onClick={() => change({ beside: isBeside(session, address) ? "" : "1" }, { step: true })}>
+          {say("beside")}
+        </button>
+      )}
       <div class="languages" role="group" aria-label={say("language")}>
         {LANGUAGES.map((each) => (
           <button type="button" class="quiet" lang={each} aria-pressed={each === language()} onClick={() => speak(each)}>
@@ -113,8 +139,8 @@ function Explorer() {
   return (
     <Explored.Provider value={session}>
       <Header session={session} address={address} speak={speak} />
-      <main class={address.page} key={language()}>
-        <Page address={address} />
+      <main class={isBeside(session, address) ? "beside" : address.page} key={language()}>
+        <Pages session={session} address={address} />
       </main>
     </Explored.Provider>
   );

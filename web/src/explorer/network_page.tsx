@@ -2,19 +2,19 @@
 import { link } from "./address";
 import { ConfusionMatrix } from "./confusion_matrix";
 import { useClassTitle, useSession } from "./explored";
-import { language, number, percent, say, sayName } from "./language";
+import { language, number as written, percent, say, sayName } from "./language";
 import { LiveRecording } from "./live_recording";
 import { CopyCommands, Figure, Select, Trouble, UnitLinkTo, Waiting, Bar } from "./parts";
 import type { AuditSummary, LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
-import { fileAddress, networkNumber, useAnswer } from "./server";
+import { fileAddress, useNetwork, useAnswer } from "./server";
 import { useState } from "preact/hooks";
 
 const MOST_UNITS = 8; // that are shown of those which tell a class
 const MOST_DEAD = 24; // that are listed of a layer's dead units
 
 export function NetworkPage() {
-  const session = useSession();
-  const { value: page, problem } = useAnswer<Message>(`network/${networkNumber()}?lang=${language()}`);
+  const session = useSession(), number = useNetwork();
+  const { value: page, problem } = useAnswer<Message>(`network/${number}?lang=${language()}`);
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
   const isRecorded = page.layers.some((layer) => layer.recorded);
@@ -104,7 +104,7 @@ export function layerSize(layer: LayerSummary): string {
 }
 
 function Audit({ audit }: { audit: AuditSummary }) {
-  const title = useClassTitle();
+  const title = useClassTitle(), number = useNetwork();
   return (
     <Figure title={say("audit")} note={audit.overall.text}>
       <ul class="verdicts">
@@ -125,7 +125,7 @@ function Audit({ audit }: { audit: AuditSummary }) {
       </ul>
       {audit.page && (
         <p>
-          <a href={fileAddress(`audit/${networkNumber()}`, ".html")} target="_blank" rel="noopener">
+          <a href={fileAddress(`audit/${number}`, ".html")} target="_blank" rel="noopener">
             {say("audit page")}
           </a>
         </p>
@@ -154,7 +154,7 @@ function FindUnits() {
             <li>
               <UnitLinkTo unit={each.unit} />
               <Bar share={each.auc} low={0.5} />
-              <span>{number(each.auc, 3)}</span>
+              <span>{written(each.auc, 3)}</span>
             </li>
           ))}
         </ol>

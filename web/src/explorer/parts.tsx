@@ -138,7 +138,7 @@ export function Picture({ name, field = [], alt }: { name: string | number; fiel
         draggable={false}
         style={{ width: share(width), height: share(height), left: share(-x), top: share(-y) }}
       />
-      {field.length === 4 && (bottom - top < side * 0.9 || right - left < side * 0.9) && (
+      {field.length === 4 && Math.max(bottom - top, right - left) < side * 0.9 && (
         <i class="field" style={{ left: share(left - x), top: share(top - y), width: share(right - left), height: share(bottom - top) }} />
       )}
     </span>

@@ -1,5 +1,6 @@
 // What the server is asked, and what a page shows while it waits or when it is refused.
-import { useEffect, useState } from "preact/hooks";
+import { createContext } from "preact";
+import { useContext, useEffect, useState } from "preact/hooks";
 import { readAddress } from "./address";
 import { decoded, isExported, writtenAnswer } from "./exported";
 import { say } from "./language";
@@ -19,8 +20,14 @@ export class Refusal extends Error {
 export const isReplaced = (error: unknown) =>
   (error instanceof Refusal && error.status === 409) || (error instanceof DOMException && error.name === "AbortError");
 
-/** The number of the network that is looked at, where two are. */
-export const networkNumber = () => Number(readAddress(location.hash).settings["network"] ?? "0") || 0;
+/** The number of the network that the address names, where two are. */
+const networkNumber = () => Number(readAddress(location.hash).settings["network"] ?? "0") || 0;
+
+/** The network of a part of the page, where two stand beside each other; else it is that of the address. */
+export const NetworkNumber = createContext<number | null>(null);
+
+/** The number of the network that a component is about. */
+export const useNetwork = (): number => useContext(NetworkNumber) ?? networkNumber();
 
 /** The address of something below /api, for the network that is looked at. */
 export function address(path: string, network = networkNumber()): string {
@@ -118,7 +125,8 @@ const MOST_REMEMBERED = 64;
 export const forget = () => remembered.clear();
 
 /** An answer of the server for as long as a page shows it; `path` null asks nothing. What was asked lately is there at once. */
-export function useAnswer<Message>(path: string | null, network = networkNumber()): Awaited<Message> {
+export function useAnswer<Message>(path: string | null, of?: number): Awaited<Message> {
+  const around = useNetwork(), network = of ?? around;
   const key = path === null ? "" : address(path, network);
   const [answer, setAnswer] = useState<Awaited<Message> & { key: string }>({ key: "", value: null, problem: null });
   useEffect(() => {
