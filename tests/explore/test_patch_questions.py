@@ -100,3 +100,14 @@ def test_a_patch_is_answered_while_a_long_map_is_made_and_the_map_is_whole(clien
     occlusion = ico.occlude(network, images[5], "prob:bison", patch=8, stride=2)
     np.testing.assert_allclose(heat["drop"], occlusion.drop, atol=1e-5)
     assert waited < 5
+
+
+def test_the_mean_map_of_chosen_images(client, network, images):
+    chosen = [3, 8, 11]
+    question = {"images": [11, 3, 8, 3], "patch": 48, "stride": 24, "fill": "mean", "view": "a"}
+    answer = client.post("/api/selection/heat", json=question).json()
+    own = ico.occlude(network, images[chosen], patch=48, stride=24, mean=True)
+    np.testing.assert_allclose(answer["mean"], own.mean[0], atol=1e-6)
+    assert answer["count"] == 3 and answer["size"] == [96, 96]
+    assert "images[[3, 8, 11]]" in answer["commands"]["python"]
+    assert client.post("/api/selection/heat", json={**question, "images": []}).status_code == 400

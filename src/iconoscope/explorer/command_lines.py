@@ -12,7 +12,7 @@ from iconoscope.explorer.messages import Commands
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 
-__all__ = ["asking", "of_recording", "on_image"]
+__all__ = ["asking", "of_images", "of_recording", "on_image"]
 
 
 def asking(subject: Subject, function: str, *positional: Any, command: str = "", **settings: Any) -> Commands:
@@ -46,6 +46,16 @@ def on_image(
     unit = [*map(str, positional)] if command else ["--unit", *map(str, positional)] if positional else []
     shell = ["iconoscope", command or function, *unit, *_network(subject), "--images", path, *_options(settings)]
     return Commands(python="\n".join(python), shell=shlex.join(shell) if path else "")
+
+
+def of_images(session: Session, subject: Subject, numbers: list[int], function: str, **settings: Any) -> Commands:
+    """Give the lines that ask the network about some images; the shell cannot name them."""
+    python = [
+        "import iconoscope as ico",
+        f"net, images = {_loading(subject)}, ico.load_images({session.source!r})",
+        _call(function, f"net, images[{numbers!r}]", (), settings),
+    ]
+    return Commands(python="\n".join(python), shell="")
 
 
 def of_recording(subject: Subject, function: str, *positional: Any, command: str, **settings: Any) -> Commands:

@@ -484,6 +484,39 @@ class SelectionPage:
 
 
 @dataclass(frozen=True)
+class MeanHeatQuestion:
+    """Where do chosen images matter to the network, on average? (`POST selection/heat`)"""
+
+    images: list[int]
+    patch: int
+    stride: int
+    fill: str
+    view: str
+    network: int = 0
+
+
+@dataclass(frozen=True)
+class MeanHeatAnswer:
+    """The mean drop of the probability of each image's own class, with the patch at every position (rows, columns).
+
+    Attributes
+    ----------
+    count
+        The number of images that were covered: of many some, evenly.
+    size
+        Height and width as the network sees them, pixels.
+    """
+
+    count: int
+    top: list[int]
+    left: list[int]
+    patch: list[int]
+    size: list[int]
+    mean: list[list[float]]
+    commands: Commands
+
+
+@dataclass(frozen=True)
 class ClassSelectivityOfUnit:
     """A unit, and how well its answers tell the chosen images from all others: the area under the ROC curve."""
 

@@ -10,19 +10,23 @@ import time
 import numpy as np
 from fastapi import APIRouter, Response
 
-from iconoscope.errors import QuestionError
+from iconoscope.errors import IconoscopeWarning, QuestionError
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
-from iconoscope.explorer.command_lines import on_image
+from iconoscope.explorer.command_lines import of_images, on_image
 from iconoscope.explorer.displacement import displace
 from iconoscope.explorer.session import Session, check_fill
 from iconoscope.occlusion import occlude
-from iconoscope.results import Occlusion
+from iconoscope.results import MeanMap, Occlusion
 from iconoscope.store import load_result
+from iconoscope.warning_filters import ignoring
 
 __all__ = ["router"]
 
 router = APIRouter()
+
+_AVERAGED = 100
+"""Images at most of which a mean is taken."""
 
 _BATCHES = "256MB"
 """Memory of a map's batches: small ones end sooner, so that a patch that is dragged meanwhile is answered sooner."""
@@ -90,6 +94,37 @@ def show_maps_of_places(name: str, session: SessionOf, subject: SubjectOf) -> li
         unit = occlusion.question.unit
         answers.append(_heat(occlusion, on_image(session, subject, name, "occlude", unit, **settings)))
     return answers
+
+
+@router.post("/selection/heat")
+async def mean_map_of_places(question: messages.MeanHeatQuestion, session: SessionOf) -> messages.MeanHeatAnswer:
+    """Give the mean of the occlusion maps of chosen images; of many some are asked."""
+    subject = session.subject(question.network)
+    check_fill(question.fill)
+    images = session.images
+    chosen = sorted({number for number in question.images if 0 <= number < session.count})
+    if images is None or not chosen:
+        raise QuestionError("There are no images to cover.", hint="Choose some whose pixels are at hand.")
+    rows = [chosen[index] for index in np.linspace(0, len(chosen) - 1, min(_AVERAGED, len(chosen))).round().astype(int)]
+    settings = {"patch": question.patch, "stride": question.stride, "fill": question.fill}
+
+    def ask() -> MeanMap:
+        network = session.copy_of(subject, "painter")
+        with ignoring(category=IconoscopeWarning):
+            answer = occlude(network, images[rows], **settings, mean=True)
+        assert isinstance(answer, MeanMap)
+        return answer
+
+    mean_map = await asyncio.wrap_future(session.studio.submit(ask, view=question.view))
+    return messages.MeanHeatAnswer(
+        count=int(mean_map.count[0]),
+        top=mean_map.top.tolist(),
+        left=mean_map.left.tolist(),
+        patch=list(mean_map.patch),
+        size=list(mean_map.size),
+        mean=mean_map.mean[0].tolist(),
+        commands=of_images(session, subject, rows, "occlude", **settings, mean=True),
+    )
 
 
 @router.post("/distance")
