@@ -66,9 +66,7 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
           </button>
         )}
       </div>
-      <p class="note">
-        {wanted && find.value ? say("ranked by class", { class: title(wanted) }) : ""} {hasPictures && say("toggle note")}
-      </p>
+      {wanted && find.value ? <p class="note">{say("ranked by class", { class: title(wanted) })}</p> : hasPictures && <p class="note">{say("toggle note")}</p>}
       {find.problem && <Trouble problem={find.problem} />}
       <ol class="tiles">
         {units.map((unit) => (

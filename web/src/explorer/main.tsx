@@ -139,7 +139,7 @@ function Explorer() {
   return (
     <Explored.Provider value={session}>
       <Header session={session} address={address} speak={speak} />
-      <main class={isBeside(session, address) ? "beside" : address.page} key={language()}>
+      <main class={isBeside(session, address) ? "beside" : `page-${address.page}`} key={language()}>
         <Pages session={session} address={address} />
       </main>
     </Explored.Provider>
