@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from fastapi import FastAPI
 
-from iconoscope.atomic_files import writing_to
+from iconoscope.atomic_files import writing_folder_whole
 from iconoscope.errors import StoreError
 from iconoscope.explorer.security import AccessRules
 from iconoscope.explorer.server import SITE, create_app
@@ -89,15 +88,21 @@ class Export:
             raise StoreError(f"{folder} has something in it.", hint="Name a new or an empty folder.")
         if not (SITE / "index.html").is_file():
             raise StoreError("The pages of the explorer are not in this installation.", hint="In a clone: make web")
-        with writing_to(folder), _Answers(self.session) as answers:
-            shutil.copytree(SITE, folder, dirs_exist_ok=True)
-            page = (folder / "index.html").read_text(encoding="utf-8")
-            (folder / "index.html").write_text(page.replace("<html", "<html data-export", 1), encoding="utf-8")
+        with (
+            writing_folder_whole(folder, lambda _: False, replace=False) as site,
+            _Answers(self.session) as answers,
+        ):
+            for path in SITE.iterdir():
+                content = path.read_bytes()
+                _write(
+                    site / path.name,
+                    content.replace(b"<html", b"<html data-export", 1) if path.suffix == ".html" else content,
+                )
             for kind in self.kinds:
                 if kind.as_file:
-                    _write_files(folder, kind, answers)
+                    _write_files(site, kind, answers)
                 else:
-                    _write_scripts(folder / "data", kind, answers)
+                    _write_scripts(site / "data", kind, answers)
         return folder
 
 
@@ -222,26 +227,36 @@ def script_name(address: str) -> str:
     return re.sub(r"[^a-z0-9.-]", "_", together.lower())[:_LONGEST] + ".js"
 
 
+def _write(hidden: Path, content: bytes) -> None:
+    """Write a file of the folder, which is hidden until it is whole."""
+    hidden.parent.mkdir(parents=True, exist_ok=True)
+    hidden.write_bytes(content)
+
+
 def _write_files(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int, bytes]]) -> None:
     for address in track(kind.addresses, "writing pictures"):
         status, content = answers(address)
         if status == 200:
-            path = folder / "api" / f"{address.partition('?')[0]}{kind.ending}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            _write(folder / "api" / f"{address.partition('?')[0]}{kind.ending}", content)
 
 
 def _write_scripts(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int, bytes]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for address in track(kind.addresses, "writing answers"):
-        status, content = answers(address)
-        if status != 200:
-            continue
-        value = _value(address, content)
-        key = _key(address)
-        call = f"iconoscopeData({json.dumps(key)}, {value});\n"
-        with (folder / script_name(key)).open("a", encoding="utf-8") as script:
-            script.write(call)
+    for name, addresses in track(_together(kind.addresses).items(), "writing answers"):
+        path = folder / name
+        script = path.read_text(encoding="utf-8") if path.is_file() else ""
+        for address in addresses:
+            status, content = answers(address)
+            if status == 200:
+                script += f"iconoscopeData({json.dumps(_key(address))}, {_value(address, content)});\n"
+        _write(path, script.encode())
+
+
+def _together(addresses: tuple[str, ...]) -> dict[str, list[str]]:
+    """Sort addresses by the script that has their answers."""
+    scripts: dict[str, list[str]] = {}
+    for address in addresses:
+        scripts.setdefault(script_name(_key(address)), []).append(address)
+    return scripts
 
 
 def _key(address: str) -> str:
