@@ -259,7 +259,7 @@ class Store:
         return sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name))
 
     def latest(self, kind: type[R], technique: str, *, weights: str, **settings: object) -> R | None:
-        """Give the last result of a technique that was asked of a network, by its digest, with these settings; None without one.
+        """Give the last result of a technique on a network, by its digest, with these settings; None without one.
 
         What is damaged is passed over.
         """
