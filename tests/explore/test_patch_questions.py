@@ -111,3 +111,11 @@ def test_the_mean_map_of_chosen_images(client, network, images):
     assert answer["count"] == 3 and answer["size"] == [96, 96]
     assert "images[[3, 8, 11]]" in answer["commands"]["python"]
     assert client.post("/api/selection/heat", json={**question, "images": []}).status_code == 400
+
+
+def test_others_may_ask_the_network_as_soon_as_the_patch_rests(client, network, images):
+    """In a program of their own, in which the explorer is one thread."""
+    assert ask(client).status_code == 200
+    began = time.perf_counter()
+    ico.predict(network, images[:1])
+    assert time.perf_counter() - began < 3

@@ -1,6 +1,8 @@
 """The queue of questions: the newest of a view counts, what is urgent goes first, and nothing is lost."""
 
 import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -118,3 +120,25 @@ def test_closing_ends_what_waits():
     worker.close()
     with pytest.raises(ReplacedError):
         waiting.result(10)
+
+
+def test_what_is_held_is_entered_once_and_let_go_when_nothing_is_asked_any_more(worker):
+    events = []
+
+    @contextmanager
+    def reserved():
+        events.append("entered")
+        yield
+        events.append("left")
+
+    for _ in range(3):
+        worker.submit(lambda: worker.hold("network", reserved)).result(10)
+    assert events == ["entered"]
+    for _ in range(100):
+        if events == ["entered", "left"]:
+            break
+        time.sleep(0.05)
+    assert events == ["entered", "left"]
+    worker.submit(lambda: worker.hold("network", reserved)).result(10)
+    worker.close()
+    assert events == ["entered", "left"] * 2

@@ -46,6 +46,8 @@ async def cover(question: messages.PatchQuestion, session: SessionOf) -> Respons
 def _covered(session: Session, question: messages.PatchQuestion) -> tuple[np.ndarray, float]:
     if not (math.isfinite(question.top) and math.isfinite(question.left)):
         raise QuestionError("A patch lies at a row and a column.")
+    # To reserve a network takes longer than to ask a small one: it is done once for as long as the patch moves.
+    session.worker.hold(question.network, session.subject(question.network).asked.reserved)
     patch = session.patch(question.network, question.image, question.fill)
     begun = time.perf_counter()
     probabilities = patch.probabilities(round(question.top), round(question.left), question.height, question.width)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ from iconoscope.progress import Advance, Listener, listen
 from iconoscope.user_code import without_exits
 
 __all__ = ["Interrupted", "ReplacedError", "Worker"]
+
+_MOMENT = 0.25  # seconds
 
 Urgency = Literal["at once", "in turn"]
 
@@ -48,6 +50,7 @@ class Worker:
         self._current: _Task | None = None
         self._changed = threading.Condition()
         self._closed = False
+        self._held: dict[Hashable, AbstractContextManager[Any]] = {}
         self._thread = threading.Thread(target=self._run, name="iconoscope explorer", daemon=True)
         self._thread.start()
 
@@ -81,6 +84,20 @@ class Worker:
             waiting.answer.set_exception(_replaced())
         return task.answer
 
+    def hold(self, key: Hashable, context: Callable[[], AbstractContextManager[Any]]) -> None:
+        """Enter a context, once for a key, that stays until nothing has been asked for a moment; in the worker's thread alone.
+
+        What every question would enter and leave again, it then finds entered.
+        """
+        if key not in self._held:
+            entered = context()
+            entered.__enter__()
+            self._held[key] = entered
+
+    def _let_go(self) -> None:
+        while self._held:
+            self._held.popitem()[1].__exit__(None, None, None)
+
     def close(self) -> None:
         """End the thread after what it is asking now; what waits is not answered."""
         with self._changed:
@@ -101,8 +118,10 @@ class Worker:
         with self._changed:
             self._current = None
             while not self._waiting and not self._closed:
-                self._changed.wait()
+                if not self._changed.wait(_MOMENT if self._held else None):
+                    self._let_go()
             if self._closed:
+                self._let_go()
                 return None
             task = next((task for task in self._waiting if task.urgency == "at once"), self._waiting[0])
             self._waiting.remove(task)
