@@ -192,3 +192,36 @@ def test_a_server_that_ended_is_said_and_the_next_one_is_asked(browser, network,
         page.goto(f"{second.split('?')[0]}#/layer/relu2")
         page.wait_for_selector(".tiles")
     page.close()
+
+
+def test_two_networks_answer_under_one_patch_and_stand_beside_each_other(browser, network, images, store):
+    other = ico.load_network("cars", device="cpu")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(8000)
+    with serving(open_session(network, images, store=store, compare=other)) as address:
+        page.goto(address)
+        page.goto(f"{address.split('?')[0]}#/image/3?fill=black&side=31&patch=40,50,31,31")
+        page.wait_for_selector(".answers section:nth-of-type(2) .bars li")
+        both = [covered_answers(each, images[3], 25, 35, 31) for each in (network, other)]
+
+        def do_agree():
+            return page.evaluate(
+                """(both) => [...document.querySelectorAll('.answers section:has(.timing)')].length === 2 &&
+                both.every((answers, at) => Object.entries(answers).every(([name, value]) => Math.abs(Number(
+                document.querySelectorAll('.answers section:has(.timing)')[at].querySelector(`[data-class=${name}]`)
+                .dataset.value) - value) < 1e-4))""",
+                [dict(zip(network.classes, map(float, answers), strict=True)) for answers in both],
+            )
+
+        wait_until(do_agree)
+        page.goto(f"{address.split('?')[0]}#/network?beside=1")
+        page.wait_for_selector(".column:nth-of-type(2) h1")
+        assert page.locator(".column h1").all_inner_texts() == ["cars-honest", "cars"]
+        page.locator(".column .layers a").first.click()
+        page.wait_for_selector(".tiles")
+        assert "beside=1" in page.evaluate("location.hash")
+        # Of the second nothing was recorded, which its side says in words.
+        page.locator(".tile a").first.click()
+        page.locator(".column:nth-of-type(2)").get_by_role("alert").wait_for()
+        page.goto("about:blank")
+    page.close()

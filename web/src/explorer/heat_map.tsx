@@ -7,6 +7,7 @@ import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { figures, number, say } from "./language";
 import { Choices, CopyCommands, Select, Trouble } from "./parts";
+import { viewName } from "./newest";
 import type { Overlay } from "./patch_stage";
 import type { DistanceAnswer, DistanceQuestion, HeatAnswer, HeatQuestion, ImagePage, Problem } from "./schema";
 import { isReplaced, useNetwork, post, problemOf, useAnswer } from "./server";
@@ -38,7 +39,7 @@ export function useHeat(page: ImagePage, settings: Settings, side: number, fill:
   const kind = settings["heat"] ?? "", session = useSession();
   const unit = settings["heat-of"] ?? page.prediction;
   const [state, setState] = useState<HeatState>({ heat: null, problem: null });
-  const view = useMemo(() => `heat-${crypto.randomUUID()}`, []);
+  const view = useMemo(() => viewName("heat"), []);
   const network = useNetwork();
   useEffect(() => {
     setState({ heat: null, problem: null });

@@ -1,5 +1,5 @@
 // The page of an image: the patch that is free to move, what the network answers under it, and what is near the image.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ActivationMapsOf } from "./activation_maps";
 import { change, go, link, type Settings } from "./address";
 import { AnswerBars } from "./answer_bars";
@@ -7,7 +7,7 @@ import { useClassTitle, useSession } from "./explored";
 import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
 import { HeatControls, keptHeat, Legend, useHeat, useKeptHeats } from "./heat_map";
 import { number, percent, say, sayName } from "./language";
-import { Newest } from "./newest";
+import { Newest, viewName } from "./newest";
 import { CopyCommands, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
 import { PatchStage } from "./patch_stage";
 import type { HeatAnswer, ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
@@ -130,9 +130,10 @@ function StillAnswers({ page, settings }: { page: Message; settings: Settings })
 function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, network: number) {
   const [answer, setAnswer] = useState<PatchAnswer | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const view = useMemo(() => `patch-${network}-${crypto.randomUUID()}`, [network]);
+  const view = useMemo(() => viewName("patch"), [network]);
   const newest = useRef<Newest<PatchQuestion, PatchAnswer> | null>(null);
-  useEffect(() => {
+  // Asked as soon as the patch lies elsewhere, not after the next frame is painted.
+  useLayoutEffect(() => {
     const asking = new Newest<PatchQuestion, PatchAnswer>(
       (question) => post<PatchAnswer>("patch", question),
       (told) => {
@@ -144,7 +145,7 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
     newest.current = asking;
     return () => asking.end();
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!patch) return;
     const top = Math.round(patch.y - patch.height / 2), left = Math.round(patch.x - patch.width / 2);
     newest.current?.put({ image: page.name, top, left, height: patch.height, width: patch.width, fill, view, network });

@@ -39,3 +39,8 @@ export class Newest<Question, Answer> {
     this.busy = false;
   }
 }
+
+let views = 0;
+
+/** A name for one who asks, by which a newer question of the same replaces the older: another in every tab. */
+export const viewName = (kind: string) => `${kind}-${++views}-${Math.random().toString(36).slice(2)}`;

@@ -35,7 +35,13 @@ const TOLD = 1600; // milliseconds for which a button says that it has copied
 /** Buttons that copy the lines which make a figure again. */
 export function CopyCommands({ commands }: { commands: Commands }) {
   const [copied, setCopied] = useState<keyof Commands | "">("");
+  const [shown, setShown] = useState<keyof Commands | "">("");
   const copy = async (kind: keyof Commands) => {
+    // Where the page comes from another machine without https, a browser lends no clipboard: the line is shown to be copied by hand.
+    if (!("clipboard" in navigator)) {
+      setShown(kind);
+      return;
+    }
     await navigator.clipboard.writeText(commands[kind]);
     setCopied(kind);
     window.setTimeout(() => setCopied(""), TOLD);
@@ -50,6 +56,7 @@ export function CopyCommands({ commands }: { commands: Commands }) {
             {copied === kind ? say("copied") : say(`copy ${kind}`)}
           </button>
         ))}
+      {shown && <code>{commands[shown]}</code>}
     </p>
   );
 }

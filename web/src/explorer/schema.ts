@@ -277,6 +277,25 @@ export interface SelectionPage {
   commands: Commands;
 }
 
+export interface MeanHeatQuestion {
+  images: number[];
+  patch: number;
+  stride: number;
+  fill: string;
+  view: string;
+  network: number;
+}
+
+export interface MeanHeatAnswer {
+  count: number;
+  top: number[];
+  left: number[];
+  patch: number[];
+  size: number[];
+  mean: number[][];
+  commands: Commands;
+}
+
 export interface ClassSelectivityOfUnit {
   unit: string;
   auc: number;

@@ -1,9 +1,10 @@
 // What is common to chosen images: their labels, the mistakes among them, and the units that tell them from the others.
 import { useEffect, useState } from "preact/hooks";
 import { change } from "./address";
-import { useClassTitle } from "./explored";
+import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
+import { MeanHeat } from "./mean_heat";
 import { Bar, CopyCommands, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { MapPage, Problem, Selection, SelectionPage } from "./schema";
 import { isReplaced, post, problemOf } from "./server";
@@ -24,6 +25,7 @@ function knownOf(map: MapPage, indices: readonly number[]): SelectionPage {
 export function SelectionPanel({ map, indices }: { map: MapPage; indices: readonly number[] }) {
   const [page, setPage] = useState<SelectionPage | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
+  const { asks } = useSession();
   const images = indices.map((index) => map.numbers[index] ?? -1), ids = indices.map((index) => map.ids[index] ?? "");
   const key = images.join(",");
   useEffect(() => {
@@ -56,6 +58,7 @@ export function SelectionPanel({ map, indices }: { map: MapPage; indices: readon
       {problem && <Trouble problem={problem} />}
       {images.length > 0 && !page && !problem && <Waiting />}
       {page && <Common page={page} />}
+      {images.length > 0 && asks && <MeanHeat images={images} />}
     </section>
   );
 }
