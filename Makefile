@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites bench-label-correlations bench-explorer mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites bench-label-correlations bench-explorer mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -69,6 +69,9 @@ weights: $(VENV)/.installed  ## train the built-in networks of cars again and pu
 
 gallery: $(VENV)/.installed  ## the pictures of the documentation, in some minutes; ARGS="figures classes"
 	$(BIN)/python docs/make_gallery.py $(ARGS)
+
+screenshots: $(VENV)/.installed-dev  ## the pictures of the explorer in the documentation; wants Chromium
+	$(BIN)/python docs/make_screenshots.py $(ARGS)
 
 bench-occlusion: $(VENV)/.installed-bench  ## exact occlusion against Captum and a dense loop; ARGS="--networks resnet20 --threads 1"
 	$(BIN)/python -m benchmarks.occlusion $(ARGS)
