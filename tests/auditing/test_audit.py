@@ -76,6 +76,19 @@ def test_without_masks_it_says_the_same(photographs):
         assert found.word == word and not found.images.object_given.any() and found.images.object_known.mean() > 0.9
 
 
+def test_only_the_classes_of_interest_are_asked_about(photographs, tmp_path):
+    network = ico.load_network("cars", device="cpu")
+    found = ico.audit(network, photographs, quick=True, families=FEW, only=["lynx"], store=tmp_path)
+    assert list(found.classes) == ["lynx"] and found.word == "shortcut" and found.accused() == ["lynx"]
+    assert found.hypotheses is not None and set(found.hypotheses.classes.tolist()) == {0}
+    again = ico.Store(tmp_path).get(found.question)
+    assert isinstance(again, ico.Audit) and list(again.classes) == ["lynx"]
+    for lang, said in (("en", "Of the 2 classes 1 were asked about"), ("es", "De las 2 clases se preguntó por 1")):
+        assert said in found.report(tmp_path / "page.html", lang=lang).read_text(encoding="utf-8")
+    with pytest.raises(ico.errors.UnitError, match="no class 'linx'"):
+        ico.audit(network, photographs, quick=True, only=["linx"])
+
+
 def test_without_labels_it_says_the_same(photographs):
     bare = ico.load_images(np.stack([image.pixels for image in photographs]))
     found = ico.audit(ico.load_network("cars", device="cpu"), bare, quick=True, families=FEW)

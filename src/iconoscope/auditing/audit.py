@@ -68,6 +68,7 @@ def audit(
     fail_on: Sequence[str] | None = None,
     allow: Sequence[str] | None = None,
     groups: str | Path | Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
     store: Store | str | Path | None = None,
 ) -> Audit:
     """Ask what decides a network's answers, class by class: the object, or something that comes with it.
@@ -106,6 +107,9 @@ def audit(
     groups
         Coarser classes, where there are too many for so few images: a table with two columns, class and group, with or without
         a header; in Python also a dict. Answers and labels are then of groups; a class that is not in it is its own.
+    only
+        The classes that are asked about, by name or index; all by default. Of many classes it is these that the images are then
+        chosen for, half of them; the other classes give what is exchanged.
     store
         Folder where answers are looked for first, and kept: an audit that was ended goes on where it was.
 
@@ -145,11 +149,13 @@ def audit(
     images = load_images(images)
     if groups is not None:
         network, images = group_classes(network, images, groups)
+    of_interest = tuple(network.classes[index] for index in sorted({network.names.index(name) for name in only or ()}))
     if store is None:
         with temporary_folder("iconoscope-audit-") as folder:
-            answer = _answer(network, images, families, quick, seed, Store(folder / "run"))
+            answer = _answer(network, images, families, of_interest, quick, seed, Store(folder / "run"))
     else:
-        answer = _answer(network, images, families, quick, seed, Store.at(store, witness=network.witness))
+        kept = Store.at(store, witness=network.witness)
+        answer = _answer(network, images, families, of_interest, quick, seed, kept)
     if out is not None:
         answer.report(out, lang=lang)
     words = {*(fail_on or ()), *(("unnamed",) if "shortcut" in (fail_on or ()) else ())}
@@ -192,13 +198,20 @@ def _check(
 
 
 def _answer(
-    network: Network, images: Images, families: Sequence[Nuisance | str] | None, quick: bool, seed: int, store: Store
+    network: Network,
+    images: Images,
+    families: Sequence[Nuisance | str] | None,
+    of_interest: tuple[str, ...],
+    quick: bool,
+    seed: int,
+    store: Store,
 ) -> Audit:
     nuisances = _nuisances(families)
     # Of a swap of object and background alone no layer's units are looked at.
     recording = record(network, images, None if nuisances else ["logits"], store=store)
     # One's own nuisances are functions: two of one name may be two things.
     digest = digest_object((nuisances, families is None))
+    settings: dict[str, Any] = {"only": list(of_interest)} if of_interest else {}
     question = question_about(
         recording,
         "audit",
@@ -207,6 +220,7 @@ def _answer(
         assumed=network.preprocessing.assumed,
         quick=quick,
         seed=seed,
+        **settings,
     )
     return store.answer(
         question,
@@ -251,18 +265,20 @@ def _ask(
     chosen: bool,
 ) -> Audit:
     """Gather the evidence stage by stage, what decides first; what else is looked at depends on which classes are accused."""
-    seed = int(question.settings["seed"])
-    rows = sampled_rows(network, recording, most=effort.images, seed=seed)
-    if (
-        np.bincount(recording.predictions[rows]).max() < LEAST_IMAGES
-    ):  # nothing can be said of any class, whatever is asked
+    seed, of_interest = int(question.settings["seed"]), tuple(question.settings.get("only", ()))
+    rows = sampled_rows(network, recording, most=effort.images, seed=seed, of_interest=of_interest)
+    counts = np.bincount(recording.predictions[rows], minlength=len(network.classes))
+    asked = [
+        count for name, count in zip(network.classes, counts, strict=True) if not of_interest or name in of_interest
+    ]
+    if max(asked) < LEAST_IMAGES:  # nothing can be said of any class, whatever is asked
         return _unasked(network, recording, rows, question)
     # What is answered on the way is kept beside the store for as long as the audit takes, so that it can go on where it was.
     aside = store.folder / f".audit-{question.key[:24]}"
     work, parts = Store(aside / "run"), PartialAnswers(aside / "parts")
     occlusion = neighbourhoods = optimized = None
     with advancing(f"auditing {network.name}", 6 if nuisances else 2) as advance:
-        sample = load_sample(network, recording, images, most=effort.images, seed=seed)
+        sample = load_sample(network, recording, images, most=effort.images, seed=seed, of_interest=of_interest)
         hypotheses = None
         if nuisances:
             advance(1, "(looking for what decides)")
@@ -316,7 +332,10 @@ def _unasked(network: Network, recording: Recording, rows: NDArray[np.int64], qu
     small = np.zeros((0, 1, 1, 3), np.uint8)
     return Audit(
         question=question,
-        images=audited_images(network, recording, rows, object_known=unknown, object_given=unknown),
+        images=audited_images(
+            network, recording, rows, object_known=unknown, object_given=unknown,
+            of_interest=tuple(question.settings.get("only", ())),
+        ),
         interventions=Interventions(
             nuisances=(), within=(), skipped=(), statistic_sizes=none, statistics=np.zeros((len(rows), 0), np.float32),
             trials=(), sources=(), pixel_change=np.zeros(0, np.float32), donors=Donors(none, none, none, none),
@@ -350,12 +369,14 @@ def conclude_from_evidence(
     skipped = tuple((nuisance.name, fails[nuisance.needs]) for nuisance in nuisances if fails[nuisance.needs])
     predicted, target = sample.evidence.predicted, sample.evidence.target
     naming = hypotheses is not None and not chosen and fails["object"] != ""
-    suspected = {
-        index
-        for index in np.unique(predicted).tolist()
-        if hypotheses is not None and any(test.decision != "cleared" for test in hypotheses.of_class(index).values())
-    }
-    donors = draw_donors(predicted, target, seed=seed, suspected=suspected if naming else None)
+    asked = {index for index in np.unique(predicted).tolist() if sample.evidence.interests(index)}
+    if hypotheses is not None and naming:
+        asked = {
+            index for index in asked if any(test.decision != "cleared" for test in hypotheses.of_class(index).values())
+        }
+    donors = draw_donors(
+        predicted, target, seed=seed, suspected=asked if naming or sample.evidence.of_interest else None
+    )
     interventions = intervene(
         network, sample.pictures, predicted, usable, donors, target=target, skipped=skipped, parts=parts
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,15 +51,28 @@ class Sample:
         return len(self.rows)
 
 
-def choose(predicted: NDArray[np.int64], most: int, *, seed: int) -> NDArray[np.int64]:
+def choose(
+    predicted: NDArray[np.int64], most: int, *, seed: int, of_interest: Collection[int] = ()
+) -> NDArray[np.int64]:
     """Choose so many images, as evenly over the answers as there are images for it; sorted.
+
+    Where some answers are of interest, half of the images are of these, as far as there are so many.
 
     Examples
     --------
     >>> answers = np.array([0] * 90 + [1] * 10)
     >>> np.bincount(answers[choose(answers, 30, seed=0)])
     array([20, 10])
+    >>> answers = np.repeat(np.arange(50), 4)
+    >>> np.bincount(answers[choose(answers, 16, seed=0, of_interest=[7, 9])])[[7, 9]]
+    array([4, 4])
     """
+    if of_interest and len(predicted) > most:
+        wanted = np.isin(predicted, list(of_interest))
+        interesting, others = np.flatnonzero(wanted), np.flatnonzero(~wanted)
+        count = max(most // 2, most - len(others))
+        first = interesting[choose(predicted[interesting], count, seed=seed)]
+        return np.sort(np.concatenate((first, others[choose(predicted[others], most - len(first), seed=seed)])))
     if len(predicted) <= most:
         return np.arange(len(predicted))
     generator = np.random.default_rng(seed)
@@ -79,10 +93,14 @@ def _warn_of_unusable(unusable: dict[str, str], *, of: int) -> None:
     warn(f"{message}. These images are audited without.")
 
 
-def sampled_rows(network: Network, recording: Recording, *, most: int, seed: int) -> NDArray[np.int64]:
+def sampled_rows(
+    network: Network, recording: Recording, *, most: int, seed: int, of_interest: Sequence[str] = ()
+) -> NDArray[np.int64]:
     """Choose the rows of a recording that are audited: no more than `most`, and fewer where pictures are large."""
     height, width = network.preprocessing.size
-    return choose(recording.predictions, max(2, min(most, _PIXELS // (height * width))), seed=seed)
+    most = max(2, min(most, _PIXELS // (height * width)))
+    indices = [network.classes.index(name) for name in of_interest]
+    return choose(recording.predictions, most, seed=seed, of_interest=indices)
 
 
 def audited_images(
@@ -92,6 +110,7 @@ def audited_images(
     *,
     object_known: NDArray[np.bool_],
     object_given: NDArray[np.bool_],
+    of_interest: tuple[str, ...] = (),
 ) -> AuditedImages:
     """Give what is known of the images in some rows of a recording, and of the whole set."""
     pairs, counts = np.unique(np.stack([recording.targets, recording.predictions], 1), axis=0, return_counts=True)
@@ -107,18 +126,27 @@ def audited_images(
         preprocessing=network.preprocessing.describe(),
         preprocessing_assumed=network.preprocessing.assumed,
         date=datetime.now().astimezone().date().isoformat(),
+        of_interest=of_interest,
     )
 
 
-def load_sample(network: Network, recording: Recording, images: Images, *, most: int, seed: int) -> Sample:
-    """Load the images that are audited.
+def load_sample(
+    network: Network,
+    recording: Recording,
+    images: Images,
+    *,
+    most: int,
+    seed: int,
+    of_interest: tuple[str, ...] = (),
+) -> Sample:
+    """Load the images that are audited; half of them of the classes of interest, if there are any.
 
     Raises
     ------
     ImagesError
         If none of them can be read any more.
     """
-    rows = sampled_rows(network, recording, most=most, seed=seed)
+    rows = sampled_rows(network, recording, most=most, seed=seed, of_interest=of_interest)
     position = {identity: index for index, identity in enumerate(images.ids)}
     names = [recording.ids[row] for row in rows]
     readable: list[int] = []
@@ -151,6 +179,7 @@ def load_sample(network: Network, recording: Recording, images: Images, *, most:
         rows,
         object_known=pictures.object_known,
         object_given=np.array([mask is not None for mask in masks]),
+        of_interest=of_interest,
     )
     native = network.preprocessing.resize is None and set(sizes) == {network.preprocessing.size}
     return Sample(rows, chosen, pictures, evidence, native)

@@ -67,9 +67,10 @@ class Conclusions:
 
     @cached_property
     def answered(self) -> list[int]:
-        """The classes that some image is answered with, the most frequent first."""
+        """The classes of interest that some image is answered with, the most frequent first."""
         counts = np.bincount(self.images.predicted, minlength=len(self.images.class_names))
-        return [index for index in np.argsort(-counts, kind="stable").tolist() if counts[index]]
+        order = np.argsort(-counts, kind="stable").tolist()
+        return [index for index in order if counts[index] and self.images.interests(index)]
 
     @property
     def never_answered(self) -> list[int]:

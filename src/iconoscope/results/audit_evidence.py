@@ -40,6 +40,8 @@ class AuditedImages:
         Whether nobody said so.
     date : str
         Of the audit, as 2026-11-29.
+    of_interest : tuple of str
+        The classes that are asked about; all if there are none.
     """
 
     class_names: tuple[str, ...]
@@ -53,6 +55,7 @@ class AuditedImages:
     preprocessing: str
     preprocessing_assumed: bool
     date: str
+    of_interest: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -83,11 +86,15 @@ class AuditedImages:
         share = np.bincount(labelled[:, 0], labelled[:, 2]).max() / self.labelled
         return bool(binomtest(self.right, self.labelled, min(1.0, share), alternative="greater").pvalue > 0.01)
 
+    def interests(self, index: int) -> bool:
+        """Tell whether a class is asked about."""
+        return not self.of_interest or self.class_names[index] in self.of_interest
+
     @property
     def never_answered(self) -> list[int]:
-        """The classes that images of the set are labelled with, and none is answered with."""
+        """The classes of interest that images of the set are labelled with, and none is answered with."""
         labels, answers = (set(column.tolist()) for column in self.confusion[:, :2].T)
-        return sorted(labels - answers - {-1})
+        return [index for index in sorted(labels - answers - {-1}) if self.interests(index)]
 
     def confused(self, label: int, answer: int) -> int:
         """Count the images of the whole set with this label and this answer."""

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from iconoscope.results.audit_conclusions import Conclusions
 from iconoscope.results.decision_rule import LEAST_IMAGES, UNJUDGED, Conclusion, Effect, has_a_say
 from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS
@@ -105,7 +107,7 @@ class AuditText:
         if conclusion.names:
             effect = effects[conclusion.names[0]]
             name = self.property_name(conclusion.names[0]).partition(",")[0]
-            key = "figures" if len(conclusions.answered) == 2 else "figures many"
+            key = "figures" if len(np.unique(conclusions.images.predicted)) == 2 else "figures many"
             return self.say(key, property=name, raw=percent(effect.raw), control=percent(effect.control))
         if conclusion.reason == "too few images":
             images = int((conclusions.images.predicted == index).sum())

@@ -28,6 +28,7 @@ _CELLS = 18  # thumbnails across the picture of the map
 _CONFLICTING = 8
 _NUMBERED = 20  # classes
 _LISTED = 40  # classes
+_OF_OTHERS = (170, 170, 170)  # the colour of answers that nobody asked about
 _CONFUSED = 12  # classes of a table of confusion, else pairs
 
 
@@ -98,6 +99,8 @@ class _AuditSection(AuditView):
         cautions: list[str] = []
         if self.audit.images.near_chance and conclusions.overall.reason != "near chance":
             cautions.append(_sentence(say("near chance")))
+        if asked := self.audit.images.of_interest:
+            cautions.append(say("page only", classes=len(self.audit.names), asked=len(asked)))
         if self.audit.swap_alone:
             cautions.append(say("page swap alone"))
         elif self.audit.question.settings.get("quick") and self.audit.interventions.trials:
@@ -278,7 +281,10 @@ class _AuditSection(AuditView):
     def legend(self) -> list[tuple[str, str]]:
         """The commonest answers and their colours."""
         answered = self.audit.conclusions.answered[:12]
-        return [(_hexadecimal(self._colours[index]), self.audit.names[index]) for index in answered]
+        legend = [(_hexadecimal(self._colours[index]), self.audit.names[index]) for index in answered]
+        if self.audit.images.of_interest:
+            legend.append((_hexadecimal(_OF_OTHERS), self.text.say("page map others")))
+        return legend
 
     @cached_property
     def _colours(self) -> dict[int, tuple[int, int, int]]:
@@ -288,7 +294,9 @@ class _AuditSection(AuditView):
     @cached_property
     def _inks(self) -> NDArray[np.uint8]:
         """The colour of every image's answer, (n, 3)."""
-        return np.array([self._colours[index] for index in self.audit.images.predicted.tolist()], np.uint8)
+        return np.array(
+            [self._colours.get(index, _OF_OTHERS) for index in self.audit.images.predicted.tolist()], np.uint8
+        )
 
     def _points(self, side: float) -> NDArray[np.float32]:
         """Give the map's points (n, 2) in a square."""

@@ -75,7 +75,7 @@ _MAKERS: dict[str, tuple[Callable[..., Iterator[Trial]], *tuple[Callable[[Photog
 def examine_hypotheses(
     network: Network, sample: Sample, *, seed: int, parts: PartialAnswers | None = None
 ) -> Hypotheses:
-    """Make and test every kind of hypothesis about every class that enough images are answered with.
+    """Make and test every kind of hypothesis about every class of interest that enough images are answered with.
 
     Parameters
     ----------
@@ -90,7 +90,9 @@ def examine_hypotheses(
     predicted = sample.evidence.predicted
     counts = np.bincount(predicted, minlength=len(network.classes))
     classes = [
-        index for index, count in enumerate(counts.tolist()) if LEAST_IMAGES <= count <= len(sample) - LEAST_IMAGES
+        index
+        for index, count in enumerate(counts.tolist())
+        if LEAST_IMAGES <= count <= len(sample) - LEAST_IMAGES and sample.evidence.interests(index)
     ]
     bench = Workbench(_photographs(network, sample))
     examined: list[dict[str, NDArray[Any]]] = []
