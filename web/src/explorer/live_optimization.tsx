@@ -25,7 +25,15 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
   const session = useSession(), network = useNetwork();
   const [growth, setGrowth] = useState<Growth>(NOTHING);
   const controller = useRef<AbortController | null>(null);
-  useEffect(() => () => controller.current?.abort(), []);
+  const top = useRef<HTMLDivElement>(null);
+  const begins = settings["start"] !== undefined; // whoever comes from an image wants to see it change
+  useEffect(() => {
+    const timer = window.setTimeout(() => begins && top.current?.scrollIntoView({ block: "start" }));
+    return () => {
+      window.clearTimeout(timer);
+      controller.current?.abort();
+    };
+  }, []);
   const question: OptimizationQuestion = {
     unit,
     start: settings["start"] || "noise",
@@ -59,6 +67,7 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
   };
   return (
     <Figure title={say("live")} note={say("live note")} commands={growth.frame?.commands ?? undefined} wide>
+      <div ref={top} class="anchor" />
       <LiveControls question={question} growing={growth.growing} grow={() => void grow()} stop={() => controller.current?.abort()} />
       {growth.problem && <Trouble problem={growth.problem} />}
       {growth.frame && <Grown growth={growth} frame={growth.frame} steps={question.steps} />}
