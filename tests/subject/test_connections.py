@@ -61,3 +61,58 @@ def test_groups_read_their_own_inputs_alone(chain):
 def test_the_module_comes_back_without_hooks(chain):
     connections(chain)
     assert not any(module._forward_hooks for module in chain.module.modules())
+
+
+class Fire(nn.Module):
+    """Two convolutions of one input, side by side, as in SqueezeNet; behind them a pooling and the classes."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.fire = Side()
+        self.pool = nn.MaxPool2d(2)
+        self.head = nn.Conv2d(5, 2, 1)
+
+    def forward(self, x):
+        return self.head(self.pool(self.fire(torch.relu(self.stem(x))))).mean((2, 3))
+
+
+class Side(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.narrow, self.wide, self.relu = nn.Conv2d(4, 2, 1), nn.Conv2d(4, 3, 3, padding=1), nn.ReLU()
+
+    def forward(self, x):
+        return torch.cat([self.relu(self.narrow(x)), self.relu(self.wide(x))], 1)
+
+
+def test_layers_side_by_side_are_one_of_all_their_channels():
+    network = ico.load_network(Fire(), preprocessing=PREPROCESSING, classes=["a", "b"], device="cpu")
+    by_layer = {connection.layer: connection for connection in connections(network)}
+    fire = by_layer["fire"]
+    assert fire.sources == ("stem",) and fire.targets == ("fire", "pool")
+    np.testing.assert_array_equal(
+        fire.weights, np.concatenate([by_layer["fire.narrow"].weights, by_layer["fire.wide"].weights])
+    )
+    assert {"fire", "pool"} & {*by_layer["head"].sources}
+
+
+class Tokens(nn.Module):
+    """A small transformer: linear layers on tokens."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.block(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+def test_tokens_are_no_channels_and_no_trouble():
+    network = ico.load_network(Tokens(), preprocessing=PREPROCESSING, classes=["a", "b"], device="cpu")
+    names = [connection.layer for connection in connections(network)]
+    assert names[0] == "patches" and names[-1] == "head"

@@ -90,7 +90,43 @@ def connections(network: Network) -> list[Connection]:
         weights, kernels = _read(call.module, _scale([other.module for other in behind]))
         targets = tuple(other.name for other in behind)
         connected.append(Connection(call.name, sources, targets, weights, kernels))
-    return connected
+    number = {call.name: index for index, call in enumerate(calls)}
+    return sorted([*connected, *_joined(calls, connected)], key=lambda connection: number[connection.layer])
+
+
+def _joined(calls: list[_Call], connected: list[Connection]) -> list[Connection]:
+    """Give the weights of layers that put side by side what some before them answer, as the Fire modules of SqueezeNet do.
+
+    That they do is seen in their answer.
+    """
+    import torch
+
+    number = {call.name: index for index, call in enumerate(calls)}
+    known = {name for connection in connected for name in connection.targets}
+    joined: list[Connection] = []
+    for index, call in enumerate(calls):
+        if call.name in known or not call.channels:
+            continue
+        parts: list[Connection] = []
+        for connection in reversed([other for other in connected if other.targets and number[other.layer] < index]):
+            parts.insert(0, connection)
+            if sum(len(part.weights) for part in parts) >= call.channels:
+                break
+        answers = [_last_answer(calls[number[part.layer] : index], len(part.weights)) for part in parts]
+        alike = len({part.sources for part in parts}) == 1 and len({answer.shape[2:] for answer in answers}) == 1
+        if len(parts) > 1 and alike and torch.equal(torch.cat(answers, 1), call.answered):
+            following = next((i for i in range(index, len(calls)) if _is_weighted(calls[i].module)), len(calls))
+            targets = tuple(other.name for other in calls[index:following] if other.channels == call.channels)
+            weights = np.concatenate([part.weights for part in parts])
+            joined.append(Connection(call.name, parts[0].sources, targets, weights, weights))
+            known |= {*targets}
+    return joined
+
+
+def _last_answer(calls: list[_Call], channels: int) -> Any:
+    """Give what comes out of a layer, the first of the calls, and of what handles its channels up to the next with weights."""
+    ends = (index for index, call in enumerate(calls[1:], 1) if _is_weighted(call.module))
+    return [call.answered for call in calls[: next(ends, len(calls))] if call.channels == channels][-1]
 
 
 def _calls(network: Network) -> list[_Call]:
@@ -107,7 +143,7 @@ def _calls(network: Network) -> list[_Call]:
 
     names = [name for name, _ in network.module.named_modules() if name]
     with network.questioned(steady=False), watching(network, names, note), torch.inference_mode():
-        network.run(network.blank())
+        network.run(torch.rand(*network.blank().shape, generator=torch.Generator().manual_seed(0)).to(network.device))
     return calls
 
 
