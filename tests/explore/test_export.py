@@ -1,5 +1,6 @@
 """The explorer as a folder: every answer is the server's own, and how much it is was said before."""
 
+import asyncio
 import base64
 import json
 import re
@@ -108,6 +109,14 @@ def test_the_command_exports_a_store_alone(store, tmp_path, capsys, site):
     assert re.fullmatch(r"The export will be [\d,]+ files, about [\d.,]+ MB\.", lines[0])
     assert lines[1] == f"Open {folder.resolve() / 'index.html'}"
     assert (folder / "api" / "images" / "5" / "picture.png").is_file()
+
+
+def test_a_notebook_exports_too(store, tmp_path, site):
+    async def cell():
+        ico.explore(store=store, export=tmp_path / "site")
+
+    asyncio.run(cell())
+    assert (tmp_path / "site" / "data" / "session.js").is_file()
 
 
 def test_names_that_differ_in_capitals_alone_share_a_script():

@@ -11,6 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,18 +113,21 @@ class _Answers:
     def __init__(self, session: Session) -> None:
         rules = AccessRules("127.0.0.1", 0)
         self._app: FastAPI = create_app(session, rules)
+        # In a thread of its own: where a notebook calls, an event loop runs already.
+        self._thread = ThreadPoolExecutor(1)
         self._runner = asyncio.Runner()
         self._headers = [(b"host", b"127.0.0.1:0"), (b"cookie", f"{rules.cookie}={rules.token}".encode())]
 
     def __call__(self, address: str) -> tuple[int, bytes]:
         """Give status and body of an answer."""
-        return self._runner.run(self._ask(address))
+        return self._thread.submit(lambda: self._runner.run(self._ask(address))).result()
 
     def __enter__(self) -> _Answers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._runner.close()
+        self._thread.submit(self._runner.close).result()
+        self._thread.shutdown()
 
     async def _ask(self, address: str) -> tuple[int, bytes]:
         path, _, query = address.partition("?")
