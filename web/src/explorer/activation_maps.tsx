@@ -12,20 +12,20 @@ const MOST = 48;
 export function ActivationMapsOf({ image, layer }: { image: string; layer: string }) {
   const number = useNetwork();
   const network = useAnswer<NetworkPage>(`network/${number}?lang=${language()}`).value;
-  const layers = network?.layers.filter((each) => each.rows > 1) ?? [];
-  const known = layers.some((each) => each.name === layer) ? layer : "";
-  const path = known ? `images/${encodeURIComponent(image)}/maps/${encodeURIComponent(known)}?limit=${MOST}` : null;
+  const layers = network?.layers.filter((summary) => summary.rows > 1) ?? [];
+  const chosen = layers.some((each) => each.name === layer) ? layer : "";
+  const path = chosen ? `images/${encodeURIComponent(image)}/maps/${encodeURIComponent(chosen)}?limit=${MOST}` : null;
   const { value: maps, problem } = useAnswer<ActivationMaps>(path);
   return (
     <Figure title={say("activation maps")} note={say("activation maps note")} commands={maps?.commands} wide>
       <Select
         name={say("layer")}
-        value={known}
+        value={chosen}
         choices={[{ value: "", text: say("choose layer") }, ...layers.map((each) => ({ value: each.name, text: each.name }))]}
-        choose={(chosen) => change({ layer: chosen })}
+        choose={(name) => change({ layer: name })}
       />
       {problem && <Trouble problem={problem} />}
-      {known && !maps && !problem && <Waiting />}
+      {chosen && !maps && !problem && <Waiting />}
       {maps && <Maps maps={maps} />}
     </Figure>
   );

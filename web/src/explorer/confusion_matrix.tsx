@@ -58,7 +58,7 @@ function Matrix({ counts }: { counts: number[][] }) {
 function Mistakes({ counts }: { counts: number[][] }) {
   const { classes } = useSession(), title = useClassTitle();
   const mistakes = counts
-    .flatMap((row, label) => row.map((count, answer) => ({ count, label, answer, all: row.reduce((sum, each) => sum + each, 0) })))
+    .flatMap((row, label) => row.map((count, answer) => ({ count, label, answer, all: row.reduce((sum, more) => sum + more, 0) })))
     .filter(({ count, label, answer }) => count > 0 && label !== answer)
     .sort((one, other) => other.count - one.count || other.count / other.all - one.count / one.all)
     .slice(0, MOST_MISTAKES);

@@ -56,7 +56,7 @@ export function searchedImages(all: ImageSearch, asked: URLSearchParams): ImageS
   const text = (asked.get("q") ?? "").toLowerCase(), label = asked.get("label"), prediction = asked.get("prediction");
   const images = all.images.filter(
     (image) =>
-      (!text || [image.id, image.label, image.prediction].some((each) => each.toLowerCase().includes(text))) &&
+      (!text || [image.id, image.label, image.prediction].some((name) => name.toLowerCase().includes(text))) &&
       (!label || image.label === label) &&
       (!prediction || image.prediction === prediction) &&
       (!asked.get("mistakes") || (image.label !== "" && image.label !== image.prediction)),

@@ -103,7 +103,7 @@ function StillAnswers({ page, settings }: { page: Message; settings: Settings })
   const { classes } = useSession();
   const heats = useKeptHeats(page), chosen = heats[Number(settings["heat"] ?? "0")] ?? heats[0];
   const heat = useMemo(() => (chosen ? keptHeat(chosen, page) : null), [chosen, page]);
-  const clean = classes.map((name) => page.probabilities.find((each) => each.name === name)?.probability ?? 0);
+  const clean = classes.map((name) => page.probabilities.find((recorded) => recorded.name === name)?.probability ?? 0);
   return (
     <div class="felt">
       <div>
@@ -136,8 +136,8 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
   useLayoutEffect(() => {
     const asking = new Newest<PatchQuestion, PatchAnswer>(
       (question) => post<PatchAnswer>("patch", question),
-      (told) => {
-        setAnswer(told);
+      (newest) => {
+        setAnswer(newest);
         setProblem(null);
       },
       (error) => setProblem(problemOf(error)),
@@ -227,7 +227,7 @@ function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersS
   const probabilities = (own.value ?? page).probabilities;
   const clean = useMemo(() => {
     const all = new Array<number>(classes.length).fill(0);
-    for (const each of probabilities) all[each.index] = each.probability;
+    for (const { index, probability } of probabilities) all[index] = probability;
     return all;
   }, [probabilities]);
   const { answer, problem } = usePatchAnswers(page, patch, fill, network);

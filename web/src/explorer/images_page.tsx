@@ -16,7 +16,7 @@ export function ImagesPage({ settings }: { settings: Settings }) {
     const value = settings[name];
     if (value) query.set(name, value);
   }
-  const { value: found, problem } = useAnswer<ImageSearch>(`search?${query.toString()}`);
+  const { value: search, problem } = useAnswer<ImageSearch>(`search?${query.toString()}`);
   const choices = [{ value: "", text: say("any") }, ...classes.map((name) => ({ value: name, text: title(name) }))];
   const narrow = (chosen: Settings) => change({ ...chosen, from: "" }, { step: true });
   return (
@@ -24,7 +24,7 @@ export function ImagesPage({ settings }: { settings: Settings }) {
       <header class="title">
         <h1>{say("images")}</h1>
         <p class="soft" role="status">
-          {settings["q"] ? say("images named", { total: found?.total ?? 0, text: settings["q"] }) : say("images total", { total: found?.total ?? 0 })}
+          {settings["q"] ? say("images named", { total: search?.total ?? 0, text: settings["q"] }) : say("images total", { total: search?.total ?? 0 })}
         </p>
       </header>
       <div class="controls">
@@ -40,11 +40,11 @@ export function ImagesPage({ settings }: { settings: Settings }) {
         </label>
       </div>
       {problem && <Trouble problem={problem} />}
-      {!problem && !found && <Waiting />}
-      {found && (
+      {!problem && !search && <Waiting />}
+      {search && (
         <>
           <div class="images">
-            {found.images.map((image) => (
+            {search.images.map((image) => (
               <ImageLink key={image.number} image={image}>
                 {image.label !== "" && image.label !== image.prediction && <small>{say("is really", { label: title(image.label) })}</small>}
               </ImageLink>
@@ -56,7 +56,7 @@ export function ImagesPage({ settings }: { settings: Settings }) {
                 {say("before")}
               </button>
             )}
-            {from + AT_ONCE < found.total && (
+            {from + AT_ONCE < search.total && (
               <button type="button" onClick={() => change({ from: String(from + AT_ONCE) }, { step: true })}>
                 {say("more")}
               </button>

@@ -30,7 +30,7 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
   if (!page) return <Waiting />;
   const { layer } = page;
   const hasPictures = page.units.some((unit) => unit.optimized !== "");
-  const scores = new Map(find.value?.units.map((each) => [each.unit, each.auc]));
+  const scores = new Map(find.value?.units.map(({ unit, auc }) => [unit, auc]));
   const order = (ORDERS.find((each) => each === settings["sort"]) ?? (like ? "likeness" : "number"));
   const units = ordered(page.units, wanted && find.value ? "class" : order, scores);
   const orders = ORDERS.filter((each) => each !== "likeness" || like !== "");
@@ -87,7 +87,7 @@ interface TileSettings {
 function Tile({ unit, optimized, score, wanted }: TileSettings) {
   const title = useClassTitle();
   const alt = say("unit", { unit: unit.unit });
-  const told = score === undefined ? unit.selectivity : score;
+  const auc = score === undefined ? unit.selectivity : score;
   return (
     <li class={unit.dead ? "tile dead" : "tile"}>
       <a href={link("unit", unit.unit)}>
@@ -102,11 +102,11 @@ function Tile({ unit, optimized, score, wanted }: TileSettings) {
         )}
         <span class="caption">
           <b>{unit.number}</b>
-          {told !== null && (
+          {auc !== null && (
             <>
               <span>{title(wanted || unit.class_name)}</span>
-              <Bar share={told} low={0.5} />
-              <small>{number(told, 2)}</small>
+              <Bar share={auc} low={0.5} />
+              <small>{number(auc, 2)}</small>
             </>
           )}
         </span>

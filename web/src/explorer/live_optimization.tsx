@@ -4,7 +4,7 @@ import { change, link, type Settings } from "./address";
 import { Curve } from "./curve";
 import { useClassTitle, useSession } from "./explored";
 import { figures, number, percent, say, sayName } from "./language";
-import { Figure, Picture, Select, Trouble } from "./parts";
+import { Figure, Picture, Ranking, Select, Trouble } from "./parts";
 import type { OptimizationFrame, OptimizationQuestion, Problem } from "./schema";
 import { events, forget, isReplaced, useNetwork, problemOf } from "./server";
 
@@ -143,17 +143,7 @@ function Grown({ growth, frame, steps }: { growth: Growth; frame: OptimizationFr
           {figures(frame.activation)} <small>{say("activation")}</small>
         </p>
         <Curve points={growth.curve} width={steps} label={say("activation curve")} />
-        <ol class="ranking">
-          {frame.probabilities.slice(0, MOST_CLASSES).map((each) => (
-            <li>
-              <span>{title(each.name)}</span>
-              <span class="bar" aria-hidden="true">
-                <i style={{ width: `${100 * each.probability}%` }} />
-              </span>
-              <span>{percent(each.probability)}</span>
-            </li>
-          ))}
-        </ol>
+        <Ranking rows={frame.probabilities.slice(0, MOST_CLASSES).map(({ name, probability }) => ({ label: title(name), share: probability, value: percent(probability) }))} />
       </div>
     </div>
   );

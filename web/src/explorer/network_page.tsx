@@ -4,7 +4,7 @@ import { ConfusionMatrix } from "./confusion_matrix";
 import { useClassTitle, useSession } from "./explored";
 import { language, number as written, percent, say, sayName } from "./language";
 import { LiveRecording } from "./live_recording";
-import { CopyCommands, Figure, Select, Trouble, UnitLinkTo, Waiting, Bar } from "./parts";
+import { CopyCommands, Figure, Ranking, Select, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { AuditSummary, LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
 import { fileAddress, useNetwork, useAnswer } from "./server";
 import { useState } from "preact/hooks";
@@ -149,15 +149,7 @@ function FindUnits() {
       />
       {problem && <Trouble problem={problem} />}
       {units && (
-        <ol class="ranking">
-          {units.units.map((each) => (
-            <li>
-              <UnitLinkTo unit={each.unit} />
-              <Bar share={each.auc} low={0.5} />
-              <span>{written(each.auc, 3)}</span>
-            </li>
-          ))}
-        </ol>
+        <Ranking low={0.5} rows={units.units.map(({ unit, auc }) => ({ label: <UnitLinkTo unit={unit} />, share: auc, value: written(auc, 3) }))} />
       )}
     </Figure>
   );

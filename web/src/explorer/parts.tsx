@@ -190,6 +190,29 @@ export function UnitLinkTo({ unit }: { unit: string }) {
   return <a href={link("unit", unit)}>{shown}</a>;
 }
 
+export interface RankedRow {
+  label: ComponentChildren;
+  share: number; // how long its bar is, 0 to 1
+  value: string;
+  title?: string;
+  negative?: boolean;
+}
+
+/** What is ranked, each with a bar and its number; `low` is where bars begin. */
+export function Ranking({ rows, low = 0 }: { rows: RankedRow[]; low?: number }) {
+  return (
+    <ol class="ranking">
+      {rows.map((row) => (
+        <li class={row.negative ? "negative" : ""}>
+          <span>{row.label}</span>
+          <Bar share={row.share} low={low} />
+          <span title={row.title}>{row.value}</span>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
 /** A share from 0 to 1 as a bar; the number stands beside it. */
 export function Bar({ share, low = 0 }: { share: number; low?: number }) {
   const width = Math.max(0, Math.min(1, (share - low) / (1 - low)));

@@ -53,7 +53,7 @@ export function PatchStage({ name, size, patch, side, fill, heat, move }: StageS
     event.preventDefault(); // the page must not scroll
     move(within(patch ? next : now, size));
   };
-  const place = patch && covered(patch, size);
+  const cover = patch && covered(patch, size);
   const share = (value: number) => `${100 * value}%`;
   return (
     <div
@@ -75,10 +75,10 @@ export function PatchStage({ name, size, patch, side, fill, heat, move }: StageS
         onLoad={(event) => side && setMean(meanColour(event.currentTarget))}
       />
       {heat && <canvas ref={canvas} class="heat" style={{ opacity: heat.strength }} aria-hidden="true" />}
-      {place && (
+      {cover && (
         <i
           class={`patch filled-${fill}`}
-          style={{ top: share(place.top), left: share(place.left), height: share(place.height), width: share(place.width), background: fill === "mean" ? mean : "" }}
+          style={{ top: share(cover.top), left: share(cover.left), height: share(cover.height), width: share(cover.width), background: fill === "mean" ? mean : "" }}
         />
       )}
       {side && (

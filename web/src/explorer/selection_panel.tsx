@@ -5,7 +5,7 @@ import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
 import { MeanHeat } from "./mean_heat";
-import { Bar, CopyCommands, Trouble, UnitLinkTo, Waiting } from "./parts";
+import { CopyCommands, Ranking, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { MapPage, Problem, Selection, SelectionPage } from "./schema";
 import { isReplaced, post, problemOf } from "./server";
 
@@ -68,27 +68,11 @@ function Common({ page }: { page: SelectionPage }) {
   return (
     <>
       <p class="note">{say("selected wrong", { count: page.wrong, share: percent(page.wrong / Math.max(page.count, 1)) })}</p>
-      <ol class="ranking">
-        {page.labels.slice(0, MOST_LABELS).map((each) => (
-          <li>
-            <span>{title(each.name)}</span>
-            <Bar share={each.probability} />
-            <span>{percent(each.probability)}</span>
-          </li>
-        ))}
-      </ol>
+      <Ranking rows={page.labels.slice(0, MOST_LABELS).map(({ name, probability }) => ({ label: title(name), share: probability, value: percent(probability) }))} />
       {page.units.length > 0 && (
         <>
           <h2>{say("selected units")}</h2>
-          <ol class="ranking">
-            {page.units.map((each) => (
-              <li>
-                <UnitLinkTo unit={each.unit} />
-                <Bar share={each.auc} low={0.5} />
-                <span>{number(each.auc, 3)}</span>
-              </li>
-            ))}
-          </ol>
+          <Ranking low={0.5} rows={page.units.map(({ unit, auc }) => ({ label: <UnitLinkTo unit={unit} />, share: auc, value: number(auc, 3) }))} />
         </>
       )}
       <CopyCommands commands={page.commands} />

@@ -95,9 +95,9 @@ export async function* events<Message>(path: string, question: unknown, signal: 
       for (const block of blocks) {
         const lines = block.split(/\r?\n/), data = lines.filter((line) => line.startsWith("data:"));
         if (!data.length) continue;
-        const told: unknown = JSON.parse(data.map((line) => line.slice("data:".length)).join("\n"));
-        if (lines.some((line) => /^event: *problem$/.test(line))) throw new Refusal(500, told as Problem);
-        yield told as Message;
+        const event: unknown = JSON.parse(data.map((line) => line.slice("data:".length)).join("\n"));
+        if (lines.some((line) => /^event: *problem$/.test(line))) throw new Refusal(500, event as Problem);
+        yield event as Message;
       }
     }
   } finally {

@@ -3,7 +3,7 @@ import { change, link, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { LiveOptimization } from "./live_optimization";
 import { figures, number, say } from "./language";
-import { Bar, CopyCommands, Figure, ImageLink, Trouble, UnitLinkTo, Waiting } from "./parts";
+import { CopyCommands, Figure, ImageLink, Ranking, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { ImageAnswer, LayerPage, UnitLink, UnitPage as Message } from "./schema";
 import { fileAddress, useAnswer } from "./server";
 import { Spectrum } from "./spectrum";
@@ -96,33 +96,32 @@ function Classes({ page }: { page: Message }) {
   const title = useClassTitle();
   return (
     <Figure title={say("classes told")} note={say("classes told note")}>
-      <ol class="ranking">
-        {page.classes.slice(0, MOST_CLASSES).map((each) => (
-          <li>
-            <a href={link("images", "", { label: each.name })}>{title(each.name)}</a>
-            <Bar share={each.auc} low={0.5} />
-            <span title={say("mean answer", { value: figures(each.mean) })}>{number(each.auc, 3)}</span>
-          </li>
-        ))}
-      </ol>
+      <Ranking
+        low={0.5}
+        rows={page.classes.slice(0, MOST_CLASSES).map(({ name, auc, mean }) => ({
+          label: <a href={link("images", "", { label: name })}>{title(name)}</a>,
+          share: auc,
+          value: number(auc, 3),
+          title: say("mean answer", { value: figures(mean) }),
+        }))}
+      />
     </Figure>
   );
 }
 
 function Links({ title, note, links }: { title: string; note: string; links: UnitLink[] }) {
   if (links.length === 0) return null;
-  const largest = Math.max(...links.map((each) => Math.abs(each.strength)), 1e-12);
+  const largest = Math.max(...links.map(({ strength }) => Math.abs(strength)), 1e-12);
   return (
     <Figure title={title} note={note}>
-      <ol class="ranking">
-        {links.map((each) => (
-          <li class={each.strength < 0 ? "negative" : ""}>
-            <UnitLinkTo unit={each.unit} />
-            <Bar share={Math.abs(each.strength) / largest} />
-            <span>{number(each.strength, 2)}</span>
-          </li>
-        ))}
-      </ol>
+      <Ranking
+        rows={links.map(({ unit, strength }) => ({
+          label: <UnitLinkTo unit={unit} />,
+          share: Math.abs(strength) / largest,
+          value: number(strength, 2),
+          negative: strength < 0,
+        }))}
+      />
     </Figure>
   );
 }

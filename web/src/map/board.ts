@@ -2,7 +2,7 @@
 import { GREY, ink, neighboursOf, RIGHT, WRONG, type Ink, type MapData } from "./data";
 import { Drawing, FADED, HIDDEN, SHOWN } from "./drawing";
 import { listen, type Tool } from "./gestures";
-import { imagesInside, rectangle, type Place } from "./lasso";
+import { imagesInside, rectangle, type Point } from "./lasso";
 import { drawMarks, pageColour } from "./marks";
 import { HOME, Screen, type MapView } from "./view";
 
@@ -16,7 +16,7 @@ export interface BoardListener {
   moved: () => void; // the view is another
   chosen: (index: number) => void; // an image, or -1
   drawn: (shown: number) => void; // how many images are on the screen
-  surrounded?: (line: Place[]) => void; // a line was drawn around images, in the map's steps; without it, none is
+  surrounded?: (line: Point[]) => void; // a line was drawn around images, in the map's steps; without it, none is
   lines: (index: number) => string[]; // what is said of an image that is pointed at
 }
 
@@ -30,7 +30,7 @@ export class MapBoard {
   private readonly colours: Ink[];
   private readonly ends: (() => void)[] = [];
   private hovered = -1;
-  private lasso: readonly Place[] = [];
+  private lasso: readonly Point[] = [];
   private selection: ReadonlySet<number> | null = null;
   private asked = 0;
   tool: Tool = "move";
@@ -39,7 +39,7 @@ export class MapBoard {
     private readonly elements: BoardElements,
     readonly data: MapData,
     readonly view: MapView,
-    private readonly told: BoardListener,
+    private readonly listener: BoardListener,
   ) {
     const { stage, canvas } = elements;
     const gl = canvas.getContext("webgl2", { antialias: false, alpha: false });
@@ -78,28 +78,28 @@ export class MapBoard {
 
   private gestures() {
     return {
-      tool: () => (this.told.surrounded ? this.tool : "move"),
-      point: (place: Place | null) => {
-        const pointed = place ? this.pick(...place) : -1;
+      tool: () => (this.listener.surrounded ? this.tool : "move"),
+      point: (point: Point | null) => {
+        const pointed = point ? this.pick(...point) : -1;
         if (pointed === this.hovered) return;
         this.hovered = pointed;
         this.again();
       },
-      click: (place: Place) => this.choose(this.pick(...place)),
+      click: (point: Point) => this.choose(this.pick(...point)),
       drag: (dx: number, dy: number) => this.move(dx, dy),
       zoom: (factor: number, x: number, y: number) => this.zoom(factor, x, y),
-      draw: (places: readonly Place[], ended: boolean) => this.drawAround(places, ended),
+      draw: (points: readonly Point[], ended: boolean) => this.drawAround(points, ended),
     };
   }
 
-  private drawAround(places: readonly Place[], ended: boolean): void {
-    if (!this.told.surrounded) return;
-    const [first, last] = [places[0], places[places.length - 1]];
-    const line = this.tool === "rectangle" && first && last ? rectangle(first, last) : places;
+  private drawAround(points: readonly Point[], ended: boolean): void {
+    if (!this.listener.surrounded) return;
+    const [first, last] = [points[0], points[points.length - 1]];
+    const line = this.tool === "rectangle" && first && last ? rectangle(first, last) : points;
     this.lasso = ended ? [] : line;
     this.again();
     if (!ended || line.length < 3) return;
-    this.told.surrounded(line.map(([x, y]) => this.screen.onMap(x, y)));
+    this.listener.surrounded(line.map(([x, y]) => this.screen.onMap(x, y)));
   }
 
   /** The number of the class by whose colour an image is drawn. */
@@ -110,7 +110,7 @@ export class MapBoard {
   readonly visible = (index: number): boolean => (this.inks[4 * index + 3] ?? 0) > HIDDEN;
 
   /** The images inside of a line that is in the map's steps, where images lie now. */
-  inside(line: readonly Place[]): number[] {
+  inside(line: readonly Point[]): number[] {
     return imagesInside(line, this.screen.points, this.visible);
   }
 
@@ -150,22 +150,22 @@ export class MapBoard {
 
   private draw(): void {
     const { canvas, over } = this.elements, ratio = window.devicePixelRatio || 1, [width, height] = this.screen.size();
-    for (const each of [canvas, over]) {
-      if (each.width === Math.round(width * ratio) && each.height === Math.round(height * ratio)) continue;
-      each.width = Math.round(width * ratio);
-      each.height = Math.round(height * ratio);
+    for (const layer of [canvas, over]) {
+      if (layer.width === Math.round(width * ratio) && layer.height === Math.round(height * ratio)) continue;
+      layer.width = Math.round(width * ratio);
+      layer.height = Math.round(height * ratio);
     }
     this.drawing.draw(this.screen, pageColour("--paper"));
     const pen = over.getContext("2d");
     if (pen) {
       const { hovered, lasso, visible } = this;
-      drawMarks(pen, this.screen, this.drawing, this.data, { hovered, lasso, visible, lines: this.told.lines });
+      drawMarks(pen, this.screen, this.drawing, this.data, { hovered, lasso, visible, lines: this.listener.lines });
     }
-    this.told.drawn(this.screen.shown(this.visible));
+    this.listener.drawn(this.screen.shown(this.visible));
   }
 
   private changed(): void {
-    this.told.moved();
+    this.listener.moved();
     this.again();
   }
 
@@ -192,7 +192,7 @@ export class MapBoard {
   choose(index: number, follow = false): void {
     this.view.picked = index;
     if (follow && index >= 0) this.screen.follow(index);
-    this.told.chosen(index);
+    this.listener.chosen(index);
     this.changed();
   }
 

@@ -48,7 +48,7 @@ interface Sheet {
 
 export class Drawing {
   private readonly at: Record<(typeof UNIFORMS)[number], WebGLUniformLocation | null>;
-  private readonly place: number;
+  private readonly position: number;
   private readonly ink: number;
   private readonly buffers: { points: WebGLBuffer; grid: WebGLBuffer; inks: WebGLBuffer };
   private readonly sheets: (Sheet | undefined)[] = [];
@@ -65,7 +65,7 @@ export class Drawing {
     gl.linkProgram(program);
     gl.useProgram(program);
     this.at = Object.fromEntries(UNIFORMS.map((name) => [name, gl.getUniformLocation(program, name)])) as typeof this.at;
-    this.place = gl.getAttribLocation(program, "place");
+    this.position = gl.getAttribLocation(program, "place");
     this.ink = gl.getAttribLocation(program, "ink");
     this.buffers = { points: gl.createBuffer(), grid: gl.createBuffer(), inks: gl.createBuffer() };
     this.fill(this.buffers.points, data.points, gl.STATIC_DRAW);
@@ -139,9 +139,9 @@ export class Drawing {
   private drawPage(number: number, screen: Screen): void {
     const gl = this.gl, sheet = this.sheets[number], first = number * this.across ** 2;
     gl.bindBuffer(gl.ARRAY_BUFFER, screen.onGrid ? this.buffers.grid : this.buffers.points);
-    gl.enableVertexAttribArray(this.place);
-    gl.vertexAttribPointer(this.place, 2, gl.UNSIGNED_SHORT, true, 4, 4 * first);
-    gl.vertexAttribDivisor(this.place, 1);
+    gl.enableVertexAttribArray(this.position);
+    gl.vertexAttribPointer(this.position, 2, gl.UNSIGNED_SHORT, true, 4, 4 * first);
+    gl.vertexAttribDivisor(this.position, 1);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers.inks);
     gl.enableVertexAttribArray(this.ink);
     gl.vertexAttribPointer(this.ink, 4, gl.UNSIGNED_BYTE, true, 4, 4 * first);

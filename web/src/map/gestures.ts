@@ -1,38 +1,38 @@
 // Pointer, wheel and touch on a map: what is dragged, pinched, clicked, or drawn around.
-import type { Place } from "./lasso";
+import type { Point } from "./lasso";
 
 export type Tool = "move" | "lasso" | "rectangle";
 
 export interface Gestures {
   tool: () => Tool;
-  point: (place: Place | null) => void; // null where the pointer is gone or drags
-  click: (place: Place) => void;
+  point: (point: Point | null) => void; // null where the pointer is gone or drags
+  click: (point: Point) => void;
   drag: (dx: number, dy: number) => void;
   zoom: (factor: number, x: number, y: number) => void;
-  draw: (places: readonly Place[], ended: boolean) => void;
+  draw: (points: readonly Point[], ended: boolean) => void;
 }
 
 const STILL = 4; // pixels that a click may move
 
 /** Listens to a canvas; gives what ends it. */
 export function listen(canvas: HTMLCanvasElement, gestures: Gestures): () => void {
-  const down = new Map<number, Place>();
-  let began: Place | null = null, apart = 0;
-  let drawn: Place[] | null = null;
-  const place = (event: MouseEvent): Place => {
+  const down = new Map<number, Point>();
+  let began: Point | null = null, apart = 0;
+  let drawn: Point[] | null = null;
+  const pointOf = (event: MouseEvent): Point => {
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
   const press = (event: PointerEvent) => {
     canvas.setPointerCapture(event.pointerId);
-    down.set(event.pointerId, place(event));
-    began = down.size === 1 ? place(event) : null;
+    down.set(event.pointerId, pointOf(event));
+    began = down.size === 1 ? pointOf(event) : null;
     // Shift draws around images whatever the tool is.
-    drawn = down.size === 1 && (gestures.tool() !== "move" || event.shiftKey) ? [place(event)] : null;
+    drawn = down.size === 1 && (gestures.tool() !== "move" || event.shiftKey) ? [pointOf(event)] : null;
     apart = 0;
   };
   const move = (event: PointerEvent) => {
-    const [x, y] = place(event), before = down.get(event.pointerId);
+    const [x, y] = pointOf(event), before = down.get(event.pointerId);
     if (!before) {
       if (event.pointerType !== "touch") gestures.point([x, y]);
       return;
@@ -53,7 +53,7 @@ export function listen(canvas: HTMLCanvasElement, gestures: Gestures): () => voi
     } else if (!began && down.size === 1) gestures.drag(x - before[0], y - before[1]);
   };
   const release = (event: PointerEvent) => {
-    if (began && event.type === "pointerup") gestures.click(place(event));
+    if (began && event.type === "pointerup") gestures.click(pointOf(event));
     else if (drawn && down.size === 1) gestures.draw(event.type === "pointerup" ? drawn : [], true);
     down.delete(event.pointerId);
     began = drawn = null;
@@ -62,7 +62,7 @@ export function listen(canvas: HTMLCanvasElement, gestures: Gestures): () => voi
   const leave = () => gestures.point(null);
   const wheel = (event: WheelEvent) => {
     event.preventDefault();
-    gestures.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...place(event));
+    gestures.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...pointOf(event));
   };
   canvas.addEventListener("pointerdown", press);
   canvas.addEventListener("pointermove", move);

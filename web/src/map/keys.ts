@@ -11,7 +11,7 @@ export interface KeyListener {
 }
 
 /** Does what a key asks; whether it asked for something. */
-export function press(board: MapBoard, key: string, told: KeyListener): boolean {
+export function press(board: MapBoard, key: string, listener: KeyListener): boolean {
   const { view, data } = board;
   const keys: Record<string, () => void> = {
     ArrowLeft: () => board.move(STEP, 0),
@@ -24,18 +24,18 @@ export function press(board: MapBoard, key: string, told: KeyListener): boolean 
     0: () => board.home(),
     d: () => {
       view.mode = view.mode === "dots" ? "images" : "dots";
-      told.refresh();
+      listener.refresh();
     },
     g: () => {
       if (!data.grid) return;
       view.grid = view.grid ? 0 : 1;
-      told.refresh();
+      listener.refresh();
     },
     c: () => {
-      const usable = told.colours();
+      const usable = listener.colours();
       view.colour = usable[(usable.indexOf(view.colour) + 1) % usable.length] ?? view.colour;
       view.off.clear();
-      told.refresh();
+      listener.refresh();
     },
     n: () => {
       const [nearest] = view.picked >= 0 ? board.near(view.picked) : [];

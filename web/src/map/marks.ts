@@ -1,12 +1,12 @@
 // What is drawn over the images: lines to neighbours, frames, the name of the image that is pointed at, the lasso.
 import { neighboursOf, type MapData } from "./data";
 import type { Drawing } from "./drawing";
-import type { Place } from "./lasso";
+import type { Point } from "./lasso";
 import type { Screen } from "./view";
 
 export interface Marked {
   hovered: number;
-  lasso: readonly Place[]; // places on the screen
+  lasso: readonly Point[]; // points on the screen
   visible: (index: number) => boolean;
   lines: (index: number) => string[]; // what is said of an image that is pointed at
 }
@@ -22,7 +22,7 @@ export function drawMarks(pen: CanvasRenderingContext2D, screen: Screen, drawing
   if (picked >= 0) {
     for (const other of neighboursOf(data, picked)) {
       if (!marked.visible(other)) continue;
-      drawLine(pen, [screen.place(picked), screen.place(other)]);
+      drawLine(pen, [screen.position(picked), screen.position(other)]);
       frame(pen, screen, other, 1);
     }
     frame(pen, screen, picked, 3);
@@ -34,24 +34,24 @@ export function drawMarks(pen: CanvasRenderingContext2D, screen: Screen, drawing
   }
 }
 
-function drawLine(pen: CanvasRenderingContext2D, places: readonly Place[]): void {
+function drawLine(pen: CanvasRenderingContext2D, points: readonly Point[]): void {
   pen.lineWidth = 1;
   pen.beginPath();
-  places.forEach(([x, y], index) => (index ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+  points.forEach(([x, y], index) => (index ? pen.lineTo(x, y) : pen.moveTo(x, y)));
   pen.stroke();
 }
 
-function drawLasso(pen: CanvasRenderingContext2D, places: readonly Place[]): void {
+function drawLasso(pen: CanvasRenderingContext2D, points: readonly Point[]): void {
   pen.save();
   pen.setLineDash([6, 4]);
-  drawLine(pen, [...places, places[0] as Place]);
+  drawLine(pen, [...points, points[0] as Point]);
   pen.globalAlpha = 0.08;
   pen.fill();
   pen.restore();
 }
 
 function frame(pen: CanvasRenderingContext2D, screen: Screen, index: number, thick: number): void {
-  const [x, y] = screen.place(index), half = screen.extent / 2 + thick / 2;
+  const [x, y] = screen.position(index), half = screen.extent / 2 + thick / 2;
   pen.lineWidth = thick;
   pen.strokeRect(x - half, y - half, 2 * half, 2 * half);
 }
@@ -59,7 +59,7 @@ function frame(pen: CanvasRenderingContext2D, screen: Screen, index: number, thi
 const LARGE = 96; // pixels of the thumbnail beside the name
 
 function drawCard(pen: CanvasRenderingContext2D, screen: Screen, drawing: Drawing, index: number, lines: string[]): void {
-  const [width] = screen.size(), [x, y] = screen.place(index);
+  const [width] = screen.size(), [x, y] = screen.position(index);
   pen.font = "13px system-ui, sans-serif";
   const wide = LARGE + 20 + Math.max(...lines.map((line) => pen.measureText(line).width)), high = LARGE + 8;
   const left = Math.min(Math.max(x - wide / 2, 4), Math.max(4, width - wide - 4));

@@ -63,7 +63,7 @@ export class Screen {
     return this.view.colour === "none" || this.extent < 7 ? 0 : Math.max(1, this.extent / 18);
   }
 
-  place(index: number): [x: number, y: number] {
+  position(index: number): [x: number, y: number] {
     const [width, height] = this.size(), points = this.points;
     return [
       ((points[2 * index] ?? 0) / STEPS - this.view.x) * this.side + width / 2,
@@ -121,7 +121,7 @@ export class Screen {
 
   /** Puts an image in the middle if it is not seen. */
   follow(index: number): void {
-    const [x, y] = this.place(index), [width, height] = this.size();
+    const [x, y] = this.position(index), [width, height] = this.size();
     if (x >= 20 && y >= 20 && x <= width - 20 && y <= height - 20) return;
     this.view.x = (this.points[2 * index] ?? 0) / STEPS;
     this.view.y = (this.points[2 * index + 1] ?? 0) / STEPS;
