@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -205,7 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(asked.threads)
     data = find_data()
     held = {
-        "machine": {**machine(), "threads": asked.threads},
+        # How many programs wanted a core: where they are more than there are cores, the figures are too large.
+        "machine": {**machine(), "threads": asked.threads, "load": round(os.getloadavg()[0], 1)},
         "when": date.today().isoformat(),
         "latency": [latency(*case) for case in cases(data)],
         "export": export(data, asked.images),
