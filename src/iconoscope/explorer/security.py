@@ -137,12 +137,12 @@ class AccessRules:
         """Tell whether a request was sent to a name of this machine, and not to one that somebody else lets point here."""
         name, _, port = host.rpartition(":")
         name = name.removeprefix("[").removesuffix("]").lower()
-        if port != str(self.port):
+        if name in LOOPBACK:  # a tunnel may end at another port
+            return port.isdecimal()
+        if port != str(self.port) or (name != self.host.lower() and self.host not in _WILDCARDS):
             return False
-        if name in LOOPBACK or name == self.host.lower():
+        if name == self.host.lower():
             return True
-        if self.host not in _WILDCARDS:
-            return False
         try:
             ipaddress.ip_address(name)
         except ValueError:
