@@ -174,3 +174,14 @@ def test_answers_are_sent_at_once():
     """What is small waits for nothing else to be sent with it: asyncio sees to that for sockets whose protocol is named."""
     with _listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_a_second_network_of_which_there_is_a_store_alone(network, images, store, rules, tmp_path):
+    ico.record(ico.load_network("cars", device="cpu"), images, store=tmp_path / "run", workers=0)
+    with browse(open_session(network, images, store=store, compare=f"before={tmp_path / 'run'}"), rules) as client:
+        assert [entry["name"] for entry in client.get("/api/session").json()["networks"]] == ["cars-honest", "before"]
+        first, second = (client.get("/api/units/relu4:0", params={"network": number}).json() for number in (0, 1))
+        assert first["most"] != second["most"]
+        question = {"image": "3", "top": 0, "left": 0, "height": 8, "width": 8, "fill": "mean", "view": "a"}
+        answer = client.post("/api/patch", json={**question, "network": 1})
+        assert answer.status_code == 400 and "not at hand" in answer.json()["message"]
