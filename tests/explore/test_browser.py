@@ -217,11 +217,24 @@ def test_two_networks_answer_under_one_patch_and_stand_beside_each_other(browser
         page.goto(f"{address.split('?')[0]}#/network?beside=1")
         page.wait_for_selector(".column:nth-of-type(2) h1")
         assert page.locator(".column h1").all_inner_texts() == ["cars-honest", "cars"]
-        page.locator(".column .layers a").first.click()
+        page.locator(".column .layers li:not(.unrecorded) a").first.click()
         page.wait_for_selector(".tiles")
         assert "beside=1" in page.evaluate("location.hash")
         # Of the second nothing was recorded, which its side says in words.
         page.locator(".tile a").first.click()
         page.locator(".column:nth-of-type(2)").get_by_role("alert").wait_for()
         page.goto("about:blank")
+    page.close()
+
+
+def test_a_unit_that_was_not_recorded_can_be_grown_all_the_same(browser, address):
+    page = browser.new_page()
+    page.set_default_timeout(8000)
+    page.goto(address)
+    page.goto(f"{address.split('?')[0]}#/layer/conv1")
+    page.get_by_role("link", name="3", exact=True).click()
+    page.get_by_role("alert").wait_for()
+    page.get_by_label("Steps").select_option("32")
+    page.get_by_role("button", name="Grow", exact=True).click()
+    page.wait_for_selector("img.growing[data-ended=yes]", timeout=60_000)
     page.close()

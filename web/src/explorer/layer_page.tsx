@@ -4,8 +4,8 @@ import { change, link, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
-import { Bar, Choices, CopyCommands, Picture, Select, Trouble, Waiting } from "./parts";
-import type { LayerPage as Message, UnitsFound, UnitSummary } from "./schema";
+import { Bar, Choices, CopyCommands, Figure, Picture, Select, Trouble, Waiting } from "./parts";
+import type { LayerPage as Message, LayerSummary, UnitsFound, UnitSummary } from "./schema";
 import { fileAddress, useAnswer } from "./server";
 import { layerSize } from "./network_page";
 import { ordered, type Order } from "./unit_order";
@@ -44,7 +44,8 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
         </p>
         <CopyCommands commands={page.commands} />
       </header>
-      <div class="controls">
+      {units.length === 0 && <Channels layer={layer} />}
+      <div class="controls" hidden={units.length === 0}>
         {!wanted && <Choices name={say("sorted by")} value={order} choices={orders.map((value) => ({ value, text: say(`order ${value}`) }))} choose={(sort) => change({ sort })} />}
         <Select
           name={say("tells class")}
@@ -74,6 +75,20 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
         ))}
       </ol>
     </>
+  );
+}
+
+/** The units of a layer that was not recorded: of each a picture can be grown. */
+function Channels({ layer }: { layer: LayerSummary }) {
+  const units = Array.from({ length: layer.channels }, (_, channel) => channel);
+  return (
+    <Figure title={say("not recorded")} note={say("not recorded note")}>
+      <p class="chips">
+        {units.map((channel) => (
+          <a href={link("unit", `${layer.name}:${channel}`)}>{channel}</a>
+        ))}
+      </p>
+    </Figure>
   );
 }
 

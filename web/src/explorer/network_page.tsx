@@ -62,6 +62,7 @@ export function NetworkPage() {
 
 /** The layers one behind the other, drawn as high as their maps and as wide as they have channels; those that were recorded are named. */
 function Layers({ layers }: { layers: LayerSummary[] }) {
+  const { asks } = useSession();
   const rows = Math.max(...layers.map((layer) => layer.rows), 1), channels = Math.max(...layers.map((layer) => layer.channels), 1);
   const grown = (value: number, largest: number) => Math.log2(1 + value) / Math.log2(1 + largest);
   return (
@@ -75,9 +76,16 @@ function Layers({ layers }: { layers: LayerSummary[] }) {
           </span>
         );
         if (!layer.recorded) {
+          const text = `${layer.name} \u00b7 ${layer.kind} \u00b7 ${size}`;
           return (
-            <li class="unrecorded" title={`${layer.name} \u00b7 ${layer.kind} \u00b7 ${size}`}>
-              <span>{block}</span>
+            <li class="unrecorded" title={text}>
+              {asks ? (
+                <a href={link("layer", layer.name)} aria-label={text}>
+                  {block}
+                </a>
+              ) : (
+                <span>{block}</span>
+              )}
             </li>
           );
         }

@@ -4,7 +4,7 @@ import { useClassTitle, useSession } from "./explored";
 import { LiveOptimization } from "./live_optimization";
 import { figures, number, say } from "./language";
 import { CopyCommands, Figure, ImageLink, Ranking, Trouble, UnitLinkTo, Waiting } from "./parts";
-import type { ImageAnswer, LayerPage, UnitLink, UnitPage as Message } from "./schema";
+import type { ImageAnswer, LayerPage, Problem, UnitLink, UnitPage as Message } from "./schema";
 import { fileAddress, useAnswer } from "./server";
 import { Spectrum } from "./spectrum";
 
@@ -14,7 +14,7 @@ const MOST_CLASSES = 8;
 export function UnitPage({ name, settings }: { name: string; settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>(`units/${encodeURIComponent(name)}`);
   const session = useSession();
-  if (problem) return <Trouble problem={problem} />;
+  if (problem) return <Unrecorded name={name} problem={problem} settings={settings} />;
   if (!page) return <Waiting />;
   return (
     <>
@@ -57,6 +57,20 @@ export function UnitPage({ name, settings }: { name: string; settings: Settings 
         <Links title={say("fed by")} note={say("fed by note")} links={page.fed_by} />
         <Links title={say("feeds")} note={say("feeds note")} links={page.feeds} />
       </div>
+    </>
+  );
+}
+
+/** A unit of which nothing was recorded: its picture can be grown all the same. */
+function Unrecorded({ name, problem, settings }: { name: string; problem: Problem; settings: Settings }) {
+  const { asks } = useSession();
+  return (
+    <>
+      <header class="title">
+        <h1>{name}</h1>
+      </header>
+      <Trouble problem={problem} />
+      {asks && <LiveOptimization unit={name} settings={settings} />}
     </>
   );
 }
