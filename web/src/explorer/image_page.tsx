@@ -118,8 +118,10 @@ function StillAnswers({ page, settings }: { page: Message; settings: Settings })
         )}
         {heat && <Legend heat={heat.heat} />}
       </div>
-      <div class="answers">
-        <AnswerBars clean={clean} under={null} label={page.label} />
+      <div>
+        <div class="answers">
+          <AnswerBars clean={clean} under={null} label={page.label} />
+        </div>
         <Neighbours page={page} />
       </div>
     </div>
@@ -194,10 +196,12 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
           </div>
           <HeatControls page={page} settings={settings} heat={heat} />
         </div>
-        <div class="answers">
-          {networks.map((network) => (
-            <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} heading={networks.length > 1 ? network.name : ""} />
-          ))}
+        <div>
+          <div class="answers">
+            {networks.map((network) => (
+              <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} heading={networks.length > 1 ? network.name : ""} />
+            ))}
+          </div>
           <Neighbours page={page} />
         </div>
       </div>
