@@ -1,5 +1,5 @@
 // Where one is: the part of the address behind #, which brings everything back.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 const PAGES = ["network", "layer", "unit", "image", "images", "map"] as const;
 
@@ -71,8 +71,9 @@ export function go(page: PageName, name = "", settings: Settings = {}): void {
 /** The address, and it anew whenever it changes. */
 export function useAddress(): Address {
   const [hash, setHash] = useState(location.hash);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const follow = () => setHash(location.hash);
+    follow(); // it may have changed before anybody listened
     listeners.add(follow);
     window.addEventListener("hashchange", follow);
     window.addEventListener("popstate", follow);
