@@ -58,7 +58,8 @@ def test_an_urgent_question_goes_first(worker):
     slow = worker.submit(lambda: order.append("in turn"))
     urgent = worker.submit(lambda: order.append("at once"), urgency="at once")
     gate.open.set()
-    slow.result(10), urgent.result(10)
+    for answer in (slow, urgent):
+        answer.result(10)
     assert order == ["at once", "in turn"]
 
 

@@ -20,7 +20,7 @@ class Chain(nn.Module):
         self.first, self.norm, self.relu = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
         self.second = nn.Conv2d(4, 6, 1, groups=2)
         self.head = nn.Linear(6 * 36, 2)
-        self.norm.running_var.fill_(4.0)
+        self.norm.running_var = torch.full((4,), 4.0)
         self.norm.weight.data = torch.tensor([1.0, -1.0, 2.0, 0.5])
 
     def forward(self, x):
