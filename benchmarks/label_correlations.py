@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -105,8 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             })  # fmt: skip
             print(case.name, rows[-1]["datalab"], scores, flush=True)
     measured_on = machine("cleanlab", "cleanvision")
-    options.out.write_text(json.dumps({"machine": measured_on, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    put(options.page, "make bench-label-correlations", "\n".join([where(measured_on, []), "", *table(rows)]))
+    held = {"machine": measured_on, "when": str(date.today()), "rows": rows}
+    options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    told = [where(measured_on, [held["when"]]), "", *table(rows)]
+    put(options.page, "make bench-label-correlations", "\n".join(told))
     return 0
 
 
