@@ -83,6 +83,8 @@ def test_only_the_classes_of_interest_are_asked_about(photographs, tmp_path):
     assert found.hypotheses is not None and set(found.hypotheses.classes.tolist()) == {0}
     again = ico.Store(tmp_path).get(found.question)
     assert isinstance(again, ico.Audit) and list(again.classes) == ["lynx"]
+    page = found.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Coloured by answer" in page and "by :" not in page
     for lang, said in (("en", "Of the 2 classes 1 were asked about"), ("es", "De las 2 clases se preguntó por 1")):
         assert said in found.report(tmp_path / "page.html", lang=lang).read_text(encoding="utf-8")
     with pytest.raises(ico.errors.UnitError, match="no class 'linx'"):

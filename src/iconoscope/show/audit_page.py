@@ -103,7 +103,7 @@ class _AuditSection(AuditView):
             cautions.append(say("page only", classes=len(self.audit.names), asked=len(asked)))
         if self.audit.swap_alone:
             cautions.append(say("page swap alone"))
-        elif self.audit.question.settings.get("quick") and self.audit.interventions.trials:
+        elif self.audit.question.settings.get("quick") and self.audit.interventions.trials and self.asked_fewer:
             cautions.append(say("page quick"))
         if conclusions.overall.reason and not self.audit.interventions.trials:
             cautions.append(self.text.advice(conclusions.overall, name=say("page every class")))
@@ -128,10 +128,18 @@ class _AuditSection(AuditView):
                 "labelled": labelled or "-",
                 "right": percent(right),
                 "word": finding.conclusion.word,
-                "verdict": self.text.short(finding.conclusion),
+                # Few are the answers, not the labels that the row counts.
+                "verdict": finding.verdict
+                if finding.conclusion.reason == "too few images"
+                else self.text.short(finding.conclusion),
                 "card": cards.index(finding.name) if finding.name in cards else None,
             })  # fmt: skip
         return rows
+
+    @property
+    def asked_fewer(self) -> bool:
+        """Whether some images of the set were not audited."""
+        return len(self.audit.images) < self.audit.images.set_size
 
     @property
     def unlisted(self) -> int:
