@@ -75,9 +75,9 @@ def open_hub(address: str, limit: int | None = None) -> EncodedImages:
     """
     datasets = import_extra("datasets", "datasets", address)
     named = re.sub(r"^//+", "/", address.removeprefix("hf:"))
-    check_path("images", named)
     if not named.strip("/"):
         raise QuestionError(f"{address} names no set of images.", hint=FORM)
+    check_path("images", named)
     local = _local(named)
     if local is not None:
         path, split, count = local
