@@ -77,7 +77,7 @@ def test_an_interval_of_a_spectrum(client, recording):
     values = recording.responses[:, -1]
     low, high = np.quantile(values, [0.4, 0.6])
     unit = recording.units[-1]
-    page = client.get(f"/api/units/{unit}/between", params={"low": float(low), "high": float(high)}).json()
+    page = client.get(f"/api/between/{unit}", params={"low": float(low), "high": float(high)}).json()
     inside = {row for row, value in enumerate(values) if float(low) <= value <= float(high)}
     assert {image["number"] for image in page["images"]} == inside
     assert page["total"] == len(inside)
@@ -188,7 +188,7 @@ def test_a_selection(client, recording):
         ("/api/units/nothing:1", 404),
         ("/api/layers/nothing", 404),
         ("/api/network/7", 400),
-        ("/api/units/relu4:0/between?low=x&high=1", 400),
+        ("/api/between/relu4:0?low=x&high=1", 400),
         ("/api/images/3/maps/nothing", 404),
         ("/api/nothing", 404),
         ("/nothing.js", 404),

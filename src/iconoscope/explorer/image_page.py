@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import suppress
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError
+from iconoscope.errors import QuestionError, UnitError
 from iconoscope.exemplars import activation_maps
 from iconoscope.exemplars.map import place_vectors
 from iconoscope.explorer import messages
@@ -53,11 +54,14 @@ def _image_page(
     vector: NDArray[np.float32],
 ) -> messages.ImagePage:
     identity, label = _identity(session, name, number)
+    target = _target(session, subject, label, number)
+    prediction = int(np.argmax(probabilities))
     return messages.ImagePage(
         name=name,
         id=identity,
         label=label,
-        prediction=subject.classes[int(np.argmax(probabilities))],
+        prediction=subject.classes[prediction],
+        wrong=None if target < 0 else target != prediction,
         size=list(subject.preprocessing.size),
         probabilities=ranked_classes(subject, probabilities),
         neighbours=[] if subject.recording is None else _neighbours(subject, vector, number),
@@ -77,6 +81,16 @@ def _identity(session: Session, name: str, number: int | None) -> tuple[str, str
     return image.id, "" if image.label is None else str(image.label)
 
 
+def _target(session: Session, subject: Subject, label: str, number: int | None) -> int:
+    """Give the class of the network that an image is labelled with; -1 where its label is none."""
+    if number is not None and session.recording is not None:
+        return int(session.recording.targets[number])
+    if label:
+        with suppress(UnitError):
+            return subject.asked.names.index(label)
+    return -1
+
+
 def ranked_classes(subject: Subject, probabilities: NDArray[np.float32]) -> list[messages.ClassProbability]:
     """Give all classes with their probabilities, the most probable first."""
     order = np.argsort(-probabilities, kind="stable").tolist()
@@ -93,6 +107,7 @@ def _neighbours(subject: Subject, vector: NDArray[np.float32], number: int | Non
             id=recording.ids[row],
             label=recording.labels[row] or "",
             prediction=recording.classes[recording.predictions[row]],
+            wrong=subject.is_wrong(row),
             distance=distance,
         )
         for row, distance in zip(rows, distances, strict=True)
@@ -175,7 +190,7 @@ def search(
         and (not mistakes or wrong[row])
     ]
     cards = [
-        messages.ImageCard(row, recording.ids[row], labels[row], predictions[row])
+        messages.ImageCard(row, recording.ids[row], labels[row], predictions[row], subject.is_wrong(row))
         for row in rows[first : first + limit]
     ]
     return messages.ImageSearch(len(rows), cards)

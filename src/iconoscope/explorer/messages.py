@@ -50,7 +50,7 @@ class Session:
         Whether nothing may be kept.
     fills
         What a patch may be filled with.
-    styles, parameterizations, priors
+    styles, priors
         What live optimisation may be told.
     audit, map
         Whether there is one.
@@ -186,12 +186,16 @@ class UnitLink:
 
 @dataclass(frozen=True)
 class ImageAnswer:
-    """An image, what a unit answers to it, and where on it: top, left, bottom, right; empty where that is not known."""
+    """An image, what a unit answers to it, and where on it: top, left, bottom, right; empty where that is not known.
+
+    `wrong` is whether the network answers it wrongly; null where its label is no class of the network, so that nobody knows.
+    """
 
     number: int
     id: str
     label: str
     prediction: str
+    wrong: bool | None
     value: float
     rank: int
     field: list[int] = field(default_factory=list)
@@ -258,17 +262,19 @@ class ImagesBetween:
 
 @dataclass(frozen=True)
 class ImageCard:
-    """An image in a list."""
+    """An image in a list; `wrong` as in `ImageAnswer`, `other` what the other network answers, empty where that is not known."""
 
     number: int
     id: str
     label: str
     prediction: str
+    wrong: bool | None
+    other: str = ""
 
 
 @dataclass(frozen=True)
 class ImageSearch:
-    """Images that a search found (`?q=&label=&prediction=&mistakes=1&from=&limit=`), and how many there are in all."""
+    """Images that a search found (`?q=&label=&prediction=&mistakes=1&differ=1&from=&limit=`), and how many there are in all."""
 
     total: int
     images: list[ImageCard]
@@ -285,12 +291,13 @@ class ClassProbability:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An image near by in the space of the last layer, and how far."""
+    """An image near by in the space of the last layer, and how far; `wrong` as in `ImageAnswer`."""
 
     number: int
     id: str
     label: str
     prediction: str
+    wrong: bool | None
     distance: float
 
 
@@ -306,12 +313,15 @@ class ImagePage:
         Height and width as the network sees it, pixels.
     point
         Where it lies on the map, 0 to 1 each; empty where there is no map.
+    wrong
+        As in `ImageAnswer`.
     """
 
     name: str
     id: str
     label: str
     prediction: str
+    wrong: bool | None
     size: list[int]
     probabilities: list[ClassProbability]
     neighbours: list[Neighbour]
@@ -525,11 +535,49 @@ class ClassSelectivityOfUnit:
 
 
 @dataclass(frozen=True)
+class UnitFound:
+    """A unit, and how well its answers tell a class from all others.
+
+    Attributes
+    ----------
+    auc
+        The area under the ROC curve on the images by which the units were chosen, 0 to 1.
+    auc_held_out
+        The same on images that were held out: choosing does not flatter it. None where none were.
+    recall
+        The share of the class that it answers more than all but 1% of the others, on images held out; None where that was
+        not tested.
+    alone
+        Whether it answers the class and little else, which no chance explains; None where that was not tested.
+    """
+
+    unit: str
+    auc: float
+    auc_held_out: float | None = None
+    recall: float | None = None
+    alone: bool | None = None
+
+
+@dataclass(frozen=True)
 class UnitsFound:
-    """Units that tell a class from the others, the best first (`GET find?class=&layer=&limit=`; without a layer, of all)."""
+    """Units that tell a class from the others, the best first (`GET find?class=&layer=&limit=`; without a layer, of all).
+
+    Attributes
+    ----------
+    tested
+        Whether they were searched as `find_units` does. Else, in an export of many classes or where images are not at hand,
+        their areas are those on all images, by which they were chosen.
+    held_out
+        How many images of the class were held out.
+    alone
+        The units, of whatever layer, that answer the class and little else; often there is none.
+    """
 
     class_name: str
-    units: list[ClassSelectivityOfUnit]
+    units: list[UnitFound]
+    tested: bool
+    held_out: int
+    alone: list[str]
     commands: Commands
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import ImagesError, QuestionError, StoreError
-from iconoscope.exemplars import load_recording
+from iconoscope.exemplars import find_units, load_recording
 from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
-from iconoscope.results import Audit, ImageMap, Occlusion
+from iconoscope.results import Audit, ImageMap, Occlusion, UnitSearch
 from iconoscope.results.question import without_folders
 from iconoscope.store import Recording, Store, load_question
 from iconoscope.subject.images import Images
@@ -59,6 +60,8 @@ class Subject:
     store: Store
     checkpoint: str = ""
     _tables: dict[str, UnitTable] = field(default_factory=dict, repr=False)
+    _searches: dict[int, UnitSearch] = field(default_factory=dict, repr=False)
+    _searching: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def loaded_as(self) -> str:
@@ -79,6 +82,11 @@ class Subject:
                 hint="Record them: iconoscope record --network ... --images ...",
             )
         return self.recording
+
+    def is_wrong(self, row: int) -> bool | None:
+        """Tell whether a recorded image is answered wrongly; None where its label is no class of the network."""
+        target = int(self.recorded.targets[row])
+        return None if target < 0 else target != int(self.recorded.predictions[row])
 
     @property
     def asked(self) -> Network:
@@ -183,6 +191,17 @@ class Subject:
         if layer not in self._tables:
             self._tables[layer] = read_unit_table(self.recorded, layer)
         return self._tables[layer]
+
+    def search(self, target: int) -> UnitSearch | None:
+        """Search the units that answer a class, as `find_units` does, once; None where that cannot be: it wants the images."""
+        recording = self.recorded
+        shown = recording.targets == target
+        if recording.images is None or not recording.layers or shown.sum() < 2 or (~shown).sum() < 2:
+            return None
+        with self._searching:
+            if target not in self._searches:
+                self._searches[target] = find_units(recording, shown, name=recording.classes[target])
+        return self._searches[target]
 
     def keep_map(self, image_map: ImageMap) -> None:
         """Take a map that has just been made."""

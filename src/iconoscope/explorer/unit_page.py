@@ -26,7 +26,7 @@ _ALIKE = 8
 _BETWEEN = 60  # images of an interval
 
 
-@router.get("/units/{unit:path}/between")
+@router.get("/between/{unit:path}")
 def show_between(
     unit: str, subject: SubjectOf, low: Annotated[float, Query()], high: Annotated[float, Query()]
 ) -> messages.ImagesBetween:
@@ -105,6 +105,7 @@ def _answer(
         id=recording.ids[row],
         label=recording.labels[row] or "",
         prediction=recording.classes[recording.predictions[row]],
+        wrong=subject.is_wrong(row),
         value=float(values[row]),
         rank=rank,
         field=field or [],

@@ -93,6 +93,7 @@ export interface ImageAnswer {
   id: string;
   label: string;
   prediction: string;
+  wrong: boolean | null;
   value: number;
   rank: number;
   field: number[];
@@ -136,6 +137,7 @@ export interface ImageCard {
   id: string;
   label: string;
   prediction: string;
+  wrong: boolean | null;
 }
 
 export interface ImageSearch {
@@ -154,6 +156,7 @@ export interface Neighbour {
   id: string;
   label: string;
   prediction: string;
+  wrong: boolean | null;
   distance: number;
 }
 
@@ -162,6 +165,7 @@ export interface ImagePage {
   id: string;
   label: string;
   prediction: string;
+  wrong: boolean | null;
   size: number[];
   probabilities: ClassProbability[];
   neighbours: Neighbour[];
