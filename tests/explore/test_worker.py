@@ -95,6 +95,44 @@ def test_a_newer_question_ends_the_one_that_is_asked(worker):
     assert done == [0]
 
 
+def test_a_long_question_begins_again_only_when_no_urgent_one_comes_any_more(worker):
+    """Else every urgent one would wait for its first batch: of a patch that is dragged each step."""
+    begun, go_on, done = threading.Event(), threading.Event(), []
+    long = worker.submit(lambda: batches(begun, go_on, done), view="heat")
+    assert begun.wait(10)
+    go_on.set()
+    for _ in range(20):
+        worker.submit(lambda: None, view="patch", urgency="at once").result(10)
+        time.sleep(0.02)
+    assert len(done) <= 3 and not long.done()
+    assert long.result(10) == "all"
+
+
+def test_a_question_for_which_nobody_waits_any_more_is_not_asked_and_the_thread_goes_on(worker):
+    gate, asked = Gate(), []
+    first = worker.submit(gate)
+    assert gate.begun.wait(10)
+    left = [worker.submit(lambda: asked.append(1), view=view) for view in ("", "heat")]
+    assert all(future.cancel() for future in left)
+    newer = worker.submit(lambda: "newer", view="heat")
+    assert not first.cancel()  # it is being asked
+    gate.open.set()
+    assert newer.result(10) == "newer" and first.result(10) == "opened"
+    assert asked == []
+
+
+def test_closing_passes_over_what_nobody_waits_for():
+    worker, gate = Worker(), Gate()
+    worker.submit(gate)
+    assert gate.begun.wait(10)
+    worker.submit(lambda: 1).cancel()
+    waiting = worker.submit(lambda: 2)
+    gate.open.set()
+    worker.close()
+    with pytest.raises(ReplacedError):
+        waiting.result(10)
+
+
 def fail(error):
     raise error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,9 @@ from iconoscope.user_code import without_exits
 __all__ = ["Interrupted", "ReplacedError", "Worker"]
 
 _MOMENT = 0.25  # seconds
+_QUIET = 0.15
+"""Seconds without an urgent question before one that is not urgent begins: it could be interrupted after its first batch only,
+and the next urgent one, as of a patch that is dragged, would wait for that."""
 
 Urgency = Literal["at once", "in turn"]
 
@@ -37,12 +41,22 @@ class _Task:
     replaced: bool = False  # while it is asked: a newer one of its view has come
     preempted: bool = False  # while it is asked: an urgent one waits
 
+    def begin(self) -> bool:
+        """Say that it is asked, perhaps once more; False if nobody waits for it any more."""
+        self.preempted = False
+        return self.answer.running() or self.answer.set_running_or_notify_cancel()
+
+    def give_up(self) -> None:
+        """Tell the one who asked that a newer question took its place."""
+        if self.begin():
+            self.answer.set_exception(ReplacedError("A newer question of the same view took the place of this one."))
+
 
 class Worker:
     """A thread with a queue, in which a newer question takes the place of an older one of the same view.
 
     An urgent question (a patch that follows the mouse) goes before the others, and interrupts one of them between two batches;
-    that one begins again afterwards.
+    that one begins again when no urgent one has come for a moment.
     """
 
     def __init__(self) -> None:
@@ -50,6 +64,7 @@ class Worker:
         self._current: _Task | None = None
         self._changed = threading.Condition()
         self._closed = False
+        self._quiet_since = 0.0
         self._held: dict[Hashable, AbstractContextManager[Any]] = {}
         self._thread = threading.Thread(target=self._run, name="iconoscope explorer", daemon=True)
         self._thread.start()
@@ -81,7 +96,7 @@ class Worker:
             self._waiting.append(task)
             self._changed.notify_all()
         for waiting in older:
-            waiting.answer.set_exception(_replaced())
+            waiting.give_up()
         return task.answer
 
     def hold(self, key: Hashable, context: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -107,7 +122,7 @@ class Worker:
                 self._current.replaced = True
             self._changed.notify_all()
         for task in waiting:
-            task.answer.set_exception(_replaced())
+            task.give_up()
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
@@ -116,38 +131,42 @@ class Worker:
 
     def _next(self) -> _Task | None:
         with self._changed:
+            if self._current is not None and self._current.urgency == "at once":
+                self._quiet_since = time.monotonic()
             self._current = None
-            while not self._waiting and not self._closed:
-                if not self._changed.wait(_MOMENT if self._held else None):
+            while not self._closed:
+                task = next((task for task in self._waiting if task.urgency == "at once"), None)
+                pause = self._quiet_since + _QUIET - time.monotonic()
+                if task is None and self._waiting and pause <= 0:
+                    task = self._waiting[0]
+                if task is not None:
+                    self._waiting.remove(task)
+                    if task.begin():
+                        self._current = task
+                        return task
+                elif self._waiting:
+                    self._changed.wait(pause)
+                elif not self._changed.wait(_MOMENT if self._held else None):
                     self._let_go()
-            if self._closed:
-                self._let_go()
-                return None
-            task = next((task for task in self._waiting if task.urgency == "at once"), self._waiting[0])
-            self._waiting.remove(task)
-            self._current = task
-            return task
+            self._let_go()
+            return None
 
     def _answer(self, task: _Task) -> None:
         try:
             with without_exits(), listen(_interrupting(task)):
                 answer = task.ask()
         except Interrupted:
-            if not task.replaced and not self._closed:
-                task.preempted = False
-                with self._changed:
+            with self._changed:
+                again = not task.replaced and not self._closed
+                if again:
                     self._waiting.insert(0, task)
-            else:
-                task.answer.set_exception(_replaced())
+            if not again:
+                task.give_up()
         # Whatever it is, it is for the one who asked; the thread goes on with the next question.
         except BaseException as error:  # noqa: BLE001
             task.answer.set_exception(error)
         else:
             task.answer.set_result(answer)
-
-
-def _replaced() -> ReplacedError:
-    return ReplacedError("A newer question of the same view took the place of this one.")
 
 
 def _interrupting(task: _Task) -> Listener:
