@@ -86,11 +86,28 @@ def test_an_interval_of_a_spectrum(client, recording):
 
 
 def test_units_that_tell_a_class(client, recording):
-    found = client.get("/api/find", params={"class": "bison", "limit": 5}).json()
+    found = client.get("/api/find", params={"class": "bison", "limit": 5, "test": False}).json()
     areas = [
         naive_area(recording.responses[:, unit], recording.targets == 1) for unit in range(len(recording.units) - 2)
     ]
     assert [unit["auc"] for unit in found["units"]] == pytest.approx(sorted(areas, reverse=True)[:5])
+    assert not found["tested"] and found["units"][0]["alone"] is None
+
+
+def test_units_that_tell_a_class_are_those_of_the_copied_line(client, recording):
+    """With what was held out, and whether one answers the class alone: the page says no other number than the command."""
+    found = client.get("/api/find", params={"class": "bison", "limit": 9}).json()
+    search = ico.find_units(recording, "bison")
+    assert found["tested"] and found["held_out"] == search.held_out > 0
+    assert [unit["unit"] for unit in found["units"]] == search.units[:9].tolist()
+    assert [unit["auc"] for unit in found["units"]] == pytest.approx(search.auc[:9])
+    assert [unit["auc_held_out"] for unit in found["units"]] == pytest.approx(search.auc_held_out[:9])
+    assert [unit["recall"] for unit in found["units"]] == pytest.approx(search.recall[:9])
+    assert found["alone"] == list(search.invariant)
+    assert [unit["alone"] for unit in found["units"]] == [unit in search.invariant for unit in search.units[:9]]
+    layer = search.units[0].partition(":")[0]
+    own = client.get("/api/find", params={"class": "bison", "layer": layer, "limit": 99}).json()
+    assert [unit["unit"] for unit in own["units"]] == [unit for unit in search.units if unit.startswith(f"{layer}:")]
 
 
 def test_an_image_has_its_probabilities_and_neighbours(client, recording, network, images):

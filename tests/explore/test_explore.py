@@ -159,6 +159,23 @@ def test_networks_of_other_classes_cannot_stand_beside_each_other(network, image
         open_session(network, images, store=store, compare="cifar10")
 
 
+def test_images_that_two_networks_answer_differently(network, images, store, rules, tmp_path):
+    second = ico.record(ico.load_network("cars", device="cpu"), images, store=tmp_path / "run", workers=0)
+    first = ico.load_recording(store)
+    with browse(open_session(network, images, store=store, compare=str(tmp_path / "run")), rules) as client:
+        for number, (own, other) in enumerate([(first, second), (second, first)]):
+            search = client.get("/api/search", params={"differ": True, "network": number, "limit": 99}).json()
+            rows = np.flatnonzero(own.predictions != other.predictions)
+            assert search["total"] == len(rows) > 0
+            assert [card["number"] for card in search["images"]] == rows.tolist()
+            assert [card["other"] for card in search["images"]] == [
+                other.classes[other.predictions[row]] for row in rows
+            ]
+    with browse(open_session(network, images, store=store), rules) as client:
+        assert client.get("/api/search", params={"differ": True}).json()["total"] == 0
+        assert client.get("/api/search").json()["images"][0]["other"] == ""
+
+
 def test_titles_of_classes(network, images, store, rules, tmp_path):
     table = tmp_path / "titles.csv"
     table.write_text("class,título\nbison,bisonte\n", encoding="utf-8")

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import iconoscope as ico
 from iconoscope.cli import main
 from iconoscope.explorer import open_session
 from iconoscope.explorer.export import SITE, plan_export, script_name
+from iconoscope.progress import listen
 
 CALL = re.compile(r"^iconoscopeData\((\"(?:[^\"\\]|\\.)*\"), (.*)\);$")
 
@@ -45,6 +47,22 @@ def read(folder):
             assert script.name == script_name(key)
             answers[key] = json.loads(call[2])
     return answers
+
+
+def test_one_line_says_how_long_it_took(session, tmp_path, site):
+    heard = []
+
+    @contextmanager
+    def listener(description, total):
+        done = []
+        yield lambda steps, words="": done.append(steps)
+        heard.append((description, total, sum(done)))
+
+    plan = plan_export(session)
+    with listen(listener):
+        plan.write(tmp_path / "site")
+    addresses = sum(len(kind.addresses) for kind in plan.kinds)
+    assert heard == [("writing answers", addresses, addresses)]
 
 
 def test_it_says_before_how_much_it_will_be(exported):

@@ -26,13 +26,14 @@ from iconoscope.explorer.server import SITE, create_app
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS, recorded_layers
-from iconoscope.progress import track
+from iconoscope.progress import Advance, advancing
 
 __all__ = ["Export", "plan_export"]
 
 _SAMPLE = 12  # answers of a kind by which its size is estimated
 _LONGEST = 100  # letters of a file's name
 _ALL = 10**6  # entries of a list: all of them
+_SEARCHED = 20  # classes at most whose units are tested: it takes seconds for each
 _HUNDRED = 100  # images whose answers stand in one file
 
 
@@ -99,11 +100,12 @@ class Export:
                     site / path.name,
                     content.replace(b"<html", b"<html data-export", 1) if path.suffix == ".html" else content,
                 )
-            for kind in self.kinds:
-                if kind.as_file:
-                    _write_files(site, kind, answers)
-                else:
-                    _write_scripts(site / "data", kind, answers)
+            with advancing("writing answers", sum(len(kind.addresses) for kind in self.kinds)) as advance:
+                for kind in self.kinds:
+                    if kind.as_file:
+                        _write_files(site, kind, answers, advance)
+                    else:
+                        _write_scripts(site / "data", kind, answers, advance)
         return folder
 
 
@@ -203,7 +205,8 @@ def _kinds_of(session: Session, subject: Subject) -> Iterator[_Kind]:
         return
     units = [unit for layer in recorded_layers(recording) for unit in subject.units(layer).units]
     yield _Kind(own(*(f"units/{_written(unit)}" for unit in units)))
-    yield _Kind(own(*(f"find?class={_written(name)}&limit={_ALL}" for name in subject.classes)))
+    search = "" if len(subject.classes) <= _SEARCHED else "&test=false"
+    yield _Kind(own(*(f"find?class={_written(name)}{search}&limit={_ALL}" for name in subject.classes)))
     yield _Kind(own(*(f"images/{number}" for number in range(len(recording)))))
     occluded = [number for number, identity in enumerate(recording.ids) if identity in subject.occluded]
     yield _Kind(own(*(f"images/{number}/heat" for number in occluded)))
@@ -237,15 +240,16 @@ def _write(hidden: Path, content: bytes) -> None:
     hidden.write_bytes(content)
 
 
-def _write_files(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int, bytes]]) -> None:
-    for address in track(kind.addresses, "writing pictures"):
+def _write_files(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int, bytes]], advance: Advance) -> None:
+    for address in kind.addresses:
         status, content = answers(address)
         if status == 200:
             _write(folder / "api" / f"{address.partition('?')[0]}{kind.ending}", content)
+        advance(1)
 
 
-def _write_scripts(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int, bytes]]) -> None:
-    for name, addresses in track(_together(kind.addresses).items(), "writing answers"):
+def _write_scripts(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int, bytes]], advance: Advance) -> None:
+    for name, addresses in _together(kind.addresses).items():
         path = folder / name
         script = path.read_text(encoding="utf-8") if path.is_file() else ""
         for address in addresses:
@@ -253,6 +257,7 @@ def _write_scripts(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int
             if status == 200:
                 script += f"iconoscopeData({json.dumps(_key(address))}, {_value(address, content)});\n"
         _write(path, script.encode())
+        advance(len(addresses))
 
 
 def _together(addresses: tuple[str, ...]) -> dict[str, list[str]]:
@@ -265,7 +270,7 @@ def _together(addresses: tuple[str, ...]) -> dict[str, list[str]]:
 
 def _key(address: str) -> str:
     """Give the address by which the pages look for an answer: what is a list is whole, and they cut it."""
-    return re.sub(rf"[?&]limit={_ALL}", "", address)
+    return re.sub(rf"&test=false|[?&]limit={_ALL}", "", address)
 
 
 def _value(address: str, content: bytes) -> str:

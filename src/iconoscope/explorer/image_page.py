@@ -167,19 +167,25 @@ async def show_maps(
 
 @router.get("/search")
 def search(
+    session: SessionOf,
     subject: SubjectOf,
     q: Annotated[str, Query(max_length=400)] = "",
     label: str = "",
     prediction: str = "",
     mistakes: bool = False,
+    differ: bool = False,
     first: Annotated[int, Query(alias="from", ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=10**6)] = 60,
 ) -> messages.ImageSearch:
-    """Find images by a part of their id, label or prediction, by a label or a prediction, or those answered wrongly."""
+    """Find images by a part of their id, label or prediction; of a label, or of a prediction; or those answered wrongly.
+
+    With `differ` those to which the two networks answer different classes.
+    """
     recording = subject.recorded
     labels = [name or "" for name in recording.labels]
     predictions = [recording.classes[index] for index in recording.predictions.tolist()]
     wrong = (recording.targets >= 0) & (recording.targets != recording.predictions)
+    others = _other_answers(session, subject)
     part = q.strip().lower()
     rows = [
         row
@@ -188,12 +194,21 @@ def search(
         and (not label or _is_class(subject, row, own, label))
         and (not prediction or predicted == prediction)
         and (not mistakes or wrong[row])
+        and (not differ or others[row] not in ("", predicted))
     ]
     cards = [
-        messages.ImageCard(row, recording.ids[row], labels[row], predictions[row], subject.is_wrong(row))
+        messages.ImageCard(row, recording.ids[row], labels[row], predictions[row], subject.is_wrong(row), others[row])
         for row in rows[first : first + limit]
     ]
     return messages.ImageSearch(len(rows), cards)
+
+
+def _other_answers(session: Session, subject: Subject) -> list[str]:
+    """Give what the other network answers to every recorded image; empty where that was not recorded."""
+    for other in session.subjects:
+        if other is not subject and other.recording is not None and other.recording.ids == subject.recorded.ids:
+            return [other.classes[index] for index in other.recording.predictions.tolist()]
+    return [""] * len(subject.recorded)
 
 
 def _is_class(subject: Subject, row: int, own: str, label: str) -> bool:

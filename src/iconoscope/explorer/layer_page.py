@@ -15,6 +15,7 @@ from iconoscope.explorer.command_lines import asking, of_recording
 from iconoscope.explorer.network_page import layer_summaries
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS, UnitTable, correlations, recorded_layers
+from iconoscope.results import UnitSearch
 
 __all__ = ["router", "unit_number"]
 
@@ -77,18 +78,47 @@ def unit_number(table: UnitTable, unit: str) -> int:
 
 
 @router.get("/find")
-def find_class(subject: SubjectOf, class_name: ClassName, layer: str = "", limit: Limit = 24) -> messages.UnitsFound:
-    """Find the units that tell a class from the others, the best first."""
+def find_class(
+    subject: SubjectOf, class_name: ClassName, layer: str = "", limit: Limit = 24, test: bool = True
+) -> messages.UnitsFound:
+    """Find the units that tell a class from the others, the best first.
+
+    They are searched as `find_units` does unless `test` is false, which takes seconds once for each class.
+    """
     recording = subject.recorded
     index = recording.names.index(class_name)
-    name = recording.classes[index]
     layers = [layer] if layer else recorded_layers(recording)[:-1]
+    wanted = {unit for table in map(subject.units, layers) for unit in table.units}
+    search = subject.search(index) if test and layer != LOGITS else None
+    units = _areas(subject, layers, index) if search is None else _tested(search)
+    return messages.UnitsFound(
+        class_name=recording.classes[index],
+        units=[unit for unit in units if unit.unit in wanted][:limit],
+        tested=search is not None,
+        held_out=0 if search is None else search.held_out,
+        alone=[] if search is None else list(search.invariant),
+        commands=of_recording(subject, "find_units", recording.classes[index], command="find"),
+    )
+
+
+def _areas(subject: Subject, layers: list[str], index: int) -> list[messages.UnitFound]:
+    """Give the units of layers by how well they tell a class among all images; none where it has no images."""
     areas = [(table.areas[index], table.units) for table in map(subject.units, layers)]
     scores = np.concatenate([values for values, _ in areas]) if areas else np.zeros(0)
     units = [unit for _, names in areas for unit in names]
-    order = [row for row in np.argsort(-scores, kind="stable")[:limit].tolist() if not np.isnan(scores[row])]
-    return messages.UnitsFound(
-        class_name=name,
-        units=[messages.ClassSelectivityOfUnit(units[row], float(scores[row])) for row in order],
-        commands=of_recording(subject, "find_units", name, command="find"),
-    )
+    order = [row for row in np.argsort(-scores, kind="stable").tolist() if not np.isnan(scores[row])]
+    return [messages.UnitFound(units[row], float(scores[row])) for row in order]
+
+
+def _tested(search: UnitSearch) -> list[messages.UnitFound]:
+    alone = set(search.invariant)
+    return [
+        messages.UnitFound(
+            unit=unit,
+            auc=float(search.auc[row]),
+            auc_held_out=float(search.auc_held_out[row]) if search.held_out else None,
+            recall=float(search.recall[row]),
+            alone=unit in alone,
+        )
+        for row, unit in enumerate(search.units.tolist())
+    ]

@@ -61,7 +61,7 @@ async def begin(session: SessionOf, subject: SubjectOf) -> StreamingResponse:
         with listen(watcher), ignoring(category=IconoscopeWarning):
             # In this process: others would be forked from one that has threads.
             recording = record(network, images, store=subject.store, workers=0)
-        _take(session, replace(subject, recording=recording, _tables={}))
+        _take(session, replace(subject, recording=recording))
         stream.put(messages.RecordingProgress("", len(recording), len(recording), ended=True))
 
     return stream.response(session.studio.submit(make), watcher.stopped.set)

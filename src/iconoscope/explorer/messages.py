@@ -262,7 +262,10 @@ class ImagesBetween:
 
 @dataclass(frozen=True)
 class ImageCard:
-    """An image in a list; `wrong` as in `ImageAnswer`, `other` what the other network answers, empty where that is not known."""
+    """An image in a list; `wrong` as in `ImageAnswer`.
+
+    `other` is what the other network answers; empty where there is none, or what it answers was not recorded.
+    """
 
     number: int
     id: str

@@ -59,9 +59,9 @@ class Subject:
     recording: Recording | None
     store: Store
     checkpoint: str = ""
-    _tables: dict[str, UnitTable] = field(default_factory=dict, repr=False)
-    _searches: dict[int, UnitSearch] = field(default_factory=dict, repr=False)
-    _searching: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _tables: dict[str, UnitTable] = field(default_factory=dict, init=False, repr=False)
+    _searches: dict[int, UnitSearch] = field(default_factory=dict, init=False, repr=False)
+    _searching: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def loaded_as(self) -> str:
