@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 import iconoscope as ico
+from explore.browsing import browse
+from iconoscope.explorer import open_session
 
 
 def test_the_session(client, network, images):
@@ -128,6 +130,18 @@ def test_a_picture_is_what_the_network_sees(client, network, images):
     np.testing.assert_array_equal(shown, network.preprocessing.shown(images[7]))
     small = Image.open(io.BytesIO(client.get("/api/images/7/picture.png", params={"side": 24}).content))
     assert small.size == (24, 24)
+
+
+def test_a_picture_of_another_explorer_at_this_port_is_not_shown(client, network, images, store, rules):
+    """Its address is the same, and the browser has it: it has to ask, and is sent it again only where it may be another."""
+    address = "/api/images/7/picture.png"
+    first = client.get(address)
+    assert "no-cache" in first.headers["cache-control"] and "max-age" not in first.headers["cache-control"]
+    known = {"if-none-match": first.headers["etag"]}
+    again = client.get(address, headers=known)
+    assert again.status_code == 304 and not again.content
+    with browse(open_session(network, images, store=store), rules) as other:
+        assert other.get(address, headers=known).status_code == 200
 
 
 def test_activation_maps(client, network, images):

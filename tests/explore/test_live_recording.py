@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+import PIL.Image
+import pytest
 
 import iconoscope as ico
 from explore.browsing import browse
@@ -49,3 +51,25 @@ def test_what_goes_wrong_comes_as_an_event(network, images, tmp_path, rules, mon
         assert "event: problem" in answer.text
         assert events(answer)[-1]["message"] == "run cannot be written."
         assert client.get("/api/session").status_code == 200
+
+
+@pytest.mark.filterwarnings("ignore::iconoscope.errors.IconoscopeWarning")
+def test_numbers_that_mean_other_images_afterwards_are_answered_anew(network, images, tmp_path, rules):
+    """An image that cannot be used is no part of the recording, and all behind it have other numbers."""
+    for number in range(4):
+        PIL.Image.fromarray(images[number].pixels).save(tmp_path / f"{number}.png")
+    (tmp_path / "0.png").write_bytes(b"nonsense")
+    session = open_session(
+        network, ico.load_images([tmp_path / f"{number}.png" for number in range(4)]), store=tmp_path / "run"
+    )
+    question = {"image": "1", "top": 0, "left": 0, "height": 30, "width": 30, "fill": "mean", "view": "a"}
+    with browse(session, rules) as client:
+        before = client.post("/api/patch", json=question).json()["probabilities"]
+        mark = client.get("/api/images/1/picture.png").headers["etag"]
+        client.post("/api/record")
+        assert client.get("/api/session").json()["images"] == 3
+        assert client.get("/api/images/1").json()["id"] == session.recording.ids[1]
+        assert client.get("/api/images/1/picture.png", headers={"if-none-match": mark}).status_code == 200
+        after = client.post("/api/patch", json=question).json()["probabilities"]
+        moved = client.post("/api/patch", json={**question, "image": "0"}).json()["probabilities"]
+    assert moved == before != after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 
-__all__ = ["SessionOf", "SubjectOf", "picture_response", "png"]
+__all__ = ["SessionOf", "SubjectOf", "Unchanged", "picture_response", "png"]
 
 T = TypeVar("T")
 
@@ -44,6 +45,26 @@ def png(picture: NDArray[np.uint8], *, side: int | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def picture_response(picture: NDArray[np.uint8], *, side: int | None = None) -> Response:
-    """Send a picture; what it shows stays the same for as long as the explorer runs."""
-    return Response(png(picture, side=side), media_type="image/png", headers={"cache-control": "private, max-age=300"})
+def _unchanged(request: Request, session: SessionOf) -> bool:
+    return request.headers.get("if-none-match") == _mark(session)
+
+
+Unchanged = Annotated[bool, Depends(_unchanged)]
+"""Whether the browser has the picture that it asks for from this run of the explorer."""
+
+
+def picture_response(
+    picture: Callable[[], NDArray[np.uint8]], session: Session, *, unchanged: bool, side: int | None = None
+) -> Response:
+    """Send a picture, or say that the browser has it: what it shows stays the same while the images are numbered as they are.
+
+    It asks every time, since another explorer at the same port has other images under the same addresses.
+    """
+    headers = {"cache-control": "private, no-cache", "etag": _mark(session)}
+    if unchanged:
+        return Response(status_code=304, headers=headers)
+    return Response(png(picture(), side=side), media_type="image/png", headers=headers)
+
+
+def _mark(session: Session) -> str:
+    return f'"{session.numbering}"'

@@ -70,5 +70,5 @@ async def begin(session: SessionOf, subject: SubjectOf) -> StreamingResponse:
 def _take(session: Session, recorded: Subject) -> None:
     """Explore a network with what has been recorded from now on; the first one's recording numbers the images."""
     if recorded.number == 0:
-        session.images = recorded.recorded.images
+        session.renumber(recorded.recorded.images)
     session.subjects = tuple(recorded if subject.number == recorded.number else subject for subject in session.subjects)

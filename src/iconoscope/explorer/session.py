@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -55,6 +56,8 @@ class Session:
         Those that were dropped.
     worker
         The thread that asks the networks.
+    numbering
+        Random; another where a number has come to mean another image.
     optimizations
         Those that run, by their numbers.
     studio
@@ -70,8 +73,9 @@ class Session:
     worker: Worker = field(default_factory=Worker)
     studio: Worker = field(default_factory=Worker)
     optimizations: dict[int, Any] = field(default_factory=dict)
+    numbering: str = field(default_factory=lambda: secrets.token_hex(8))
     _copies: dict[tuple[int, str], Network] = field(default_factory=dict)
-    _patches: OrderedDict[tuple[int, str, str], FreePatch] = field(default_factory=OrderedDict)
+    _patches: OrderedDict[tuple[int, str, str, str], FreePatch] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         self.photographs = Photographs(self.store.folder)
@@ -135,6 +139,11 @@ class Session:
             )
         return self.images[number]
 
+    def renumber(self, images: Images | None) -> None:
+        """Take other images under the numbers from now on: those of a new recording, which lacks what could not be used."""
+        self.images = images
+        self.numbering = secrets.token_hex(8)
+
     def thumbnail(self, number: int) -> NDArray[np.uint8]:
         """Give an image, small, from the map where the images themselves are not at hand; raises `StoreError` without a map."""
         first = self.subjects[0]
@@ -162,7 +171,7 @@ class Session:
 
     def patch(self, number: int, name: str, fill: str) -> FreePatch:
         """Give an image that is ready to be covered anywhere; in the worker's thread alone."""
-        key = (number, name, fill)
+        key = (number, name, fill, self.numbering)
         patch = self._patches.pop(key, None)
         if patch is None:
             check_fill(fill)
