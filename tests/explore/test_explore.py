@@ -13,6 +13,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
 import iconoscope as ico
@@ -110,6 +111,38 @@ def test_a_network_without_a_recording_says_how_to_make_one(network, images, tmp
         assert answer.status_code == 404 and "iconoscope record" in answer.json()["hint"]
 
 
+@pytest.fixture(scope="module")
+def several(network, images, tmp_path_factory):
+    """A store in which first all images were recorded, then some of them, as an audit does, and then others."""
+    folder = tmp_path_factory.mktemp("several") / "run"
+    for rows in (slice(30), slice(10), slice(40, 50)):
+        ico.record(network, images[rows], store=folder, workers=0)
+    return folder
+
+
+@pytest.mark.parametrize("with_network", [True, False])
+def test_of_several_recordings_that_of_the_given_images_is_shown(network, images, several, with_network):
+    asked = network if with_network else None
+    for rows in (slice(30), slice(10), slice(40, 50)):
+        session = open_session(asked, images[rows], store=several)
+        assert session.recording.ids == images[rows].ids
+
+
+def test_without_one_of_all_given_images_the_largest_is_shown_and_that_is_said(network, images, several, rules):
+    with pytest.warns(ico.errors.IconoscopeWarning, match=r"Of the 35 images 30 were recorded"):
+        session = open_session(network, images[:35], store=several)
+    assert session.recording.ids == images[:30].ids
+    with browse(session, rules) as client:
+        shown = client.get("/api/session").json()
+        assert (shown["images"], shown["given"]) == (30, 35)
+
+
+def test_where_no_images_are_given_a_larger_recording_is_said(network, several):
+    with pytest.warns(ico.errors.IconoscopeWarning, match="recorded last.*recording of 30"):
+        session = open_session(network, store=several)
+    assert session.count == 10
+
+
 def ask_both(client):
     question = {"image": "3", "top": 9, "left": 9, "height": 30, "width": 30, "fill": "mean", "view": "a"}
     return [client.post("/api/patch", json={**question, "network": number}).json() for number in (0, 1)]
@@ -202,3 +235,17 @@ def test_a_second_network_of_which_there_is_a_store_alone(network, images, store
         question = {"image": "3", "top": 0, "left": 0, "height": 8, "width": 8, "fill": "mean", "view": "a"}
         answer = client.post("/api/patch", json={**question, "network": 1})
         assert answer.status_code == 400 and "not at hand" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("compare", ["{}", "tuned={}", "tuned=once={}"])
+def test_weights_whose_path_has_an_equals_sign(network, store, tmp_path, compare):
+    path = tmp_path / "lr=0.1" / "best.pt"
+    path.parent.mkdir()
+    torch.save(network.module.state_dict(), path)
+    second = open_session(network, store=store, compare=compare.format(path)).subjects[1]
+    assert second.name == (compare.rpartition("=")[0] or "best.pt") and second.checkpoint == "best.pt"
+
+
+def test_weights_that_are_not_there_are_said_whole(network, store):
+    with pytest.raises(ico.errors.IconoscopeError, match=r"runs/lr=0\.1/best\.pt"):
+        open_session(network, store=store, compare="runs/lr=0.1/best.pt")

@@ -60,15 +60,15 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
         return opened
 
 
-def find_recordings(store: str | Path, weights: str) -> Iterator[Recording]:
-    """Give the recordings of a store that are of a network, by its digest, the latest first. Their images are not looked for.
+def find_recordings(store: str | Path, weights: str | None) -> Iterator[Recording]:
+    """Give the recordings of a store, of a network by its digest or of all, the latest first. Their images are not looked for.
 
     What was not ended, and what is damaged, is passed over.
     """
     for index in reversed(_indices(Path(store).expanduser())):
         with suppress(StoreError):
             recording = Recording.open(index.parent)
-            if recording.question.weights == weights:
+            if weights in (None, recording.question.weights):
                 yield recording
 
 

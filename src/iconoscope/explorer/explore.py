@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import QuestionError
+from iconoscope.errors import QuestionError, warn
+from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.extras import import_extra
 from iconoscope.reading import read_text
 from iconoscope.signatures import checked
@@ -24,6 +25,7 @@ from iconoscope.vocabulary.resolver import Names
 
 if TYPE_CHECKING:
     from iconoscope.explorer.session import Session
+    from iconoscope.explorer.subject import Subject
 
 __all__ = ["explore", "open_session", "read_titles"]
 
@@ -168,8 +170,9 @@ def open_session(
     given = None if images is None else load_images(images)
     store = Store.at(store)
     subject = find_subject(0, "", network, given, store)
+    _say_how_many(subject, given)
     recorded = None if subject.recording is None else subject.recording.images
-    subjects = (subject,) if compare is None else (subject, find_second(compare, subject))
+    subjects = (subject,) if compare is None else (subject, find_second(compare, subject, given))
     translated = {} if titles is None else {"en": list(subject.classes), "es": read_titles(titles, subject.classes)}
     return Session(
         subjects,
@@ -177,7 +180,29 @@ def open_session(
         store,
         read_only=read_only,
         class_titles=translated,
+        given=0 if given is None else len(given),
     )
+
+
+def _say_how_many(subject: Subject, given: Images | None) -> None:
+    """Warn where other images are shown than may be thought: fewer than were given, or than were recorded once."""
+    recording = subject.recording
+    if recording is None:
+        return
+    count = len(recording) + len(recording.failed)
+    if given is not None and count < len(given):
+        warn(
+            f"Of the {len(given):,} images {count:,} were recorded: these are shown. For all of them: iconoscope record with "
+            "the same images and the same store."
+        )
+    if given is None:
+        others = find_recordings(subject.store.folder, recording.question.weights)
+        largest = max(map(len, others), default=0)
+        if largest > len(recording):
+            warn(
+                f"The {len(recording):,} images are shown that were recorded last. The store has a recording of {largest:,}, "
+                "too: name these with --images."
+            )
 
 
 def read_titles(titles: str | Path, classes: tuple[str, ...]) -> list[str]:

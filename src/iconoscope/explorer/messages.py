@@ -41,7 +41,9 @@ class Session:
     size
         Height and width of an image as the network sees it, pixels: what receptive fields and patches are counted in.
     images
-        How many were recorded; 0 if there is no recording yet.
+        How many are shown: those that were recorded or, where none were yet, that were given.
+    given
+        How many were given; more than `images` where some of them were not recorded, 0 where none were given.
     source
         Where they came from, without folders.
     asks
@@ -62,6 +64,7 @@ class Session:
     class_titles: dict[str, list[str]]
     size: list[int]
     images: int
+    given: int
     source: str
     asks: bool
     read_only: bool

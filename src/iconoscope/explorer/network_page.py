@@ -44,6 +44,7 @@ def show_session(session: SessionOf) -> messages.Session:
         class_titles=session.class_titles or {"en": classes, "es": classes},
         size=list(first.preprocessing.size),
         images=session.count,
+        given=session.given,
         source=session.source,
         asks=first.network is not None,
         read_only=session.read_only,

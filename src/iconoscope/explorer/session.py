@@ -52,6 +52,8 @@ class Session:
         Whether nothing may be kept.
     class_titles
         The classes' names in each language of the pages, where they have translations.
+    given
+        How many images were given; 0 where none were.
     photographs
         Those that were dropped.
     worker
@@ -69,6 +71,7 @@ class Session:
     store: Store
     read_only: bool = False
     class_titles: dict[str, list[str]] = field(default_factory=dict)
+    given: int = 0
     photographs: Photographs = field(init=False)
     worker: Worker = field(default_factory=Worker)
     studio: Worker = field(default_factory=Worker)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import ImagesError, QuestionError, StoreError
+from iconoscope.errors import QuestionError, StoreError
 from iconoscope.exemplars import find_units, load_recording
 from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
@@ -148,6 +148,8 @@ class Subject:
         """
         own = metric_vectors(vector[None], "cosine")
         count = min(_NEIGHBOURS, len(self.recorded) - (row is not None))
+        if not count:
+            return [], []
         rows = nearest_by_products(own, self.directions, count, first_row=row)
         return rows[0].tolist(), distances_to(own, self.directions, rows)[0].tolist()
 
@@ -212,23 +214,32 @@ class Subject:
 def find_subject(number: int, name: str, network: Network | None, images: Images | None, store: Store) -> Subject:
     """Put a network and what a store has of it together.
 
-    Without the network it is the one that was recorded last.
+    Without the network it is the one that was recorded last. Where images are given, the recording is of exactly these or,
+    where there is none, of the most of them.
 
     Raises
     ------
     StoreError
         If there is neither a network nor a recording.
     """
-    recording = load_recording(store.folder, images=images) if network is None else _recording(network, images, store)
+    recording = _recording(None if network is None else network.digest(), images, store)
+    if recording is None and network is None:
+        recording = load_recording(store.folder, images=images)  # says why there is none
     name = name or (network.name if network is not None else recording.question.network if recording else "")
     return Subject(number, without_folders(name), network, recording, store)
 
 
-def _recording(network: Network, images: Images | None, store: Store) -> Recording | None:
-    """Give the latest recording of a network; where images are given, the latest of these."""
-    for recording in find_recordings(store.folder, network.digest()):
-        if images is None:
-            return load_recording(recording.folder)
-        with suppress(ImagesError):  # of other images than those
-            return load_recording(recording, images=images)
-    return None
+def _recording(weights: str | None, images: Images | None, store: Store) -> Recording | None:
+    """Give a recording of a network by its digest, or of the one that was recorded last; None where none fits."""
+    recordings = find_recordings(store.folder, weights)
+    if images is None:
+        latest = next(recordings, None)
+        return None if latest is None else load_recording(latest.folder)
+    given = set(images.ids)
+    fitting = [recording for recording in recordings if given.issuperset(recording.ids)]
+    if not fitting:
+        return None
+    own = [recording for recording in fitting if recording.question.weights == fitting[0].question.weights]
+    # The first of the best is the latest. Images of the same ids may come from elsewhere: a swap of the audit has such.
+    best = max(own, key=lambda recording: (len(recording) + len(recording.failed), recording.source == images.source))
+    return load_recording(best, images=images)
