@@ -73,3 +73,32 @@ def test_numbers_that_mean_other_images_afterwards_are_answered_anew(network, im
         after = client.post("/api/patch", json=question).json()["probabilities"]
         moved = client.post("/api/patch", json={**question, "image": "0"}).json()["probabilities"]
     assert moved == before != after
+
+
+@pytest.mark.filterwarnings("ignore::iconoscope.errors.IconoscopeWarning")
+def test_a_recording_of_a_second_network_is_left_out_where_its_rows_are_other_images(network, images, tmp_path, rules):
+    """Before the first is recorded, and when its recording lacks an image."""
+    second = ico.load_network("cars", device="cpu")
+    ico.record(second, images[4:8], store=tmp_path / "run", workers=0)
+    assert open_session(network, images[:8], store=tmp_path / "run", compare=second).subjects[1].recording is None
+    session = open_session(network, images[4:8], store=tmp_path / "run", compare=second)
+    assert session.subjects[1].recording is not None
+    session.images = images[4:7]
+    with browse(session, rules) as client:
+        client.post("/api/record")
+        assert session.subjects[0].recorded.ids == tuple(images[4:7].ids)
+        assert session.subjects[1].recording is None
+
+
+def test_one_image_has_no_neighbours(network, images, tmp_path, rules):
+    ico.record(network, images[:1], store=tmp_path / "run", workers=0)
+    with browse(open_session(network, images[:1], store=tmp_path / "run"), rules) as client:
+        page = client.get("/api/images/0")
+        assert page.status_code == 200 and page.json()["neighbours"] == []
+        question = {"image": "0", "patch": 48, "stride": 48, "fill": "mean", "view": "a"}
+        answer = client.post("/api/distance", json=question)
+        assert answer.status_code == 200 and answer.json()["neighbour_distance"] == 0
+        for address in ("units/relu4:0", "units/logit:lynx", "layers/relu4", "network/0", "search"):
+            assert client.get(f"/api/{address}").status_code == 200, address
+        assert client.get("/api/map").status_code == 400
+        assert client.post("/api/selection", json={"images": [0]}).status_code == 200

@@ -9,14 +9,15 @@ from pathlib import Path
 from iconoscope.errors import QuestionError, warn
 from iconoscope.explorer.subject import Subject, find_subject
 from iconoscope.store import Store
+from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network, load_network, load_weights, read_checkpoint
 
-__all__ = ["find_second"]
+__all__ = ["find_second", "of_same_images"]
 
 _WEIGHTS = {".safetensors", ".pt", ".pth", ".bin", ".ckpt"}
 
 
-def find_second(compare: Network | str, first: Subject) -> Subject:
+def find_second(compare: Network | str, first: Subject, images: Images | None = None) -> Subject:
     """Give the second network.
 
     Parameters
@@ -25,18 +26,21 @@ def find_second(compare: Network | str, first: Subject) -> Subject:
         A network; or ``NAME=SPEC`` or ``SPEC``: a file of weights for the first network, the name of a network, or a store.
     first
         The first network.
+    images
+        The images that are explored, where nothing was recorded of the first network.
 
     Raises
     ------
     QuestionError
         If its classes are not those of the first, so that their answers could not stand beside each other.
     """
-    images = None if first.recording is None else first.recording.images
+    if first.recording is not None:
+        images = first.recording.images
     name, store, checkpoint = "", first.store, ""
     if isinstance(compare, Network):
         network: Network | None = compare
     else:
-        name, _, spec = compare.rpartition("=")
+        name, spec = _divided(compare)
         path = Path(spec).expanduser()
         is_store = (path / "store.json").is_file()
         is_weights = path.is_file() and path.suffix in _WEIGHTS
@@ -50,7 +54,18 @@ def find_second(compare: Network | str, first: Subject) -> Subject:
             f"{second.name} has other classes than {first.name}: they cannot stand beside each other.",
             hint=f"{len(first.classes)} classes from {first.classes[0]}, and {len(second.classes)} from {second.classes[0]}.",
         )
-    return _of_same_images(replace(second, checkpoint=checkpoint), first)
+    return of_same_images(replace(second, checkpoint=checkpoint), first, images)
+
+
+def _divided(compare: str) -> tuple[str, str]:
+    """Divide NAME=SPEC; NAME may not be there, and both may have a = in them: what is a file or a folder is SPEC."""
+    words = compare.split("=")
+    for first in range(len(words)):
+        spec = "=".join(words[first:])
+        if Path(spec).expanduser().exists():
+            return "=".join(words[:first]), spec
+    is_named = len(words) > 1 and not {"/", "\\"} & set(words[0])
+    return (words[0], "=".join(words[1:])) if is_named else ("", compare)
 
 
 def _with_weights(first: Subject, path: Path) -> Network:
@@ -68,9 +83,23 @@ def _named(spec: str, first: Subject) -> Network:
     return load_network(spec, device="auto" if first.network is None else str(first.network.device))
 
 
-def _of_same_images(second: Subject, first: Subject) -> Subject:
-    """Leave the second's recording out where it is of other images: a number means one image in both."""
-    if second.recording is None or first.recording is None or second.recording.ids == first.recording.ids:
+def of_same_images(second: Subject, first: Subject, images: Images | None) -> Subject:
+    """Leave the second's recording out where it is of other images: a number means one image in both.
+
+    Parameters
+    ----------
+    second, first
+        The networks.
+    images
+        All images, which have their own numbers where nothing was recorded of the first network.
+
+    Raises
+    ------
+    QuestionError
+        If nothing of the second is left.
+    """
+    ids = first.recording.ids if first.recording is not None else None if images is None else tuple(images.ids)
+    if second.recording is None or ids is None or second.recording.ids == ids:
         return second
     warn(f"{second.name} was recorded on other images than {first.name}: what was recorded of it is left out.")
     if second.network is None:

@@ -14,6 +14,7 @@ from iconoscope.errors import IconoscopeWarning, QuestionError
 from iconoscope.exemplars import record
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
+from iconoscope.explorer.comparison import of_same_images
 from iconoscope.explorer.event_stream import EventStream
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
@@ -69,6 +70,9 @@ async def begin(session: SessionOf, subject: SubjectOf) -> StreamingResponse:
 
 def _take(session: Session, recorded: Subject) -> None:
     """Explore a network with what has been recorded from now on; the first one's recording numbers the images."""
-    if recorded.number == 0:
-        session.renumber(recorded.recorded.images)
-    session.subjects = tuple(recorded if subject.number == recorded.number else subject for subject in session.subjects)
+    first, *others = (recorded if subject.number == recorded.number else subject for subject in session.subjects)
+    images = recorded.recorded.images if recorded is first else session.images
+    subjects = (first, *(of_same_images(second, first, images) for second in others))
+    if recorded is first:
+        session.renumber(images)
+    session.subjects = subjects
