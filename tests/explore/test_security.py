@@ -1,9 +1,11 @@
 """Who is answered, and what is never told: each way in is tried."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+import iconoscope as ico
 from explore.browsing import PORT, browse
 from iconoscope.explorer import open_session
 from iconoscope.explorer.photographs import LARGEST
@@ -172,10 +174,82 @@ def test_an_explorer_that_only_reads_keeps_nothing(network, images, store, rules
         ("~/run holds no recording", "run holds no recording"),
         ("s3://bucket/a and https://a.example/b", "s3://bucket/a and https://a.example/b"),
         ("and/or, 3/4", "and/or, 3/4"),
+        ("/home/me/o'brien/secret/run is damaged", "run is damaged"),
+        ("/home/me/my, secret; old/run is damaged", "run is damaged"),
+        ("/home/a/x.png, /home/b/y.png and (/home/c/z.png)", "x.png, y.png and (z.png)"),
+        ("hf:/home/me/secret/a.png is a file", "hf:a.png is a file"),
+        ("file:///home/me/secret/a.png is a file", "a.png is a file"),
+        (
+            "/home/me/a.png is no image. Give a folder/file, see https://a.example/b",
+            "a.png is no image. Give a folder/file, see https://a.example/b",
+        ),
+        ('"/home/me/o\'brien/a.png", "/home/b.png"', '"a.png", "b.png"'),
+        (r"\\server\share\me\run is a file", "run is a file"),
     ],
 )
 def test_folders_are_left_out(text, told):
     assert without_paths(text) == told
+
+
+def test_known_folders_are_left_out_whatever_is_in_their_names():
+    folders = [Path("/home/james' (old): x"), Path("runs/secret"), Path("/")]
+    text = (
+        "/home/james' (old): x/a/b.npz and hf:/home/james' (old): x/c, runs/secret/d.npz. In runs/secret, runs/secrets"
+    )
+    assert without_paths(text, folders) == "b.npz and hf:c, d.npz. In secret, runs/secrets"
+
+
+@pytest.mark.parametrize("name", ["o'brien", "a, b; c", "james' (old)"])
+def test_a_damaged_store_is_told_of_without_where_it_is(network, images, rules, tmp_path, name):
+    store = tmp_path / name / "private" / "run"
+    ico.record(network, images[:4], store=store, workers=0)
+    ico.occlude(network, images[0], "logit:lynx", patch=48, stride=48, store=store)
+    with browse(open_session(network, images[:4], store=store), rules) as client:
+        assert client.get("/api/images/0/heat").status_code == 200
+        for path in store.glob("occlude/*/arrays.npz"):
+            path.write_bytes(path.read_bytes()[:100])
+        answer = client.get("/api/images/0/heat")
+    assert answer.status_code == 500 and answer.json()["message"].startswith("arrays.npz")
+    assert "private" not in answer.text and "tmp" not in answer.text and name not in answer.text
+
+
+def test_a_hint_names_the_address_of_what_is_asked(client):
+    assert client.post("/api/selection", json=[]).json()["hint"].startswith("/api/openapi.json")
+
+
+def test_a_file_of_the_site_has_a_name_of_one(client):
+    for name in ("a" * 5000 + ".js", "a%00.js", "..%2Fserver.py", "server.py"):
+        assert client.get(f"/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("other", ['prefs={"x": 1}', "flag", "a=b c", "=", "x=;", "é=1"])
+def test_a_cookie_of_another_program_at_this_address_does_not_lock_out(rules, other):
+    own = f"{rules.cookie}={rules.token}"
+    for cookie in (f"{other}; {own}", f"{own}; {other}", f"{other};{own}"):
+        assert rules.is_admitted({"cookie": cookie})
+    assert not rules.is_admitted({"cookie": f"{other}; x{own}"}) and not rules.is_admitted({"cookie": f'a="{own}"'})
+
+
+def test_at_the_port_that_a_browser_leaves_out_the_own_address_is_known():
+    rules = AccessRules("192.168.1.7", 80)
+    for host in ("192.168.1.7", "192.168.1.7:80", "localhost", "[::1]"):
+        assert rules.refusal("POST", "/api/patch", {"host": host, "origin": f"http://{host}"}) == ""
+    for host in ("evil.example", "192.168.1.8", "192.168.1.7:81", "[::1", "::1"):
+        assert rules.refusal("GET", "/", {"host": host}), host
+    assert AccessRules("192.168.1.7", 8424).refusal("GET", "/", {"host": "192.168.1.7"})
+
+
+@pytest.mark.parametrize("address", ["optimizations", "record"])
+def test_a_mistake_of_ours_in_a_stream_is_in_the_log(network, images, rules, tmp_path, monkeypatch, caplog, address):
+    def fail(*_, **__):
+        raise RuntimeError("/home/me/secret went wrong")
+
+    monkeypatch.setattr("iconoscope.explorer.live_optimization.optimize", fail)
+    monkeypatch.setattr("iconoscope.explorer.live_recording.record", fail)
+    with browse(open_session(network, images[:4], store=tmp_path / "run"), rules) as client:
+        answer = client.post(f"/api/{address}", json={"unit": "logit:lynx", "steps": 2})
+    assert "event: problem" in answer.text and "mistake in iconoscope" in answer.text and "secret" not in answer.text
+    assert "secret went wrong" in caplog.text
 
 
 def test_a_mistake_of_ours_is_told_without_what_it_was(client, monkeypatch, caplog):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from fastapi.responses import StreamingResponse
@@ -15,6 +17,8 @@ from iconoscope.errors import IconoscopeError
 from iconoscope.explorer.security import without_paths
 
 __all__ = ["EventStream"]
+
+_LOG = logging.getLogger("iconoscope.explorer")
 
 
 class EventStream:
@@ -26,10 +30,13 @@ class EventStream:
     ----------
     number : int
         The id of all its events.
+    folders : iterable of Path
+        Folders of this disk, which are left out of what is said of an error.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, folders: Iterable[Path] = ()) -> None:
         self._number = number
+        self._folders = tuple(folders)
         self._loop = asyncio.get_running_loop()
         self._messages: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -48,7 +55,7 @@ class EventStream:
                 yield self._event(dataclasses.asdict(message))
             error = making.exception()
             if error is not None and not isinstance(error, KeyboardInterrupt):
-                yield self._event(_problem(error), name="problem")
+                yield self._event(self._problem(error), name="problem")
         finally:
             stop()
 
@@ -56,9 +63,14 @@ class EventStream:
         named = f"event: {name}\n" if name else ""
         return f"id: {self._number}\n{named}data: {json.dumps(message)}\n\n"
 
-
-def _problem(error: BaseException) -> dict[str, str]:
-    """Say what went wrong; of a mistake of ours only that there was one."""
-    is_ours = isinstance(error, IconoscopeError)
-    message = error.message if is_ours else "It could not be made."
-    return {"kind": "question", "message": without_paths(message), "hint": without_paths(error.hint if is_ours else "")}
+    def _problem(self, error: BaseException) -> dict[str, str]:
+        """Say what went wrong; of a mistake of ours only that there was one, and the rest to the log."""
+        if not isinstance(error, IconoscopeError):
+            _LOG.error("What a browser waits for could not be made", exc_info=error)
+            return {
+                "kind": "damaged",
+                "message": "This is a mistake in iconoscope, not yours.",
+                "hint": "Its log says more.",
+            }
+        message, hint = (without_paths(text, self._folders) for text in (error.message, error.hint))
+        return {"kind": "question", "message": message, "hint": hint}

@@ -69,7 +69,7 @@ class LiveOptimization:
     _last: float = -1.0
 
     def __post_init__(self) -> None:
-        self.frames = EventStream(self.number)
+        self.frames = EventStream(self.number, self.session.folders)
 
     def stop(self) -> None:
         """End it after the step that it is at."""

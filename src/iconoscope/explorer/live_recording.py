@@ -54,7 +54,7 @@ async def begin(session: SessionOf, subject: SubjectOf) -> StreamingResponse:
     images = session.images
     if images is None:
         raise QuestionError("There are no images to record.", hint="Start with them: iconoscope explore --images ...")
-    stream = EventStream(subject.number)
+    stream = EventStream(subject.number, session.folders)
     watcher = _Watcher(stream)
     network = session.copy_of(subject, "recorder")
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 
 __all__ = ["LOOPBACK", "AccessRules", "security_headers", "without_paths"]
 
@@ -47,7 +48,22 @@ _REPORT_POLICY = {
 """A report has its scripts in itself. It is put into a sandbox, where it can ask nothing of the explorer."""
 
 
-_FOLDERS = re.compile(r"(?<![\w:/\\.])(?:~|[A-Za-z]:)?[/\\](?:[^/\\'\"\n,;]*[/\\])*(?=[^/\\\s])")
+_FOLDERS = re.compile(
+    r"""
+    (?: (?<![\w:/\\.]) (?: file://[\w.-]* | ~\w* | [A-Za-z]: )? [/\\]  # where a path begins; s3://bucket is none
+      | (?<=\w\w:) [/\\] (?![/\\]) )                                  # but that of hf:/home/me
+    (?: (?: [^/\\"'\s.:]
+          | [.:] (?! \s | // )                                         # a sentence ends, or an address begins
+          | (?<=\w) ' (?=\w)
+          | [ \t]+ (?! \s | ["'/\\~] | \w+:[/\\] ) )*                 # what follows is a path of its own
+        (?<! [\s(=] ) [/\\] )*
+    (?= [^/\\\s] )
+    """,
+    re.VERBOSE,
+)
+
+
+_HOST = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
 def security_headers(*, report: bool = False) -> dict[str, str]:
@@ -62,12 +78,27 @@ def security_headers(*, report: bool = False) -> dict[str, str]:
     }
 
 
-def without_paths(text: str) -> str:
+def without_paths(text: str, folders: Iterable[Path] = ()) -> str:
     """Leave the folders of this disk out of a message: of a path its last part is left. Addresses, as s3://bucket, stay.
 
+    Parameters
+    ----------
+    text
+        The message.
+    folders
+        Folders that are known to be named, whatever stands in their names. Of others it is guessed where their names end.
+
+    Examples
+    --------
     >>> without_paths("/home/me/my run/record/ab is damaged: '/tmp/x.npz', and s3://bucket/b or ~/c.png")
     "ab is damaged: 'x.npz', and s3://bucket/b or c.png"
     """
+    for folder in sorted({*map(str, folders)}, key=len, reverse=True):
+        name = Path(folder).name
+        if os.sep in folder and name:
+            begin = r"(?<!\w)" if Path(folder).is_absolute() else r"(?<![\w/\\.])"
+            named = rf"{begin}{re.escape(folder)}(?:(?P<inside>[/\\])|(?![\w.-]))"
+            text = re.sub(named, lambda found, name=name: "/" if found["inside"] else name, text)
     return _FOLDERS.sub("", text)
 
 
@@ -135,10 +166,12 @@ class AccessRules:
 
     def _is_own(self, host: str) -> bool:
         """Tell whether a request was sent to a name of this machine, and not to one that somebody else lets point here."""
-        name, _, port = host.rpartition(":")
-        name = name.removeprefix("[").removesuffix("]").lower()
+        named = _HOST.fullmatch(host)
+        if named is None:
+            return False
+        name, port = (named["name"] or named["v6"]).lower(), named["port"] or "80"  # which a browser leaves out
         if name in LOOPBACK:  # a tunnel may end at another port
-            return port.isdecimal()
+            return True
         if port != str(self.port) or (name != self.host.lower() and self.host not in _WILDCARDS):
             return False
         if name == self.host.lower():
@@ -151,8 +184,6 @@ class AccessRules:
 
     def is_admitted(self, headers: Mapping[str, str]) -> bool:
         """Tell whether a request has the cookie."""
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        return self.cookie in cookies and self.is_token(cookies[self.cookie].value)
+        # Another program at this address may have cookies of any form: only what stands between semicolons is sure.
+        pairs = (pair.partition("=") for pair in headers.get("cookie", "").split(";"))
+        return any(name.strip() == self.cookie and self.is_token(value.strip()) for name, _, value in pairs)

@@ -101,20 +101,22 @@ def create_app(session: Session, rules: AccessRules) -> FastAPI:
 
 def _site_file(name: str) -> Response:
     """Give a file of the front end."""
-    path = SITE / (name or "index.html")
-    if name.count("/") or path.suffix not in _TYPES or not path.is_file():
+    files = {path.name: path for path in SITE.glob("*") if path.suffix in _TYPES}
+    path = files.get(name or "index.html")
+    if path is None:
         raise HTTPException(404)
     return Response(path.read_bytes(), media_type=_TYPES[path.suffix])
 
 
 def _problem(status: int, kind: str, message: str, hint: str = "") -> JSONResponse:
-    return JSONResponse({"kind": kind, "message": without_paths(message), "hint": without_paths(hint)}, status)
+    return JSONResponse({"kind": kind, "message": message, "hint": hint}, status)
 
 
 def _explain(request: Request, error: Exception) -> Response:
     assert isinstance(error, IconoscopeError)
     status, kind = next(answer for expected, answer in _KINDS.items() if isinstance(error, expected))
-    return _problem(status, kind, error.message, error.hint)
+    folders = request.app.state.session.folders
+    return _problem(status, kind, without_paths(error.message, folders), without_paths(error.hint, folders))
 
 
 def _explain_form(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -113,6 +114,14 @@ class Session:
         """Where the images came from, without the folders of this disk."""
         origin = self.images.source if self.images is not None else self.recording.source if self.recording else ""
         return without_folders(origin)
+
+    @property
+    def folders(self) -> set[Path]:
+        """Folders of this disk that messages may name, and that nobody else is told."""
+        origin = self.images.source if self.images is not None else self.recording.source if self.recording else ""
+        source = Path(re.sub(r"^\w{2,}:(?!//)", "", origin))
+        named = {source} if source.is_absolute() else set()
+        return {Path.home(), Path.cwd(), *(subject.store.folder for subject in self.subjects), *named}
 
     def number(self, name: str) -> int | None:
         """Give the number of an image by its name; None for a photograph that was dropped.
