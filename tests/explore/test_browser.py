@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -77,6 +78,40 @@ def test_a_heat_map_is_coarse_first_and_then_finer(opened):
     assert drawn
 
 
+def test_the_legend_of_a_heat_map_is_its_largest_change(opened):
+    answers = []
+    page = opened("#/network")
+    page.on(
+        "response", lambda answer: answers.append(answer.json()) if "/api/heat" in answer.url and answer.ok else None
+    )
+    for place in ("#/image/5?side=48&heat=drop", "#/image/5?side=48&heat=drop&heat-of=bison"):
+        page.goto(page.url.split("#")[0] + place)
+        page.wait_for_selector("canvas.heat", timeout=20_000)
+
+        def is_the_largest():
+            ends = [float(said.split("by ")[1]) for said in page.locator(".legend > span").all_inner_texts()]
+            return answers and ends == pytest.approx([np.abs(answers[-1]["drop"]).max()] * 2, rel=5e-3)
+
+        wait_until(is_the_largest, 30)
+        # A patch of half the picture keeps its middle a quarter away from the border, where no map is.
+        page.get_by_text("along the border").wait_for()
+
+
+def test_the_patch_leaves_with_the_mouse_but_a_click_holds_it(opened):
+    page = opened("#/image/3?fill=black&side=30")
+    page.locator(".stage").wait_for()
+    page.mouse.move(*place_on(page, ".stage", 0.5, 0.5))
+    page.locator(".stage .patch").wait_for()
+    page.mouse.move(1000, 5)
+    page.locator(".stage .patch").wait_for(state="detached")
+    page.mouse.click(*place_on(page, ".stage", 0.25, 0.5))
+    wait_until(lambda: "patch=24,48,30,30" in page.evaluate("location.hash"))
+    page.mouse.move(*place_on(page, ".stage", 0.75, 0.5))
+    page.mouse.move(1000, 5)
+    wait_until(lambda: page.locator(".stage .patch").evaluate("(patch) => patch.style.top") == "9.375%")
+    assert "patch=24,48,30,30" in page.evaluate("location.hash")
+
+
 def test_an_interval_of_the_spectrum_shows_the_images_whose_answers_lie_there(opened, explored):
     page = opened("#/unit/relu4:3")
     page.wait_for_selector(".spectrum svg")
@@ -126,6 +161,26 @@ def test_a_picture_grown_live_ends_as_optimize_makes_it(opened, network):
     kept.wait_for()
     page.keyboard.press("o")
     kept.wait_for(state="detached")
+
+
+def test_an_image_is_turned_into_a_class_at_once_and_one_looks_back(opened, network, explored):
+    index = int(np.argmax(np.asarray(explored.subjects[0].recorded.predictions) == 0))
+    page = opened(f"#/image/{index}")
+    page.get_by_label("Turn it into").select_option(network.classes[1])
+    page.wait_for_selector("img.growing")
+    photograph = page.get_by_alt_text("The image that it starts from").last
+    for seen in (photograph, page.locator("img.growing")):
+        assert seen.evaluate("(picture) => picture.getBoundingClientRect().bottom < innerHeight")
+    page.wait_for_selector("img.growing[data-ended=yes]", timeout=60_000)
+    assert "grow=" not in page.url
+    # It stands among the unit's pictures without a reload.
+    page.locator(".optimized img").first.wait_for()
+    turned = page.get_by_role("button", name=f", {network.classes[1]}").first
+    step = int(turned.inner_text().split(",")[0].removeprefix("step "))
+    turned.click()
+    assert page.locator("img.growing").get_attribute("data-step") == str(step)
+    page.get_by_label("Look back").press("End")
+    page.wait_for_selector("img.growing[data-ended=yes]")
 
 
 def test_units_of_a_layer_are_sorted_and_found(opened, explored):
@@ -237,4 +292,34 @@ def test_a_unit_that_was_not_recorded_can_be_grown_all_the_same(browser, address
     page.get_by_label("Steps").select_option("32")
     page.get_by_role("button", name="Grow", exact=True).click()
     page.wait_for_selector("img.growing[data-ended=yes]", timeout=60_000)
+    page.close()
+
+
+def test_the_second_of_two_networks_is_recorded_and_its_links_are_its_own(browser, network, images, store, tmp_path):
+    shutil.copytree(store, tmp_path / "run")
+    other = ico.load_network("cars", device="cpu")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(8000)
+    session = open_session(network, images, store=tmp_path / "run", compare=other)
+    with serving(session) as address:
+        page.goto(address)
+        page.goto(f"{address.split('?')[0]}#/network?beside=1")
+        right = page.locator(".column:nth-of-type(2)")
+        with page.expect_request("**/api/record*") as asked:
+            right.get_by_role("button", name="Record now").click()
+        assert asked.value.url.endswith("?network=1")
+        right.locator(".confusion a").first.wait_for(timeout=60_000)
+        for column, number in ((page.locator(".column:nth-of-type(1)"), "0"), (right, "1")):
+            links = column.locator(".confusion a").evaluate_all(
+                "(links) => links.map((link) => link.getAttribute('href'))"
+            )
+            assert {"1" if "network=1" in link else "0" for link in links} == {number}
+        right.locator(".confusion a").first.click()
+        page.get_by_text("As cars answers.").wait_for()
+        page.get_by_label("The two networks differ").check()
+        answers = [np.asarray(subject.recorded.predictions) for subject in session.subjects]
+        differing = int((answers[0] != answers[1]).sum())
+        page.goto(f"{address.split('?')[0]}#/images?differ=1")
+        page.get_by_text(f"{differing} image", exact=False).first.wait_for()
+        page.goto("about:blank")
     page.close()

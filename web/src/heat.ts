@@ -60,6 +60,12 @@ export interface Grid {
   columns: number[];
 }
 
+/** How many pixels along the border have no colour at most, since no patch has its middle there. */
+export function margin({ size: [height, width], rows, columns }: Grid): number {
+  const [tops, lefts] = [edges(rows, height), edges(columns, width)];
+  return Math.max(tops[0] ?? 0, height - (tops[tops.length - 1] ?? height), lefts[0] ?? 0, width - (lefts[lefts.length - 1] ?? width));
+}
+
 /** Fills every cell of a grid with its colour. */
 export function drawCells(canvas: HTMLCanvasElement, grid: Grid, colour: (row: number, column: number) => string): void {
   const [height, width] = grid.size;

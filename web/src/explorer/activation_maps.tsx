@@ -1,11 +1,11 @@
 // What the units of a layer answer at every place of an image.
 import { useEffect, useRef } from "preact/hooks";
 import { distanceColour } from "../heat";
-import { change, link } from "./address";
+import { change } from "./address";
 import { figures, language, say } from "./language";
 import { Figure, Select, Trouble, Waiting } from "./parts";
 import type { ActivationMaps, NetworkPage } from "./schema";
-import { useNetwork, useAnswer } from "./server";
+import { useAnswer, useLink, useNetwork } from "./server";
 
 const MOST = 48;
 
@@ -33,7 +33,7 @@ export function ActivationMapsOf({ image, layer }: { image: string; layer: strin
 
 function Maps({ maps }: { maps: ActivationMaps }) {
   const values = Uint8Array.from(atob(maps.values), (sign) => sign.charCodeAt(0));
-  const places = maps.rows * maps.columns;
+  const places = maps.rows * maps.columns, link = useLink();
   return (
     <ol class="tiles maps">
       {maps.units.map((unit, index) => {

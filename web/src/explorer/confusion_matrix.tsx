@@ -1,7 +1,7 @@
 // Which label is taken for which class: a matrix of few classes, the largest mistakes of many.
-import { link } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { number, percent, say } from "./language";
+import { useLink } from "./server";
 
 const MOST_CLASSES = 24; // of more, a matrix is not read any longer
 const MOST_MISTAKES = 30;
@@ -11,7 +11,7 @@ export function ConfusionMatrix({ counts }: { counts: number[][] }) {
 }
 
 function Matrix({ counts }: { counts: number[][] }) {
-  const { classes } = useSession(), title = useClassTitle();
+  const { classes } = useSession(), title = useClassTitle(), link = useLink();
   const largest = Math.max(1, ...counts.flatMap((row, label) => row.filter((_, answer) => answer !== label)));
   return (
     <div class="scrolled">
@@ -56,7 +56,7 @@ function Matrix({ counts }: { counts: number[][] }) {
 }
 
 function Mistakes({ counts }: { counts: number[][] }) {
-  const { classes } = useSession(), title = useClassTitle();
+  const { classes } = useSession(), title = useClassTitle(), link = useLink();
   const mistakes = counts
     .flatMap((row, label) => row.map((count, answer) => ({ count, label, answer, all: row.reduce((sum, more) => sum + more, 0) })))
     .filter(({ count, label, answer }) => count > 0 && label !== answer)

@@ -59,7 +59,8 @@ export function searchedImages(all: ImageSearch, asked: URLSearchParams): ImageS
       (!text || [image.id, image.label, image.prediction].some((name) => name.toLowerCase().includes(text))) &&
       (!label || image.label === label) &&
       (!prediction || image.prediction === prediction) &&
-      (!asked.get("mistakes") || (image.label !== "" && image.label !== image.prediction)),
+      (!asked.get("differ") || (image.other !== "" && image.other !== image.prediction)) &&
+      (!asked.get("mistakes") || image.wrong === true),
   );
   const from = Number(asked.get("from") ?? 0);
   return { total: images.length, images: images.slice(from, from + Number(asked.get("limit") ?? images.length)) };

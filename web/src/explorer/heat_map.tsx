@@ -2,10 +2,10 @@
 // A coarse map is there at once, and a finer one while one looks.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { middles } from "../answers";
-import { changeColour, distanceColour, type Grid } from "../heat";
+import { changeColour, distanceColour, margin, ramp, type Grid } from "../heat";
 import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
-import { figures, number, say } from "./language";
+import { figures, say } from "./language";
 import { Choices, CopyCommands, Select, Trouble } from "./parts";
 import { viewName } from "./newest";
 import type { Overlay } from "./patch_stage";
@@ -14,7 +14,6 @@ import { isReplaced, useNetwork, post, problemOf, useAnswer } from "./server";
 
 const STRENGTH = 70; // percent: how strongly the map covers the photograph at first
 const FINEST = 8; // steps of the finest map within a patch
-const LEAST = 0.05; // a probability of which the whole is no reason for a strong colour
 
 interface Heat extends Overlay {
   kind: "drop" | "distance";
@@ -94,7 +93,8 @@ function gridOf(answer: { top: number[]; left: number[]; patch: number[] }, size
 }
 
 function drops(answer: HeatAnswer, size: number[], finer: boolean): Heat {
-  const full = Math.max(answer.clean, LEAST, ...answer.drop.flat());
+  // The strongest colour is the largest change of either direction: what is seen is what was found, and the legend says how much that is.
+  const full = Math.max(...answer.drop.flat().map(Math.abs), Number.MIN_VALUE);
   const ink = (row: number, column: number) => changeColour(-(answer.drop[row]?.[column] ?? 0) / full);
   return { kind: "drop", grid: gridOf(answer, size), ink, strength: 1, low: -full, high: full, finer, answer };
 }
@@ -146,15 +146,16 @@ export function Legend({ heat }: { heat: Heat | null }) {
       </p>
     );
   }
-  const [rows, columns] = [heat.grid.rows.length, heat.grid.columns.length];
+  const [rows, columns] = [heat.grid.rows.length, heat.grid.columns.length], bare = Math.round(margin(heat.grid));
   return (
     <>
       <p class="legend" role="status">
-        <span>{heat.kind === "drop" ? say("lower by", { value: number(heat.high, 2) }) : say("not moved")}</span>
-        <i class={heat.kind === "drop" ? "ramp change" : "ramp distance"} />
-        <span>{heat.kind === "drop" ? say("higher by", { value: number(heat.high, 2) }) : say("moved", { value: figures(heat.high) })}</span>
+        <span>{heat.kind === "drop" ? say("lower by", { value: figures(heat.high) }) : say("not moved")}</span>
+        <i class="ramp" style={{ background: ramp(heat.kind === "drop" ? "change" : "answer") }} />
+        <span>{heat.kind === "drop" ? say("higher by", { value: figures(heat.high) }) : say("moved", { value: figures(heat.high) })}</span>
         <small>{say(heat.finer ? "places finer" : "places", { rows, columns })}</small>
       </p>
+      {bare > 0 && <p class="note">{say("map margin", { pixels: bare })}</p>}
       {"neighbour_distance" in heat.answer && <p class="note">{say("distance note", { value: figures(heat.answer.neighbour_distance) })}</p>}
       {"commands" in heat.answer && <CopyCommands commands={heat.answer.commands} />}
     </>

@@ -6,9 +6,9 @@ import { AnswerBars } from "./answer_bars";
 import { useClassTitle, useSession } from "./explored";
 import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
 import { HeatControls, keptHeat, Legend, useHeat, useKeptHeats } from "./heat_map";
-import { number, percent, say, sayName } from "./language";
+import { number, say, sayName } from "./language";
 import { Newest, viewName } from "./newest";
-import { CopyCommands, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
+import { AnswersOf, CopyCommands, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
 import { PatchStage } from "./patch_stage";
 import type { HeatAnswer, ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
 import { forget, useNetwork, post, problemOf, useAnswer } from "./server";
@@ -27,6 +27,7 @@ export function ImagePage({ name, settings }: { name: string; settings: Settings
       <header class="title">
         <h1>{page.id}</h1>
         <p class="soft">{text(page)}</p>
+        <AnswersOf />
         <div class="line">
           <CopyCommands commands={page.commands} />
           <Neighbourhood page={page} />
@@ -55,7 +56,7 @@ function Neighbourhood({ page }: { page: Message }) {
 function TurnInto({ page }: { page: Message }) {
   const { classes } = useSession(), title = useClassTitle();
   const choices = [{ value: "", text: say("choose class") }, ...classes.map((value) => ({ value, text: title(value) }))];
-  return <Select name={say("turn into")} value="" choices={choices} choose={(name) => name && go("unit", `logit:${name}`, { start: `image:${page.name}` })} />;
+  return <Select name={say("turn into")} value="" choices={choices} choose={(name) => name && go("unit", `logit:${name}`, { start: `image:${page.name}`, grow: "now" })} />;
 }
 
 /** The images that are nearest in the space of the last layer. */
@@ -107,6 +108,7 @@ function StillAnswers({ page, settings }: { page: Message; settings: Settings })
   return (
     <div class="felt">
       <div>
+        <p class="note">{say(heats.length > 0 ? "still" : "still no maps")}</p>
         <PatchStage name={page.name} size={page.size as unknown as Size} patch={null} fill="" heat={heat} move={() => undefined} />
         {heats.length > 1 && (
           <Select
@@ -158,16 +160,28 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
 function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
   const session = useSession();
   const size = page.size as unknown as Size;
-  const [patch, setPatch] = useState<FreePatch | null>(() => readPatch(settings, size));
-  const kept = settings["patch"] ?? "";
+  const [held, hold] = useState<FreePatch | null>(() => readPatch(settings, size));
+  const [passing, setPassing] = useState<FreePatch | null>(null); // under a mouse that has not clicked
+  const patch = passing ?? held;
+  const setPatch = (chosen: FreePatch | null) => {
+    setPassing(null);
+    hold(chosen);
+  };
+  const kept = settings["patch"] ?? "", written = useRef(kept);
   useEffect(() => {
     // The back button, or a link: the patch goes where the address says, unless it was written from here.
-    if (kept !== patchSettings(patch)["patch"]) setPatch(readPatch(settings, size));
+    if (kept === written.current) return;
+    written.current = kept;
+    setPatch(readPatch(settings, size));
   }, [kept]);
   useEffect(() => {
-    const timer = window.setTimeout(() => change(patchSettings(patch)), LATER);
+    const timer = window.setTimeout(() => {
+      const moved = patchSettings(held);
+      written.current = moved["patch"] ?? "";
+      change(moved);
+    }, LATER);
     return () => window.clearTimeout(timer);
-  }, [patch]);
+  }, [held]);
   const sides = readSides(settings, size);
   const fill = session.fills.find((each) => each === settings["fill"]) ?? (session.fills.includes(USUAL) ? USUAL : (session.fills[0] ?? USUAL));
   const heat = useHeat(page, settings, sides[0], fill);
@@ -180,7 +194,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
     <>
       <div class="felt">
         <div>
-          <PatchStage name={page.name} size={size} patch={patch} side={sides} fill={fill} heat={heat} move={setPatch} />
+          <PatchStage name={page.name} size={size} patch={patch} side={sides} fill={fill} heat={heat} move={setPatch} hover={setPassing} />
           <div class="controls">
             <label class="control">
               <span>{say("patch side")}</span>
@@ -188,7 +202,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
               <output>{number(sides[0])} px</output>
             </label>
             <Select name={say("fill")} value={fill} choices={session.fills.map((value) => ({ value, text: sayName("fill", value) }))} choose={(chosen) => change({ fill: chosen })} />
-            {patch && (
+            {held && (
               <button type="button" onClick={() => setPatch(null)}>
                 {say("lift")}
               </button>
@@ -197,7 +211,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
           <HeatControls page={page} settings={settings} heat={heat} />
         </div>
         <div>
-          <div class="answers">
+          <div class={networks.length > 1 ? "answers two" : "answers"}>
             {networks.map((network) => (
               <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} heading={networks.length > 1 ? network.name : ""} />
             ))}
@@ -241,7 +255,7 @@ function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersS
       <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />
       {(problem ?? own.problem) && <Trouble problem={(problem ?? own.problem) as Problem} />}
       {answer && <p class="note timing">{say("answered in", { milliseconds: number(answer.milliseconds, 1) })}</p>}
-      {!patch && <p class="note">{say("patch hint", { share: percent(0.25) })}</p>}
+      {!patch && <p class="note">{say("patch hint")}</p>}
     </section>
   );
 }

@@ -2,17 +2,17 @@
 import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { say } from "./language";
-import { ImageLink, Select, Trouble, Waiting } from "./parts";
+import { AnswersOf, ImageLink, Select, Trouble, Waiting } from "./parts";
 import type { ImageSearch } from "./schema";
 import { useAnswer } from "./server";
 
 const AT_ONCE = 60;
 
 export function ImagesPage({ settings }: { settings: Settings }) {
-  const { classes } = useSession(), title = useClassTitle();
+  const { classes, networks } = useSession(), title = useClassTitle();
   const from = Number(settings["from"] ?? "0") || 0;
   const query = new URLSearchParams({ from: String(from), limit: String(AT_ONCE) });
-  for (const name of ["q", "label", "prediction", "mistakes"]) {
+  for (const name of ["q", "label", "prediction", "mistakes", "differ"]) {
     const value = settings[name];
     if (value) query.set(name, value);
   }
@@ -26,6 +26,7 @@ export function ImagesPage({ settings }: { settings: Settings }) {
         <p class="soft" role="status">
           {settings["q"] ? say("images named", { total: search?.total ?? 0, text: settings["q"] }) : say("images total", { total: search?.total ?? 0 })}
         </p>
+        <AnswersOf />
       </header>
       <div class="controls">
         <label class="control">
@@ -38,6 +39,12 @@ export function ImagesPage({ settings }: { settings: Settings }) {
           <input type="checkbox" checked={settings["mistakes"] === "1"} onChange={(event) => narrow({ mistakes: event.currentTarget.checked ? "1" : "" })} />
           <span>{say("mistakes only")}</span>
         </label>
+        {networks.length > 1 && (
+          <label class="control">
+            <input type="checkbox" checked={settings["differ"] === "1"} onChange={(event) => narrow({ differ: event.currentTarget.checked ? "1" : "" })} />
+            <span>{say("differ only")}</span>
+          </label>
+        )}
       </div>
       {problem && <Trouble problem={problem} />}
       {!problem && !search && <Waiting />}
@@ -46,7 +53,8 @@ export function ImagesPage({ settings }: { settings: Settings }) {
           <div class="images">
             {search.images.map((image) => (
               <ImageLink key={image.number} image={image}>
-                {image.label !== "" && image.label !== image.prediction && <small>{say("is really", { label: title(image.label) })}</small>}
+                {image.wrong && <small>{say("is really", { label: title(image.label) })}</small>}
+                {image.other !== "" && image.other !== image.prediction && <small>{say("other says", { answer: title(image.other) })}</small>}
               </ImageLink>
             ))}
           </div>

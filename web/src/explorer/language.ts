@@ -10,6 +10,8 @@ const WORDS: Record<"en" | "es", Record<Word, string>> = { en: english, es: span
 export type Language = keyof typeof WORDS;
 export const LANGUAGES = Object.keys(WORDS) as Language[];
 
+const COUNTED = ["count", "total", "channels", "pixels"]; // values that are numbers of things
+
 const KEPT = "iconoscope-language";
 
 function first(): Language {
@@ -27,9 +29,10 @@ export function read(chosen: Language): void {
   document.documentElement.lang = chosen;
 }
 
-/** Gives a text, with values in the place of {names}. */
+/** Gives a text, with values in the place of {names}; of one thing there may be words of its own. */
 export function say(word: Word, values: Record<string, string | number> = {}): string {
-  return WORDS[current][word].replace(/\{(\w+)\}/g, (_, name: string) => {
+  const own = `${word} one`, single = COUNTED.some((name) => values[name] === 1) && own in WORDS[current];
+  return WORDS[current][single ? (own as Word) : word].replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
     return typeof value === "number" ? number(value) : (value ?? "");
   });

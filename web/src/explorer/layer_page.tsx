@@ -1,12 +1,12 @@
 // The page of a layer: all its units as tiles, in the order that one asks for.
 import { useEffect } from "preact/hooks";
-import { change, link, type Settings } from "./address";
+import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
-import { Bar, Choices, CopyCommands, Figure, Picture, Select, Trouble, Waiting } from "./parts";
+import { Bar, Choices, CopyCommands, Figure, Picture, Select, Trouble, usePictureClass, useUnitTitle, Waiting } from "./parts";
 import type { LayerPage as Message, LayerSummary, UnitsFound, UnitSummary } from "./schema";
-import { fileAddress, useAnswer } from "./server";
+import { useAnswer, useFileAddress, useLink } from "./server";
 import { layerSize } from "./network_page";
 import { ordered, type Order } from "./unit_order";
 
@@ -80,7 +80,7 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
 
 /** The units of a layer that was not recorded: of each a picture can be grown. */
 function Channels({ layer }: { layer: LayerSummary }) {
-  const units = Array.from({ length: layer.channels }, (_, channel) => channel);
+  const units = Array.from({ length: layer.channels }, (_, channel) => channel), link = useLink();
   return (
     <Figure title={say("not recorded")} note={say("not recorded note")}>
       <p class="chips">
@@ -100,14 +100,14 @@ interface TileSettings {
 }
 
 function Tile({ unit, optimized, score, wanted }: TileSettings) {
-  const title = useClassTitle();
-  const alt = say("unit", { unit: unit.unit });
+  const title = useClassTitle(), unitTitle = useUnitTitle(), link = useLink(), fileAddress = useFileAddress(), pictureClass = usePictureClass();
+  const alt = say("unit", { unit: unitTitle(unit.unit) });
   const auc = score === undefined ? unit.selectivity : score;
   return (
     <li class={unit.dead ? "tile dead" : "tile"}>
       <a href={link("unit", unit.unit)}>
         {optimized && unit.optimized ? (
-          <span class="picture">
+          <span class={pictureClass}>
             <img src={fileAddress(unit.optimized)} alt={alt} loading="lazy" />
           </span>
         ) : unit.dead ? (

@@ -1,39 +1,39 @@
 // The picture of a unit as it grows: from noise or from a photograph, frame by frame.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { change, link, type Settings } from "./address";
+import { change, type Settings } from "./address";
 import { Curve } from "./curve";
 import { useClassTitle, useSession } from "./explored";
 import { figures, number, percent, say, sayName } from "./language";
-import { Figure, Picture, Ranking, Select, Trouble } from "./parts";
+import { Figure, Picture, Ranking, Select, Trouble, usePictureClass } from "./parts";
 import type { OptimizationFrame, OptimizationQuestion, Problem } from "./schema";
-import { events, forget, isReplaced, useNetwork, problemOf } from "./server";
+import { events, forget, isReplaced, problemOf, useLink, useNetwork } from "./server";
 
+const FROM_IMAGE = "image:"; // how a start from an image is written, before its name
 const STEPS = ["32", "64", "128", "256", "512"];
 const MOST_CLASSES = 4;
 
+const MOST_TURNS = 8; // changes of the answer that are listed, the last ones
+
 interface Growth {
-  frame: OptimizationFrame | null;
+  frames: OptimizationFrame[]; // without their gradients
   gradient: string; // of the last frame that had one
-  curve: number[][]; // step and activation
   growing: boolean;
   problem: Problem | null;
 }
 
-const NOTHING: Growth = { frame: null, gradient: "", curve: [], growing: false, problem: null };
+const NOTHING: Growth = { frames: [], gradient: "", growing: false, problem: null };
+
+/** The class that the network answers to the picture of a frame. */
+const answerOf = (frame: OptimizationFrame | undefined): string => frame?.probabilities[0]?.name ?? "";
+
+/** The positions of the frames at which the network answers another class than before. */
+export const turns = (frames: readonly OptimizationFrame[]): number[] =>
+  frames.map((_, position) => position).filter((position) => position > 0 && answerOf(frames[position]) !== answerOf(frames[position - 1]));
 
 export function LiveOptimization({ unit, settings }: { unit: string; settings: Settings }) {
   const session = useSession(), network = useNetwork();
   const [growth, setGrowth] = useState<Growth>(NOTHING);
   const controller = useRef<AbortController | null>(null);
-  const top = useRef<HTMLDivElement>(null);
-  const begins = settings["start"] !== undefined; // whoever comes from an image wants to see it change
-  useEffect(() => {
-    const timer = window.setTimeout(() => begins && top.current?.scrollIntoView({ block: "start" }));
-    return () => {
-      window.clearTimeout(timer);
-      controller.current?.abort();
-    };
-  }, []);
   const question: OptimizationQuestion = {
     unit,
     start: settings["start"] || "noise",
@@ -52,9 +52,8 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
       for await (const frame of events<OptimizationFrame>("optimizations", question, here.signal)) {
         setGrowth((before) => ({
           ...before,
-          frame,
+          frames: [...before.frames, { ...frame, gradient: "" }],
           gradient: frame.gradient || before.gradient,
-          curve: [...before.curve, [frame.step, frame.activation]],
           growing: !frame.ended,
         }));
         if (frame.ended) forget();
@@ -65,12 +64,30 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
       if (controller.current === here) setGrowth((before) => ({ ...before, growing: false }));
     }
   };
+  useEffect(() => {
+    // "Turn it into" on the page of an image has already said what is wanted.
+    if (settings["grow"] === "now") {
+      change({ grow: "" });
+      void grow();
+    }
+    return () => controller.current?.abort();
+  }, []);
+  const photograph = question.start.startsWith(FROM_IMAGE) ? question.start.slice(FROM_IMAGE.length) : "";
   return (
-    <Figure title={say("live")} note={say("live note")} commands={growth.frame?.commands ?? undefined} wide>
-      <div ref={top} class="anchor" />
+    <Figure title={say("live")} note={say("live note")} commands={growth.frames[growth.frames.length - 1]?.commands ?? undefined} wide>
       <LiveControls question={question} growing={growth.growing} grow={() => void grow()} stop={() => controller.current?.abort()} />
       {growth.problem && <Trouble problem={growth.problem} />}
-      {growth.frame && <Grown growth={growth} frame={growth.frame} steps={question.steps} />}
+      {(photograph || growth.frames.length > 0) && (
+        <div class="grown">
+          {photograph && (
+            <figure>
+              <Picture name={photograph} alt={say("start picture")} />
+              <figcaption>{say("start picture")}</figcaption>
+            </figure>
+          )}
+          {growth.frames.length > 0 && <Grown growth={growth} />}
+        </div>
+      )}
     </Figure>
   );
 }
@@ -83,8 +100,8 @@ interface ControlsSettings {
 }
 
 function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
-  const session = useSession();
-  const image = question.start.startsWith("image:") ? question.start.slice("image:".length) : "";
+  const session = useSession(), link = useLink();
+  const image = question.start.startsWith(FROM_IMAGE) ? question.start.slice(FROM_IMAGE.length) : "";
   const starts = [
     { value: "noise", text: say("start noise") },
     { value: "image", text: say("start image") },
@@ -124,17 +141,29 @@ function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
   );
 }
 
-function Grown({ growth, frame, steps }: { growth: Growth; frame: OptimizationFrame; steps: number }) {
-  const title = useClassTitle();
+/** The picture as it is now or, with the slider, as it was, and what the network answered to it. */
+function Grown({ growth: { frames, gradient, growing } }: { growth: Growth }) {
+  const title = useClassTitle(), pictureClass = usePictureClass("growing");
+  const [looked, look] = useState<number | null>(null); // the position of a frame that is past
+  const last = frames.length - 1, position = Math.min(looked ?? last, last);
+  const frame = frames[position] as OptimizationFrame;
+  const lookAt = (chosen: number) => look(chosen >= last ? null : chosen);
+  const state = looked !== null ? "step" : frame.ended ? (frame.key ? "ended kept" : "ended") : growing ? "step" : "stopped";
   return (
-    <div class="grown">
-      <figure>
+    <>
+      <figure class={pictureClass}>
         <img class="growing" src={frame.picture} alt={say("growing alt", { step: frame.step })} data-step={frame.step} data-ended={frame.ended ? "yes" : "no"} />
-        <figcaption>{say(frame.ended ? (frame.key ? "ended kept" : "ended") : growth.growing ? "step" : "stopped", { step: frame.step, steps: frame.steps })}</figcaption>
+        <figcaption>{say(state, { step: frame.step, steps: frame.steps })}</figcaption>
+        {last > 0 && (
+          <label class="control wide">
+            <span>{say("look back")}</span>
+            <input type="range" min={0} max={last} value={position} aria-valuetext={say("step", { step: frame.step, steps: frame.steps })} onInput={(event) => lookAt(Number(event.currentTarget.value))} />
+          </label>
+        )}
       </figure>
-      {growth.gradient && (
-        <figure>
-          <img src={growth.gradient} alt="" />
+      {gradient && looked === null && (
+        <figure class={pictureClass}>
+          <img src={gradient} alt="" />
           <figcaption>{say("gradient")}</figcaption>
         </figure>
       )}
@@ -142,9 +171,26 @@ function Grown({ growth, frame, steps }: { growth: Growth; frame: OptimizationFr
         <p class="large">
           {figures(frame.activation)} <small>{say("activation")}</small>
         </p>
-        <Curve points={growth.curve} width={steps} label={say("activation curve")} />
+        <Curve points={frames.map(({ step, activation }) => [step, activation])} width={frame.steps} label={say("activation curve")} mark={frame.step} />
         <Ranking rows={frame.probabilities.slice(0, MOST_CLASSES).map(({ name, probability }) => ({ label: title(name), share: probability, value: percent(probability) }))} />
+        <Turns frames={frames} look={lookAt} />
       </div>
-    </div>
+    </>
+  );
+}
+
+/** The steps at which the answer changed, each of which brings its picture back. */
+function Turns({ frames, look }: { frames: OptimizationFrame[]; look: (position: number) => void }) {
+  const title = useClassTitle(), changed = turns(frames).slice(-MOST_TURNS);
+  if (changed.length === 0) return null;
+  return (
+    <p class="turns">
+      <small>{say("turned")}</small>
+      {changed.map((position) => (
+        <button type="button" class="quiet" onClick={() => look(position)}>
+          {say("turned at", { step: frames[position]?.step ?? 0, class: title(answerOf(frames[position])) })}
+        </button>
+      ))}
+    </p>
   );
 }

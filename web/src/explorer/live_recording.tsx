@@ -4,10 +4,10 @@ import { useSession } from "./explored";
 import { percent, say } from "./language";
 import { Bar, Figure, Trouble } from "./parts";
 import type { Problem, RecordingProgress } from "./schema";
-import { events, isReplaced, problemOf } from "./server";
+import { events, isReplaced, problemOf, useNetwork } from "./server";
 
 export function LiveRecording() {
-  const session = useSession();
+  const session = useSession(), network = useNetwork();
   const [progress, setProgress] = useState<RecordingProgress | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const controller = useRef<AbortController | null>(null);
@@ -16,7 +16,7 @@ export function LiveRecording() {
     controller.current = new AbortController();
     setProblem(null);
     try {
-      for await (const event of events<RecordingProgress>("record", {}, controller.current.signal)) {
+      for await (const event of events<RecordingProgress>("record", {}, controller.current.signal, network)) {
         setProgress(event);
         if (event.ended) location.reload();
       }

@@ -18,7 +18,7 @@ import { OwnPhotograph } from "./own_photograph";
 function Page({ address }: { address: Address }) {
   switch (address.page) {
     case "network":
-      return <NetworkPage />;
+      return <NetworkPage settings={address.settings} />;
     case "layer":
       return <LayerPage key={address.name} name={address.name} settings={address.settings} />;
     case "unit":
@@ -75,7 +75,7 @@ function Header({ session, address, speak }: { session: Session; address: Addres
           </a>
         )}
       </nav>
-      {session.images > 0 && <Search />}
+      {session.images > 0 && <Search text={address.page === "images" ? (address.settings["q"] ?? "") : ""} key={address.page + address.name} />}
       {session.asks && <OwnPhotograph />}
       {session.networks.length > 1 && !isBeside(session, address) && <NetworkSwitch session={session} address={address} />}
       {session.networks.length > 1 && BESIDE.includes(address.page) && (
@@ -108,7 +108,7 @@ function NetworkSwitch({ session, address }: { session: Session; address: Addres
   );
 }
 
-function Search() {
+function Search({ text: sought }: { text: string }) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const text = (new FormData(event.currentTarget as HTMLFormElement).get("q") as string).trim();
@@ -116,7 +116,7 @@ function Search() {
   };
   return (
     <form class="search" role="search" onSubmit={submit}>
-      <input name="q" type="search" placeholder={say("search")} aria-label={say("search")} autocomplete="off" />
+      <input name="q" type="search" defaultValue={sought} placeholder={say("search")} aria-label={say("search")} autocomplete="off" />
     </form>
   );
 }

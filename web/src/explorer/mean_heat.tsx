@@ -4,13 +4,12 @@ import { middles } from "../answers";
 import { changeColour, drawCells } from "../heat";
 import { useSession } from "./explored";
 import { firstSide, type Size } from "./free_patch";
-import { number, say } from "./language";
+import { figures, say } from "./language";
 import { viewName } from "./newest";
 import { CopyCommands, Trouble, Waiting } from "./parts";
 import type { MeanHeatAnswer, MeanHeatQuestion, Problem } from "./schema";
 import { isReplaced, post, problemOf, useNetwork } from "./server";
 
-const LEAST = 0.05; // a drop of which the whole is no reason for a strong colour
 
 export function MeanHeat({ images }: { images: number[] }) {
   const session = useSession(), network = useNetwork();
@@ -57,15 +56,15 @@ export function MeanHeat({ images }: { images: number[] }) {
 function Drawn({ heat }: { heat: MeanHeatAnswer }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [height = 1, width = 1] = heat.size, [high = 1, wide = 1] = heat.patch;
-  const full = Math.max(LEAST, ...heat.mean.flat());
+  const full = Math.max(...heat.mean.flat().map(Math.abs), Number.MIN_VALUE);
   useEffect(() => {
     const grid = { size: [height, width] as [number, number], rows: middles(heat.top, high, height), columns: middles(heat.left, wide, width) };
     if (canvas.current) drawCells(canvas.current, grid, (row, column) => changeColour(-(heat.mean[row]?.[column] ?? 0) / full));
   }, [heat]);
   return (
     <figure>
-      <canvas ref={canvas} class="mean-heat" role="img" aria-label={say("mean map note", { count: heat.count, full: number(full, 2) })} />
-      <figcaption>{say("mean map note", { count: heat.count, full: number(full, 2) })}</figcaption>
+      <canvas ref={canvas} class="mean-heat" role="img" aria-label={say("mean map note", { count: heat.count, full: figures(full) })} />
+      <figcaption>{say("mean map note", { count: heat.count, full: figures(full) })}</figcaption>
       <CopyCommands commands={heat.commands} />
     </figure>
   );

@@ -1,18 +1,18 @@
 // The page of the network: what it is, how often it is right and where it errs, and the way to its layers.
-import { link } from "./address";
+import { change, type Settings } from "./address";
 import { ConfusionMatrix } from "./confusion_matrix";
 import { useClassTitle, useSession } from "./explored";
 import { language, number as written, percent, say, sayName } from "./language";
 import { LiveRecording } from "./live_recording";
 import { CopyCommands, Figure, Ranking, Select, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { AuditSummary, LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
-import { fileAddress, useNetwork, useAnswer } from "./server";
-import { useState } from "preact/hooks";
+import { useAnswer, useFileAddress, useLink, useNetwork } from "./server";
+import { useEffect, useRef } from "preact/hooks";
 
 const MOST_UNITS = 8; // that are shown of those which tell a class
 const MOST_DEAD = 24; // that are listed of a layer's dead units
 
-export function NetworkPage() {
+export function NetworkPage({ settings }: { settings: Settings }) {
   const session = useSession(), number = useNetwork();
   const { value: page, problem } = useAnswer<Message>(`network/${number}?lang=${language()}`);
   if (problem) return <Trouble problem={problem} />;
@@ -45,7 +45,7 @@ export function NetworkPage() {
         )}
         <div>
           {page.audit && <Audit audit={page.audit} />}
-          {isRecorded && <FindUnits />}
+          {isRecorded && <FindUnits wanted={settings["class"] ?? ""} />}
           <Figure title={say("preprocessing")}>
             <ul class="lines">
               {page.preprocessing.map((line) => (
@@ -62,11 +62,16 @@ export function NetworkPage() {
 
 /** The layers one behind the other, drawn as high as their maps and as wide as they have channels; those that were recorded are named. */
 function Layers({ layers }: { layers: LayerSummary[] }) {
-  const { asks } = useSession();
+  const { asks } = useSession(), link = useLink();
+  const strip = useRef<HTMLOListElement>(null);
+  // Where they do not fit, those before the answer are seen first: they are what one mostly comes for.
+  useEffect(() => {
+    if (strip.current) strip.current.scrollLeft = strip.current.scrollWidth;
+  }, []);
   const rows = Math.max(...layers.map((layer) => layer.rows), 1), channels = Math.max(...layers.map((layer) => layer.channels), 1);
   const grown = (value: number, largest: number) => Math.log2(1 + value) / Math.log2(1 + largest);
   return (
-    <ol class="layers">
+    <ol class="layers" ref={strip}>
       {layers.map((layer) => {
         const size = layerSize(layer);
         const height = `${0.4 + 5 * grown(layer.rows, rows)}rem`, width = `${(layer.recorded ? 2.6 : 0.9) * grown(layer.channels, channels)}rem`;
@@ -112,7 +117,7 @@ export function layerSize(layer: LayerSummary): string {
 }
 
 function Audit({ audit }: { audit: AuditSummary }) {
-  const title = useClassTitle(), number = useNetwork();
+  const title = useClassTitle(), number = useNetwork(), fileAddress = useFileAddress();
   return (
     <Figure title={say("audit")} note={audit.overall.text}>
       <ul class="verdicts">
@@ -143,9 +148,8 @@ function Audit({ audit }: { audit: AuditSummary }) {
 }
 
 /** Which units of all layers tell a class best. */
-function FindUnits() {
+function FindUnits({ wanted }: { wanted: string }) {
   const session = useSession(), title = useClassTitle();
-  const [wanted, setWanted] = useState("");
   const { value: units, problem } = useAnswer<UnitsFound>(wanted ? `find?class=${encodeURIComponent(wanted)}&limit=${MOST_UNITS}` : null);
   return (
     <Figure title={say("find units")} note={say("find units note")} commands={units?.commands}>
@@ -153,17 +157,34 @@ function FindUnits() {
         name={say("class")}
         value={wanted}
         choices={[{ value: "", text: say("choose class") }, ...session.classes.map((name) => ({ value: name, text: title(name) }))]}
-        choose={setWanted}
+        choose={(chosen) => change({ class: chosen }, { step: true })}
       />
       {problem && <Trouble problem={problem} />}
       {units && (
-        <Ranking low={0.5} rows={units.units.map(({ unit, auc }) => ({ label: <UnitLinkTo unit={unit} />, share: auc, value: written(auc, 3) }))} />
+        <>
+          <Ranking
+            low={0.5}
+            rows={units.units.map(({ unit, auc, auc_held_out: held }) => ({ label: <UnitLinkTo unit={unit} />, share: held ?? auc, value: written(held ?? auc, 3), title: say("chosen by", { auc: written(auc, 3) }) }))}
+          />
+          <p class="note">{units.tested && units.held_out > 0 ? say("held out", { count: units.held_out }) : say("not held out")}</p>
+          {units.tested && (
+            <p class="note">
+              {units.alone.length > 0 ? say("alone") : say("none alone", { class: title(units.class_name) })}{" "}
+              {units.alone.map((unit) => (
+                <>
+                  <UnitLinkTo unit={unit} />{" "}
+                </>
+              ))}
+            </p>
+          )}
+        </>
       )}
     </Figure>
   );
 }
 
 function DeadUnits({ layers }: { layers: LayerSummary[] }) {
+  const link = useLink();
   const dead = layers.filter((layer) => layer.dead.length > 0);
   if (!layers.some((layer) => layer.recorded)) return null;
   return (

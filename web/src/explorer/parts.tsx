@@ -2,10 +2,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useClassTitle, useSession } from "./explored";
-import { link } from "./address";
 import { say } from "./language";
 import type { Commands, ImageCard, Problem } from "./schema";
-import { fileAddress } from "./server";
+import { useFileAddress, useLink, useNetwork } from "./server";
 
 export function Trouble({ problem }: { problem: Problem }) {
   return (
@@ -127,17 +126,34 @@ interface ChoicesSettings {
 
 const LEAST_SHARE = 1 / 3; // of the picture that a crop shows at least, so that one sees what a small field is part of
 
+/** How a field is shown: the side of the square around it, whether that leaves out some of the image, and whether the field is framed in it. */
+export function fieldShown(field: readonly number[], [height = 1, width = 1]: readonly number[]): { side: number; cropped: boolean; framed: boolean } {
+  const shorter = Math.min(height, width);
+  if (field.length !== 4) return { side: shorter, cropped: false, framed: false };
+  const [top, left, bottom, right] = field as [number, number, number, number];
+  const longer = Math.max(bottom - top, right - left);
+  const side = Math.min(Math.max(longer, shorter * LEAST_SHARE), shorter);
+  return { side, cropped: side < shorter, framed: longer < side * 0.9 };
+}
+
+const SHARP = 64; // pixels up to which a picture is drawn with sharp edges
+
+/** The class of what shows a picture of the network's size: small ones have sharp edges. */
+export function usePictureClass(name = "picture"): string {
+  return Math.min(...useSession().size) <= SHARP ? `${name} sharp` : name;
+}
+
 /** An image, or the square around a field of it, with the field framed where it is smaller. */
 export function Picture({ name, field = [], alt }: { name: string | number; field?: number[]; alt: string }) {
-  const [height = 1, width = 1] = useSession().size;
+  const size = useSession().size, fileAddress = useFileAddress(), pictureClass = usePictureClass();
+  const [height = 1, width = 1] = size;
   const [top, left, bottom, right] = field.length === 4 ? (field as [number, number, number, number]) : [0, 0, height, width];
-  const shorter = Math.min(height, width);
-  const side = Math.min(Math.max(bottom - top, right - left, field.length === 4 ? shorter * LEAST_SHARE : shorter), shorter);
+  const { side, framed } = fieldShown(field, size);
   const first = (low: number, high: number, size: number) => Math.min(Math.max((low + high - side) / 2, 0), size - side);
   const y = first(top, bottom, height), x = first(left, right, width);
   const share = (pixels: number) => `${(100 * pixels) / side}%`;
   return (
-    <span class={shorter <= 64 ? "picture sharp" : "picture"}>
+    <span class={pictureClass}>
       <img
         src={fileAddress(`images/${encodeURIComponent(name)}/picture.png`)}
         alt={alt}
@@ -145,7 +161,7 @@ export function Picture({ name, field = [], alt }: { name: string | number; fiel
         draggable={false}
         style={{ width: share(width), height: share(height), left: share(-x), top: share(-y) }}
       />
-      {field.length === 4 && Math.max(bottom - top, right - left) < side * 0.9 && (
+      {framed && (
         <i class="field" style={{ left: share(left - x), top: share(top - y), width: share(right - left), height: share(bottom - top) }} />
       )}
     </span>
@@ -153,24 +169,24 @@ export function Picture({ name, field = [], alt }: { name: string | number; fiel
 }
 
 /** Tells what an image is and what the network says of it: as the name of a picture, or as a sentence on its page. */
-export function useImageText(kind: "image" | "page" = "image"): (image: { id: string; label: string; prediction: string }) => string {
+export function useImageText(kind: "image" | "page" = "image"): (image: { id: string; label: string; prediction: string; wrong: boolean | null }) => string {
   const title = useClassTitle();
   return (image) => {
+    // Of a label that is no class of the network nobody knows whether the answer is right.
     const values = { id: image.id, label: title(image.label), prediction: title(image.prediction) };
     if (!image.label) return say(`${kind} unlabelled`, values);
-    return say(image.label === image.prediction ? `${kind} right` : `${kind} wrong`, values);
+    return say(image.wrong === null ? `${kind} unjudged` : image.wrong ? `${kind} wrong` : `${kind} right`, values);
   };
 }
 
 /** An image as a link to its page: the picture, and under it what is told of it. */
 export function ImageLink({ image, field, children }: ImageLinkSettings) {
-  const text = useImageText(), title = useClassTitle();
-  const wrong = image.label !== "" && image.label !== image.prediction;
+  const text = useImageText(), title = useClassTitle(), link = useLink();
   return (
     <a class="image-link" href={link("image", String(image.number))} title={text(image)}>
       <Picture name={image.number} field={field ?? []} alt={text(image)} />
       <span class="caption" aria-hidden="true">
-        <b class={wrong ? "wrong" : ""}>{title(image.prediction)}</b>
+        <b class={image.wrong ? "wrong" : ""}>{title(image.prediction)}</b>
         {children}
       </span>
     </a>
@@ -178,16 +194,30 @@ export function ImageLink({ image, field, children }: ImageLinkSettings) {
 }
 
 interface ImageLinkSettings {
-  image: ImageCard;
+  image: Omit<ImageCard, "other">;
   field?: number[];
   children?: ComponentChildren;
 }
 
-export function UnitLinkTo({ unit }: { unit: string }) {
+/** Gives what a unit is called: that of a class by the class. */
+export function useUnitTitle(): (unit: string) => string {
   const title = useClassTitle();
-  const [layer, name = ""] = unit.split(":");
-  const shown = layer === "logit" || layer === "prob" ? `${layer}:${title(name)}` : unit;
-  return <a href={link("unit", unit)}>{shown}</a>;
+  return (unit) => {
+    const cut = unit.indexOf(":"), layer = unit.slice(0, cut);
+    return layer === "logit" || layer === "prob" ? `${layer}:${title(unit.slice(cut + 1))}` : unit;
+  };
+}
+
+export function UnitLinkTo({ unit }: { unit: string }) {
+  const title = useUnitTitle(), link = useLink();
+  return <a href={link("unit", unit)}>{title(unit)}</a>;
+}
+
+/** Of two networks, whose answers a page shows. */
+export function AnswersOf() {
+  const { networks } = useSession(), number = useNetwork();
+  const network = networks.length > 1 ? networks.find((each) => each.number === number) : undefined;
+  return network ? <p class="soft">{say("answers of", { name: network.name })}</p> : null;
 }
 
 export interface RankedRow {

@@ -3,7 +3,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { drawCells, type Grid } from "../heat";
 import { corner, covered, firstSide, moved, within, type FreePatch, type Size } from "./free_patch";
 import { say } from "./language";
-import { fileAddress } from "./server";
+import { usePictureClass } from "./parts";
+import { useFileAddress } from "./server";
 
 /** A map as it is laid over the photograph. */
 export interface Overlay {
@@ -20,22 +21,26 @@ interface StageSettings {
   fill: string;
   heat: Overlay | null;
   move: (patch: FreePatch | null) => void;
+  hover?: (patch: FreePatch | null) => void; // a mouse that passes over it: null where it has left
 }
 
-const SHARP = 64; // pixels up to which a picture is drawn with sharp edges
-
-export function PatchStage({ name, size, patch, side, fill, heat, move }: StageSettings) {
+export function PatchStage({ name, size, patch, side, fill, heat, move, hover }: StageSettings) {
   const [height, width] = size;
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current && heat) drawCells(canvas.current, heat.grid, heat.ink);
   }, [heat?.grid, heat?.ink]);
   const [mean, setMean] = useState("");
+  const fileAddress = useFileAddress(), stageClass = usePictureClass("stage");
   const [high, wide] = side ?? [firstSide(size), firstSide(size)];
   const follow = (event: PointerEvent) => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const y = ((event.clientY - box.top) / box.height) * height, x = ((event.clientX - box.left) / box.width) * width;
-    move(within({ y, x, height: high, width: wide }, size));
+    const passes = event.pointerType === "mouse" && event.buttons === 0 && hover !== undefined;
+    (passes ? hover : move)(within({ y, x, height: high, width: wide }, size));
+  };
+  const leave = (event: PointerEvent) => {
+    if (event.pointerType === "mouse") hover?.(null);
   };
   const start = (event: PointerEvent) => {
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
@@ -57,7 +62,7 @@ export function PatchStage({ name, size, patch, side, fill, heat, move }: StageS
   const share = (value: number) => `${100 * value}%`;
   return (
     <div
-      class={Math.max(height, width) <= SHARP ? "stage sharp" : "stage"}
+      class={stageClass}
       style={{ aspectRatio: `${width} / ${height}` }}
       tabIndex={side ? 0 : -1}
       role={side ? "application" : "img"}
@@ -65,6 +70,7 @@ export function PatchStage({ name, size, patch, side, fill, heat, move }: StageS
       aria-describedby={side ? "patch-place" : undefined}
       onPointerDown={side && start}
       onPointerMove={side && follow}
+      onPointerLeave={side && leave}
       onKeyDown={side && press}
     >
       <img

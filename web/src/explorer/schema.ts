@@ -17,6 +17,7 @@ export interface Session {
   class_titles: Record<string, string[]>;
   size: number[];
   images: number;
+  given: number;
   source: string;
   asks: boolean;
   read_only: boolean;
@@ -138,6 +139,7 @@ export interface ImageCard {
   label: string;
   prediction: string;
   wrong: boolean | null;
+  other: string;
 }
 
 export interface ImageSearch {
@@ -305,9 +307,20 @@ export interface ClassSelectivityOfUnit {
   auc: number;
 }
 
+export interface UnitFound {
+  unit: string;
+  auc: number;
+  auc_held_out: number | null;
+  recall: number | null;
+  alone: boolean | null;
+}
+
 export interface UnitsFound {
   class_name: string;
-  units: ClassSelectivityOfUnit[];
+  units: UnitFound[];
+  tested: boolean;
+  held_out: number;
+  alone: string[];
   commands: Commands;
 }
 

@@ -1,7 +1,7 @@
 // What the server is asked, and what a page shows while it waits or when it is refused.
 import { createContext } from "preact";
-import { useContext, useEffect, useState } from "preact/hooks";
-import { readAddress } from "./address";
+import { useContext, useEffect, useRef, useState } from "preact/hooks";
+import { link, readAddress, type PageName, type Settings } from "./address";
 import { decoded, isExported, writtenAnswer } from "./exported";
 import { say } from "./language";
 import type { Problem } from "./schema";
@@ -29,15 +29,23 @@ export const NetworkNumber = createContext<number | null>(null);
 /** The number of the network that a component is about. */
 export const useNetwork = (): number => useContext(NetworkNumber) ?? networkNumber();
 
+/** What writes links of a part of the page: they lead to the network that the part is about. */
+export function useLink(): typeof link {
+  const around = useContext(NetworkNumber);
+  if (around === null) return link;
+  return (page: PageName, name = "", settings: Settings = {}) => link(page, name, { network: around ? String(around) : "", ...settings });
+}
+
 /** The address of something below /api, for the network that is looked at. */
 export function address(path: string, network = networkNumber()): string {
   if (!network) return `api/${path}`;
   return `api/${path}${path.includes("?") ? "&" : "?"}network=${network}`;
 }
 
-/** The address of a picture or a page, for the network that is looked at; in an export it is a file. */
-export function fileAddress(path: string, ending = ""): string {
-  return isExported() ? `api/${path}${ending}` : address(path);
+/** What gives the address of a picture or a page, for the network of this part of the page; in an export it is a file. */
+export function useFileAddress(): (path: string, ending?: string) => string {
+  const network = useNetwork();
+  return (path, ending = "") => (isExported() ? `api/${path}${ending}` : address(path, network));
 }
 
 async function asked(path: string, init: RequestInit, network?: number): Promise<Response> {
@@ -66,13 +74,14 @@ export async function bytes(path: string, signal?: AbortSignal): Promise<ArrayBu
   return (await asked(path, signal ? { signal } : {})).arrayBuffer();
 }
 
-export async function post<Message>(path: string, question: unknown, signal?: AbortSignal): Promise<Message> {
-  return (await (await sent(path, question, signal)).json()) as Message;
+/** Asks with a question of JSON; `network` where the question does not name one. */
+export async function post<Message>(path: string, question: unknown, signal?: AbortSignal, network?: number): Promise<Message> {
+  return (await (await sent(path, question, signal, network)).json()) as Message;
 }
 
-async function sent(path: string, question: unknown, signal?: AbortSignal): Promise<Response> {
+async function sent(path: string, question: unknown, signal?: AbortSignal, network?: number): Promise<Response> {
   const init = { method: "POST", body: JSON.stringify(question), headers: { "content-type": "application/json" } };
-  return asked(path, signal ? { ...init, signal } : init);
+  return asked(path, signal ? { ...init, signal } : init, network);
 }
 
 export async function upload<Message>(file: Blob): Promise<Message> {
@@ -81,8 +90,8 @@ export async function upload<Message>(file: Blob): Promise<Message> {
 }
 
 /** Asks and gives one event after the other; leaving the loop, or the signal, ends the answer. */
-export async function* events<Message>(path: string, question: unknown, signal: AbortSignal): AsyncGenerator<Message> {
-  const body = (await sent(path, question, signal)).body;
+export async function* events<Message>(path: string, question: unknown, signal: AbortSignal, network?: number): AsyncGenerator<Message> {
+  const body = (await sent(path, question, signal, network)).body;
   if (!body) return;
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -121,14 +130,31 @@ export function problemOf(error: unknown): Problem {
 const remembered = new Map<string, unknown>();
 const MOST_REMEMBERED = 64;
 
-/** Forgets what was answered, after something was kept. */
-export const forget = () => remembered.clear();
+const forgetting = new EventTarget();
+
+/** Forgets what was answered, after something was kept; what is shown is asked for anew, and stands until the answer is there. */
+export function forget(): void {
+  remembered.clear();
+  forgetting.dispatchEvent(new Event("forget"));
+}
+
+/** How often was forgotten. */
+function useForgotten(): number {
+  const [times, setTimes] = useState(0);
+  useEffect(() => {
+    const count = () => setTimes((before) => before + 1);
+    forgetting.addEventListener("forget", count);
+    return () => forgetting.removeEventListener("forget", count);
+  }, []);
+  return times;
+}
 
 /** An answer of the server for as long as a page shows it; `path` null asks nothing. What was asked lately is there at once. */
 export function useAnswer<Message>(path: string | null, of?: number): Awaited<Message> {
   const around = useNetwork(), network = of ?? around;
   const key = path === null ? "" : address(path, network);
   const [answer, setAnswer] = useState<Awaited<Message> & { key: string }>({ key: "", value: null, problem: null });
+  const latest = useRef(answer), forgotten = useForgotten();
   useEffect(() => {
     if (path === null || remembered.has(key)) return;
     const controller = new AbortController();
@@ -144,7 +170,8 @@ export function useAnswer<Message>(path: string | null, of?: number): Awaited<Me
       },
     );
     return () => controller.abort();
-  }, [key]);
-  if (remembered.has(key)) return { value: remembered.get(key) as Message, problem: null };
-  return answer.key === key ? answer : { value: null, problem: null };
+  }, [key, forgotten]);
+  if (remembered.has(key)) latest.current = { key, value: remembered.get(key) as Message, problem: null };
+  else if (answer.key === key && answer.problem) latest.current = answer;
+  return latest.current.key === key ? latest.current : { value: null, problem: null };
 }

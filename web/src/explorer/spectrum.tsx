@@ -34,7 +34,7 @@ export function Spectrum({ unit, histogram, settings, change }: SpectrumSettings
   const [all, setAll] = useState(false);
   const began = useRef(0);
   const interval = brushed ?? kept;
-  const path = kept && !isExported() ? `units/${encodeURIComponent(unit)}/between?low=${kept[0]}&high=${kept[1]}` : null;
+  const path = kept && !isExported() ? `between/${encodeURIComponent(unit)}?low=${kept[0]}&high=${kept[1]}` : null;
   const { value: between, problem } = useAnswer<ImagesBetween>(path);
   const valueAt = (event: PointerEvent) => {
     const box = (event.currentTarget as Element).getBoundingClientRect();

@@ -1,19 +1,24 @@
 // The page of a unit: what makes it answer, which classes it tells, what it is like, and its picture grown live.
-import { change, link, type Settings } from "./address";
+import { useState } from "preact/hooks";
+import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { LiveOptimization } from "./live_optimization";
-import { figures, number, say } from "./language";
-import { CopyCommands, Figure, ImageLink, Ranking, Trouble, UnitLinkTo, Waiting } from "./parts";
-import type { ImageAnswer, LayerPage, Problem, UnitLink, UnitPage as Message } from "./schema";
-import { fileAddress, useAnswer } from "./server";
+import { figures, language, number, say } from "./language";
+import { LiveRecording } from "./live_recording";
+import { CopyCommands, fieldShown, Figure, ImageLink, Ranking, Trouble, UnitLinkTo, usePictureClass, useUnitTitle, Waiting } from "./parts";
+import type { ImageAnswer, LayerPage, NetworkPage, Problem, UnitLink, UnitPage as Message, UnitSummary } from "./schema";
+import { useAnswer, useFileAddress, useLink, useNetwork } from "./server";
 import { Spectrum } from "./spectrum";
 
 const MOST_IMAGES = 12;
-const MOST_CLASSES = 8;
+const MOST_CLASSES = 8; // that are shown at first
+const FELT = 0.005; // a weight below it is written as zero, and is drawn as none
 
 export function UnitPage({ name, settings }: { name: string; settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>(`units/${encodeURIComponent(name)}`);
   const session = useSession();
+  const [fromImage] = useState(settings["start"] !== undefined); // whoever comes from an image wants to see it change
+  const mostNote = useMostNote(page?.most ?? []);
   if (problem) return <Unrecorded name={name} problem={problem} settings={settings} />;
   if (!page) return <Waiting />;
   return (
@@ -28,25 +33,19 @@ export function UnitPage({ name, settings }: { name: string; settings: Settings 
           <Siblings page={page} />
         </div>
       </header>
+      {session.asks && fromImage && <LiveOptimization unit={page.unit} settings={settings} />}
       <div class="columns pictures">
-        <Figure title={say("optimized")} note={say("optimized note")}>
-          {page.optimized.length === 0 && <p class="soft">{say(session.asks ? "no optimized" : "no optimized store")}</p>}
-          <div class="optimized">
-            {page.optimized.map((picture, index) => (
-              <img key={picture} src={fileAddress(picture)} alt={say("optimized alt", { unit: page.unit, number: index + 1 })} />
-            ))}
-          </div>
-        </Figure>
-        {page.most.length > 0 && (
-          <Figure title={say("most")} note={say("most note")}>
+        <Optimized page={page} />
+        {page.most.length > 0 && !page.dead && (
+          <Figure title={say("most")} note={`${mostNote} ${say("caption note")}`}>
             <Answered images={page.most.slice(0, MOST_IMAGES)} />
           </Figure>
         )}
       </div>
-      {session.asks && <LiveOptimization unit={page.unit} settings={settings} />}
+      {session.asks && !fromImage && <LiveOptimization unit={page.unit} settings={settings} />}
       {page.histogram.counts.length > 0 && <Spectrum unit={page.unit} histogram={page.histogram} settings={settings} change={change} />}
-      {page.least.length > 0 && (
-        <Figure title={say("least")} note={say("least note")} wide>
+      {page.least.length > 0 && !page.dead && (
+        <Figure title={say("least")} note={`${say("least note")} ${say("caption note")}`} wide>
           <Answered images={page.least.slice(0, MOST_IMAGES)} />
         </Figure>
       )}
@@ -61,15 +60,53 @@ export function UnitPage({ name, settings }: { name: string; settings: Settings 
   );
 }
 
-/** A unit of which nothing was recorded: its picture can be grown all the same. */
+/** The pictures of the store that were made for a unit. */
+function Optimized({ page }: { page: Message }) {
+  const { asks } = useSession(), fileAddress = useFileAddress(), pictureClass = usePictureClass("optimized");
+  return (
+    <Figure title={say("optimized")} note={say("optimized note")}>
+      {page.optimized.length === 0 && <p class="soft">{say(asks ? "no optimized" : "no optimized store")}</p>}
+      <div class={pictureClass}>
+        {page.optimized.map((picture, index) => (
+          <img key={picture} src={fileAddress(picture)} alt={say("optimized alt", { unit: page.unit, number: index + 1 })} />
+        ))}
+      </div>
+    </Figure>
+  );
+}
+
+/** What is said of the pictures that a unit answers most: how much of each is shown, and whether something is framed in it. */
+function useMostNote(images: ImageAnswer[]): string {
+  const { size } = useSession();
+  const shown = images.map(({ field }) => fieldShown(field, size));
+  const kind = shown.some(({ cropped }) => cropped) ? "crop" : shown.some(({ framed }) => framed) ? "framed" : "whole";
+  return say(kind === "crop" && shown.some(({ framed }) => framed) ? "most note crop framed" : `most note ${kind}`);
+}
+
+/** A unit of which nothing was recorded: its picture can be grown all the same, and the way back is shown. */
 function Unrecorded({ name, problem, settings }: { name: string; problem: Problem; settings: Settings }) {
-  const { asks } = useSession();
+  const { asks, read_only, images } = useSession(), link = useLink(), number = useNetwork();
+  const network = useAnswer<NetworkPage>(`network/${number}?lang=${language()}`).value;
+  const layer = network?.layers.find((each) => each.name === name.slice(0, name.lastIndexOf(":")));
+  const nothing = network !== null && !network.layers.some((each) => each.recorded);
   return (
     <>
       <header class="title">
         <h1>{name}</h1>
+        <p class="links">
+          <a href={link("network")}>{say("network")}</a>
+          {layer && <a href={link("layer", layer.name)}>{layer.name}</a>}
+        </p>
       </header>
-      <Trouble problem={problem} />
+      {layer && !layer.recorded ? (
+        <div role="alert">
+          <p>{say("unit not recorded", { layer: layer.name })}</p>
+          <p class="soft">{say(asks ? "not recorded note" : "not exported hint")}</p>
+        </div>
+      ) : (
+        <Trouble problem={problem} />
+      )}
+      {asks && !read_only && images > 0 && nothing && <LiveRecording />}
       {asks && <LiveOptimization unit={name} settings={settings} />}
     </>
   );
@@ -82,14 +119,16 @@ function TellsBest({ page }: { page: Message }) {
 
 /** The way to the layer and to the units before and behind. */
 function Siblings({ page }: { page: Message }) {
+  const link = useLink(), title = useUnitTitle();
+  const short = (unit: UnitSummary) => title(unit.unit).slice(unit.unit.lastIndexOf(":") + 1);
   const layer = useAnswer<LayerPage>(`layers/${encodeURIComponent(page.layer)}`).value;
   const units = layer?.units ?? [], at = units.findIndex((unit) => unit.unit === page.unit);
   const before = units[at - 1], next = at >= 0 ? units[at + 1] : undefined;
   return (
     <p class="links">
-      {before && <a href={link("unit", before.unit)}>← {before.number}</a>}
+      {before && <a href={link("unit", before.unit)}>← {short(before)}</a>}
       <a href={link("layer", page.layer)}>{page.layer}</a>
-      {next && <a href={link("unit", next.unit)}>{next.number} →</a>}
+      {next && <a href={link("unit", next.unit)}>{short(next)} →</a>}
     </p>
   );
 }
@@ -107,18 +146,26 @@ export function Answered({ images }: { images: ImageAnswer[] }) {
 }
 
 function Classes({ page }: { page: Message }) {
-  const title = useClassTitle();
+  const title = useClassTitle(), link = useLink();
+  const [all, setAll] = useState(false);
   return (
     <Figure title={say("classes told")} note={say("classes told note")}>
       <Ranking
         low={0.5}
-        rows={page.classes.slice(0, MOST_CLASSES).map(({ name, auc, mean }) => ({
+        rows={page.classes.slice(0, all ? page.classes.length : MOST_CLASSES).map(({ name, auc, mean }) => ({
           label: <a href={link("images", "", { label: name })}>{title(name)}</a>,
           share: auc,
           value: number(auc, 3),
           title: say("mean answer", { value: figures(mean) }),
         }))}
       />
+      {!all && page.classes.length > MOST_CLASSES && (
+        <p>
+          <button type="button" class="quiet" onClick={() => setAll(true)}>
+            {say("all classes", { shown: MOST_CLASSES, count: page.classes.length })}
+          </button>
+        </p>
+      )}
     </Figure>
   );
 }
@@ -131,8 +178,9 @@ function Links({ title, note, links }: { title: string; note: string; links: Uni
       <Ranking
         rows={links.map(({ unit, strength }) => ({
           label: <UnitLinkTo unit={unit} />,
-          share: Math.abs(strength) / largest,
+          share: Math.abs(strength) < FELT ? 0 : Math.abs(strength) / largest,
           value: number(strength, 2),
+          title: figures(strength),
           negative: strength < 0,
         }))}
       />

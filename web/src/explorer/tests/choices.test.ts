@@ -5,6 +5,8 @@ vi.stubGlobal("localStorage", { getItem: () => "es", setItem: () => undefined })
 const { number, percent, say } = await import("../language");
 const { shownClasses } = await import("../answer_bars");
 const { strides } = await import("../heat_map");
+const { turns } = await import("../live_optimization");
+const { fieldShown } = await import("../parts");
 const { readInterval } = await import("../spectrum");
 const { ordered } = await import("../unit_order");
 const { readLine, writeLine } = await import("../selection");
@@ -16,6 +18,25 @@ describe("what is chosen and in which order it is shown", () => {
     expect(number(2000)).toBe("2.000");
     expect(percent(0.5).replace(/\s/, " ")).toBe("50 %");
     expect(say("selected", { count: 1200 })).toBe("1.200 im\u00e1genes elegidas");
+  });
+
+  it("says one thing as one", () => {
+    expect(say("dead count", { count: 1 })).toBe("1 muerta");
+    expect(say("dead count", { count: 2 })).toBe("2 muertas");
+    expect(say("images total", { total: 1 })).toBe("1 imagen");
+  });
+
+  it("knows at which frames the answer changes", () => {
+    const frame = (step: number, name: string) => ({ step, steps: 9, activation: 0, probabilities: [{ name, index: 0, probability: 1 }], picture: "", gradient: "", ended: false, key: "", commands: null });
+    expect(turns([frame(1, "a"), frame(2, "a"), frame(3, "b"), frame(5, "b"), frame(8, "a")])).toEqual([2, 4]);
+    expect(turns([])).toEqual([]);
+  });
+
+  it("frames a field, and crops around a small one", () => {
+    expect(fieldShown([], [96, 96])).toEqual({ side: 96, cropped: false, framed: false });
+    expect(fieldShown([0, 0, 96, 96], [96, 96])).toEqual({ side: 96, cropped: false, framed: false });
+    expect(fieldShown([10, 10, 20, 20], [96, 96])).toEqual({ side: 32, cropped: true, framed: true });
+    expect(fieldShown([10, 10, 60, 60], [96, 96])).toEqual({ side: 50, cropped: true, framed: false });
   });
 
   it("shows the first classes, then what was first before, and the label", () => {
