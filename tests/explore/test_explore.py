@@ -215,9 +215,10 @@ def test_titles_of_classes(network, images, store, rules, tmp_path):
     with browse(open_session(network, images, store=store, titles=table), rules) as client:
         titles = client.get("/api/session").json()["class_titles"]
         assert titles == {"en": ["lynx", "bison"], "es": ["lynx", "bisonte"]}
-    table.write_text("lynx,lince\ncat,gato\n", encoding="utf-8")
-    with pytest.raises(ico.errors.UnitError, match="cat"):
-        open_session(network, images, store=store, titles=table)
+    for rows, wrong in (("lynx,lince\ncat,gato\n", "cat"), ("lynks,lince\nbison,bisonte\n", "lynks")):
+        table.write_text(rows, encoding="utf-8")
+        with pytest.raises(ico.errors.UnitError, match=wrong):
+            open_session(network, images, store=store, titles=table)
 
 
 def test_answers_are_sent_at_once():

@@ -102,3 +102,16 @@ def test_one_image_has_no_neighbours(network, images, tmp_path, rules):
             assert client.get(f"/api/{address}").status_code == 200, address
         assert client.get("/api/map").status_code == 400
         assert client.post("/api/selection", json={"images": [0]}).status_code == 200
+
+
+def test_what_is_gone_of_a_recording_is_said_and_can_be_recorded_again(network, images, tmp_path, rules):
+    ico.record(network, images[:8], store=tmp_path / "run", workers=0, shard=4)
+    next(tmp_path.glob("run/record/*/rows-*.parquet")).unlink()
+    with pytest.raises(ico.errors.StoreError, match="1 of its 2 shards"):
+        open_session(store=tmp_path / "run")
+    session = open_session(network, images[:8], store=tmp_path / "run")
+    assert session.recording is None
+    with browse(session, rules) as client:
+        assert client.get("/api/layers/relu4").status_code == 200
+        client.post("/api/record")
+        assert client.get("/api/session").json()["images"] == 8 and client.get("/api/units/relu4:0").status_code == 200

@@ -1,14 +1,16 @@
 """Who is answered, and what is never told: each way in is tried."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import iconoscope as ico
 from explore.browsing import PORT, browse
 from iconoscope.explorer import open_session
-from iconoscope.explorer.photographs import LARGEST
+from iconoscope.explorer.photographs import LARGEST, Photographs
 from iconoscope.explorer.security import AccessRules, without_paths
 
 
@@ -142,16 +144,25 @@ def test_a_photograph_is_in_memory_until_it_is_kept(client, store, picture):
     assert client.get("/api/images/upload-..%2F..%2Fstore").status_code == 404
 
 
-def test_many_photographs_do_not_pile_up(session, picture):
-    import io
+def encoded(width, height, shade=0):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (shade, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
 
-    from PIL import Image
 
+def test_many_photographs_do_not_pile_up(session):
     for shade in range(40):
-        buffer = io.BytesIO()
-        Image.new("RGB", (8, 8), (shade, 0, 0)).save(buffer, "PNG")
-        session.photographs.add(buffer.getvalue())
+        session.photographs.add(encoded(8, 8, shade))
     assert len(session.photographs._images) == 32
+
+
+def test_large_photographs_do_not_pile_up_either(tmp_path, monkeypatch):
+    monkeypatch.setattr("iconoscope.explorer.photographs._MEMORY", 2 * 30 * 20 * 3)
+    photographs = Photographs(tmp_path)
+    names = [photographs.add(encoded(width, 20, shade)) for shade, width in enumerate((30, 20, 30, 10))]
+    assert [name in photographs._images for name in names] == [False, True, True, True]
+    large = photographs.add(encoded(300, 200))  # more than all may have, and nothing beside it
+    assert list(photographs._images) == [large]
 
 
 def test_an_explorer_that_only_reads_keeps_nothing(network, images, store, rules, picture):
@@ -264,7 +275,16 @@ def test_a_mistake_of_ours_is_told_without_what_it_was(client, monkeypatch, capl
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * 100_000, b"{", b"\xff\xfe", b"null", b'{"images": ["x"]}', b'{"images": [1e400]}']
+    "body",
+    [
+        b"[" * 100_000,
+        b"{",
+        b"\xff\xfe",
+        b"null",
+        b'{"images": ["x"]}',
+        b'{"images": [1e400]}',
+        b'{"images": [%d]}' % 2**70,
+    ],
 )
 def test_a_question_that_is_none_is_said(client, body):
     answer = client.post("/api/selection", content=body, headers={"content-type": "application/json"})

@@ -31,6 +31,8 @@ __all__ = ["explore", "open_session", "read_titles"]
 
 PORT = 8424
 _TABLE = "It is a table with two columns, class and title, as frog,rana."
+_HEADERS = ("class", "clase")
+"""How a header begins. What else is no class is misspelt."""
 _TRIED = 20
 
 
@@ -67,8 +69,8 @@ def explore(
         fine-tuning), a network by its name, or the store that has what was recorded of it; NAME= may be left out. In Python
         also a `Network`.
     titles
-        Translations of the classes' names: a table with two columns, class and title, with or without a header. Where the
-        page is in Spanish, these are shown.
+        Translations of the classes' names: a table with two columns, class and title; a first row that begins with the word
+        class, or clase, is its header. Where the page is in Spanish, these are shown.
     export
         Write what the store has into this folder, which opens without a server, and end. How much it will be is said first.
     host
@@ -226,8 +228,8 @@ def read_titles(titles: str | Path, classes: tuple[str, ...]) -> list[str]:
     for number, row in enumerate(filter(any, rows)):
         if len(row) != 2 or not all(row):
             raise QuestionError(f"The titles in {path} have a row {row!r}.", hint=_TABLE)
-        if number == 0 and row[0] not in names:
-            continue  # the header
+        if number == 0 and row[0].lower() in _HEADERS and row[0] not in names:
+            continue
         titled[names.index(row[0])] = row[1]
     return titled
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 from fastapi import APIRouter, Response
 
@@ -28,19 +26,22 @@ _STEPS = 65535  # a place is kept in 16 bits
 _UNITS = 12
 
 
-async def _made(session: Session, subject: Subject) -> ImageMap:
+def _made(session: Session, subject: Subject) -> ImageMap:
     """Give the map that the store has, or make it and let the store keep it."""
+
+    def make() -> None:
+        if subject.image_map is None:  # a page asks for all parts of the map at once, and the first has it made
+            subject.keep_map(map_images(subject.recorded, store=None if session.read_only else subject.store))
+
     if subject.image_map is None:
-        store = None if session.read_only else subject.store
-        question = lambda: map_images(subject.recorded, store=store)  # noqa: E731
-        subject.keep_map(await asyncio.wrap_future(session.studio.submit(question)))
+        session.studio.submit(make).result()
     return subject.mapped
 
 
 @router.get("/map")
-async def show_map(session: SessionOf, subject: SubjectOf) -> messages.MapPage:
+def show_map(session: SessionOf, subject: SubjectOf) -> messages.MapPage:
     """Describe the map; where the store has none, it is made, which takes some seconds for each thousand images."""
-    image_map = await _made(session, subject)
+    image_map = _made(session, subject)
     targets, predictions = image_map.targets, image_map.predictions
     quality = {
         "trustworthiness": image_map.trustworthiness,
@@ -67,22 +68,22 @@ async def show_map(session: SessionOf, subject: SubjectOf) -> messages.MapPage:
 
 
 @router.get("/map/points", response_class=Response)
-async def show_points(session: SessionOf, subject: SubjectOf) -> Response:
+def show_points(session: SessionOf, subject: SubjectOf) -> Response:
     """Give the places of all images: pairs of 16 bits, across and down, little endian."""
-    image_map = await _made(session, subject)
+    image_map = _made(session, subject)
     return _binary((unit_square(image_map.points) * _STEPS).round().astype("<u2").tobytes())
 
 
 @router.get("/map/neighbours", response_class=Response)
-async def show_neighbours(session: SessionOf, subject: SubjectOf) -> Response:
+def show_neighbours(session: SessionOf, subject: SubjectOf) -> Response:
     """Give the nearest others of every image, as numbers of points, 32 bits each, little endian."""
-    return _binary((await _made(session, subject)).neighbours.astype("<u4").tobytes())
+    return _binary(_made(session, subject).neighbours.astype("<u4").tobytes())
 
 
 @router.get("/atlas/{page}", response_class=Response)
-async def show_thumbnails(page: int, session: SessionOf, subject: SubjectOf) -> Response:
+def show_thumbnails(page: int, session: SessionOf, subject: SubjectOf) -> Response:
     """Give a page of thumbnails, a JPEG."""
-    pages = (await _made(session, subject)).pages
+    pages = _made(session, subject).pages
     if not 0 <= page < len(pages):
         raise QuestionError(f"The map has no page {page}.", hint=f"There are {len(pages)}.")
     return Response(pages[page], media_type="image/jpeg")
@@ -96,9 +97,10 @@ def _binary(content: bytes) -> Response:
 def show_selection(selection: messages.Selection, subject: SubjectOf) -> messages.SelectionPage:
     """Say what is common to chosen images, and which units tell them from all others."""
     recording = subject.recorded
-    rows = np.unique(np.array(selection.images, np.int64))
-    if not len(rows) or rows[0] < 0 or rows[-1] >= len(recording):
+    chosen = sorted(set(selection.images))
+    if not chosen or chosen[0] < 0 or chosen[-1] >= len(recording):
         raise QuestionError("These are no images of the recording.", hint=f"They are 0 to {len(recording) - 1}.")
+    rows = np.array(chosen, np.int64)
     targets, predictions = recording.targets[rows], recording.predictions[rows]
     counts = np.bincount(targets[targets >= 0], minlength=len(recording.classes))
     labels = [

@@ -23,11 +23,14 @@ PREFIX = "upload-"
 """Begins the names of dropped photographs, which no number of a recorded image does."""
 
 _HELD = 32
+_MEMORY = 512 * 2**20
+"""Bytes of the pixels that are held: a photograph of 24 megapixels takes 72 MB."""
+
 _FOLDER = "photographs"
 
 
 class Photographs:
-    """Dropped photographs by name; the oldest goes when there are too many, unless it was kept.
+    """Dropped photographs by name; the oldest goes when they are too many or take too much memory, unless it was kept.
 
     Parameters
     ----------
@@ -60,8 +63,9 @@ class Photographs:
         with self._lock:
             self._images[name] = Images(source)[0]
             self._images.move_to_end(name)
-            while len(self._images) > _HELD:
-                self._images.popitem(last=False)
+            held = sum(image.pixels.nbytes for image in self._images.values())
+            while len(self._images) > 1 and (len(self._images) > _HELD or held > _MEMORY):
+                held -= self._images.popitem(last=False)[1].pixels.nbytes
         return name
 
     def image(self, name: str) -> Image:

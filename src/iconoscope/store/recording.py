@@ -70,15 +70,16 @@ class Recording:
         Raises
         ------
         StoreError
-            If there is none, it was not ended, or was written by a later version.
+            If there is none, it is not whole, or was written by a later version.
         DamagedRecordError
             If its index is not what was written.
         """
         index = _read_index(folder)
-        if not (folder / UNITS).is_file():
-            written = len(_shards(folder))
+        written = len(_shards(folder))
+        if not (folder / UNITS).is_file() or written < index["shards"]:
+            state = "is not whole" if (folder / UNITS).is_file() else "was not ended"
             raise StoreError(
-                f"The recording in {folder} was not ended: {written} of its {index['shards']} shards are there.",
+                f"The recording in {folder} {state}: {written} of its {index['shards']} shards are there.",
                 hint="Give the same iconoscope record again: it goes on from there.",
             )
         try:
