@@ -36,7 +36,7 @@ def serving(session, port=0):
         rules = AccessRules("127.0.0.1", listener.getsockname()[1])
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(session, rules), log_level="critical", access_log=False, timeout_graceful_shutdown=1
+                create_app(session, rules), log_level="critical", access_log=False, timeout_graceful_shutdown=5
             )
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

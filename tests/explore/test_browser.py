@@ -174,7 +174,7 @@ def test_an_image_is_turned_into_a_class_at_once_and_one_looks_back(opened, netw
     page.wait_for_selector("img.growing[data-ended=yes]", timeout=60_000)
     assert "grow=" not in page.url
     # It stands among the unit's pictures without a reload.
-    page.locator(".optimized img").first.wait_for()
+    page.locator(".optimized figcaption", has_text=f"began from {explored.image(str(index)).id}").wait_for()
     turned = page.get_by_role("button", name=f", {network.classes[1]}").first
     step = int(turned.inner_text().split(",")[0].removeprefix("step "))
     turned.click()

@@ -23,6 +23,7 @@ def page(browser, folder):
     page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-US")
     page.set_default_timeout(8000)
     page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
     page.on(
         "request", lambda asked: None if asked.url[:5] in ("file:", "data:", "blob:") else troubles.append(asked.url)
     )
@@ -47,6 +48,9 @@ def test_every_page_opens_from_the_disk(page, folder, explored):
     assert sum(shown.values()) == pytest.approx(1, abs=1e-3)
     assert page.locator(".stage").get_attribute("role") == "img"  # nothing follows the mouse where no network is asked
     assert page.locator(".stage img").evaluate("(image) => image.naturalWidth") == 96
+    page.get_by_text("there is no patch to move, and there are no maps").wait_for()
+    page.goto(f"{home}#/network?class=lynx")
+    page.locator(".ranking li").first.wait_for()
 
 
 def test_a_search_and_a_selection_need_no_server(page, folder, explored):

@@ -67,6 +67,7 @@ def _image_page(
         neighbours=[] if subject.recording is None else _neighbours(subject, vector, number),
         point=_point(subject, vector, number),
         kept=number is not None or session.photographs.is_kept(name),
+        occluded=identity in subject.occluded,
         commands=on_image(session, subject, name, "predict"),
     )
 

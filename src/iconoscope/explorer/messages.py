@@ -229,6 +229,8 @@ class UnitPage:
     ----------
     optimized
         Addresses of optimised pictures in the store below `/api/`: `pictures/{key}/{number}.png`.
+    optimized_from
+        The ids of the images from which these began; empty where it was noise.
     most, least
         Images with the strongest and the weakest answers.
     histogram
@@ -244,6 +246,7 @@ class UnitPage:
     number: int
     dead: bool
     optimized: list[str]
+    optimized_from: list[str]
     most: list[ImageAnswer]
     least: list[ImageAnswer]
     histogram: Histogram
@@ -321,6 +324,8 @@ class ImagePage:
         Where it lies on the map, 0 to 1 each; empty where there is no map.
     wrong
         As in `ImageAnswer`.
+    occluded
+        Whether the store has maps of it: what `images/{name}/heat` gives.
     """
 
     name: str
@@ -333,6 +338,7 @@ class ImagePage:
     neighbours: list[Neighbour]
     point: list[float]
     kept: bool
+    occluded: bool
     commands: Commands
 
 

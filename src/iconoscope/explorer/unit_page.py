@@ -57,6 +57,7 @@ def show_unit(unit: str, session: SessionOf, subject: SubjectOf) -> messages.Uni
         number=number,
         dead=bool(table.dead[number]),
         optimized=subject.pictures.addresses().get(name, []),
+        optimized_from=subject.pictures.beginnings().get(name, []),
         most=_ranked(subject, index, values, "most"),
         least=_ranked(subject, index, values, "least"),
         histogram=messages.Histogram(edges.tolist(), counts.tolist()),

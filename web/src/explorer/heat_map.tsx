@@ -76,7 +76,7 @@ export function useHeat(page: ImagePage, settings: Settings, side: number, fill:
 /** The maps of an image that the store has, where no network is at hand to make others. */
 export function useKeptHeats(page: ImagePage): HeatAnswer[] {
   const { asks } = useSession();
-  return useAnswer<HeatAnswer[]>(asks ? null : `images/${encodeURIComponent(page.name)}/heat`).value ?? [];
+  return useAnswer<HeatAnswer[]>(asks || !page.occluded ? null : `images/${encodeURIComponent(page.name)}/heat`).value ?? [];
 }
 
 /** One of these as it is laid over the photograph. */

@@ -26,7 +26,7 @@ export function NetworkPage({ settings }: { settings: Settings }) {
         <p class="facts">
           <span>{say("parameters", { count: page.parameters })}</span>
           <span>{say("classes count", { count: session.classes.length })}</span>
-          {session.images > 0 && <span>{say("images count", { count: session.images, source: session.source })}</span>}
+          {session.images > 0 && <span>{say(session.given > session.images ? "images of given" : "images count", { count: session.images, given: session.given, source: session.source })}</span>}
         </p>
         <CopyCommands commands={page.commands} />
       </header>

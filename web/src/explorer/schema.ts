@@ -117,6 +117,7 @@ export interface UnitPage {
   number: number;
   dead: boolean;
   optimized: string[];
+  optimized_from: string[];
   most: ImageAnswer[];
   least: ImageAnswer[];
   histogram: Histogram;
@@ -173,6 +174,7 @@ export interface ImagePage {
   neighbours: Neighbour[];
   point: number[];
   kept: boolean;
+  occluded: boolean;
   commands: Commands;
 }
 

@@ -68,7 +68,10 @@ function Optimized({ page }: { page: Message }) {
       {page.optimized.length === 0 && <p class="soft">{say(asks ? "no optimized" : "no optimized store")}</p>}
       <div class={pictureClass}>
         {page.optimized.map((picture, index) => (
-          <img key={picture} src={fileAddress(picture)} alt={say("optimized alt", { unit: page.unit, number: index + 1 })} />
+          <figure key={picture}>
+            <img src={fileAddress(picture)} alt={say("optimized alt", { unit: page.unit, number: index + 1 })} />
+            {page.optimized_from[index] && <figcaption>{say("began from", { id: page.optimized_from[index] })}</figcaption>}
+          </figure>
         ))}
       </div>
     </Figure>
