@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from iconoscope.errors import QuestionError, warn
 from iconoscope.explorer.subject import Subject, find_subject
@@ -36,7 +37,7 @@ def find_second(compare: Network | str, first: Subject, images: Images | None = 
     """
     if first.recording is not None:
         images = first.recording.images
-    name, store, checkpoint = "", first.store, ""
+    name, store = "", first.store
     if isinstance(compare, Network):
         network: Network | None = compare
     else:
@@ -44,7 +45,6 @@ def find_second(compare: Network | str, first: Subject, images: Images | None = 
         path = Path(spec).expanduser()
         is_store = (path / "store.json").is_file()
         is_weights = path.is_file() and path.suffix in _WEIGHTS
-        checkpoint = path.name if is_weights else ""
         network = None if is_store else _with_weights(first, path) if is_weights else _named(spec, first)
         store = Store(path) if is_store else store
         name = name or path.name
@@ -54,7 +54,7 @@ def find_second(compare: Network | str, first: Subject, images: Images | None = 
             f"{second.name} has other classes than {first.name}: they cannot stand beside each other.",
             hint=f"{len(first.classes)} classes from {first.classes[0]}, and {len(second.classes)} from {second.classes[0]}.",
         )
-    return of_same_images(replace(second, checkpoint=checkpoint), first, images)
+    return of_same_images(second, first, images)
 
 
 def _divided(compare: str) -> tuple[str, str]:
@@ -75,7 +75,19 @@ def _with_weights(first: Subject, path: Path) -> Network:
         module = copy.deepcopy(network.module)
     load_weights(module, read_checkpoint(path))
     settings = {"classes": network.classes, "preprocessing": network.preprocessing, "activation": network.activation}
-    return replace(load_network(module, **settings), name=network.name)
+    return replace(load_network(module, **settings), name=network.name, loaded_by=_loaded_by(network, path))
+
+
+def _loaded_by(network: Network, path: Path) -> dict[str, Any]:
+    """Give what `load_network` is given for a network with other weights: what its own file said of it has to be said, too."""
+    if not network.loaded_by:
+        return {}
+    said: dict[str, Any] = {}
+    if not network.classes_origin.startswith("the module"):
+        said["classes"] = list(network.classes)
+    if not network.preprocessing.origin.startswith("the module"):
+        said["preprocessing"] = network.preprocessing
+    return {**said, **network.loaded_by, "checkpoint": str(path)}
 
 
 def _named(spec: str, first: Subject) -> Network:

@@ -19,7 +19,7 @@ from PIL import ImageColor
 from iconoscope.errors import IconoscopeWarning, QuestionError, check_choice
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, png
-from iconoscope.explorer.command_lines import asking
+from iconoscope.explorer.command_lines import asking, growing
 from iconoscope.explorer.event_stream import EventStream
 from iconoscope.explorer.image_page import ranked_classes
 from iconoscope.explorer.session import Session
@@ -41,6 +41,7 @@ PRIORS = {"cifar10": (32, 32), "cifar10-refined": (32, 32)}
 
 _PAUSE = 0.12  # seconds between two frames
 _SHOWN = 5  # classes of a frame
+_IMAGE = "image:"  # before the name of one, as a start
 _numbers = itertools.count(1)
 
 
@@ -97,7 +98,8 @@ class LiveOptimization:
         store = None if self.session.read_only else self.subject.store
         with watched_by(self), ignoring(category=IconoscopeWarning):
             result = optimize(self._painter, self.question.unit, store=store, **self.settings)
-        kept = store is not None and result.objective.shape[1] == self.question.steps
+        whole = result.objective.shape[1] == self.question.steps  # what was stopped, no line makes again
+        kept = store is not None and whole
         last = self._frame(
             result.objective.shape[1],
             self.question.steps,
@@ -105,7 +107,7 @@ class LiveOptimization:
             result.images[0],
             result.last_gradient[0],
         )
-        commands = asking(self.subject, "optimize", self.question.unit, **self._written)
+        commands = self._commands() if whole else None
         key = result.question.key[:24] if kept else ""
         self.frames.put(dataclasses.replace(last, ended=True, key=key, commands=commands))
         return result
@@ -123,7 +125,7 @@ class LiveOptimization:
         check_choice("style", question.style, STYLES)
         if question.prior:
             check_choice("prior", question.prior, PRIORS)
-        name = question.start.removeprefix("image:")
+        name = question.start.removeprefix(_IMAGE)
         start: Any = question.start if name == question.start else self.session.image(name)
         if isinstance(start, str) and start != "noise":
             try:
@@ -141,14 +143,18 @@ class LiveOptimization:
             "seed": question.seed,
         }
 
-    @property
-    def _written(self) -> dict[str, Any]:
-        """The settings that differ from the usual ones, as they are typed."""
+    def _commands(self) -> messages.Commands:
+        """Give the lines that make the picture again, with the settings that differ from the usual ones."""
         question, usual = self.question, messages.OptimizationQuestion("")
-        names = ("start", "style", "prior", "seed")
-        return {name: getattr(question, name) for name in names if getattr(question, name) != getattr(usual, name)} | {
-            "steps": question.steps
-        }
+        settings: dict[str, Any] = {
+            name: getattr(question, name)
+            for name in ("start", "style", "prior", "seed")
+            if getattr(question, name) != getattr(usual, name)
+        } | {"steps": question.steps}
+        if not question.start.startswith(_IMAGE):
+            return asking(self.subject, "optimize", question.unit, **settings)
+        del settings["start"]
+        return growing(self.session, self.subject, question.unit, question.start.removeprefix(_IMAGE), **settings)
 
     @property
     def _painter(self) -> Network:

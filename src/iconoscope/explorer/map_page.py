@@ -10,7 +10,7 @@ from iconoscope.exemplars import map_images
 from iconoscope.exemplars.roc_area import areas
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
-from iconoscope.explorer.command_lines import of_recording
+from iconoscope.explorer.command_lines import of_recording, unusual
 from iconoscope.explorer.image_page import unit_square
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
@@ -63,7 +63,9 @@ def show_map(session: SessionOf, subject: SubjectOf) -> messages.MapPage:
         ids=image_map.ids.tolist(),
         classes=list(image_map.classes),
         colours=["#" + bytes(ink).hex() for ink in class_colours(len(image_map.classes))],
-        commands=of_recording(subject, "map_images", command="map", out="map.html"),
+        commands=of_recording(
+            subject, "map_images", command="map", **unusual(map_images, image_map.question.settings), out="map.html"
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Response
 from iconoscope.errors import IconoscopeWarning, QuestionError
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
-from iconoscope.explorer.command_lines import of_images, on_image
+from iconoscope.explorer.command_lines import of_images, on_image, unusual
 from iconoscope.explorer.displacement import displace
 from iconoscope.explorer.session import Session, check_fill
 from iconoscope.occlusion import occlude
@@ -57,12 +57,12 @@ def _covered(session: Session, question: messages.PatchQuestion) -> tuple[np.nda
 @router.post("/heat")
 async def map_of_places(question: messages.HeatQuestion, session: SessionOf) -> messages.HeatAnswer:
     """Give an occlusion map; the finer its stride, the longer it takes."""
-    subject, image = session.subject(question.network), session.image(question.image)
+    subject = session.subject(question.network)
     check_fill(question.fill)
     settings = {"patch": question.patch, "stride": question.stride, "fill": question.fill}
 
     def ask() -> Occlusion:
-        answer = occlude(subject.asked, image, question.unit, **settings, memory=_BATCHES)
+        answer = occlude(subject.asked, session.image(question.image), question.unit, **settings, memory=_BATCHES)
         assert isinstance(answer, Occlusion)
         return answer
 
@@ -92,10 +92,20 @@ def show_maps_of_places(name: str, session: SessionOf, subject: SubjectOf) -> li
     answers: list[messages.HeatAnswer] = []
     for occlusion in map(load_result, subject.occluded.get(identity, [])):
         assert isinstance(occlusion, Occlusion)
-        settings = {"patch": occlusion.patch[0], "fill": occlusion.question.settings.get("fill", "mean")}
+        settings = {**unusual(occlude, occlusion.question.settings), **_grid(occlusion)}
+        if "fill" in settings:
+            settings["fill"] = str(settings["fill"]).removeprefix("grey ")  # as it is given
         unit = occlusion.question.unit
         answers.append(_heat(occlusion, on_image(session, subject, name, "occlude", unit, **settings)))
     return answers
+
+
+def _grid(occlusion: Occlusion) -> dict[str, int | tuple[int, int]]:
+    """Give patch and stride of a map as `occlude` is told them: one number where both sides are alike."""
+    steps = [int(places[1] - places[0]) if len(places) > 1 else 0 for places in (occlusion.top, occlusion.left)]
+    stride = (steps[0] or steps[1] or occlusion.patch[0], steps[1] or steps[0] or occlusion.patch[1])
+    sides = {"patch": occlusion.patch, "stride": stride}
+    return {name: height if height == width else (height, width) for name, (height, width) in sides.items()}
 
 
 @router.post("/selection/heat")
@@ -132,15 +142,16 @@ async def mean_map_of_places(question: messages.MeanHeatQuestion, session: Sessi
 @router.post("/distance")
 async def map_of_distances(question: messages.DistanceQuestion, session: SessionOf) -> messages.DistanceAnswer:
     """Give how far an image's vector moves with a patch at every position: why it lies where it lies on the map."""
-    subject, image = session.subject(question.network), session.image(question.image)
+    subject, row = session.subject(question.network), session.number(question.image)
     check_fill(question.fill)
     settings = {"patch": question.patch, "stride": question.stride, "fill": question.fill}
-    answer = session.ask(lambda: displace(subject.asked, image, **settings), view=question.view)
-    moved = await asyncio.wrap_future(answer)
+    ask = lambda: displace(subject.asked, session.image(question.image), **settings)  # noqa: E731
+    moved = await asyncio.wrap_future(session.ask(ask, view=question.view))
+    neighbour_distance = await asyncio.to_thread(subject.neighbour_distance, moved.vector, row=row)
     return messages.DistanceAnswer(
         top=moved.grid.top.tolist(),
         left=moved.grid.left.tolist(),
         patch=list(moved.grid.patch),
         distance=moved.distance.tolist(),
-        neighbour_distance=subject.neighbour_distance(moved.vector, row=session.number(question.image)),
+        neighbour_distance=neighbour_distance,
     )

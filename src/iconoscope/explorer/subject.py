@@ -49,8 +49,6 @@ class Subject:
         What it answered to the images; None where that was not recorded.
     store
         The store.
-    checkpoint
-        The file of its weights, where it is the first network with others.
     """
 
     number: int
@@ -58,7 +56,6 @@ class Subject:
     network: Network | None
     recording: Recording | None
     store: Store
-    checkpoint: str = ""
     _tables: dict[str, UnitTable] = field(default_factory=dict, init=False, repr=False)
     _searches: dict[int, UnitSearch] = field(default_factory=dict, init=False, repr=False)
     _searching: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)

@@ -154,7 +154,18 @@ def load_network(
         assumed = replace(result.preprocessing, origin=f"{ASSUMED}{loaded.origin}")
         result = replace(result, preprocessing=assumed)
     _settle(result)
-    return _with_its_ending(result)
+    given = {
+        "network": network,
+        "checkpoint": checkpoint,
+        "classes": classes,
+        "preprocessing": preprocessing,
+        "activation": activation,
+        "trust_code": trust_code or None,
+        "trust_pickle": trust_pickle or None,
+        "trust_remote_code": trust_remote_code or None,
+    }
+    typed = {name: value for name, value in given.items() if value is not None} if isinstance(network, str) else {}
+    return replace(_with_its_ending(result), loaded_by=typed)
 
 
 def _load(request: NetworkRequest, name: str) -> Loaded:

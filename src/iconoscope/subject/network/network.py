@@ -70,6 +70,9 @@ class Network:
         Who said so, in words.
     ending : str
         A key of `ACTIVATIONS` if the network itself has turned its logits into probabilities so; then they are turned back.
+    loaded_by : dict
+        What `load_network` was given, by the names of its arguments, so that it can be written down; empty where that was a
+        module. Of the same weights on any device, so without that.
     names : Names
         The classes, as they are looked up.
     """
@@ -82,6 +85,7 @@ class Network:
     activation: str = "softmax"
     activation_origin: str = "usual"
     ending: str = ""
+    loaded_by: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     names: Names = field(init=False, repr=False)
     _measured: list[Steadiness] = field(default_factory=list, repr=False)  # once it was asked; a copy is as steady
     _measured_as: list[str] = field(default_factory=list, repr=False)  # the digest of all but its weights then
