@@ -16,9 +16,9 @@ def test_a_map_that_all_parts_are_asked_of_at_once_is_made_once(
     ico.record(network, images[:12], store=tmp_path / "run", workers=0)
     made = []
 
-    def make(*positional, **settings):
+    def make(recording, **settings):
         made.append(settings)
-        return ico.map_images(*positional, "pca", **settings)
+        return ico.map_images(recording, "pca", **settings)
 
     monkeypatch.setattr(map_page, "map_images", make)
     session = open_session(network, images[:12], store=tmp_path / "run", read_only=read_only)

@@ -22,6 +22,7 @@ from iconoscope.explorer.photographs import LARGEST
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS
+from iconoscope.results import ActivationSheet
 
 __all__ = ["router"]
 
@@ -33,10 +34,15 @@ async def show_image(name: str, session: SessionOf, subject: SubjectOf) -> messa
     """Say what is known of an image."""
     number = session.number(name)
     if number is not None and subject.recording is not None:
-        vectors = [subject.recording.vectors(kind)[number] for kind in ("probabilities", "penultimate")]
+        vectors = await asyncio.to_thread(_recorded, subject, number)
     else:
         vectors = await asyncio.wrap_future(session.ask(lambda: _asked(session, subject, name), urgency="at once"))
     return await asyncio.to_thread(_image_page, session, subject, name, number, *vectors)
+
+
+def _recorded(subject: Subject, number: int) -> list[NDArray[np.float32]]:
+    """Read the probabilities of an image, and its vector."""
+    return [subject.recorded.vectors(kind)[number] for kind in ("probabilities", "penultimate")]
 
 
 def _asked(session: Session, subject: Subject, name: str) -> list[NDArray[np.float32]]:
@@ -146,10 +152,15 @@ async def show_maps(
     """Give what the units of a layer answer at every place of an image, those with the strongest maximum first."""
     if layer == LOGITS:
         raise QuestionError("Classes have no places.", hint="Choose a layer.")
-    image = session.image(name)
-    sheet = await asyncio.wrap_future(
-        session.ask(lambda: activation_maps(subject.asked, image, layer), view=f"maps of {subject.number}")
-    )
+    ask = lambda: activation_maps(subject.asked, session.image(name), layer)  # noqa: E731
+    sheet = await asyncio.wrap_future(session.ask(ask, view=f"maps of {subject.number}"))
+    return await asyncio.to_thread(_activation_maps, session, subject, name, sheet, limit)
+
+
+def _activation_maps(
+    session: Session, subject: Subject, name: str, sheet: ActivationSheet, limit: int
+) -> messages.ActivationMaps:
+    """Give the maps of a sheet in bytes, each from its lowest to its highest value."""
     maps, channels = sheet.maps[:limit], sheet.channels[:limit]
     low, high = maps.min((1, 2)), maps.max((1, 2))
     span = np.where(high > low, high - low, 1)[:, None, None]

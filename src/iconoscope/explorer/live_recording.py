@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ async def begin(session: SessionOf, subject: SubjectOf) -> StreamingResponse:
         raise QuestionError("There are no images to record.", hint="Start with them: iconoscope explore --images ...")
     stream = EventStream(subject.number, session.folders)
     watcher = _Watcher(stream)
-    network = session.copy_of(subject, "recorder")
+    network = await asyncio.to_thread(session.copy_of, subject, "recorder")
 
     def make() -> None:
         with listen(watcher), ignoring(category=IconoscopeWarning):
