@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 
@@ -70,6 +71,29 @@ def test_a_port_that_is_taken_is_said(store, network):
         pytest.raises(ico.errors.QuestionError, match="cannot listen"),
     ):
         ico.explore(network, store=store, port=taken.getsockname()[1], browser=False)
+
+
+def test_the_usual_port_is_waited_for_while_the_explorer_before_ends(monkeypatch):
+    with _listen("127.0.0.1", 0) as before:
+        port = before.getsockname()[1]
+        monkeypatch.setitem(_listen.__globals__, "PORT", port)  # the module has the name of its function
+        ending = threading.Timer(0.3, before.close)
+        ending.start()
+        with _listen("127.0.0.1", None) as now:
+            assert now.getsockname()[1] == port
+        ending.join()
+
+
+def test_another_port_than_the_usual_is_said(monkeypatch):
+    with _listen("127.0.0.1", 0) as before:
+        port = before.getsockname()[1]
+        monkeypatch.setitem(_listen.__globals__, "PORT", port)  # the module has the name of its function
+        monkeypatch.setitem(_listen.__globals__, "_PATIENCE", 0)
+        with (
+            pytest.warns(ico.errors.IconoscopeWarning, match=f"Port {port} is taken"),
+            _listen("127.0.0.1", None) as now,
+        ):
+            assert now.getsockname()[1] > port
 
 
 @pytest.mark.parametrize("port", [-1, 70000])
