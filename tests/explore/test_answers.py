@@ -2,6 +2,8 @@
 
 import base64
 import io
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from PIL import Image
 import iconoscope as ico
 from explore.browsing import browse
 from iconoscope.explorer import open_session
+from iconoscope.explorer.spanish import in_spanish
+from iconoscope.subject.network.preprocessing import INTERPOLATIONS
 
 
 def test_the_session(client, network, images):
@@ -36,6 +40,37 @@ def test_a_network_has_its_accuracy_its_confusion_and_its_layers(client, recordi
     }
     dead = [f"{layer['name']}:{number}" for layer in page["layers"] for number in layer["dead"]]
     assert dead == list(recording.dead_units())
+
+
+def test_a_network_is_described_in_spanish(client):
+    page = client.get("/api/network/0", params={"lang": "es"}).json()
+    assert "; clases según " in page["source"]
+    assert page["preprocessing"][1:3] == ["media 0,5; 0,5; 0,5", "desviación típica 0,25; 0,25; 0,25"]
+
+
+def test_no_english_is_left_of_a_preprocessing(network):
+    english = {
+        "resized",
+        "sides",
+        "side",
+        "middle",
+        "cut",
+        "mean",
+        "from",
+        "the",
+        "nearest",
+        "assumption",
+        "until",
+        "needed",
+    }
+    origins = ("the module ResNet20", "the call", "an assumption: the checkpoint", "torchvision's V1")
+    for crop in ("none", "cover", "border", "squash", "center"):
+        for interpolation, origin in zip(INTERPOLATIONS, origins, strict=True):
+            for resize in (None, 128) if crop == "center" else (128,):
+                usual = network.preprocessing
+                settled = replace(usual, crop=crop, interpolation=interpolation, origin=origin, resize=resize)
+                said = "; ".join(map(in_spanish, settled.describe().split("; ")))
+                assert not english & set(re.findall(r"\w+", said)), said
 
 
 def naive_area(values, members):

@@ -17,6 +17,7 @@ from iconoscope.explorer.answering import SessionOf
 from iconoscope.explorer.command_lines import asking
 from iconoscope.explorer.live_optimization import PRIORS
 from iconoscope.explorer.security import security_headers
+from iconoscope.explorer.spanish import in_spanish
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS
 from iconoscope.occlusion import FILLS
@@ -65,11 +66,12 @@ def show_network(network: int, session: SessionOf, lang: Language = "en") -> mes
     labelled = 0 if recording is None else int((recording.targets >= 0).sum())
     asked = subject.network
     parameters = 0 if asked is None else sum(weight.numel() for weight in asked.module.parameters())
-    origin = f"{subject.name}; classes from {asked.classes_origin}" if asked is not None else subject.name
+    said = in_spanish if lang == "es" else str
+    origin = [said(f"classes from {asked.classes_origin}")] if asked is not None else []
     return messages.NetworkPage(
         name=subject.name,
-        source=without_folders(origin),
-        preprocessing=[without_folders(line) for line in subject.preprocessing.describe().split("; ")],
+        source=without_folders("; ".join([subject.name, *origin])),
+        preprocessing=[without_folders(said(line)) for line in subject.preprocessing.describe().split("; ")],
         parameters=parameters,
         accuracy=None if recording is None else recording.top1,
         labelled=labelled,
