@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import iconoscope as ico
-from explore.chromium import bars, serving, wait_until
+from explore.chromium import NARROW, WIDE, bars, serving, wait_until
 from iconoscope.explorer import open_session
 
 
@@ -173,6 +173,9 @@ def test_an_image_is_turned_into_a_class_at_once_and_one_looks_back(opened, netw
         assert seen.evaluate("(picture) => picture.getBoundingClientRect().bottom < innerHeight")
     page.wait_for_selector("img.growing[data-ended=yes]", timeout=60_000)
     assert "grow=" not in page.url
+    page.set_viewport_size(NARROW)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size(WIDE)
     # It stands among the unit's pictures without a reload.
     page.locator(".optimized figcaption", has_text=f"began from {explored.image(str(index)).id}").wait_for()
     turned = page.get_by_role("button", name=f", {network.classes[1]}").first

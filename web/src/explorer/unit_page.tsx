@@ -50,7 +50,7 @@ export function UnitPage({ name, settings }: { name: string; settings: Settings 
         </Figure>
       )}
       <div class="columns">
-        {page.classes.length > 0 && <Classes page={page} />}
+        {page.classes.length > 0 && !page.dead && <Classes page={page} />}
         <Links title={say("alike by answers")} note={say("alike by answers note")} links={page.alike} />
         <Links title={say("alike by weights")} note={say("alike by weights note")} links={page.alike_by_weights} />
         <Links title={say("fed by")} note={say("fed by note")} links={page.fed_by} />
@@ -182,7 +182,7 @@ function Links({ title, note, links }: { title: string; note: string; links: Uni
         rows={links.map(({ unit, strength }) => ({
           label: <UnitLinkTo unit={unit} />,
           share: Math.abs(strength) < FELT ? 0 : Math.abs(strength) / largest,
-          value: number(strength, 2),
+          value: number(Math.abs(strength) < FELT ? 0 : strength, 2),
           title: figures(strength),
           negative: strength < 0,
         }))}
