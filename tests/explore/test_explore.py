@@ -58,7 +58,7 @@ def test_the_command_prints_an_address_answers_and_ends_with_ctrl_c(store):
 
 def test_in_a_notebook_it_goes_on_in_the_background(store, network, capsys):
     async def cell():
-        ico.explore(network, store=store, browser=False)
+        ico.explore(network, store=store, port=0, browser=False)
 
     asyncio.run(cell())
     address = re.search(r"http://\S+", capsys.readouterr().out)
