@@ -55,6 +55,7 @@ export function CopyCommands({ commands }: { commands: Commands }) {
             {copied === kind ? say("copied") : say(`copy ${kind}`)}
           </button>
         ))}
+      {commands.python && !commands.shell && <small>{say("no shell")}</small>}
       {shown && <code>{commands[shown]}</code>}
     </p>
   );
