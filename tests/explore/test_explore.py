@@ -150,13 +150,13 @@ def test_of_several_recordings_that_of_the_given_images_is_shown(network, images
     asked = network if with_network else None
     for rows in (slice(30), slice(10), slice(40, 50)):
         session = open_session(asked, images[rows], store=several)
-        assert session.recording.ids == images[rows].ids
+        assert session.subjects[0].recorded.ids == images[rows].ids
 
 
 def test_without_one_of_all_given_images_the_largest_is_shown_and_that_is_said(network, images, several, rules):
     with pytest.warns(ico.errors.IconoscopeWarning, match=r"Of the 35 images 30 were recorded"):
         session = open_session(network, images[:35], store=several)
-    assert session.recording.ids == images[:30].ids
+    assert session.subjects[0].recorded.ids == images[:30].ids
     with browse(session, rules) as client:
         shown = client.get("/api/session").json()
         assert (shown["images"], shown["given"]) == (30, 35)

@@ -68,7 +68,7 @@ def test_numbers_that_mean_other_images_afterwards_are_answered_anew(network, im
         mark = client.get("/api/images/1/picture.png").headers["etag"]
         client.post("/api/record")
         assert client.get("/api/session").json()["images"] == 3
-        assert client.get("/api/images/1").json()["id"] == session.recording.ids[1]
+        assert client.get("/api/images/1").json()["id"] == session.subjects[0].recorded.ids[1]
         assert client.get("/api/images/1/picture.png", headers={"if-none-match": mark}).status_code == 200
         after = client.post("/api/patch", json=question).json()["probabilities"]
         moved = client.post("/api/patch", json={**question, "image": "0"}).json()["probabilities"]
