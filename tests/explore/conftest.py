@@ -18,7 +18,7 @@ from iconoscope.explorer import open_session
 from iconoscope.explorer.security import AccessRules
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # for each file its own: what one does to a network or a store is not met by another
 def network():
     return ico.load_network("cars-honest", device="cpu")
 
@@ -28,7 +28,7 @@ def images():
     return ico.demo_images(60, backgrounds="neutral", seed=3)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def store(network, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("explored") / "run"
     recording = ico.record(network, images, store=folder, workers=0, k=20)
@@ -37,7 +37,7 @@ def store(network, images, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def recording(store, images):
     return ico.load_recording(store, images=images)
 
@@ -47,12 +47,12 @@ def rules():
     return AccessRules("127.0.0.1", PORT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def session(network, images, store):
     return open_session(network, images, store=store)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(session, rules):
     with browse(session, rules) as client:
         yield client
