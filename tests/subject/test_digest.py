@@ -297,6 +297,17 @@ MORE_OF_TIMM = (
 )
 
 
+def test_a_network_is_the_same_after_another_has_been_compiled():
+    """In a process of its own: torch.compile changes torch's class of all modules, once."""
+    script = (
+        "import torch, iconoscope as ico; network = ico.load_network('cars', device='cpu'); before = network.digest(); "
+        "torch.compile(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), backend='eager')(torch.ones(1, 4)); "
+        "print(before == network.digest())"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "True", said.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MORE_OF_TIMM.split())
 def test_more_networks_of_timm_hide_nothing(name, torchvision_models):

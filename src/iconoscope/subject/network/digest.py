@@ -70,6 +70,9 @@ _OF_CLASSES = frozenset(
      "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__", "__orig_bases__", "__parameters__",
      "_abc_impl", "__abstractmethods__", "__match_args__", "__type_params__"}
 )  # fmt: skip
+# What makes modules, in torch's own class of them: torch.compile puts its own there when it has compiled any network, and what
+# there is is not made again.
+_OF_MAKING = frozenset({"__init__", "__setstate__", "___needs_generation_tag_patch"})
 _SCALARS = (type(None), bool, int, float, complex, bytes)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -359,10 +362,9 @@ class _Walk:
             self.alive.append(base)
             outside = is_outside(base.__module__, file_of(base)) or base is object
             self.tag(base.__qualname__, base.__module__ if outside else "")
+            left_out = _OF_CLASSES | (_OF_MAKING if base.__module__ == "torch.nn.modules.module" else frozenset())
             for name, attribute in vars(base).items():
-                if name in _OF_CLASSES or isinstance(
-                    attribute, types.GetSetDescriptorType | types.MemberDescriptorType
-                ):
+                if name in left_out or isinstance(attribute, types.GetSetDescriptorType | types.MemberDescriptorType):
                     continue
                 if outside:
                     self._feed_outside(base, name, attribute, f"{path}.{base.__qualname__}.{name}")
