@@ -12,10 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from statistics import median, quantiles
@@ -23,7 +21,6 @@ from typing import Any
 from urllib.parse import urlparse
 
 import torch
-import uvicorn
 from playwright.sync_api import sync_playwright
 
 import iconoscope as ico
@@ -31,11 +28,9 @@ from benchmarks.exemplars import table
 from benchmarks.figures import machine, put, where
 from benchmarks.occlusion import ROOT, find_data
 from iconoscope.explorer import open_session
-from iconoscope.explorer.explore import _listen
 from iconoscope.explorer.export import plan_export
 from iconoscope.explorer.security import AccessRules
-from iconoscope.explorer.server import create_app
-from iconoscope.explorer.session import Session
+from iconoscope.explorer.serving import serving
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
 
@@ -93,21 +88,6 @@ def cases(data: Path) -> Iterator[tuple[str, Network, Images, int]]:
     )
 
 
-@contextmanager
-def served(session: Session) -> Iterator[AccessRules]:
-    """Let a session be asked over HTTP, for the time of a block."""
-    with _listen("127.0.0.1", None) as listener:
-        rules = AccessRules("127.0.0.1", listener.getsockname()[1])
-        server = uvicorn.Server(uvicorn.Config(create_app(session, rules), log_level="warning", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield rules
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
 def in_browser(rules: AccessRules, side: int) -> list[float]:
     """Give milliseconds from the mouse to the bars."""
     chromium = shutil.which("chromium")
@@ -141,7 +121,7 @@ def latency(name: str, network: Network, images: Images, side: int) -> dict[str,
     """Measure one network."""
     with tempfile.TemporaryDirectory() as folder:
         session = open_session(network, images, store=Path(folder) / "run")
-        with served(session) as rules:
+        with serving(session) as rules:
             browser = in_browser(rules, side)
             whole, asked = over_http(rules, side, network.preprocessing.size)
     return {"network": name, "side": side, "browser": browser, "whole": whole, "asked": asked}

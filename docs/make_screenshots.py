@@ -8,19 +8,16 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
-import threading
 from pathlib import Path
 
-import uvicorn
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 import iconoscope as ico
 from iconoscope.demo.journey import NETWORKS, RECORDED
 from iconoscope.explorer import open_session
-from iconoscope.explorer.explore import _listen
 from iconoscope.explorer.security import AccessRules
-from iconoscope.explorer.server import create_app
+from iconoscope.explorer.serving import serving
 from iconoscope.explorer.session import Session
 
 IMAGES = Path(__file__).parent / "images" / "explorer"
@@ -97,19 +94,13 @@ def main() -> None:
     session = open_demo(parser.parse_args().demo)
     IMAGES.mkdir(parents=True, exist_ok=True)
     chromium = shutil.which("chromium")
-    with _listen("127.0.0.1", None) as listener, sync_playwright() as playwright:
-        rules = AccessRules("127.0.0.1", listener.getsockname()[1])
-        server = uvicorn.Server(uvicorn.Config(create_app(session, rules), log_level="warning", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
+    with serving(session) as rules, sync_playwright() as playwright:
         drawing = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
         browser = playwright.chromium.launch(executable_path=chromium, args=drawing)
         for name, address in pages(session).items():
             take(browser, rules, name, address, "en")
         take(browser, rules, "image", pages(session)["image"], "es")
         browser.close()
-        server.should_exit = True
-        thread.join()
 
 
 if __name__ == "__main__":

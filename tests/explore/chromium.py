@@ -1,18 +1,14 @@
 """An explorer that a real browser has opened; what is said of it in tests stands in the files that import these."""
 
-import socket
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from iconoscope.explorer import open_session
-from iconoscope.explorer.security import AccessRules
-from iconoscope.explorer.server import create_app
+from iconoscope.explorer.serving import serving
 from show.conftest import browser
 
-__all__ = ["NARROW", "WIDE", "address", "bars", "browser", "explored", "opened", "serving", "wait_until"]
+__all__ = ["NARROW", "WIDE", "address", "bars", "browser", "explored", "opened", "wait_until"]
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -23,33 +19,10 @@ def explored(network, images, store):
     return open_session(network, images, store=store)
 
 
-@contextmanager
-def serving(session, port=0):
-    """The address of a server that runs in a thread of its own."""
-    import uvicorn
-
-    # Only where a socket says that it is TCP does asyncio send small answers at once.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-        rules = AccessRules("127.0.0.1", listener.getsockname()[1])
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(session, rules), log_level="critical", access_log=False, timeout_graceful_shutdown=5
-            )
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield rules.address
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def address(explored):
-    with serving(explored) as address:
-        yield address
+    with serving(explored) as rules:
+        yield rules.address
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 import iconoscope as ico
-from explore.chromium import NARROW, WIDE, bars, serving, wait_until
+from explore.chromium import NARROW, WIDE, bars, wait_until
 from iconoscope.explorer import open_session
+from iconoscope.explorer.serving import serving
 
 
 def place_on(page, selector, y, x):
@@ -234,15 +235,14 @@ def test_a_server_that_ended_is_said_and_the_next_one_is_asked(browser, network,
     page = browser.new_page()
     page.set_default_timeout(8000)
     with serving(open_session(network, images, store=store)) as first:
-        page.goto(first)
+        page.goto(first.address)
         page.wait_for_selector(".layers")
-    page.goto(f"{first.split('?')[0]}#/layer/relu2")
+    page.goto(f"{first.address.split('?')[0]}#/layer/relu2")
     page.get_by_text("The server does not answer.").wait_for()
-    port = int(first.split(":")[2].split("/")[0])
-    with serving(open_session(network, images, store=store), port) as second:
-        page.goto(second)
+    with serving(open_session(network, images, store=store), port=first.port) as second:
+        page.goto(second.address)
         page.wait_for_selector(".layers")
-        page.goto(f"{second.split('?')[0]}#/layer/relu2")
+        page.goto(f"{second.address.split('?')[0]}#/layer/relu2")
         page.wait_for_selector(".tiles")
     page.close()
 
@@ -251,7 +251,8 @@ def test_two_networks_answer_under_one_patch_and_stand_beside_each_other(browser
     other = ico.load_network("cars", device="cpu")
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(8000)
-    with serving(open_session(network, images, store=store, compare=other)) as address:
+    with serving(open_session(network, images, store=store, compare=other)) as rules:
+        address = rules.address
         page.goto(address)
         page.goto(f"{address.split('?')[0]}#/image/3?fill=black&side=31&patch=40,50,31,31")
         page.wait_for_selector(".answers section:nth-of-type(2) .bars li")
@@ -299,7 +300,8 @@ def test_the_second_of_two_networks_is_recorded_and_its_links_are_its_own(browse
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(8000)
     session = open_session(network, images, store=tmp_path / "run", compare=other)
-    with serving(session) as address:
+    with serving(session) as rules:
+        address = rules.address
         page.goto(address)
         page.goto(f"{address.split('?')[0]}#/network?beside=1")
         right = page.locator(".column:nth-of-type(2)")

@@ -1,6 +1,7 @@
 """The command as it is typed, and what it can be given: a store alone, a second network, titles of classes."""
 
 import asyncio
+import gc
 import http.cookiejar
 import json
 import re
@@ -12,17 +13,20 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from fastapi import Response
 from safetensors.torch import save_file
 
 import iconoscope as ico
 from explore.browsing import browse
 from iconoscope.cli import main
 from iconoscope.explorer import open_session
-from iconoscope.explorer.explore import _listen
+from iconoscope.explorer import serving as serving_module
+from iconoscope.explorer.serving import listen, serving
 
 WARNING = "ignore::iconoscope.errors.IconoscopeWarning"
 
@@ -74,24 +78,24 @@ def test_a_port_that_is_taken_is_said(store, network):
 
 
 def test_the_usual_port_is_waited_for_while_the_explorer_before_ends(monkeypatch):
-    with _listen("127.0.0.1", 0) as before:
+    with listen("127.0.0.1", 0) as before:
         port = before.getsockname()[1]
-        monkeypatch.setitem(_listen.__globals__, "PORT", port)  # the module has the name of its function
+        monkeypatch.setattr(serving_module, "PORT", port)
         ending = threading.Timer(0.3, before.close)
         ending.start()
-        with _listen("127.0.0.1", None) as now:
+        with listen("127.0.0.1", None) as now:
             assert now.getsockname()[1] == port
         ending.join()
 
 
 def test_another_port_than_the_usual_is_said(monkeypatch):
-    with _listen("127.0.0.1", 0) as before:
+    with listen("127.0.0.1", 0) as before:
         port = before.getsockname()[1]
-        monkeypatch.setitem(_listen.__globals__, "PORT", port)  # the module has the name of its function
-        monkeypatch.setitem(_listen.__globals__, "_PATIENCE", 0)
+        monkeypatch.setattr(serving_module, "PORT", port)
+        monkeypatch.setattr(serving_module, "_PATIENCE", 0)
         with (
             pytest.warns(ico.errors.IconoscopeWarning, match=f"Port {port} is taken"),
-            _listen("127.0.0.1", None) as now,
+            listen("127.0.0.1", None) as now,
         ):
             assert now.getsockname()[1] > port
 
@@ -251,8 +255,22 @@ def test_titles_of_classes(network, images, store, rules, tmp_path):
 
 def test_answers_are_sent_at_once():
     """What is small waits for nothing else to be sent with it: asyncio sees to that for sockets whose protocol is named."""
-    with _listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_no_connection_stays_when_a_server_ends(network, images, store, monkeypatch):
+    """Not even one whose browser no longer reads what it is sent."""
+    monkeypatch.setattr("iconoscope.explorer.server._site_file", lambda name: Response(bytes(2**25)))
+    with warnings.catch_warnings(record=True) as left, socket.socket() as client:
+        warnings.simplefilter("always")
+        with serving(open_session(network, images, store=store)) as rules:
+            client.connect(("127.0.0.1", rules.port))
+            cookie = f"{rules.cookie}={rules.token}"
+            client.sendall(f"GET /app.js HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
+            assert client.recv(12) == b"HTTP/1.1 200"
+        gc.collect()
+    assert not [warning.message for warning in left if issubclass(warning.category, ResourceWarning)]
 
 
 def test_a_second_network_of_which_there_is_a_store_alone(network, images, store, rules, tmp_path):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import errno
 import io
-import socket
 import sys
 import threading
-import time
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -31,12 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["explore", "open_session", "read_titles"]
 
-PORT = 8424
 _TABLE = "It is a table with two columns, class and title, as frog,rana."
 _HEADERS = ("class", "clase")
 """How a header begins. What else is no class is misspelt."""
-_TRIED = 20
-_PATIENCE = 2.0  # seconds that an explorer takes at most to end
 
 
 @checked
@@ -102,25 +96,16 @@ def explore(
     """
     for module in ("fastapi", "uvicorn"):
         import_extra(module, "explore", "explore")
-    import uvicorn
-
     from iconoscope.explorer.security import AccessRules
-    from iconoscope.explorer.server import create_app
+    from iconoscope.explorer.serving import Server, listen
 
     session = open_session(network, images, store=store, compare=compare, titles=titles, read_only=read_only)
     if export is not None:
         _export(session, export)
         return
-    listener = _listen(host, port)
+    listener = listen(host, port)
     rules = AccessRules(host, listener.getsockname()[1])
-    config = uvicorn.Config(
-        create_app(session, rules),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=2,
-    )
-    server = uvicorn.Server(config)
+    server = Server(session, rules)
     _say(f"The explorer is at {rules.address}")
     if browser:
         webbrowser.open(rules.address)
@@ -235,42 +220,3 @@ def read_titles(titles: str | Path, classes: tuple[str, ...]) -> list[str]:
             continue
         titled[names.index(row[0])] = row[1]
     return titled
-
-
-def _listen(host: str, port: int | None) -> socket.socket:
-    """Listen at a port, or at the first that is free from the usual one on.
-
-    An explorer that was just ended may still be at the usual one, and saved addresses have that in them: it is waited for.
-    """
-    patience = time.monotonic() + _PATIENCE
-    heard = _listener(host, PORT if port is None else port)
-    while isinstance(heard, OSError) and heard.errno == errno.EADDRINUSE and time.monotonic() < patience:
-        time.sleep(0.05)
-        heard = _listener(host, PORT if port is None else port)
-    if isinstance(heard, OSError) and port is None:
-        for number in range(PORT + 1, PORT + _TRIED):
-            heard = _listener(host, number)
-            if not isinstance(heard, OSError):
-                warn(f"Port {PORT} is taken: addresses that were saved with it are at port {number} now.")
-                break
-    if not isinstance(heard, OSError):
-        return heard
-    raise QuestionError(
-        f"The explorer cannot listen at {host}, port {port or f'{PORT} to {PORT + _TRIED - 1}'}: {heard.strerror or heard}.",
-        hint="Give another --port, or an address of this machine as --host.",
-    )
-
-
-def _listener(host: str, port: int) -> socket.socket | OSError:
-    """Give what listens at a port, or why nothing can."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named: only then does asyncio send answers at once. Else each waits 40 ms for one before it.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        return error if isinstance(error, OSError) else OSError(str(error))
-    return listener
