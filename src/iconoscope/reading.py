@@ -1,8 +1,13 @@
-"""Files that are read whole, up to a size, and JSON, up to a depth; what is wrong is an `OSError` or a `ValueError`."""
+"""Files that are read whole, up to a size, and JSON, up to a depth; what is wrong is an `OSError` or a `ValueError`.
+
+Of a table of two columns, which somebody wrote for us, it is said in words.
+"""
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import re
 import stat
@@ -10,7 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["check_regular", "parse_json", "read_bytes", "read_json", "read_text"]
+from iconoscope.errors import QuestionError
+
+__all__ = ["check_regular", "parse_json", "read_bytes", "read_json", "read_pairs", "read_text"]
 
 MOST = 2**30
 """Bytes of a table or of annotations: those of COCO's 118,000 training images take 450 MB."""
@@ -50,6 +57,36 @@ def read_bytes(path: Path, *, most: int = MOST) -> bytes:
 def read_text(path: Path, *, most: int = MOST) -> str:
     """Read a text file in UTF-8. Raises `OSError` and `ValueError`, as `check_regular` and for what is no text."""
     return read_bytes(path, most=most).decode("utf-8-sig")
+
+
+def read_pairs(path: Path, *, called: str, hint: str) -> list[tuple[str, str]]:
+    """Read a table of two columns, its header with the rest; between them stands a comma, a semicolon or a tab.
+
+    Parameters
+    ----------
+    path
+        The file.
+    called
+        What it holds, for a message: groups.
+    hint
+        What a message says besides.
+
+    Raises
+    ------
+    QuestionError
+        If it cannot be read, or a row has not two cells.
+    """
+    try:
+        text = read_text(path)
+        separator = max(",;\t", key=text.partition("\n")[0].count)
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator)]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise QuestionError(f"The {called} in {path} cannot be read: {reason}.", hint=hint) from error
+    rows = [row for row in rows if any(row)]
+    if wrong := next((row for row in rows if len(row) != 2 or not all(row)), None):
+        raise QuestionError(f"The {called} in {path} have a row {wrong}.", hint=hint)
+    return [(first, second) for first, second in rows]
 
 
 def read_json(path: Path, *, most: int = MOST, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:

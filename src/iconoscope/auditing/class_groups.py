@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from iconoscope.errors import NetworkError, QuestionError
-from iconoscope.reading import read_text
+from iconoscope.reading import read_pairs
 from iconoscope.subject.images import Images
 from iconoscope.subject.images.annotated import Annotated
 from iconoscope.subject.network import Network
@@ -48,19 +46,11 @@ def read_groups(groups: str | Path | Mapping[str, str], network: Network) -> tup
 
 
 def _rows(path: Path, network: Network) -> list[tuple[str, str]]:
-    try:
-        text = read_text(path)
-        separator = max(",;\t", key=text.partition("\n")[0].count)
-        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator)]
-    except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise QuestionError(f"The groups in {path} cannot be read: {reason}.", hint=_HOW) from error
-    rows = [row for row in rows if any(row)]
-    wrong = next((row for row in rows if len(row) != 2 or not all(row)), None)
-    if wrong is not None or not rows:
-        raise QuestionError(f"The groups in {path} have a row {wrong or 'too few'}.", hint=_HOW)
+    rows = read_pairs(path, called="groups", hint=_HOW)
+    if not rows:
+        raise QuestionError(f"The groups in {path} have a row too few.", hint=_HOW)
     headed = rows[0][0] not in network.names and not rows[0][0].isdecimal()
-    return [(class_name, group) for class_name, group in rows[headed:]]
+    return rows[headed:]
 
 
 _HOW = "Give a table with two columns, class and group: one row for each class, as spaniel,dog."

@@ -310,9 +310,7 @@ def place_images(
     check_images(recording)
     if recording.question.weights != old.question.weights:
         raise QuestionError(f"The map was made of {old.question.network}, the images were recorded by another network.")
-    new_vectors = _finite(recording, old.vectors)
-    points = place_vectors(new_vectors, old, old_recording, seed=seed)
-    new, _ = _comparable(new_vectors, old, old_recording)
+    points, new = _placed_among(_finite(recording, old.vectors), old, old_recording, seed=seed)
     settings = {name: setting for name, setting in old.question.settings.items() if name != "recording"}
     settings |= {"into": old.question.key, "limit": None, "grid": False, "seed": seed}
     question = question_about(recording, "map", **settings)
@@ -330,6 +328,14 @@ def place_vectors(
     QuestionError
         As `place_images` does.
     """
+    points, _ = _placed_among(vectors, old, old_recording, seed=seed)
+    return points
+
+
+def _placed_among(
+    vectors: NDArray[np.float32], old: ImageMap, old_recording: Recording, *, seed: int
+) -> tuple[NDArray[np.float32], torch.Tensor]:
+    """Give where new vectors come to lie, and these in the space in which the map's were compared."""
     from iconoscope.exemplars.layouts import in_plane, place_among
 
     if old.method not in ("tsne", "pca"):
@@ -340,8 +346,8 @@ def place_vectors(
         raise QuestionError("The old recording is not the one that the map was made of.")
     new, mapped = _comparable(vectors, old, old_recording)
     if old.method == "pca":
-        return in_plane(new, mapped)
-    return place_among(mapped, new, old.points, old.question.settings["perplexity"], seed=seed)
+        return in_plane(new, mapped), new
+    return place_among(mapped, new, old.points, old.question.settings["perplexity"], seed=seed), new
 
 
 def _comparable(

@@ -109,7 +109,7 @@ def _image(session: Session, name: str) -> tuple[str, str, str]:
     if number is None:
         return "images = ico.load_images('photograph.jpg')", "images[0]", "photograph.jpg"
     row = _row(session, number)
-    origin = Path(_origin(session)).expanduser()
+    origin = Path(session.origin).expanduser()
     identity = session.recording.ids[number] if session.recording else session.image(name).id
     path = ""
     if origin.is_dir() and (origin / identity).is_file():
@@ -119,17 +119,9 @@ def _image(session: Session, name: str) -> tuple[str, str, str]:
     return _images(session), f"images[{row}]", path
 
 
-def _origin(session: Session) -> str:
-    """Give where the images came from, with the folders of this disk."""
-    return (
-        session.images.source if session.images is not None else session.recording.source if session.recording else ""
-    )
-
-
 def _images(session: Session) -> str:
     """Give the line that loads the images; those that came from memory, whoever copies it puts there."""
-    origin = _origin(session)
-    if _ADDRESS.fullmatch(origin) or Path(origin).expanduser().exists():
+    if _ADDRESS.fullmatch(session.origin) or Path(session.origin).expanduser().exists():
         return f"images = ico.load_images({session.source!r})"
     return f"images = ...  # {session.source}"
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import sys
 import threading
 import webbrowser
@@ -12,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iconoscope.errors import QuestionError, warn
+from iconoscope.errors import warn
 from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.extras import import_extra
-from iconoscope.reading import read_text
+from iconoscope.reading import read_pairs
 from iconoscope.signatures import checked
 from iconoscope.store import Store
 from iconoscope.subject.images import Images, load_images
@@ -204,19 +202,10 @@ def read_titles(titles: str | Path, classes: tuple[str, ...]) -> list[str]:
         If the table cannot be read, or names a class that there is not.
     """
     path = Path(titles).expanduser()
-    try:
-        text = read_text(path)
-        separator = max(",;\t", key=text.partition("\n")[0].count)
-        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator)]
-    except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise QuestionError(f"The titles in {path} cannot be read: {reason}.", hint=_TABLE) from error
+    rows = read_pairs(path, called="titles", hint=_TABLE)
     names = Names(classes, path.name)
     titled = list(classes)
-    for number, row in enumerate(filter(any, rows)):
-        if len(row) != 2 or not all(row):
-            raise QuestionError(f"The titles in {path} have a row {row!r}.", hint=_TABLE)
-        if number == 0 and row[0].lower() in _HEADERS and row[0] not in names:
-            continue
-        titled[names.index(row[0])] = row[1]
+    headed = bool(rows) and rows[0][0].lower() in _HEADERS and rows[0][0] not in names
+    for class_name, title in rows[headed:]:
+        titled[names.index(class_name)] = title
     return titled

@@ -110,16 +110,21 @@ class Session:
         return 0 if self.images is None else len(self.images)
 
     @property
+    def origin(self) -> str:
+        """Where the images came from; empty without any."""
+        if self.images is not None:
+            return self.images.source
+        return "" if self.recording is None else self.recording.source
+
+    @property
     def source(self) -> str:
-        """Where the images came from, without the folders of this disk."""
-        origin = self.images.source if self.images is not None else self.recording.source if self.recording else ""
-        return without_folders(origin)
+        """The same without the folders of this disk."""
+        return without_folders(self.origin)
 
     @property
     def folders(self) -> set[Path]:
         """Folders of this disk that messages may name, and that nobody else is told."""
-        origin = self.images.source if self.images is not None else self.recording.source if self.recording else ""
-        source = Path(re.sub(r"^\w{2,}:(?!//)", "", origin))
+        source = Path(re.sub(r"^\w{2,}:(?!//)", "", self.origin))
         named = {source} if source.is_absolute() else set()
         return {Path.home(), Path.cwd(), *(subject.store.folder for subject in self.subjects), *named}
 

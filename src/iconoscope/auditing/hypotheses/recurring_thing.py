@@ -8,9 +8,9 @@ paste another square of the same picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +60,7 @@ class Level:
     factor: int
     pictures: Floats
     contributions: Floats
+    _deviations: dict[int, torch.Tensor] = field(default_factory=dict, repr=False)
 
     @cached_property
     def images(self) -> torch.Tensor:
@@ -67,21 +68,15 @@ class Level:
         return _channels_first(self.pictures)
 
     def deviation(self, side: int) -> torch.Tensor:
-        """Give how far the pixels of every square lie from its mean, (n, 1, rows, columns)."""
-        return self._deviations(side)
-
-    @cached_property
-    def _deviations(self) -> Callable[[int], torch.Tensor]:
+        """Give how far the pixels of every square lie from its mean, (n, 1, rows, columns); worked out once."""
         import torch
         from torch.nn.functional import avg_pool2d
 
-        @cache
-        def deviation(side: int) -> torch.Tensor:
+        if side not in self._deviations:
             with torch.inference_mode():
                 energy = avg_pool2d(self.images.square().sum(1, keepdim=True), side, 1)
-                return _root(energy - avg_pool2d(self.images, side, 1).square().sum(1, keepdim=True))
-
-        return deviation
+                self._deviations[side] = _root(energy - avg_pool2d(self.images, side, 1).square().sum(1, keepdim=True))
+        return self._deviations[side]
 
 
 @dataclass(frozen=True, eq=False)
