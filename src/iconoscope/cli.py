@@ -55,7 +55,7 @@ def _runner(name: str) -> Callable[..., int]:
 
     def run(*typed: Any, **named: Any) -> int:
         bound = signature.bind(*typed, **named)  # cyclopts hands over only what was typed
-        given = {*bound.arguments}
+        typed_options = {*bound.arguments}
         for follower, leader in _FOLLOWS.items():
             if follower in options and leader in named:
                 bound.arguments.setdefault(follower, named[leader])
@@ -68,7 +68,7 @@ def _runner(name: str) -> Callable[..., int]:
             for maker, made_of in settings.items():
                 # Without its own option what is made of it is left out, where the function does without it.
                 is_typed = next(iter(made_of.values())) is not None
-                lonely = next((key for key in options if key in given and options[key].maker == maker), "")
+                lonely = next((key for key in options if key in typed_options and options[key].maker == maker), "")
                 if lonely and not is_typed:
                     raise QuestionError(f"--{lonely.replace('_', '-')} is of the {maker}.", hint=f"Give --{maker} too.")
                 arguments[maker] = imported(MAKERS[maker])(**made_of) if is_typed else None

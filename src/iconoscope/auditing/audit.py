@@ -154,8 +154,8 @@ def audit(
         with temporary_folder("iconoscope-audit-") as folder:
             answer = _answer(network, images, families, of_interest, quick, seed, Store(folder / "run"))
     else:
-        kept = Store.at(store, witness=network.witness)
-        answer = _answer(network, images, families, of_interest, quick, seed, kept)
+        store = Store.at(store, witness=network.witness)
+        answer = _answer(network, images, families, of_interest, quick, seed, store)
     if out is not None:
         answer.report(out, lang=lang)
     words = {*(fail_on or ()), *(("unnamed",) if "shortcut" in (fail_on or ()) else ())}
@@ -268,10 +268,10 @@ def _ask(
     seed, of_interest = int(question.settings["seed"]), tuple(question.settings.get("only", ()))
     rows = sampled_rows(network, recording, most=effort.images, seed=seed, of_interest=of_interest)
     counts = np.bincount(recording.predictions[rows], minlength=len(network.classes))
-    asked = [
+    counts_of_interest = [
         count for name, count in zip(network.classes, counts, strict=True) if not of_interest or name in of_interest
     ]
-    if max(asked) < LEAST_IMAGES:  # nothing can be said of any class, whatever is asked
+    if max(counts_of_interest) < LEAST_IMAGES:  # nothing can be said of any class, whatever is counts_of_interest
         return _unasked(network, recording, rows, question)
     # What is answered on the way is kept beside the store for as long as the audit takes, so that it can go on where it was.
     aside = store.folder / f".audit-{question.key[:24]}"
@@ -369,13 +369,15 @@ def conclude_from_evidence(
     skipped = tuple((nuisance.name, fails[nuisance.needs]) for nuisance in nuisances if fails[nuisance.needs])
     predicted, target = sample.evidence.predicted, sample.evidence.target
     naming = hypotheses is not None and not chosen and fails["object"] != ""
-    asked = {index for index in np.unique(predicted).tolist() if sample.evidence.interests(index)}
+    suspected = {index for index in np.unique(predicted).tolist() if sample.evidence.interests(index)}
     if hypotheses is not None and naming:
-        asked = {
-            index for index in asked if any(test.decision != "cleared" for test in hypotheses.of_class(index).values())
+        suspected = {
+            index
+            for index in suspected
+            if any(test.decision != "cleared" for test in hypotheses.of_class(index).values())
         }
     donors = draw_donors(
-        predicted, target, seed=seed, suspected=asked if naming or sample.evidence.of_interest else None
+        predicted, target, seed=seed, suspected=suspected if naming or sample.evidence.of_interest else None
     )
     interventions = intervene(
         network, sample.pictures, predicted, usable, donors, target=target, skipped=skipped, parts=parts

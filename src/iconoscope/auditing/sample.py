@@ -68,8 +68,8 @@ def choose(
     array([4, 4])
     """
     if of_interest and len(predicted) > most:
-        wanted = np.isin(predicted, list(of_interest))
-        interesting, others = np.flatnonzero(wanted), np.flatnonzero(~wanted)
+        is_of_interest = np.isin(predicted, list(of_interest))
+        interesting, others = np.flatnonzero(is_of_interest), np.flatnonzero(~is_of_interest)
         count = max(most // 2, most - len(others))
         first = interesting[choose(predicted[interesting], count, seed=seed)]
         return np.sort(np.concatenate((first, others[choose(predicted[others], most - len(first), seed=seed)])))

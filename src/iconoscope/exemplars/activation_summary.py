@@ -242,26 +242,26 @@ def reading_vectors(network: Network, penultimate: Penultimate) -> Iterator[Call
 
     The network must be in evaluation mode.
     """
-    kept: list[tuple[Any, nn.Module]] = []
+    reads: list[tuple[Any, nn.Module]] = []
 
     def read(batch: torch.Tensor) -> torch.Tensor:
         if network.singly and len(batch) > 1:
             return torch.cat([read(image) for image in batch.split(1)])
-        kept.clear()
+        reads.clear()
         logits = network.answer(batch)
         if not penultimate.layer:
             return logits.float()
-        if not kept:
+        if not reads:
             raise UnitError(
                 f"{penultimate.layer} was not reached when {network.name} ran, so there is no vector of it."
             )
-        maps, module = kept[0]
+        maps, module = reads[0]
         return _maps(maps, module, batch, penultimate.layer).mean((2, 3))
 
     def keep(call: LayerCall) -> None:
-        if not kept:
-            given = call.inputs[0] if penultimate.input else call.output
-            kept.append((given.clone() if isinstance(given, torch.Tensor) else given, call.module))
+        if not reads:
+            value = call.inputs[0] if penultimate.input else call.output
+            reads.append((value.clone() if isinstance(value, torch.Tensor) else value, call.module))
 
     with watching(network, [penultimate.layer] if penultimate.layer else [], keep, before_call=penultimate.input):
         yield read

@@ -42,8 +42,8 @@ def on_image(
 
     The shell's name it by its path where it is a file; where it is not, there are none.
     """
-    images, which, path = _image(session, name)
-    python = _python(subject, _call(function, f"net, {which}", positional, settings), images)
+    images, variable, path = _image(session, name)
+    python = _python(subject, _call(function, f"net, {variable}", positional, settings), images)
     # A layer is typed without its name, a unit with it.
     unit = [*map(str, positional)] if command else ["--unit", *map(str, positional)] if positional else []
     shell = _shell(subject, command or function, [*unit, "--images", path, *_options(settings)]) if path else ""
@@ -52,8 +52,8 @@ def on_image(
 
 def growing(session: Session, subject: Subject, unit: str, start: str, **settings: Any) -> Commands:
     """Give the lines that make the picture of a unit from an image; the shell's where that is a file."""
-    images, which, path = _image(session, start)
-    python = _python(subject, _call("optimize", f"net, {unit!r}, start={which}", (), settings), images)
+    images, variable, path = _image(session, start)
+    python = _python(subject, _call("optimize", f"net, {unit!r}, start={variable}", (), settings), images)
     shell = _shell(subject, "optimize", [unit, "--start", path, *_options(settings)]) if path else ""
     return Commands(python, shell)
 
@@ -161,10 +161,10 @@ def _shell(subject: Subject, command: str, words: list[str]) -> str:
     if typed is None:
         return ""
     # What is asked stands first: iconoscope optimize logit:frog --network ...
-    asked = [word for word in words[:1] if not word.startswith("--")]
+    unit = [word for word in words[:1] if not word.startswith("--")]
     written = {name: value if isinstance(value, str | bool) else json.dumps(value) for name, value in typed.items()}
     in_order = {"network": written.pop("network"), **written}
-    return shlex.join(["iconoscope", command, *asked, *_options(in_order), *words[len(asked) :]])
+    return shlex.join(["iconoscope", command, *unit, *_options(in_order), *words[len(unit) :]])
 
 
 def _call(function: str, first: str, positional: tuple[Any, ...], settings: dict[str, Any]) -> str:

@@ -82,12 +82,12 @@ def _loaded_by(network: Network, path: Path) -> dict[str, Any]:
     """Give what `load_network` is given for a network with other weights: what its own file said of it has to be said, too."""
     if not network.loaded_by:
         return {}
-    said: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     if not network.classes_origin.startswith("the module"):
-        said["classes"] = list(network.classes)
+        stated["classes"] = list(network.classes)
     if not network.preprocessing.origin.startswith("the module"):
-        said["preprocessing"] = network.preprocessing
-    return {**said, **network.loaded_by, "checkpoint": str(path)}
+        stated["preprocessing"] = network.preprocessing
+    return {**stated, **network.loaded_by, "checkpoint": str(path)}
 
 
 def _named(spec: str, first: Subject) -> Network:

@@ -155,35 +155,35 @@ def open_session(
     from iconoscope.explorer.session import Session
     from iconoscope.explorer.subject import find_subject
 
-    given = None if images is None else load_images(images)
+    image_set = None if images is None else load_images(images)
     store = Store.at(store)
-    subject = find_subject(0, "", network, given, store)
-    _say_how_many(subject, given)
+    subject = find_subject(0, "", network, image_set, store)
+    _say_how_many(subject, image_set)
     recorded = None if subject.recording is None else subject.recording.images
-    subjects = (subject,) if compare is None else (subject, find_second(compare, subject, given))
+    subjects = (subject,) if compare is None else (subject, find_second(compare, subject, image_set))
     translated = {} if titles is None else {"en": list(subject.classes), "es": read_titles(titles, subject.classes)}
     return Session(
         subjects,
-        recorded if recorded is not None else given,
+        recorded if recorded is not None else image_set,
         store,
         read_only=read_only,
         class_titles=translated,
-        given=0 if given is None else len(given),
+        given=0 if image_set is None else len(image_set),
     )
 
 
-def _say_how_many(subject: Subject, given: Images | None) -> None:
+def _say_how_many(subject: Subject, image_set: Images | None) -> None:
     """Warn where other images are shown than may be thought: fewer than were given, or than were recorded once."""
     recording = subject.recording
     if recording is None:
         return
     count = len(recording) + len(recording.failed)
-    if given is not None and count < len(given):
+    if image_set is not None and count < len(image_set):
         warn(
-            f"Of the {len(given):,} images {count:,} were recorded: these are shown. For all of them: iconoscope record with "
-            "the same images and the same store."
+            f"Of the {len(image_set):,} images {count:,} were recorded: these are shown. For all of them: iconoscope record "
+            "with the same images and the same store."
         )
-    if given is None:
+    if image_set is None:
         others = find_recordings(subject.store.folder, recording.question.weights)
         largest = max(map(len, others), default=0)
         if largest > len(recording):

@@ -191,32 +191,32 @@ def _kinds(session: Session) -> Iterator[_Kind]:
 def _kinds_of(session: Session, subject: Subject) -> Iterator[_Kind]:
     """List the addresses that are about one network."""
 
-    def own(*addresses: str) -> tuple[str, ...]:
+    def of_network(*addresses: str) -> tuple[str, ...]:
         if not subject.number:
             return addresses
         return tuple(f"{address}{'&' if '?' in address else '?'}network={subject.number}" for address in addresses)
 
-    yield _Kind(own(*(f"network/{subject.number}?lang={lang}" for lang in ("en", "es"))))
-    yield _Kind(own(*(f"layers/{_written(layer.name)}" for layer in subject.layers), f"layers/{LOGITS}"))
+    yield _Kind(of_network(*(f"network/{subject.number}?lang={lang}" for lang in ("en", "es"))))
+    yield _Kind(of_network(*(f"layers/{_written(layer.name)}" for layer in subject.layers), f"layers/{LOGITS}"))
     if subject.audit is not None:
         yield _Kind((f"audit/{subject.number}",), as_file=True, ending=".html")
     recording = subject.recording
     if recording is None:
         return
     units = [unit for layer in recorded_layers(recording) for unit in subject.units(layer).units]
-    yield _Kind(own(*(f"units/{_written(unit)}" for unit in units)))
+    yield _Kind(of_network(*(f"units/{_written(unit)}" for unit in units)))
     search = "" if len(subject.classes) <= _SEARCHED else "&test=false"
-    yield _Kind(own(*(f"find?class={_written(name)}{search}&limit={_ALL}" for name in subject.classes)))
-    yield _Kind(own(*(f"images/{number}" for number in range(len(recording)))))
+    yield _Kind(of_network(*(f"find?class={_written(name)}{search}&limit={_ALL}" for name in subject.classes)))
+    yield _Kind(of_network(*(f"images/{number}" for number in range(len(recording)))))
     occluded = [number for number, identity in enumerate(recording.ids) if identity in subject.occluded]
-    yield _Kind(own(*(f"images/{number}/heat" for number in occluded)))
+    yield _Kind(of_network(*(f"images/{number}/heat" for number in occluded)))
     pictures = {address for addresses in subject.pictures.addresses().values() for address in addresses}
-    yield _Kind(own(*sorted(pictures)), as_file=True)
+    yield _Kind(of_network(*sorted(pictures)), as_file=True)
     if subject.number == 0:
         yield _Kind((f"search?limit={_ALL}",))
     if subject.image_map is not None:
-        yield _Kind(own("map", "map/points", "map/neighbours"))
-        yield _Kind(own(*(f"atlas/{page}" for page in range(len(subject.image_map.pages)))))
+        yield _Kind(of_network("map", "map/points", "map/neighbours"))
+        yield _Kind(of_network(*(f"atlas/{page}" for page in range(len(subject.image_map.pages)))))
 
 
 def _written(name: str) -> str:

@@ -201,9 +201,9 @@ def search(
     part = q.strip().lower()
     rows = [
         row
-        for row, (identity, own, predicted) in enumerate(zip(recording.ids, labels, predictions, strict=True))
-        if (not part or any(part in text.lower() for text in (identity, own, predicted)))
-        and (not label or _is_class(subject, row, own, label))
+        for row, (identity, own_label, predicted) in enumerate(zip(recording.ids, labels, predictions, strict=True))
+        if (not part or any(part in text.lower() for text in (identity, own_label, predicted)))
+        and (not label or _is_class(subject, row, own_label, label))
         and (not prediction or predicted == prediction)
         and (not mistakes or wrong[row])
         and (not differ or others[row] not in ("", predicted))
@@ -223,10 +223,10 @@ def _other_answers(session: Session, subject: Subject) -> list[str]:
     return [""] * len(subject.recorded)
 
 
-def _is_class(subject: Subject, row: int, own: str, label: str) -> bool:
+def _is_class(subject: Subject, row: int, own_label: str, label: str) -> bool:
     """Tell whether an image is labelled so, in its own words or as the class of the network that they stand for."""
     target = int(subject.recorded.targets[row])
-    return own == label or (target >= 0 and subject.classes[target] == label)
+    return own_label == label or (target >= 0 and subject.classes[target] == label)
 
 
 @router.post("/uploads")

@@ -88,12 +88,12 @@ def find_class(
     recording = subject.recorded
     index = recording.names.index(class_name)
     layers = [layer] if layer else recorded_layers(recording)[:-1]
-    wanted = {unit for table in map(subject.units, layers) for unit in table.units}
+    unit_names = {unit for table in map(subject.units, layers) for unit in table.units}
     search = subject.search(index) if test and layer != LOGITS else None
     units = _areas(subject, layers, index) if search is None else _tested(search)
     return messages.UnitsFound(
         class_name=recording.classes[index],
-        units=[unit for unit in units if unit.unit in wanted][:limit],
+        units=[unit for unit in units if unit.unit in unit_names][:limit],
         tested=search is not None,
         held_out=0 if search is None else search.held_out,
         alone=[] if search is None else list(search.invariant),

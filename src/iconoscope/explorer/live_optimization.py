@@ -98,8 +98,8 @@ class LiveOptimization:
         store = None if self.session.read_only else self.subject.store
         with watched_by(self), ignoring(category=IconoscopeWarning):
             result = optimize(self._painter, self.question.unit, store=store, **self.settings)
-        whole = result.objective.shape[1] == self.question.steps  # what was stopped, no line makes again
-        kept = store is not None and whole
+        ran_through = result.objective.shape[1] == self.question.steps  # what was stopped, no line makes again
+        is_stored = store is not None and ran_through
         last = self._frame(
             result.objective.shape[1],
             self.question.steps,
@@ -107,8 +107,8 @@ class LiveOptimization:
             result.images[0],
             result.last_gradient[0],
         )
-        commands = self._commands() if whole else None
-        key = result.question.key[:24] if kept else ""
+        commands = self._commands() if ran_through else None
+        key = result.question.key[:24] if is_stored else ""
         self.frames.put(dataclasses.replace(last, ended=True, key=key, commands=commands))
         return result
 

@@ -36,14 +36,14 @@ class _Watcher:
 
     @contextmanager
     def __call__(self, description: str, total: float | None) -> Iterator[Advance]:
-        done = 0.0
+        steps_done = 0.0
 
         def advance(steps: float, words: str = "") -> None:
-            nonlocal done
+            nonlocal steps_done
             if self.stopped.is_set():
                 raise KeyboardInterrupt
-            done += steps
-            self._stream.put(messages.RecordingProgress(description, int(done), int(total or 0), ended=False))
+            steps_done += steps
+            self._stream.put(messages.RecordingProgress(description, int(steps_done), int(total or 0), ended=False))
 
         yield advance
 

@@ -64,14 +64,14 @@ def show_network(network: int, session: SessionOf, lang: Language = "en") -> mes
     session.prepare(subject, "layers")
     recording = subject.recording
     labelled = 0 if recording is None else int((recording.targets >= 0).sum())
-    asked = subject.network
-    parameters = 0 if asked is None else sum(weight.numel() for weight in asked.module.parameters())
-    said = in_spanish if lang == "es" else str
-    origin = [said(f"classes from {asked.classes_origin}")] if asked is not None else []
+    network_at_hand = subject.network
+    parameters = 0 if network_at_hand is None else sum(weight.numel() for weight in network_at_hand.module.parameters())
+    worded = in_spanish if lang == "es" else str
+    origin = [worded(f"classes from {network_at_hand.classes_origin}")] if network_at_hand is not None else []
     return messages.NetworkPage(
         name=subject.name,
         source=without_folders("; ".join([subject.name, *origin])),
-        preprocessing=[without_folders(said(line)) for line in subject.preprocessing.describe().split("; ")],
+        preprocessing=[without_folders(worded(line)) for line in subject.preprocessing.describe().split("; ")],
         parameters=parameters,
         accuracy=None if recording is None else recording.top1,
         labelled=labelled,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ __all__ = ["OptimizedPictures"]
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Content:
     """What a folder holds: the unit (empty: of another network), how many pictures, and the image that they began from."""
 
     unit: str = ""
@@ -38,20 +39,22 @@ class OptimizedPictures:
 
     def __init__(self, store: Store, weights: str) -> None:
         self._folder, self._weights = store.folder / "optimize", weights
-        self._seen: dict[str, _Made] = {}  # by the folder's name
+        self._seen: dict[str, _Content] = {}  # by the folder's name
 
     def addresses(self) -> dict[str, list[str]]:
         """Give, for every unit that has pictures, where they are below `/api/`: ``pictures/KEY/NUMBER.png``."""
         addresses: dict[str, list[str]] = {}
-        for name, made in self._made():
-            addresses.setdefault(made.unit, []).extend(f"pictures/{name}/{number}.png" for number in range(made.count))
+        for name, content in self._contents():
+            addresses.setdefault(content.unit, []).extend(
+                f"pictures/{name}/{number}.png" for number in range(content.count)
+            )
         return addresses
 
     def beginnings(self) -> dict[str, list[str]]:
         """Give, for every unit, the ids of the images that its pictures began from, in the order of `addresses`."""
         beginnings: dict[str, list[str]] = {}
-        for _, made in self._made():
-            beginnings.setdefault(made.unit, []).extend([made.began] * made.count)
+        for _, content in self._contents():
+            beginnings.setdefault(content.unit, []).extend([content.began] * content.count)
         return beginnings
 
     def picture(self, name: str, number: int) -> NDArray[np.uint8]:
@@ -66,20 +69,19 @@ class OptimizedPictures:
         folders: list[Path] = list(filter(is_record, self._folder.glob("*")))
         return [folder.name for folder in sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name))]
 
-    def _made(self) -> list[tuple[str, _Made]]:
+    def _contents(self) -> list[tuple[str, _Content]]:
         """Give the folders with pictures of this network's units."""
         looked = [(name, self._seen[name] if name in self._seen else self._look(name)) for name in self._names()]
-        return [(name, made) for name, made in looked if made.unit]
+        return [(name, content) for name, content in looked if content.unit]
 
-    def _look(self, name: str) -> _Made:
+    def _look(self, name: str) -> _Content:
         """Read whose pictures are in a folder; of several objectives together none is a unit's own."""
-        try:
+        content = _Content()
+        with suppress(StoreError):  # what is damaged is told of by whoever asks for it
             _, question = load_question(self._folder / name)
-            own = question.weights == self._weights and "; " not in question.unit
-            count = len(load_result(self._folder / name).units) if own else 0  # pyright: ignore[reportAttributeAccessIssue]
-        except StoreError:  # what is damaged is told of by whoever asks for it
-            own, count, question = False, 0, None
-        # What begins with noise has no pixels of its own.
-        made = _Made(question.unit, count, question.subject if question.pixels else "") if own and question else _Made()
-        self._seen[name] = made
-        return self._seen[name]
+            if question.weights == self._weights and "; " not in question.unit:
+                count = len(load_result(self._folder / name).units)  # pyright: ignore[reportAttributeAccessIssue]
+                # What begins with noise has no pixels of its own.
+                content = _Content(question.unit, count, question.subject if question.pixels else "")
+        self._seen[name] = content
+        return content

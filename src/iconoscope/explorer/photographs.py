@@ -95,5 +95,5 @@ class Photographs:
     def _path(self, name: str) -> Path | None:
         """Give where a photograph is kept; None for what is no name of ours, as one with a folder in it."""
         digest = name.removeprefix(PREFIX)
-        own = name.startswith(PREFIX) and len(digest) == 16 and set(digest) <= set("0123456789abcdef")
-        return self._folder / f"{name}.png" if own else None
+        is_name = name.startswith(PREFIX) and len(digest) == 16 and set(digest) <= set("0123456789abcdef")
+        return self._folder / f"{name}.png" if is_name else None

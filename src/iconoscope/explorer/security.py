@@ -98,7 +98,7 @@ def without_paths(text: str, folders: Iterable[Path] = ()) -> str:
         if os.sep in folder and name:
             begin = r"(?<!\w)" if Path(folder).is_absolute() else r"(?<![\w/\\.])"
             named = rf"{begin}{re.escape(folder)}(?:(?P<inside>[/\\])|(?![\w.-]))"
-            text = re.sub(named, lambda found, name=name: "/" if found["inside"] else name, text)
+            text = re.sub(named, lambda match, name=name: "/" if match["inside"] else name, text)
     return _FOLDERS.sub("", text)
 
 

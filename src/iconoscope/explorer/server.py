@@ -145,8 +145,8 @@ class _Gate:
                 await self._app(scope, receive, send)
             return
         headers, path, rules = Headers(scope=scope), scope["path"], self._rules
-        given = QueryParams(scope["query_string"].decode("latin-1")).get("token", "")
-        introduced = path == "/" and bool(given) and rules.is_token(given)
+        token = QueryParams(scope["query_string"].decode("latin-1")).get("token", "")
+        introduced = path == "/" and bool(token) and rules.is_token(token)
 
         begun = False
 
@@ -154,12 +154,12 @@ class _Gate:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                own = MutableHeaders(scope=message)
+                answer_headers = MutableHeaders(scope=message)
                 for name, value in security_headers().items():
-                    own.setdefault(name, value)
-                own.setdefault("cache-control", "no-store")
+                    answer_headers.setdefault(name, value)
+                answer_headers.setdefault("cache-control", "no-store")
                 if introduced:
-                    own.append("set-cookie", rules.cookie_header())
+                    answer_headers.append("set-cookie", rules.cookie_header())
             await send(message)
 
         limit = LARGEST + 1 if path == "/api/uploads" else _LONGEST

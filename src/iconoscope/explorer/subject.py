@@ -143,12 +143,12 @@ class Subject:
 
         An image of the recording, whose row is given, is not its own neighbour.
         """
-        own = metric_vectors(vector[None], "cosine")
+        direction = metric_vectors(vector[None], "cosine")
         count = min(_NEIGHBOURS, len(self.recorded) - (row is not None))
         if not count:
             return [], []
-        rows = nearest_by_products(own, self.directions, count, first_row=row)
-        return rows[0].tolist(), distances_to(own, self.directions, rows)[0].tolist()
+        rows = nearest_by_products(direction, self.directions, count, first_row=row)
+        return rows[0].tolist(), distances_to(direction, self.directions, rows)[0].tolist()
 
     def neighbour_distance(self, vector: NDArray[np.float32], *, row: int | None) -> float:
         """Give the mean distance of a vector to the nearest recorded ones; 0 where nothing was recorded."""
@@ -194,12 +194,12 @@ class Subject:
     def search(self, target: int) -> UnitSearch | None:
         """Search the units that answer a class, as `find_units` does, once; None where that cannot be: it wants the images."""
         recording = self.recorded
-        shown = recording.targets == target
-        if recording.images is None or not recording.layers or shown.sum() < 2 or (~shown).sum() < 2:
+        is_class = recording.targets == target
+        if recording.images is None or not recording.layers or is_class.sum() < 2 or (~is_class).sum() < 2:
             return None
         with self._searching:
             if target not in self._searches:
-                self._searches[target] = find_units(recording, shown, name=recording.classes[target])
+                self._searches[target] = find_units(recording, is_class, name=recording.classes[target])
         return self._searches[target]
 
     def keep_map(self, image_map: ImageMap) -> None:
@@ -232,11 +232,13 @@ def _recording(weights: str | None, images: Images | None, store: Store) -> Reco
     if images is None:
         latest = next(recordings, None)
         return None if latest is None else load_recording(latest.folder)
-    given = set(images.ids)
-    fitting = [recording for recording in recordings if given.issuperset(recording.ids)]
+    ids = set(images.ids)
+    fitting = [recording for recording in recordings if ids.issuperset(recording.ids)]
     if not fitting:
         return None
-    own = [recording for recording in fitting if recording.question.weights == fitting[0].question.weights]
+    of_network = [recording for recording in fitting if recording.question.weights == fitting[0].question.weights]
     # The first of the best is the latest. Images of the same ids may come from elsewhere: a swap of the audit has such.
-    best = max(own, key=lambda recording: (len(recording) + len(recording.failed), recording.source == images.source))
+    best = max(
+        of_network, key=lambda recording: (len(recording) + len(recording.failed), recording.source == images.source)
+    )
     return load_recording(best, images=images)

@@ -35,8 +35,8 @@ def show_between(
     values = table.responses[:, index - table.first]
     order = np.argsort(-values, kind="stable")
     ranks = np.flatnonzero((values[order] >= low) & (values[order] <= high))
-    shown = ranks[np.unique(np.linspace(0, len(ranks) - 1, min(_BETWEEN, len(ranks))).round().astype(np.int64))]
-    answers = [_answer(subject, int(order[rank]), values, int(rank)) for rank in shown]
+    chosen_ranks = ranks[np.unique(np.linspace(0, len(ranks) - 1, min(_BETWEEN, len(ranks))).round().astype(np.int64))]
+    answers = [_answer(subject, int(order[rank]), values, int(rank)) for rank in chosen_ranks]
     return messages.ImagesBetween(len(ranks), answers)
 
 

@@ -93,12 +93,12 @@ def correlations(responses: NDArray[np.float32], unit: int) -> NDArray[np.float6
     >>> correlations(np.float32([[1, 2, 0], [2, 4, 0], [3, 6, 0]]), 0).round(6).tolist()
     [1.0, 1.0, 0.0]
     """
-    own = responses[:, unit] - responses[:, unit].mean(dtype=np.float64)
+    centred_unit = responses[:, unit] - responses[:, unit].mean(dtype=np.float64)
     lengths, products = np.zeros((2, responses.shape[1]))
     step = max(1, _CHUNK // max(1, len(responses)))
     for first in range(0, responses.shape[1], step):
         part = slice(first, first + step)
         centred = responses[:, part] - responses[:, part].mean(0, dtype=np.float64)
         lengths[part] = np.sqrt(np.square(centred).sum(0))
-        products[part] = centred.T @ own
+        products[part] = centred.T @ centred_unit
     return np.divide(products, lengths * lengths[unit], out=np.zeros(len(lengths)), where=lengths * lengths[unit] > 0)

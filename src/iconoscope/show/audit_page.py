@@ -99,8 +99,8 @@ class _AuditSection(AuditView):
         cautions: list[str] = []
         if self.audit.images.near_chance and conclusions.overall.reason != "near chance":
             cautions.append(_sentence(say("near chance")))
-        if asked := self.audit.images.of_interest:
-            cautions.append(say("page only", classes=len(self.audit.names), asked=len(asked)))
+        if of_interest := self.audit.images.of_interest:
+            cautions.append(say("page only", classes=len(self.audit.names), asked=len(of_interest)))
         if self.audit.swap_alone:
             cautions.append(say("page swap alone"))
         elif self.audit.question.settings.get("quick") and self.audit.interventions.trials and self.asked_fewer:

@@ -222,9 +222,9 @@ def _things(level: Level, side: int, members: Rows, others: Rows) -> list[_Thing
 def areas_elsewhere(score: Floats, is_member: NDArray[np.bool_], sources: Rows) -> Floats:
     """Give the areas by which scores (n, k) tell the members, each without the member that it is from; ROC of the rest."""
     members = int(is_member.sum())
-    own = score[sources, np.arange(len(sources))]
+    of_source = score[sources, np.arange(len(sources))]
     others = score[~is_member]
-    won = (others < own).sum(0) + (others == own).sum(0) / 2
+    won = (others < of_source).sum(0) + (others == of_source).sum(0) / 2
     pairs = rank_areas(score, is_member) * members * len(others) - won
     return pairs / max(1, (members - 1) * len(others))
 

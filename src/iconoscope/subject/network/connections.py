@@ -50,13 +50,13 @@ class _Call:
 
     name: str
     module: nn.Module
-    given: Any
-    answered: Any
+    input: Any
+    output: Any
 
     @property
     def channels(self) -> int:
         """The number of channels of its answer; 0 if that is no batch of them."""
-        shape = [int(side) for side in getattr(self.answered, "shape", ())]
+        shape = [int(side) for side in getattr(self.output, "shape", ())]
         return shape[1] if len(shape) in (2, 4) else 0
 
 
@@ -82,7 +82,7 @@ def connections(network: Network) -> list[Connection]:
         after = weighted[position + 1] if position + 1 < len(weighted) else len(calls)
         before = weighted[position - 1] if position else 0
         outputs, inputs = _sides(call.module)
-        sources = sources_of.setdefault(id(call.given), _sources(call, calls[:index], since=before, inputs=inputs))
+        sources = sources_of.setdefault(id(call.input), _sources(call, calls[:index], since=before, inputs=inputs))
         for producer in connected:  # its channels stay what they are through norm, activation and pooling
             if set(producer.targets) & set(sources):
                 sources = tuple(dict.fromkeys((*sources, *producer.targets)))
@@ -102,10 +102,10 @@ def _joined(calls: list[_Call], connected: list[Connection]) -> list[Connection]
     import torch
 
     number = {call.name: index for index, call in enumerate(calls)}
-    known = {name for connection in connected for name in connection.targets}
+    connected_names = {name for connection in connected for name in connection.targets}
     joined: list[Connection] = []
     for index, call in enumerate(calls):
-        if call.name in known or not call.channels:
+        if call.name in connected_names or not call.channels:
             continue
         parts: list[Connection] = []
         for connection in reversed([other for other in connected if other.targets and number[other.layer] < index]):
@@ -114,19 +114,19 @@ def _joined(calls: list[_Call], connected: list[Connection]) -> list[Connection]
                 break
         answers = [_last_answer(calls[number[part.layer] : index], len(part.weights)) for part in parts]
         alike = len({part.sources for part in parts}) == 1 and len({answer.shape[2:] for answer in answers}) == 1
-        if len(parts) > 1 and alike and torch.equal(torch.cat(answers, 1), call.answered):
+        if len(parts) > 1 and alike and torch.equal(torch.cat(answers, 1), call.output):
             following = next((i for i in range(index, len(calls)) if _is_weighted(calls[i].module)), len(calls))
             targets = tuple(other.name for other in calls[index:following] if other.channels == call.channels)
             weights = np.concatenate([part.weights for part in parts])
             joined.append(Connection(call.name, parts[0].sources, targets, weights, weights))
-            known |= {*targets}
+            connected_names |= {*targets}
     return joined
 
 
 def _last_answer(calls: list[_Call], channels: int) -> Any:
     """Give what comes out of a layer, the first of the calls, and of what handles its channels up to the next with weights."""
     ends = (index for index, call in enumerate(calls[1:], 1) if _is_weighted(call.module))
-    return [call.answered for call in calls[: next(ends, len(calls))] if call.channels == channels][-1]
+    return [call.output for call in calls[: next(ends, len(calls))] if call.channels == channels][-1]
 
 
 def _calls(network: Network) -> list[_Call]:
@@ -138,8 +138,8 @@ def _calls(network: Network) -> list[_Call]:
     calls: list[_Call] = []
 
     def note(call: LayerCall) -> None:
-        given = call.inputs[0] if call.inputs else None
-        calls.append(_Call(call.name, call.module, given, tensor_of(call.output)))
+        first_input = call.inputs[0] if call.inputs else None
+        calls.append(_Call(call.name, call.module, first_input, tensor_of(call.output)))
 
     names = [name for name, _ in network.module.named_modules() if name]
     with network.questioned(steady=False), watching(network, names, note), torch.inference_mode():
@@ -149,16 +149,16 @@ def _calls(network: Network) -> list[_Call]:
 
 def _sources(call: _Call, earlier: list[_Call], *, since: int, inputs: int) -> tuple[str, ...]:
     """Give the names of whatever answered what a layer is given: a layer, and the block that it ends."""
-    given = call.given
-    if not any(other.answered is given for other in earlier):
+    input_tensor = call.input
+    if not any(other.output is input_tensor for other in earlier):
         flat = hasattr(call.module, "out_features")  # a linear layer may be given maps, one place after another
         fitting = [
             other
             for other in earlier[since:]
             if other.channels == inputs or (flat and other.channels and inputs % other.channels == 0)
         ]
-        given = fitting[-1].answered if fitting else None
-    return () if given is None else tuple(other.name for other in earlier if other.answered is given)
+        input_tensor = fitting[-1].output if fitting else None
+    return () if input_tensor is None else tuple(other.name for other in earlier if other.output is input_tensor)
 
 
 def _is_weighted(module: nn.Module) -> bool:
@@ -192,9 +192,9 @@ def _read(module: Any, scale: NDArray[np.float32] | None) -> tuple[NDArray[np.fl
     groups = getattr(module, "groups", 1)
     if groups > 1:  # every output reads the inputs of its own group alone
         outputs, inputs = _sides(module)
-        whole = np.zeros((outputs, inputs), np.float32)
+        dense = np.zeros((outputs, inputs), np.float32)
         for output in range(outputs):
             first = output // (outputs // groups) * (inputs // groups)
-            whole[output, first : first + inputs // groups] = sums[output]
-        sums = whole
+            dense[output, first : first + inputs // groups] = sums[output]
+        sums = dense
     return (sums if scale is None else sums * scale[:, None]), kernels

@@ -154,7 +154,7 @@ def load_network(
         assumed = replace(result.preprocessing, origin=f"{ASSUMED}{loaded.origin}")
         result = replace(result, preprocessing=assumed)
     _settle(result)
-    given = {
+    arguments = {
         "network": network,
         "checkpoint": checkpoint,
         "classes": classes,
@@ -164,7 +164,7 @@ def load_network(
         "trust_pickle": trust_pickle or None,
         "trust_remote_code": trust_remote_code or None,
     }
-    typed = {name: value for name, value in given.items() if value is not None} if isinstance(network, str) else {}
+    typed = {name: value for name, value in arguments.items() if value is not None} if isinstance(network, str) else {}
     return replace(_with_its_ending(result), loaded_by=typed)
 
 
