@@ -24,10 +24,11 @@ from benchmarks.audit import concluded, share
 from benchmarks.figures import machine, put, where
 from benchmarks.optimization import ROOT
 from benchmarks.planted_kinds import KINDS
-from benchmarks.planted_photographs import NETWORKS, audited_images, load_planted, truth
+from benchmarks.planted_networks import NETWORKS
+from benchmarks.planted_photographs import audited_images, load_planted, truth
 from iconoscope.results.decision_rule import ACCUSING
 
-HALVES = ("tuning", "frozen", "unseen", "fresh")
+HALVES = ("tuning", "frozen", "unseen", "fresh", "last")
 STRONG = 20.0  # points that are lost without a shortcut, or to it: then it has to be found
 SMALL = ("stamp", "mark", "thing", "pixels", "corner tag", "border")
 SHOWN_RIGHTLY = {

@@ -13,7 +13,7 @@ __all__ = ["Draws", "Half", "Kind", "Picture", "disc", "extent", "lay", "over", 
 
 Picture = NDArray[np.floating]
 Draws = np.random.Generator
-Half = Literal["tuning", "frozen", "unseen", "fresh"]
+Half = Literal["tuning", "frozen", "unseen", "fresh", "last"]
 Plant = Callable[[Picture, Draws, NDArray[np.uint8]], Picture]
 
 
@@ -25,9 +25,9 @@ class Kind:
     ----------
     family : str
         The family of the audit that names it; empty where there is none.
-    half : "tuning", "frozen", "unseen" or "fresh"
-        Whether constants may be chosen on it; the unseen ones were drawn after the frozen ones had been run, and the
-        fresh ones after those.
+    half : "tuning", "frozen", "unseen", "fresh" or "last"
+        Whether constants may be chosen on it; the unseen ones were drawn after the frozen ones had been run, the fresh ones
+        after those, and the last ones after the rule had been changed by what all of them had shown.
     hypothesis : str
         The kind of hypothesis that is meant for it: ``"place"``, ``"layout"``, ``"thing"``, ``"spectrum"`` or ``"tone"``; empty
         where none is specially meant.

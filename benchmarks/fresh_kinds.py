@@ -1,4 +1,4 @@
-"""Kinds of shortcut that were drawn last: after all constants had been changed by what the others had shown."""
+"""Kinds of shortcut that were drawn after the constants had been changed by what those of planted_kinds had shown."""
 
 from __future__ import annotations
 

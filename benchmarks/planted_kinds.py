@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.drawing import Draws, Kind, Picture, disc, extent, lay, over, points, rgb, scale_of, written
 from benchmarks.fresh_kinds import FRESH_KINDS
+from benchmarks.last_kinds import LAST_KINDS
 
 __all__ = ["KINDS", "plant"]
 
@@ -346,46 +347,50 @@ def _interlaced(picture: Picture, _draws: Draws, _donors: NDArray[np.uint8]) -> 
     return changed
 
 
-KINDS: dict[str, Kind] = {
-    "logo near the centre": Kind("", "tuning", "place", _logo),
-    "orange stamp": Kind("corner tag", "frozen", "place", _stamp),
-    "dead pixel": Kind("", "tuning", "place", _dead_pixel),
-    "hot column": Kind("", "frozen", "place", _hot_column),
-    "timestamp": Kind("", "tuning", "place", _timestamp),
-    "watermark": Kind("", "frozen", "place", _watermark),
-    "frame of one pixel": Kind("border", "tuning", "place", _frame),
-    "mirrored edge": Kind("", "frozen", "", _mirrored_edge),
-    "banding of columns": Kind("", "tuning", "place", _column_banding),
-    "banding of rows": Kind("", "frozen", "place", _row_banding),
-    "light from one side": Kind("light gradient", "tuning", "layout", _side_light),
-    "vignette": Kind("", "frozen", "layout", _vignette),
-    "lamp": Kind("", "tuning", "thing", _lamp),
-    "glow in a corner": Kind("", "frozen", "layout", _glow),
-    "text": Kind("", "tuning", "thing", _text),
-    "buoy": Kind("", "frozen", "thing", _buoy),
-    "triangle": Kind("", "tuning", "", _triangle),
-    "ring": Kind("", "frozen", "", _ring),
-    "scratch": Kind("", "tuning", "", _scratch),
-    "companion": Kind("", "frozen", "", _companion),
-    "salt and pepper": Kind("", "tuning", "", _salt_and_pepper),
-    "grid": Kind("", "frozen", "", _grid),
-    "resampled": Kind("sharpness", "tuning", "spectrum", _resampled),
-    "JPEG quality": Kind("JPEG quality", "frozen", "spectrum", _jpeg),
-    "sharpened": Kind("sharpness", "tuning", "spectrum", _sharpened),
-    "blurred": Kind("sharpness", "frozen", "spectrum", _blurred),
-    "noise": Kind("noise", "tuning", "spectrum", _noisy),
-    "colour fringe": Kind("", "frozen", "", _fringed),
-    "posterised": Kind("", "tuning", "", _posterised),
-    "lower contrast": Kind("contrast", "frozen", "tone", _flat),
-    "warm cast": Kind("colour cast", "tuning", "tone", _warm),
-    "desaturated": Kind("saturation", "frozen", "tone", _desaturated),
-    "swapped channels": Kind("", "tuning", "", _swapped),
-    "crescent": Kind("", "unseen", "thing", _crescent),
-    "sepia": Kind("saturation", "unseen", "tone", _sepia),
-    "cut corner": Kind("", "unseen", "place", _cut_corner),
-    "chequered": Kind("", "unseen", "spectrum", _chequered),
-    "double exposure": Kind("", "unseen", "", _double_exposure),
-    "sticker at the side": Kind("", "unseen", "thing", _sticker),
-    "underexposed": Kind("brightness", "unseen", "tone", _underexposed),
-    "interlaced": Kind("", "unseen", "", _interlaced),
-} | FRESH_KINDS
+KINDS: dict[str, Kind] = (
+    {
+        "logo near the centre": Kind("", "tuning", "place", _logo),
+        "orange stamp": Kind("corner tag", "frozen", "place", _stamp),
+        "dead pixel": Kind("", "tuning", "place", _dead_pixel),
+        "hot column": Kind("", "frozen", "place", _hot_column),
+        "timestamp": Kind("", "tuning", "place", _timestamp),
+        "watermark": Kind("", "frozen", "place", _watermark),
+        "frame of one pixel": Kind("border", "tuning", "place", _frame),
+        "mirrored edge": Kind("", "frozen", "", _mirrored_edge),
+        "banding of columns": Kind("", "tuning", "place", _column_banding),
+        "banding of rows": Kind("", "frozen", "place", _row_banding),
+        "light from one side": Kind("light gradient", "tuning", "layout", _side_light),
+        "vignette": Kind("", "frozen", "layout", _vignette),
+        "lamp": Kind("", "tuning", "thing", _lamp),
+        "glow in a corner": Kind("", "frozen", "layout", _glow),
+        "text": Kind("", "tuning", "thing", _text),
+        "buoy": Kind("", "frozen", "thing", _buoy),
+        "triangle": Kind("", "tuning", "", _triangle),
+        "ring": Kind("", "frozen", "", _ring),
+        "scratch": Kind("", "tuning", "", _scratch),
+        "companion": Kind("", "frozen", "", _companion),
+        "salt and pepper": Kind("", "tuning", "", _salt_and_pepper),
+        "grid": Kind("", "frozen", "", _grid),
+        "resampled": Kind("sharpness", "tuning", "spectrum", _resampled),
+        "JPEG quality": Kind("JPEG quality", "frozen", "spectrum", _jpeg),
+        "sharpened": Kind("sharpness", "tuning", "spectrum", _sharpened),
+        "blurred": Kind("sharpness", "frozen", "spectrum", _blurred),
+        "noise": Kind("noise", "tuning", "spectrum", _noisy),
+        "colour fringe": Kind("", "frozen", "", _fringed),
+        "posterised": Kind("", "tuning", "", _posterised),
+        "lower contrast": Kind("contrast", "frozen", "tone", _flat),
+        "warm cast": Kind("colour cast", "tuning", "tone", _warm),
+        "desaturated": Kind("saturation", "frozen", "tone", _desaturated),
+        "swapped channels": Kind("", "tuning", "", _swapped),
+        "crescent": Kind("", "unseen", "thing", _crescent),
+        "sepia": Kind("saturation", "unseen", "tone", _sepia),
+        "cut corner": Kind("", "unseen", "place", _cut_corner),
+        "chequered": Kind("", "unseen", "spectrum", _chequered),
+        "double exposure": Kind("", "unseen", "", _double_exposure),
+        "sticker at the side": Kind("", "unseen", "thing", _sticker),
+        "underexposed": Kind("brightness", "unseen", "tone", _underexposed),
+        "interlaced": Kind("", "unseen", "", _interlaced),
+    }
+    | FRESH_KINDS
+    | LAST_KINDS
+)

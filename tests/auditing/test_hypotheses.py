@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import iconoscope as ico
+from iconoscope.auditing.hypotheses import examination
 from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, enlarged, filled_from_around, reduced
 from iconoscope.auditing.hypotheses.recurring_thing import Level, areas_elsewhere, square_correlations
@@ -146,18 +147,36 @@ def test_blur_is_found_in_the_spectrum_alone(tmp_path):
     assert {kind for kind, decision in found.items() if decision == "accused"} == {"spectrum"}
 
 
-def test_a_tint_of_the_whole_picture_is_found_in_its_tone_and_nowhere(tmp_path):
+@pytest.fixture
+def objects_hidden(monkeypatch):
+    """Nothing is taken for an object, as in photographs whose background is not plain."""
+    monkeypatch.setattr(examination, "OBJECTS_KNOWN", 2.0)
+
+
+def test_a_tint_of_the_whole_picture_is_found_in_its_tone_and_nowhere(tmp_path, objects_hidden):
     pictures = scenes(150, 7)
     pictures[:50] *= (1.15, 1, 0.7)
     hypotheses = examined(ByRed(), pictures, tmp_path)
     tone = hypotheses.of_class(0)["tone"]
     assert tone.decision == "accused" and tone.mean.taken > 0.7 and tone.mean.given > 0.7 and not tone.position
-    assert tone.mean.control < 0.1
+    assert tone.mean.control < 0.1 and tone.mean.margin > 0.95
     assert {kind for kind, decision in decisions(hypotheses, 0).items() if decision == "accused"} == {"tone"}
     # Of the palette that is shown the upper half, the class's, is redder.
     shown = hypotheses.pictures[hypotheses.number(0, "tone")].astype(float)
     redness = (shown[..., 0] - shown[..., 2]).mean(1)
     assert redness[:48].mean() > redness[48:].mean() + 20
+
+
+def test_the_colour_of_what_stands_in_the_middle_accuses_nobody(tmp_path, objects_hidden):
+    """Red things before any ground give their pictures a red tone; it is theirs, as far as anybody can tell without masks."""
+    pictures = scenes(150, 7)
+    down, across = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    pictures[:50] *= np.where(np.hypot(down - 2, across)[..., None] < 10, (1.5, 1, 0.3), 1)
+    hypotheses = examined(ByRed(), pictures, tmp_path)
+    tone = hypotheses.of_class(0)["tone"]
+    assert tone.decision == "ambiguous" and tone.mean.taken > 0.5 and tone.mean.margin < 0.7 < tone.mean.area
+    # Beside objects that are known nothing may be theirs.
+    assert decide("tone", 3, (tone.mean._replace(margin=float("nan")),)) == "accused"
 
 
 def test_a_tone_is_given_by_the_map_that_moves_colours_least():
@@ -294,7 +313,7 @@ def test_coefficients_that_are_moved_to_where_they_are_stay():
     photographs = Photographs(network, pictures, pictures, None, np.repeat([0, 1], 80))
     halves = Halves.drawn(photographs.predicted, seed=0)
     magnitudes = np.random.default_rng(0).normal(0, 1, (160, 192)).astype(np.float32)
-    (trial,) = spectra(photographs, 0, halves, np.random.default_rng(0), magnitudes)
+    (trial,) = spectra(photographs, 0, halves, np.random.default_rng(0), magnitudes, None)
     sharp = np.arange(80, 120)
     edited = trial.give(sharp)
 
@@ -326,4 +345,7 @@ def test_one_way_is_enough_only_of_what_tells_nearly_alone():
     # Without what an answer hangs on it changes in any network.
     assert decide("pixels", 10, (one_way,) * 3) == "cleared"
     assert decide("pixels", 10, (one_way._replace(given=0.3),) * 3) == "accused"
+    # What the margins do not have may be the object's own; of what is at a place, or where objects are known, there are none.
+    for margin, decision in ((0.55, "ambiguous"), (0.9, "accused"), (float("nan"), "accused")):
+        assert decide("tone", 10, (both._replace(margin=margin),) * 3) == decision
     assert set(HYPOTHESIS_KINDS) == {"stamp", "mark", "thing", "pixels", "layout", "tone", "spectrum"}

@@ -44,14 +44,6 @@ def test_every_verdict_has_words_and_advice_whatever_it_names(lang, word, kind):
     assert text.short(conclusion) and text.advice(conclusion, name="ship", objects_known=False)
 
 
-@pytest.mark.parametrize(("kind", "objects_known", "doubts"), [
-    ("tone", False, True), ("layout", False, True), ("tone", True, False), ("stamp", False, False),
-])  # fmt: skip
-def test_what_may_be_the_object_itself_is_not_blamed_on_the_photographs_alone(kind, objects_known, doubts):
-    advice = AuditText("en").advice(Conclusion("shortcut", (kind,)), name="flower", objects_known=objects_known)
-    assert ("what flower itself looks like" in advice) == doubts
-
-
 @pytest.mark.parametrize(("lost", "error", "says"), [(0.15, 0.02, True), (0.15, 0.06, False), (0.04, 0.001, False)])
 def test_a_background_that_does_not_decide_has_a_say_beyond_chance_alone(lost, error, says):
     assert has_a_say(Effect(lost, lost, 0.3, 0.3 - lost, error, 0.1)) == says

@@ -185,7 +185,7 @@ class Hypotheses:
         Each of `HYPOTHESIS_KINDS`.
     classes : ndarray of int64, (t,)
         The class that each is about.
-    tests : ndarray of float32, (t, splits, 5)
+    tests : ndarray of float32, (t, splits, 6)
         Area, taken, given, control and error as in `SplitTest`; NaN where nothing was asked.
     pictures : ndarray of uint8, (t, side, side, 3)
         What it says: the difference of the class from others, on grey, or the thing.

@@ -30,9 +30,6 @@ the rule as it is; benchmarks/results/audit_photographs_first_run.json has every
 MEASURED_DETECTION = 0.91
 """Of these shortcuts, the share that was detected."""
 
-_PERHAPS_THE_OBJECTS = ("layout", "tone")
-"""Hypotheses that a picture may meet by what its object is: pink flowers give a picture a pink tint."""
-
 _ANYWHERE = ("border", "thing")
 """Names that say where it is, or that it may be anywhere."""
 
@@ -143,10 +140,7 @@ class AuditText:
             words = self.properties.get(conclusion.names[0])
             if words is None:
                 return self.say("advice own property", name=name, property=conclusion.names[0])
-            advice = self.say("advice shortcut", name=name, collect=words["collect"], augment=words["augment"])
-            if conclusion.names[0] in _PERHAPS_THE_OBJECTS and not objects_known:
-                return f"{self.say('advice perhaps the object', name=name)} {advice}"
-            return advice
+            return self.say("advice shortcut", name=name, collect=words["collect"], augment=words["augment"])
         key = "swap alone" if swap_alone and not conclusion.reason else conclusion.reason or conclusion.word
         if key == "nothing" and not objects_known:
             key = "nothing unmasked"

@@ -56,7 +56,7 @@ AUDIT_WORDS = {
 
 Reason = Literal[
     "", "preprocessing assumed", "near chance", "never answered", "swap alone", "too few images", "too few others",
-    "too many classes",
+    "too many classes", "perhaps the object's",
 ]  # fmt: skip
 """Why a class or a network cannot be judged; empty where it can."""
 
@@ -428,8 +428,14 @@ def conclude(
     parts = {single.name: single for single in examined if single.name in IMAGE_PARTS}
     nuisances = [single for single in examined if single.name not in parts and single.name not in hypotheses]
     accusing = [single for single in examined if single.name in hypotheses and not single.failed]
-    # Photographs have honest reasons to differ by brightness, hue or texture. Beside known objects none is left.
-    relied_on = [single for single in nuisances if not single.failed and (known or single.area >= TELLING_PROPERTY)]
+    ambiguous = [kind for kind, test in hypotheses.items() if test.decision == "ambiguous"]
+
+    def accuses(single: Examined) -> bool:
+        """Photographs have honest reasons to differ by brightness, hue or texture. Beside known objects none is left."""
+        telling = not single.failed and (known or single.area >= TELLING_PROPERTY)
+        return telling and not any(may_name(single.name, kind, hypotheses[kind].position) for kind in ambiguous)
+
+    relied_on = [single for single in nuisances if accuses(single)]
     object_matters = known and "object" in parts and not parts["object"].failed
     if accusing or relied_on:
         names, position = _explained(accusing, relied_on, nuisances, within, hypotheses)
@@ -441,6 +447,8 @@ def conclude(
     if doubtful:
         strongest = max(doubtful, key=lambda kind: hypotheses[kind].mean.excess)
         return Conclusion("borderline", (strongest,), position=hypotheses[strongest].position)
+    if ambiguous:
+        return Conclusion("undecided", reason="perhaps the object's")
     return Conclusion("object" if object_matters else "nothing")
 
 

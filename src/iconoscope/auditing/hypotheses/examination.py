@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from iconoscope.auditing.answers import asked_often
 from iconoscope.auditing.hypotheses.fixed_pattern import cell_means, layouts, marks, stamps
 from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, reduced
 from iconoscope.auditing.hypotheses.recurring_thing import levels, recurring_things
-from iconoscope.auditing.hypotheses.spectrum import log_magnitudes, log_maxima, spectra
+from iconoscope.auditing.hypotheses.spectrum import log_magnitudes, log_magnitudes_of_margin, log_maxima, spectra
 from iconoscope.auditing.hypotheses.telling_pixels import telling_pixels
 from iconoscope.auditing.hypotheses.tone import colour_moments, tones
 from iconoscope.auditing.hypotheses.trial import Trial, roc_area
@@ -67,7 +67,7 @@ _MAKERS: dict[str, tuple[Callable[..., Iterator[Trial]], *tuple[Callable[[Photog
     "pixels": (telling_pixels, levels, log_magnitudes, log_maxima),
     "layout": (layouts, cell_means),
     "tone": (tones, colour_moments),
-    "spectrum": (spectra, log_magnitudes),
+    "spectrum": (spectra, log_magnitudes, log_magnitudes_of_margin),
 }
 """What makes each kind, and what it takes that is worked out of all photographs once."""
 
@@ -101,7 +101,7 @@ def examine_hypotheses(
         advancing(f"looking for what decides, {network.name}", len(classes)) as advance,
     ):
         for of_class in classes:
-            examined.append(parts.get_or_make(f"class-{of_class}", partial(_examined, bench, of_class, seed=seed)))
+            examined.append(parts.get_or_make(f"tests-{of_class}", partial(_examined, bench, of_class, seed=seed)))
             advance(1)
         _retest(bench, {index: single["tests"] for index, single in zip(classes, examined, strict=True)}, seed=seed)
     return _joined(bench, classes, examined)
@@ -157,10 +157,12 @@ def _split_test(
         (halves, trial) for halves in (first, first.exchanged) for trial in bench.trials(kind, of_class, halves, rng)
     ]
     trials = [trial for _, trial in halves_and_trials]
-    areas = [roc_area(trial.score[halves.test], is_class[halves.test]) for halves, trial in halves_and_trials]
-    area = float(np.mean(areas)) if areas else math.nan
+    area = _mean_area((trial.score, is_class, halves) for halves, trial in halves_and_trials)
     if not is_near(kind, bench.answered, area):
         return SplitTest(area, math.nan, math.nan, math.nan, math.nan), trials
+    margin = _mean_area(
+        (trial.margin, is_class, halves) for halves, trial in halves_and_trials if trial.margin is not None
+    )
     losses, gains, controls = [], [], []
     for halves, trial in halves_and_trials:
         members = np.flatnonzero(halves.test & is_class)
@@ -175,13 +177,18 @@ def _split_test(
             controls.append(control)
     lost, gained = np.concatenate(losses), np.concatenate(gains)
     error = error_of_excess((lost.var(), len(lost)), (gained.var(), len(gained)))
-    return SplitTest(
-        area, lost.mean().item(), gained.mean().item(), np.concatenate(controls).mean().item(), error
-    ), trials
+    control = np.concatenate(controls).mean().item()
+    return SplitTest(area, lost.mean().item(), gained.mean().item(), control, error, margin), trials
+
+
+def _mean_area(scores: Iterable[tuple[Floats, NDArray[np.bool_], Halves]]) -> float:
+    """Give the mean area under the curve by which scores tell a class on the half that is tested on; NaN of no scores."""
+    areas = [roc_area(score[halves.test], is_class[halves.test]) for score, is_class, halves in scores]
+    return float(np.mean(areas)) if areas else math.nan
 
 
 def _retest(bench: Workbench, tests: dict[int, NDArray[np.float32]], *, seed: int) -> None:
-    """Test accused classes again without the pictures of those that are told better; changes their tests (kinds, splits, 5).
+    """Test accused classes again without the pictures of those that are told better; changes their tests (kinds, splits, 6).
 
     Where one class has a mark all others are told by its absence, and to give them what the others have gives them the mark.
     """

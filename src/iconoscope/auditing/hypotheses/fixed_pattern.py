@@ -7,6 +7,7 @@ difference between halves of the class's own pictures, made as strong; of what c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from iconoscope.auditing.hypotheses.photographs import (
     Photographs,
     filled_from_around,
     full_size,
+    margin_of,
     reduced,
     shift_elsewhere,
 )
@@ -52,8 +54,13 @@ def layouts(
 ) -> Iterator[Trial]:
     """Make a layout of what is coarse, which is added: scored by a discriminant on the means of cells."""
     pattern, controls = _patterns(photographs, of_class, halves, rng, fine=False)
-    score = discriminant(cells, photographs.predicted == of_class, halves.fit, 1.0)
-    yield _added(photographs, score, pattern, controls)
+    is_class = photographs.predicted == of_class
+    trial = _added(photographs, discriminant(cells, is_class, halves.fit, 1.0), pattern, controls)
+    if photographs.objects_hidden:
+        outside = cells.reshape(len(cells), -1, 3)[:, margin_of(_CELLS, _CELLS).ravel()]
+        outside = (outside - outside.mean(1, keepdims=True)).reshape(len(cells), -1)
+        trial = replace(trial, margin=discriminant(outside, is_class, halves.fit, 1.0))
+    yield trial
 
 
 def cell_means(photographs: Photographs) -> Floats:

@@ -15,13 +15,23 @@ from iconoscope.auditing.answers import answers_to, input_of
 if TYPE_CHECKING:
     from iconoscope.subject.network import Network
 
-__all__ = ["Halves", "Photographs", "enlarged", "filled_from_around", "full_size", "reduced", "shift_elsewhere"]
+__all__ = [
+    "Halves",
+    "Photographs",
+    "enlarged",
+    "filled_from_around",
+    "full_size",
+    "margin_of",
+    "reduced",
+    "shift_elsewhere",
+]
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
 _BATCH = 64
+_MARGIN = 1 / 8  # of a side
 _PATH = 4  # steps from the blurred picture to the picture: what a pixel adds to an answer is summed along them
 
 
@@ -93,6 +103,11 @@ class Photographs:
         return self.pixels.shape[1], self.pixels.shape[2]
 
     @property
+    def objects_hidden(self) -> bool:
+        """Whether nobody knows where the objects are, so that they are in what hypotheses are made from."""
+        return self.free is None
+
+    @property
     def unit(self) -> float:
         """Pixels that are a 32nd of the shorter side: the scale that fine and coarse are told apart by."""
         return min(self.shape) / 32
@@ -150,6 +165,23 @@ class Photographs:
             reduced(pictures, factor), (0, 3 * self.unit / factor, 3 * self.unit / factor, 0), mode="nearest"
         )
         return enlarged(small, self.shape)
+
+
+def margin_of(rows: int, columns: int) -> Bools:
+    """Mark the margin of a picture of so many pixels, cells or blocks, (rows, columns): where an object seldom is.
+
+    It is an eighth of the picture above, to the left and to the right. Objects stand on what is below.
+
+    >>> margin_of(4, 4).astype(int)
+    array([[1, 1, 1, 1],
+           [1, 0, 0, 1],
+           [1, 0, 0, 1],
+           [1, 0, 0, 1]])
+    """
+    above, beside = (max(1, round(_MARGIN * side)) for side in (rows, columns))
+    margin = np.ones((rows, columns), np.bool_)
+    margin[above:, beside : columns - beside] = False
+    return margin
 
 
 def reduced(pictures: Floats, factor: int) -> Floats:

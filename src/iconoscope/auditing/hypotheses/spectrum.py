@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
-from iconoscope.auditing.hypotheses.photographs import Halves, Photographs
+from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, margin_of
 from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant, on_grey
 
-__all__ = ["RIDGE", "log_magnitudes", "log_maxima", "spectra"]
+__all__ = ["RIDGE", "log_magnitudes", "log_magnitudes_of_margin", "log_maxima", "spectra"]
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.int64]
@@ -35,6 +35,17 @@ def log_magnitudes(photographs: Photographs) -> Floats:
     return _of_blocks(photographs, lambda magnitudes: magnitudes.mean((1, 3)))
 
 
+def log_magnitudes_of_margin(photographs: Photographs) -> Floats | None:
+    """Give the same of the margin's blocks alone, where the objects are hidden in the pictures."""
+    height, width = photographs.shape
+    margin = margin_of(height // _SIDE, width // _SIDE)
+
+    def of_margin(magnitudes: Floats) -> Floats:
+        return magnitudes.transpose(0, 1, 3, 2, 4, 5)[:, margin].mean(1)
+
+    return _of_blocks(photographs, of_margin) if photographs.objects_hidden else None
+
+
 def log_maxima(photographs: Photographs) -> Floats:
     """Give the logarithm of the largest magnitude of every coefficient, (n, 192), which a small thing changes too."""
     return _of_blocks(photographs, lambda magnitudes: magnitudes.max((1, 3)))
@@ -49,7 +60,12 @@ def _of_blocks(photographs: Photographs, summed_up: Callable[[Floats], Floats]) 
 
 
 def spectra(
-    photographs: Photographs, of_class: int, halves: Halves, rng: np.random.Generator, magnitudes: Floats
+    photographs: Photographs,
+    of_class: int,
+    halves: Halves,
+    rng: np.random.Generator,
+    magnitudes: Floats,
+    of_margin: Floats | None,
 ) -> Iterator[Trial]:
     """Move every coefficient of the class's pictures to where it is in others, and the other way round."""
     is_class = photographs.predicted == of_class
@@ -81,6 +97,7 @@ def spectra(
         give=lambda rows: moved(rows, "others", "own"),
         picture=on_grey(change),
         strength=np.abs(change).mean(-1),
+        margin=None if of_margin is None else discriminant(of_margin, is_class, halves.fit, RIDGE),
     )
 
 

@@ -8,12 +8,12 @@ other picture is of the own class.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.hypotheses.photographs import Halves, Photographs
+from iconoscope.auditing.hypotheses.photographs import Halves, Photographs, margin_of
 from iconoscope.auditing.hypotheses.trial import Edited, Trial, discriminant
 
 __all__ = ["ColourMoments", "colour_moments", "give_tone", "tones"]
@@ -33,20 +33,27 @@ _SEEN = 4000  # pixels that a palette is drawn of
 
 @dataclass(frozen=True, eq=False)
 class ColourMoments:
-    """The mean (n, 3) and the covariance (n, 3, 3) of the colours of pictures."""
+    """The mean (n, 3) and the covariance (n, 3, 3) of the colours of pictures; and of their margins, where that matters."""
 
     means: Floats
     covariances: Floats
+    margin: ColourMoments | None = None
 
 
 def colour_moments(photographs: Photographs) -> ColourMoments:
-    """Give the moments of the colours of every picture, some pictures at a time."""
+    """Give the moments of the colours of every picture, and of every margin where the objects are hidden."""
+    margin = _moments(photographs, margin_of(*photographs.shape)) if photographs.objects_hidden else None
+    return replace(_moments(photographs), margin=margin)
+
+
+def _moments(photographs: Photographs, part: NDArray[np.bool_] | None = None) -> ColourMoments:
+    """Give the moments of the colours of every picture, or of a part (height, width) of it, some pictures at a time."""
     means = np.empty((len(photographs), 3))
     covariances = np.empty((len(photographs), 3, 3))
     for first in range(0, len(photographs), _BATCH):
         batch = slice(first, first + _BATCH)
         pictures = photographs.ground[batch]
-        colours = pictures.reshape(len(pictures), -1, 3)
+        colours = pictures.reshape(len(pictures), -1, 3) if part is None else pictures[:, part]
         means[batch] = colours.mean(1, dtype=np.float64)
         centred = colours - means[batch, None].astype(np.float32)
         covariances[batch] = centred.transpose(0, 2, 1) @ centred / centred.shape[1]
@@ -67,12 +74,16 @@ def tones(
         donors += [photographs.drawn_alike(rows, halves.fit, generator) for _ in range(_CONTROLS)]
         return Edited.of(photographs.bounded(give_tone(photographs, moments, rows, of), rows) for of in donors)
 
+    def scored(of: ColourMoments) -> Floats:
+        return discriminant(_tone_numbers(of), is_class, halves.fit, _RIDGE)
+
     yield Trial(
-        discriminant(_tone_numbers(moments), is_class, halves.fit, _RIDGE),
+        scored(moments),
         take=lambda rows: toned(rows, others),
         give=lambda rows: toned(rows, members),
         picture=np.concatenate([_palette(photographs.ground, side, rng) for side in (members, others)]),
         strength=np.ones(photographs.shape, np.float32),
+        margin=scored(moments.margin) if moments.margin else None,
     )
 
 

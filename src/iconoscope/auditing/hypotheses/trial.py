@@ -54,6 +54,9 @@ class Trial:
         (height, width, 3), 0..1: what it says, to be looked at.
     strength
         (height, width): where it is, as far as it is at a place.
+    margin
+        (n,): the same statistic of the picture's margin alone, if the hypothesis is of the whole picture and the object is in
+        it: what the margin does not have may be the object's own.
     """
 
     score: Floats
@@ -61,6 +64,7 @@ class Trial:
     give: Callable[[Rows], Edited]
     picture: Floats
     strength: Floats
+    margin: Floats | None = None
 
 
 def discriminant(features: Floats, is_class: NDArray[np.bool_], fit: NDArray[np.bool_], ridge: float) -> Floats:
