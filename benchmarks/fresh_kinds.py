@@ -178,7 +178,7 @@ FRESH_KINDS: dict[str, Kind] = {
     "motion blur": Kind("sharpness", "fresh", "spectrum", _motion_blur),
     "mosaic": Kind("", "fresh", "spectrum", _mosaic),
     "colour noise": Kind("noise", "fresh", "spectrum", _colour_noise),
-    "halftone": Kind("", "fresh", "spectrum", _halftone),
+    "halftone": Kind("", "fresh", "", _halftone),
     "hue turned": Kind("", "fresh", "tone", _hue_turned),
     "overexposed": Kind("brightness", "fresh", "tone", _overexposed),
     "green shadows": Kind("colour cast", "fresh", "tone", _green_shadows),

@@ -385,7 +385,7 @@ KINDS: dict[str, Kind] = (
         "crescent": Kind("", "unseen", "thing", _crescent),
         "sepia": Kind("saturation", "unseen", "tone", _sepia),
         "cut corner": Kind("", "unseen", "place", _cut_corner),
-        "chequered": Kind("", "unseen", "spectrum", _chequered),
+        "chequered": Kind("", "unseen", "", _chequered),
         "double exposure": Kind("", "unseen", "", _double_exposure),
         "sticker at the side": Kind("", "unseen", "thing", _sticker),
         "underexposed": Kind("brightness", "unseen", "tone", _underexposed),

@@ -26,9 +26,9 @@ from iconoscope.results.hypothesis_rule import HypothesisTest, SplitTest
 from iconoscope.results.rank_area import predictive_area
 
 
-def made(name, excess, *, change=0.1, failed=()):
+def made(name, excess, *, change=0.1, failed=(), area=0.9):
     effect = Effect(excess, excess, excess + 0.01, 0.01, 0.01, change)
-    return Examined(name, "donor", effect, 0.9, ConflictAccuracy(math.nan, math.nan, 0), failed)
+    return Examined(name, "donor", effect, area, ConflictAccuracy(math.nan, math.nan, 0), failed)
 
 
 def test_the_area_is_that_of_scikit_learn():
@@ -234,6 +234,8 @@ def test_the_smallest_change_that_explains_it_is_named():
         ({"spectrum": (0.99, 0.6, 0.5), "thing": (0.8, 0.4, 0.3)}, "thing"),
         ({"spectrum": (0.99, 0.9, 0.9), "layout": (0.86, 0.3, 0.3)}, "spectrum"),
         ({"spectrum": (0.99, 0.6, 0.5), "layout": (0.95, 0.3, 0.3)}, "layout"),
+        ({"spectrum": (0.98, 0.9, 0.9), "tone": (0.97, 0.6, 0.1)}, "spectrum"),
+        ({"spectrum": (0.93, 0.5, 0.5), "tone": (0.96, 0.7, 0.6)}, "tone"),
     ],
 )
 def test_of_hypotheses_the_most_local_that_does_much_of_the_strongest_is_named(splits, named):
@@ -250,6 +252,40 @@ def test_of_hypotheses_the_most_local_that_does_much_of_the_strongest_is_named(s
         hypotheses=tests,
     )
     assert conclusion.names[0] == named and set(conclusion.names) == set(splits)
+
+
+def concluded_of(test, *properties):
+    return conclude(
+        [examine_hypothesis(test), *properties],
+        images=80,
+        others=720,
+        objects_known=0.0,
+        within={},
+        hypotheses={test.kind: test},
+    )
+
+
+@pytest.mark.parametrize(
+    ("excess", "area", "named"), [(0.3, 0.9, "sharpness"), (0.2, 0.95, "spectrum"), (0.3, 0.85, "spectrum")]
+)
+def test_a_property_gives_its_name_if_it_does_and_tells_nearly_as_much(excess, area, named):
+    test = HypothesisTest("spectrum", 10, (SplitTest(0.98, 0.5, 0.5, 0.0, 0.03),) * 3)
+    conclusion = concluded_of(test, made("sharpness", excess, area=area))
+    assert conclusion.names[0] == named and conclusion.word == "shortcut"
+
+
+@pytest.mark.parametrize(("area", "margin", "reason"), [(0.98, 0.95, "tells alone"), (0.98, 0.6, ""), (0.96, 0.95, "")])
+def test_what_a_property_of_the_whole_picture_tells_nearly_alone_is_not_acquitted(area, margin, reason):
+    test = HypothesisTest("spectrum", 10, (SplitTest(area, 0.0, 0.0, 0.0, 0.01, margin),))
+    assert concluded_of(test) == (Conclusion("undecided", reason=reason) if reason else Conclusion("nothing"))
+
+
+def test_what_may_be_the_objects_own_accuses_by_no_name_either():
+    tests = [SplitTest(0.96, 0.5, 0.5, 0.0, 0.03, margin) for margin in (0.6, 0.95)]
+    tint = made("colour cast", 0.5, area=0.95)
+    words = [concluded_of(HypothesisTest("tone", 10, (test,) * 3), tint) for test in tests]
+    assert words[0] == Conclusion("undecided", reason="perhaps the object's")
+    assert (words[1].word, words[1].names[0]) == ("shortcut", "colour cast")
 
 
 def test_a_headline_names_the_classes_that_something_else_decides():

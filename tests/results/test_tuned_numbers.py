@@ -53,7 +53,8 @@ NUMBERS = {
     },
     "iconoscope.results.hypothesis_rule": {
         "LEAST_EACH_WAY": 0.03, "LEAST_EACH_WAY_OF_PIXELS": 0.12, "STANDARD_ERRORS": 3, "FEW": 5,
-        "TELLING_AREA": 0.96, "ONE_WAY": 0.15, "LENT": 80, "_NEAR": 0.5, "_NEAR_AREA": 0.03, "_AGREEING": 2 / 3,
+        "TELLING_AREA": 0.96, "ONE_WAY": 0.15, "LENT": 80, "MARGIN_ALLOWANCE": 0.12, "TELLING_ALONE": 0.97,
+        "_NEAR": 0.5, "_NEAR_AREA": 0.03, "_AGREEING": 2 / 3,
     },
     "iconoscope.auditing.hypotheses.telling_pixels": {"_SHARE": 0.06, "_SMOOTHED": 0.7, "_FILLED": 2.5},
     "iconoscope.auditing.hypotheses.tone": {"_CONTROLS": 2, "_RIDGE": 0.1, "_LEAST_VARIANCE": 1e-4},

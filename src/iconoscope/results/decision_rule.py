@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -56,7 +56,7 @@ AUDIT_WORDS = {
 
 Reason = Literal[
     "", "preprocessing assumed", "near chance", "never answered", "swap alone", "too few images", "too few others",
-    "too many classes", "perhaps the object's",
+    "too many classes", "perhaps the object's", "tells alone",
 ]  # fmt: skip
 """Why a class or a network cannot be judged; empty where it can."""
 
@@ -92,7 +92,8 @@ MIXED_BELOW = 0.5  # of the answers: what changes fewer leaves room for the obje
 TELLING_PROPERTY = 0.90  # area of a property that accuses where nobody knows the objects
 _LOCAL_SHARE = 0.35  # of the largest excess: with so much the more local hypothesis is named,
 _AS_TELLING = 0.05  # if it is small, or its area is no more than so much below the largest
-NAMING_SHARE = 0.5  # of a hypothesis' excess: what does so much of it by itself gives it its name
+NAMING_SHARE = 0.5  # of a hypothesis' excess: what does so much of it by itself,
+NAMING_AREA = 0.10  # and tells the answers by an area no more than so much below, gives it its name
 OBJECTS_KNOWN = 0.5  # of the images: where the object is must be known, for what is said of backgrounds and objects
 
 
@@ -353,7 +354,7 @@ def has_a_say(effect: Effect) -> bool:
     return effect.excess >= max(NOTICEABLE, STANDARD_ERRORS * effect.error)
 
 
-def by_excess(examined: list[Examined]) -> list[Examined]:
+def by_excess(examined: Iterable[Examined]) -> list[Examined]:
     """Order properties by their excess, the largest first."""
     return sorted(examined, key=lambda single: -np.nan_to_num(single.effect.excess, nan=-1))
 
@@ -438,7 +439,7 @@ def conclude(
     relied_on = [single for single in nuisances if accuses(single)]
     object_matters = known and "object" in parts and not parts["object"].failed
     if accusing or relied_on:
-        names, position = _explained(accusing, relied_on, nuisances, within, hypotheses)
+        names, position = _explained(accusing, relied_on, nuisances, within, hypotheses, known=known)
         largest = max(single.effect.excess for single in (*accusing, *relied_on))
         return Conclusion("mixed" if object_matters and largest < MIXED_BELOW else "shortcut", names, position=position)
     if known and parts and not parts["background"].failed:
@@ -449,6 +450,8 @@ def conclude(
         return Conclusion("borderline", (strongest,), position=hypotheses[strongest].position)
     if ambiguous:
         return Conclusion("undecided", reason="perhaps the object's")
+    if any(test.tells_alone for test in hypotheses.values()):
+        return Conclusion("undecided", reason="tells alone")
     return Conclusion("object" if object_matters else "nothing")
 
 
@@ -458,8 +461,13 @@ def _explained(
     nuisances: list[Examined],
     within: Mapping[str, str],
     hypotheses: Mapping[str, HypothesisTest],
+    *,
+    known: bool,
 ) -> tuple[tuple[str, ...], str]:
-    """Name what a network relies on, and say where: a property that does much of what the best hypothesis does, else that."""
+    """Name what a network relies on, and say where: a property that does much of what the best hypothesis does, else that.
+
+    Where it is known where the objects are, what accuses by itself is named too, however little of the hypothesis it does.
+    """
     if not accusing:
         return order_names(relied_on, within), ""
     most = max(single.effect.excess for single in accusing)
@@ -468,26 +476,28 @@ def _explained(
     def explains(single: Examined) -> bool:
         """Whether it does much of what the strongest does; what is small, or tells the answer as well, need not do so much.
 
-        But for pixels: some of those that are light because all of the picture is do much of what it does.
+        But for pixels, as some of those that are light because all of the picture is do much of what it does; and for tones,
+        which are no more local than a spectrum.
         """
-        as_telling = single.area >= telling - _AS_TELLING and single.name != "pixels"
+        as_telling = single.area >= telling - _AS_TELLING and single.name not in ("pixels", "tone")
         local = single.name in SMALL_KINDS or as_telling
         return single.effect.excess >= (_LOCAL_SHARE if local else NEARLY_AS_MUCH) * most
 
     best = min(filter(explains, accusing), key=lambda single: HYPOTHESIS_KINDS.index(single.name))
     position = hypotheses[best.name].position
-    # That some images break the rule speaks of the property's number, which is not the thing itself.
-    candidates = {single.name: single for single in relied_on} | {
-        single.name: single
-        for single in nuisances
-        if set(single.failed) <= {"conflict"}
-        and single.effect.excess >= NAMING_SHARE * best.effect.excess
-        and may_name(single.name, best.name, position)
-    }
-    others = tuple(single.name for single in sorted(accusing, key=lambda single: -single.effect.excess))
-    if not candidates:
-        return (best.name, *(name for name in others if name != best.name)), position
-    return (*order_names(list(candidates.values()), within), *others), position
+
+    def names_it(single: Examined) -> bool:
+        does_much = single.effect.excess >= NAMING_SHARE * best.effect.excess
+        # That some images break the rule speaks of the property's number, which is not the thing itself.
+        fits = single in relied_on or (
+            set(single.failed) <= {"conflict"} and may_name(single.name, best.name, position)
+        )
+        return does_much and fits and single.area >= best.area - NAMING_AREA
+
+    naming = [single for single in nuisances if names_it(single) or (known and single in relied_on)]
+    others = by_excess(single for single in (*accusing, *relied_on) if single not in naming)
+    names = order_names(naming, within) if naming else (best.name,)
+    return (*names, *(single.name for single in others if single.name not in names)), position
 
 
 def order_names(relied_on: list[Examined], within: Mapping[str, str]) -> tuple[str, ...]:
