@@ -196,7 +196,7 @@ LAST_KINDS: dict[str, Kind] = {
     "photographer's shadow": Kind("", "last", "layout", _floor_shadow),
     "tilt and shift": Kind("", "last", "", _tilt_shift),
     "zoomed while exposed": Kind("sharpness", "last", "spectrum", _zoom_blur),
-    "dithered": Kind("", "last", "spectrum", _dithered),
+    "dithered": Kind("", "last", "", _dithered),
     "coarse grain": Kind("noise", "last", "spectrum", _coarse_grain),
     "faded film": Kind("contrast", "last", "tone", _faded),
     "day for night": Kind("brightness", "last", "tone", _night),

@@ -489,9 +489,7 @@ def _explained(
     def names_it(single: Examined) -> bool:
         does_much = single.effect.excess >= NAMING_SHARE * best.effect.excess
         # That some images break the rule speaks of the property's number, which is not the thing itself.
-        fits = single in relied_on or (
-            set(single.failed) <= {"conflict"} and may_name(single.name, best.name, position)
-        )
+        fits = set(single.failed) <= {"conflict"} and may_name(single.name, best.name, position)
         return does_much and fits and single.area >= best.area - NAMING_AREA
 
     naming = [single for single in nuisances if names_it(single) or (known and single in relied_on)]
