@@ -50,6 +50,20 @@ def test_the_patch_follows_the_mouse_and_the_bars_are_the_networks(opened, netwo
         agree(page, network, covered_answers(network, images[3], top, left, 31))
 
 
+def test_where_there_is_no_line_each_patch_is_asked_by_a_request(browser, address, network, images):
+    page = browser.new_page(viewport=WIDE)
+    page.set_default_timeout(8000)
+    page.route_web_socket("**/api/patches", lambda line: line.close())
+    page.goto(address)
+    page.goto(f"{address.split('?')[0]}#/image/3?fill=black&side=31")
+    page.locator(".stage").wait_for()
+    page.locator(".stage").scroll_into_view_if_needed()
+    with page.expect_request("**/api/patch"):
+        page.mouse.move(*place_on(page, ".stage", 30.25 / 96, 60.25 / 96))
+    agree(page, network, covered_answers(network, images[3], 15, 45, 31))
+    page.close()
+
+
 def test_arrow_keys_move_the_patch_and_a_link_brings_it_back(opened, network, images):
     page = opened("#/image/3?fill=black&side=40")
     stage = page.locator(".stage")

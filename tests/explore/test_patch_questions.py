@@ -9,10 +9,46 @@ import pytest
 
 import iconoscope as ico
 
+QUESTION = {"image": "5", "top": 0, "left": 0, "height": 24, "width": 24, "fill": "mean", "view": "a"}
+
 
 def ask(client, **changes):
-    question = {"image": "5", "top": 0, "left": 0, "height": 24, "width": 24, "fill": "mean", "view": "a", **changes}
-    return client.post("/api/patch", json=question)
+    return client.post("/api/patch", json={**QUESTION, **changes})
+
+
+@pytest.fixture
+def line(client, rules):
+    headers = {"host": f"127.0.0.1:{rules.port}", "cookie": f"{rules.cookie}={rules.token}"}
+    with client.websocket_connect("/api/patches", headers=headers) as line:
+        yield line
+
+
+def test_a_line_gives_the_same_answers_one_after_the_other(client, line):
+    for top in (0, 13, 60):
+        line.send_json({**QUESTION, "top": top})
+        milliseconds, *probabilities = np.frombuffer(line.receive_bytes(), "<f4")
+        assert milliseconds > 0
+        np.testing.assert_allclose(probabilities, ask(client, top=top).json()["probabilities"], atol=1e-6)
+
+
+def test_what_a_line_cannot_answer_is_said_and_the_next_question_is_answered(line, monkeypatch, caplog):
+    wrong = [{"fill": "plaid"}, {"height": "tall"}, {"image": "60"}, {"network": 1}]
+    for change, named in zip(wrong, ("plaid", "height", "60", "network 1"), strict=True):
+        line.send_json({**QUESTION, **change})
+        problem = line.receive_json()
+        assert named in problem["message"] and problem["hint"]
+    for nothing in ("", "{", "[" * 100_000):
+        line.send_text(nothing)
+        assert line.receive_json()["kind"] == "question"
+    line.send_bytes(b"\xff")
+    assert line.receive_json()["kind"] == "question"
+    with monkeypatch.context() as patched:
+        patched.setattr("iconoscope.explorer.session.Session.patch", lambda *_: 1 / 0)
+        line.send_json(QUESTION)
+        assert line.receive_json()["kind"] == "damaged"
+        assert "division by zero" in caplog.text
+    line.send_json(QUESTION)
+    assert len(line.receive_bytes()) == 4 * 3
 
 
 @pytest.mark.parametrize("fill", ["mean", "zero", "black", "patch-mean", "blur", "noise", "0.5"])

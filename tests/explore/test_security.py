@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from starlette.websockets import WebSocketDisconnect
 
 import iconoscope as ico
 from explore.browsing import PORT, browse
@@ -57,6 +58,24 @@ def test_another_site_may_not_ask(client):
     assert client.get("/api/session", headers={"sec-fetch-site": "same-site"}).status_code == 403
     own = {"origin": f"http://127.0.0.1:{PORT}", "sec-fetch-site": "same-origin"}
     assert client.post("/api/patch", json=question, headers=own).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"host": "evil.example:8424"},
+        {"sec-fetch-site": "cross-site"},
+        {"cookie": f"iconoscope-{PORT}=forged"},
+        {"cookie": ""},
+    ],
+)
+def test_a_line_for_patches_is_given_to_nobody_else(client, rules, headers):
+    own = {"host": f"127.0.0.1:{PORT}", "cookie": f"{rules.cookie}={rules.token}"}
+    with client.websocket_connect("/api/patches", headers=own):
+        pass
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/api/patches", headers={**own, **headers}):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import iconoscope as ico
 from iconoscope.occlusion.free_patch import FreePatch
@@ -38,3 +40,47 @@ def test_a_patch_beside_the_image_covers_nothing(planted, bright):
 def test_a_patch_that_does_not_fit_is_refused(planted, bright, height, width):
     with pytest.raises(ico.errors.QuestionError, match="does not fit"):
         FreePatch(planted, ico.load_images(bright)[0]).probabilities(0, 0, height, width)
+
+
+class InOneOrder(nn.Module):
+    """Wants its maps in the order of memory that it knows."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.linear = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4 * 24 * 24, 2)
+
+    def forward(self, pictures):
+        return self.linear(self.conv(pictures).view(len(pictures), -1))
+
+
+def test_a_network_that_wants_its_maps_in_one_order_is_given_them_so(bright):
+    network = ico.load_network(
+        InOneOrder(),
+        preprocessing={"size": 24, "mean": (0, 0, 0), "std": (1, 1, 1)},
+        classes=["no", "yes"],
+        device="cpu",
+    )
+    patch = FreePatch(network, ico.load_images(bright)[0], fill="black")
+    covered = bright.copy()
+    covered[4:10, 6:12] = 0
+    np.testing.assert_allclose(patch.probabilities(4, 6, 6, 6), ico.predict(network, covered)[0], atol=1e-6)
+
+
+def test_a_network_whose_answer_depends_on_that_order_is_asked_in_the_usual_one(bright):
+    class Reordering(InOneOrder):
+        def forward(self, pictures):
+            maps = self.conv(pictures)
+            return self.linear(maps.as_strided(maps.shape, maps.new_empty(maps.shape).stride()).reshape(len(maps), -1))
+
+    network = ico.load_network(
+        Reordering(),
+        preprocessing={"size": 24, "mean": (0, 0, 0), "std": (1, 1, 1)},
+        classes=["no", "yes"],
+        device="cpu",
+    )
+    patch = FreePatch(network, ico.load_images(bright)[0], fill="black")
+    np.testing.assert_allclose(patch.clean, ico.predict(network, bright)[0], atol=1e-6)
+    covered = bright.copy()
+    covered[4:10, 6:12] = 0
+    np.testing.assert_allclose(patch.probabilities(4, 6, 6, 6), ico.predict(network, covered)[0], atol=1e-6)

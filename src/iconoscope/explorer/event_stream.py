@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,12 +12,9 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
-from iconoscope.errors import IconoscopeError
-from iconoscope.explorer.security import without_paths
+from iconoscope.explorer.problems import problem_of
 
 __all__ = ["EventStream"]
-
-_LOG = logging.getLogger("iconoscope.explorer")
 
 
 class EventStream:
@@ -55,22 +51,11 @@ class EventStream:
                 yield self._event(dataclasses.asdict(message))
             error = making.exception()
             if error is not None and not isinstance(error, KeyboardInterrupt):
-                yield self._event(self._problem(error), name="problem")
+                _, problem = problem_of(error, self._folders)
+                yield self._event(dataclasses.asdict(problem), name="problem")
         finally:
             stop()
 
     def _event(self, message: dict[str, Any], *, name: str = "") -> str:
         named = f"event: {name}\n" if name else ""
         return f"id: {self._number}\n{named}data: {json.dumps(message)}\n\n"
-
-    def _problem(self, error: BaseException) -> dict[str, str]:
-        """Say what went wrong; of a mistake of ours only that there was one, and the rest to the log."""
-        if not isinstance(error, IconoscopeError):
-            _LOG.error("What a browser waits for could not be made", exc_info=error)
-            return {
-                "kind": "damaged",
-                "message": "This is a mistake in iconoscope, not yours.",
-                "hint": "Its log says more.",
-            }
-        message, hint = (without_paths(text, self._folders) for text in (error.message, error.hint))
-        return {"kind": "question", "message": message, "hint": hint}

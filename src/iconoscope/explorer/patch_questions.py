@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import math
 import time
 
 import numpy as np
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Response, WebSocket
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from iconoscope.errors import IconoscopeWarning, QuestionError
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import of_images, on_image, unusual
 from iconoscope.explorer.displacement import displace
+from iconoscope.explorer.problems import problem_of, problem_of_form
 from iconoscope.explorer.session import Session, check_fill
 from iconoscope.occlusion import occlude
 from iconoscope.results import MeanMap, Occlusion
@@ -24,6 +28,8 @@ from iconoscope.warning_filters import ignoring
 __all__ = ["router"]
 
 router = APIRouter()
+
+_QUESTION = TypeAdapter(messages.PatchQuestion)
 
 _AVERAGED = 100
 """Images at most of which a mean is taken."""
@@ -35,15 +41,41 @@ _BATCHES = "256MB"
 @router.post("/patch", response_model=messages.PatchAnswer)
 async def cover(question: messages.PatchQuestion, session: SessionOf) -> Response:
     """Give all probabilities with a patch anywhere on an image."""
-    session.subject(question.network)
-    answer = session.ask(lambda: _covered(session, question), view=question.view, urgency="at once")
-    probabilities, milliseconds = await asyncio.wrap_future(answer)
+    probabilities, milliseconds = await _asked(session, question)
     # Written directly: to check a thousand numbers against their type takes longer than to ask the network.
     body = {"probabilities": [round(value, 7) for value in probabilities.tolist()], "milliseconds": milliseconds}
     return Response(json.dumps(body), media_type="application/json")
 
 
-def _covered(session: Session, question: messages.PatchQuestion) -> tuple[np.ndarray, float]:
+@router.websocket("/patches")
+async def cover_again(line: WebSocket) -> None:
+    """Answer one patch after the other: a request for each takes a browser longer than a small network.
+
+    A question is a `PatchQuestion` in JSON. Its answer is numbers of 32 bits, little endian: the milliseconds that the
+    network took, then all probabilities; or a `Problem` in JSON.
+    """
+    session: Session = line.app.state.session
+    await line.accept()
+    while (message := await line.receive())["type"] != "websocket.disconnect":
+        try:
+            question = _QUESTION.validate_json(message.get("text") or "")
+            probabilities, milliseconds = await _asked(session, question)
+        except ValidationError as error:
+            await line.send_json(dataclasses.asdict(problem_of_form(error.errors())))
+        # Whatever it is, it is said to the one who asked, who may go on.
+        except Exception as error:  # noqa: BLE001
+            await line.send_json(dataclasses.asdict(problem_of(error, session.folders)[1]))
+        else:
+            await line.send_bytes(np.array([milliseconds, *probabilities], "<f4").tobytes())
+
+
+async def _asked(session: Session, question: messages.PatchQuestion) -> tuple[NDArray[np.float32], float]:
+    session.subject(question.network)
+    answer = session.ask(lambda: _covered(session, question), view=question.view, urgency="at once")
+    return await asyncio.wrap_future(answer)
+
+
+def _covered(session: Session, question: messages.PatchQuestion) -> tuple[NDArray[np.float32], float]:
     if not (math.isfinite(question.top) and math.isfinite(question.left)):
         raise QuestionError("A patch lies at a row and a column.")
     # To reserve a network takes longer than to ask a small one: it is done once for as long as the patch moves.

@@ -17,9 +17,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["LOOPBACK", "AccessRules", "security_headers", "without_paths"]
+__all__ = ["LONGEST", "LOOPBACK", "AccessRules", "security_headers", "without_paths"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LONGEST = 2**20
+"""Bytes of a question at most: the numbers of a hundred thousand chosen images."""
+
 _WILDCARDS = ("0.0.0.0", "::", "")
 
 _POLICY = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +14,10 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 import iconoscope
-from iconoscope.errors import DamagedRecordError, IconoscopeError, ImagesError, QuestionError, StoreError, UnitError
+from iconoscope.errors import IconoscopeError
 from iconoscope.explorer import (
     image_page,
     layer_page,
@@ -29,33 +31,18 @@ from iconoscope.explorer import (
     unit_page,
 )
 from iconoscope.explorer.photographs import LARGEST
-from iconoscope.explorer.security import AccessRules, security_headers, without_paths
-from iconoscope.explorer.session import ReadOnlyError, Session
-from iconoscope.explorer.worker import ReplacedError
+from iconoscope.explorer.problems import MISTAKE, problem_of, problem_of_form
+from iconoscope.explorer.security import LONGEST, AccessRules, security_headers
+from iconoscope.explorer.session import Session
 
 __all__ = ["create_app"]
 
 SITE = Path(__file__).with_name("site")
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _LOG = logging.getLogger("iconoscope.explorer")
-_LONGEST = 2**20
-"""Bytes of a question: the numbers of a hundred thousand chosen images."""
-
 _UNKNOWN = (
     "Open the address that the explorer printed when it was started: it has a token in it, which is new every time."
 )
-
-_KINDS: dict[type[IconoscopeError], tuple[int, str]] = {
-    ReplacedError: (409, "busy"),
-    ReadOnlyError: (403, "refused"),
-    UnitError: (404, "not found"),
-    QuestionError: (400, "question"),
-    ImagesError: (404, "not found"),
-    DamagedRecordError: (500, "damaged"),
-    StoreError: (404, "not found"),
-    IconoscopeError: (500, "damaged"),
-}
-"""From errors to the status and the kind of a `Problem`; the first that fits counts."""
 
 _ROUTERS = (
     network_page,
@@ -108,29 +95,27 @@ def _site_file(name: str) -> Response:
     return Response(path.read_bytes(), media_type=_TYPES[path.suffix])
 
 
-def _problem(status: int, kind: str, message: str, hint: str = "") -> JSONResponse:
-    return JSONResponse({"kind": kind, "message": message, "hint": hint}, status)
+def _refused(message: str, hint: str = "") -> messages.Problem:
+    return messages.Problem("refused", message, hint)
+
+
+def _response(status: int, problem: messages.Problem) -> JSONResponse:
+    return JSONResponse(dataclasses.asdict(problem), status)
 
 
 def _explain(request: Request, error: Exception) -> Response:
-    assert isinstance(error, IconoscopeError)
-    status, kind = next(answer for expected, answer in _KINDS.items() if isinstance(error, expected))
-    folders = request.app.state.session.folders
-    return _problem(status, kind, without_paths(error.message, folders), without_paths(error.hint, folders))
+    return _response(*problem_of(error, request.app.state.session.folders))
 
 
 def _explain_form(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    parameter = ".".join(str(part) for part in first["loc"][1:])
-    return _problem(
-        400, "question", f"{parameter or 'The question'}: {first['msg']}.", "/api/openapi.json has what is asked."
-    )
+    return _response(400, problem_of_form(list(error.errors())))
 
 
 def _explain_status(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _problem(error.status_code, "not found" if error.status_code == 404 else "question", str(error.detail))
+    kind = "not found" if error.status_code == 404 else "question"
+    return _response(error.status_code, messages.Problem(kind, str(error.detail), ""))
 
 
 class _Gate:
@@ -140,11 +125,14 @@ class _Gate:
         self._app, self._rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":  # all else, as a web socket, is nothing that is answered here
-                await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
             return
         headers, path, rules = Headers(scope=scope), scope["path"], self._rules
+        if scope["type"] == "websocket":
+            is_let_in = not rules.refusal("GET", path, headers) and rules.is_admitted(headers)
+            await (self._app if is_let_in else WebSocketClose(1008))(scope, receive, send)
+            return
         token = QueryParams(scope["query_string"].decode("latin-1")).get("token", "")
         introduced = path == "/" and bool(token) and rules.is_token(token)
 
@@ -162,18 +150,18 @@ class _Gate:
                     answer_headers.append("set-cookie", rules.cookie_header())
             await send(message)
 
-        limit = LARGEST + 1 if path == "/api/uploads" else _LONGEST
+        limit = LARGEST + 1 if path == "/api/uploads" else LONGEST
         length = headers.get("content-length", "0")
         refusal = rules.refusal(scope["method"], path, headers)
         if refusal:
-            answer: ASGIApp = _problem(403, "refused", refusal, _UNKNOWN)
+            answer: ASGIApp = _response(403, _refused(refusal, _UNKNOWN))
         elif not (introduced or rules.is_admitted(headers)):
             wants_page = not path.startswith("/api/")
             answer = (
-                Response(_UNKNOWN, 403, media_type="text/plain") if wants_page else _problem(403, "refused", _UNKNOWN)
+                Response(_UNKNOWN, 403, media_type="text/plain") if wants_page else _response(403, _refused(_UNKNOWN))
             )
         elif not length.isdecimal() or int(length) > limit or (int(length) == 0 and "transfer-encoding" in headers):
-            answer = _problem(413, "refused", f"A request has at most {limit} bytes, and says how many.")
+            answer = _response(413, _refused(f"A request has at most {limit} bytes, and says how many."))
         else:
             answer = self._app
         try:
@@ -183,5 +171,4 @@ class _Gate:
             if begun:
                 raise
             _LOG.exception("%s %s could not be answered", scope["method"], path)
-            mistake = _problem(500, "damaged", "This is a mistake in iconoscope, not yours.", "Its log says more.")
-            await mistake(scope, receive, send_safely)
+            await _response(500, MISTAKE)(scope, receive, send_safely)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from iconoscope.errors import QuestionError, warn
-from iconoscope.explorer.security import AccessRules
+from iconoscope.explorer.security import LONGEST, AccessRules
 from iconoscope.explorer.server import create_app
 from iconoscope.explorer.session import Session
 
@@ -43,6 +43,8 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=2,
+                ws_max_size=LONGEST,
+                ws_per_message_deflate=False,  # an answer is some kilobytes, and is waited for
             )
         )
 

@@ -9,6 +9,7 @@ import { HeatControls, keptHeat, Legend, useHeat, useKeptHeats } from "./heat_ma
 import { number, say, sayName } from "./language";
 import { Newest, viewName } from "./newest";
 import { AnswersOf, CopyCommands, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
+import { PatchLine } from "./patch_line";
 import { PatchStage } from "./patch_stage";
 import type { HeatAnswer, ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
 import { forget, useNetwork, post, problemOf, useAnswer } from "./server";
@@ -138,8 +139,9 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
   const newest = useRef<Newest<PatchQuestion, PatchAnswer> | null>(null);
   // Asked as soon as the patch lies elsewhere, not after the next frame is painted.
   useLayoutEffect(() => {
+    const line = new PatchLine();
     const asking = new Newest<PatchQuestion, PatchAnswer>(
-      (question) => post<PatchAnswer>("patch", question),
+      (question) => line.ask(question),
       (newest) => {
         setAnswer(newest);
         setProblem(null);
@@ -147,7 +149,10 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
       (error) => setProblem(problemOf(error)),
     );
     newest.current = asking;
-    return () => asking.end();
+    return () => {
+      asking.end();
+      line.end();
+    };
   }, []);
   useLayoutEffect(() => {
     if (!patch) return;
