@@ -196,13 +196,16 @@ def test_an_image_is_turned_into_a_class_at_once_and_one_looks_back(opened, netw
     page.wait_for_selector("img.growing[data-ended=yes]")
 
 
-def test_units_of_a_layer_are_sorted_and_found(opened, explored):
+def test_units_of_a_layer_stand_as_they_were_chosen_with_areas_that_were_held_out(opened, recording):
     page = opened("#/layer/relu4?class=lynx")
     page.wait_for_selector(".tiles")
     page.get_by_text("Sorted by how well they tell lynx").wait_for()
-    scores = [float(text) for text in page.locator(".tile .caption small").all_inner_texts()]
-    assert scores == sorted(scores, reverse=True)
-    assert len(scores) == 64
+    search = ico.find_units(recording, recording.targets == recording.names.index("lynx"), name="lynx")
+    of_layer = [row for row, unit in enumerate(search.units.tolist()) if unit.startswith("relu4:")]
+    shown = [float(text) for text in page.locator(".tile .caption small").all_inner_texts()]
+    assert shown == pytest.approx(search.auc_held_out[of_layer].tolist(), abs=0.0051) and len(shown) == 64
+    assert shown != pytest.approx(search.auc[of_layer].tolist(), abs=0.0051)
+    page.get_by_text("images that were held out").wait_for()
 
 
 def test_a_photograph_of_ones_own_is_asked(opened, picture, tmp_path):

@@ -115,3 +115,30 @@ def test_what_is_gone_of_a_recording_is_said_and_can_be_recorded_again(network, 
         assert client.get("/api/layers/relu4").status_code == 200
         client.post("/api/record")
         assert client.get("/api/session").json()["images"] == 8 and client.get("/api/units/relu4:0").status_code == 200
+
+
+def test_one_more_layer_is_recorded_beside_the_others_and_the_map_stays(network, images, tmp_path, rules, monkeypatch):
+    recording = ico.record(network, images[:12], store=tmp_path / "run", workers=0)
+    ico.map_images(recording, "pca", store=tmp_path / "run")
+    session = open_session(network, images[:12], store=tmp_path / "run")
+    with browse(session, rules) as client:
+        points = client.get("/api/map/points").content
+        assert client.get("/api/layers/conv2").json()["units"] == []
+        assert events(client.post("/api/record?layer=conv2"))[-1]["ended"]
+        units = client.get("/api/layers/conv2").json()["units"]
+        with monkeypatch.context() as patched:
+            patched.setattr("iconoscope.explorer.map_page.map_images", lambda *_, **__: pytest.fail("made anew"))
+            assert client.get("/api/map/points").content == points
+        assert client.post("/api/record?layer=conv9").status_code == 404
+    layers = [layer.name for layer in recording.layers]
+    assert sorted(layer.name for layer in session.recording.layers) == sorted(["conv2", *layers])
+    own = ico.record(network, images[:12], ["conv2"], store=tmp_path / "other", workers=0)
+    np.testing.assert_allclose(
+        [unit["maximum"] for unit in units], own.responses.max(0)[: len(units)], rtol=1e-6, atol=1e-6
+    )
+
+
+def test_an_explorer_that_only_reads_records_no_layer(network, images, store, rules):
+    with browse(open_session(network, images, store=store, read_only=True), rules) as client:
+        answer = client.post("/api/record?layer=conv2")
+    assert answer.status_code == 403 and answer.json()["kind"] == "refused"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fastapi.responses import StreamingResponse
 
 from iconoscope.explorer.problems import problem_of
+from iconoscope.progress import Advance
 
-__all__ = ["EventStream"]
+__all__ = ["EventStream", "Watcher"]
 
 
 class EventStream:
@@ -59,3 +62,33 @@ class EventStream:
     def _event(self, message: dict[str, Any], *, name: str = "") -> str:
         named = f"event: {name}\n" if name else ""
         return f"id: {self._number}\n{named}data: {json.dumps(message)}\n\n"
+
+
+class Watcher:
+    """Hears how far something has come and tells a stream of it; ends it between two steps if nobody waits any more.
+
+    Parameters
+    ----------
+    stream : EventStream
+        Where it is told.
+    message : Callable
+        Makes the message of a task, of how many steps are done, and of how many there are (0 where that is not known).
+    """
+
+    def __init__(self, stream: EventStream, message: Callable[[str, int, int], Any]) -> None:
+        self._stream, self._message = stream, message
+        self.stopped = threading.Event()
+
+    @contextmanager
+    def __call__(self, description: str, total: float | None) -> Iterator[Advance]:
+        """Begin to hear of a task; raises `KeyboardInterrupt` at its next step once it is stopped."""
+        steps_done = 0.0
+
+        def advance(steps: float, words: str = "") -> None:
+            nonlocal steps_done
+            if self.stopped.is_set():
+                raise KeyboardInterrupt
+            steps_done += steps
+            self._stream.put(self._message(description, int(steps_done), int(total or 0)))
+
+        yield advance

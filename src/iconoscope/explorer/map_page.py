@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from fastapi import APIRouter, Response
+from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import map_images
@@ -12,6 +13,7 @@ from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import of_recording, unusual
 from iconoscope.explorer.image_page import unit_square
+from iconoscope.explorer.live_audit import audit_outlook, chosen_rows
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.results import ImageMap
@@ -99,10 +101,7 @@ def _binary(content: bytes) -> Response:
 def show_selection(selection: messages.Selection, subject: SubjectOf) -> messages.SelectionPage:
     """Say what is common to chosen images, and which units tell them from all others."""
     recording = subject.recorded
-    chosen = sorted(set(selection.images))
-    if not chosen or chosen[0] < 0 or chosen[-1] >= len(recording):
-        raise QuestionError("These are no images of the recording.", hint=f"They are 0 to {len(recording) - 1}.")
-    rows = np.array(chosen, np.int64)
+    rows = chosen_rows(subject, selection)
     targets, predictions = recording.targets[rows], recording.predictions[rows]
     counts = np.bincount(targets[targets >= 0], minlength=len(recording.classes))
     labels = [
@@ -114,12 +113,28 @@ def show_selection(selection: messages.Selection, subject: SubjectOf) -> message
         count=len(rows),
         labels=labels,
         wrong=int(((targets >= 0) & (targets != predictions)).sum()),
+        mistakes=_mistakes(subject, rows, counts),
         units=_telling_units(subject, rows),
+        audit=audit_outlook(subject, rows),
         commands=of_recording(subject, "find_units", [recording.ids[row] for row in rows.tolist()], command="find"),
     )
 
 
-def _telling_units(subject: Subject, rows: np.ndarray) -> list[messages.ClassSelectivityOfUnit]:
+def _mistakes(subject: Subject, rows: NDArray[np.int64], counts: NDArray[np.int64]) -> list[messages.Mistakes]:
+    """Count which class chosen images are taken for, the most frequent first; `counts` has how many each class has."""
+    recording, classes = subject.recorded, subject.classes
+    targets, predictions = recording.targets[rows], recording.predictions[rows]
+    wrong = (targets >= 0) & (targets != predictions)
+    pairs, numbers = np.unique(np.stack([targets[wrong], predictions[wrong]], 1), axis=0, return_counts=True)
+    return [
+        messages.Mistakes(classes[label], classes[answer], count, count / int(counts[label]))
+        for (label, answer), count in sorted(
+            zip(pairs.tolist(), numbers.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
+        )
+    ]
+
+
+def _telling_units(subject: Subject, rows: NDArray[np.int64]) -> list[messages.ClassSelectivityOfUnit]:
     """Give the channels that answer chosen images most beside all others."""
     recording = subject.recorded
     chosen = np.zeros(len(recording), np.bool_)

@@ -495,14 +495,64 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Mistakes:
+    """Images of one class that are taken for another; `share` is that of all with this label."""
+
+    label: str
+    prediction: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class AnswerCount:
+    """How many images are answered with a class."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class AuditOutlook:
+    """Of which classes an audit of chosen images could judge: those that enough are answered with, and enough otherwise.
+
+    Attributes
+    ----------
+    least
+        How many are enough.
+    judged
+        The classes that can be judged; none where the network or the images are not at hand.
+    few
+        The other classes that some are answered with.
+    """
+
+    least: int
+    judged: list[AnswerCount]
+    few: list[AnswerCount]
+
+
+@dataclass(frozen=True)
 class SelectionPage:
     """What is common to chosen images: classes, confusion, and the units that tell them from the others."""
 
     count: int
     labels: list[ClassProbability]
     wrong: int
+    mistakes: list[Mistakes]
     units: list[ClassSelectivityOfUnit]
+    audit: AuditOutlook
     commands: Commands
+
+
+@dataclass(frozen=True)
+class AuditProgress:
+    """How far the audit of chosen images has come (`POST selection/audit`), as an event: the last one has the audit."""
+
+    task: str
+    done: int
+    total: int
+    audit: AuditSummary | None
+    commands: Commands | None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from iconoscope.results import Audit
 from iconoscope.results.question import without_folders
 from iconoscope.subject.network import Layer
 
-__all__ = ["layer_summaries", "router"]
+__all__ = ["Language", "audit_response", "audit_summary", "layer_summaries", "router"]
 
 router = APIRouter()
 
@@ -77,7 +77,7 @@ def show_network(network: int, session: SessionOf, lang: Language = "en") -> mes
         labelled=labelled,
         confusion=confusion(subject) if labelled else [],
         layers=layer_summaries(subject),
-        audit=None if subject.audit is None else _audit_summary(subject.audit, subject.number, lang),
+        audit=None if subject.audit is None else audit_summary(subject.audit, f"audit/{subject.number}", lang),
         commands=asking(subject, "layers"),
     )
 
@@ -117,7 +117,8 @@ def _shape(layer: Layer) -> tuple[int, int, int]:
     return channels, rows, columns
 
 
-def _audit_summary(audit: Audit, number: int, lang: Language) -> messages.AuditSummary:
+def audit_summary(audit: Audit, page: str, lang: Language) -> messages.AuditSummary:
+    """Give the verdicts of an audit, whose whole page has an address."""
     sentences = audit.sentences(lang)
     overall = messages.ClassVerdict("", audit.word, sentences.overall(audit.conclusions), audit.accused())
     classes = [
@@ -129,7 +130,7 @@ def _audit_summary(audit: Audit, number: int, lang: Language) -> messages.AuditS
         )
         for name, finding in audit.findings(lang).items()
     ]
-    return messages.AuditSummary(overall, classes, page=f"audit/{number}")
+    return messages.AuditSummary(overall, classes, page)
 
 
 @router.get("/audit/{network}", response_class=HTMLResponse)
@@ -138,6 +139,11 @@ def show_audit(network: int, session: SessionOf, lang: Language = "en") -> HTMLR
     audit = session.subject(network).audit
     if audit is None:
         raise StoreError("The store has no audit of this network.", hint="Make one: iconoscope audit")
+    return audit_response(audit, lang)
+
+
+def audit_response(audit: Audit, lang: Language) -> HTMLResponse:
+    """Send the whole report of an audit."""
     with tempfile.TemporaryDirectory() as folder:
         page = audit.report(Path(folder) / "audit.html", lang=lang).read_text(encoding="utf-8")
     return HTMLResponse(page, headers=security_headers(report=True))

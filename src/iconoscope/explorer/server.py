@@ -21,6 +21,7 @@ from iconoscope.errors import IconoscopeError
 from iconoscope.explorer import (
     image_page,
     layer_page,
+    live_audit,
     live_optimization,
     live_recording,
     map_page,
@@ -54,6 +55,7 @@ _ROUTERS = (
     map_page,
     live_optimization,
     live_recording,
+    live_audit,
 )
 
 

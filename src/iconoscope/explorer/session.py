@@ -21,6 +21,7 @@ from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.worker import Urgency, Worker
 from iconoscope.occlusion import FILLS
 from iconoscope.occlusion.free_patch import FreePatch
+from iconoscope.results import Audit
 from iconoscope.results.question import without_folders
 from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Image, Images
@@ -63,6 +64,8 @@ class Session:
         Random; another where a number has come to mean another image.
     optimizations
         Those that run, by their numbers.
+    audits
+        Those of chosen images, by their numbers; they are in no store.
     studio
         The thread in which pictures and maps are made, of copies of the networks: so a patch does not wait for them.
     """
@@ -77,6 +80,7 @@ class Session:
     worker: Worker = field(default_factory=Worker)
     studio: Worker = field(default_factory=Worker)
     optimizations: dict[int, Any] = field(default_factory=dict)
+    audits: dict[int, Audit] = field(default_factory=dict)
     numbering: str = field(default_factory=lambda: secrets.token_hex(8))
     _copies: dict[tuple[int, str], Network] = field(default_factory=dict)
     _patches: OrderedDict[tuple[int, str, str, str], FreePatch] = field(default_factory=OrderedDict)

@@ -1,6 +1,7 @@
 // Which label is taken for which class: a matrix of few classes, the largest mistakes of many.
 import { useClassTitle, useSession } from "./explored";
 import { number, percent, say } from "./language";
+import type { Mistakes as Mistake } from "./schema";
 import { useLink } from "./server";
 
 const MOST_CLASSES = 24; // of more, a matrix is not read any longer
@@ -56,24 +57,30 @@ function Matrix({ counts }: { counts: number[][] }) {
 }
 
 function Mistakes({ counts }: { counts: number[][] }) {
-  const { classes } = useSession(), title = useClassTitle(), link = useLink();
-  const mistakes = counts
-    .flatMap((row, label) => row.map((count, answer) => ({ count, label, answer, all: row.reduce((sum, more) => sum + more, 0) })))
-    .filter(({ count, label, answer }) => count > 0 && label !== answer)
-    .sort((one, other) => other.count - one.count || other.count / other.all - one.count / one.all)
-    .slice(0, MOST_MISTAKES);
+  const { classes } = useSession();
+  const mistakes = counts.flatMap((row, label) => {
+    const all = row.reduce((sum, count) => sum + count, 0);
+    return row.map((count, answer) => ({ label: classes[label] ?? "", prediction: classes[answer] ?? "", count, share: count / all }));
+  });
+  return <MistakesList mistakes={mistakes.filter(({ count, label, prediction }) => count > 0 && label !== prediction)} most={MOST_MISTAKES} />;
+}
+
+/** Which class is taken for which, the most frequent first. */
+export function MistakesList({ mistakes, most }: { mistakes: readonly Mistake[]; most: number }) {
+  const title = useClassTitle(), link = useLink();
   return (
     <ol class="mistakes">
-      {mistakes.map(({ count, label, answer, all }) => (
-        <li>
-          <a href={link("images", "", { label: classes[label] ?? "", prediction: classes[answer] ?? "" })}>
-            {say("taken for", { label: title(classes[label] ?? ""), answer: title(classes[answer] ?? "") })}
-          </a>
-          <span>
-            {number(count)} <small>{percent(count / all)}</small>
-          </span>
-        </li>
-      ))}
+      {[...mistakes]
+        .sort((one, other) => other.count - one.count || other.share - one.share)
+        .slice(0, most)
+        .map(({ count, label, prediction, share }) => (
+          <li>
+            <a href={link("images", "", { label, prediction })}>{say("taken for", { label: title(label), answer: title(prediction) })}</a>
+            <span>
+              {number(count)} <small>{percent(share)}</small>
+            </span>
+          </li>
+        ))}
     </ol>
   );
 }

@@ -4,10 +4,11 @@ import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
+import { RecordButton } from "./live_recording";
 import { Bar, Choices, CopyCommands, Figure, Picture, Select, Trouble, usePictureClass, useUnitTitle, Waiting } from "./parts";
 import type { LayerPage as Message, LayerSummary, UnitsFound, UnitSummary } from "./schema";
 import { useAnswer, useFileAddress, useLink } from "./server";
-import { layerSize } from "./network_page";
+import { heldOut, layerSize } from "./network_page";
 import { ordered, type Order } from "./unit_order";
 
 const ORDERS: Order[] = ["number", "selectivity", "answered", "likeness"];
@@ -30,7 +31,9 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
   if (!page) return <Waiting />;
   const { layer } = page;
   const hasPictures = page.units.some((unit) => unit.optimized !== "");
+  // In the order of choosing: one by what was held out would choose by it, and flatter it. The numbers are held out, where some were.
   const scores = new Map(find.value?.units.map(({ unit, auc }) => [unit, auc]));
+  const shown = new Map(find.value?.units.map(({ unit, auc, auc_held_out: held }) => [unit, held ?? auc]));
   const order = (ORDERS.find((each) => each === settings["sort"]) ?? (like ? "likeness" : "number"));
   const units = ordered(page.units, wanted && find.value ? "class" : order, scores);
   const orders = ORDERS.filter((each) => each !== "likeness" || like !== "");
@@ -67,11 +70,20 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
           </button>
         )}
       </div>
-      {wanted && find.value ? <p class="note">{say("ranked by class", { class: title(wanted) })}</p> : hasPictures && <p class="note">{say("toggle note")}</p>}
+      {wanted && find.value ? (
+        <p class="note">
+          {say("ranked by class", { class: title(wanted) })} {heldOut(find.value)}
+        </p>
+      ) : (
+        <>
+          {order === "selectivity" && units.length > 0 && <p class="note">{say("selectivity note")}</p>}
+          {hasPictures && <p class="note">{say("toggle note")}</p>}
+        </>
+      )}
       {find.problem && <Trouble problem={find.problem} />}
       <ol class="tiles">
         {units.map((unit) => (
-          <Tile key={unit.unit} unit={unit} optimized={optimized} score={scores.get(unit.unit)} wanted={wanted} />
+          <Tile key={unit.unit} unit={unit} optimized={optimized} score={shown.get(unit.unit)} wanted={wanted} />
         ))}
       </ol>
     </>
@@ -80,9 +92,11 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
 
 /** The units of a layer that was not recorded: of each a picture can be grown. */
 function Channels({ layer }: { layer: LayerSummary }) {
+  const { asks, images, read_only } = useSession();
   const units = Array.from({ length: layer.channels }, (_, channel) => channel), link = useLink();
   return (
     <Figure title={say("not recorded")} note={say("not recorded note")}>
+      {asks && images > 0 && !read_only && layer.channels > 0 && <RecordButton text={say("record layer", { count: images })} layer={layer.name} />}
       <p class="chips">
         {units.map((channel) => (
           <a href={link("unit", `${layer.name}:${channel}`)}>{channel}</a>

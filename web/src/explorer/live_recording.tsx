@@ -1,46 +1,45 @@
-// Where nothing was recorded yet: the pass over all images, watched.
-import { useEffect, useRef, useState } from "preact/hooks";
+// Recording what units answer while one looks: all images where nothing was recorded yet, or one layer more.
+import { useEffect } from "preact/hooks";
 import { useSession } from "./explored";
-import { percent, say } from "./language";
-import { Bar, Figure, Trouble } from "./parts";
-import type { Problem, RecordingProgress } from "./schema";
-import { events, isReplaced, problemOf, useNetwork } from "./server";
+import { say } from "./language";
+import { Figure, Trouble } from "./parts";
+import type { RecordingProgress } from "./schema";
+import { Progress, useWatched } from "./watched";
 
 export function LiveRecording() {
-  const session = useSession(), network = useNetwork();
-  const [progress, setProgress] = useState<RecordingProgress | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const controller = useRef<AbortController | null>(null);
-  useEffect(() => () => controller.current?.abort(), []);
-  const record = async () => {
-    controller.current = new AbortController();
-    setProblem(null);
-    try {
-      for await (const event of events<RecordingProgress>("record", {}, controller.current.signal, network)) {
-        setProgress(event);
-        if (event.ended) location.reload();
-      }
-    } catch (error) {
-      setProgress(null);
-      if (!isReplaced(error)) setProblem(problemOf(error));
-    }
-  };
-  const share = progress && progress.total > 0 ? progress.done / progress.total : 0;
+  const session = useSession();
   return (
     <Figure title={say("record")} note={say("record note", { count: session.images })}>
-      {progress ? (
-        <div class="progress" role="status">
-          <Bar share={share} />
-          <small>{percent(share)}</small>
-        </div>
+      <RecordButton text={say("record now")} />
+    </Figure>
+  );
+}
+
+/** Records, and shows the page anew after that. With a layer, that one beside those that were recorded. */
+export function RecordButton({ text, layer = "" }: { text: string; layer?: string }) {
+  const { event, runs, problem, begin, stop } = useWatched<RecordingProgress>(layer ? `record?layer=${encodeURIComponent(layer)}` : "record", {});
+  useEffect(() => {
+    if (event?.ended) location.reload();
+  }, [event?.ended]);
+  return (
+    <>
+      {runs || event?.ended ? (
+        <>
+          <Progress event={event} />
+          <p>
+            <button type="button" onClick={stop}>
+              {say("stop")}
+            </button>
+          </p>
+        </>
       ) : (
         <p>
-          <button type="button" class="primary" onClick={() => void record()}>
-            {say("record now")}
+          <button type="button" class="primary" onClick={begin}>
+            {text}
           </button>
         </p>
       )}
       {problem && <Trouble problem={problem} />}
-    </Figure>
+    </>
   );
 }

@@ -1,12 +1,13 @@
 // The page of the network: what it is, how often it is right and where it errs, and the way to its layers.
 import { change, type Settings } from "./address";
+import { AuditVerdicts } from "./audit_verdicts";
 import { ConfusionMatrix } from "./confusion_matrix";
 import { useClassTitle, useSession } from "./explored";
-import { language, number as written, percent, say, sayName } from "./language";
+import { language, number as written, percent, say } from "./language";
 import { LiveRecording } from "./live_recording";
 import { CopyCommands, Figure, Ranking, Select, Trouble, UnitLinkTo, Waiting } from "./parts";
-import type { AuditSummary, LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
-import { useAnswer, useFileAddress, useLink, useNetwork } from "./server";
+import type { LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
+import { useAnswer, useLink, useNetwork } from "./server";
 import { useEffect, useRef } from "preact/hooks";
 
 const MOST_UNITS = 8; // that are shown of those which tell a class
@@ -44,7 +45,11 @@ export function NetworkPage({ settings }: { settings: Settings }) {
           </Figure>
         )}
         <div>
-          {page.audit && <Audit audit={page.audit} />}
+          {page.audit && (
+            <Figure title={say("audit")} note={page.audit.overall.text}>
+              <AuditVerdicts audit={page.audit} />
+            </Figure>
+          )}
           {isRecorded && <FindUnits wanted={settings["class"] ?? ""} />}
           <Figure title={say("preprocessing")}>
             <ul class="lines">
@@ -116,36 +121,8 @@ export function layerSize(layer: LayerSummary): string {
   return say("layer size", { channels: layer.channels, rows: layer.rows, columns: layer.columns });
 }
 
-function Audit({ audit }: { audit: AuditSummary }) {
-  const title = useClassTitle(), number = useNetwork(), fileAddress = useFileAddress();
-  return (
-    <Figure title={say("audit")} note={audit.overall.text}>
-      <ul class="verdicts">
-        {audit.classes.map((verdict) => (
-          <li>
-            <b>{title(verdict.name)}</b>
-            <span class={`word ${verdict.word}`}>{sayName("verdict", verdict.word)}</span>
-            <p>{verdict.text}</p>
-            {verdict.findings.length > 0 && (
-              <ul>
-                {verdict.findings.map((finding) => (
-                  <li>{finding}</li>
-                ))}
-              </ul>
-            )}
-          </li>
-        ))}
-      </ul>
-      {audit.page && (
-        <p>
-          <a href={fileAddress(`audit/${number}`, ".html")} target="_blank" rel="noopener">
-            {say("audit page")}
-          </a>
-        </p>
-      )}
-    </Figure>
-  );
-}
+/** On which images the areas are that stand beside units which were searched. */
+export const heldOut = (units: UnitsFound) => (units.tested && units.held_out > 0 ? say("held out", { count: units.held_out }) : say("not held out"));
 
 /** Which units of all layers tell a class best. */
 function FindUnits({ wanted }: { wanted: string }) {
@@ -166,7 +143,7 @@ function FindUnits({ wanted }: { wanted: string }) {
             low={0.5}
             rows={units.units.map(({ unit, auc, auc_held_out: held }) => ({ label: <UnitLinkTo unit={unit} />, share: held ?? auc, value: written(held ?? auc, 3), title: say("chosen by", { auc: written(auc, 3) }) }))}
           />
-          <p class="note">{units.tested && units.held_out > 0 ? say("held out", { count: units.held_out }) : say("not held out")}</p>
+          <p class="note">{heldOut(units)}</p>
           {units.tested && (
             <p class="note">
               {units.alone.length > 0 ? say("alone") : say("none alone", { class: title(units.class_name) })}{" "}

@@ -277,12 +277,40 @@ export interface Selection {
   images: number[];
 }
 
+export interface Mistakes {
+  label: string;
+  prediction: string;
+  count: number;
+  share: number;
+}
+
+export interface AnswerCount {
+  name: string;
+  count: number;
+}
+
+export interface AuditOutlook {
+  least: number;
+  judged: AnswerCount[];
+  few: AnswerCount[];
+}
+
 export interface SelectionPage {
   count: number;
   labels: ClassProbability[];
   wrong: number;
+  mistakes: Mistakes[];
   units: ClassSelectivityOfUnit[];
+  audit: AuditOutlook;
   commands: Commands;
+}
+
+export interface AuditProgress {
+  task: string;
+  done: number;
+  total: number;
+  audit: AuditSummary | null;
+  commands: Commands | null;
 }
 
 export interface MeanHeatQuestion {

@@ -1,25 +1,37 @@
 // What is common to chosen images: their labels, the mistakes among them, and the units that tell them from the others.
 import { useEffect, useState } from "preact/hooks";
 import { change } from "./address";
+import { MistakesList } from "./confusion_matrix";
 import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
 import { MeanHeat } from "./mean_heat";
 import { CopyCommands, Ranking, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { MapPage, Problem, Selection, SelectionPage } from "./schema";
+import { SelectionAudit } from "./selection_audit";
 import { isReplaced, post, problemOf } from "./server";
 
 const MOST_LABELS = 6;
+const MOST_MISTAKES = 6;
 
 /** What a map knows of chosen images, where no server says which units tell them. */
 function knownOf(map: MapPage, indices: readonly number[]): SelectionPage {
-  const counts = new Map<number, number>();
-  for (const index of indices) counts.set(map.labels[index] ?? -1, (counts.get(map.labels[index] ?? -1) ?? 0) + 1);
+  const counts = new Map<number, number>(), taken = new Map<string, { label: number; answer: number; count: number }>();
+  for (const index of indices) {
+    const label = map.labels[index] ?? -1, answer = map.predictions[index] ?? -1;
+    if (label < 0) continue;
+    counts.set(label, (counts.get(label) ?? 0) + 1);
+    if (!map.wrong[index]) continue;
+    const pair = `${label} ${answer}`;
+    taken.set(pair, { label, answer, count: (taken.get(pair)?.count ?? 0) + 1 });
+  }
+  const name = (index: number) => map.classes[index] ?? "";
   const labels = [...counts]
-    .filter(([label]) => label >= 0)
     .sort(([, one], [, other]) => other - one)
-    .map(([index, count]) => ({ name: map.classes[index] ?? "", index, probability: count / indices.length }));
-  return { count: indices.length, labels, wrong: indices.filter((index) => map.wrong[index]).length, units: [], commands: { python: "", shell: "" } };
+    .map(([index, count]) => ({ name: name(index), index, probability: count / indices.length }));
+  const mistakes = [...taken.values()].map(({ label, answer, count }) => ({ label: name(label), prediction: name(answer), count, share: count / (counts.get(label) ?? count) }));
+  const wrong = indices.filter((index) => map.wrong[index]).length;
+  return { count: indices.length, labels, wrong, mistakes, units: [], audit: { least: 0, judged: [], few: [] }, commands: { python: "", shell: "" } };
 }
 
 export function SelectionPanel({ map, indices }: { map: MapPage; indices: readonly number[] }) {
@@ -59,6 +71,7 @@ export function SelectionPanel({ map, indices }: { map: MapPage; indices: readon
       {images.length > 0 && !page && !problem && <Waiting />}
       {page && <Common page={page} />}
       {images.length > 0 && asks && <MeanHeat images={images} />}
+      {page && asks && <SelectionAudit images={images} outlook={page.audit} />}
     </section>
   );
 }
@@ -69,6 +82,7 @@ function Common({ page }: { page: SelectionPage }) {
     <>
       <p class="note">{say("selected wrong", { count: page.wrong, share: percent(page.wrong / Math.max(page.count, 1)) })}</p>
       <Ranking rows={page.labels.slice(0, MOST_LABELS).map(({ name, probability }) => ({ label: title(name), share: probability, value: percent(probability) }))} />
+      {page.mistakes.length > 0 && <MistakesList mistakes={page.mistakes} most={MOST_MISTAKES} />}
       {page.units.length > 0 && (
         <>
           <h2>{say("selected units")}</h2>
