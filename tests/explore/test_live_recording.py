@@ -131,7 +131,7 @@ def test_one_more_layer_is_recorded_beside_the_others_and_the_map_stays(network,
             assert client.get("/api/map/points").content == points
         assert client.post("/api/record?layer=conv9").status_code == 404
     layers = [layer.name for layer in recording.layers]
-    assert sorted(layer.name for layer in session.recording.layers) == sorted(["conv2", *layers])
+    assert sorted(layer.name for layer in session.subjects[0].recorded.layers) == sorted(["conv2", *layers])
     own = ico.record(network, images[:12], ["conv2"], store=tmp_path / "other", workers=0)
     np.testing.assert_allclose(
         [unit["maximum"] for unit in units], own.responses.max(0)[: len(units)], rtol=1e-6, atol=1e-6

@@ -32,13 +32,14 @@ function Page({ address }: { address: Address }) {
   }
 }
 
-const BESIDE: readonly PageName[] = ["network", "layer", "unit"]; // pages of which two stand beside each other; an image has both on one
+const COLUMNS: readonly PageName[] = ["network", "layer", "unit"]; // pages of which two stand beside each other
+const BESIDE: readonly PageName[] = [...COLUMNS, "map"]; // pages that are about both networks where one wants it; that of an image always is
 
-/** Whether the pages of two networks are to stand beside each other. */
+/** Whether two networks are to stand beside each other. */
 const isBeside = (session: Session, address: Address) => session.networks.length > 1 && address.settings["beside"] === "1" && BESIDE.includes(address.page);
 
 function Pages({ session, address }: { session: Session; address: Address }) {
-  if (!isBeside(session, address)) return <Page address={address} />;
+  if (!isBeside(session, address) || !COLUMNS.includes(address.page)) return <Page address={address} />;
   return (
     <>
       {session.networks.map((network) => (
@@ -139,7 +140,7 @@ function Explorer() {
   return (
     <Explored.Provider value={session}>
       <Header session={session} address={address} speak={speak} />
-      <main class={isBeside(session, address) ? "beside" : `page-${address.page}`} key={language()}>
+      <main class={isBeside(session, address) && COLUMNS.includes(address.page) ? "beside" : `page-${address.page}`} key={language()}>
         <Pages session={session} address={address} />
       </main>
     </Explored.Provider>

@@ -8,21 +8,19 @@ import { useClassTitle } from "./explored";
 import { number, say } from "./language";
 import { Choices } from "./parts";
 
-export interface MapState {
-  board: MapBoard | null;
+interface MapState {
+  board: MapBoard;
   data: MapData;
   colours: readonly MapView["colour"][];
   tool: Tool;
   setTool: (tool: Tool) => void;
   refresh: () => void;
   settings: Settings;
-  drawn: number;
 }
 
 const TOOLS: Tool[] = ["move", "lasso", "rectangle"];
 
 export function MapControls({ board, data, colours, tool, setTool, refresh, settings }: MapState) {
-  if (!board) return null;
   const { view } = board;
   const set = (changed: Partial<MapView>) => {
     if (changed.colour && (changed.colour === "prediction") !== (view.colour === "prediction")) view.off.clear();
@@ -34,7 +32,7 @@ export function MapControls({ board, data, colours, tool, setTool, refresh, sett
       <Choices name={say("tool")} value={tool} choices={TOOLS.map((value) => ({ value, text: say(`tool ${value}`) }))} choose={(chosen) => setTool(chosen as Tool)} />
       <label class="control wide">
         <span>{say("find")}</span>
-        <input type="search" value={settings["find"] ?? ""} placeholder={say("find hint")} onChange={(event) => change({ find: event.currentTarget.value.trim(), lasso: "" }, { step: true })} />
+        <input type="search" value={settings["find"] ?? ""} placeholder={say("find hint")} onChange={(event) => change({ find: event.currentTarget.value.trim(), lasso: "", "lasso-of": "" }, { step: true })} />
       </label>
       <Choices
         name={say("drawn as")}

@@ -1,189 +1,108 @@
 // The page of the map: all images where the network finds them, and what is common to those that one draws around.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { readView, writeView } from "../map/address";
-import { MapBoard, NoGraphics } from "../map/board";
-import type { MapData } from "../map/data";
+// Of two networks both maps stand beside each other; what is chosen on one is chosen on the other.
+import { useMemo, useState } from "preact/hooks";
+import type { MapBoard } from "../map/board";
 import type { Tool } from "../map/gestures";
-import { press } from "../map/keys";
-import { thinned } from "../map/lasso";
-import { COLOURS, firstView, isLabelled } from "../map/view";
 import { change, type Settings } from "./address";
-import { useClassTitle } from "./explored";
+import { useClassTitle, useSession } from "./explored";
 import { number, say } from "./language";
-import { MapControls, type MapState } from "./map_controls";
-import { PickedImage } from "./picked_image";
+import { useLoadedMap, type LoadedMap } from "./loaded_map";
+import { MapControls } from "./map_controls";
+import { addressed, settingsOf, viewKey, viewSettings } from "./map_settings";
+import { coloursOf, MapStage } from "./map_stage";
 import { CopyCommands, Trouble, Waiting } from "./parts";
+import { PickedImage } from "./picked_image";
 import type { MapPage as Message, Problem } from "./schema";
-import { readLine, searched, writeLine } from "./selection";
+import { readLine, searched } from "./selection";
 import { SelectionPanel } from "./selection_panel";
-import { bytes, problemOf, useAnswer } from "./server";
-
-const LATER = 200; // milliseconds without a movement after which the address is written
-const APART = 2; // pixels that the points of a lasso lie apart at least
+import { NetworkNumber, useNetwork } from "./server";
 
 export function MapPage({ settings }: { settings: Settings }) {
-  const { value: page, problem } = useAnswer<Message>("map");
-  const [data, setData] = useState<MapData | null>(null);
-  const [failed, setFailed] = useState<Problem | null>(null);
-  useEffect(() => {
-    if (!page) return;
-    const controller = new AbortController();
-    loadMap(page, controller.signal).then(setData, (error: unknown) => !controller.signal.aborted && setFailed(problemOf(error)));
-    return () => controller.abort();
-  }, [page]);
-  const trouble = problem ?? failed;
-  if (trouble) return <Trouble problem={trouble} />;
-  if (!page || !data) return <Waiting />;
-  return <LoadedMap page={page} data={data} settings={settings} />;
+  const { networks } = useSession(), around = useNetwork();
+  const numbers = networks.length > 1 && settings["beside"] === "1" ? networks.map((network) => network.number) : [around];
+  const first = useLoadedMap(numbers[0] ?? 0), second = useLoadedMap(numbers[1] ?? null);
+  if (first.problem) return <Trouble problem={first.problem} />;
+  if (!first.map || (numbers.length > 1 && !second.map && !second.problem)) return <Waiting />;
+  const maps = numbers.length > 1 && second.map ? [first.map, second.map] : [first.map];
+  return <Maps key={numbers.join()} maps={maps} settings={settings} problem={numbers.length > 1 ? second.problem : null} />;
 }
 
-async function loadMap(page: Message, signal: AbortSignal): Promise<MapData> {
-  const [points, neighbours] = await Promise.all([bytes("map/points", signal), bytes("map/neighbours", signal)]);
-  return {
-    ...page,
-    points: new Uint16Array(points),
-    neighbours: new Uint32Array(neighbours),
-    near: page.neighbours,
-    labels: Int16Array.from(page.labels),
-    predictions: Int16Array.from(page.predictions),
-    wrong: Uint8Array.from(page.wrong, Number),
-    grid: null,
-    spacing: 1 / Math.max(2, Math.sqrt(page.count) * 1.1),
-  };
+/** The numbers of the images that the address chooses: by a line on one of the maps, or by what was searched for; null where none. */
+function useChosen(maps: readonly LoadedMap[], boards: ReadonlyMap<number, MapBoard>, settings: Settings): ReadonlySet<number> | null {
+  const title = useClassTitle(), lasso = settings["lasso"] ?? "", find = settings["find"] ?? "", drawnOn = settings["lasso-of"] ?? "";
+  const map = maps.find(({ network }) => String(network) === drawnOn) ?? maps[0], board = map && boards.get(map.network);
+  return useMemo(() => {
+    if (!map || !board) return null;
+    const line = readLine(lasso);
+    const indices = find ? searched(find, map.data, title, board.visible) : line ? board.inside(line) : null;
+    return indices && new Set(indices.map((index) => map.page.numbers[index] ?? -1));
+  }, [board, find, lasso, viewKey(viewSettings(settings, map !== maps[0]))]);
 }
 
-/** The map in its element, and the settings of the address that it follows. */
-function useBoard(page: Message, data: MapData, settings: Settings) {
-  const stage = useRef<HTMLDivElement>(null), canvas = useRef<HTMLCanvasElement>(null), over = useRef<HTMLCanvasElement>(null);
-  const shown = useRef<HTMLParagraphElement>(null);
-  const title = useClassTitle();
-  const [board, setBoard] = useState<MapBoard | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const [drawn, setDrawn] = useState(0); // counts what changes the controls
-  useEffect(() => {
-    if (!stage.current || !canvas.current || !over.current) return;
-    let later = 0;
-    const remember = (made: MapBoard) => {
-      window.clearTimeout(later);
-      later = window.setTimeout(() => change(mapSettings(made, page)), LATER);
-    };
-    const className = (index: number) => title(data.classes[index] ?? "");
-    const lines = (index: number) => {
-      const label = data.labels[index] ?? -1;
-      return [data.ids[index] ?? "", ...(label < 0 ? [] : [className(label)]), say("network says", { name: className(data.predictions[index] ?? -1) })];
-    };
-    try {
-      const made: MapBoard = new MapBoard({ stage: stage.current, canvas: canvas.current, over: over.current }, data, firstView(data), {
-        moved: () => remember(made),
-        chosen: () => setDrawn((count) => count + 1),
-        drawn: (count) => {
-          if (shown.current) shown.current.textContent = say("showing", { shown: count, all: data.count });
-        },
-        surrounded: (line) => change({ lasso: writeLine(thinned(line, (APART / made.screen.side) * 65535)), find: "" }, { step: true }),
-        lines,
-      });
-      readView(made.view, data, new URLSearchParams(settings));
-      made.view.picked = pickedIn(settings, page);
-      made.paint();
-      setBoard(made);
-      const pages = Array.from({ length: page.pages }, (_, index) => bytes(`atlas/${index}`).then((page) => new Blob([page], { type: "image/jpeg" })));
-      made.load(pages).then(
-        () => stage.current?.setAttribute("data-ready", "yes"),
-        (error: unknown) => setProblem(problemOf(error)),
-      );
-      return () => {
-        window.clearTimeout(later);
-        made.end();
-      };
-    } catch (error) {
-      if (!(error instanceof NoGraphics)) throw error;
-      setProblem({ kind: "refused", message: say("no graphics"), hint: say("no graphics hint") });
-      return;
-    }
-  }, [page, data]);
-  return { stage, canvas, over, shown, board, problem, drawn, redraw: () => setDrawn((count) => count + 1), settings };
-}
-
-/** What the address keeps of a map. */
-function mapSettings(board: MapBoard, page: Message): Settings {
-  const none = { mode: "", colour: "", grid: "", size: "", only: "", off: "" };
-  const picked = board.view.picked;
-  return { ...none, ...writeView(board.view, board.data), image: picked < 0 ? "" : String(page.numbers[picked] ?? "") };
-}
-
-/** The image that the address names, as the map numbers it. */
-const pickedIn = (settings: Settings, page: Message) => (settings["image"] ? page.numbers.indexOf(Number(settings["image"])) : -1);
-
-function LoadedMap({ page, data, settings }: { page: Message; data: MapData; settings: Settings }) {
-  const { stage, canvas, over, shown, board, problem, drawn, redraw } = useBoard(page, data, settings);
-  const title = useClassTitle();
+function Maps({ maps, settings, problem }: { maps: LoadedMap[]; settings: Settings; problem: Problem | null }) {
+  const { networks } = useSession();
+  const [boards, setBoards] = useState<ReadonlyMap<number, MapBoard>>(new Map());
+  const [, setChanges] = useState(0); // of what the maps hold themselves: an image that is picked, how it is coloured
+  const changed = () => setChanges((count) => count + 1);
   const [tool, setTool] = useState<Tool>("move");
-  const viewed = viewKey(settings);
-  useEffect(() => {
-    if (!board || viewed === viewKey(mapSettings(board, page))) return;
-    readView(board.view, data, new URLSearchParams(settings));
-    board.view.picked = pickedIn(settings, page);
-    board.paint();
-    redraw();
-  }, [board, viewed]);
-  const selection = useMemo(() => {
-    if (!board) return null;
-    if (settings["find"]) return searched(settings["find"], data, title, board.visible);
-    const line = readLine(settings["lasso"] ?? "");
-    return line ? board.inside(line) : null;
-  }, [board, settings["find"], settings["lasso"], viewed]);
-  useEffect(() => board?.select(selection), [board, selection]);
-  if (board) board.tool = tool;
-  const colours = COLOURS.filter((name) => (name === "label" ? isLabelled(data) : name === "mistake" ? data.labels.some((label) => label >= 0) : true));
+  const chosen = useChosen(maps, boards, settings);
+  const selections = useMemo(
+    () => maps.map(({ page }) => chosen && page.numbers.flatMap((image, index) => (chosen.has(image) ? [index] : []))),
+    [chosen, maps[0], maps[1]],
+  );
+  const main = maps[0], board = main && boards.get(main.network);
+  if (!main) return null;
+  const name = (network: number) => networks.find((each) => each.number === network)?.name ?? "";
+  const made = (network: number) => (drawn: MapBoard | null) =>
+    setBoards((before) => new Map(drawn ? [...before, [network, drawn]] : [...before].filter(([number]) => number !== network)));
   const refresh = () => {
     if (!board) return;
     board.paint();
-    change(mapSettings(board, page));
-    redraw();
+    change(addressed(settingsOf(board, main.page), false));
+    changed();
   };
-  useKeys(board, refresh, colours);
-  const state: MapState = { board, data, colours, tool, setTool, refresh, settings, drawn };
+  const two = maps.length > 1;
   return (
-    <div class="board">
-      <div class="stage-map" ref={stage} data-tool={tool}>
-        <canvas ref={canvas} tabIndex={0} role="application" aria-label={say("map keys")} />
-        <canvas ref={over} aria-hidden="true" />
-        <p ref={shown} class="shown" role="status" />
-        {problem && <Trouble problem={problem} />}
-      </div>
+    <div class={two || problem ? "board two" : "board"}>
+      {maps.map((map, index) => (
+        <NetworkNumber.Provider value={map.network} key={map.network}>
+          <section class="stage-of" aria-label={name(map.network)}>
+            {(two || problem) && <p class="network-name">{name(map.network)}</p>}
+            <MapStage map={map} settings={settings} second={index > 0} tool={tool} selection={selections[index] ?? null} made={made(map.network)} changed={changed} />
+          </section>
+        </NetworkNumber.Provider>
+      ))}
+      {problem && <Trouble problem={problem} />}
       <aside>
         <header class="title">
           <h1>{say("map")}</h1>
-          <p class="note">
-            {say("map note", { count: data.count, method: page.method })}
-            {page.quality["trustworthiness"] !== undefined && ` ${say("map quality", { value: number(page.quality["trustworthiness"], 2) })}`}
-          </p>
-          <CopyCommands commands={page.commands} />
+          <MapNote page={main.page} />
+          {two && <p class="note">{say("two maps note")}</p>}
+          <CopyCommands commands={main.page.commands} />
         </header>
-        {board && board.view.picked >= 0 && <PickedImage board={board} page={page} index={board.view.picked} />}
-        {selection && <SelectionPanel map={page} indices={selection} />}
-        <MapControls {...state} />
+        {board && board.view.picked >= 0 && <PickedImage board={board} page={main.page} index={board.view.picked} />}
+        {maps.map((map, index) => {
+          const selection = selections[index];
+          return (
+            selection && (
+              <NetworkNumber.Provider value={map.network} key={map.network}>
+                <SelectionPanel map={map.page} indices={selection} heading={two ? name(map.network) : ""} />
+              </NetworkNumber.Provider>
+            )
+          );
+        })}
+        {board && <MapControls board={board} data={main.data} colours={coloursOf(main)} tool={tool} setTool={setTool} refresh={refresh} settings={settings} />}
       </aside>
     </div>
   );
 }
 
-/** What of the address says how the map is seen. */
-function viewKey(settings: Settings): string {
-  return ["x", "y", "z", "mode", "colour", "grid", "size", "only", "off", "image"].map((name) => settings[name] ?? "").join(" ");
+function MapNote({ page }: { page: Message }) {
+  const trusted = page.quality["trustworthiness"];
+  return (
+    <p class="note">
+      {say("map note", { count: page.count, method: page.method })}
+      {trusted !== undefined && ` ${say("map quality", { value: number(trusted, 2) })}`}
+    </p>
+  );
 }
-
-function useKeys(board: MapBoard | null, refresh: () => void, colours: readonly (typeof COLOURS)[number][]): void {
-  useEffect(() => {
-    const key = (event: KeyboardEvent) => {
-      if (!board || event.ctrlKey || event.metaKey || event.altKey) return;
-      const target = event.target as Element;
-      if (target.matches("input, select") || (event.key === "Enter" && !target.matches("canvas"))) return;
-      if (event.key === "Escape") change({ lasso: "", find: "" }, { step: true });
-      if (press(board, event.key, { refresh, colours: () => colours })) event.preventDefault();
-    };
-    document.addEventListener("keydown", key);
-    return () => document.removeEventListener("keydown", key);
-  });
-}
-

@@ -9,7 +9,7 @@ import { MeanHeat } from "./mean_heat";
 import { CopyCommands, Ranking, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { MapPage, Problem, Selection, SelectionPage } from "./schema";
 import { SelectionAudit } from "./selection_audit";
-import { isReplaced, post, problemOf } from "./server";
+import { isReplaced, post, problemOf, useNetwork } from "./server";
 
 const MOST_LABELS = 6;
 const MOST_MISTAKES = 6;
@@ -34,10 +34,10 @@ function knownOf(map: MapPage, indices: readonly number[]): SelectionPage {
   return { count: indices.length, labels, wrong, mistakes, units: [], audit: { least: 0, judged: [], few: [] }, commands: { python: "", shell: "" } };
 }
 
-export function SelectionPanel({ map, indices }: { map: MapPage; indices: readonly number[] }) {
+export function SelectionPanel({ map, indices, heading }: { map: MapPage; indices: readonly number[]; heading: string }) {
   const [page, setPage] = useState<SelectionPage | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const { asks } = useSession();
+  const { asks } = useSession(), network = useNetwork();
   const images = indices.map((index) => map.numbers[index] ?? -1), ids = indices.map((index) => map.ids[index] ?? "");
   const key = images.join(",");
   useEffect(() => {
@@ -49,16 +49,17 @@ export function SelectionPanel({ map, indices }: { map: MapPage; indices: readon
       return;
     }
     const controller = new AbortController();
-    post<SelectionPage>("selection", { images } satisfies Selection, controller.signal).then(setPage, (error: unknown) => {
+    post<SelectionPage>("selection", { images } satisfies Selection, controller.signal, network).then(setPage, (error: unknown) => {
       if (!isReplaced(error)) setProblem(problemOf(error));
     });
     return () => controller.abort();
-  }, [key]);
+  }, [key, network]);
   return (
     <section class="selection" data-count={images.length}>
+      {heading && <p class="network-name">{heading}</p>}
       <header>
         <h2 aria-live="polite">{say("selected", { count: images.length })}</h2>
-        <button type="button" class="quiet" onClick={() => change({ lasso: "", find: "" }, { step: true })}>
+        <button type="button" class="quiet" onClick={() => change({ lasso: "", "lasso-of": "", find: "" }, { step: true })}>
           {say("no selection")}
         </button>
       </header>

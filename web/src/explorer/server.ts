@@ -69,9 +69,9 @@ export async function get<Message>(path: string, signal?: AbortSignal, network?:
   return (await (await asked(path, signal ? { signal } : {}, network)).json()) as Message;
 }
 
-export async function bytes(path: string, signal?: AbortSignal): Promise<ArrayBuffer> {
-  if (isExported()) return decoded((await written(path)) as string);
-  return (await asked(path, signal ? { signal } : {})).arrayBuffer();
+export async function bytes(path: string, signal?: AbortSignal, network?: number): Promise<ArrayBuffer> {
+  if (isExported()) return decoded((await written(path, network)) as string);
+  return (await asked(path, signal ? { signal } : {}, network)).arrayBuffer();
 }
 
 /** Asks with a question of JSON; `network` where the question does not name one. */
