@@ -1,6 +1,9 @@
 """A patch anywhere, and maps of all places, against `occlude` and against the network asked by hand."""
 
+import http.client
+import json
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +11,9 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
+from iconoscope.explorer import open_session
+from iconoscope.explorer.serving import serving
+from iconoscope.progress import track
 
 QUESTION = {"image": "5", "top": 0, "left": 0, "height": 24, "width": 24, "fill": "mean", "view": "a"}
 
@@ -155,3 +161,36 @@ def test_others_may_ask_the_network_as_soon_as_the_patch_rests(client, network, 
     began = time.perf_counter()
     ico.predict(network, images[:1])
     assert time.perf_counter() - began < 3
+
+
+@pytest.mark.parametrize("address", ["heat", "selection/heat"])
+def test_a_map_whose_browser_has_left_is_computed_no_further(network, images, tmp_path, monkeypatch, address):
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(*_, **__):
+        try:
+            for _ in track(range(10_000), "covering"):
+                begun.set()
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("iconoscope.explorer.patch_questions.occlude", endless)
+    question = {
+        "image": "5",
+        "images": [1, 2],
+        "unit": "prob:bison",
+        "patch": 24,
+        "stride": 1,
+        "fill": "mean",
+        "view": "a",
+    }
+    session = open_session(network, images, store=tmp_path / "run")
+    with serving(session) as rules:
+        connection = http.client.HTTPConnection("127.0.0.1", rules.port)
+        headers = {"cookie": f"{rules.cookie}={rules.token}", "content-type": "application/json"}
+        connection.request("POST", f"/api/{address}", json.dumps(question), headers)
+        assert begun.wait(10) and not ended.is_set()
+        connection.close()
+        assert ended.wait(10)
+        assert session.ask(lambda: "free").result(10) == "free"

@@ -182,3 +182,29 @@ def test_what_is_held_is_entered_once_and_let_go_when_nothing_is_asked_any_more(
     worker.submit(lambda: worker.hold("network", reserved)).result(10)
     worker.close()
     assert events == ["entered", "left"] * 2
+
+
+def test_a_question_that_is_withdrawn_is_not_asked_or_ends_after_its_batch(worker):
+    gate, steps = Gate(), []
+    worker.submit(gate)
+    assert gate.begun.wait(10)
+    waiting, other = worker.submit(lambda: steps.append("asked")), worker.submit(lambda: "other")
+    worker.withdraw(waiting)
+    gate.open.set()
+    with pytest.raises(ReplacedError):
+        waiting.result(10)
+    assert other.result(10) == "other" and steps == []
+
+    def endless():
+        for _ in track(range(10_000), "steps"):
+            steps.append("step")
+            time.sleep(0.01)
+
+    running = worker.submit(endless)
+    while not steps:
+        time.sleep(0.01)
+    worker.withdraw(running)
+    with pytest.raises(ReplacedError):
+        running.result(10)
+    worker.withdraw(running)  # of which nothing is left
+    assert worker.submit(lambda: "next").result(10) == "next"

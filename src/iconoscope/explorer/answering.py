@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -13,8 +15,9 @@ from PIL import Image
 
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
+from iconoscope.explorer.worker import Worker
 
-__all__ = ["SessionOf", "SubjectOf", "Unchanged", "picture_response", "png"]
+__all__ = ["SessionOf", "SubjectOf", "Unchanged", "picture_response", "png", "watched"]
 
 T = TypeVar("T")
 
@@ -33,6 +36,33 @@ def _subject(session: SessionOf, network: Annotated[int, Query(ge=0)] = 0) -> Su
 
 SubjectOf = Annotated[Subject, Depends(_subject)]
 """The network that a request names by `network=`, the first by default."""
+
+
+async def watched(request: Request, worker: Worker, answer: Future[T]) -> T:
+    """Wait for what a worker is asked; where the browser leaves meanwhile, the question is given up.
+
+    Parameters
+    ----------
+    request
+        What is answered; its body has been read.
+    worker
+        Who is asked.
+    answer
+        As its `submit` gave it.
+    """
+    waiting = asyncio.wrap_future(answer)
+    leaving = asyncio.ensure_future(_leaving(request))
+    await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    if not waiting.done():
+        worker.withdraw(answer)
+    return await waiting
+
+
+async def _leaving(request: Request) -> None:
+    """Wait until the browser has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def png(picture: NDArray[np.uint8], *, side: int | None = None) -> bytes:

@@ -15,7 +15,7 @@ from iconoscope.errors import QuestionError, UnitError
 from iconoscope.exemplars import activation_maps
 from iconoscope.exemplars.map import place_vectors
 from iconoscope.explorer import messages
-from iconoscope.explorer.answering import SessionOf, SubjectOf
+from iconoscope.explorer.answering import SessionOf, SubjectOf, watched
 from iconoscope.explorer.command_lines import on_image
 from iconoscope.explorer.displacement import vector_before_logits
 from iconoscope.explorer.photographs import LARGEST
@@ -147,13 +147,18 @@ def unit_square(points: NDArray[np.float32], others: NDArray[np.float32] | None 
 
 @router.get("/images/{name}/maps/{layer}")
 async def show_maps(
-    name: str, layer: str, session: SessionOf, subject: SubjectOf, limit: Annotated[int, Query(ge=1, le=512)] = 48
+    name: str,
+    layer: str,
+    request: Request,
+    session: SessionOf,
+    subject: SubjectOf,
+    limit: Annotated[int, Query(ge=1, le=512)] = 48,
 ) -> messages.ActivationMaps:
     """Give what the units of a layer answer at every place of an image, those with the strongest maximum first."""
     if layer == LOGITS:
         raise QuestionError("Classes have no places.", hint="Choose a layer.")
     ask = lambda: activation_maps(subject.asked, session.image(name), layer)  # noqa: E731
-    sheet = await asyncio.wrap_future(session.ask(ask, view=f"maps of {subject.number}"))
+    sheet = await watched(request, session.worker, session.ask(ask, view=f"maps of {subject.number}"))
     return await asyncio.to_thread(_activation_maps, session, subject, name, sheet, limit)
 
 

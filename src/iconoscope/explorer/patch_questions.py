@@ -9,13 +9,13 @@ import math
 import time
 
 import numpy as np
-from fastapi import APIRouter, Response, WebSocket
+from fastapi import APIRouter, Request, Response, WebSocket
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from iconoscope.errors import IconoscopeWarning, QuestionError
 from iconoscope.explorer import messages
-from iconoscope.explorer.answering import SessionOf, SubjectOf
+from iconoscope.explorer.answering import SessionOf, SubjectOf, watched
 from iconoscope.explorer.command_lines import of_images, on_image, unusual
 from iconoscope.explorer.displacement import displace
 from iconoscope.explorer.problems import problem_of, problem_of_form
@@ -87,7 +87,7 @@ def _covered(session: Session, question: messages.PatchQuestion) -> tuple[NDArra
 
 
 @router.post("/heat")
-async def map_of_places(question: messages.HeatQuestion, session: SessionOf) -> messages.HeatAnswer:
+async def map_of_places(question: messages.HeatQuestion, request: Request, session: SessionOf) -> messages.HeatAnswer:
     """Give an occlusion map; the finer its stride, the longer it takes."""
     subject = session.subject(question.network)
     check_fill(question.fill)
@@ -98,7 +98,7 @@ async def map_of_places(question: messages.HeatQuestion, session: SessionOf) -> 
         assert isinstance(answer, Occlusion)
         return answer
 
-    occlusion = await asyncio.wrap_future(session.ask(ask, view=question.view))
+    occlusion = await watched(request, session.worker, session.ask(ask, view=question.view))
     return _heat(occlusion, on_image(session, subject, question.image, "occlude", question.unit, **settings))
 
 
@@ -141,7 +141,9 @@ def _grid(occlusion: Occlusion) -> dict[str, int | tuple[int, int]]:
 
 
 @router.post("/selection/heat")
-async def mean_map_of_places(question: messages.MeanHeatQuestion, session: SessionOf) -> messages.MeanHeatAnswer:
+async def mean_map_of_places(
+    question: messages.MeanHeatQuestion, request: Request, session: SessionOf
+) -> messages.MeanHeatAnswer:
     """Give the mean of the occlusion maps of chosen images; of many some are asked."""
     subject = session.subject(question.network)
     check_fill(question.fill)
@@ -159,7 +161,7 @@ async def mean_map_of_places(question: messages.MeanHeatQuestion, session: Sessi
         assert isinstance(answer, MeanMap)
         return answer
 
-    mean_map = await asyncio.wrap_future(session.studio.submit(ask, view=question.view))
+    mean_map = await watched(request, session.studio, session.studio.submit(ask, view=question.view))
     return messages.MeanHeatAnswer(
         count=int(mean_map.count[0]),
         top=mean_map.top.tolist(),
@@ -172,13 +174,15 @@ async def mean_map_of_places(question: messages.MeanHeatQuestion, session: Sessi
 
 
 @router.post("/distance")
-async def map_of_distances(question: messages.DistanceQuestion, session: SessionOf) -> messages.DistanceAnswer:
+async def map_of_distances(
+    question: messages.DistanceQuestion, request: Request, session: SessionOf
+) -> messages.DistanceAnswer:
     """Give how far an image's vector moves with a patch at every position: why it lies where it lies on the map."""
     subject, row = session.subject(question.network), session.number(question.image)
     check_fill(question.fill)
     settings = {"patch": question.patch, "stride": question.stride, "fill": question.fill}
     ask = lambda: displace(subject.asked, session.image(question.image), **settings)  # noqa: E731
-    moved = await asyncio.wrap_future(session.ask(ask, view=question.view))
+    moved = await watched(request, session.worker, session.ask(ask, view=question.view))
     neighbour_distance = await asyncio.to_thread(subject.neighbour_distance, moved.vector, row=row)
     return messages.DistanceAnswer(
         top=moved.grid.top.tolist(),

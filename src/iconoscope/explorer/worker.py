@@ -99,6 +99,19 @@ class Worker:
             waiting.give_up()
         return task.answer
 
+    def withdraw(self, answer: Future[Any]) -> None:
+        """Give a question up, by the future of its answer: nobody waits for it any more.
+
+        One that has not begun is not asked; one that is being asked ends after its batch, with `ReplacedError`.
+        """
+        with self._changed:
+            withdrawn = [waiting for waiting in self._waiting if waiting.answer is answer]
+            self._waiting = [waiting for waiting in self._waiting if waiting.answer is not answer]
+            if self._current is not None and self._current.answer is answer:
+                self._current.replaced = True
+        for task in withdrawn:
+            task.give_up()
+
     def hold(self, key: Hashable, context: Callable[[], AbstractContextManager[Any]]) -> None:
         """Enter a context, once for a key, that stays until nothing has been asked for a moment; in the worker's thread alone.
 
