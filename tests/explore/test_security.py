@@ -12,7 +12,8 @@ import iconoscope as ico
 from explore.browsing import PORT, browse
 from iconoscope.explorer import open_session
 from iconoscope.explorer.photographs import LARGEST, Photographs
-from iconoscope.explorer.security import AccessRules, without_paths
+from iconoscope.explorer.security import AccessRules
+from iconoscope.results.folders import without_paths
 
 
 def test_without_the_token_nothing_is_answered(session, rules):

@@ -13,7 +13,7 @@ from PIL import Image
 import iconoscope as ico
 from iconoscope.demo.photographs import keep_photographs
 from iconoscope.results import Question
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.subject.network.loading import _short as short_name
 
 FACTORY = """

@@ -22,7 +22,7 @@ from iconoscope.exemplars.recorded_units import (
 )
 from iconoscope.reading import read_text
 from iconoscope.results import Question, UnitSearch
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.results.rendering import resized
 from iconoscope.results.result import check_figure_name
 from iconoscope.results.unit_search import CORRECTIONS

@@ -19,7 +19,7 @@ from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.explorer.messages import Commands
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.network import Preprocessing
 

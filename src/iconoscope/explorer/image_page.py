@@ -23,6 +23,7 @@ from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS
 from iconoscope.results import ActivationSheet
+from iconoscope.results.image_map import unit_square
 
 __all__ = ["router"]
 
@@ -136,13 +137,6 @@ def _point(subject: Subject, vector: NDArray[np.float32], number: int | None) ->
         return unit_square(image_map.points, placed)[0].tolist()
     position = np.flatnonzero(subject.map_rows == number)
     return unit_square(image_map.points)[position[0]].tolist() if len(position) else []
-
-
-def unit_square(points: NDArray[np.float32], others: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
-    """Put points, or others in their place, where points fill the square from 0 to 1, by one scale for both axes."""
-    low, high = points.min(0).astype(np.float64), points.max(0).astype(np.float64)
-    span = max(float((high - low).max()), 1e-12)
-    return (((points if others is None else others) - (low + high) / 2) / span + 0.5).clip(0, 1)
 
 
 @router.get("/images/{name}/maps/{layer}")

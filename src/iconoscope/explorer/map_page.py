@@ -12,19 +12,18 @@ from iconoscope.exemplars.roc_area import areas
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import of_recording, unusual
-from iconoscope.explorer.image_page import unit_square
 from iconoscope.explorer.live_audit import audit_outlook, chosen_rows
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.results import ImageMap
 from iconoscope.results.atlas import PAGE
-from iconoscope.results.image_map import class_colours
+from iconoscope.results.image_map import class_colours, unit_square
+from iconoscope.results.sixteen_bits import sixteen_bits
 
 __all__ = ["router"]
 
 router = APIRouter()
 
-_STEPS = 65535  # a place is kept in 16 bits
 _UNITS = 12
 
 
@@ -75,7 +74,7 @@ def show_map(session: SessionOf, subject: SubjectOf) -> messages.MapPage:
 def show_points(session: SessionOf, subject: SubjectOf) -> Response:
     """Give the places of all images: pairs of 16 bits, across and down, little endian."""
     image_map = _made(session, subject)
-    return _binary((unit_square(image_map.points) * _STEPS).round().astype("<u2").tobytes())
+    return _binary(sixteen_bits(unit_square(image_map.points)).tobytes())
 
 
 @router.get("/map/neighbours", response_class=Response)

@@ -23,7 +23,7 @@ from iconoscope.explorer.unit_table import LOGITS
 from iconoscope.occlusion import FILLS
 from iconoscope.optimization.style import STYLES
 from iconoscope.results import Audit
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.subject.network import Layer
 
 __all__ = ["Language", "audit_response", "audit_summary", "layer_summaries", "router"]

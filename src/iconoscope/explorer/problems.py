@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from iconoscope.errors import DamagedRecordError, IconoscopeError, ImagesError, QuestionError, StoreError, UnitError
 from iconoscope.explorer.messages import Problem
-from iconoscope.explorer.security import without_paths
 from iconoscope.explorer.session import ReadOnlyError
 from iconoscope.explorer.worker import ReplacedError
+from iconoscope.results.folders import without_paths
 
 __all__ = ["MISTAKE", "problem_of", "problem_of_form"]
 

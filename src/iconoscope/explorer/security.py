@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import os
 import re
 import secrets
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-__all__ = ["LONGEST", "LOOPBACK", "AccessRules", "security_headers", "without_paths"]
+__all__ = ["LONGEST", "LOOPBACK", "AccessRules", "security_headers"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LONGEST = 2**20
@@ -51,21 +49,6 @@ _REPORT_POLICY = {
 """A report has its scripts in itself. It is put into a sandbox, where it can ask nothing of the explorer."""
 
 
-_FOLDERS = re.compile(
-    r"""
-    (?: (?<![\w:/\\.]) (?: file://[\w.-]* | ~\w* | [A-Za-z]: )? [/\\]  # where a path begins; s3://bucket is none
-      | (?<=\w\w:) [/\\] (?![/\\]) )                                  # but that of hf:/home/me
-    (?: (?: [^/\\"'\s.:]
-          | [.:] (?! \s | // )                                         # a sentence ends, or an address begins
-          | (?<=\w) ' (?=\w)
-          | [ \t]+ (?! \s | ["'/\\~] | \w+:[/\\] ) )*                 # what follows is a path of its own
-        (?<! [\s(=] ) [/\\] )*
-    (?= [^/\\\s] )
-    """,
-    re.VERBOSE,
-)
-
-
 _HOST = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -79,30 +62,6 @@ def security_headers(*, report: bool = False) -> dict[str, str]:
         "cross-origin-resource-policy": "same-origin",
         "cross-origin-opener-policy": "same-origin",
     }
-
-
-def without_paths(text: str, folders: Iterable[Path] = ()) -> str:
-    """Leave the folders of this disk out of a message: of a path its last part is left. Addresses, as s3://bucket, stay.
-
-    Parameters
-    ----------
-    text
-        The message.
-    folders
-        Folders that are known to be named, whatever stands in their names. Of others it is guessed where their names end.
-
-    Examples
-    --------
-    >>> without_paths("/home/me/my run/record/ab is damaged: '/tmp/x.npz', and s3://bucket/b or ~/c.png")
-    "ab is damaged: 'x.npz', and s3://bucket/b or c.png"
-    """
-    for folder in sorted({*map(str, folders)}, key=len, reverse=True):
-        name = Path(folder).name
-        if os.sep in folder and name:
-            begin = r"(?<!\w)" if Path(folder).is_absolute() else r"(?<![\w/\\.])"
-            named = rf"{begin}{re.escape(folder)}(?:(?P<inside>[/\\])|(?![\w.-]))"
-            text = re.sub(named, lambda match, name=name: "/" if match["inside"] else name, text)
-    return _FOLDERS.sub("", text)
 
 
 @dataclass(frozen=True)

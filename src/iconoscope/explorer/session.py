@@ -22,7 +22,7 @@ from iconoscope.explorer.worker import Urgency, Worker
 from iconoscope.occlusion import FILLS
 from iconoscope.occlusion.free_patch import FreePatch
 from iconoscope.results import Audit
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network import Network

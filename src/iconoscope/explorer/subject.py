@@ -19,7 +19,7 @@ from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
 from iconoscope.results import Audit, ImageMap, Occlusion, UnitSearch
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.store import Recording, Store, load_question
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Layer, Network, Preprocessing, layers, read_preprocessing

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EXTRAS", "METHODS", "METRICS", "TOPOLOGIES", "ImageMap", "class_colours"]
+__all__ = ["EXTRAS", "METHODS", "METRICS", "TOPOLOGIES", "ImageMap", "class_colours", "unit_square"]
 
 METHODS = {
     "tsne": "t-SNE: neighbours stay neighbours, distances between groups mean little",
@@ -56,6 +56,13 @@ _COLOURS = (
     (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233), (190, 180, 20),
     (120, 80, 200), (140, 86, 60), (120, 120, 120), (220, 60, 90), (60, 150, 60),
 )  # fmt: skip
+
+
+def unit_square(points: NDArray[Any], others: NDArray[Any] | None = None) -> NDArray[np.float64]:
+    """Put points, or others in their place, where points fill the square from 0 to 1, by one scale for both axes."""
+    low, high = points.min(0).astype(np.float64), points.max(0).astype(np.float64)
+    span = max(float((high - low).max()), 1e-12)
+    return (((points if others is None else others) - (low + high) / 2) / span + 0.5).clip(0, 1)
 
 
 def class_colours(count: int) -> list[tuple[int, int, int]]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import check_choice, printable
 from iconoscope.results.audit_text import LANGUAGES, read_words
 from iconoscope.results.rendering import data_uri, to_jpeg, to_png
+from iconoscope.results.sixteen_bits import sixteen_bits
 
 __all__ = ["FIRST", "PatchAnswers", "kept_classes", "live_element", "live_script", "script_hash", "with_script"]
 
@@ -33,7 +34,6 @@ MOST_VALUES = 2**18
 
 _FEW = 32  # classes that are kept all
 _FORMAT = 1
-_STEPS = 65535
 _LOSSLESS = 128  # pixels up to which a photograph is kept as PNG
 
 
@@ -82,7 +82,7 @@ class PatchAnswers:
         values = np.concatenate([self.clean[None, outputs], self.occluded[..., outputs].reshape(-1, len(outputs))])
         low, high = (0.0, 1.0) if self.measure == "probability" else (float(values.min()), float(values.max()))
         span = high - low if high > low else 1.0
-        steps = ((values.astype(np.float64) - low) / span * _STEPS).round().clip(0, _STEPS)
+        steps = sixteen_bits((values.astype(np.float64) - low) / span)
         words = read_words(lang)["live patch"]
         return {
             "top": self.top.tolist(),
@@ -92,7 +92,7 @@ class PatchAnswers:
             "target": int(np.flatnonzero(outputs == self.target)[0]),
             "low": low,
             "high": low + span,
-            "values": base64.b64encode(steps.astype("<u2").tobytes()).decode(),
+            "values": base64.b64encode(steps.tobytes()).decode(),
             "probability": self.measure == "probability",
             "competing": self.measure in ("probability", "logit") and len(self.names) > 1,
             "most": self.measure == "cost",

@@ -9,26 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["UNSEEN", "Question", "without_folders"]
+from iconoscope.results.folders import without_folders
+
+__all__ = ["UNSEEN", "Question"]
 
 UNSEEN = "?"
 """Begins the digest of a network of which not all can be seen that decides its answers."""
 
 _UNSEEN_DIGEST = re.compile(r"\?[0-9a-f]{3,16}: (.*)", re.DOTALL)
-
-_FOLDERS = re.compile(
-    r"(^|\bfrom |, )(\w{2,}:)?(?:~|[A-Za-z]:)?[/\\](?![/\\])"  # where a path begins, which no address does: s3://bucket
-    r"(?:(?:(?!, (?:\w{2,}:)?[~/\\]).)*[/\\])?(?=[^/\\])"  # until its last part, or the next path of a list
-)
-
-
-def without_folders(name: str) -> str:
-    r"""Leave out the folders of this disk before the name of a file or a folder: what is drawn is shown to others.
-
-    >>> without_folders("/home/me/my cars/a.png"), without_folders("20 images from C:\\cars"), without_folders("vans/a.png")
-    ('a.png', '20 images from cars', 'vans/a.png')
-    """
-    return _FOLDERS.sub(lambda path: path[1] + (path[2] or ""), name)
 
 
 @dataclass(frozen=True, kw_only=True)

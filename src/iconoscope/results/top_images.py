@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.results.rendering import framed, to_png
 from iconoscope.results.result import Result
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.results.rendering import rgb, signed_picture, to_png
 from iconoscope.results.result import Result
 from iconoscope.results.result_folder import Record

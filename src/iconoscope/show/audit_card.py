@@ -13,8 +13,8 @@ from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import AuditText, percent
 from iconoscope.results.decision_rule import IMAGE_PARTS, Conclusion, Examined
 from iconoscope.results.estimate import Estimate
+from iconoscope.results.folders import without_folders
 from iconoscope.results.live_patch import PatchAnswers, live_element
-from iconoscope.results.question import without_folders
 from iconoscope.results.rendering import colour, data_uri, overlay, to_png
 from iconoscope.show.template import picture_uri
 

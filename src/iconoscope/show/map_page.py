@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.atlas import PAGE
-from iconoscope.results.image_map import ImageMap, class_colours
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
+from iconoscope.results.image_map import ImageMap, class_colours, unit_square
+from iconoscope.results.sixteen_bits import sixteen_bits
 from iconoscope.show.template import write_page
 
 __all__ = ["map_page"]
-
-# Points are kept in 16 bits: a thousandth of a thumbnail on a map that fills a screen a hundred times.
-_STEPS = 65535
 
 
 def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: str = "") -> Path:
@@ -42,14 +40,11 @@ def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: st
 def _page_data(image_map: ImageMap) -> str:
     """Give all that the page knows of the images, as JSON that cannot end the element it stands in."""
     labels, names = _classes(image_map)
-    low, high = image_map.points.min(0), image_map.points.max(0)
-    span = max(float((high - low).max()), 1e-12)
-    points = ((image_map.points - (low + high) / 2) / span + 0.5).clip(0, 1) * _STEPS
     contents = {
         "count": len(image_map),
         "side": image_map.side,
         "page": PAGE,
-        "points": _packed(points.round().astype("<u2")),
+        "points": _packed(sixteen_bits(unit_square(image_map.points))),
         "labels": _packed(labels.astype("<i2")),
         "predictions": _packed(image_map.predictions.astype("<i2")),
         "wrong": _packed(((image_map.targets >= 0) & (image_map.targets != image_map.predictions)).astype("u1")),
@@ -82,7 +77,7 @@ def _grid(image_map: ImageMap) -> dict[str, Any] | None:
     rows, columns = image_map.shape
     longest = max(rows, columns)
     points = (image_map.cells[:, ::-1] + 0.5 - np.array([columns, rows]) / 2) / longest + 0.5
-    return {"points": _packed((points * _STEPS).round().astype("<u2")), "spacing": 1 / longest}
+    return {"points": _packed(sixteen_bits(points)), "spacing": 1 / longest}
 
 
 def _packed(values: NDArray[Any]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from iconoscope.atomic_files import writing_whole
 from iconoscope.results import Result
 from iconoscope.results.audit_text import percent
-from iconoscope.results.question import without_folders
+from iconoscope.results.folders import without_folders
 from iconoscope.results.rendering import data_uri, to_jpeg, to_png
 
 __all__ = ["Panel", "picture_uri", "write_page"]

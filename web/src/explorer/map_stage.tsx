@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { readView } from "../map/address";
 import { MapBoard, NoGraphics } from "../map/board";
+import { STEPS } from "../map/data";
 import type { Tool } from "../map/gestures";
 import { press } from "../map/keys";
 import { thinned } from "../map/lasso";
@@ -60,7 +61,7 @@ export function MapStage({ map, settings, second, tool, selection, made, changed
           if (shown.current) shown.current.textContent = say("showing", { shown: count, all: data.count });
         },
         surrounded: (line) => {
-          const around = writeLine(thinned(line, (APART / drawn.screen.side) * 65535));
+          const around = writeLine(thinned(line, (APART / drawn.screen.side) * STEPS));
           change({ lasso: around, "lasso-of": second ? String(network) : "", find: "" }, { step: true });
         },
         lines,
