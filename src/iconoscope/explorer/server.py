@@ -45,6 +45,9 @@ _UNKNOWN = (
     "Open the address that the explorer printed when it was started: it has a token in it, which is new every time."
 )
 
+_UNKNOWN_SPANISH = "Abre la dirección que el explorador escribió al empezar: lleva una clave que cada vez es otra."
+"""The same on the page that is all a browser without the token sees, which has no switch of language."""
+
 _ROUTERS = (
     network_page,
     layer_page,
@@ -159,9 +162,8 @@ class _Gate:
             answer: ASGIApp = _response(403, _refused(refusal, _UNKNOWN))
         elif not (introduced or rules.is_admitted(headers)):
             wants_page = not path.startswith("/api/")
-            answer = (
-                Response(_UNKNOWN, 403, media_type="text/plain") if wants_page else _response(403, _refused(_UNKNOWN))
-            )
+            page = Response(f"{_UNKNOWN}\n\n{_UNKNOWN_SPANISH}", 403, media_type="text/plain")
+            answer = page if wants_page else _response(403, _refused(_UNKNOWN))
         elif not length.isdecimal() or int(length) > limit or (int(length) == 0 and "transfer-encoding" in headers):
             answer = _response(413, _refused(f"A request has at most {limit} bytes, and says how many."))
         else:

@@ -3,14 +3,15 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useClassTitle, useSession } from "./explored";
 import { say } from "./language";
+import { worded } from "./problem_words";
 import type { Commands, ImageCard, Problem } from "./schema";
 import { useFileAddress, useLink, useNetwork } from "./server";
 
 export function Trouble({ problem }: { problem: Problem }) {
   return (
     <div class="trouble" role="alert">
-      <p>{problem.message}</p>
-      {problem.hint && <p class="soft">{problem.hint}</p>}
+      <p>{worded(problem.message)}</p>
+      {problem.hint && <p class="soft">{worded(problem.hint)}</p>}
     </div>
   );
 }
