@@ -217,6 +217,22 @@ def test_a_photograph_of_ones_own_is_asked(opened, picture, tmp_path):
     assert sum(bars(page).values()) == pytest.approx(1, abs=1e-3)
 
 
+def test_a_photograph_that_the_camera_takes_is_asked_like_others(opened, network, explored):
+    page = opened("#/network", permissions=["camera"])
+    page.get_by_role("button", name="Camera").click()
+    wait_until(lambda: page.evaluate("document.querySelector('video')?.videoWidth > 0"))
+    page.get_by_role("button", name="Take it").click()
+    page.wait_for_selector(".stage")
+    assert page.locator("dialog").count() == 0
+    photograph = explored.image(page.url.rpartition("#/image/")[2].partition("?")[0])
+    assert (
+        photograph.id.startswith("upload-")
+        and min(photograph.pixels.shape[:2]) > 100
+        and np.ptp(photograph.pixels) > 100
+    )
+    agree(page, network, ico.predict(network, [photograph.pixels])[0])
+
+
 def test_the_language_is_switched_and_kept(opened):
     page = opened("#/unit/relu4:3")
     page.get_by_role("button", name="es", exact=True).click()
@@ -253,7 +269,12 @@ def test_a_server_that_ended_is_said_and_the_next_one_is_asked(browser, network,
     page.set_default_timeout(8000)
     with serving(open_session(network, images, store=store)) as first:
         page.goto(first.address)
-        page.wait_for_selector(".layers")
+        page.goto(f"{first.address.split('?')[0]}#/image/3?side=20")
+        page.locator(".stage").wait_for()
+        page.mouse.move(*place_on(page, ".stage", 0.5, 0.5))
+        page.locator(".timing").wait_for()
+    page.mouse.move(*place_on(page, ".stage", 0.6, 0.6))
+    page.get_by_text("The server does not answer.").wait_for()
     page.goto(f"{first.address.split('?')[0]}#/layer/relu2")
     page.get_by_text("The server does not answer.").wait_for()
     with serving(open_session(network, images, store=store), port=first.port) as second:

@@ -16,6 +16,7 @@ def browser():
     if CHROMIUM is None:
         pytest.skip("there is no chromium here")
     flags = "--no-sandbox --disable-background-networking --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
+    flags += " --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"  # a camera that films a test picture
     os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(executable_path=CHROMIUM, args=flags.split())
