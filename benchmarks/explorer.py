@@ -1,4 +1,4 @@
-"""How soon the explorer's bars follow the mouse, and how large an export is: ``make bench-explorer``.
+"""How soon the bars follow the mouse, what a frame of the map costs, how large an export is: ``make bench-explorer``.
 
 A real browser moves the patch over a photograph; the time is from the event of the mouse to the change of the bars, the
 server, the network and the page together. Beside it stand the answer over HTTP alone, and the network's share of it.
@@ -64,6 +64,36 @@ async ([moves, side]) => {
 """Moves the mouse, and waits after each move until the bars have changed."""
 
 
+COUNT_FRAMES = """
+(() => {
+  const counted = (window.counted = { frames: [], calls: 0, bytes: 0 }), asked = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (draw) => asked((now) => {
+    const begun = performance.now();
+    draw(now);
+    counted.frames.push(performance.now() - begun);
+  });
+  const drawn = WebGL2RenderingContext.prototype, { drawArraysInstanced, bufferData, texImage2D } = drawn;
+  drawn.drawArraysInstanced = function (...given) { counted.calls++; return drawArraysInstanced.apply(this, given); };
+  drawn.bufferData = function (...given) { counted.bytes += given[1].byteLength ?? 0; return bufferData.apply(this, given); };
+  drawn.texImage2D = function (...given) { counted.bytes += 1; return texImage2D.apply(this, given); };
+})()
+"""
+"""Counts what the map's script does in a frame: its time, calls that draw, bytes that it uploads."""
+
+MOVE_MAP = """
+async (moves) => {
+  const stage = document.querySelector(".stage-map canvas");
+  Object.assign(window.counted, { frames: [], calls: 0, bytes: 0 });
+  for (let move = 0; move < moves; move++) {
+    stage.dispatchEvent(new KeyboardEvent("keydown", { key: move % 2 ? "ArrowLeft" : "ArrowRight", bubbles: true }));
+    await new Promise((next) => setTimeout(next, 40));
+  }
+  return window.counted;
+}
+"""
+"""Moves the map with the arrow keys; each movement asks for a frame."""
+
+
 def cases(data: Path) -> Iterator[tuple[str, Network, Images, int]]:
     """Give every network with photographs and the side of a patch, pixels."""
     weights = data / "weights"
@@ -127,6 +157,22 @@ def latency(name: str, network: Network, images: Images, side: int) -> dict[str,
     return {"network": name, "side": side, "browser": browser, "whole": whole, "asked": asked}
 
 
+def map_frames(rules: AccessRules) -> dict[str, Any]:
+    """Give what the script of the map does in a frame, in a window so small that a processor draws it soon enough."""
+    chromium = shutil.which("chromium")
+    flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags if chromium else [])
+        page = browser.new_page(viewport={"width": 900, "height": 300})
+        page.add_init_script(COUNT_FRAMES)
+        page.goto(f"{rules.address}#/map")
+        page.wait_for_selector(".stage-map[data-ready=yes]", timeout=120_000)
+        counted = page.evaluate(MOVE_MAP, MOVES)
+        browser.close()
+    frames = counted["frames"]
+    return {"frames": frames, "calls": counted["calls"] / len(frames), "bytes": counted["bytes"] / len(frames)}
+
+
 def export(data: Path, count: int) -> dict[str, Any]:
     """Record ResNet-20 on photographs and export that."""
     _, network, _, _ = next(cases(data))
@@ -134,6 +180,8 @@ def export(data: Path, count: int) -> dict[str, Any]:
         images = ico.load_images(data / "cifar10" / "test.parquet", limit=count)
         recording = ico.record(network, images, store=Path(folder) / "run")
         ico.map_images(recording, store=Path(folder) / "run")
+        with serving(open_session(network, images, store=Path(folder) / "run")) as rules:
+            frames = map_frames(rules)
         session = open_session(network, images, store=Path(folder) / "run")
         begun = time.perf_counter()
         plan = plan_export(session)
@@ -149,6 +197,7 @@ def export(data: Path, count: int) -> dict[str, Any]:
         "megabytes": megabytes,
         "planned": planned,
         "seconds": seconds,
+        "map": frames,
     }
 
 
@@ -172,7 +221,13 @@ def page(held: dict[str, Any]) -> str:
         f"{written['megabytes']:.0f} MB ({written['said']:.0f} were said before, after {written['planned']:.1f} s), written in "
         f"{written['seconds']:.0f} s."
     )
-    return "\n".join([where(held["machine"], [held["when"]]), "", *table(head, rows), "", exported])
+    drawn = written["map"]
+    frame = (
+        f"A frame of the map of {written['images']:,} images: {median(drawn['frames']):.1f} ms of its script (19 in 20 at "
+        f"most {quantiles(drawn['frames'], n=20)[-1]:.1f}), {drawn['calls']:.0f} call that draws, {drawn['bytes']:.0f} bytes "
+        "uploaded; what the graphics card does then is not in it."
+    )
+    return "\n".join([where(held["machine"], [held["when"]]), "", *table(head, rows), "", frame, "", exported])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -55,6 +55,16 @@ def read_back(result, lang="en"):
     return held, values.reshape(-1, len(held["names"]))
 
 
+def test_of_several_in_a_row_the_first_says_how_it_is_used_and_asked():
+    result = occlusion()
+    for captioned in (True, False):
+        element = live_element([result.patch_answers()], result.picture, "", alt="", captioned=captioned)
+        data = re.search(r'class="answers">(.*?)</script>', element, re.DOTALL)
+        assert data
+        contents = json.loads(data[1])
+        assert bool(contents["words"]["hint"]) is bool(contents["answers"][0]["facts"]) is captioned
+
+
 @pytest.mark.parametrize("measure", ["probability", "logit", "mean activation"])
 def test_the_numbers_of_every_position_come_back(measure):
     made = occlusion()

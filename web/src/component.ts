@@ -93,7 +93,8 @@ export class LivePatch {
     legend.hidden = this.current.of.most;
     legend.append(make("i", "under"), this.say("under"), make("i", "tick"), this.say("without"));
     const side = make("div", "side");
-    side.append(make("p", "hint", this.say("hint")), this.answer, this.bars, legend, this.place);
+    if (this.say("hint")) side.append(make("p", "hint", this.say("hint")));
+    side.append(this.answer, this.bars, legend, this.place);
     const all = make("div", "live");
     all.append(this.stage, side, this.controls(), this.facts, this.status);
     return all;
@@ -194,6 +195,7 @@ export class LivePatch {
       }),
     );
     this.facts.textContent = question.of.facts;
+    this.facts.hidden = question.of.facts === "";
     this.patch.classList.toggle("unknown", question.of.fill === "");
     this.patch.style.backgroundColor = question.of.fill;
     if (this.cell) this.cell = question.strongest(this.shown);

@@ -187,6 +187,7 @@ def live_element(
     alt: str,
     lang: str = "en",
     embedded: bool = True,
+    captioned: bool = True,
 ) -> str:
     """Give the element of one photograph as HTML, without the script, which stands once on a page.
 
@@ -205,6 +206,8 @@ def live_element(
     embedded
         Whether the photograph is part of the data. If not, the first picture in `still` with the attribute
         ``data-photograph`` is taken.
+    captioned
+        Whether it says how it is used and what was asked; of several in a row the first does.
 
     Raises
     ------
@@ -215,6 +218,10 @@ def live_element(
     words: dict[str, str] = read_words(lang)["live patch"]["texts"]
     if all(answer.measure == "cost" for answer in answers):
         words = words | {"hint": words["hint cost"], "covered": words["covered cost"]}
+    packed = [answer.packed(lang) for answer in answers]
+    if not captioned:
+        words = words | {"hint": ""}
+        packed = [answer | {"facts": ""} for answer in packed]
     contents = {
         "picture": _photograph(picture) if embedded else "",
         "alt": printable(alt),
@@ -222,8 +229,8 @@ def live_element(
         "comma": lang == "es",
         "words": {key: text for key, text in words.items() if key not in _SAID_HERE},
         "answers": [
-            answer.packed(lang) | {"label": printable(label)}
-            for answer, label in zip(answers, _labels(answers, read_words(lang)["live patch"]["fills"]), strict=True)
+            answer | {"label": printable(label)}
+            for answer, label in zip(packed, _labels(answers, read_words(lang)["live patch"]["fills"]), strict=True)
         ],
     }
     # What could end the element it stands in is escaped.

@@ -218,7 +218,15 @@ class Card:
             colour=None,
         )
         name = self.audit.images.ids[illustrations.rows[position]]
-        return live_element([answers], photograph, still, alt=without_folders(str(name)), lang=self.view.lang)
+        first = next(shown for shown in self.images if float(illustrations.drops[0, shown].max()) >= _NOTHING)
+        return live_element(
+            [answers],
+            photograph,
+            still,
+            alt=without_folders(str(name)),
+            lang=self.view.lang,
+            captioned=position == first,
+        )
 
     def with_interval(self, estimate: Estimate) -> str:
         """Give a share of the images with its interval."""
