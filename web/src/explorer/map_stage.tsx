@@ -24,6 +24,16 @@ const APART = 2; // pixels that the points of a lasso lie apart at least
 export const coloursOf = ({ data }: LoadedMap) =>
   COLOURS.filter((name) => (name === "label" ? isLabelled(data) : name === "mistake" ? data.labels.some((label) => label >= 0) : true));
 
+/** What is said of an image that is pointed at. */
+function linesAbout({ data }: LoadedMap, index: number, title: (name: string) => string): string[] {
+  const className = (number: number) => title(data.classes[number] ?? ""), label = data.labels[index] ?? -1;
+  return [data.ids[index] ?? "", ...(label < 0 ? [] : [className(label)]), say("network says", { name: className(data.predictions[index] ?? -1) })];
+}
+
+/** The pages of thumbnails, each asked for. */
+const thumbnailsOf = ({ page, network }: LoadedMap) =>
+  Array.from({ length: page.pages }, (_, index) => bytes(`atlas/${index}`, undefined, network).then((page) => new Blob([page], { type: "image/jpeg" })));
+
 interface StageSettings {
   map: LoadedMap;
   settings: Settings; // of the address
@@ -48,11 +58,6 @@ export function MapStage({ map, settings, second, tool, selection, made, changed
       window.clearTimeout(later);
       later = window.setTimeout(() => change(addressed(settingsOf(moved, page), second)), LATER);
     };
-    const className = (index: number) => title(data.classes[index] ?? "");
-    const lines = (index: number) => {
-      const label = data.labels[index] ?? -1;
-      return [data.ids[index] ?? "", ...(label < 0 ? [] : [className(label)]), say("network says", { name: className(data.predictions[index] ?? -1) })];
-    };
     try {
       const drawn: MapBoard = new MapBoard({ stage: stage.current, canvas: canvas.current, over: over.current }, data, firstView(data), {
         moved: () => remember(drawn),
@@ -64,17 +69,14 @@ export function MapStage({ map, settings, second, tool, selection, made, changed
           const around = writeLine(thinned(line, (APART / drawn.screen.side) * STEPS));
           change({ lasso: around, "lasso-of": second ? String(network) : "", find: "" }, { step: true });
         },
-        lines,
+        lines: (index) => linesAbout(map, index, title),
       });
       readView(drawn.view, data, new URLSearchParams(own));
       drawn.view.picked = pickedIn(own, page);
       drawn.paint();
       setBoard(drawn);
       made(drawn);
-      const pages = Array.from({ length: page.pages }, (_, index) =>
-        bytes(`atlas/${index}`, undefined, network).then((thumbnails) => new Blob([thumbnails], { type: "image/jpeg" })),
-      );
-      drawn.load(pages).then(
+      drawn.load(thumbnailsOf(map)).then(
         () => stage.current?.setAttribute("data-ready", "yes"),
         (error: unknown) => setProblem(problemOf(error)),
       );
