@@ -21,13 +21,13 @@ LANGUAGES = ("en", "es")
 
 
 SUITE = {
-    "networks": "23", "detected": "91%", "from": "72%", "to": "99%", "honest": "77", "accused": "0",
-    "low": "0.0%", "high": "4.7%",
+    "networks": "49", "detected": "82%", "from": "68%", "to": "91%", "honest": "153", "accused": "3",
+    "low": "0.4%", "high": "5.6%",
 }  # fmt: skip
 """Shortcuts in photographs that cost over 20 points, in networks that no constant was chosen by, when these were first run by
-the rule as it is; benchmarks/results/audit_photographs_first_run.json has every class (those of the half "fresh")."""
+the rules of their time; benchmarks/results/audit_photographs_first_run.json has every class (the halves "fresh" and "last")."""
 
-MEASURED_DETECTION = 0.91
+MEASURED_DETECTION = 0.82
 """Of these shortcuts, the share that was detected."""
 
 _ANYWHERE = ("border", "thing")
