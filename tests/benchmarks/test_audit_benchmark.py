@@ -61,9 +61,22 @@ def test_every_class_of_a_photograph_network_is_counted_where_it_belongs():
         of("buoy", 90, half="unseen"),
     ]
     text = "\n".join(table_of_photographs(rows))
-    assert (
-        "over 20 points | 0 of 0 | 2 of 3, 66.7%" in text and "| 0 of 1, 0.0% (0.0% to 97.5%) | 0 of 0 | 95% |" in text
-    )
-    assert "rightly, of these | 0 of 0 | 1 of 2" in text and "| borderline | 0 of 0 | 1 of 3" in text
+    assert "over 20 points | 0 of 0 | 2 of 3, 66.7%" in text
+    assert "| 0 of 1, 0.0% (0.0% to 97.5%) | 0 of 0 | 0 of 0 | 95% |" in text
+    assert "rightly, of these | 0 of 0 | 1 of 2" in text and "cannot be judged | 0 of 0 | 1 of 3" in text
     assert "weaker ones, accused | 0 of 0 | 0 of 1" in text and "without a shortcut, accused | 0 of 0 | 1 of 2" in text
     assert "| buoy | ship, frozen-vgg-1 | 90 | shortcut: thing |" in text
+
+
+def test_figures_are_of_the_first_sample_and_the_second_says_whether_they_repeat():
+    def of(name, sample, word):
+        return ClassRow(
+            "fresh-vgg-1", "fresh", sample, name, "buoy" if name == "ship" else "", 90.0, word, ("thing",), ""
+        )
+
+    rows = [of("ship", 0, "shortcut"), of("cat", 0, "nothing"), of("dog", 0, "nothing"), of("owl", 0, "nothing")]
+    rows += [of("ship", 1, "nothing"), of("cat", 1, "borderline"), of("dog", 1, "mixed")]
+    text = "\n".join(table_of_photographs(rows))
+    assert "disjoint sample | 0 of 0 | 0 of 0 | 0 of 0 | 1 of 3, 33.3%" in text
+    assert "over 20 points | 0 of 0 | 0 of 0 | 0 of 0 | 1 of 1, 100.0%" in text
+    assert "without a shortcut, accused | 0 of 0 | 0 of 0 | 0 of 0 | 0 of 3" in text
