@@ -108,7 +108,7 @@ def map_rows(vectors: NDArray[np.float32], repetitions: int, *, sklearn: bool) -
 
     def ours() -> NDArray[np.float32]:
         settings = {"perplexity": perplexity, "seed": 0, "iterations": 250}
-        rows, distances = nearest_rows(near, 90 if len(near) <= 100_000 else 15)
+        rows, distances = nearest_rows(near, 90)
         return LAYOUTS["tsne"](near, rows, distances, settings).points
 
     def alone() -> NDArray[np.float32]:

@@ -14,11 +14,12 @@ from openTSNE.nearest_neighbors import PrecomputedNeighbors
 from scipy.optimize import linear_sum_assignment
 
 from iconoscope.errors import QuestionError
-from iconoscope.exemplars import grid_assignment, layouts, som
+from iconoscope.exemplars import grid_assignment, som, tsne
 from iconoscope.exemplars import map as image_map
-from iconoscope.exemplars.layouts import LAYOUTS, in_plane, place_among, threads_for
+from iconoscope.exemplars.layouts import LAYOUTS, Placed, in_plane
 from iconoscope.exemplars.nearest_neighbours import nearest_rows
 from iconoscope.exemplars.som import cell_places, fit_som, principal_axes
+from iconoscope.exemplars.tsne import place_among, threads_for
 from iconoscope.results.rendering import resized
 
 
@@ -148,24 +149,6 @@ def test_t_sne_is_open_tsnes(numbers):
     assert np.array_equal(LAYOUTS["tsne"](vectors, rows[:, :16], distances[:, :16], SETTINGS).points, by_hand)
 
 
-def test_t_sne_looks_for_neighbours_itself_where_too_few_are_known(monkeypatch):
-    vectors = normal(60, 6)
-    data = vectors.double().numpy() / float(vectors.abs().max())
-    asked: list[Any] = []
-
-    def affinities(*data, **settings):
-        asked.append((data, settings))
-        return plain(*data, **settings)
-
-    plain = affinity.PerplexityBasedNN
-    monkeypatch.setattr(affinity, "PerplexityBasedNN", affinities)
-    rows, distances = nearest_rows(vectors, 15)  # of 16
-    assert LAYOUTS["tsne"](vectors, rows, distances, SETTINGS).points.shape == (60, 2)
-    (((given,), settings),) = asked
-    assert np.array_equal(given, data)
-    assert settings == {"perplexity": 5.5, "method": "annoy", "metric": "euclidean", "n_jobs": 1, "random_state": 7}
-
-
 def test_vectors_that_are_all_the_same_are_all_in_one_place():
     placed = LAYOUTS["tsne"](torch.ones(9, 3), np.zeros((9, 3), int), np.zeros((9, 3), np.float32), SETTINGS)
     assert placed.points.shape == (9, 2) and not placed.points.any() and placed.points.dtype == np.float32
@@ -192,7 +175,7 @@ def test_many_mapped_images_are_searched_nearly(count, method, monkeypatch):
         raise KeyError
 
     monkeypatch.setattr(affinity, "PerplexityBasedNN", affinities)
-    monkeypatch.setattr(layouts, "threads_for", lambda pairs: pairs)
+    monkeypatch.setattr(tsne, "threads_for", lambda pairs: pairs)
     with pytest.raises(KeyError):
         place_among(normal(count, 3), normal(7, 3), np.zeros((count, 2), np.float32), 4.5, seed=3)
     assert asked == {
@@ -328,7 +311,7 @@ def test_a_map_of_cells_tells_of_every_image_where_it_is():
         fit_som(normal(5, 2), (2, 3), epochs=1, topology="hexagonal"),
         cells=np.array([5, 1, 5, 0, 1]), distances=np.array([0.4, 0.1, 0.3, 0.9, 0.2], np.float32),
     )  # fmt: skip
-    fields = image_map._grid_fields(layouts.Placed(np.zeros((5, 2), np.float32), learnt), {"grid": False})
+    fields = image_map._grid_fields(Placed(np.zeros((5, 2), np.float32), learnt), {"grid": False})
     assert fields["cells"].tolist() == [[1, 2], [0, 1], [1, 2], [0, 0], [0, 1]]
     assert fields["best"].tolist() == [[3, 1, -1], [-1, -1, 2]]
     assert (fields["shape"], fields["topology"]) == ((2, 3), "hexagonal")
@@ -336,7 +319,7 @@ def test_a_map_of_cells_tells_of_every_image_where_it_is():
     assert fields["quantisation_error"] == learnt.quantisation_error
     assert fields["topographic_error"] == learnt.topographic_error
     points = normal(6, 2).numpy()
-    plain = image_map._grid_fields(layouts.Placed(points), {"grid": True})
+    plain = image_map._grid_fields(Placed(points), {"grid": True})
     cells, shape = grid_assignment.snap_to_grid(points)
     assert np.array_equal(plain["cells"], cells) and plain["shape"] == shape and len(plain) == 2
-    assert image_map._grid_fields(layouts.Placed(points), {"grid": False}) == {}
+    assert image_map._grid_fields(Placed(points), {"grid": False}) == {}

@@ -9,11 +9,12 @@ import torch
 
 import iconoscope as ico
 from iconoscope.exemplars import grid_assignment
-from iconoscope.exemplars.layouts import LAYOUTS, Placed, _around_cells, threads_for
+from iconoscope.exemplars.layouts import LAYOUTS, Placed, _around_cells
 from iconoscope.exemplars.map import _grid_fields
 from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows, trustworthiness
 from iconoscope.exemplars.roc_area import areas, curve
 from iconoscope.exemplars.som import cell_places, fit_som
+from iconoscope.exemplars.tsne import threads_for
 
 
 def neighbours_by_hand(shape, topology):

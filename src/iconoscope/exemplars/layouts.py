@@ -10,18 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.exemplars.som import SelfOrganisingMap, cell_places, fit_som, principal_axes
-from iconoscope.extras import imported
+from iconoscope.exemplars.tsne import SEEDS, embed, embed_by_sample
 from iconoscope.progress import advancing
 
-__all__ = ["LAYOUTS", "Placed", "in_plane", "place_among"]
-
-SEEDS = 2**32
-"""Seeds of the libraries' generators; a larger one is taken modulo."""
-
-_PAIRS_A_THREAD = 50_000
-"""Pairs of neighbours that make a further thread worth its waiting: on a busy machine threads without work wait for others."""
-
-_EARLY = 250  # iterations of t-SNE in which groups are pulled together
+__all__ = ["LAYOUTS", "Placed", "in_plane"]
 
 
 class Placed(NamedTuple):
@@ -31,47 +23,9 @@ class Placed(NamedTuple):
     som: SelfOrganisingMap | None = None
 
 
-def threads_for(pairs: int) -> int:
-    """Give how many threads so many pairs of neighbours are worth: no more than torch has, which reads OMP_NUM_THREADS.
-
-    >>> threads_for(105)
-    1
-    """
-    return max(1, min(torch.get_num_threads(), pairs // _PAIRS_A_THREAD))
-
-
 def _tsne(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
-    imported("openTSNE")
-    import openTSNE
-    from openTSNE import affinity, initialization
-    from openTSNE.nearest_neighbors import PrecomputedNeighbors
-
-    # Of any size, as t-SNE is; and the first two principal components want two numbers.
-    scale = float(near.abs().max()) or 1.0
-    data = torch.nn.functional.pad(near.double() / scale, (0, max(0, 2 - near.shape[1]))).numpy()
-    distances = distances / scale
-    perplexity, seed = settings["perplexity"], settings["seed"] % SEEDS
-    threads = threads_for(neighbours.size)
-    if not distances.any():  # all vectors are the same: there is nothing to lay out, and no first principal component
-        return Placed(np.zeros((len(data), 2), np.float32))
-    with advancing("t-SNE", _EARLY + settings["iterations"]) as advance:
-        if neighbours.shape[1] >= int(3 * perplexity):
-            nearest = PrecomputedNeighbors(neighbours[:, : int(3 * perplexity)], distances[:, : int(3 * perplexity)])
-            affinities = affinity.PerplexityBasedNN(knn_index=nearest, perplexity=perplexity, n_jobs=threads)
-        else:
-            affinities = affinity.PerplexityBasedNN(
-                data, perplexity=perplexity, method="annoy", metric="euclidean", n_jobs=threads, random_state=seed
-            )
-        start = initialization.pca(data, random_state=seed)
-        embedding = openTSNE.TSNEEmbedding(start, affinities, n_jobs=threads, random_state=seed)
-
-        def report(iteration: int, error: float, embedding: Any) -> None:
-            advance(50)
-
-        every = {"callbacks": report, "callbacks_every_iters": 50, "use_callbacks": True}
-        embedding.optimize(_EARLY, exaggeration=12, momentum=0.8, inplace=True, **every)
-        embedding.optimize(settings["iterations"], exaggeration=1, momentum=0.8, inplace=True, **every)
-    return Placed(np.array(embedding, np.float32))
+    ask = embed_by_sample if "embedded" in settings else embed
+    return Placed(ask(near, neighbours, distances, settings))
 
 
 def _umap(near: torch.Tensor, neighbours: NDArray[Any], distances: NDArray[Any], settings: Any) -> Placed:
@@ -124,26 +78,3 @@ def _around_cells(som: SelfOrganisingMap) -> NDArray[np.float32]:
 LAYOUTS: dict[str, Callable[..., Placed]] = {
     "tsne": _tsne, "umap": _umap, "pacmap": _pacmap, "pca": _pca, "som": _som,
 }  # fmt: skip
-
-
-def place_among(
-    mapped: torch.Tensor, new: torch.Tensor, points: NDArray[np.float32], perplexity: float, *, seed: int
-) -> NDArray[np.float32]:
-    """Place new vectors (m, numbers) into a map by t-SNE of others (n, numbers), whose points (n, 2) stay where they are."""
-    imported("openTSNE")
-    import openTSNE
-    from openTSNE import affinity
-
-    with advancing("placing", None):
-        affinities = affinity.PerplexityBasedNN(
-            mapped.numpy(),
-            perplexity=perplexity,  # pyright: ignore[reportArgumentType] (a float is what it wants)
-            method="annoy" if len(mapped) > 1000 else "exact",
-            metric="euclidean",
-            n_jobs=threads_for(len(new) * round(3 * perplexity)),
-            random_state=seed % SEEDS,
-        )
-        embedding = openTSNE.TSNEEmbedding(
-            points.astype(np.float64), affinities, n_jobs=affinities.n_jobs, random_state=seed % SEEDS
-        )
-        return np.array(embedding.transform(new.numpy()), np.float32)

@@ -33,7 +33,8 @@ __all__ = ["map_images", "place_images", "place_vectors"]
 
 _TRUSTED = 15  # neighbours that the quality is asked of
 _NEIGHBOURS = 8  # that are kept for every image
-_EXACT = 100_000  # images from which t-SNE's neighbours are looked for approximately, which is then faster
+_MOST, _FEWEST = 2000, 500  # images that are asked whether their neighbours on the map are neighbours in truth
+_SURE = 100_000  # images of a map of which so many are asked; of larger ones fewer, since each is compared with all
 
 
 @checked
@@ -70,9 +71,11 @@ def map_images(
     metric
         What near means: cosine (the angle between vectors) or euclidean.
     perplexity
-        About how many neighbours each image has, of t-SNE and UMAP; 30 by default, less for few images.
+        About how many neighbours each image has, of t-SNE and UMAP; 30 by default, less for few images. From 100,000 images on
+        t-SNE lays 50,000 of them out, puts the others beside those, and lets all settle with a perplexity of at most 10.
     iterations
-        Of t-SNE, after the first 250. More spread the groups further apart.
+        Of t-SNE, after the first 250; of more than 100,000 images those in which all settle. More spread the groups further
+        apart.
     cells
         Rows and columns of a self-organising map, as 20 or 20x30. By default a square of about five times the root of the
         number of images.
@@ -87,7 +90,8 @@ def map_images(
     seed
         Seed of all that is random.
     out
-        Where to write the map: a page (.html) to move about in, or a large picture (.png, .jpg, .webp, .pdf, .svg).
+        Where to write the map: a page (.html) to move about in, of more than 100,000 images a folder of that name, or a large
+        picture (.png, .jpg, .webp, .pdf, .svg).
     store
         Folder where the answer is looked for first, and kept.
 
@@ -111,6 +115,9 @@ def map_images(
     >>> ico.map_images(recording, "pca").points.shape
     (80, 2)
     """
+    from iconoscope.exemplars.approximate_neighbours import EXACT, has_index
+    from iconoscope.exemplars.tsne import SAMPLE, WHOLE
+
     check_choice("method", method, METHODS)
     if method in EXTRAS and find_spec(method) is None:
         raise MissingExtraError(
@@ -139,12 +146,17 @@ def map_images(
         settings |= {"shape": _som_shape(cells, len(rows)), "topology": topology, "epochs": epochs}
     elif method != "pca":
         settings["perplexity"] = _fitting_perplexity(perplexity, len(rows))
+        if method == "tsne" and len(rows) > WHOLE:
+            settings["embedded"] = SAMPLE
+        pairs = _neighbours_wanted(settings) / 3
         check_fits(  # of every neighbour its number and how far it is, and the symmetric matrix that is made of them
-            80.0 * len(rows) * settings["perplexity"],
-            f"{3 * settings['perplexity']:g} neighbours of each of {len(rows):,} images",
+            80.0 * len(rows) * pairs,
+            f"{3 * pairs:g} neighbours of each of {len(rows):,} images",
             hint="Give a smaller perplexity or limit.",
         )
         settings["iterations"] = iterations if method == "tsne" else None
+    if len(rows) > EXACT:
+        settings["neighbours"] = "approximate" if has_index() else "exact"
     question = question_about(recording, "map", **settings)
 
     return answered(question, ImageMap, lambda: _image_map(recording, rows, question), store=store, out=out)
@@ -179,6 +191,13 @@ def _fitting_perplexity(perplexity: float | None, count: int) -> float:
     return fitting
 
 
+def _neighbours_wanted(settings: Any) -> int:
+    """Give how many neighbours of each image a method looks at: three times as many as the perplexity says."""
+    from iconoscope.exemplars.tsne import FINE
+
+    return int(3 * (min(FINE, settings["perplexity"]) if "embedded" in settings else settings["perplexity"]))
+
+
 def _finite(recording: Recording, name: str) -> NDArray[np.float32]:
     vectors = recording.vectors(name)
     if not np.isfinite(vectors).all():
@@ -187,16 +206,16 @@ def _finite(recording: Recording, name: str) -> NDArray[np.float32]:
 
 
 def _image_map(recording: Recording, rows: NDArray[np.int64], question: Question) -> ImageMap:
+    from iconoscope.exemplars.approximate_neighbours import neighbours_of
     from iconoscope.exemplars.layouts import LAYOUTS
-    from iconoscope.exemplars.nearest_neighbours import metric_vectors, nearest_rows
+    from iconoscope.exemplars.nearest_neighbours import metric_vectors
 
     settings = question.settings
     near = metric_vectors(_finite(recording, settings["vectors"])[rows], settings["metric"])
-    # t-SNE wants three times as many neighbours as the perplexity says; what is kept of them is exact where that is cheap.
     count = max(_TRUSTED, _NEIGHBOURS)
-    if settings["method"] == "tsne" and len(rows) <= _EXACT:
-        count = max(count, int(3 * settings["perplexity"]))
-    neighbours, distances = nearest_rows(near, count)
+    if settings["method"] == "tsne":
+        count = max(count, _neighbours_wanted(settings))
+    neighbours, distances = neighbours_of(near, count)
     placed = LAYOUTS[settings["method"]](near, neighbours, distances, settings)
     return _assembled(recording, rows, near, neighbours, placed, question)
 
@@ -205,15 +224,18 @@ def _assembled(
     recording: Recording,
     rows: NDArray[np.int64],
     near: torch.Tensor,
-    neighbours: NDArray[np.int64],
+    neighbours: NDArray[np.integer[Any]],
     placed: Placed,
     question: Question,
 ) -> ImageMap:
     import torch
 
+    from iconoscope.exemplars.approximate_neighbours import neighbour_recall
     from iconoscope.exemplars.nearest_neighbours import kept_class, nearest_points, trustworthiness
 
     settings = question.settings
+    approximate = settings.get("neighbours") == "approximate"
+    sample = min(len(rows), max(_FEWEST, min(_MOST, _MOST * _SURE // len(rows))))
     points = torch.from_numpy(placed.points)
     k = min(_TRUSTED, max(1, (len(rows) - 2) // 2))
     on_map = nearest_points(placed.points, k)
@@ -233,8 +255,10 @@ def _assembled(
         vectors=settings["vectors"],
         metric=settings["metric"],
         neighbours=neighbours[:, :_NEIGHBOURS].astype(np.int32),
-        trustworthiness=trustworthiness(near, points, k, seed=settings["seed"]),
+        trustworthiness=trustworthiness(near, points, k, sample=sample, seed=settings["seed"]),
         trusted_k=k,
+        trusted_sample=sample,
+        neighbour_recall=neighbour_recall(near, neighbours, k, seed=settings["seed"]) if approximate else 1.0,
         same_class_vectors=kept_class(neighbours[:, :k], classes),
         same_class_map=kept_class(on_map, classes),
         atlas=atlas,
@@ -303,18 +327,21 @@ def place_images(
     QuestionError
         If the map was made in another way, or the recordings do not belong to it.
     """
+    from iconoscope.exemplars.approximate_neighbours import EXACT, has_index, neighbours_of
     from iconoscope.exemplars.layouts import Placed
-    from iconoscope.exemplars.nearest_neighbours import nearest_rows
 
     recording, old_recording = load_recording(recording), load_recording(old_recording)
     check_images(recording)
     if recording.question.weights != old.question.weights:
         raise QuestionError(f"The map was made of {old.question.network}, the images were recorded by another network.")
     points, new = _placed_among(_finite(recording, old.vectors), old, old_recording, seed=seed)
-    settings = {name: setting for name, setting in old.question.settings.items() if name != "recording"}
+    of_old = ("recording", "embedded", "neighbours")
+    settings = {name: setting for name, setting in old.question.settings.items() if name not in of_old}
     settings |= {"into": old.question.key, "limit": None, "grid": False, "seed": seed}
+    if len(recording) > EXACT:
+        settings["neighbours"] = "approximate" if has_index() else "exact"
     question = question_about(recording, "map", **settings)
-    neighbours, _ = nearest_rows(new, max(_TRUSTED, _NEIGHBOURS))
+    neighbours, _ = neighbours_of(new, max(_TRUSTED, _NEIGHBOURS))
     return _assembled(recording, np.arange(len(recording)), new, neighbours, Placed(points), question)
 
 
@@ -336,7 +363,8 @@ def _placed_among(
     vectors: NDArray[np.float32], old: ImageMap, old_recording: Recording, *, seed: int
 ) -> tuple[NDArray[np.float32], torch.Tensor]:
     """Give where new vectors come to lie, and these in the space in which the map's were compared."""
-    from iconoscope.exemplars.layouts import in_plane, place_among
+    from iconoscope.exemplars.layouts import in_plane
+    from iconoscope.exemplars.tsne import place_among
 
     if old.method not in ("tsne", "pca"):
         raise QuestionError(

@@ -39,13 +39,13 @@ def exact_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def nearest_by_products(
-    chunk: torch.Tensor, vectors: torch.Tensor, k: int, *, first_row: int | None = None
+    chunk: torch.Tensor, vectors: torch.Tensor, k: int, *, own_rows: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Give the `k` nearest of vectors (vectors, numbers) to each of a chunk, (chunk, k), the nearest first.
 
     Products of float32 choose, and products of double precision where what is nearest is nearer than these can tell, as within
-    groups that lie far apart. Of a chunk that is of the vectors themselves, `first_row` is where it begins: none is its own
-    neighbour.
+    groups that lie far apart. Of a chunk that is of the vectors themselves `own_rows`, (chunk,), says which they are: none is
+    its own neighbour.
     """
 
     def chosen(rows: torch.Tensor, among: torch.Tensor, own_rows: torch.Tensor | None) -> Any:
@@ -55,7 +55,6 @@ def nearest_by_products(
         # The minimum is much faster to find than the first of a ranking.
         return distances.min(1, keepdim=True) if k == 1 else distances.topk(k, 1, largest=False)
 
-    own_rows = None if first_row is None else torch.arange(len(chunk)) + first_row
     values, indices = chosen(chunk, vectors, own_rows)
     lengths = chunk.square().sum(1)
     lost = (values[:, 0] + lengths < _LOST * lengths).nonzero()[:, 0]
@@ -95,7 +94,9 @@ def nearest_rows(vectors: torch.Tensor, k: int) -> tuple[NDArray[np.int64], NDAr
     with advancing("looking for neighbours", count) as advance:
         for first in range(0, count, step):
             chunk = vectors[first : first + step]
-            rows[first : first + step] = nearest_by_products(chunk, vectors, k, first_row=first)
+            rows[first : first + step] = nearest_by_products(
+                chunk, vectors, k, own_rows=torch.arange(first, first + len(chunk))
+            )
             advance(len(chunk))
     distances, order = distances_to(vectors, vectors, rows).sort(dim=1, stable=True)
     return rows.gather(1, order).numpy(), distances.numpy()
@@ -170,7 +171,7 @@ def trustworthiness(
     return 1 - 2 * penalty / (len(chosen) * k * (2 * count - 3 * k - 1))
 
 
-def kept_class(neighbours: NDArray[np.int64], classes: NDArray[np.int64]) -> float | None:
+def kept_class(neighbours: NDArray[np.integer[Any]], classes: NDArray[np.int64]) -> float | None:
     """Give the share of neighbours, (n, k), that have an image's own class, over the images that have one; None if none has."""
     labelled = classes >= 0
     if not labelled.any():

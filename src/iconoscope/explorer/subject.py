@@ -143,11 +143,14 @@ class Subject:
 
         An image of the recording, whose row is given, is not its own neighbour.
         """
+        import torch
+
         direction = metric_vectors(vector[None], "cosine")
         count = min(_NEIGHBOURS, len(self.recorded) - (row is not None))
         if not count:
             return [], []
-        rows = nearest_by_products(direction, self.directions, count, first_row=row)
+        own = None if row is None else torch.tensor([row])
+        rows = nearest_by_products(direction, self.directions, count, own_rows=own)
         return rows[0].tolist(), distances_to(direction, self.directions, rows)[0].tolist()
 
     def neighbour_distance(self, vector: NDArray[np.float32], *, row: int | None) -> float:

@@ -105,6 +105,10 @@ class ImageMap(Result):
         Whether neighbours on the map are neighbours in truth (Venna and Kaski 2001), 0..1.
     trusted_k : int
         How many neighbours that was asked of.
+    trusted_sample : int or None
+        How many images, drawn at random, it was asked of; None is not known.
+    neighbour_recall : float
+        The share of the true nearest that are among `neighbours`, of a sample: 1 where every pair was looked at.
     same_class_vectors, same_class_map : float or None
         The share of these many nearest that have an image's own label: of the vectors, and on the map.
     atlas, atlas_ends : ndarray of uint8 and int64
@@ -151,6 +155,8 @@ class ImageMap(Result):
     best: NDArray[np.int64] | None = None
     quantisation_error: float | None = None
     topographic_error: float | None = None
+    trusted_sample: int | None = None
+    neighbour_recall: float = 1.0
 
     def __len__(self) -> int:
         return len(self.points)
@@ -161,6 +167,18 @@ class ImageMap(Result):
         return {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}[
             self.method
         ]
+
+    @property
+    def quality(self) -> dict[str, float | int | None]:
+        """How far the map can be trusted, and of how many images that is known.
+
+        With ``embedded``, of a t-SNE of very many: so many were laid out first, and the others put beside them.
+        """
+        names = (
+            "trustworthiness", "trusted_k", "trusted_sample", "same_class_vectors", "same_class_map", "neighbour_recall",
+            "quantisation_error", "topographic_error",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names} | {"embedded": self.question.settings.get("embedded")}
 
     def summary(self) -> str:
         """Say in a sentence what is on the map, and how far it can be trusted."""
@@ -183,10 +201,17 @@ class ImageMap(Result):
                 f"; {self.shape[0]}x{self.shape[1]} {self.topology} cells, quantisation error "
                 f"{self.quantisation_error:.3g}, topographic error {self.topographic_error:.3f}"
             )
+        if self.neighbour_recall < 1:
+            text += f"; an index found {self.neighbour_recall:.1%} of the nearest"
+        if embedded := self.question.settings.get("embedded"):
+            text += f"; {embedded:,} were laid out first, and the others beside them"
         return f"{text}."
 
     def save(self, path: str | Path) -> Path:
-        """Save the map as a page to move about in (.html), as a figure as every result, or everything as a folder."""
+        """Save the map as a page to move about in (.html), as a figure as every result, or everything as a folder.
+
+        The page of more than 100,000 images is a folder, as `report` writes it.
+        """
         path = Path(path).expanduser()
         if not is_page(path):
             return super().save(path)
@@ -194,9 +219,9 @@ class ImageMap(Result):
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the quality, and every image with its place."""
-        quality = ("trustworthiness", "trusted_k", "same_class_vectors", "same_class_map")
         return {
-            **self._stated("method", "vectors", "metric", *quality, "quantisation_error", "topographic_error"),
+            **self._stated("method", "vectors", "metric"),
+            **self.quality,
             "shape": None if self.shape is None else list(self.shape),
             "images": [
                 {"id": identity, "label": label or None, "prediction": self.classes[answer], "x": x, "y": y}
