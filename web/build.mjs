@@ -40,7 +40,7 @@ await build({
   banner: { js: banner("src") },
 });
 // The template of the map page takes the script in as it is: what Jinja would read as its own must not stand in it.
-const map = await build({ ...settings, entryPoints: ["src/map/page.ts"], write: false, banner: { js: banner("src/map") } });
+const map = await build({ ...settings, entryPoints: ["src/map/main.ts"], write: false, banner: { js: banner("src/map") } });
 const script = map.outputFiles[0].text;
 const read = /\{[{%#]/.exec(script);
 if (read) throw new Error(`The map's script has ${read[0]} in it, which Jinja reads: ${script.slice(read.index - 40, read.index + 40)}`);

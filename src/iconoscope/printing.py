@@ -156,10 +156,20 @@ def recording(recording: Recording, arguments: dict[str, Any]) -> tuple[list[str
 
 def image_map(image_map: ImageMap, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say how good the map is and where it was written."""
+    from iconoscope.results.result import is_page
+    from iconoscope.show.map_page import page_path
+
     lines, value = results(image_map, {"store": arguments["store"]})
-    path = _written(arguments)
+    out = Path(_written(arguments))
+    path = page_path(image_map, out) if is_page(out) else out
     del value["images"]
-    return [*lines, f"The map is at {path}"], {**value, "map": path}
+    # A folder's page fetches images, which browsers allow no page that was opened as a file.
+    served = (
+        []
+        if path == out
+        else [f"  to look at it: python -m http.server --directory {path.parent}, then open localhost:8000"]
+    )
+    return [*lines, f"The map is at {path}", *served], {**value, "map": str(path)}
 
 
 def prior(prior: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PAGE", "pack_thumbnails", "pages_in", "read_thumbnails", "thumbnail_side"]
+__all__ = ["PAGE", "pack_thumbnails", "pages_in", "read_thumbnails", "sheets_of_thumbnails", "thumbnail_side"]
 
 PAGE = 4096
 """Side of a page, pixels: what every graphics card with WebGL2 takes."""
@@ -63,13 +63,18 @@ def pages_in(files: NDArray[np.uint8], ends: NDArray[np.int64]) -> tuple[bytes, 
     return tuple(page.tobytes() for page in np.split(files, ends[:-1]))
 
 
-def read_thumbnails(pages: Iterable[bytes], count: int, side: int) -> NDArray[np.uint8]:
-    """Give the thumbnails that are on some pages, (count, side, side, 3)."""
+def sheets_of_thumbnails(pages: Iterable[bytes], count: int, side: int) -> Iterator[NDArray[np.uint8]]:
+    """Give the thumbnails that are on each of some pages, (on the page, side, side, 3)."""
     from PIL import Image
 
-    cut = []
     for page in pages:
         pixels = np.asarray(Image.open(io.BytesIO(page)))
         cells = pixels.reshape(pixels.shape[0] // side, side, PAGE // side, side, 3).swapaxes(1, 2)
-        cut.append(cells.reshape(-1, side, side, 3))
-    return np.concatenate(cut)[:count]
+        thumbnails = cells.reshape(-1, side, side, 3)[:count]
+        count -= len(thumbnails)
+        yield thumbnails
+
+
+def read_thumbnails(pages: Iterable[bytes], count: int, side: int) -> NDArray[np.uint8]:
+    """Give the thumbnails that are on some pages, (count, side, side, 3)."""
+    return np.concatenate(list(sheets_of_thumbnails(pages, count, side)))

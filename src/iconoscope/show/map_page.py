@@ -1,4 +1,4 @@
-"""A map of images as one page to move about in: it holds all thumbnails, and opens anywhere."""
+"""A map of images as one page to move about in: it holds all thumbnails, and opens anywhere. Larger maps are folders."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ from numpy.typing import NDArray
 from iconoscope.results.atlas import PAGE
 from iconoscope.results.folders import without_folders
 from iconoscope.results.image_map import ImageMap, class_colours, unit_square
+from iconoscope.results.result import is_page
 from iconoscope.results.sixteen_bits import sixteen_bits
+from iconoscope.show.map_folder import map_folder, numbered_classes
 from iconoscope.show.template import write_page
 
-__all__ = ["map_page"]
+__all__ = ["LARGEST", "map_page", "page_path"]
+
+LARGEST = 100_000
+"""Images of which one page holds all: some 60 MB."""
 
 
 def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: str = "") -> Path:
     """Write a map as one self-contained HTML page: move, zoom, point at an image, follow its neighbours.
 
-    Settings are those of `report`.
+    Where `page_path` says so it is a folder. Settings are those of `report`.
     """
+    page = page_path(image_map, path)
+    if page != Path(path).expanduser():
+        return map_folder(image_map, page.parent, title=title, lead=lead)
     return write_page(
-        path,
+        page,
         "map.html.j2",
         title=title or f"What {image_map.question.network} finds alike",
         lead=lead,
@@ -37,9 +45,20 @@ def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: st
     )
 
 
+def page_path(image_map: ImageMap, path: str | Path) -> Path:
+    """Give where the page of a map lies: at a path that ends as a page, unless the map has more than `LARGEST` images.
+
+    Then, and at a path without an ending, it is the ``index.html`` of a folder.
+    """
+    path = Path(path).expanduser()
+    if not is_page(path):
+        return path / "index.html"
+    return path if len(image_map) <= LARGEST else path.with_suffix("") / "index.html"
+
+
 def _page_data(image_map: ImageMap) -> str:
     """Give all that the page knows of the images, as JSON that cannot end the element it stands in."""
-    labels, names = _classes(image_map)
+    labels, names = numbered_classes(image_map)
     contents = {
         "count": len(image_map),
         "side": image_map.side,
@@ -59,15 +78,6 @@ def _page_data(image_map: ImageMap) -> str:
         "spacing": 1 / max(2.0, math.sqrt(len(image_map)) * 1.1),
     }
     return json.dumps(contents).replace("<", "\\u003c")
-
-
-def _classes(image_map: ImageMap) -> tuple[NDArray[np.int64], list[str]]:
-    """Give labels numbers: those that are classes of the network theirs, others later ones; -1 where there is none."""
-    others: dict[str, int] = {}
-    numbers = image_map.targets.copy()
-    for row in np.flatnonzero((image_map.targets < 0) & (image_map.labels != "")).tolist():
-        numbers[row] = others.setdefault(str(image_map.labels[row]), len(image_map.classes) + len(others))
-    return numbers, [*image_map.classes, *others]
 
 
 def _grid(image_map: ImageMap) -> dict[str, Any] | None:

@@ -39,7 +39,9 @@ def report(
 
     It needs no network connection, fits a phone, and follows the reader's choice of light or dark. In the page of a store
     networks that were asked the same about the same image stand side by side; in that of a map one moves, zooms and points
-    at images, which takes a browser with WebGL2 (60,000 images of 32 pixels make about 29 MB). Where there are occlusions a
+    at images, which takes a browser with WebGL2 (60,000 images of 32 pixels make about 29 MB). A map of more than 100,000
+    images, and one that is written to a name without an ending, is a folder: its page fetches what is looked at, which takes
+    any web server (``python -m http.server``); how many files and megabytes it will be is said before. Where there are occlusions a
     patch follows mouse, finger or arrow keys over the photograph, beside the answers under it.
 
     Parameters
@@ -48,7 +50,7 @@ def report(
         A store or its folder; what `audit` gave, of one network or of several in a list; what `map_images` gave; or what
         `occlude` gave, of one image or of several in a list.
     out
-        Where to write the page.
+        Where to write the page; of a map also the name of a folder.
     title
         Its heading; one is made if none is given.
     lead

@@ -1,5 +1,5 @@
 // How the address keeps what is seen of a map.
-import { COLOURS, firstView, type MapView } from "./view";
+import { COLOURS, firstView, largest, type MapView } from "./view";
 import type { MapData } from "./data";
 
 const NUMBERS = ["x", "y", "z", "grid", "size", "only"] as const;
@@ -9,7 +9,7 @@ const HOW = ["mode", "colour", "grid", "size", "only"] as const;
 /** The view as settings of the address; what is as at first does not stand there. */
 export function writeView(view: MapView, data: MapData): Record<string, string> {
   const first = firstView(data), kept: Record<string, string> = {};
-  for (const name of WHERE) kept[name] = view[name].toPrecision(7);
+  for (const name of WHERE) kept[name] = view[name].toPrecision(data.tiles ? 11 : 7);
   for (const name of HOW) if (view[name] !== first[name]) kept[name] = String(view[name]);
   if (view.off.size) kept["off"] = [...view.off].join(",");
   return kept;
@@ -22,7 +22,7 @@ export function readView(view: MapView, data: MapData, kept: URLSearchParams): v
     const value = Number(kept.get(name));
     if (kept.has(name) && Number.isFinite(value)) view[name] = value;
   }
-  view.z = Math.min(Math.max(view.z, 0.2), Math.max(40, Math.sqrt(data.count) * 2));
+  view.z = Math.min(Math.max(view.z, 0.2), largest(data));
   const mode = kept.get("mode"), colour = COLOURS.find((known) => known === kept.get("colour"));
   if (mode === "images" || mode === "dots") view.mode = mode;
   if (colour) view.colour = colour;

@@ -23,6 +23,8 @@ export interface BoardListener {
 /** Why a map cannot be drawn. */
 export class NoGraphics extends Error {}
 
+const CLOSER = 2; // levels
+
 export class MapBoard {
   readonly screen: Screen;
   private readonly drawing: Drawing;
@@ -76,6 +78,30 @@ export class MapBoard {
     await Promise.all(loading);
   }
 
+  /** Takes a sheet of thumbnails of a map in tiles. */
+  async loadSheet(number: number, sheet: Blob): Promise<void> {
+    await this.drawing.load(number, sheet);
+  }
+
+  has(number: number): boolean {
+    return this.drawing.has(number);
+  }
+
+  drop(number: number): void {
+    this.drawing.drop(number);
+  }
+
+  /** Takes where more images lie. */
+  place(): void {
+    this.drawing.place();
+    this.paint();
+  }
+
+  /** Calls of the graphics card for what was drawn last. */
+  get calls(): number {
+    return this.drawing.calls;
+  }
+
   private gestures() {
     return {
       tool: () => (this.listener.surrounded ? this.tool : "move"),
@@ -115,7 +141,7 @@ export class MapBoard {
   }
 
   pick(x: number, y: number): number {
-    return this.screen.pick(x, y, this.view.mode === "dots" || !this.drawing.isLoaded, this.visible);
+    return this.screen.pick(x, y, this.view.mode === "dots" || !(this.data.tiles || this.drawing.isLoaded), this.visible);
   }
 
   /** Greys all but some images; null greys none. */
@@ -126,15 +152,19 @@ export class MapBoard {
 
   /** Colours all images as the view says. */
   paint(): void {
-    const { view, data } = this;
-    for (let index = 0; index < data.count; index++) {
+    const { view, data } = this, { tiles } = data, loaded = tiles?.loaded ?? data.count;
+    let shown = 0;
+    for (let index = 0; index < loaded; index++) {
       const own = this.numberOf(index);
       let colour = own < 0 ? GREY : (this.colours[own] ?? GREY);
       if (view.colour === "mistake") colour = data.wrong[index] ? WRONG : RIGHT;
       this.inks.set(colour, 4 * index);
       const hidden = view.off.has(own) || (view.only && !data.wrong[index]);
       this.inks[4 * index + 3] = hidden ? HIDDEN : this.selection && !this.selection.has(index) ? FADED : SHOWN;
+      if (!hidden) shown++;
     }
+    // Where most images are switched off, those that are left may stand closer.
+    if (tiles) tiles.extra = Math.min(Math.floor(Math.log2(loaded / Math.max(shown, 1)) / 2), CLOSER);
     this.drawing.paint(this.inks);
     this.again();
   }
@@ -155,6 +185,7 @@ export class MapBoard {
       layer.width = Math.round(width * ratio);
       layer.height = Math.round(height * ratio);
     }
+    this.screen.look();
     this.drawing.draw(this.screen, pageColour("--paper"));
     const pen = over.getContext("2d");
     if (pen) {

@@ -1,10 +1,11 @@
-// Draws all images of a map with WebGL: one call for each page of thumbnails.
-import { ink, type MapData } from "./data";
+// Draws the images of a map with WebGL: one call for each sheet of thumbnails, and one for dots.
+import { ink, type MapData, type Places } from "./data";
+import type { Batch } from "./tiles";
 import type { Screen } from "./view";
 
 const VERTEX = `#version 300 es
-  in vec2 place; in vec4 ink;
-  uniform vec2 middle, scale, extent; uniform float side, across; uniform bool chosen;
+  in vec2 place; in vec4 ink; in float depth;
+  uniform vec2 middle, scale, extent; uniform float side, across, level; uniform bool chosen, round;
   out vec2 inside; out vec4 colour; flat out vec2 corner;
   void main() {
     inside = vec2(gl_VertexID & 1, gl_VertexID >> 1);
@@ -12,6 +13,7 @@ const VERTEX = `#version 300 es
     corner = vec2(gl_InstanceID % int(across), gl_InstanceID / int(across)) * side;
     vec2 at = ((place - middle) * scale + (inside - 0.5) * extent) * vec2(1, -1);
     bool seen = chosen ? ink.a > 0.75 : ink.a > 0.0 && ink.a <= 0.75;
+    seen = seen && (depth > level) == round;
     gl_Position = !seen ? vec4(2, 2, 2, 1) : vec4(at, 0, 1);
   }`;
 const FRAGMENT = `#version 300 es
@@ -36,7 +38,7 @@ const FRAGMENT = `#version 300 es
     }
   }`;
 
-const UNIFORMS = ["middle", "scale", "extent", "side", "across", "size", "paper", "border", "dots", "bare", "chosen"] as const;
+const UNIFORMS = ["middle", "scale", "extent", "side", "across", "size", "paper", "border", "dots", "bare", "chosen", "level", "round"] as const;
 
 /** How an image is drawn: the alpha of its colour says so. */
 export const HIDDEN = 0, FADED = 128, SHOWN = 255;
@@ -50,8 +52,10 @@ export class Drawing {
   private readonly at: Record<(typeof UNIFORMS)[number], WebGLUniformLocation | null>;
   private readonly position: number;
   private readonly ink: number;
-  private readonly buffers: { points: WebGLBuffer; grid: WebGLBuffer; inks: WebGLBuffer };
-  private readonly sheets: (Sheet | undefined)[] = [];
+  private readonly depth: number;
+  private readonly buffers: { points: WebGLBuffer; grid: WebGLBuffer; inks: WebGLBuffer; depths: WebGLBuffer };
+  private readonly sheets = new Map<number, Sheet>();
+  calls = 0; // of the graphics card, for what was drawn last
   private isFaded = false; // whether any image is
   readonly across: number; // thumbnails in a row of a page
 
@@ -67,8 +71,9 @@ export class Drawing {
     this.at = Object.fromEntries(UNIFORMS.map((name) => [name, gl.getUniformLocation(program, name)])) as typeof this.at;
     this.position = gl.getAttribLocation(program, "place");
     this.ink = gl.getAttribLocation(program, "ink");
-    this.buffers = { points: gl.createBuffer(), grid: gl.createBuffer(), inks: gl.createBuffer() };
-    this.fill(this.buffers.points, data.points, gl.STATIC_DRAW);
+    this.depth = gl.getAttribLocation(program, "depth");
+    this.buffers = { points: gl.createBuffer(), grid: gl.createBuffer(), inks: gl.createBuffer(), depths: gl.createBuffer() };
+    this.place();
     if (data.grid) this.fill(this.buffers.grid, data.grid.points, gl.STATIC_DRAW);
     this.across = data.page / data.side;
   }
@@ -82,14 +87,22 @@ export class Drawing {
     return made;
   }
 
-  private fill(buffer: WebGLBuffer, values: Uint16Array | Uint8Array, use: GLenum): void {
+  private fill(buffer: WebGLBuffer, values: Places | Uint8Array, use: GLenum): void {
     this.gl.bindBuffer(this.gl.ARRAY_BUFFER, buffer);
     this.gl.bufferData(this.gl.ARRAY_BUFFER, values, use);
   }
 
+  /** Takes where the images lie. */
+  place(): void {
+    const { gl, data } = this;
+    this.fill(this.buffers.points, data.tiles?.local ?? data.points, gl.STATIC_DRAW);
+    if (data.tiles) this.fill(this.buffers.depths, data.tiles.depths, gl.STATIC_DRAW);
+  }
+
   /** Takes the colours of all images, four bytes each. */
   paint(inks: Uint8Array): void {
-    this.isFaded = inks.some((part, index) => index % 4 === 3 && part === FADED);
+    this.isFaded = false;
+    for (let at = 3; at < inks.length && !this.isFaded; at += 4) this.isFaded = inks[at] === FADED;
     this.fill(this.buffers.inks, inks, this.gl.DYNAMIC_DRAW);
   }
 
@@ -104,27 +117,34 @@ export class Drawing {
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
-    this.sheets[number] = { texture, bitmap };
+    this.sheets.set(number, { texture, bitmap });
   }
 
+  has(number: number): boolean {
+    return this.sheets.has(number);
+  }
+
+  /** Lets a page of thumbnails go. */
+  drop(number: number): void {
+    const sheet = this.sheets.get(number);
+    this.gl.deleteTexture(sheet?.texture ?? null);
+    sheet?.bitmap.close();
+    this.sheets.delete(number);
+  }
+
+  /** Whether the thumbnails of all images are here. */
   get isLoaded(): boolean {
-    return Array.from({ length: this.pages }, (_, number) => this.sheets[number]).every(Boolean);
-  }
-
-  private get pages(): number {
-    return Math.ceil(this.data.count / this.across ** 2);
+    return this.sheets.size >= Math.ceil(this.data.count / this.across ** 2);
   }
 
   draw(screen: Screen, paper: string): void {
-    const gl = this.gl, at = this.at, { view } = screen, [width, height] = screen.size();
+    const gl = this.gl, at = this.at, { view } = screen;
     const background = ink(paper).map((part) => part / 255) as [number, number, number];
+    this.calls = 0;
     gl.viewport(0, 0, gl.canvas.width, gl.canvas.height);
     gl.clearColor(...background, 1);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.uniform3f(at.paper, ...background);
-    gl.uniform2f(at.middle, view.x, view.y);
-    gl.uniform2f(at.scale, (2 * screen.side) / width, (2 * screen.side) / height);
-    gl.uniform2f(at.extent, (2 * screen.extent) / width, (2 * screen.extent) / height);
     gl.uniform1f(at.side, this.data.side);
     gl.uniform1f(at.across, this.across);
     gl.uniform1f(at.border, screen.border / screen.extent);
@@ -132,12 +152,24 @@ export class Drawing {
     // What is chosen lies on what is faded.
     for (const chosen of this.isFaded ? [0, 1] : [1]) {
       gl.uniform1i(at.chosen, chosen);
-      for (let number = 0; number < this.pages; number++) this.drawPage(number, screen);
+      const images = screen.batches.filter(({ sheet }) => view.mode === "images" && this.has(sheet));
+      for (const batch of screen.batches) if (this.data.tiles || !images.includes(batch)) this.drawBatch(batch, screen, true);
+      for (const batch of images) this.drawBatch(batch, screen, false);
     }
   }
 
-  private drawPage(number: number, screen: Screen): void {
-    const gl = this.gl, sheet = this.sheets[number], first = number * this.across ** 2;
+  private drawBatch({ first, count, sheet: number, left, top, side }: Batch, screen: Screen, round: boolean): void {
+    const { gl, at, data: { tiles } } = this, sheet = this.sheets.get(number), [width, height] = screen.size();
+    const extent = round ? screen.dot : screen.extent, { view } = screen;
+    const level = tiles?.level ?? 0;
+    if (tiles && !round && tiles.levelOf(number) > level) return;
+    // Places count within the batch's square.
+    gl.uniform2f(at.middle, (view.x - left) / side, (view.y - top) / side);
+    gl.uniform2f(at.scale, (2 * screen.side * side) / width, (2 * screen.side * side) / height);
+    gl.uniform2f(at.extent, (2 * extent) / width, (2 * extent) / height);
+    gl.uniform1f(at.level, round && (!sheet || view.mode === "dots") ? -1 : level);
+    gl.uniform1i(at.round, round ? 1 : 0);
+    gl.uniform1i(at.dots, round ? 1 : 0);
     gl.bindBuffer(gl.ARRAY_BUFFER, screen.onGrid ? this.buffers.grid : this.buffers.points);
     gl.enableVertexAttribArray(this.position);
     gl.vertexAttribPointer(this.position, 2, gl.UNSIGNED_SHORT, true, 4, 4 * first);
@@ -146,17 +178,25 @@ export class Drawing {
     gl.enableVertexAttribArray(this.ink);
     gl.vertexAttribPointer(this.ink, 4, gl.UNSIGNED_BYTE, true, 4, 4 * first);
     gl.vertexAttribDivisor(this.ink, 1);
-    gl.uniform1i(this.at.dots, screen.view.mode === "dots" || !sheet ? 1 : 0);
-    if (sheet) {
-      gl.bindTexture(gl.TEXTURE_2D, sheet.texture);
-      gl.uniform2f(this.at.size, sheet.bitmap.width, sheet.bitmap.height);
+    if (tiles) {
+      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers.depths);
+      gl.enableVertexAttribArray(this.depth);
+      gl.vertexAttribPointer(this.depth, 1, gl.UNSIGNED_BYTE, false, 1, first);
+      gl.vertexAttribDivisor(this.depth, 1);
     }
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, Math.min(this.across ** 2, this.data.count - first));
+    if (sheet && !round) {
+      gl.bindTexture(gl.TEXTURE_2D, sheet.texture);
+      gl.uniform2f(at.size, sheet.bitmap.width, sheet.bitmap.height);
+    }
+    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, count);
+    this.calls++;
   }
 
   /** Draws the thumbnail of one image into another canvas. */
   portray(pen: CanvasRenderingContext2D, index: number, left: number, top: number, large: number): void {
-    const sheet = this.sheets[Math.floor(index / this.across ** 2)], cell = index % this.across ** 2, { side } = this.data;
+    const { side, tiles } = this.data, capacity = this.across ** 2;
+    const number = tiles?.tileOf(index) ?? Math.floor(index / capacity), cell = index - (tiles?.batch(number).first ?? number * capacity);
+    const sheet = this.sheets.get(number);
     if (!sheet) return;
     pen.imageSmoothingEnabled = side >= large;
     pen.drawImage(sheet.bitmap, (cell % this.across) * side, Math.floor(cell / this.across) * side, side, side, left, top, large, large);

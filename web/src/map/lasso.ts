@@ -1,4 +1,5 @@
 // Which images lie inside of a line that was drawn around them.
+import type { Places } from "./data";
 
 export type Point = [x: number, y: number];
 
@@ -13,7 +14,7 @@ export function isInside([x, y]: Point, line: readonly Point[]): boolean {
 }
 
 /** The images inside of a line; line and points in the map's steps. */
-export function imagesInside(line: readonly Point[], points: Uint16Array, visible: (index: number) => boolean): number[] {
+export function imagesInside(line: readonly Point[], points: Places, visible: (index: number) => boolean): number[] {
   const chosen: number[] = [];
   for (let index = 0; 2 * index < points.length; index++) {
     if (visible(index) && isInside([points[2 * index] ?? 0, points[2 * index + 1] ?? 0], line)) chosen.push(index);

@@ -1,30 +1,13 @@
-// The page of a map: all that it knows stands in it, and its controls are around the map.
+// The page of a map: the controls around it, and what is said of the image that is picked.
 import { readView, writeView } from "./address";
-import { MapBoard, NoGraphics } from "./board";
+import { MapBoard } from "./board";
 import { GREY, RIGHT, WRONG, type MapData } from "./data";
+import type { MapFolder } from "./folder";
 import { press } from "./keys";
+import { fits, readQuery, type Query } from "./search";
 import { COLOURS, firstView, isLabelled } from "./view";
 
-/** What `map_page.py` writes; arrays of numbers are base64. */
-interface PackedMap {
-  count: number;
-  side: number;
-  page: number;
-  points: string;
-  labels: string;
-  predictions: string;
-  wrong: string;
-  judged: boolean;
-  neighbours: string;
-  near: number;
-  ids: string[];
-  classes: string[];
-  colours: string[];
-  grid: { points: string; spacing: number } | null;
-  spacing: number;
-}
-
-function get<Kind extends HTMLElement>(id: string): Kind {
+export function get<Kind extends HTMLElement>(id: string): Kind {
   const element = document.getElementById(id);
   if (!element) throw new Error(`The page has no ${id}.`);
   return element as Kind;
@@ -36,60 +19,52 @@ function make<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, ...inside: (Nod
   return element;
 }
 
-const bytes = (text: string) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
-
-function unpacked(packed: PackedMap): MapData {
-  return {
-    ...packed,
-    points: new Uint16Array(bytes(packed.points).buffer),
-    labels: new Int16Array(bytes(packed.labels).buffer),
-    predictions: new Int16Array(bytes(packed.predictions).buffer),
-    wrong: bytes(packed.wrong),
-    neighbours: new Uint32Array(bytes(packed.neighbours).buffer),
-    grid: packed.grid && { points: new Uint16Array(bytes(packed.grid.points).buffer), spacing: packed.grid.spacing },
-  };
-}
-
-function trouble(text: string): void {
+/** Says what is amiss, over the map. */
+export function trouble(text: string): void {
   get("trouble").hidden = false;
   get("trouble").textContent = text;
 }
 
 const LATER = 150; // milliseconds without a movement after which the address is written
 
-class Page {
-  private readonly board: MapBoard;
+export class Page {
+  readonly board: MapBoard;
   private readonly buttons = [...document.querySelectorAll<HTMLButtonElement>("[data-set]")];
   private later = 0;
 
   constructor(
     private readonly data: MapData,
     private readonly judged: boolean,
-    elements: { stage: HTMLElement; canvas: HTMLCanvasElement; over: HTMLCanvasElement },
+    private readonly folder: MapFolder | null = null, // where the images are fetched from, if they are not in the page
   ) {
+    const elements = { stage: get("stage"), canvas: get<HTMLCanvasElement>("map"), over: get<HTMLCanvasElement>("over") };
     this.board = new MapBoard(elements, data, firstView(data), {
       moved: () => this.remember(),
-      chosen: () => this.tell(),
+      chosen: (index) => {
+        this.tell();
+        if (index >= 0) void folder?.nearest(index).then(() => this.arrived(), (error: unknown) => trouble(String(error)));
+      },
       drawn: (shown) => {
         const text = `showing ${shown.toLocaleString("en")} of ${data.count.toLocaleString("en")}`;
         if (get("shown").textContent !== text) get("shown").textContent = text;
+        folder?.follow();
       },
-      lines: (index) => [data.ids[index] ?? "", ...(this.labelOf(index) < 0 ? [] : [this.sayLabel(index)]), `network: ${this.sayPrediction(index)}`],
+      lines: (index) => [this.idOf(index), ...(this.labelOf(index) < 0 ? [] : [this.sayLabel(index)]), `network: ${this.sayPrediction(index)}`],
     });
     this.listen(elements.canvas);
-    this.recall();
-    const pages = [...document.querySelectorAll("script.page")].map((element) => {
-      const text = element.textContent ?? "";
-      element.remove();
-      return Promise.resolve(new Blob([bytes(text)], { type: "image/jpeg" }));
-    });
-    this.board.load(pages).then(
-      () => {
-        this.tell();
-        document.body.dataset["ready"] = "yes";
-      },
-      (error: unknown) => trouble(`The images cannot be shown: ${error instanceof Error ? error.message : String(error)}`),
-    );
+    void this.recall();
+  }
+
+  /** The id of an image; nothing where it is still to come. */
+  private idOf(index: number): string {
+    this.folder?.ask(index);
+    return this.folder ? this.folder.id(index) : (this.data.ids[index] ?? "");
+  }
+
+  /** Draws and says again what was waiting for something that was fetched. */
+  arrived(): void {
+    this.board.again();
+    this.tell();
   }
 
   private labelOf(index: number): number {
@@ -109,19 +84,25 @@ class Page {
     window.clearTimeout(this.later);
     this.later = window.setTimeout(() => {
       const { view } = this.board, kept = new URLSearchParams(writeView(view, this.data));
-      if (view.picked >= 0) kept.set("image", this.data.ids[view.picked] ?? "");
+      if (view.picked >= 0 && this.folder) kept.set("at", String(view.picked));
+      if (view.picked >= 0) kept.set("image", this.idOf(view.picked));
       history.replaceState(null, "", `#${kept.toString()}`);
     }, LATER);
   }
 
-  private recall(): void {
-    const kept = new URLSearchParams(location.hash.slice(1));
+  private async recall(): Promise<void> {
+    const kept = new URLSearchParams(location.hash.slice(1)), id = kept.get("image"), hint = Number(kept.get("at") ?? -1);
     readView(this.board.view, this.data, kept);
-    this.board.view.picked = kept.has("image") ? this.data.ids.indexOf(kept.get("image") ?? "") : -1;
+    this.board.view.picked = id === null || this.folder ? -1 : this.data.ids.indexOf(id);
     this.refresh();
+    if (id === null || !this.folder) return;
+    // Where the folder was written anew, the image may be in another place: then all ids are looked through.
+    const index = hint >= 0 && hint < this.data.count && (await this.folder.idOf(hint)) === id ? hint : await this.folder.indexOf(id);
+    this.board.choose(index, !kept.has("z"));
   }
 
-  private refresh(): void {
+  /** Counts and colours again, when more images are there. */
+  refresh(): void {
     const { view } = this.board;
     for (const button of this.buttons) {
       const { set = "", value } = button.dataset;
@@ -142,7 +123,7 @@ class Page {
     if (index < 0) return;
     const pen = get<HTMLCanvasElement>("portrait").getContext("2d");
     if (pen) this.board.portray(pen, index, 160);
-    get("id").textContent = this.data.ids[index] ?? "";
+    get("id").textContent = this.idOf(index);
     get("label").textContent = this.sayLabel(index);
     get("prediction").textContent = this.sayPrediction(index);
     get("prediction").className = wrong ? "wrong" : this.labelOf(index) >= 0 ? "right" : "";
@@ -156,14 +137,14 @@ class Page {
     if (pen) this.board.portray(pen, other, 64);
     const button = make("button", picture, this.labelOf(other) < 0 ? this.sayPrediction(other) : this.sayLabel(other));
     button.type = "button";
-    button.title = this.data.ids[other] ?? "";
+    button.title = this.idOf(other);
     button.addEventListener("click", () => this.board.choose(other, true));
     return button;
   }
 
   private legend(): void {
     const { view } = this.board, counts = new Map<number, number>();
-    for (let index = 0; index < this.data.count; index++) {
+    for (let index = 0; index < (this.data.tiles?.loaded ?? this.data.count); index++) {
       const own = this.board.numberOf(index);
       counts.set(own, (counts.get(own) ?? 0) + 1);
     }
@@ -219,10 +200,12 @@ class Page {
     });
     get("home").addEventListener("click", () => board.home());
     get("close").addEventListener("click", () => board.choose(-1));
-    get("find").addEventListener("change", (event) => this.find(event.target as HTMLInputElement));
+    get("find").addEventListener("keydown", (event) => {
+      if (event.key === "Enter") void this.find(event.target as HTMLInputElement);
+    });
     get("find").addEventListener("input", (event) => (event.target as HTMLInputElement).setCustomValidity(""));
     document.addEventListener("keydown", (event) => this.key(event, canvas));
-    window.addEventListener("hashchange", () => this.recall());
+    window.addEventListener("hashchange", () => void this.recall());
     canvas.addEventListener("webglcontextlost", () => trouble("The graphics card let go of the map; load the page again."));
   }
 
@@ -234,19 +217,30 @@ class Page {
     this.refresh();
   }
 
-  /** Goes to the next image whose id has a text in it. */
-  private find(field: HTMLInputElement): void {
-    const wanted = field.value.trim().toLowerCase(), { count, ids } = this.data;
-    if (!wanted) return;
-    for (let step = 1; step <= count; step++) {
-      const index = (this.board.view.picked + step) % count;
-      if (ids[index]?.toLowerCase().includes(wanted)) {
-        this.board.choose(index, true);
-        return;
-      }
+  /** Goes to the next image that is looked for, of those that are not switched off. */
+  private async find(field: HTMLInputElement): Promise<void> {
+    const typed = field.value.trim(), query = readQuery(typed, this.data.classes);
+    if (!typed) return;
+    const index = await this.next(query);
+    if (field.value.trim() !== typed) return; // something else is looked for by now
+    if (index >= 0) {
+      this.board.choose(index, true);
+      return;
     }
-    field.setCustomValidity("No image has such an id.");
+    field.setCustomValidity("No image that is shown has this.");
     field.reportValidity();
+  }
+
+  private async next(query: Query): Promise<number> {
+    const { data, board, folder } = this, { count } = data, begin = board.view.picked;
+    for (let step = 1; step <= count; step++) {
+      const index = (begin + step) % count;
+      if (!board.visible(index) || !fits(query, data, index)) continue;
+      if (!query.text) return index;
+      const id = folder ? await folder.idOf(index) : data.ids[index];
+      if (id?.toLowerCase().includes(query.text)) return index;
+    }
+    return -1;
   }
 
   private key(event: KeyboardEvent, canvas: HTMLCanvasElement): void {
@@ -256,13 +250,4 @@ class Page {
     const colours = () => COLOURS.filter((name) => !document.querySelector<HTMLElement>(`[data-value="${name}"]`)?.hidden);
     if (press(this.board, event.key, { refresh: () => this.refresh(), colours })) event.preventDefault();
   }
-}
-
-const packed = JSON.parse(get("data").textContent ?? "") as PackedMap;
-try {
-  const elements = { stage: get("stage"), canvas: get<HTMLCanvasElement>("map"), over: get<HTMLCanvasElement>("over") };
-  new Page(unpacked(packed), packed.judged, elements);
-} catch (error) {
-  if (!(error instanceof NoGraphics)) throw error;
-  trouble("This browser has no WebGL2, which draws the map. Another browser, or graphics switched on in this one, will show it.");
 }

@@ -1,5 +1,6 @@
 // What is seen of a map, and where images lie on the screen then. Places on the screen are in CSS pixels.
-import { STEPS, type MapData } from "./data";
+import { STEPS, type MapData, type Places } from "./data";
+import type { Batch } from "./tiles";
 
 export const COLOURS = ["label", "prediction", "mistake", "none"] as const;
 
@@ -27,15 +28,41 @@ export function firstView(data: MapData): MapView {
   return { x: 0.5, y: 0.5, z: 0.95, mode: "images", colour, grid: 0, size: 0, only: 0, off: new Set(), picked: -1 };
 }
 
+/** How large a map can be made, in sides of the screen: until each of its images is alone. */
+export const largest = (data: MapData) => Math.max(40, data.tiles ? 4 * 2 ** data.tiles.finest : Math.sqrt(data.count) * 2);
+
+/** The sheets of a map whose thumbnails are all at hand. */
+function sheetsOf({ count, page, side }: MapData): Batch[] {
+  const capacity = (page / side) ** 2, sheets: Batch[] = [];
+  for (let first = 0; first < count; first += capacity) {
+    sheets.push({ first, count: Math.min(capacity, count - first), sheet: sheets.length, left: 0, top: 0, side: 1 });
+  }
+  return sheets;
+}
+
 /** The numbers of the view that the address keeps as they are. */
 export const HOME = { x: 0.5, y: 0.5, z: 0.95 };
 
+const BESIDE = 0.9; // of a cell that its image fills
+const DOT = 3; // pixels of a dot behind images
+const WIDEST = 128; // pixels of an image of a map in tiles
+
 export class Screen {
+  /** What is drawn: the sheets of a map, or the tiles of it that are on the screen. */
+  batches: readonly Batch[];
+
   constructor(
     readonly data: MapData,
     readonly view: MapView,
     readonly size: () => [width: number, height: number],
-  ) {}
+  ) {
+    this.batches = data.tiles ? [] : sheetsOf(data);
+  }
+
+  /** Finds out which tiles are on the screen. */
+  look(): void {
+    if (this.data.tiles) this.batches = this.data.tiles.seen(this);
+  }
 
   /** The side of the whole map. */
   get side(): number {
@@ -46,16 +73,29 @@ export class Screen {
     return Boolean(this.view.grid && this.data.grid);
   }
 
-  get points(): Uint16Array {
+  get points(): Places {
     return (this.onGrid ? this.data.grid?.points : null) ?? this.data.points;
   }
 
   /** The side of an image. */
   get extent(): number {
-    const { mode, size } = this.view;
+    const { mode, size } = this.view, { tiles } = this.data;
+    if (tiles && mode === "dots") return DOT * 2 ** Math.max(size, -0.5);
+    if (tiles) return Math.min(Math.max(tiles.cell(this.side) * BESIDE * 2 ** size, 3), WIDEST * 2 ** Math.max(size, 0));
     const free = this.side * ((this.onGrid ? this.data.grid?.spacing : null) ?? this.data.spacing) * 2 ** size;
     if (mode === "dots") return Math.min(Math.max(free * 0.8, 2.5), 12 * 2 ** size);
     return Math.min(Math.max(free, 3), Math.max(64, this.data.side) * (this.onGrid ? 4 : 2 ** Math.max(size, 0)));
+  }
+
+  /** The side of a dot. */
+  get dot(): number {
+    return this.data.tiles ? Math.min(DOT, this.extent) : this.extent;
+  }
+
+  /** Whether an image is drawn as one, and not as a dot. */
+  isImage(index: number): boolean {
+    const { tiles } = this.data;
+    return this.view.mode === "images" && (!tiles || (tiles.depths[index] ?? 0) <= tiles.level);
   }
 
   /** How thick the coloured frame of an image is. */
@@ -77,33 +117,48 @@ export class Screen {
     return [((x - width / 2) / this.side + this.view.x) * STEPS, ((y - height / 2) / this.side + this.view.y) * STEPS];
   }
 
-  /** The image at a place; what is drawn last lies on top. */
-  pick(x: number, y: number, round: boolean, visible: (index: number) => boolean): number {
-    const reach = (this.extent / 2 / this.side) * STEPS, points = this.points, [mapX, mapY] = this.onMap(x, y);
-    for (let index = this.data.count - 1; index >= 0; index--) {
-      const dx = (points[2 * index] ?? 0) - mapX, dy = (points[2 * index + 1] ?? 0) - mapY;
-      if (Math.abs(dx) > reach || Math.abs(dy) > reach || !visible(index)) continue;
-      if (round && dx * dx + dy * dy > reach * reach) continue;
-      return index;
-    }
-    return -1;
+  /** Whether an image that reaches so far around its place is on the screen. */
+  isSeen(index: number, reach: number): boolean {
+    const [x, y] = this.position(index), [width, height] = this.size();
+    return x >= -reach && y >= -reach && x <= width + reach && y <= height + reach;
   }
 
-  /** How many images are on the screen. */
+  /** The image at a place; images lie on dots, and what is drawn last lies on top. */
+  pick(x: number, y: number, round: boolean, visible: (index: number) => boolean): number {
+    const points = this.points, [mapX, mapY] = this.onMap(x, y);
+    let dot = -1;
+    for (const { first, count } of [...this.batches].reverse()) {
+      for (let index = first + count - 1; index >= first; index--) {
+        const isRound = round || !this.isImage(index);
+        if (isRound && dot >= 0) continue;
+        const reach = ((isRound ? Math.max(this.dot, this.data.tiles ? 6 : 0) : this.extent) / 2 / this.side) * STEPS;
+        const dx = (points[2 * index] ?? 0) - mapX, dy = (points[2 * index + 1] ?? 0) - mapY;
+        if (Math.abs(dx) > reach || Math.abs(dy) > reach || !visible(index)) continue;
+        if (isRound && dx * dx + dy * dy > reach * reach) continue;
+        if (!isRound) return index;
+        dot = index;
+      }
+    }
+    return dot;
+  }
+
+  /** How many images are on the screen; of a map in tiles those that are drawn as images. */
   shown(visible: (index: number) => boolean): number {
-    const [width, height] = this.size(), points = this.points, half = this.extent / 2;
+    const [width, height] = this.size(), points = this.points, half = this.extent / 2, { view, data: { tiles } } = this;
     const reachX = ((width / 2 + half) / this.side) * STEPS, reachY = ((height / 2 + half) / this.side) * STEPS;
     let shown = 0;
-    for (let index = 0; index < this.data.count; index++) {
-      if (!visible(index)) continue;
-      const dx = (points[2 * index] ?? 0) - this.view.x * STEPS, dy = (points[2 * index + 1] ?? 0) - this.view.y * STEPS;
-      if (Math.abs(dx) <= reachX && Math.abs(dy) <= reachY) shown++;
+    for (const { first, count } of this.batches) {
+      for (let index = first; index < first + count; index++) {
+        if (!visible(index) || (tiles && !this.isImage(index) && view.mode === "images")) continue;
+        const dx = (points[2 * index] ?? 0) - view.x * STEPS, dy = (points[2 * index + 1] ?? 0) - view.y * STEPS;
+        if (Math.abs(dx) <= reachX && Math.abs(dy) <= reachY) shown++;
+      }
     }
     return shown;
   }
 
   get largest(): number {
-    return Math.max(40, Math.sqrt(this.data.count) * 2);
+    return largest(this.data);
   }
 
   /** Makes the map larger; what is under the pointer stays there. */
@@ -119,10 +174,12 @@ export class Screen {
     this.view.y = Math.min(Math.max(this.view.y - dy / this.side, -0.2), 1.2);
   }
 
-  /** Puts an image in the middle if it is not seen. */
+  /** Puts an image in the middle if it is not seen, and makes the map so large that it is drawn as an image. */
   follow(index: number): void {
+    const { tiles } = this.data, needed = tiles?.sideFor(tiles.depths[index] ?? 0) ?? 0;
     const [x, y] = this.position(index), [width, height] = this.size();
-    if (x >= 20 && y >= 20 && x <= width - 20 && y <= height - 20) return;
+    if (this.side >= needed && x >= 20 && y >= 20 && x <= width - 20 && y <= height - 20) return;
+    this.view.z = Math.min(Math.max(this.view.z, (1.01 * needed) / Math.min(width, height)), this.largest);
     this.view.x = (this.points[2 * index] ?? 0) / STEPS;
     this.view.y = (this.points[2 * index + 1] ?? 0) / STEPS;
   }
