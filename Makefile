@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites bench-label-correlations bench-large-maps bench-explorer mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -105,6 +105,9 @@ bench-label-correlations: $(VENV)/.installed  ## what Datalab of cleanlab finds 
 
 bench-large-maps: $(VENV)/.installed-bench  ## neighbours and maps of up to a million images; ARGS="--vectors FOLDER", which python -m benchmarks.millions writes; wants iconoscope[bench-neighbours]
 	$(BIN)/python -m benchmarks.large_maps $(ARGS)
+
+bench-map-folder: $(VENV)/.installed-dev  ## how soon the folder of a large map opens in a browser, and how it moves; wants Chromium
+	$(BIN)/python -m benchmarks.map_folder $(ARGS)
 
 bench-explorer: $(VENV)/.installed-dev  ## how soon the bars follow the mouse in a browser, and how large an export is; ARGS="--threads 1"
 	$(BIN)/python -m benchmarks.explorer $(ARGS)

@@ -41,8 +41,8 @@ def report(
     networks that were asked the same about the same image stand side by side; in that of a map one moves, zooms and points
     at images, which takes a browser with WebGL2 (60,000 images of 32 pixels make about 29 MB). A map of more than 100,000
     images, and one that is written to a name without an ending, is a folder: its page fetches what is looked at, which takes
-    any web server (``python -m http.server``); how many files and megabytes it will be is said before. Where there are occlusions a
-    patch follows mouse, finger or arrow keys over the photograph, beside the answers under it.
+    any web server (``python -m http.server``); how many files and megabytes it will be is said before. Where there are
+    occlusions a patch follows mouse, finger or arrow keys over the photograph, beside the answers under it.
 
     Parameters
     ----------

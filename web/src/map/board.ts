@@ -97,6 +97,11 @@ export class MapBoard {
     this.paint();
   }
 
+  /** Whether everything that changed is drawn. */
+  get isDrawn(): boolean {
+    return this.asked === 0;
+  }
+
   /** Calls of the graphics card for what was drawn last. */
   get calls(): number {
     return this.drawing.calls;

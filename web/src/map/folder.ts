@@ -151,7 +151,7 @@ export class MapFolder {
   /** Whether nothing that is on the screen is still to come. */
   get isSettled(): boolean {
     const { board, tiles } = this;
-    if (!board || this.fetching.size) return false;
+    if (!board?.isDrawn || this.fetching.size) return false;
     return board.screen.batches.every(({ sheet }) => tiles.levelOf(sheet) > tiles.level || board.has(sheet) || this.failed.has(sheet));
   }
 
