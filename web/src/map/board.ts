@@ -91,10 +91,12 @@ export class MapBoard {
     this.drawing.drop(number);
   }
 
-  /** Takes where more images lie. */
-  place(): void {
-    this.drawing.place();
-    this.paint();
+  /** Takes where more images of a map in tiles lie: those from one on. */
+  place(first: number): void {
+    const { tiles } = this.data;
+    if (!tiles) return;
+    this.drawing.place(tiles, first, tiles.loaded);
+    this.paint(first);
   }
 
   /** Whether everything that changed is drawn. */
@@ -155,11 +157,11 @@ export class MapBoard {
     this.paint();
   }
 
-  /** Colours all images as the view says. */
-  paint(): void {
+  /** Colours images as the view says, from one on. */
+  paint(first = 0): void {
     const { view, data } = this, { tiles } = data, loaded = tiles?.loaded ?? data.count;
     let shown = 0;
-    for (let index = 0; index < loaded; index++) {
+    for (let index = first; index < loaded; index++) {
       const own = this.numberOf(index);
       let colour = own < 0 ? GREY : (this.colours[own] ?? GREY);
       if (view.colour === "mistake") colour = data.wrong[index] ? WRONG : RIGHT;
@@ -169,8 +171,8 @@ export class MapBoard {
       if (!hidden) shown++;
     }
     // Where most images are switched off, those that are left may stand closer.
-    if (tiles) tiles.extra = Math.min(Math.floor(Math.log2(loaded / Math.max(shown, 1)) / 2), CLOSER);
-    this.drawing.paint(this.inks);
+    if (tiles && first === 0) tiles.extra = Math.min(Math.floor(Math.log2(loaded / Math.max(shown, 1)) / 2), CLOSER);
+    this.drawing.paint(this.inks, first, loaded);
     this.again();
   }
 

@@ -1,6 +1,6 @@
 // Draws the images of a map with WebGL: one call for each sheet of thumbnails, and one for dots.
 import { ink, type MapData, type Places } from "./data";
-import type { Batch } from "./tiles";
+import type { Batch, Tiles } from "./tiles";
 import type { Screen } from "./view";
 
 const VERTEX = `#version 300 es
@@ -73,7 +73,9 @@ export class Drawing {
     this.ink = gl.getAttribLocation(program, "ink");
     this.depth = gl.getAttribLocation(program, "depth");
     this.buffers = { points: gl.createBuffer(), grid: gl.createBuffer(), inks: gl.createBuffer(), depths: gl.createBuffer() };
-    this.place();
+    this.fill(this.buffers.points, data.tiles?.local ?? data.points, gl.STATIC_DRAW);
+    this.fill(this.buffers.depths, data.tiles?.depths ?? new Uint8Array(0), gl.STATIC_DRAW);
+    this.fill(this.buffers.inks, new Uint8Array(4 * data.count), gl.DYNAMIC_DRAW);
     if (data.grid) this.fill(this.buffers.grid, data.grid.points, gl.STATIC_DRAW);
     this.across = data.page / data.side;
   }
@@ -92,18 +94,22 @@ export class Drawing {
     this.gl.bufferData(this.gl.ARRAY_BUFFER, values, use);
   }
 
-  /** Takes where the images lie. */
-  place(): void {
-    const { gl, data } = this;
-    this.fill(this.buffers.points, data.tiles?.local ?? data.points, gl.STATIC_DRAW);
-    if (data.tiles) this.fill(this.buffers.depths, data.tiles.depths, gl.STATIC_DRAW);
+  /** Takes where images lie, from one to before another. */
+  place(tiles: Tiles, first: number, last: number): void {
+    this.refill(this.buffers.points, tiles.local, 2 * first, 2 * last);
+    this.refill(this.buffers.depths, tiles.depths, first, last);
   }
 
-  /** Takes the colours of all images, four bytes each. */
-  paint(inks: Uint8Array): void {
+  private refill(buffer: WebGLBuffer, values: Uint16Array | Uint8Array, first: number, last: number): void {
+    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, buffer);
+    this.gl.bufferSubData(this.gl.ARRAY_BUFFER, first * values.BYTES_PER_ELEMENT, values.subarray(first, last));
+  }
+
+  /** Takes the colours of images from one to before another, four bytes each, out of those of all. */
+  paint(inks: Uint8Array, first: number, last: number): void {
     this.isFaded = false;
     for (let at = 3; at < inks.length && !this.isFaded; at += 4) this.isFaded = inks[at] === FADED;
-    this.fill(this.buffers.inks, inks, this.gl.DYNAMIC_DRAW);
+    this.refill(this.buffers.inks, inks, 4 * first, 4 * last);
   }
 
   /** Takes a page of thumbnails; it is shrunk in steps down to two pixels, where neighbours would run into each other. */

@@ -20,6 +20,7 @@ export interface PackedFolder extends PackedClasses {
 const AT_ONCE = 8; // files that are fetched
 const KEPT = 240; // sheets that are held
 const TRIES = 3;
+const PATIENCE = 2000; // milliseconds
 
 export class MapFolder {
   readonly data: MapData;
@@ -78,9 +79,16 @@ export class MapFolder {
   async load(board: MapBoard): Promise<void> {
     this.board = board;
     while (this.loaded < this.packed.count) {
-      await this.fetchPoints(this.loaded);
-      board.place();
+      await this.settled();
+      const first = this.loaded;
+      await this.fetchPoints(first);
+      board.place(first);
     }
+  }
+
+  /** Waits for what is on the screen, but not for long: it comes before points that are not seen yet. */
+  private async settled(): Promise<void> {
+    for (let waited = 0; waited < PATIENCE && !this.isSettled; waited += 50) await new Promise((go) => setTimeout(go, 50));
   }
 
   private async fetchPoints(first: number): Promise<void> {
@@ -95,9 +103,8 @@ export class MapFolder {
     data.labels.set(new Int16Array(buffer, 8 * count, count), first);
     data.predictions.set(new Int16Array(buffer, 10 * count, count), first);
     tiles.depths.set(new Uint8Array(buffer, 12 * count, count), first);
-    for (const [index, x, y] of tiles.spread(first, last)) {
-      data.points[2 * index] = x;
-      data.points[2 * index + 1] = y;
+    tiles.spread(data.points, first, last);
+    for (let index = first; index < last; index++) {
       const label = data.labels[index] ?? -1;
       data.wrong[index] = label >= 0 && label < this.packed.answers && label !== data.predictions[index] ? 1 : 0;
     }

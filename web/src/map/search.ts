@@ -18,7 +18,7 @@ export function readQuery(typed: string, classes: readonly string[]): Query {
     else query.wrong = true;
     return " ";
   });
-  query.text = rest.trim().toLowerCase();
+  query.text = rest.trim().replace(/\s+/g, " ").toLowerCase();
   return query;
 }
 

@@ -1,5 +1,5 @@
 // A map in square tiles: which of them are on the screen, and how finely images are shown. `map_quadtree.py` makes them.
-import { STEPS } from "./data";
+import { STEPS, type Places } from "./data";
 import type { Screen } from "./view";
 
 /** Images that are stored one after another, whose thumbnails stand on one sheet, and the square in which their places count. */
@@ -15,7 +15,7 @@ export interface Batch {
 /** Cells of a tile in each direction: at every level each cell shows one image. */
 const CELLS = 16;
 const FINE = 24, LARGE = 96; // pixels of a cell, at least: where there are many images, and where all are shown
-const SHARE = 0.9; // of the images on the screen that are shown large before they grow
+const SHARE = 0.75; // of the images on the screen that are shown large before they grow
 const BEYOND = 2; // levels of which points are dots behind the images
 
 export class Tiles {
@@ -79,13 +79,13 @@ export class Tiles {
     this.near.set(index, others);
   }
 
-  /** The places of images from one to another on the whole map, in its steps. */
-  *spread(first: number, last: number): Generator<[index: number, x: number, y: number]> {
-    for (let tile = this.tileOf(first); (this.firsts[tile] ?? Infinity) < last && tile < this.levels.length; tile++) {
+  /** Puts the places of images, from one to before another, into those on the whole map, in its steps. */
+  spread(points: Places, first: number, last: number): void {
+    for (let tile = this.tileOf(first); tile < this.levels.length && (this.firsts[tile] ?? last) < last; tile++) {
       const { first: begin, count, left, top, side } = this.batch(tile);
       for (let index = Math.max(begin, first); index < Math.min(begin + count, last); index++) {
-        const x = (this.local[2 * index] ?? 0) / STEPS, y = (this.local[2 * index + 1] ?? 0) / STEPS;
-        yield [index, (left + x * side) * STEPS, (top + y * side) * STEPS];
+        points[2 * index] = left * STEPS + (this.local[2 * index] ?? 0) * side;
+        points[2 * index + 1] = top * STEPS + (this.local[2 * index + 1] ?? 0) * side;
       }
     }
   }
@@ -133,10 +133,12 @@ export class Tiles {
   /** The depth up to which most of the images on the screen are. */
   private usual(screen: Screen, seen: readonly Batch[]): number {
     const counts = new Array<number>(256).fill(0);
+    const { points } = screen, [left, top, right, bottom] = screen.bounds(0);
     let total = 0;
     for (const { first, count } of seen) {
       for (let index = first; index < first + count; index++) {
-        if (!screen.isSeen(index, 0)) continue;
+        const x = points[2 * index] ?? 0, y = points[2 * index + 1] ?? 0;
+        if (x < left || x > right || y < top || y > bottom) continue;
         const depth = this.depths[index] ?? 255;
         counts[depth] = (counts[depth] ?? 0) + 1;
         total++;

@@ -45,6 +45,7 @@ export const HOME = { x: 0.5, y: 0.5, z: 0.95 };
 
 const BESIDE = 0.9; // of a cell that its image fills
 const DOT = 3; // pixels of a dot behind images
+const EASY = 6; // pixels of a dot, as far as the pointer is concerned
 const WIDEST = 128; // pixels of an image of a map in tiles
 
 export class Screen {
@@ -117,21 +118,22 @@ export class Screen {
     return [((x - width / 2) / this.side + this.view.x) * STEPS, ((y - height / 2) / this.side + this.view.y) * STEPS];
   }
 
-  /** Whether an image that reaches so far around its place is on the screen. */
-  isSeen(index: number, reach: number): boolean {
-    const [x, y] = this.position(index), [width, height] = this.size();
-    return x >= -reach && y >= -reach && x <= width + reach && y <= height + reach;
+  /** The part of the map on which images lie that are on the screen, in its steps; they reach so far around their places. */
+  bounds(reach: number): [left: number, top: number, right: number, bottom: number] {
+    const [width, height] = this.size();
+    return [...this.onMap(-reach, -reach), ...this.onMap(width + reach, height + reach)];
   }
 
   /** The image at a place; images lie on dots, and what is drawn last lies on top. */
   pick(x: number, y: number, round: boolean, visible: (index: number) => boolean): number {
-    const points = this.points, [mapX, mapY] = this.onMap(x, y);
+    const { points, data: { tiles } } = this, [mapX, mapY] = this.onMap(x, y), steps = STEPS / 2 / this.side;
+    const ofImage = this.extent * steps, ofDot = Math.max(this.dot, tiles ? EASY : 0) * steps;
     let dot = -1;
     for (const { first, count } of [...this.batches].reverse()) {
       for (let index = first + count - 1; index >= first; index--) {
         const isRound = round || !this.isImage(index);
         if (isRound && dot >= 0) continue;
-        const reach = ((isRound ? Math.max(this.dot, this.data.tiles ? 6 : 0) : this.extent) / 2 / this.side) * STEPS;
+        const reach = isRound ? ofDot : ofImage;
         const dx = (points[2 * index] ?? 0) - mapX, dy = (points[2 * index + 1] ?? 0) - mapY;
         if (Math.abs(dx) > reach || Math.abs(dy) > reach || !visible(index)) continue;
         if (isRound && dx * dx + dy * dy > reach * reach) continue;
@@ -144,14 +146,13 @@ export class Screen {
 
   /** How many images are on the screen; of a map in tiles those that are drawn as images. */
   shown(visible: (index: number) => boolean): number {
-    const [width, height] = this.size(), points = this.points, half = this.extent / 2, { view, data: { tiles } } = this;
-    const reachX = ((width / 2 + half) / this.side) * STEPS, reachY = ((height / 2 + half) / this.side) * STEPS;
+    const { points, view, data: { tiles } } = this, [left, top, right, bottom] = this.bounds(this.extent / 2);
     let shown = 0;
     for (const { first, count } of this.batches) {
       for (let index = first; index < first + count; index++) {
         if (!visible(index) || (tiles && !this.isImage(index) && view.mode === "images")) continue;
-        const dx = (points[2 * index] ?? 0) - view.x * STEPS, dy = (points[2 * index + 1] ?? 0) - view.y * STEPS;
-        if (Math.abs(dx) <= reachX && Math.abs(dy) <= reachY) shown++;
+        const x = points[2 * index] ?? 0, y = points[2 * index + 1] ?? 0;
+        if (x >= left && x <= right && y >= top && y <= bottom) shown++;
       }
     }
     return shown;
