@@ -62,6 +62,14 @@ def test_ranks_are_those_of_sorting_and_positions_those_of_the_maps(network, ima
             assert maps[row, channel, place] == pytest.approx(float(maps[row, channel].max()), abs=1e-4)
 
 
+def test_the_place_of_every_ranked_maximum_is_known_however_few_images_were_seen(network, images, tmp_path):
+    """Among as many images as are ranked, the least of the strongest is below the greatest of the weakest."""
+    recording = record(network, images[32:80], store=tmp_path / "run", k=7, batch=8, shard=16, workers=0)
+    channels = len(recording.units) - len(recording.classes)
+    for side in ("most", "least"):
+        assert (recording.rankings[f"{side}_position"][:channels] >= 0).all()
+
+
 def test_what_was_killed_between_shards_comes_to_the_same(network, images, recording, tmp_path):
     again = record(network, images, store=tmp_path / "run", k=7, batch=16, shard=50)
     for name in ("units.parquet", "rows-00001.parquet", "tally-00002.parquet"):

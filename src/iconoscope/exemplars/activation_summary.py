@@ -96,7 +96,8 @@ class _LayerReader:
     def _passing(self, maximum: torch.Tensor, thresholds: Thresholds) -> torch.Tensor:
         """Say of which maps the maximum counts, so that its place must be found: image times channels plus channel."""
         low, high = thresholds.least[self.units], thresholds.most[self.units]
-        return torch.clamp(maximum, low, high).ne(maximum).flatten().nonzero().squeeze(1)
+        # Of few images the lower threshold may be over the higher one, so that to clamp by both would tell something else.
+        return (maximum < low).logical_or_(maximum > high).flatten().nonzero().squeeze(1)
 
 
 def _highest(lines: torch.Tensor) -> torch.Tensor:
