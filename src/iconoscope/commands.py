@@ -131,6 +131,8 @@ COMMANDS = {
         (
             f"iconoscope record {_RESNET} --images cifar10/test.parquet",
             "iconoscope record --network cars --images photographs/ --layers relu2,relu3",
+            f"iconoscope record {_RESNET} --images cifar10/test.parquet --part 3/64",
+            f"iconoscope record {_RESNET} --images cifar10/test.parquet --engine ray --address auto",
         ),
         _STORE,
     ),

@@ -143,7 +143,10 @@ def occlusions(answer: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
 
 
 def recording(recording: Recording, arguments: dict[str, Any]) -> tuple[list[str], Any]:
-    """Say what was recorded, where it is kept, and which units are dead."""
+    """Say what was recorded, where it is kept, and which units are dead; of a part what is missing yet."""
+    if not recording.ended:
+        missing = shortened(map(str, recording.missing), most=12)
+        return [recording.summary(), f"  {recording.folder}", f"  missing shards: {missing}"], recording.to_json()
     names = [layer.name for layer in recording.layers]
     dead = recording.dead_units()
     lines = [

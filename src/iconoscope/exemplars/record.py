@@ -7,10 +7,21 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iconoscope import __version__
-from iconoscope.errors import ImagesError, NonFiniteError, check_counts, shortened, warn
+from iconoscope.errors import (
+    ImageFileError,
+    ImagesError,
+    NonFiniteError,
+    QuestionError,
+    check_choice,
+    check_counts,
+    shortened,
+    warn,
+)
+from iconoscope.exemplars.parts import Part, read_part
+from iconoscope.exemplars.ray_workers import check_travels, record_by_ray
 from iconoscope.results import Question
 from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store
@@ -20,7 +31,16 @@ from iconoscope.subject.network import Network, Preprocessing
 from iconoscope.subject.network.pass_memory import check_pass
 from iconoscope.vocabulary.labels import match_labels
 
+if TYPE_CHECKING:
+    from iconoscope.exemplars.recording_pass import RecordingPass
+
 __all__ = ["record"]
+
+ENGINES = {
+    "local": "in this process",
+    "ray": "on a cluster of Ray",
+}
+"""Who asks."""
 
 _COMPARED = 32  # images whose pixels tell one set from another with the same names
 
@@ -37,6 +57,10 @@ def record(
     shard: int = 2048,
     workers: int | None = None,
     resume: bool = True,
+    part: str | Sequence[int] | None = None,
+    merge: bool = False,
+    engine: str = "local",
+    address: str | None = None,
 ) -> Recording:
     """Show a network all images of a set once and keep what every unit answered.
 
@@ -68,11 +92,23 @@ def record(
         Processes that read and decode images; one less than there are cores by default, none for few images.
     resume
         Whether to go on from what an earlier process left. Otherwise all is asked anew.
+    part
+        Ask about one part of the images alone, as 3/64, counted from 1; auto takes it from torchrun or a job array of SLURM.
+        The part that finds all others there puts them together. Parts share the store, and come in any order, also at once.
+    merge
+        Ask nothing, and put together what parts have asked.
+    engine
+        local: this process. ray: as many workers as a cluster of Ray has room for, one a GPU, or else one a processor; each
+        takes `workers` processors more. All share the store.
+    address
+        Of a cluster of Ray: auto for the one that this machine belongs to, or host:port. By default one is started on this
+        machine, and ended.
 
     Returns
     -------
     Recording
-        Ask it with `top_images`, `map_images`, `find_units`, `dead_units`.
+        Ask it with `top_images`, `map_images`, `find_units`, `dead_units`. Where other parts are missing yet, it says which
+        shards are ``missing``, and nothing else.
 
     Raises
     ------
@@ -83,7 +119,9 @@ def record(
     NonFiniteError
         If the network answers NaN or infinity to every image.
     StoreError
-        If the store cannot be written. What was written before stays.
+        If the store cannot be written, or parts are missing that are to be merged. What was written before stays.
+    MissingExtraError
+        If Ray is wanted and not installed.
 
     Notes
     -----
@@ -101,6 +139,48 @@ def record(
     """
     import torch
 
+    check_counts(k=k, batch=batch, shard=shard)
+    mine = _part(part, merge=merge, engine=engine, address=address, resume=resume)
+    if engine == "ray":
+        check_travels(network)
+    images = load_images(images)
+    if not len(images):
+        raise ImagesError(f"There are no images to record: an empty selection from {images.source}.")
+    images.say_depth()
+    network.notice_changes()
+    with network.questioned(), ExitStack() as memory_format:
+        question, asked = _begun(
+            network, images, layers, Store.at(store), memory_format,
+            k=k, batch=batch, shard=shard, workers=workers, resume=resume,
+        )  # fmt: skip
+        with torch.inference_mode():
+            if engine == "ray":
+                record_by_ray(asked, question.weights, workers, address)
+            elif not merge:
+                asked.run(None if mine is None else mine.shards(asked.shards))
+            if mine is None or not asked.writer.missing(asked.shards):
+                asked.merge()
+    recording = Recording.open(asked.writer.folder, whole=mine is None)
+    if not recording.ended:
+        return recording
+    _report_failed(recording, images)
+    return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
+
+
+def _begun(
+    network: Network,
+    images: Images,
+    layers: Sequence[str] | None,
+    store: Store,
+    memory_format: ExitStack,
+    *,
+    k: int,
+    batch: int,
+    shard: int,
+    workers: int | None,
+    resume: bool,
+) -> tuple[Question, RecordingPass]:
+    """Begin a recording, or open one that was begun: see what it takes, make its folder, and say what is asked in it."""
     from iconoscope.exemplars.activation_summary import channels_last
     from iconoscope.exemplars.loader import worker_count
     from iconoscope.exemplars.recordable_layers import choose_layers
@@ -108,49 +188,61 @@ def record(
     from iconoscope.exemplars.shard import RecordingPlan
     from iconoscope.store.recording_writer import RecordingWriter
 
-    check_counts(k=k, batch=batch, shard=shard)
-    images = load_images(images)
-    if not len(images):
-        raise ImagesError(f"There are no images to record: an empty selection from {images.source}.")
-    images.say_depth()
     processes = worker_count(workers, images)
-    store = Store.at(store)
     targets = match_labels(network.names, images.labels)
-    network.notice_changes()
-    with network.questioned(), ExitStack() as memory_format:
-        recorded_layers, penultimate = choose_layers(network, layers)
-        weights = network.digest()  # of the weights as they lie
-        last = memory_format.enter_context(channels_last(network))
-        names = [layer.name for layer in recorded_layers]
-        plan = RecordingPlan.of(network, recorded_layers, images=len(images), k=k)
-        count = sum(layer.channels for layer in recorded_layers) + len(network.classes)
-        hint = "Record fewer layers, fewer images, or with a smaller k, batch or shard."
-        # Of every unit two numbers for each image of a shard, and a value, a place and an image on either side of the ranking.
-        check_fits(count * (8.0 * min(shard, len(images)) + 48.0 * plan.k), f"The tables of {count:,} units", hint=hint)
-        check_pass(network, min(batch, len(images)), hint=hint)
-        settings = {"batch": batch, "shard": shard, "places": plan.samples, "channels_last": last}
-        question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})
-        units = [f"{layer.name}:{channel}" for layer in recorded_layers for channel in range(layer.channels)]
-        units += [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
-        writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
-        if not (resume and writer.ended):
-            store.prepare()
-        writer.begin(
-            question,
-            witness=network.witness(),
-            anew=not resume,
-            shards=-(-len(images) // shard),
-            classes=list(network.classes),
-            penultimate=str(penultimate),
-            source=images.source,
+    recorded_layers, penultimate = choose_layers(network, layers)
+    weights = network.digest()  # of the weights as they lie
+    last = memory_format.enter_context(channels_last(network))
+    names = [layer.name for layer in recorded_layers]
+    plan = RecordingPlan.of(network, recorded_layers, images=len(images), k=k)
+    count = sum(layer.channels for layer in recorded_layers) + len(network.classes)
+    hint = "Record fewer layers, fewer images, or with a smaller k, batch or shard."
+    # Of every unit two numbers for each image of a shard, and a value, a place and an image on either side of the ranking.
+    check_fits(count * (8.0 * min(shard, len(images)) + 48.0 * plan.k), f"The tables of {count:,} units", hint=hint)
+    check_pass(network, min(batch, len(images)), hint=hint)
+    settings = {"batch": batch, "shard": shard, "places": plan.samples, "channels_last": last}
+    question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})
+    units = [f"{layer.name}:{channel}" for layer in recorded_layers for channel in range(layer.channels)]
+    units += [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
+    writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
+    if not (resume and writer.ended):
+        store.prepare()
+    writer.begin(
+        question,
+        witness=network.witness(),
+        anew=not resume,
+        shards=-(-len(images) // shard),
+        classes=list(network.classes),
+        penultimate=str(penultimate),
+        source=images.source,
+    )
+    return question, RecordingPass(
+        network, images, targets, recorded_layers, penultimate, plan, writer, batch, shard, processes
+    )
+
+
+def _part(
+    part: str | Sequence[int] | None, *, merge: bool, engine: str, address: str | None, resume: bool
+) -> Part | None:
+    """Read which part is meant, and see that what says who asks goes together."""
+    check_choice("engine", engine, ENGINES)
+    chosen = [
+        name
+        for name, value in (("part", part), ("merge", merge), ("engine", engine != "local"))
+        if value not in (None, False)
+    ]
+    if len(chosen) > 1:
+        raise QuestionError(f"{' and '.join(chosen)} are two ways to record.", hint="Give one of them.")
+    if address is not None and engine != "ray":
+        raise QuestionError(
+            f"address={address!r} is of a cluster of Ray.", hint="Give engine='ray' (--engine ray) too."
         )
-        with torch.inference_mode():
-            RecordingPass(
-                network, images, targets, recorded_layers, penultimate, plan, writer, batch, shard, processes
-            ).run()
-    recording = Recording.open(writer.folder)
-    _report_failed(recording, images)
-    return replace(recording, images=images if len(recording) == len(images) else images[recording.numbers])
+    if (part is not None or merge) and not resume:
+        raise QuestionError(
+            "resume=False begins anew, and would take away what other parts have asked.",
+            hint="Remove the recording, or name another store, and leave resume out.",
+        )
+    return None if part is None else read_part(part)
 
 
 def _question(network: Network, weights: str, images: Images, targets: Any, settings: dict[str, Any]) -> Question:
@@ -178,7 +270,7 @@ def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> 
     for row in range(0, len(images), step):
         try:
             sha.update(preprocessing.digest_of(images[row]).encode())
-        except ImagesError as error:
+        except ImageFileError as error:
             sha.update(type(error).__name__.encode())
     return sha.hexdigest()
 

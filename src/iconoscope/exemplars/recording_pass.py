@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import DamagedRecordError, warn
+from iconoscope.errors import DamagedRecordError, StoreError, shortened, warn
 from iconoscope.exemplars.activation_summary import Penultimate, summarizing
 from iconoscope.exemplars.loader import Batch, feed
+from iconoscope.exemplars.parts import commands_for
 from iconoscope.exemplars.shard import RecordingPlan, ShardAnswers, Tally, ask_shard
-from iconoscope.progress import advancing
+from iconoscope.progress import advancing, track
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.store.recording_writer import RecordingWriter
 from iconoscope.subject.images import Images
@@ -58,15 +59,36 @@ class RecordingPass:
     shard: int
     workers: int
 
-    def run(self) -> None:
-        """Ask about the shards that are not on disk, and end the recording."""
-        tallies = [_stored_tally(self.writer, shard) for shard in range(-(-len(self.images) // self.shard))]
-        if all(tally is not None for tally in tallies) and self.writer.ended:
-            return
-        total = Tally.empty(self.plan)
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+        return -(-len(self.images) // self.shard)
+
+    def not_stored(self) -> list[int]:
+        """Give the shards that are not on disk. Those that are there are read: a damaged one is taken away."""
+        return [shard for shard in range(self.shards) if not self._is_stored(shard)]
+
+    def run(self, shards: range | None = None, earlier: Tally | None = None) -> Tally:
+        """Ask about those of some shards, of all by default, that are not on disk.
+
+        Parameters
+        ----------
+        shards
+            Some that follow each other.
+        earlier
+            The tally of some before them. What cannot enter its merge with theirs is not kept, which costs less.
+
+        Returns
+        -------
+        Tally
+            That of all of them, the earlier ones too.
+        """
+        shards = range(self.shards) if shards is None else shards
+        stored = {shard for shard in shards if self._is_stored(shard)}
+        total = Tally.empty(self.plan) if earlier is None else earlier
         writing: Future[None] | None = None
         with (
-            advancing(f"recording, {self.network.name}", len(self.images)) as advance,
+            advancing(f"recording, {self.network.name}", len(self.rows_of(shards))) as advance,
             summarizing(self.network, self.layers, self.penultimate) as summarize,
             ThreadPoolExecutor(1) as background,  # a shard is written while the next is asked about
         ):
@@ -82,14 +104,15 @@ class RecordingPass:
                     if batch.end >= end:
                         return
 
-            for shard, stored in enumerate(tallies):
-                end = min((shard + 1) * self.shard, len(self.images))
-                if stored is not None:
+            for shard in shards:
+                if shard in stored:
                     stream = None
-                    advance(end - shard * self.shard)
-                    total = total.merged(stored)
+                    advance(len(self.rows_of(range(shard, shard + 1))))
+                    total = total.merged(self._tally(shard))
                     continue
-                stream = self._stream(shard, tallies) if stream is None else stream
+                if stream is None:  # up to the next that is on disk: processes are started once for all of them
+                    stream = self._stream(range(shard, min({shards.stop} | {done for done in stored if done > shard})))
+                end = self.rows_of(range(shard, shard + 1)).stop
                 answers, tally = ask_shard(summarize, batches(stream, end), self.plan, earlier=total)
                 if writing is not None:
                     writing.result()
@@ -97,15 +120,51 @@ class RecordingPass:
                 total = total.merged(tally)
             if writing is not None:
                 writing.result()
+        return total
+
+    def merge(self) -> None:
+        """Put all shards together, in their order, which ends the recording. They are read from disk, one at a time.
+
+        Raises
+        ------
+        StoreError
+            If some are missing; the hint has the commands that ask about them.
+        """
+        if self.writer.ended:
+            return
+        if missing := self.writer.missing(self.shards):
+            several = len(missing) > 1
+            raise StoreError(
+                f"{len(missing)} of the {self.shards} shards of {self.writer.folder} {'are' if several else 'is'} missing: "
+                f"{shortened(map(str, missing))}.",
+                hint=f"iconoscope record ... {commands_for(missing, self.shards)}; without --part one process asks about all.",
+            )
+        total = Tally.empty(self.plan)
+        for shard in track(range(self.shards), "putting the shards together"):
+            total = total.merged(self._tally(shard))
         self.writer.end(total.to_columns())
 
-    def _stream(self, shard: int, tallies: Sequence[Tally | None]) -> Iterator[Batch]:
-        """Read the images from a shard on, up to the next that is on disk: processes are started once for all of them."""
-        until = next((later for later in range(shard, len(tallies)) if tallies[later] is not None), len(tallies))
+    def rows_of(self, shards: range) -> range:
+        """Give the numbers of the images in some shards that follow each other."""
+        return range(shards.start * self.shard, min(shards.stop * self.shard, len(self.images)))
+
+    def _tally(self, shard: int) -> Tally:
+        return Tally.from_columns(self.writer.read_tally(shard))
+
+    def _is_stored(self, shard: int) -> bool:
+        """Tell whether a shard is on disk. A damaged one is taken away, so that it is asked again."""
+        try:
+            return self.writer.read_units(shard) is not None
+        except DamagedRecordError as error:
+            warn(f"{error.message} It is asked again.")
+            self.writer.discard(shard)
+            return False
+
+    def _stream(self, shards: range) -> Iterator[Batch]:
         return feed(
             self.images,
             self.network.preprocessing,
-            range(shard * self.shard, min(until * self.shard, len(self.images))),
+            self.rows_of(shards),
             batch=self.batch,
             workers=self.workers,
             shard=self.shard,
@@ -128,14 +187,3 @@ class RecordingPass:
             mean=answers.mean,
             failed={ids[key] if isinstance(key, int) else key: reason for key, reason in answers.failed.items()},
         )
-
-
-def _stored_tally(writer: RecordingWriter, shard: int) -> Tally | None:
-    """Give the tally of a shard that is on disk; of a damaged one none, so that it is asked again."""
-    try:
-        columns = writer.read_units(shard)
-    except DamagedRecordError as error:
-        warn(f"{error.message} It is asked again.")
-        writer.discard(shard)
-        return None
-    return None if columns is None else Tally.from_columns(columns)

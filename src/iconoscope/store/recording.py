@@ -23,7 +23,7 @@ from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.vocabulary.resolver import Names, resolve
 from iconoscope.vocabulary.unit import LayerUnit, Unit
 
-__all__ = ["FORMAT", "INDEX", "UNITS", "Recording"]
+__all__ = ["FORMAT", "INDEX", "UNITS", "Recording", "rows_name"]
 
 FORMAT = 1
 INDEX = "recording.json"
@@ -50,6 +50,8 @@ class Recording:
         How many images of every unit are ranked on either side.
     source : str
         Where the images came from.
+    shards : int
+        In how many it is kept.
     images : Images or None
         The images themselves, in the order of `ids`, where they are at hand.
     """
@@ -61,11 +63,19 @@ class Recording:
     penultimate: str
     k: int
     source: str
+    shards: int
     images: Any = None
 
     @classmethod
-    def open(cls, folder: Path) -> Recording:
+    def open(cls, folder: Path, *, whole: bool = True) -> Recording:
         """Open a recording.
+
+        Parameters
+        ----------
+        folder
+            Where it is.
+        whole
+            Whether one that was not ended is refused. Otherwise it is given, and can be asked what is `missing`.
 
         Raises
         ------
@@ -75,16 +85,10 @@ class Recording:
             If its index is not what was written.
         """
         index = _read_index(folder)
-        written = len(_shards(folder))
-        if not (folder / UNITS).is_file() or written < index["shards"]:
-            state = "is not whole" if (folder / UNITS).is_file() else "was not ended"
-            raise StoreError(
-                f"The recording in {folder} {state}: {written} of its {index['shards']} shards are there.",
-                hint="Give the same iconoscope record again: it goes on from there.",
-            )
         try:
-            return cls(
+            recording = cls(
                 folder=folder,
+                shards=index["shards"],
                 question=Question(**index["question"]),
                 classes=tuple(index["classes"]),
                 layers=tuple(RecordedLayer.from_json(layer) for layer in index["layers"]),
@@ -94,6 +98,42 @@ class Recording:
             )
         except (KeyError, TypeError) as error:
             raise DamagedRecordError(f"{folder / INDEX} is damaged: {error!r}.", hint=RECORD_AGAIN) from error
+        if whole:
+            recording._check_whole()
+        return recording
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The shards that are not there yet, by their numbers; of a recording that was ended there is none."""
+        written = {path.name for path in self.folder.glob("rows-*.parquet")}
+        return tuple(shard for shard in range(self.shards) if rows_name(shard) not in written)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all shards are there and were put together."""
+        return (self.folder / UNITS).is_file() and not self.missing
+
+    def _check_whole(self) -> None:
+        missing = self.missing
+        if missing or not (self.folder / UNITS).is_file():
+            state = "is not whole" if (self.folder / UNITS).is_file() else "was not ended"
+            written = self.shards - len(missing)
+            raise StoreError(
+                f"The recording in {self.folder} {state}: {written} of its {self.shards} shards are there.",
+                hint="Give the same iconoscope record again: it goes on from there.",
+            )
+
+    @cached_property
+    def _shards(self) -> list[Path]:
+        """The tables of images, of a recording that was ended."""
+        self._check_whole()
+        return [self.folder / rows_name(shard) for shard in range(self.shards)]
+
+    @cached_property
+    def _units(self) -> Path:
+        """The table of units, of a recording that was ended."""
+        self._check_whole()
+        return self.folder / UNITS
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,6 +143,9 @@ class Recording:
 
     def summary(self) -> str:
         """Say in a sentence what was recorded."""
+        if not self.ended:
+            written = self.shards - len(self.missing)
+            return f"{self.question.subject}: {written} of {self.shards} shards were asked about; it is not whole yet."
         text = (
             f"{len(self):,} images from {self.source}: {len(self.units) - len(self.classes):,} units of {len(self.layers)} "
             "layers and "
@@ -118,6 +161,9 @@ class Recording:
 
     def to_json(self) -> dict[str, Any]:
         """Give what was recorded as plain JSON values, without the large arrays."""
+        if not self.ended:
+            about = {"question": self.question.to_json(), "shards": self.shards, "missing": list(self.missing)}
+            return {"kind": "recording", "folder": str(self.folder), **about}
         return {
             "kind": "recording",
             "folder": str(self.folder),
@@ -135,7 +181,7 @@ class Recording:
     @cached_property
     def _image_columns(self) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {"row": [], "id": [], "label": [], "target": [], "prediction": []}
-        for shard in _shards(self.folder):
+        for shard in self._shards:
             table = read_table(shard, list(columns))
             for name, column in columns.items():
                 column.extend(table.column(name).to_pylist())
@@ -176,14 +222,14 @@ class Recording:
     def failed(self) -> dict[str, str]:
         """The images that could not be read, or to which the network answered no numbers, and why."""
         reasons: dict[str, str] = {}
-        for shard in _shards(self.folder):
+        for shard in self._shards:
             reasons |= json.loads(read_metadata(shard, "iconoscope") or "{}").get("failed", {})
         return reasons
 
     @cached_property
     def units(self) -> tuple[str, ...]:
         """All units: every channel of every layer, then the logit of every class."""
-        return tuple(read_table(self.folder / UNITS, ["unit"]).column("unit").to_pylist())
+        return tuple(read_table(self._units, ["unit"]).column("unit").to_pylist())
 
     @cached_property
     def names(self) -> Names:
@@ -251,7 +297,7 @@ class Recording:
         ``count``, ``total``, ``square``, ``lowest``, (units,), and ``histogram``, (units, BINS), of activations at sampled
         places of the maps.
         """
-        return read_numbers(self.folder / UNITS)
+        return read_numbers(self._units)
 
     def ranked(self, side: str) -> NDArray[np.int64]:
         """Give the images of every unit's ranking by their index in this recording, (units, k); -1 is none.
@@ -315,7 +361,7 @@ class Recording:
 
         Together they may be larger than the memory. Mapped, only the pages that a question touches are read.
         """
-        path, shards = self.folder / name, _shards(self.folder)
+        path, shards = self.folder / name, self._shards
         shape = (len(self), sum(list_width(shards[0], column) for column in columns))
         mapped = _map_array(path, shape)
         if mapped is not None:
@@ -331,8 +377,9 @@ class Recording:
         return array
 
 
-def _shards(folder: Path) -> list[Path]:
-    return sorted(folder.glob("rows-*.parquet"))
+def rows_name(shard: int) -> str:
+    """Give the name of a shard's table of images."""
+    return f"rows-{shard:05d}.parquet"
 
 
 def _map_array(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json, sealed_json
 from iconoscope.store.parquet_tables import RECORD_AGAIN, read_numbers, write_table
 from iconoscope.store.recorded_layer import RecordedLayer
-from iconoscope.store.recording import FORMAT, INDEX, UNITS
+from iconoscope.store.recording import FORMAT, INDEX, UNITS, rows_name
 from iconoscope.store.witness import is_same_witness
 
 __all__ = ["BINS", "UNIT_COLUMNS", "RecordingWriter", "bin_edges"]
@@ -104,8 +104,6 @@ class RecordingWriter:
             # Names may have changed since it was ended, and the store be read-only: it is answered from all the same.
             with suppress(StoreError) if self.ended else nullcontext(), writing_whole(path) as hidden:
                 hidden.write_bytes(text)
-        for unfinished in self.folder.glob(".*.tmp"):  # of a process that was killed
-            unfinished.unlink(missing_ok=True)
 
     @staticmethod
     def _begun_with(folder: Path) -> tuple[str, tuple[float, ...]]:
@@ -137,6 +135,11 @@ class RecordingWriter:
         if not self._images_path(shard).is_file() or not path.is_file():
             return None
         read_numbers(self._images_path(shard))  # every page has a checksum
+        return self.read_tally(shard)
+
+    def read_tally(self, shard: int) -> dict[str, NDArray[Any]]:
+        """Give the table of units of a shard that is there, as `read_units` does, without a look at its images."""
+        path = self._units_path(shard)
         table = read_numbers(path)
         missing = [name for name in UNIT_COLUMNS if name not in table]
         if missing:
@@ -146,6 +149,15 @@ class RecordingWriter:
                 f"{path} holds {table['most_row'].shape}, not {(len(self._units), self._k)} images of units."
             )
         return table
+
+    def missing(self, shards: int) -> tuple[int, ...]:
+        """Give those of so many shards that are not there. Their files are listed, and not read."""
+        written = {path.name for path in self.folder.glob("*.parquet")}
+        return tuple(
+            shard
+            for shard in range(shards)
+            if not {self._images_path(shard).name, self._units_path(shard).name} <= written
+        )
 
     def discard(self, shard: int) -> None:
         """Remove the files of a shard, and what was made of all."""
@@ -184,7 +196,8 @@ class RecordingWriter:
         StoreError
             If it cannot be written.
         """
-        self._write_units(self._units_path(shard), units)
+        with self._written_by_one_of_several(self._units_path(shard)):
+            self._write_units(self._units_path(shard), units)
         columns = dict(images)
         first = 0
         for layer in self._layers:
@@ -193,15 +206,33 @@ class RecordingWriter:
             columns[f"mean:{layer.name}"] = mean[:, channels]
             first = channels.stop
         about = json.dumps({"shard": shard, "failed": failed})
-        write_table(self._images_path(shard), columns, metadata={"iconoscope": about})
+        with self._written_by_one_of_several(self._images_path(shard)):
+            write_table(self._images_path(shard), columns, metadata={"iconoscope": about})
 
     def end(self, units: Mapping[str, NDArray[Any]]) -> None:
         """Write what all shards make together, which ends the recording, and put it in the place of one that it replaces.
 
+        What killed processes left half written goes: all is there.
+
         Raises `StoreError`.
         """
-        self._write_units(self.folder / UNITS, units)
+        with self._written_by_one_of_several(self.folder / UNITS):
+            self._write_units(self.folder / UNITS, units)
+        for unfinished in self.folder.glob(".*.tmp"):
+            unfinished.unlink(missing_ok=True)
         self._replace()
+
+    @contextmanager
+    def _written_by_one_of_several(self, path: Path) -> Iterator[None]:
+        """Let the writing of a file fail where another process has written it meanwhile, and taken away what lay half written.
+
+        Several may ask about the same shard, and come to the same answer.
+        """
+        try:
+            yield
+        except StoreError:
+            if not path.is_file():
+                raise
 
     def _replace(self) -> None:
         if self._replaced is not None:
@@ -216,7 +247,7 @@ class RecordingWriter:
         return (self.folder / UNITS).is_file()
 
     def _images_path(self, shard: int) -> Path:
-        return self.folder / f"rows-{shard:05d}.parquet"
+        return self.folder / rows_name(shard)
 
     def _units_path(self, shard: int) -> Path:
         return self.folder / f"tally-{shard:05d}.parquet"
