@@ -7,6 +7,7 @@ are and which shards are not on disk, and nothing of them passes through the pro
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections import Counter, deque
@@ -309,6 +310,8 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    if address is not None and (host := re.fullmatch(r"(?:ray://)?([^/]+):(\d{1,5})", address)):
+        _check_reachable(address, host[1], int(host[2]))
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     usage = os.environ.get("RAY_USAGE_STATS_ENABLED")
     try:
@@ -318,10 +321,7 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise QuestionError(
-            f"There is no cluster of Ray at {address or 'this machine'}: {first_line(error, most=240)}",
-            hint="ray start --head starts one; --address auto joins that of this machine, host:port another.",
-        ) from error
+        raise _no_cluster(address or "this machine", error) from error
     finally:
         if usage is None:
             os.environ.pop("RAY_USAGE_STATS_ENABLED", None)
@@ -331,3 +331,18 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str, host: str, port: int) -> None:
+    """See that somebody listens there: Ray itself would ask for minutes. Raises `QuestionError`."""
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> QuestionError:
+    return QuestionError(
+        f"There is no cluster of Ray at {address}: {first_line(error, most=240)}.",
+        hint="ray start --head starts one; --address auto joins that of this machine, host:port another.",
+    )
