@@ -34,6 +34,8 @@ from iconoscope.vocabulary.resolver import Names
 
 __all__ = ["find_units"]
 
+_MOST = 10_000  # images of either kind that are compared; of more so many are drawn
+_BLOCK = 64_000_000  # bytes of answers to all images that are read at once
 _FEWEST = 8  # examples from which half is held out
 _SHOWN = 6  # units that are shown
 _STRIP = 8  # images of a kind that are shown of each
@@ -265,8 +267,12 @@ def _search(recording: Recording, concept_side: _Side, other_side: _Side, questi
 
     settings = question.settings
     channels = len(recording.units) - len(recording.classes)
-    concept, others = (np.asarray(side.recording.responses[side.rows]) for side in (concept_side, other_side))
     rng = np.random.default_rng(settings["seed"])
+    drawn = [_drawn(side.rows, rng) for side in (concept_side, other_side)]
+    concept, others = (
+        _answers(side.recording, rows) for side, rows in zip((concept_side, other_side), drawn, strict=True)
+    )
+    all_images = len(concept_side.rows) + len(other_side.rows)
     held = len(concept) // 2 if min(len(concept), len(others)) >= _FEWEST else 0
     # The first part of a shuffled side is held out, if there are enough of both; the rest chooses.
     concept_held, concept_chosen = np.split(concept[rng.permutation(len(concept))], [held])
@@ -288,6 +294,7 @@ def _search(recording: Recording, concept_side: _Side, other_side: _Side, questi
         examples=len(concept),
         against=len(others),
         held_out=held,
+        drawn_from=all_images if all_images > len(concept) + len(others) else 0,
         units=np.array(recording.units[:channels])[order],
         auc=auc[order],
         auc_held_out=area[order] if held else np.full(channels, np.nan),
@@ -306,6 +313,21 @@ def _search(recording: Recording, concept_side: _Side, other_side: _Side, questi
     )
 
 
+def _drawn(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many of some images as are compared: of more, areas are known no better than anybody would see."""
+    return rows if len(rows) <= _MOST else np.sort(rng.choice(rows, _MOST, replace=False))
+
+
+def _answers(recording: Recording, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Read what all units answered to some images, (images, units); of the others nothing is kept in memory."""
+    answers = np.empty((len(rows), len(recording.units)), np.float32)
+    step = max(1, _BLOCK // (4 * len(recording)))
+    for first in range(0, len(recording.units), step):
+        stop = min(first + step, len(recording.units))
+        answers[:, first:stop] = recording.answers(first, stop)[rows]
+    return answers
+
+
 def _own_class(concept: _Side) -> int:
     """Give the class of the concept: its label's or, if it has none, what the network takes most of its images for."""
     targets = concept.recording.targets[concept.rows]
@@ -319,7 +341,8 @@ def _pictures(recording: Recording, concept: _Side, units: NDArray[np.int64]) ->
     tables = recording.rankings
     k = min(_STRIP, recording.k, len(recording))
     sides = {side: recording.ranked(side)[units, :k] for side in ("most", "least")}
-    answers = concept.recording.responses[concept.rows][:, units]
+    answered = np.hstack([concept.recording.answers(unit) for unit in units.tolist()])
+    answers = answered[concept.rows]
     steps = np.unique(np.linspace(0, len(answers) - 1, min(_CONCEPT, len(answers))).round().astype(np.int64))
     examples = concept.rows[np.argsort(-answers, axis=0, kind="stable")[steps].T]
     # Pictures by recording and row; the concept's may be of another recording.
@@ -353,7 +376,7 @@ def _pictures(recording: Recording, concept: _Side, units: NDArray[np.int64]) ->
         "most_values": tables["most_value"][units, :k],
         "least_values": tables["least_value"][units, :k][:, ::-1],
         "concept_values": np.stack(
-            [concept.recording.responses[rows, unit] for rows, unit in zip(examples, units, strict=True)]
+            [column[rows] for rows, column in zip(examples, answered.T, strict=True)]
         ),
         "most_fields": np.round(fields * scale).astype(np.int64),
         "optimized": np.stack(list(optimized.values())) if optimized else None,

@@ -105,18 +105,17 @@ def top_images(
 
 
 def _top_images(recording: Recording, unit: int, question: Question, optimized: OptimizedPicture | None) -> TopImages:
-    values = recording.responses[:, unit]
+    values = recording.answers(unit)[:, 0]
     count = len(recording)
     k, steps = min(question.settings["k"], count), question.settings["steps"]
-    shown, sides, ranks, positions = _spectrum(recording, unit, k, steps)
+    shown, sides, ranks, positions = _spectrum(recording, unit, values, k, steps)
     is_channel = unit < len(recording.units) - len(recording.classes)
     of_tokens = is_channel and recording.layer_at(unit)[0].tokens > 0
     pictures = recorded_pictures(recording, shown)
     answers = values
     lowest = float(values.min())
     if is_channel:  # its mean over the map, and the least of all places that were sampled
-        layer, channel = recording.layer_at(unit)
-        answers = recording.vectors(f"mean:{layer.name}")[:, channel]
+        answers = recording.answers(unit, pooling="mean")[:, 0]
         lowest = min(float(recording.rankings["lowest"][unit]), float(answers.min()))
     means, index, ccmas, refusal = selectivity(answers, recording.targets, len(recording.classes), lowest)
     # Of few images the strongest hundred would be all of them.
@@ -155,7 +154,7 @@ def _top_images(recording: Recording, unit: int, question: Question, optimized: 
 
 
 def _spectrum(
-    recording: Recording, unit: int, k: int, steps: int
+    recording: Recording, unit: int, values: NDArray[np.float32], k: int, steps: int
 ) -> tuple[NDArray[np.int64], tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
     """Choose the `k` images on either side and `steps` between, each image once, from the strongest answer to the weakest.
 
@@ -166,7 +165,7 @@ def _spectrum(
     """
     count = len(recording)
     most, least = (recording.ranked(side)[unit, :k] for side in ("most", "least"))
-    ordered = np.argsort(-recording.responses[:, unit], kind="stable")
+    ordered = np.argsort(-values, kind="stable")
     # Equal steps of the order, strictly between the k on either side.
     ranks = np.unique(np.linspace(k - 1, count - k, steps + 2).round().astype(np.int64)[1:-1])
     ranks = ranks[(ranks >= k) & (ranks < count - k)]

@@ -84,6 +84,8 @@ class UnitSearch(Result):
         Pictures that were made for some of these units.
     optimized_of : ndarray of int64, (n,), or None
         Which of them.
+    drawn_from : int
+        From how many images of both kinds those that were compared were drawn at random; 0 where all were compared.
     """
 
     kind: ClassVar[str] = "unit_search"
@@ -118,6 +120,7 @@ class UnitSearch(Result):
     most_fields: NDArray[np.int64]
     optimized: NDArray[np.uint8] | None = None
     optimized_of: NDArray[np.int64] | None = None
+    drawn_from: int = 0
 
     @property
     def found(self) -> tuple[str, ...]:
@@ -135,6 +138,8 @@ class UnitSearch(Result):
     def summary(self) -> str:
         """Say in a sentence or two whether a unit answers the concept and nothing else."""
         sides = f"{self.concept} ({self.examples:,} images) against {self.others} ({self.against:,})"
+        if self.drawn_from:
+            sides += f", drawn from {self.drawn_from:,}"
         count = len(self.found)
         if not count:
             best = int(np.argmax(self.auc))
@@ -160,7 +165,7 @@ class UnitSearch(Result):
         """Give the question, the answer, and the figures of every unit that qualifies, or of the ten best."""
         count = min(max(10, len(self.found)), len(self.units))
         return {
-            **self._stated("concept", "others", "examples", "against", "held_out", "correction", "level"),
+            **self._stated("concept", "others", "examples", "against", "held_out", "drawn_from", "correction", "level"),
             "found": list(self.found),
             "invariant": list(self.invariant),
             "logit": {"unit": self.logit, "auc": self.logit_auc, "recall_at_1pct": self.logit_recall},

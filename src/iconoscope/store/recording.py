@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
-from iconoscope.errors import DamagedRecordError, QuestionError, StoreError, nearest
+from iconoscope.errors import DamagedRecordError, QuestionError, StoreError, nearest, shortened
+from iconoscope.progress import track
 from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json
+from iconoscope.store.answer_columns import AnswerColumns
 from iconoscope.store.parquet_tables import RECORD_AGAIN, list_width, matrix, read_metadata, read_numbers, read_table
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.vocabulary.resolver import Names, resolve
@@ -28,6 +30,8 @@ __all__ = ["FORMAT", "INDEX", "UNITS", "Recording", "rows_name"]
 FORMAT = 1
 INDEX = "recording.json"
 UNITS = "units.parquet"
+_READ = 2**24
+"""Bytes that are read at once to be checked."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,6 +69,7 @@ class Recording:
     source: str
     shards: int
     images: Any = None
+    _in_memory: dict[str, NDArray[np.float32]] = field(default_factory=dict, init=False)  # where nothing can be written
 
     @classmethod
     def open(cls, folder: Path, *, whole: bool = True) -> Recording:
@@ -135,9 +140,6 @@ class Recording:
         self._check_whole()
         return self.folder / UNITS
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
     def __repr__(self) -> str:
         return f"<Recording: {self.summary()}>"
 
@@ -179,33 +181,35 @@ class Recording:
         }
 
     @cached_property
-    def _image_columns(self) -> dict[str, list[Any]]:
-        columns: dict[str, list[Any]] = {"row": [], "id": [], "label": [], "target": [], "prediction": []}
-        for shard in self._shards:
-            table = read_table(shard, list(columns))
-            for name, column in columns.items():
-                column.extend(table.column(name).to_pylist())
-        return columns
+    def _image_columns(self) -> Any:
+        """What is short of every image, as a pyarrow.Table."""
+        import pyarrow
+
+        columns = ["row", "id", "label", "target", "prediction"]
+        return pyarrow.concat_tables(read_table(shard, columns) for shard in self._shards)
+
+    def __len__(self) -> int:
+        return self._image_columns.num_rows
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The images' ids, (images,); those that could not be used are not among them."""
-        return tuple(self._image_columns["id"])
+        return tuple(self._image_columns.column("id").to_pylist())
 
     @cached_property
     def labels(self) -> tuple[str | None, ...]:
         """Their labels as text, None where there is none, (images,)."""
-        return tuple(self._image_columns["label"])
+        return tuple(self._image_columns.column("label").to_pylist())
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:
         """The label as a class of the network, -1 where it is none, (images,)."""
-        return np.array(self._image_columns["target"], np.int64)
+        return self._image_columns.column("target").to_numpy()
 
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
         """The class that the network answers, (images,)."""
-        return np.array(self._image_columns["prediction"], np.int64)
+        return self._image_columns.column("prediction").to_numpy()
 
     @property
     def top1(self) -> float | None:
@@ -216,7 +220,7 @@ class Recording:
     @cached_property
     def numbers(self) -> NDArray[np.int64]:
         """Their numbers in the set that was given, (images,)."""
-        return np.array(self._image_columns["row"], np.int64)
+        return self._image_columns.column("row").to_numpy()
 
     @cached_property
     def failed(self) -> dict[str, str]:
@@ -260,9 +264,29 @@ class Recording:
 
     @cached_property
     def responses(self) -> NDArray[np.float32]:
-        """The answer of every unit to every image, (images, units): the maximum of a channel's map, or the logit. Read-only."""
-        columns = [f"max:{layer.name}" for layer in self.layers] + ["logits"]
-        return self._derived("responses.npy", columns)
+        """The answer of every unit to every image, (images, units): the maximum of a channel's map, or the logit. Read-only.
+
+        What one unit answered lies together. Of so many images that memory counts ask for `answers` instead.
+        """
+        return self._by_unit("responses")[1]
+
+    def answers(self, first: int, stop: int | None = None, *, pooling: str = "max") -> NDArray[np.float32]:
+        """Give what some units that follow each other answered, (images, units); no others are read.
+
+        Parameters
+        ----------
+        first, stop
+            Indices among the units; one unit by default.
+        pooling
+            ``max`` over a channel's map, or the logit; or ``mean``, of channels of one layer.
+        """
+        stop = first + 1 if stop is None else stop
+        name, offset = "responses", 0
+        if pooling == "mean":
+            layer, channel = self.layer_at(first)
+            name, offset = f"mean:{layer.name}", first - channel
+        file, array = self._by_unit(name, mapped=False)
+        return file.read(first - offset, stop - offset) if array is None else array[:, first - offset : stop - offset]
 
     def vectors(self, name: str = "penultimate") -> NDArray[np.float32]:
         """Give one vector for every image, (images, numbers). Read-only.
@@ -287,7 +311,9 @@ class Recording:
             column = ending[0] if len(ending) == 1 else ""
         if not column:
             raise QuestionError(f"There are no vectors {name!r} in this recording.", hint=nearest(name, columns))
-        return self._derived(f"{column.replace(':', '-')}.npy", [column])
+        if ":" in column:
+            return self._by_unit(column)[1]
+        return self._derived(f"{column}.npy", column)
 
     @cached_property
     def rankings(self) -> dict[str, NDArray[Any]]:
@@ -332,14 +358,14 @@ class Recording:
     @cached_property
     def _dead(self) -> NDArray[np.bool_]:
         dead = np.zeros(sum(layer.channels for layer in self.layers), np.bool_)
-        for layer in self.layers if len(self) else ():
-            first = self.first_of(layer.name)
-            highest = self.responses[:, first : first + layer.channels].max(0)
-            mean = self.vectors(f"mean:{layer.name}")
+        if not len(self):
+            return dead
+        # Of a unit that answers always the same the maximum is too: only of these few is the mean looked at.
+        highest, lowest = (self.rankings[f"{side}_value"][: len(dead), 0] for side in ("most", "least"))
+        for unit in np.flatnonzero(np.isclose(lowest, highest, rtol=1e-4, atol=0)).tolist():
+            mean = self.answers(unit, pooling="mean")
             # A map whose mean is its maximum is the same everywhere.
-            dead[first : first + layer.channels] = (mean.max(0) == mean.min(0)) & np.isclose(
-                mean[0], highest, rtol=1e-5, atol=0
-            )
+            dead[unit] = mean.max() == mean.min() and np.isclose(mean[0, 0], highest[unit], rtol=1e-5, atol=0)
         return dead
 
     def layer_at(self, unit: int) -> tuple[RecordedLayer, int]:
@@ -356,25 +382,45 @@ class Recording:
             unit -= layer.channels
         raise IndexError("That is no channel of a recorded layer.")
 
-    def _derived(self, name: str, columns: Sequence[str]) -> NDArray[np.float32]:
-        """Give columns of all shards side by side, from a file of their own, which is made if it is not there or not whole.
+    def _by_unit(self, name: str, *, mapped: bool = True) -> tuple[AnswerColumns, Any]:
+        """Give a file of columns of all shards unit after unit, made if it is not there or not whole, and it mapped if wanted.
 
-        Together they may be larger than the memory. Mapped, only the pages that a question touches are read.
+        Where it cannot be written, the array is in memory.
+        """
+        columns = [f"max:{layer.name}" for layer in self.layers] + ["logits"] if name == "responses" else [name]
+        shape = (len(self), sum(list_width(self._shards[0], column) for column in columns))
+        file = AnswerColumns(self.folder / f"{name.replace(':', '-')}.npy", shape)
+        if name in self._in_memory:
+            return file, self._in_memory[name]
+        array = file.mapped() if mapped and file.is_there() else None
+        if array is None and (mapped or not file.is_there()):
+            try:
+                file.write(self._blocks(columns))
+                array = file.mapped() if mapped else None
+            except StoreError:  # no room on the disk, or nothing may be written there
+                array = _assembled(shape, self._blocks(columns), order="F")
+                self._in_memory[name] = array
+        return file, array
+
+    def _blocks(self, columns: list[str]) -> Iterator[NDArray[np.float32]]:
+        """Give columns side by side, shard after shard."""
+        for shard in track(self._shards, f"reading {shortened(columns, most=2)}"):
+            table = read_table(shard, columns)
+            yield np.hstack([matrix(table.column(column)) for column in columns])
+
+    def _derived(self, name: str, column: str) -> NDArray[np.float32]:
+        """Give a column of all shards, image after image, from a file of its own, made if it is not there or not whole.
+
+        It may be larger than the memory. Mapped, only the pages that a question touches are read.
         """
         path, shards = self.folder / name, self._shards
-        shape = (len(self), sum(list_width(shards[0], column) for column in columns))
+        shape = (len(self), list_width(shards[0], column))
         mapped = _map_array(path, shape)
-        if mapped is not None:
-            return mapped
-        array = np.empty(shape, np.float32)
-        first = 0
-        for shard in shards:
-            table = read_table(shard, columns)
-            array[first : first + table.num_rows] = np.hstack([matrix(table.column(column)) for column in columns])
-            first += table.num_rows
-        _write_array(path, array)
-        array.setflags(write=False)
-        return array
+        if mapped is None:
+            with suppress(StoreError):  # without room on the disk it is simply not kept
+                _write_array(path, shape, self._blocks([column]))
+                mapped = _map_array(path, shape)
+        return _assembled(shape, self._blocks([column])) if mapped is None else mapped
 
 
 def rows_name(shard: int) -> str:
@@ -382,27 +428,52 @@ def rows_name(shard: int) -> str:
     return f"rows-{shard:05d}.parquet"
 
 
+def _assembled(
+    shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]], order: Literal["C", "F"] = "C"
+) -> NDArray[np.float32]:
+    """Put blocks into one array in memory."""
+    array = np.empty(shape, np.float32, order=order)
+    row = 0
+    for block in blocks:
+        array[row : row + len(block)] = block
+        row += len(block)
+    array.setflags(write=False)
+    return array
+
+
 def _map_array(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
     """Map an array that was written earlier; None if it is not there, or is not what was written."""
     try:
         stated = int(path.with_suffix(".crc").read_text(encoding="ascii"))
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+        whole = array.shape == shape and array.dtype == np.float32 and _checksum(path, array.offset) == stated
     except (OSError, ValueError, EOFError):
         return None
-    return array if array.shape == shape and array.dtype == np.float32 and _checksum(array) == stated else None
+    return array if whole else None
 
 
-def _write_array(path: Path, array: NDArray[np.float32]) -> None:
-    """Write an array with its checksum in a file beside it; without room on the disk it is simply not kept."""
-    with suppress(StoreError), writing_whole(path) as hidden:
+def _write_array(path: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]) -> None:
+    """Write an array block after block, with its checksum in a file beside it. Raises `StoreError`."""
+    checksum = 0
+    with writing_whole(path) as hidden:
         with hidden.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            for block in blocks:
+                numbers = np.ascontiguousarray(block, "<f4").tobytes()
+                file.write(numbers)
+                checksum = zlib.crc32(numbers, checksum)
         with writing_whole(path.with_suffix(".crc")) as hidden_sum:
-            hidden_sum.write_text(str(_checksum(array)), encoding="ascii")
+            hidden_sum.write_text(str(checksum), encoding="ascii")
 
 
-def _checksum(array: NDArray[np.float32]) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).data)
+def _checksum(path: Path, offset: int) -> int:
+    """Give the checksum of a file behind its header, read and let go: what is mapped would stay in memory."""
+    checksum = 0
+    with path.open("rb") as file:
+        file.seek(offset)
+        while part := file.read(_READ):
+            checksum = zlib.crc32(part, checksum)
+    return checksum
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
