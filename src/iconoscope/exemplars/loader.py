@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from iconoscope.errors import ImageFileError, ImagesError, QuestionError, first_line
+from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, QuestionError, first_line
 from iconoscope.subject.images import Images
 from iconoscope.subject.images.decoding import image_reason
 from iconoscope.subject.network import Preprocessing
@@ -62,7 +62,10 @@ class _Batches(Dataset):
         """
         if get_worker_info() is None:
             return self._read(index)
-        batch = self._read(index)
+        try:
+            batch = self._read(index)
+        except IconoscopeError as error:  # the loader would put our error's words into one of its own
+            batch = error
         try:
             return bytes(ForkingPickler.dumps(batch))
         except Exception as error:  # noqa: BLE001 -- of the system, of torch, of memory
@@ -108,9 +111,10 @@ def feed(
         for sent in loader:
             if isinstance(sent, str):
                 raise OSError(sent)
-            numbers, pixels, failed, (count, end) = (
-                pickle.loads(sent) if isinstance(sent, bytes) else sent  # noqa: S301 -- of our own process
-            )
+            batch_read = pickle.loads(sent) if isinstance(sent, bytes) else sent  # noqa: S301 -- of our own process
+            if isinstance(batch_read, IconoscopeError):
+                raise batch_read
+            numbers, pixels, failed, (count, end) = batch_read
             readable = np.zeros((0, 1, 1, 3), np.uint8) if pixels is None else pixels.numpy()
             yield Batch(np.array(numbers, np.int64), readable, failed, count, end)
     except (RuntimeError, OSError, EOFError) as error:

@@ -81,7 +81,7 @@ def test_what_does_not_work(bucket: str) -> None:
     with pytest.raises(ImagesError, match=r"There are no images in memory://nowhere.*: nothing"):
         load_images("memory://nowhere/at/all")
     with pytest.raises(ImagesError, match="1 files, none of them with the suffix of an image"):
-        fsspec.filesystem("memory").pipe_file(f"/{bucket[9:]}/tables/a.parquet", b"x")
+        fsspec.filesystem("memory").pipe_file(f"/{bucket[9:]}/tables/a.npz", b"x")
         load_images(f"{bucket}/tables")
     with pytest.raises(ImagesError, match="ends in no suffix of an image"):
         load_images(f"{bucket}/notes.txt")
@@ -102,8 +102,11 @@ def test_errors_of_a_filesystem_are_ours(bucket: str, monkeypatch: pytest.Monkey
 
     images = load_images(bucket)
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", refuse)
-    with pytest.raises(ImageFileError, match=r"CredentialsError: Unable to locate credentials$"):
+    with pytest.raises(
+        ImagesError, match=r"a\.png cannot be read: CredentialsError: Unable to locate credentials$"
+    ) as caught:
         _ = images[0].pixels
+    assert not isinstance(caught.value, ImageFileError)  # which a recording would leave out
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "find", refuse)
     with pytest.raises(ImagesError, match=r"cannot be listed: CredentialsError: Unable to locate credentials$"):
         load_images(bucket)

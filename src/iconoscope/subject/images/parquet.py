@@ -6,6 +6,7 @@ file refuses the whole: here the rows of its other row groups are read, and thos
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections import Counter, OrderedDict
@@ -28,11 +29,13 @@ from iconoscope.errors import (
 from iconoscope.reading import check_regular, parse_json
 from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, list_files
+from iconoscope.subject.images.remote_file import RemoteFile
 from iconoscope.subject.memory import check_fits
 
 __all__ = [
     "IMAGE_COLUMNS",
     "LABEL_COLUMNS",
+    "check_shards",
     "find_shards",
     "image_column",
     "image_in_cell",
@@ -67,7 +70,7 @@ class ParquetReader:
     """
 
     def __init__(
-        self, files: Sequence[Path], column: str, starts: NDArray[np.int64], groups: list[tuple[int, int]]
+        self, files: Sequence[Path | RemoteFile], column: str, starts: NDArray[np.int64], groups: list[tuple[int, int]]
     ) -> None:
         self.__setstate__((files, column, starts, groups))
 
@@ -78,7 +81,7 @@ class ParquetReader:
         self.files, self.column, self.starts, self.groups = state
         self._lock = threading.Lock()
         self._columns: OrderedDict[int, Any] = OrderedDict()
-        self._file: tuple[int, Any] | None = None
+        self._file: tuple[tuple[int, int], Any] | None = None  # of this process: connections do not outlive a fork
 
     def __call__(self, row: int, id: str) -> bytes | Path:
         """Give the bytes, or the file that the row names beside the parquet."""
@@ -102,10 +105,9 @@ class ParquetReader:
             return self._columns[group]
 
     def _read(self, file: int, group: int) -> Any:
-        import pyarrow.parquet
-
-        if self._file is None or self._file[0] != file:
-            self._file = (file, pyarrow.parquet.ParquetFile(self.files[file]))
+        opened = os.getpid(), file
+        if self._file is None or self._file[0] != opened:
+            self._file = (opened, _opened(self.files[file]))
         group_size = self._file[1].metadata.row_group(group).total_byte_size
         try:
             check_fits(2.0 * group_size, f"Row group {group} of {self.files[file]}")
@@ -114,7 +116,14 @@ class ParquetReader:
         return self._file[1].read_row_group(group, columns=[self.column]).column(0)
 
 
-def image_in_cell(cell: Any, id: str, folder: Path) -> bytes | Path:
+def _opened(path: Path | RemoteFile) -> Any:
+    """Open a file as parquet; of one at an address what is asked for is read, and no more."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet.ParquetFile(path.open() if isinstance(path, RemoteFile) else path)
+
+
+def image_in_cell(cell: Any, id: str, folder: Path | RemoteFile) -> bytes | Path:
     """Give the bytes in a cell, or the file that it names, relative to a folder. Raises `ImageFileError`."""
     content = cell.get("bytes") if isinstance(cell, Mapping) else cell
     if content is not None:
@@ -122,6 +131,11 @@ def image_in_cell(cell: Any, id: str, folder: Path) -> bytes | Path:
     path = cell.get("path") if isinstance(cell, Mapping) else None
     if not path:
         raise ImageFileError(f"{id} cannot be read: the row holds neither bytes nor a path")
+    if isinstance(folder, RemoteFile):
+        try:
+            return (folder / path).read_bytes()
+        except FileNotFoundError as error:
+            raise ImageFileError(f"{id} cannot be read: there is no {folder / path}") from error
     return folder / path
 
 
@@ -130,12 +144,18 @@ def find_shards(folder: Path) -> list[Path]:
     shards = list_files(folder, {".parquet"}, depth=0)
     if not shards and (folder / "data").is_dir():
         shards = [f"data/{name}" for name in list_files(folder / "data", {".parquet"}, depth=0)]
+    check_shards(shards, str(folder))
+    return [folder / path for path in shards]
+
+
+def check_shards(shards: Sequence[str], folder: str) -> None:
+    """See that the parquet files of a folder are of one split, and all there. Raises `QuestionError`."""
     splits: dict[str, list[str]] = {}
     for path in shards:
         head = re.match(r"[a-z]+", Path(path).name.lower())
         splits.setdefault(head[0] if head and head[0] in SPLITS else "", []).append(path)
     if len(splits) > 1:
-        choices = [str(folder / (paths[0] if len(paths) == 1 else _pattern(paths[0]))) for paths in splits.values()]
+        choices = [f"{folder}/{paths[0] if len(paths) == 1 else _pattern(paths[0])}" for paths in splits.values()]
         raise QuestionError(
             f"{folder} holds the splits {', '.join(split or 'others' for split in splits)}: which one is meant?",
             hint=f"Give one of them: {', '.join(choices)}.",
@@ -145,25 +165,25 @@ def find_shards(folder: Path) -> list[Path]:
             f"{folder} holds {len(shards)} of the {int(total[1])} shards that {shards[0]} counts; "
             "the rows of the others are left out."
         )
-    return [folder / path for path in shards]
 
 
 def _pattern(path: str) -> str:
     return re.sub(r"-\d+-of-\d+(?=\.parquet$)|(?<=[a-z])[^/a-z]*\d+(?=\.parquet$)", "-*", path)
 
 
-def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
+def open_parquet(files: Sequence[Path | RemoteFile], origin: str) -> EncodedImages:
     """Read what is small of the files: the schema, the labels, the paths. Raises `ImagesError`."""
     import pyarrow
-    import pyarrow.parquet
 
     starts, groups, values, names, numbered = [], [], [], [], []
     count, column, label, class_names = 0, "", None, ()
     for number, path in enumerate(files):
         try:
-            check_regular(path, most=None)
-            with pyarrow.parquet.ParquetFile(path) as file:
-                if file.metadata.num_rows > ROWS_A_BYTE * path.stat().st_size:
+            if isinstance(path, Path):
+                check_regular(path, most=None)
+            with _opened(path) as file:
+                size = path.size() if isinstance(path, RemoteFile) else path.stat().st_size
+                if file.metadata.num_rows > ROWS_A_BYTE * size:
                     raise pyarrow.ArrowInvalid(f"it tells of {file.metadata.num_rows:,} rows")
                 if not number:
                     column = _image_column(file.schema_arrow, path)
@@ -207,7 +227,7 @@ def open_parquet(files: Sequence[Path], origin: str) -> EncodedImages:
     )
 
 
-def _image_column(schema: Any, path: Path) -> str:
+def _image_column(schema: Any, path: Path | RemoteFile) -> str:
     return image_column(
         {field.name: str(field.type) for field in schema},
         [field.name for field in schema if _holds_images(field.type)],

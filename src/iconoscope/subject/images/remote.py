@@ -1,10 +1,15 @@
-"""Images that lie elsewhere: s3, gs, https and whatever else `fsspec` opens. They are listed once, and read when asked for."""
+"""Images that lie elsewhere: s3, gs, hf, https and whatever else `fsspec` opens.
+
+They are listed once, and read when asked for: an image file at once, of parquet a row group, of tar the place of an image.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError, first_line
@@ -12,6 +17,10 @@ from iconoscope.extras import import_extra
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.folder import DEBRIS, class_folders
+from iconoscope.subject.images.parquet import check_shards, open_parquet
+from iconoscope.subject.images.remote_file import CREDENTIALS, RemoteFile, reason_of, unreachable
+from iconoscope.subject.images.tables import read_list
+from iconoscope.subject.images.webdataset import check_missing, numbered_shards, open_webdataset
 
 __all__ = ["open_remote"]
 
@@ -51,8 +60,10 @@ class RemoteReader:
             if self._connection[0] != os.getpid():
                 self._connection = (os.getpid(), url_to_fs(address)[0])
             return self._connection[1].cat_file(root + paths[row])
+        except FileNotFoundError as error:
+            raise ImageFileError(f"{id} cannot be read: {reason_of(error)}") from error
         except Exception as error:  # every filesystem has errors of its own
-            raise ImageFileError(f"{id} cannot be read: {_reason(error)}") from error
+            raise unreachable(id, error, address) from error
 
 
 def open_remote(address: str) -> EncodedImages:
@@ -77,9 +88,12 @@ def open_remote(address: str) -> EncodedImages:
         raise MissingExtraError(f"{address}: {reason}.", hint=f"pip install {package}") from error
     except Exception as error:  # of each filesystem, where an address does not hold all that it wants
         unknown = isinstance(error, ValueError)
-        reason = f"there is no source of images {scheme}://" if unknown else f"it cannot be opened: {_reason(error)}"
+        reason = f"there is no source of images {scheme}://" if unknown else f"it cannot be opened: {reason_of(error)}"
         raise ImagesError(f"{address}: {reason}.", hint=f"fsspec knows {', '.join(USUAL)} and more.") from error
     try:
+        if shards := _several(address, system):
+            opener = open_parquet if shards[0].name.endswith(".parquet") else open_webdataset
+            return opener(shards, address)
         if scheme in WEB or system.isfile(path):
             return _open_file(address, system, path)
         files = system.find(path)
@@ -88,14 +102,18 @@ def open_remote(address: str) -> EncodedImages:
     except FileNotFoundError as error:
         raise ImagesError(f"{address}: there is no such place.") from error
     except Exception as error:  # every filesystem has errors of its own: credentials, connections, buckets
-        raise ImagesError(f"{address} cannot be listed: {_reason(error)}", hint=CREDENTIALS.get(scheme, "")) from error
+        raise ImagesError(
+            f"{address} cannot be listed: {reason_of(error)}", hint=CREDENTIALS.get(scheme, "")
+        ) from error
     root = path.rstrip("/") + "/"
     paths = sorted(name for file in files if _is_image(name := file.removeprefix(root)))
+    if not paths and (packed := _packed([file.removeprefix(root) for file in files], address)):
+        return packed
     if not paths:
         content = f"{len(files)} files, none of them with the suffix of an image" if files else "nothing"
         raise ImagesError(
             f"There are no images in {address}: {content}.",
-            hint="Parquet, tar and arrays are read from this machine: copy them here." if files else "",
+            hint="Parquet and tar are read too; arrays from this machine alone: copy them here." if files else "",
         )
     labels, names = class_folders(paths, address)
     return EncodedImages(address, paths, labels, RemoteReader(address, root, paths), label_names=names)
@@ -113,23 +131,64 @@ PACKAGES = {
     "sftp": "paramiko",
     "hdfs": "pyarrow",
 }
-CREDENTIALS = {
-    "s3": "Credentials are those of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws; "
-    "FSSPEC_S3_ENDPOINT_URL names another server, FSSPEC_S3_ANON=true goes without.",
-    "gs": "Credentials are those of Google: gcloud auth application-default login.",
-}
 
 
 def _open_file(address: str, system: Any, path: str) -> EncodedImages:
     root, _, name = path.rpartition("/")
-    if PurePosixPath(name.partition("?")[0]).suffix.lower() not in SUFFIXES:
+    suffix = PurePosixPath(name.partition("?")[0]).suffix.lower()
+    if suffix not in SUFFIXES and suffix not in _FILES:
         raise ImagesError(
             f"{address} is not a source of images: its name ends in no suffix of an image.",
-            hint="From the web, one image at a time; parquet, tar and arrays are read from this machine: copy them here.",
+            hint="From the web, one file at a time: an image, .parquet, .tar, .csv, .tsv or .jsonl. Arrays are read from this "
+            "machine: copy them here.",
         )
     if not system.exists(path):
         raise ImagesError(f"{address}: there is no such file, or no way to it.")
+    if suffix in _FILES:
+        return _FILES[suffix](RemoteFile(address))
     return EncodedImages(address, [name], None, RemoteReader(address, f"{root}/", [name]))
+
+
+def _several(address: str, system: Any) -> list[RemoteFile]:
+    """List the files that a pattern names, of parquet or tar; none where it is no pattern. Raises `ImagesError`."""
+    if not re.search(r"(\*|\{\d+\.\.\d+\}).*\.(parquet|tar)$", address):
+        return []
+    if names := numbered_shards(address):
+        files = [RemoteFile(name) for name in names]
+        check_missing(address, [file.name for file in files if not system.exists(file.address)], len(files))
+        return files
+    scheme = address.partition("://")[0]
+    if not (places := sorted(system.glob(address))):
+        raise ImagesError(f"No file is named {address}.")
+    return [RemoteFile(place if "://" in place else f"{scheme}://{place.lstrip('/')}") for place in places]
+
+
+def _packed(paths: Sequence[str], address: str) -> EncodedImages | None:
+    """Open the parquet or tar files of a folder, or of its ``data/``; None where there are none."""
+    for suffix, opener in ((".parquet", open_parquet), (".tar", open_webdataset)):
+        for prefix in ("", "data/"):
+            shards = sorted(
+                path
+                for path in paths
+                if path.endswith(suffix) and path.startswith(prefix) and path.count("/") == prefix.count("/")
+            )
+            if shards:
+                if suffix == ".parquet":
+                    check_shards(shards, address.rstrip("/"))
+                return opener([RemoteFile(address) / path for path in shards], address)
+    return None
+
+
+def _open_table(file: RemoteFile) -> EncodedImages:
+    """Read a table of images, which lie beside it. Raises `ImagesError`."""
+    from fsspec.core import url_to_fs
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / file.name.partition("?")[0]
+        copy.write_bytes(file.read_bytes())
+        paths, labels = read_list(copy, str(file))
+    _, root = url_to_fs(str(file.parent))
+    return EncodedImages(str(file), paths, labels, RemoteReader(str(file), root.rstrip("/") + "/", paths))
 
 
 def _is_image(path: str) -> bool:
@@ -139,8 +198,9 @@ def _is_image(path: str) -> bool:
     )
 
 
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+# What is in a file at an address, by its suffix.
+_FILES: dict[str, Callable[[RemoteFile], EncodedImages]] = {
+    ".parquet": lambda file: open_parquet([file], str(file)),
+    ".tar": lambda file: open_webdataset([file], str(file)),
+    **dict.fromkeys((".csv", ".tsv", ".jsonl"), _open_table),
+}

@@ -20,7 +20,7 @@ from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
 from iconoscope.subject.images.folder import missing_path
 from iconoscope.subject.images.source import Label
 
-__all__ = ["check_ids", "open_list", "read_labels", "read_table"]
+__all__ = ["check_ids", "open_list", "read_labels", "read_list", "read_table"]
 
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path")
 LABEL_COLUMNS = ("label", "class", "target", "class_name")
@@ -30,33 +30,39 @@ CHECKED = 16
 
 def open_list(path: Path) -> EncodedImages:
     """Read a table of images. Raises `ImagesError` where it has no column of paths, or its files are not there."""
-    try:
-        rows = _lines(path) if path.suffix.lower() == ".jsonl" else _rows(path)
-    except (OSError, ValueError, csv.Error) as error:
-        raise ImagesError(f"{path} cannot be read: {error}.") from error
-    if not rows:
-        raise ImagesError(f"{path} lists no images.", hint="It has a column path, and label if there are labels.")
-    columns = {str(name).strip().lower(): name for name in rows[0] if name is not None}
-    path_column = next((columns[name] for name in PATH_COLUMNS if name in columns), None)
-    if path_column is None:
-        raise ImagesError(
-            f"{path} has no column of paths; it has {shortened(columns) or 'none'}.",
-            hint=f"The column is named one of {', '.join(PATH_COLUMNS)}. {nearest('path', columns)}",
-        )
-    label_column = next((columns[name] for name in LABEL_COLUMNS if name in columns), None)
-    files = [str(row.get(path_column) or "").strip().replace("\\", "/").removeprefix("./") for row in rows]
-    if "" in files:
-        raise ImagesError(f"{path}: row {files.index('') + 1} names no file.")
-    if twice := [name for name, count in Counter(files).items() if count > 1]:
-        raise ImagesError(f"{path} lists files more than once: {shortened(twice)}.", hint="Every file has one line.")
+    files, labels = read_list(path, str(path))
     root = path.parent
     if not any((root / name).is_file() for name in files[:CHECKED]):
         raise ImagesError(
             f"{path}: of the files that it lists, the first is not there: {root / files[0]}.",
             hint="Paths are relative to the folder of the table.",
         )
-    labels = None if label_column is None else _labels([row.get(label_column) for row in rows], path)
     return EncodedImages(str(path), files, labels, FileReader(root, files))
+
+
+def read_list(path: Path, origin: str) -> tuple[list[str], list[Label] | None]:
+    """Read the paths and the labels of a table that came from somewhere. Raises `ImagesError` without a column of paths."""
+    try:
+        rows = _lines(path) if path.suffix.lower() == ".jsonl" else _rows(path)
+    except (OSError, ValueError, csv.Error) as error:
+        raise ImagesError(f"{origin} cannot be read: {error}.") from error
+    if not rows:
+        raise ImagesError(f"{origin} lists no images.", hint="It has a column path, and label if there are labels.")
+    columns = {str(name).strip().lower(): name for name in rows[0] if name is not None}
+    path_column = next((columns[name] for name in PATH_COLUMNS if name in columns), None)
+    if path_column is None:
+        raise ImagesError(
+            f"{origin} has no column of paths; it has {shortened(columns) or 'none'}.",
+            hint=f"The column is named one of {', '.join(PATH_COLUMNS)}. {nearest('path', columns)}",
+        )
+    label_column = next((columns[name] for name in LABEL_COLUMNS if name in columns), None)
+    files = [str(row.get(path_column) or "").strip().replace("\\", "/").removeprefix("./") for row in rows]
+    if "" in files:
+        raise ImagesError(f"{origin}: row {files.index('') + 1} names no file.")
+    if twice := [name for name, count in Counter(files).items() if count > 1]:
+        raise ImagesError(f"{origin} lists files more than once: {shortened(twice)}.", hint="Every file has one line.")
+    labels = None if label_column is None else _labels([row.get(label_column) for row in rows], origin)
+    return files, labels
 
 
 def _csv_lines(path: Path) -> io.StringIO:
@@ -87,13 +93,13 @@ def _lines(path: Path) -> list[dict[str | None, Any]]:
     return rows
 
 
-def _labels(values: Sequence[Any], path: Path) -> list[Label]:
+def _labels(values: Sequence[Any], origin: str) -> list[Label]:
     """Read the labels of a table, as numbers where all of them are."""
     wrong = next(
         (value for value in values if isinstance(value, bool) or not isinstance(value, str | int | None)), None
     )
     if wrong is not None:
-        raise ImagesError(f"{path}: {wrong!r} is not a label.", hint="A label is a string or an integer.")
+        raise ImagesError(f"{origin}: {wrong!r} is not a label.", hint="A label is a string or an integer.")
     return typed_labels(["" if value is None else str(value).strip() for value in values])
 
 

@@ -12,6 +12,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,9 +23,10 @@ from iconoscope.errors import ImageFileError, ImagesError, shortened
 from iconoscope.reading import check_regular, parse_json
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages
+from iconoscope.subject.images.remote_file import RemoteFile
 from iconoscope.subject.images.source import Label
 
-__all__ = ["expand_shards", "open_webdataset"]
+__all__ = ["check_missing", "expand_shards", "numbered_shards", "open_webdataset"]
 
 # The name of a member: its key ends at the first dot after the last slash, and the rest says what it is.
 MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?P<kind>[^/]+)")
@@ -42,22 +44,26 @@ class TarReader:
 
     Attributes
     ----------
-    shards : sequence of Path
+    shards : sequence of Path or RemoteFile
         The tar files.
     places : ndarray
         (n, 3) int64: the shard, the first byte, and how many bytes.
     """
 
-    shards: Sequence[Path] = field(repr=False)
+    shards: Sequence[Path | RemoteFile] = field(repr=False)
     places: NDArray[np.int64] = field(repr=False)
 
     def __call__(self, row: int, id: str) -> bytes:
         """Read the member from its place."""
         shard, start, size = self.places[row].tolist()
         try:
-            with self.shards[shard].open("rb") as file:
-                file.seek(start)
-                content = file.read(size)
+            tar = self.shards[shard]
+            if isinstance(tar, RemoteFile):
+                content = tar.range(start, size)
+            else:
+                with tar.open("rb") as file:
+                    file.seek(start)
+                    content = file.read(size)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise ImageFileError(f"{id} cannot be read: {self.shards[shard]}: {reason}") from error
@@ -68,21 +74,9 @@ class TarReader:
 
 def expand_shards(pattern: str) -> list[Path]:
     """List the files of ``shard-{000000..000012}.tar`` or ``*.tar``. Raises `ImagesError` where one is missing."""
-    if braces := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
-        first, last = braces[1], braces[2]
-        if max(len(first), len(last)) > 18 or int(last) - int(first) >= SHARDS:
-            raise ImagesError(
-                f"{shortened([pattern])} names more than {SHARDS:,} shards.", hint="Give the range that is there."
-            )
-        paths = [
-            Path(f"{pattern[: braces.start()]}{number:0{len(first)}d}{pattern[braces.end() :]}").expanduser()
-            for number in range(int(first), int(last) + 1)
-        ]
-        if missing := [path.name for path in paths if not path.is_file()]:
-            raise ImagesError(
-                f"{pattern}: {len(missing)} of {len(paths)} shards are not there: {shortened(missing)}.",
-                hint="Give the range that is there, as {000..012}, or * for all there are.",
-            )
+    if names := numbered_shards(pattern):
+        paths = [Path(name).expanduser() for name in names]
+        check_missing(pattern, [path.name for path in paths if not path.is_file()], len(paths))
         return paths
     path = Path(pattern).expanduser()
     if not (paths := sorted(path.parent.glob(path.name))):
@@ -90,7 +84,32 @@ def expand_shards(pattern: str) -> list[Path]:
     return paths
 
 
-def open_webdataset(shards: Sequence[Path], origin: str) -> EncodedImages:
+def numbered_shards(pattern: str) -> list[str]:
+    """Give the names that ``{000000..000012}`` stands for; none where there is no range. Raises `ImagesError`."""
+    braces = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
+    if not braces:
+        return []
+    first, last = braces[1], braces[2]
+    if max(len(first), len(last)) > 18 or int(last) - int(first) >= SHARDS:
+        raise ImagesError(
+            f"{shortened([pattern])} names more than {SHARDS:,} shards.", hint="Give the range that is there."
+        )
+    return [
+        f"{pattern[: braces.start()]}{number:0{len(first)}d}{pattern[braces.end() :]}"
+        for number in range(int(first), int(last) + 1)
+    ]
+
+
+def check_missing(pattern: str, missing: Sequence[str], count: int) -> None:
+    """Say which of the shards that a range names are not there. Raises `ImagesError`."""
+    if missing:
+        raise ImagesError(
+            f"{pattern}: {len(missing)} of {count} shards are not there: {shortened(missing)}.",
+            hint="Give the range that is there, as {000..012}, or * for all there are.",
+        )
+
+
+def open_webdataset(shards: Sequence[Path | RemoteFile], origin: str) -> EncodedImages:
     """Read where the members of the shards lie, and their labels. Raises `ImagesError` for what is no whole tar."""
     places: list[tuple[int, int, int]] = []
     keys: list[tuple[str, str]] = []
@@ -98,7 +117,7 @@ def open_webdataset(shards: Sequence[Path], origin: str) -> EncodedImages:
     kinds: Counter[str] = Counter()
     for number, path in enumerate(shards):
         samples = _samples(path)
-        with path.open("rb") as shard:
+        with _opened(path) as shard:
             for key, files in samples:
                 kinds.update(files.keys())
                 if (kind := _image_kind(files)) is None:
@@ -120,19 +139,20 @@ def open_webdataset(shards: Sequence[Path], origin: str) -> EncodedImages:
     return EncodedImages(origin, ids, labels, TarReader(list(shards), np.array(places, np.int64)))
 
 
-def _samples(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
+def _samples(path: Path | RemoteFile) -> list[tuple[str, dict[str, tuple[int, int]]]]:
     """Group the members of one shard: for every sample its key, and where its files lie, by what they are."""
     samples: list[tuple[str, dict[str, tuple[int, int]]]] = []
     try:
-        check_regular(path, most=None)
-        with path.open("rb") as file:
+        if isinstance(path, Path):
+            check_regular(path, most=None)
+        with _opened(path) as file:
             magic = file.read(2)
         if magic in COMPRESSED:
             raise ImagesError(
                 f"{path} is compressed ({COMPRESSED[magic]}), and its members cannot be read one by one.",
                 hint="Unpack it once to a plain .tar: images in it are compressed already.",
             )
-        with tarfile.open(path, "r:") as archive:
+        with _opened(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
                 name = MEMBER.fullmatch(member.name.removeprefix("./"))
                 if not member.isreg() or not name or name["key"].rpartition("/")[2].startswith("."):
@@ -149,6 +169,10 @@ def _samples(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
             hint="It may be empty, cut off, or something else; fetch it again.",
         ) from error
     return samples
+
+
+def _opened(path: Path | RemoteFile) -> BinaryIO:
+    return BufferedReader(path.open(ahead=True)) if isinstance(path, RemoteFile) else path.open("rb")
 
 
 def _image_kind(files: dict[str, Any]) -> str | None:

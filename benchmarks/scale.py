@@ -1,0 +1,384 @@
+"""Recording on several machines, and reading what they wrote: ``make bench-scale``.
+
+Images are made of CIFAR-10 by flips, shifts and colour. They are recorded by one process, by two parts at once, and by two
+workers of Ray, actors of ours and Ray Data, one after another; then a recording of a million images is made up, by the store's
+own writer, and asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import iconoscope as ico
+from benchmarks.exemplars import table
+from benchmarks.figures import machine, put, where
+from benchmarks.occlusion import find_data
+from benchmarks.optimization import ROOT
+
+COMMAND = "make bench-scale"
+ROWS = 50_000
+GROUP = 2_048
+
+
+def make_images(data: Path, folder: Path, count: int) -> Path:
+    """Write images as parquet in shards: those of CIFAR-10, flipped, shifted by up to four pixels, with other colours."""
+    import pyarrow
+    import pyarrow.parquet
+    from PIL import Image
+
+    train = ico.load_images(data / "cifar10" / "train.parquet")
+    pixels = np.stack([image.pixels for image in train])
+    labels = [str(label) for label in train.labels]
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for first in range(0, count, ROWS):
+        cells, own = [], []
+        for row in range(first, min(first + ROWS, count)):
+            image = pixels[row % len(pixels)]
+            if rng.random() < 0.5:
+                image = image[:, ::-1]
+            image = np.roll(image, rng.integers(-4, 5, 2), (0, 1))
+            image = np.clip(image * rng.uniform(0.8, 1.25, 3), 0, 255).astype(np.uint8)
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, "JPEG", quality=90)
+            cells.append({"bytes": file.getvalue()})
+            own.append(labels[row % len(pixels)])
+        content = pyarrow.table({"image": cells, "label": own})
+        pyarrow.parquet.write_table(content, folder / f"part-{first // ROWS:05d}.parquet", row_group_size=GROUP)
+        print("images", first + len(own), flush=True)
+    return folder
+
+
+# What getrusage tells of a process begins with the memory of the one that has started it.
+PEAK = """
+def peak():
+    status = open("/proc/self/status").read()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
+"""
+NETWORK = """
+import json, sys, time
+import iconoscope as ico
+{peak}
+network = ico.load_network({network!r}, checkpoint={checkpoint!r}, device="cpu")
+images = ico.load_images({images!r}, limit={limit})
+"""
+RECORD = (
+    NETWORK
+    + """
+began = time.perf_counter()
+ico.record(network, images, store={store!r}, workers=0, **json.loads(sys.argv[1]))
+print("took", time.perf_counter() - began, peak())
+"""
+)
+RAY_DATA = (
+    NETWORK
+    + """
+import ray
+from iconoscope.exemplars import ray_workers
+def record_by_ray(asked, weights, workers, address):
+    from dataclasses import replace
+    import os
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    address = ray_workers.NetworkAddress(ray_workers._absolute(asked.network.loaded_by), weights)
+    shipped = [ray.put(replace(asked, network=None, workers=0))]
+    class Recorder:
+        def __init__(self):
+            self.recorder = ray_workers.ShardRecorder()
+        def __call__(self, batch):
+            for shard in batch["id"].tolist():
+                self.recorder.record(address, shipped, range(shard, shard + 1))
+            return batch
+    blocks = asked.shards
+    ray.data.range(blocks, override_num_blocks=blocks).map_batches(
+        Recorder, batch_size=1, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=1
+    ).materialize()
+from iconoscope.exemplars import record as _
+import importlib
+importlib.import_module("iconoscope.exemplars.record").record_by_ray = record_by_ray
+began = time.perf_counter()
+ico.record(network, images, store={store!r}, workers=0, engine="ray")
+print("took", time.perf_counter() - began, peak())
+"""
+)
+
+
+def run(script: str, *arguments: str, name: str = "") -> dict[str, float]:
+    """Run a script in a process of its own and watch the memory of the workers that it has."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    largest = 0.0
+    while process.poll() is None:
+        largest = max([largest, *worker_sizes()])
+        time.sleep(0.25)
+    assert process.stdout is not None
+    said = process.stdout.read()
+    if process.returncode:
+        raise RuntimeError(f"{name or script} ended with {process.returncode}")
+    took, size = (float(word) for word in said.split("took")[-1].split()[:2])
+    return {"seconds": took, "gib": size, "worker_gib": largest}
+
+
+def worker_sizes() -> Iterator[float]:
+    """Give the memory of every worker of Ray that runs here, GiB."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                title = (entry / "cmdline").read_bytes()
+                if title.startswith((b"ray::ShardRecorder", b"ray::MapWorker")):
+                    pages = int((entry / "statm").read_text(encoding="ascii").split()[1])
+                    yield pages * os.sysconf("SC_PAGE_SIZE") / 2**30
+            except (OSError, IndexError):
+                continue
+
+
+def recording_rows(
+    data: Path, images: Path, counts: Sequence[int], folder: Path, *, peer: bool
+) -> list[dict[str, Any]]:
+    """Record so many images in each way, one after another."""
+    rows: list[dict[str, Any]] = []
+    for limit in counts:
+        about = {
+            "network": str(ROOT / "examples" / "resnet20.py") + ":resnet20",
+            "checkpoint": str(data / "weights" / "resnet20_cifar10.safetensors"),
+            "images": str(images),
+            "limit": limit,
+            "peak": PEAK,
+        }
+        ways: dict[str, Any] = {
+            "one process": lambda store, about=about: run(RECORD.format(**about, store=store), "{}"),
+            "two parts at once": lambda store, about=about: two_parts(RECORD.format(**about, store=store)),
+            "two workers of Ray": lambda store, about=about: run(
+                RECORD.format(**about, store=store), json.dumps({"engine": "ray"})
+            ),
+        }
+        if peer and limit == max(counts):
+            ways["Ray Data, two workers"] = lambda store, about=about: run(RAY_DATA.format(**about, store=store))
+        for name, record in ways.items():
+            store = folder / "store"
+            shutil.rmtree(store, ignore_errors=True)
+            before = os.getloadavg()[0]
+            rows.append({"name": name, "images": limit, **record(str(store)), "load": before})
+            rows[-1]["bytes"] = sum(path.stat().st_size for path in store.rglob("*.parquet"))
+            print(rows[-1], flush=True)
+    return rows
+
+
+def two_parts(script: str) -> dict[str, float]:
+    """Record two parts at once, each in a process of its own; the second to end puts them together."""
+    began = time.perf_counter()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    parts = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, json.dumps({"part": f"{number}/2"})],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in (1, 2)
+    ]
+    said = [process.communicate()[0] for process in parts]
+    assert not any(process.returncode for process in parts), time.perf_counter() - began
+    figures = [[float(word) for word in text.split("took")[-1].split()[:2]] for text in said]
+    return {
+        "seconds": max(seconds for seconds, _ in figures),
+        "gib": max(size for _, size in figures),
+        "worker_gib": 0.0,
+    }
+
+
+ASK = (
+    """
+import json, sys, time
+import numpy as np
+import iconoscope as ico
+"""
+    + PEAK
+    + """
+store, what = sys.argv[1:3]
+began = time.perf_counter()
+recording = ico.load_recording(store)
+opened = time.perf_counter() - began
+if what == "top":
+    ico.top_images(recording, "early:17")
+if what == "find":
+    print(ico.find_units(recording, "a").summary())
+if what == "vectors":
+    np.asarray(recording.vectors())
+took = time.perf_counter() - began - opened
+print("asked", opened, took, peak())
+"""
+)
+
+
+def make_recording(folder: Path, count: int, units: int) -> Path:
+    """Write a recording of images that nobody drew and answers that nobody gave, by the store's own writer."""
+    import torch
+
+    from iconoscope.exemplars.loader import Batch
+    from iconoscope.exemplars.shard import RecordingPlan, Tally, ask_shard
+    from iconoscope.results import Question
+    from iconoscope.store.recorded_layer import RecordedLayer
+    from iconoscope.store.recording_writer import RecordingWriter
+
+    network = ico.load_network("cars", device="cpu")
+    preprocessing = {**network.preprocessing.to_json(), "size": [8, 8]}
+    classes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
+    pictures = folder / "pictures.npy"
+    np.lib.format.open_memmap(pictures, "w+", np.uint8, (count, 8, 8, 3)).flush()
+    layers = [RecordedLayer("early", units // 4, 8, 8, None), RecordedLayer("late", units - units // 4, 4, 4, None)]
+    names = [f"{layer.name}:{channel}" for layer in layers for channel in range(layer.channels)]
+    names += [f"logit:{name}" for name in classes]
+    question = Question(
+        technique="record", network="made up", weights="none", subject=f"{count:,} images", pixels="none",
+        settings={"preprocessing": preprocessing},
+    )  # fmt: skip
+    store = folder / "store"
+    ico.Store(store).prepare()
+    writer = RecordingWriter(ico.Store(store).folder_of(question), layers, names, 100)
+    shard = 8_192
+    writer.begin(
+        question, shards=-(-count // shard), classes=classes, penultimate="made up", source=str(pictures)
+    )  # fmt: skip
+    plan = RecordingPlan(100, units, len(classes), 1, network.preprocessing, torch.device("cpu"))
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, len(classes), count)
+    kinds = rng.integers(0, len(classes), units)
+
+    def summarize(pixels: torch.Tensor, thresholds: Any, places: torch.Tensor) -> dict[str, torch.Tensor]:
+        rows = summarize.rows  # type: ignore[attr-defined]
+        generator = torch.Generator().manual_seed(int(rows[0]))
+        maximum = torch.rand(len(rows), units, generator=generator)
+        maximum += 0.2 * torch.from_numpy(targets[rows][:, None] == kinds).float()
+        logits = torch.rand(len(rows), len(classes), generator=generator)
+        return {
+            "maximum": maximum,
+            "mean": maximum / 2,
+            "position": torch.zeros(len(rows), units, dtype=torch.int32),
+            "sampled": maximum[:, :, None].expand(-1, -1, len(places)),
+            "penultimate": torch.rand(len(rows), 64, generator=generator),
+            "logits": logits,
+        }
+
+    total = Tally.empty(plan)
+    for number in range(-(-count // shard)):
+        rows = np.arange(number * shard, min((number + 1) * shard, count))
+        summarize.rows = rows  # type: ignore[attr-defined]
+        blank = np.zeros((len(rows), 1, 1, 3), np.uint8)
+        answers, tally = ask_shard(
+            summarize, [Batch(rows, blank, {}, len(rows), int(rows[-1]) + 1)], plan, earlier=total
+        )
+        total = total.merged(tally)
+        columns = {
+            "row": rows,
+            "id": [f"{row:06d}" for row in rows],
+            "label": [classes[target] for target in targets[rows]],
+            "target": targets[rows],
+            **answers.to_columns(plan),
+        }
+        writer.write_shard(
+            number, columns, tally.to_columns(), maximum=answers.maximum, mean=answers.mean, failed={}
+        )  # fmt: skip
+    writer.end(total.to_columns())
+    return store
+
+
+def reading_rows(store: Path) -> list[dict[str, Any]]:
+    """Ask a recording, each question twice in processes of their own: the first makes files that the second has."""
+    rows: list[dict[str, Any]] = []
+    for what in ("open", "vectors", "top", "top", "find"):
+        asked = subprocess.run(
+            [sys.executable, "-c", ASK, str(store), what], stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+        opened, took, size = (float(word) for word in asked.split("asked")[-1].split()[:3])
+        again = any(row["name"] == what for row in rows)
+        rows.append({"name": what, "again": again, "opened": opened, "seconds": took, "gib": size})
+        print(rows[-1], asked.partition("asked")[0], flush=True)
+    return rows
+
+
+def tables(held: dict[str, Any]) -> str:
+    """Give all that was measured as text in Markdown."""
+    rows = held["recording"]
+    alone = {row["images"]: row for row in rows if row["name"] == "one process"}
+    parts = {row["images"]: row for row in rows if row["name"] == "two parts at once"}
+    recorded = [
+        [
+            f"{row['images']:,}",
+            row["name"],
+            f"{row['images'] / row['seconds']:,.0f}",
+            f"{alone[row['images']]['seconds'] / row['seconds']:.2f}",
+            "" if "Ray" not in row["name"] else f"{row['seconds'] / parts[row['images']]['seconds'] - 1:+.0%}",
+            f"{row['gib']:.2f}",
+            f"{row['worker_gib']:.2f}" if row["worker_gib"] else "",
+        ]
+        for row in rows
+    ]
+    reading = [
+        [
+            row["name"] + (" again" if row["again"] else ""),
+            f"{row['opened']:.1f}",
+            f"{row['seconds']:.1f}",
+            f"{row['gib']:.2f}",
+        ]
+        for row in held["reading"]
+    ]
+    return "\n".join(
+        [
+            where(held["machine"], [held["when"]]),
+            "",
+            *table(
+                ["images", "recorded by", "images a second", "times one process", "over two parts (goal 10%)",
+                 "largest memory, GiB", "of a worker, GiB"],
+                recorded,
+            ),
+            "",
+            *table(["asked", "opened, s (goal 2)", "answered, s", "largest memory, GiB (goal 4)"], reading),
+        ]
+    )  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write and report."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "scale.json")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
+    parser.add_argument("--images", type=int, default=100_000, help="how many are recorded")
+    parser.add_argument("--recorded", type=int, default=1_000_000, help="how many the recording that is read holds")
+    parser.add_argument("--units", type=int, default=1_000)
+    parser.add_argument("--stages", default="recording,reading")
+    parser.add_argument("--no-peer", action="store_true", help="without Ray Data")
+    options = parser.parse_args(arguments)
+    held = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
+    held |= {"machine": machine("ray"), "when": str(date.today())}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "recording" in options.stages:
+            images = make_images(find_data(), folder / "images", options.images)
+            counts = (options.images // 4, options.images)
+            held["recording"] = recording_rows(find_data(), images, counts, folder, peer=not options.no_peer)
+        if "reading" in options.stages:
+            held["reading"] = reading_rows(make_recording(folder, options.recorded, options.units))
+    options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    if {"recording", "reading"} <= held.keys():
+        put(options.page, COMMAND, tables(held))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

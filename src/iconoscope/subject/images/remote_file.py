@@ -1,0 +1,161 @@
+"""A file at an address, with as much of a `Path` as readers of files ask for: it is read where it is asked, and not whole.
+
+What lies there and cannot be read (a missing file, a damaged one) is an error of that file. What says that the place is out
+of reach (a connection, credentials, a time that ran out) is an `ImagesError`, which ends a recording: no image is left out.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from iconoscope.errors import ImagesError
+
+__all__ = ["CREDENTIALS", "RemoteFile", "reason_of", "unreachable"]
+
+CREDENTIALS = {
+    "s3": "Credentials are those of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws; "
+    "FSSPEC_S3_ENDPOINT_URL names another server, FSSPEC_S3_ANON=true goes without.",
+    "gs": "Credentials are those of Google: gcloud auth application-default login.",
+}
+_BLOCK = 2**18
+"""Bytes that are read ahead where a file is read in order: the headers of small members of a tar come together."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file, or a folder, at an address. Its filesystem is found again in every process: connections do not outlive a fork.
+
+    Attributes
+    ----------
+    address : str
+        Whole, as s3://bucket/folder/file.parquet.
+
+    Examples
+    --------
+    >>> import fsspec
+    >>> fsspec.filesystem("memory").pipe_file("/example/a.txt", b"0123456789")
+    >>> file = RemoteFile("memory://example/a.txt")
+    >>> file.name, file.stem, str(file.parent / "b.txt"), file.range(2, 3), file.size()
+    ('a.txt', 'a', 'memory://example/b.txt', b'234', 10)
+    """
+
+    address: str
+
+    def __str__(self) -> str:
+        return self.address
+
+    def __truediv__(self, name: str) -> RemoteFile:
+        return RemoteFile(f"{self.address.rstrip('/')}/{name}")
+
+    @property
+    def name(self) -> str:
+        """What stands behind the last slash."""
+        return self.address.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        head, dot, _ = self.name.rpartition(".")
+        return head if dot and head else self.name
+
+    @property
+    def parent(self) -> RemoteFile:
+        """The folder in which it lies."""
+        return RemoteFile(self.address.rstrip("/").rpartition("/")[0])
+
+    def size(self) -> int:
+        """Give how many bytes it has. Raises `ImagesError`, `FileNotFoundError`."""
+        system, path = self._system()
+        try:
+            return int(system.size(path))
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # every filesystem has errors of its own
+            raise unreachable(self.address, error) from error
+
+    def read_bytes(self) -> bytes:
+        """Read all of it. Raises `ImagesError`, `FileNotFoundError`."""
+        return self.range(0, None)
+
+    def range(self, start: int, count: int | None) -> bytes:
+        """Read some bytes of it. Raises `ImagesError`, `FileNotFoundError`."""
+        system, path = self._system()
+        try:
+            return system.cat_file(path, start=start or None, end=None if count is None else start + count)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # every filesystem has errors of its own
+            raise unreachable(self.address, error) from error
+
+    def open(self, *, ahead: bool = False) -> io.RawIOBase:
+        """Open it: what is asked for is read and no more, or `ahead`. Raises `ImagesError`, `FileNotFoundError`."""
+        system, path = self._system()
+        try:
+            kind: dict[str, Any] = (
+                {"cache_type": "readahead", "block_size": _BLOCK} if ahead else {"cache_type": "none"}
+            )
+            return _Stream(system.open(path, "rb", **kind), self.address)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # every filesystem has errors of its own
+            raise unreachable(self.address, error) from error
+
+    def _system(self) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs
+
+        return url_to_fs(self.address)
+
+
+class _Stream(io.RawIOBase):
+    """An open file of fsspec, whose errors are ours: a library in between would take them for damage."""
+
+    def __init__(self, file: Any, address: str) -> None:
+        self._file, self._address = file, address
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except Exception as error:
+            raise ImagesError(
+                f"{self._address} cannot be read from its middle: {reason_of(error)}.",
+                hint="The server gives whole files alone. Copy it here, or to one that gives ranges.",
+            ) from error
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            read = self._file.read(len(buffer))
+        except Exception as error:  # every filesystem has errors of its own
+            raise unreachable(self._address, error) from error
+        buffer[: len(read)] = read
+        return len(read)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def unreachable(name: str, error: Exception, address: str = "") -> ImagesError:
+    """Say that a place is out of reach: that ends what asks for it, since all that comes after would fail too."""
+    hint = CREDENTIALS.get((address or name).partition("://")[0], "")
+    kept = "What was recorded is kept: given again, the same command goes on."
+    return ImagesError(f"{name} cannot be read: {reason_of(error)}", hint=f"{hint} {kept}".strip())
+
+
+def reason_of(error: Exception) -> str:
+    """Say in a line what a filesystem raised."""
+    lines = str(error).strip().splitlines()
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
