@@ -11,12 +11,13 @@ import argparse
 import io
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -116,35 +117,61 @@ print("took", time.perf_counter() - began, peak())
 )
 
 
-def run(script: str, *arguments: str, name: str = "") -> dict[str, float]:
-    """Run a script in a process of its own and watch the memory of the workers that it has."""
+def run(*scripts: tuple[str, str]) -> dict[str, float]:
+    """Run scripts at once, in processes of their own, and watch what they and the processes of Ray take.
+
+    Returns
+    -------
+    dict
+        Of the slowest the ``seconds``; of all together the ``cpu`` seconds; the largest memory of one that was started
+        (``gib``) and of a worker of Ray (``worker_gib``).
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *arguments], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    largest = 0.0
-    while process.poll() is None:
-        largest = max([largest, *worker_sizes()])
+    others = set(ray_processes())
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, settings], env=environment, stdout=subprocess.PIPE, text=True)
+        for script, settings in scripts
+    ]
+    largest, spent = 0.0, dict[int, float]()
+    while any(process.poll() is None for process in processes):
+        for pid, (is_worker, gib, seconds) in ray_processes().items():
+            if pid not in others:
+                spent[pid] = seconds
+                largest = max(largest, gib if is_worker else 0.0)
         time.sleep(0.25)
-    assert process.stdout is not None
-    said = process.stdout.read()
-    if process.returncode:
-        raise RuntimeError(f"{name or script} ended with {process.returncode}")
-    took, size = (float(word) for word in said.split("took")[-1].split()[:2])
-    return {"seconds": took, "gib": size, "worker_gib": largest}
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        raise RuntimeError(f"{scripts} ended with an error")
+    figures = [[float(word) for word in text.split("took")[-1].split()[:2]] for text in said]
+    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "seconds": max(seconds for seconds, _ in figures),
+        "cpu": own + sum(spent.values()),
+        "gib": max(size for _, size in figures),
+        "worker_gib": largest,
+    }
 
 
-def worker_sizes() -> Iterator[float]:
-    """Give the memory of every worker of Ray that runs here, GiB."""
+def ray_processes() -> dict[int, tuple[bool, float, float]]:
+    """Give of every process of Ray whether it is a worker that records, its memory (GiB) and its processor's seconds."""
+    found: dict[int, tuple[bool, float, float]] = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                title = (entry / "cmdline").read_bytes()
-                if title.startswith((b"ray::ShardRecorder", b"ray::MapWorker")):
-                    pages = int((entry / "statm").read_text(encoding="ascii").split()[1])
-                    yield pages * os.sysconf("SC_PAGE_SIZE") / 2**30
-            except (OSError, IndexError):
+        if not entry.name.isdigit():
+            continue
+        try:
+            title = (entry / "cmdline").read_bytes()
+            if b"ray::" not in title and b"/ray/" not in title:
                 continue
+            pages = int((entry / "statm").read_text(encoding="ascii").split()[1])
+            ticks = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+        except (OSError, IndexError):
+            continue
+        is_worker = title.startswith((b"ray::ShardRecorder", b"ray::MapWorker"))
+        seconds = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+        found[int(entry.name)] = is_worker, pages * os.sysconf("SC_PAGE_SIZE") / 2**30, seconds
+    return found
 
 
 def recording_rows(
@@ -160,46 +187,23 @@ def recording_rows(
             "limit": limit,
             "peak": PEAK,
         }
-        ways: dict[str, Any] = {
-            "one process": lambda store, about=about: run(RECORD.format(**about, store=store), "{}"),
-            "two parts at once": lambda store, about=about: two_parts(RECORD.format(**about, store=store)),
-            "two workers of Ray": lambda store, about=about: run(
-                RECORD.format(**about, store=store), json.dumps({"engine": "ray"})
-            ),
+        ways: dict[str, tuple[str, ...]] = {
+            "one process": ("{}",),
+            "two parts at once": ('{"part": "1/2"}', '{"part": "2/2"}'),
+            "two workers of Ray": ('{"engine": "ray"}',),
         }
-        if peer and limit == max(counts):
-            ways["Ray Data, two workers"] = lambda store, about=about: run(RAY_DATA.format(**about, store=store))
-        for name, record in ways.items():
+        if peer:
+            ways["Ray Data, two workers"] = ("",)
+        for name, settings in ways.items():
             store = folder / "store"
             shutil.rmtree(store, ignore_errors=True)
             before = os.getloadavg()[0]
-            rows.append({"name": name, "images": limit, **record(str(store)), "load": before})
+            script = (RECORD if settings[0] else RAY_DATA).format(**about, store=str(store))
+            figures = run(*((script, own) for own in settings))
+            rows.append({"name": name, "images": limit, **figures, "load": before})
             rows[-1]["bytes"] = sum(path.stat().st_size for path in store.rglob("*.parquet"))
             print(rows[-1], flush=True)
     return rows
-
-
-def two_parts(script: str) -> dict[str, float]:
-    """Record two parts at once, each in a process of its own; the second to end puts them together."""
-    began = time.perf_counter()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    parts = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, json.dumps({"part": f"{number}/2"})],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in (1, 2)
-    ]
-    said = [process.communicate()[0] for process in parts]
-    assert not any(process.returncode for process in parts), time.perf_counter() - began
-    figures = [[float(word) for word in text.split("took")[-1].split()[:2]] for text in said]
-    return {
-        "seconds": max(seconds for seconds, _ in figures),
-        "gib": max(size for _, size in figures),
-        "worker_gib": 0.0,
-    }
 
 
 ASK = (
@@ -315,19 +319,24 @@ def reading_rows(store: Path) -> list[dict[str, Any]]:
 def tables(held: dict[str, Any]) -> str:
     """Give all that was measured as text in Markdown."""
     rows = held["recording"]
-    alone = {row["images"]: row for row in rows if row["name"] == "one process"}
-    parts = {row["images"]: row for row in rows if row["name"] == "two parts at once"}
+    of = {(row["name"], row["images"]): row for row in rows}
+    fewer, more = sorted({row["images"] for row in rows})
+
+    def slope(name: str, measure: str) -> float:
+        """Give what an image takes beyond what is done once, ms."""
+        return 1000 * (of[name, more][measure] - of[name, fewer][measure]) / (more - fewer)
+
     recorded = [
         [
-            f"{row['images']:,}",
-            row["name"],
-            f"{row['images'] / row['seconds']:,.0f}",
-            f"{alone[row['images']]['seconds'] / row['seconds']:.2f}",
-            "" if "Ray" not in row["name"] else f"{row['seconds'] / parts[row['images']]['seconds'] - 1:+.0%}",
-            f"{row['gib']:.2f}",
-            f"{row['worker_gib']:.2f}" if row["worker_gib"] else "",
+            name,
+            *(f"{of[name, count]['images'] / of[name, count]['seconds']:,.0f}" for count in (fewer, more)),
+            f"{slope(name, 'seconds'):.2f}",
+            f"{slope(name, 'cpu'):.2f}",
+            f"{slope(name, 'cpu') / slope('two parts at once', 'cpu') - 1:+.0%}",
+            *(f"{of[name, count]['gib']:.2f}" for count in (fewer, more)),
+            *(f"{of[name, count]['worker_gib']:.2f}" if "Ray" in name else "" for count in (fewer, more)),
         ]
-        for row in rows
+        for name in dict.fromkeys(row["name"] for row in rows)
     ]
     reading = [
         [
@@ -338,13 +347,16 @@ def tables(held: dict[str, Any]) -> str:
         ]
         for row in held["reading"]
     ]
+    loads = [row["load"] for row in rows]
     return "\n".join(
         [
             where(held["machine"], [held["when"]]),
+            f"Others kept the machine busy: its load was {min(loads):.0f} to {max(loads):.0f} before each line.",
             "",
             *table(
-                ["images", "recorded by", "images a second", "times one process", "over two parts (goal 10%)",
-                 "largest memory, GiB", "of a worker, GiB"],
+                ["recorded by", f"{fewer:,} images: a second", f"{more:,}: a second", "ms for each further image",
+                 "of processors, ms", "over two parts (goal 10%)", f"largest memory at {fewer:,}, GiB", f"at {more:,}",
+                 f"of a worker at {fewer:,}", f"at {more:,}"],
                 recorded,
             ),
             "",

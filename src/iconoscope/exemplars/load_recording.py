@@ -11,6 +11,7 @@ from typing import Any
 from iconoscope.errors import ImagesError, QuestionError, StoreError
 from iconoscope.signatures import checked
 from iconoscope.store.recording import INDEX, Recording
+from iconoscope.store.remote_recording import fetched_recording, is_address
 from iconoscope.subject.images import Images, load_images
 
 __all__ = ["find_recordings", "load_recording"]
@@ -23,8 +24,8 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
     Parameters
     ----------
     recording
-        A store, of which the latest recording is taken, or the folder of one recording. On the command line by default that
-        of --store.
+        A store, of which the latest recording is taken, or the folder of one recording; or the address of either, of which a
+        copy is kept in the cache (~/.cache/iconoscope). On the command line by default that of --store.
     images
         The set that was recorded, if it is not any more where it was. Images are matched by their ids.
 
@@ -42,7 +43,7 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
     """
     if isinstance(recording, Recording):
         return recording if images is None else _attached(recording, load_images(images), required=True)
-    folder = Path(recording).expanduser()
+    folder = fetched_recording(str(recording)) if is_address(recording) else Path(recording).expanduser()
     if not (folder / INDEX).is_file():
         indices = _indices(folder)
         if not indices:

@@ -22,6 +22,7 @@ from iconoscope.errors import IconoscopeError, NetworkError, QuestionError, Stor
 from iconoscope.extras import import_extra
 from iconoscope.progress import advancing
 from iconoscope.store.recording import INDEX
+from iconoscope.store.remote_recording import RemoteRecordingWriter
 from iconoscope.subject.network import Network, load_network
 
 if TYPE_CHECKING:
@@ -182,6 +183,11 @@ def record_by_ray(asked: RecordingPass, weights: str, workers: int | None, addre
             f"Not all that decides the answers of {asked.network.name} can be seen, so no worker can tell whether it has "
             f"loaded the same: {weights[1:].strip()}.",
             hint="Record it by parts, each in a process of its own.",
+        )
+    if isinstance(asked.writer, RemoteRecordingWriter):
+        raise QuestionError(
+            f"Workers of Ray write into a folder that all machines share, and {asked.writer} is an address.",
+            hint="Name such a folder, or record by parts (--part), which write to addresses.",
         )
     network = NetworkAddress(_absolute(asked.network.loaded_by), weights)
     asked.writer.folder = asked.writer.folder.resolve()

@@ -25,6 +25,8 @@ from iconoscope.exemplars.ray_workers import check_travels, record_by_ray
 from iconoscope.results import Question
 from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store
+from iconoscope.store.recording_writer import RecordingWriter
+from iconoscope.store.remote_recording import RemoteRecordingWriter, fetched_recording, is_address
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.memory import check_fits
 from iconoscope.subject.network import Network, Preprocessing
@@ -81,7 +83,7 @@ def record(
         zero, as behind a ReLU, and are not inside another such; where there are none, the widening layers of multilayer
         perceptrons, as in transformers and ConvNeXt; else other activations, else all convolutions. Logits are always kept.
     store
-        Folder for what is kept. For every image that is 8 bytes for each unit and some more.
+        Folder for what is kept, or an address, as s3://bucket/run. For every image that is 8 bytes for each unit and some more.
     k
         How many images of every unit are ranked, most and least.
     batch
@@ -150,7 +152,7 @@ def record(
     network.notice_changes()
     with network.questioned(), ExitStack() as memory_format:
         question, asked = _begun(
-            network, images, layers, Store.at(store), memory_format,
+            network, images, layers, store if is_address(str(store)) else Store.at(store), memory_format,
             k=k, batch=batch, shard=shard, workers=workers, resume=resume,
         )  # fmt: skip
         with torch.inference_mode():
@@ -160,7 +162,7 @@ def record(
                 asked.run(None if mine is None else mine.shards(asked.shards))
             if mine is None or not asked.writer.missing(asked.shards):
                 asked.merge()
-    recording = Recording.open(asked.writer.folder, whole=mine is None)
+    recording = _written(asked.writer, whole=mine is None)
     if not recording.ended:
         return recording
     _report_failed(recording, images)
@@ -171,7 +173,7 @@ def _begun(
     network: Network,
     images: Images,
     layers: Sequence[str] | None,
-    store: Store,
+    store: Store | str | Path,
     memory_format: ExitStack,
     *,
     k: int,
@@ -186,7 +188,6 @@ def _begun(
     from iconoscope.exemplars.recordable_layers import choose_layers
     from iconoscope.exemplars.recording_pass import RecordingPass
     from iconoscope.exemplars.shard import RecordingPlan
-    from iconoscope.store.recording_writer import RecordingWriter
 
     processes = worker_count(workers, images)
     targets = match_labels(network.names, images.labels)
@@ -204,9 +205,13 @@ def _begun(
     question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})
     units = [f"{layer.name}:{channel}" for layer in recorded_layers for channel in range(layer.channels)]
     units += [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
-    writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
-    if not (resume and writer.ended):
-        store.prepare()
+    if isinstance(store, Store):
+        writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
+        if not (resume and writer.ended):
+            store.prepare()
+    else:
+        address = f"{str(store).rstrip('/')}/record/{question.key[:24]}"
+        writer = RemoteRecordingWriter(address, recorded_layers, units, plan.k)
     writer.begin(
         question,
         witness=network.witness(),
@@ -219,6 +224,16 @@ def _begun(
     return question, RecordingPass(
         network, images, targets, recorded_layers, penultimate, plan, writer, batch, shard, processes
     )
+
+
+def _written(writer: RecordingWriter, *, whole: bool) -> Recording:
+    """Open what was written; of a recording at an address a copy in the cache, or what it is about where parts are missing."""
+    if not isinstance(writer, RemoteRecordingWriter):
+        return Recording.open(writer.folder, whole=whole)
+    if writer.ended:
+        return Recording.open(fetched_recording(writer.address))
+    begun = Recording.open(writer.folder, whole=False)
+    return replace(begun, missing_there=writer.missing(begun.shards))
 
 
 def _part(

@@ -135,7 +135,7 @@ class RecordingPass:
         if missing := self.writer.missing(self.shards):
             several = len(missing) > 1
             raise StoreError(
-                f"{len(missing)} of the {self.shards} shards of {self.writer.folder} {'are' if several else 'is'} missing: "
+                f"{len(missing)} of the {self.shards} shards of {self.writer} {'are' if several else 'is'} missing: "
                 f"{shortened(map(str, missing))}.",
                 hint=f"iconoscope record ... {commands_for(missing, self.shards)}; without --part one process asks about all.",
             )

@@ -56,6 +56,8 @@ class Recording:
         Where the images came from.
     shards : int
         In how many it is kept.
+    missing_there : tuple of int or None
+        Of a recording at an address that was not ended, the shards that were missing when it was looked at.
     images : Images or None
         The images themselves, in the order of `ids`, where they are at hand.
     """
@@ -68,6 +70,7 @@ class Recording:
     k: int
     source: str
     shards: int
+    missing_there: tuple[int, ...] | None = None
     images: Any = None
     _in_memory: dict[str, NDArray[np.float32]] = field(default_factory=dict, init=False)  # where nothing can be written
 
@@ -110,13 +113,15 @@ class Recording:
     @property
     def missing(self) -> tuple[int, ...]:
         """The shards that are not there yet, by their numbers; of a recording that was ended there is none."""
+        if self.missing_there is not None:
+            return self.missing_there
         written = {path.name for path in self.folder.glob("rows-*.parquet")}
         return tuple(shard for shard in range(self.shards) if rows_name(shard) not in written)
 
     @property
     def ended(self) -> bool:
         """Whether all shards are there and were put together."""
-        return (self.folder / UNITS).is_file() and not self.missing
+        return self.missing_there is None and (self.folder / UNITS).is_file() and not self.missing
 
     def _check_whole(self) -> None:
         missing = self.missing

@@ -65,6 +65,9 @@ class RecordingWriter:
         self.folder, self._layers, self._units, self._k = folder, layers, units, k
         self._replaced: Path | None = None
 
+    def __str__(self) -> str:
+        return str(self.folder)
+
     def begin(self, question: Question, *, witness: tuple[float, ...] = (), anew: bool = False, **about: Any) -> None:
         """Make the folder and write what it is about, unless that is there.
 

@@ -91,6 +91,11 @@ class Store:
 
     @checked
     def __init__(self, folder: str | Path, *, witness: Callable[[], tuple[float, ...]] | None = None) -> None:
+        if isinstance(folder, str) and "://" in folder:
+            raise StoreError(
+                f"{folder} is an address, where recordings alone are kept.",
+                hint="Give a folder of this machine as the store, and the address as the recording (--recording).",
+            )
         self.folder = Path(folder).expanduser()
         self._of, self._witness = witness, None if witness is None else cache(witness)
         self._keeps = True  # until an answer that is not right cannot be replaced, and that was said

@@ -27,9 +27,9 @@ from iconoscope.errors import (
     warn,
 )
 from iconoscope.reading import check_regular, parse_json
+from iconoscope.remote_file import RemoteFile
 from iconoscope.subject.images.encoded_images import EncodedImages, named_labels
 from iconoscope.subject.images.folder import SPLITS, list_files
-from iconoscope.subject.images.remote_file import RemoteFile
 from iconoscope.subject.memory import check_fits
 
 __all__ = [

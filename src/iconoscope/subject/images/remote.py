@@ -14,11 +14,11 @@ from typing import Any
 
 from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError, first_line
 from iconoscope.extras import import_extra
+from iconoscope.remote_file import CREDENTIALS, RemoteFile, reason_of, unreachable
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.folder import DEBRIS, class_folders
 from iconoscope.subject.images.parquet import check_shards, open_parquet
-from iconoscope.subject.images.remote_file import CREDENTIALS, RemoteFile, reason_of, unreachable
 from iconoscope.subject.images.tables import read_list
 from iconoscope.subject.images.webdataset import check_missing, numbered_shards, open_webdataset
 

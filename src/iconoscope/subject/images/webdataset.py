@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import ImageFileError, ImagesError, shortened
 from iconoscope.reading import check_regular, parse_json
+from iconoscope.remote_file import RemoteFile
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages
-from iconoscope.subject.images.remote_file import RemoteFile
 from iconoscope.subject.images.source import Label
 
 __all__ = ["check_missing", "expand_shards", "numbered_shards", "open_webdataset"]

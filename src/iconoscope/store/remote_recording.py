@@ -1,0 +1,265 @@
+"""A recording at an address, as s3://bucket/run: every file is written here and sent whole, the last of a shard being its mark.
+
+What lies there is what lies in a folder (``docs/store.md``). An object store shows a file when all of it has come; elsewhere it
+is sent under a hidden name and renamed. A recording is read from a copy in the user's cache, whose files are fetched once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iconoscope.atomic_files import writing_whole
+from iconoscope.errors import IconoscopeError, StoreError
+from iconoscope.extras import import_extra
+from iconoscope.progress import track
+from iconoscope.remote_file import CREDENTIALS, reason_of
+from iconoscope.results.question import Question
+from iconoscope.store.recorded_layer import RecordedLayer
+from iconoscope.store.recording import INDEX, UNITS, rows_name
+from iconoscope.store.recording_writer import RecordingWriter
+
+__all__ = ["RemoteRecordingWriter", "fetched_recording", "is_address"]
+
+OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "memory")
+"""Kinds of addresses where a file is seen when all of it has come."""
+
+
+def is_address(folder: str | Path) -> bool:
+    """Tell an address from a path.
+
+    >>> is_address("s3://bucket/run"), is_address("run")
+    (True, False)
+    """
+    return isinstance(folder, str) and "://" in folder
+
+
+class RemoteFolder:
+    """A folder at an address; its filesystem is found again in every process.
+
+    Parameters
+    ----------
+    address
+        Whole.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address.rstrip("/")
+
+    def __str__(self) -> str:
+        return self.address
+
+    def names(self) -> dict[str, int]:
+        """Give the files in it, by name their bytes."""
+        with self._reaching() as (system, path):
+            system.invalidate_cache()  # other machines write there too
+            if not system.exists(path):
+                return {}
+            return {entry["name"].rpartition("/")[2]: int(entry["size"] or 0) for entry in system.ls(path, detail=True)}
+
+    def fetch(self, name: str, to: Path) -> None:
+        """Fetch a file."""
+        with self._reaching() as (system, path), writing_whole(to) as hidden:
+            system.get_file(f"{path}/{name}", str(hidden))
+
+    def send(self, file: Path) -> None:
+        """Send a file, which is there whole or not at all."""
+        with self._reaching() as (system, path):
+            if self.address.partition("://")[0] in OBJECT_STORES:
+                system.put_file(str(file), f"{path}/{file.name}")
+                return
+            hidden = f"{path}/.{file.name}.{os.getpid()}.tmp"
+            system.makedirs(path, exist_ok=True)
+            system.put_file(str(file), hidden)
+            system.mv(hidden, f"{path}/{file.name}")
+
+    def remove(self, *names: str) -> None:
+        """Remove files, if they are there."""
+        with self._reaching() as (system, path):
+            for name in names:
+                if system.exists(f"{path}/{name}"):
+                    system.rm_file(f"{path}/{name}")
+
+    @contextmanager
+    def _reaching(self) -> Iterator[tuple[Any, str]]:
+        """Give the filesystem and the path in it; what it raises becomes a `StoreError`."""
+        url_to_fs = import_extra("fsspec.core", "remote", self.address).url_to_fs
+        try:
+            yield url_to_fs(self.address)
+        except IconoscopeError:
+            raise
+        except Exception as error:  # every filesystem has errors of its own
+            hint = CREDENTIALS.get(self.address.partition("://")[0], "")
+            raise StoreError(
+                f"{self.address} cannot be reached: {reason_of(error)}.",
+                hint=f"{hint} What was recorded is kept: given again, the same command goes on.".strip(),
+            ) from error
+
+
+class RemoteRecordingWriter(RecordingWriter):
+    """The writer of a recording at an address: each shard is written into a folder of this process, sent, and taken away.
+
+    Parameters
+    ----------
+    address
+        Of the recording's folder.
+    layers, units, k
+        As of `RecordingWriter`.
+    """
+
+    def __init__(self, address: str, layers: Sequence[RecordedLayer], units: Sequence[str], k: int) -> None:
+        self._remote = RemoteFolder(address)
+        working = tempfile.mkdtemp(prefix="iconoscope-recording-")
+        weakref.finalize(self, shutil.rmtree, working, ignore_errors=True)
+        super().__init__(Path(working) / "recording", layers, units, k)
+        self._names = self._remote.names()
+
+    @property
+    def address(self) -> str:
+        """Where the recording is."""
+        return self._remote.address
+
+    def begin(self, question: Question, *, witness: tuple[float, ...] = (), anew: bool = False, **about: Any) -> None:
+        """Write what it is about, unless that is there.
+
+        Raises
+        ------
+        StoreError
+            If it is to be made anew, or another recording lies there: at an address nothing is replaced.
+        """
+        if INDEX in self._names:
+            self._remote.fetch(INDEX, self.folder / INDEX)
+            if reason := self._reason_against(self.folder, question, witness):
+                raise StoreError(f"{question.network} {reason} recorded in {self}.", hint="Name another address.")
+            if anew:
+                raise StoreError(f"{self} holds this recording.", hint="Remove it there, or name another address.")
+        super().begin(question, witness=witness, **about)
+        if INDEX not in self._names:
+            self._remote.send(self.folder / INDEX)
+
+    def __str__(self) -> str:
+        return self.address
+
+    def read_units(self, shard: int) -> dict[str, NDArray[Any]] | None:
+        """Give the table of units of a shard, None where it is not there; its images are not fetched to be checked."""
+        if not {rows_name(shard), self._units_path(shard).name} <= self._names.keys():
+            return None
+        return self.read_tally(shard)
+
+    def read_tally(self, shard: int) -> dict[str, NDArray[Any]]:
+        """Fetch the table of units of a shard."""
+        path = self._units_path(shard)
+        self._remote.fetch(path.name, path)
+        try:
+            return super().read_tally(shard)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def missing(self, shards: int) -> tuple[int, ...]:
+        """Give those of so many shards that are not there now."""
+        self._names = self._remote.names()
+        return tuple(
+            shard
+            for shard in range(shards)
+            if not {rows_name(shard), self._units_path(shard).name} <= self._names.keys()
+        )
+
+    def discard(self, shard: int) -> None:
+        """Remove the files of a shard, and what was made of all."""
+        gone = (rows_name(shard), self._units_path(shard).name, UNITS)
+        self._remote.remove(*gone)
+        self._names = {name: size for name, size in self._names.items() if name not in gone}
+
+    def write_shard(
+        self,
+        shard: int,
+        images: Mapping[str, NDArray[Any] | Sequence[str | None]],
+        units: Mapping[str, NDArray[Any]],
+        *,
+        maximum: NDArray[np.float32],
+        mean: NDArray[np.float32],
+        failed: Mapping[str, str],
+    ) -> None:
+        """Write a shard and send it, the table of images last."""
+        super().write_shard(shard, images, units, maximum=maximum, mean=mean, failed=failed)
+        for path in (self._units_path(shard), self._images_path(shard)):
+            self._remote.send(path)
+            path.unlink()
+
+    def end(self, units: Mapping[str, NDArray[Any]]) -> None:
+        """Write what all shards make together, and send it, which ends the recording."""
+        super().end(units)
+        self._remote.send(self.folder / UNITS)
+        self._names[UNITS] = 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether all shards were put together."""
+        return UNITS in self._names
+
+
+def fetched_recording(address: str) -> Path:
+    """Fetch a recording into the user's cache, or what of it is not there yet; give the folder.
+
+    Parameters
+    ----------
+    address
+        Of a store, of which the latest recording is taken, or of a recording.
+
+    Raises
+    ------
+    StoreError
+        If there is none that was ended, or it cannot be reached.
+    """
+    remote = _latest(address)
+    names = remote.names()
+    if UNITS not in names:
+        raise StoreError(
+            f"The recording in {remote} was not ended.", hint="iconoscope record ... --merge says what is missing."
+        )
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "iconoscope"
+    folder = (
+        home / hashlib.sha256(remote.address.encode()).hexdigest()[:16] / "record" / remote.address.rpartition("/")[2]
+    )
+    kept = folder / INDEX
+    before = kept.read_bytes() if kept.is_file() else b""
+    remote.fetch(INDEX, kept)
+    if before and before != kept.read_bytes():  # another recording was made there
+        shutil.rmtree(folder)
+        remote.fetch(INDEX, kept)
+    wanted = [name for name in sorted(names) if name == UNITS or name.startswith("rows-")]
+    absent = [name for name in wanted if not _has(folder / name, names[name])]
+    for name in track(absent, f"fetching {remote}"):
+        remote.fetch(name, folder / name)
+    return folder
+
+
+def _has(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _latest(address: str) -> RemoteFolder:
+    """Find the recording that was begun last below the address of a store; one at the address itself is it."""
+    folder = RemoteFolder(address)
+    if INDEX in folder.names():
+        return folder
+    with folder._reaching() as (system, path):
+        places = system.find(f"{path}/record", detail=True) if system.exists(f"{path}/record") else {}
+    found = [
+        (str(entry.get("LastModified") or entry.get("mtime") or entry.get("created") or ""), name)
+        for name, entry in places.items()
+        if name.endswith(f"/{INDEX}")
+    ]
+    if not found:
+        raise StoreError(f"There is no recording in {address}.", hint="iconoscope record --store writes one there.")
+    return RemoteFolder(f"{folder}/record/{max(found)[1].split('/')[-2]}")

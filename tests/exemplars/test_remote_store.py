@@ -1,0 +1,96 @@
+"""A recording at an address against one in a folder: in memory, and on a server of S3 (moto's)."""
+
+import uuid
+from typing import Any
+
+import numpy as np
+import pytest
+
+import iconoscope as ico
+from iconoscope.errors import IconoscopeError, StoreError
+
+fsspec = pytest.importorskip("fsspec")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of servers that go
+SETTINGS: dict[str, Any] = {"k": 5, "batch": 8, "shard": 16, "workers": 0}
+
+
+@pytest.fixture(scope="module")
+def network():
+    return ico.load_network("cars", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return ico.demo_images(60, backgrounds="neutral", seed=3)
+
+
+@pytest.fixture(scope="module")
+def straight(network, images, tmp_path_factory):
+    return ico.record(network, images, store=tmp_path_factory.mktemp("straight") / "run", **SETTINGS)
+
+
+@pytest.fixture(params=["memory", "s3"])
+def address(request, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if request.param == "memory":
+        yield f"memory://{uuid.uuid4().hex}/run"
+        return
+    pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {"endpoint_url": f"http://{host}:{port}", "key": "test", "secret": "test"}
+    monkeypatch.setitem(fsspec.config.conf, "s3", options)
+    try:
+        fsspec.filesystem("s3").mkdir("bucket")
+        yield "s3://bucket/run"
+    finally:
+        server.stop()
+
+
+def test_parts_at_an_address_come_to_the_same(network, images, straight, address):
+    begun = ico.record(network, images, store=address, part="2/2", **SETTINGS)
+    assert not begun.ended and begun.missing == (0, 1) and "2 of 4 shards" in begun.summary()
+    with pytest.raises(StoreError, match=r"2 of the 4 shards of .*://.* are missing: 0, 1"):
+        ico.record(network, images, store=address, merge=True, **SETTINGS)
+    with pytest.raises(StoreError, match="was not ended"):
+        ico.load_recording(address)
+    whole = ico.record(network, images, store=address, part="1/2", **SETTINGS)
+    again = ico.load_recording(address, images=images)
+    for recording in (whole, again):
+        assert np.array_equal(recording.responses, straight.responses) and recording.ids == straight.ids
+        for name, values in straight.rankings.items():
+            assert np.array_equal(recording.rankings[name], values), name
+    assert ico.top_images(again, "relu3:5", 3).ids == ico.top_images(straight, "relu3:5", 3).ids
+    with pytest.raises(StoreError, match="holds this recording"):
+        ico.record(network, images, store=address, resume=False, **SETTINGS)
+
+
+def test_a_server_that_goes_is_said_and_what_was_sent_is_kept(network, images, straight, monkeypatch, tmp_path):
+    """The connection breaks while the third file of a shard is sent."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    address = f"memory://{uuid.uuid4().hex}/run"
+    kind = type(fsspec.filesystem("memory"))
+    put, sent = kind.put_file, []
+
+    def broken(self, *rest, **more):
+        sent.append(rest)
+        if len(sent) > 4:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return put(self, *rest, **more)
+
+    monkeypatch.setattr(kind, "put_file", broken)
+    with pytest.raises(StoreError, match="cannot be reached: ConnectionResetError") as caught:
+        ico.record(network, images, store=address, **SETTINGS)
+    assert "goes on" in caught.value.hint
+    monkeypatch.setattr(kind, "put_file", put)
+    before = len(fsspec.filesystem("memory").find(address.removeprefix("memory:/")))
+    assert before >= 3
+    assert np.array_equal(ico.record(network, images, store=address, **SETTINGS).responses, straight.responses)
+
+
+def test_other_results_are_not_kept_at_an_address(straight, network, images):
+    with pytest.raises(StoreError, match="recordings alone"):
+        ico.top_images(straight, "relu3:5", 3, store="s3://bucket/run")
+    with pytest.raises(IconoscopeError, match=r"xyz"):
+        ico.record(network, images, store="xyz://bucket/run", **SETTINGS)
