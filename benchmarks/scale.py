@@ -311,14 +311,39 @@ def reading_rows(store: Path) -> list[dict[str, Any]]:
         ).stdout
         opened, took, size = (float(word) for word in asked.split("asked")[-1].split()[:3])
         again = any(row["name"] == what for row in rows)
-        rows.append({"name": what, "again": again, "opened": opened, "seconds": took, "gib": size})
+        rows.append(
+            {"name": what, "again": again, "opened": opened, "seconds": took, "gib": size, "load": os.getloadavg()[0]}
+        )
         print(rows[-1], asked.partition("asked")[0], flush=True)
     return rows
 
 
 def tables(held: dict[str, Any]) -> str:
     """Give all that was measured as text in Markdown."""
-    rows = held["recording"]
+    recorded, read = held.get("recording", []), held.get("reading", [])
+    loads = [row["load"] for row in (*recorded, *read)]
+    lines = [
+        where(held["machine"], [held["when"]]),
+        f"Others kept the machine busy: its load was {min(loads):.0f} to {max(loads):.0f} before each line.",
+    ]
+    if recorded:
+        lines += ["", *recording_table(recorded)]
+    if read:
+        columns = [
+            [
+                row["name"] + (" again" if row["again"] else ""),
+                f"{row['opened']:.1f}",
+                f"{row['seconds']:.1f}",
+                f"{row['gib']:.2f}",
+            ]
+            for row in read
+        ]
+        lines += ["", *table(["asked", "opened, s (goal 2)", "answered, s", "largest memory, GiB (goal 4)"], columns)]
+    return "\n".join(lines)
+
+
+def recording_table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Give what was recorded in each way: two sizes, and between them what a further image takes."""
     of = {(row["name"], row["images"]): row for row in rows}
     fewer, more = sorted({row["images"] for row in rows})
 
@@ -326,7 +351,7 @@ def tables(held: dict[str, Any]) -> str:
         """Give what an image takes beyond what is done once, ms."""
         return 1000 * (of[name, more][measure] - of[name, fewer][measure]) / (more - fewer)
 
-    recorded = [
+    cells = [
         [
             name,
             *(f"{of[name, count]['images'] / of[name, count]['seconds']:,.0f}" for count in (fewer, more)),
@@ -338,30 +363,11 @@ def tables(held: dict[str, Any]) -> str:
         ]
         for name in dict.fromkeys(row["name"] for row in rows)
     ]
-    reading = [
-        [
-            row["name"] + (" again" if row["again"] else ""),
-            f"{row['opened']:.1f}",
-            f"{row['seconds']:.1f}",
-            f"{row['gib']:.2f}",
-        ]
-        for row in held["reading"]
-    ]
-    loads = [row["load"] for row in rows]
-    return "\n".join(
-        [
-            where(held["machine"], [held["when"]]),
-            f"Others kept the machine busy: its load was {min(loads):.0f} to {max(loads):.0f} before each line.",
-            "",
-            *table(
-                ["recorded by", f"{fewer:,} images: a second", f"{more:,}: a second", "ms for each further image",
-                 "of processors, ms", "over two parts (goal 10%)", f"largest memory at {fewer:,}, GiB", f"at {more:,}",
-                 f"of a worker at {fewer:,}", f"at {more:,}"],
-                recorded,
-            ),
-            "",
-            *table(["asked", "opened, s (goal 2)", "answered, s", "largest memory, GiB (goal 4)"], reading),
-        ]
+    return table(
+        ["recorded by", f"{fewer:,} images: a second", f"{more:,}: a second", "ms for each further image",
+         "of processors, ms", "over two parts (goal 10%)", f"largest memory at {fewer:,}, GiB", f"at {more:,}",
+         f"of a worker at {fewer:,}", f"at {more:,}"],
+        cells,
     )  # fmt: skip
 
 
@@ -387,7 +393,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "reading" in options.stages:
             held["reading"] = reading_rows(make_recording(folder, options.recorded, options.units))
     options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
-    if {"recording", "reading"} <= held.keys():
+    if held.keys() & {"recording", "reading"}:
         put(options.page, COMMAND, tables(held))
     return 0
 

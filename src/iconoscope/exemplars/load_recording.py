@@ -80,6 +80,8 @@ def _indices(store: Path) -> list[Path]:
 
 def _attached(recording: Recording, images: Images, *, required: bool) -> Recording:
     """Put the images beside the recording, in its order; it stays without them if some are missing and none are required."""
+    if images.ids == recording.ids:
+        return replace(recording, images=images)
     index_of = {identity: number for number, identity in enumerate(images.ids)}
     missing = [identity for identity in recording.ids if identity not in index_of]
     if missing:
