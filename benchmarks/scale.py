@@ -27,8 +27,10 @@ import numpy as np
 import iconoscope as ico
 from benchmarks.exemplars import table
 from benchmarks.figures import machine, put, where
+from benchmarks.millions import changed, originals
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT
+from examples.resnet20 import ResNet20
 
 COMMAND = "make bench-scale"
 ROWS = 50_000
@@ -41,26 +43,19 @@ def make_images(data: Path, folder: Path, count: int) -> Path:
     import pyarrow.parquet
     from PIL import Image
 
-    train = ico.load_images(data / "cifar10" / "train.parquet")
-    pixels = np.stack([image.pixels for image in train])
-    labels = [str(label) for label in train.labels]
-    rng = np.random.default_rng(0)
+    pictures, labels = originals(data)
+    random = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, count, ROWS):
-        cells, own = [], []
-        for row in range(first, min(first + ROWS, count)):
-            image = pixels[row % len(pixels)]
-            if rng.random() < 0.5:
-                image = image[:, ::-1]
-            image = np.roll(image, rng.integers(-4, 5, 2), (0, 1))
-            image = np.clip(image * rng.uniform(0.8, 1.25, 3), 0, 255).astype(np.uint8)
+        rows = np.arange(first, min(first + ROWS, count)) % len(pictures)
+        cells: list[dict[str, bytes]] = []
+        for picture in changed(pictures[rows], random):
             file = io.BytesIO()
-            Image.fromarray(image).save(file, "JPEG", quality=90)
+            Image.fromarray(picture).save(file, "JPEG", quality=90)
             cells.append({"bytes": file.getvalue()})
-            own.append(labels[row % len(pixels)])
-        content = pyarrow.table({"image": cells, "label": own})
+        content = pyarrow.table({"image": cells, "label": [ResNet20.classes[label] for label in labels[rows].tolist()]})
         pyarrow.parquet.write_table(content, folder / f"part-{first // ROWS:05d}.parquet", row_group_size=GROUP)
-        print("images", first + len(own), flush=True)
+        print("images", first + len(rows), flush=True)
     return folder
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from iconoscope.errors import QuestionError, shortened
 
-__all__ = ["Part", "commands_for", "read_part"]
+__all__ = ["Part", "commands_for", "consecutive_runs", "read_part"]
 
 AUTO = "auto"
 TORCHRUN = ("RANK", "WORLD_SIZE")
@@ -118,7 +118,7 @@ def commands_for(missing: Iterable[int], total: int) -> str:
     '--part 2/3, --part 8/8'
     """
     parts: list[Part] = []
-    for run in _runs(sorted(missing)):
+    for run in consecutive_runs(sorted(missing)):
         exact = next((part for count in range(1, total + 1) if (part := _exact(run, count, total))), None)
         parts += [exact] if exact else [Part(shard + 1, total) for shard in run]
     return shortened((f"--part {part}" for part in parts), most=_COMMANDS)
@@ -130,8 +130,12 @@ def _exact(run: range, count: int, total: int) -> Part | None:
     return next((part for part in candidates if part.shards(total) == run), None)
 
 
-def _runs(shards: Sequence[int]) -> list[range]:
-    """Put numbers that follow each other together."""
+def consecutive_runs(shards: Sequence[int]) -> list[range]:
+    """Put numbers of shards, in their order, that follow each other together.
+
+    >>> consecutive_runs([0, 1, 2, 5])
+    [range(0, 3), range(5, 6)]
+    """
     runs: list[range] = []
     for shard in shards:
         if runs and runs[-1].stop == shard:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from iconoscope import __version__
 from iconoscope.errors import IconoscopeError, NetworkError, QuestionError, StoreError, first_line, warn
+from iconoscope.exemplars.parts import consecutive_runs
 from iconoscope.extras import import_extra
 from iconoscope.progress import advancing
 from iconoscope.store.recording import INDEX
@@ -195,7 +196,9 @@ def record_by_ray(asked: RecordingPass, weights: str, workers: int | None, addre
         count, resources = _room(ray, workers)
         asked = replace(asked, network=None, workers=resources["num_cpus"] - 1)
         size = max(1, min(_RUN, len(missing) // (_RUNS_EACH * count)))
-        runs = deque(run for first in range(0, len(missing), size) for run in _runs(missing[first : first + size]))
+        runs = deque(
+            run for first in range(0, len(missing), size) for run in consecutive_runs(missing[first : first + size])
+        )
         shipped = [ray.put(asked)]
         kind = ray.remote(max_restarts=-1, **resources)(ShardRecorder)
         recorders = [kind.remote() for _ in range(min(count, len(runs)))]
@@ -266,15 +269,6 @@ def _deadly(asked: RecordingPass, run: range, error: Exception) -> NetworkError:
         f"{_DEATHS} workers died over the images {images.start:,} to {images.stop - 1:,}: {first_line(error, most=300)}",
         hint="For lack of memory? Give a smaller batch, or fewer workers a machine. All other shards that were asked are kept.",
     )
-
-
-def _runs(shards: list[int]) -> Iterator[range]:
-    """Put shards that follow each other into runs."""
-    start = shards[0]
-    for shard, after in zip(shards, [*shards[1:], -1], strict=True):
-        if after != shard + 1:
-            yield range(start, shard + 1)
-            start = after
 
 
 def _room(ray: Any, workers: int | None) -> tuple[int, dict[str, int]]:
