@@ -209,7 +209,11 @@ def audit(audit: Audit, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     path = _written(arguments)
     classes = audit.findings(arguments["lang"])
     text = audit.sentences(arguments["lang"])
-    verdicts = [f"  {name}: {finding.verdict}" for name, finding in list(classes.items())[:12]]
+    # What would have been found where nothing was is said once, of all.
+    verdicts = [
+        f"  {name}: {text.short(finding.conclusion) if finding.conclusion.word == 'nothing' else finding.verdict}"
+        for name, finding in list(classes.items())[:12]
+    ]
     more = [f"  {text.say('and more', count=len(classes) - 12)}"] if len(classes) > 12 else []
     lines = [f"{audit.question.network}: {text.overall(audit.conclusions)}.", *verdicts, *more]
     return [*lines, text.say("the report is at", place=path)], {**audit.to_json(), "report": path}

@@ -316,6 +316,21 @@ def test_the_page_of_a_finding(tmp_path):
     assert "No aprobada" in spanish and "abajo a la derecha" in spanish
 
 
+@pytest.mark.parametrize(("known", "outcome"), [(False, "reserved"), (True, "pass")])
+def test_to_pass_while_nobody_knows_the_objects_is_to_pass_with_a_reservation(tmp_path, known, outcome):
+    specimen = audited()
+    images = replace(specimen.images, object_known=np.full(len(specimen.images), known))
+    acquitted = replace(
+        specimen, hypotheses=hypotheses_of((0.0, 0.0, 0.0)), interventions=no_interventions(60), images=images
+    )
+    assert acquitted.outcome == "pass" and acquitted.word == "nothing"
+    page = acquitted.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f'<p class="outcome {outcome}">' in page and ("backgrounds not examined" in page) == (not known)
+    # What was found and what could have been are two sentences.
+    assert '<p class="sentence">Nothing found, in every class.</p>' in page
+    assert "<p>A shortcut of these kinds that costs 20 points would have been found in" in page
+
+
 def test_numbers_are_written_as_the_language_has_them(tmp_path):
     page = audited().report(tmp_path / "es.html", lang="es").read_text(encoding="utf-8")
     visible = re.sub(r"<style>.*?</style>|<script.*?</script>|<[^>]+>", " ", page, flags=re.DOTALL)

@@ -148,8 +148,8 @@ class AuditText:
             key = "object and ground"
         return self.say(f"advice {key}", name=name, least=LEAST_IMAGES)
 
-    def overall(self, conclusions: Conclusions) -> str:
-        """Give the conclusion on the network: in which classes, and the figures of the one that it is plainest in."""
+    def overall(self, conclusions: Conclusions, *, figures: bool = True) -> str:
+        """Give the conclusion on the network: in which classes, and with the figures of the plainest if wished."""
         overall, by_class = conclusions.overall, conclusions.by_class
         alike = [index for index, conclusion in by_class.items() if self._alike(conclusion, overall)]
         if overall.reason in (
@@ -166,9 +166,19 @@ class AuditText:
             effects = {single.name: single.effect.excess for single in conclusions.examined[index]}
             return effects.get(overall.names[0] if overall.names else "object", 0.0)
 
+        if not figures:
+            return self.in_classes(self.short(overall), alike, conclusions)
         plainest = max(alike, key=strength)
         sentence = self.verdict(plainest, conclusions, overall if overall.names else None)
         return self.in_classes(sentence, alike, conclusions)
+
+    def power(self, conclusions: Conclusions) -> str:
+        """Say what would have been found in the class of which least is known, where nothing was found; else nothing."""
+        acquitted = [index for index, single in conclusions.by_class.items() if single.word == "nothing"]
+        if not acquitted:
+            return ""
+        weakest = min(acquitted, key=conclusions.power)
+        return self.figures(weakest, conclusions, conclusions.by_class[weakest])
 
     def in_classes(self, verdict: str, alike: list[int], conclusions: Conclusions) -> str:
         """Add to a verdict the classes that it holds for, those that something else decides, and those that are open."""

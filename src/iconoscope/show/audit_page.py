@@ -73,8 +73,19 @@ class _AuditSection(AuditView):
 
     @property
     def verdict(self) -> str:
-        sentence = self.text.overall(self.audit.conclusions)
-        return sentence[:1].upper() + sentence[1:]
+        """The conclusion on the network; what would have been found where nothing was is a sentence of its own."""
+        return _sentence(self.text.overall(self.audit.conclusions, figures=self.audit.word != "nothing"))
+
+    @property
+    def power(self) -> str:
+        """What would have been found where nothing was; empty where something was."""
+        return _sentence(self.text.power(self.audit.conclusions)) if self.audit.word == "nothing" else ""
+
+    @property
+    def outcome(self) -> str:
+        """The outcome, for the page: to pass while nobody knows the objects is to pass with a reservation."""
+        reserved = self.audit.outcome == "pass" and not self.audit.conclusions.objects_known
+        return "reserved" if reserved else self.audit.outcome
 
     @property
     def facts(self) -> list[tuple[str, str]]:
