@@ -301,3 +301,18 @@ def test_a_headline_names_the_classes_that_something_else_decides():
     assert AuditText("es").in_classes("x", [0], conclusions).endswith("en truck decide otra cosa")
     del by_class[1], conclusions.accused[1]
     assert AuditText("en").in_classes("x", [0], conclusions) == "x, in 1 of 2 classes: frog"
+
+
+def test_what_tells_alone_beside_an_object_that_decides_leaves_it_the_verdict():
+    """Backgrounds that come with a class are no reason to doubt a network that does not go by them."""
+    tells = HypothesisTest("tone", 2, (SplitTest(1.0, 0.0, 0.0, 0.0, 0.01),))
+    for thing, word in ((made("object", 0.6), "object"), (made("object", 0.0, failed=("effect",)), "undecided")):
+        conclusion = conclude(
+            [examine_hypothesis(tells), thing, made("background", 0.0, failed=("effect",))],
+            images=80,
+            others=80,
+            objects_known=1.0,
+            within={},
+            hypotheses={"tone": tells},
+        )
+        assert conclusion.word == word

@@ -37,7 +37,10 @@ NUMBERS = {
     "iconoscope.exemplars.roc_area": {"_CHUNK": 32_000_000},
     "iconoscope.exemplars.som": {"LARGEST": 10_000, "_CHUNK": 16_000_000},
     "iconoscope.exemplars.nearest_neighbours": {"_LOST": 1e-4},
-    "iconoscope.exemplars.layouts": {"SEEDS": 2**32, "_PAIRS_A_THREAD": 50_000, "_EARLY": 250},
+    "iconoscope.exemplars.tsne": {
+        "SEEDS": 2**32, "WHOLE": 100_000, "SAMPLE": 50_000, "FINE": 10, "_PAIRS_A_THREAD": 50_000, "_EARLY": 250, "_BESIDE": 3,
+    },
+    "iconoscope.exemplars.approximate_neighbours": {"EXACT": 50_000, "_LINKS": 16, "_LOOKED_AT": 64},
     "iconoscope.exemplars.grid_assignment": {"_WHOLE": 800},
     "iconoscope.exemplars.shard": {
         "_MERGED": 16, "_SAMPLED_EVERY": 4, "_SAMPLED": 4096, "_CUT": 21, "_ONE": 508, "_REACH": 128,
@@ -45,7 +48,7 @@ NUMBERS = {
     "iconoscope.exemplars.find": {
         "_FEWEST": 8, "_SHOWN": 6, "_STRIP": 8, "_CONCEPT": 12, "_POINTS": 201, "_LARGEST": 128,
     },
-    "iconoscope.exemplars.map": {"_TRUSTED": 15, "_NEIGHBOURS": 8, "_EXACT": 100_000},
+    "iconoscope.exemplars.map": {"_TRUSTED": 15, "_NEIGHBOURS": 8, "_MOST": 2000, "_FEWEST": 500, "_SURE": 100_000},
     "iconoscope.results.decision_rule": {
         "LEAST_IMAGES": 30, "LEAST_EXCESS": 0.115, "LEAST_EACH_WAY": 0.075, "STANDARD_ERRORS": 3, "LEAST_AREA": 0.68,
         "LEAST_CONFLICTING": 15, "LEAST_LOSS": 0.12, "BACKGROUND_EXCESS": 0.2, "BACKGROUND_EACH_WAY": 0.1,

@@ -153,7 +153,7 @@ def test_a_link_brings_back_the_view(page, browser, address):
         page.mouse.wheel(0, -300)
     page.fill("#find", "image-1234")
     page.press("#find", "Enter")
-    page.wait_for_timeout(500)
+    page.wait_for_function("location.hash.includes('image=')")
     link = page.url
     assert "image=image-1234" in link
     other = browser.new_page(viewport={"width": 1200, "height": 800})

@@ -448,11 +448,13 @@ def conclude(
     if doubtful:
         strongest = max(doubtful, key=lambda kind: hypotheses[kind].mean.excess)
         return Conclusion("borderline", (strongest,), position=hypotheses[strongest].position)
+    if object_matters:
+        return Conclusion("object")
     if ambiguous:
         return Conclusion("undecided", reason="perhaps the object's")
     if any(test.tells_alone for test in hypotheses.values()):
         return Conclusion("undecided", reason="tells alone")
-    return Conclusion("object" if object_matters else "nothing")
+    return Conclusion("nothing")
 
 
 def _explained(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
+from iconoscope.atomic_files import temporary_folder, writing_whole
 from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError, first_line
 from iconoscope.extras import import_extra
 from iconoscope.remote_file import CREDENTIALS, RemoteFile, reason_of, unreachable
@@ -183,9 +183,10 @@ def _open_table(file: RemoteFile) -> EncodedImages:
     """Read a table of images, which lie beside it. Raises `ImagesError`."""
     from fsspec.core import url_to_fs
 
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / file.name.partition("?")[0]
-        copy.write_bytes(file.read_bytes())
+    with temporary_folder("iconoscope-table-") as folder:
+        copy = folder / file.name.partition("?")[0]
+        with writing_whole(copy) as hidden:
+            hidden.write_bytes(file.read_bytes())
         paths, labels = read_list(copy, str(file))
     _, root = url_to_fs(str(file.parent))
     return EncodedImages(str(file), paths, labels, RemoteReader(str(file), root.rstrip("/") + "/", paths))
