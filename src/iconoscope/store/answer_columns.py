@@ -82,8 +82,8 @@ class AnswerColumns:
                         os.pwrite(file.fileno(), answers.data, len(header) + 4 * (unit * images + row))
                         sums[unit] = zlib.crc32(answers.data, sums[unit])
                     row += len(part)
-            with writing_whole(self.path.with_suffix(".crc")) as hidden_sums:
-                hidden_sums.write_text("\n".join(map(str, sums)), encoding="ascii")
+            with writing_whole(self.path.with_suffix(".crc")) as hidden_sum:
+                hidden_sum.write_text("\n".join(map(str, sums)), encoding="ascii")
         self._sums = sums
 
     def read(self, first: int, stop: int) -> NDArray[np.float32]:
