@@ -117,12 +117,15 @@ def test_what_is_gone_of_a_recording_is_said_and_can_be_recorded_again(network, 
         assert client.get("/api/session").json()["images"] == 8 and client.get("/api/units/relu4:0").status_code == 200
 
 
-def test_one_more_layer_is_recorded_beside_the_others_and_the_map_stays(network, images, tmp_path, rules, monkeypatch):
+def test_one_more_layer_is_recorded_beside_the_others_and_the_map_stays(
+    network, images, tmp_path, rules, monkeypatch, picture
+):
     recording = ico.record(network, images[:12], store=tmp_path / "run", workers=0)
     ico.map_images(recording, "pca", store=tmp_path / "run")
     session = open_session(network, images[:12], store=tmp_path / "run")
     with browse(session, rules) as client:
         points = client.get("/api/map/points").content
+        dropped = client.post("/api/uploads", content=picture).json()
         assert client.get("/api/layers/conv2").json()["units"] == []
         assert events(client.post("/api/record?layer=conv2"))[-1]["ended"]
         units = client.get("/api/layers/conv2").json()["units"]
@@ -130,6 +133,12 @@ def test_one_more_layer_is_recorded_beside_the_others_and_the_map_stays(network,
             patched.setattr("iconoscope.explorer.map_page.map_images", lambda *_, **__: pytest.fail("made anew"))
             assert client.get("/api/map/points").content == points
         assert client.post("/api/record?layer=conv9").status_code == 404
+        # A photograph is placed among the images of the map that was carried over, and one of before is still there.
+        assert client.get(f"/api/images/{dropped['name']}").json()["point"] == dropped["point"]
+        again = client.post("/api/uploads", content=picture)
+        assert again.status_code == 200 and again.json()["point"] == dropped["point"] != []
+    anew = open_session(network, images[:12], store=tmp_path / "run").subjects[0]
+    assert anew.image_map is not None and anew.image_map.question.settings["recording"] == anew.recorded.question.key
     layers = [layer.name for layer in recording.layers]
     assert sorted(layer.name for layer in session.subjects[0].recorded.layers) == sorted(["conv2", *layers])
     own = ico.record(network, images[:12], ["conv2"], store=tmp_path / "other", workers=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from iconoscope.exemplars.layouts import Placed
 
-__all__ = ["map_images", "place_images", "place_vectors"]
+__all__ = ["carried_over", "map_images", "place_images", "place_vectors"]
 
 _TRUSTED = 15  # neighbours that the quality is asked of
 _NEIGHBOURS = 8  # that are kept for every image
@@ -357,6 +358,24 @@ def place_vectors(
     """
     points, _ = _placed_among(vectors, old, old_recording, seed=seed)
     return points
+
+
+def carried_over(image_map: ImageMap, recording: Recording) -> ImageMap | None:
+    """Give a map as one of another recording of the same images by the same network, as where a layer more was recorded.
+
+    The vectors are the same, so the map is what would be made anew. None where the recording is of other images or another
+    network, or lacks the layer of which the map was made.
+    """
+    asked, recorded = image_map.question, recording.question
+    if (asked.weights, asked.pixels) != (recorded.weights, recorded.pixels):
+        return None
+    layer = image_map.vectors.removeprefix("mean:").removeprefix("max:")
+    if layer not in {"penultimate", "logits", "probabilities", *(layer.name for layer in recording.layers)}:
+        return None
+    if not set(recording.ids).issuperset(image_map.ids.tolist()):
+        return None
+    settings = {name: setting for name, setting in asked.settings.items() if name != "recording"}
+    return replace(image_map, question=question_about(recording, "map", **settings))
 
 
 def _placed_among(

@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from iconoscope.errors import IconoscopeWarning, QuestionError, UnitError
 from iconoscope.exemplars import record
+from iconoscope.exemplars.map import carried_over
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.comparison import of_same_images
@@ -74,8 +75,9 @@ def _layers_with(session: Session, subject: Subject, layer: str) -> list[str]:
 
 def _take(session: Session, recorded: Subject, before: Subject) -> None:
     """Explore a network with what has been recorded from now on; the first one's recording numbers the images."""
-    if before.recording is not None and before.recording.ids == recorded.recorded.ids and before.image_map is not None:
-        recorded.keep_map(before.image_map)  # of the same vectors
+    image_map = None if before.image_map is None else carried_over(before.image_map, recorded.recorded)
+    if image_map is not None:
+        recorded.keep_map(image_map)
     first, *others = (recorded if subject.number == recorded.number else subject for subject in session.subjects)
     images = recorded.recorded.images if recorded is first else session.images
     subjects = (first, *(of_same_images(second, first, images) for second in others))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError, StoreError
 from iconoscope.exemplars import find_units, load_recording
 from iconoscope.exemplars.load_recording import find_recordings
+from iconoscope.exemplars.map import carried_over
 from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
@@ -121,11 +122,15 @@ class Subject:
 
     @cached_property
     def image_map(self) -> ImageMap | None:
-        """The latest map of the recorded images that the store has."""
+        """The latest map of the recorded images that the store has, of this recording or else of an earlier one."""
         if self.recording is None:
             return None
-        key = self.recording.question.key
-        return self.store.latest(ImageMap, "map", weights=self.weights, recording=key)
+        question = self.recording.question
+        own = self.store.latest(ImageMap, "map", weights=self.weights, recording=question.key)
+        if own is not None:
+            return own
+        earlier = self.store.latest(ImageMap, "map", weights=self.weights, pixels=question.pixels)
+        return None if earlier is None else carried_over(earlier, self.recording)
 
     @cached_property
     def map_rows(self) -> NDArray[np.int64]:
