@@ -34,3 +34,25 @@ def test_every_page_fits_both_widths_and_can_be_read_by_all(opened, name):
                 if each["impact"] in ("serious", "critical")
             ]
             assert grave == []
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_notices_are_seen_whole_over_every_page_and_go_with_it(opened, viewport):
+    page = opened("#/network", viewport=viewport)
+    bottom = page.evaluate("document.querySelector('header.top').getBoundingClientRect().bottom")
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('there is none')); }")
+    page.get_by_role("button", name="Camera").click()
+    notice = page.locator(".floating")
+    notice.wait_for()
+    page.evaluate("scrollTo(0, 300)")
+    place = notice.bounding_box()
+    assert place["x"] >= 0 and place["x"] + place["width"] <= viewport["width"]
+    assert place["y"] > bottom and place["y"] + place["height"] <= viewport["height"]
+    page.evaluate(
+        "() => { const files = new DataTransfer(); files.items.add(new File(['a'], 'a.png'));"
+        " document.dispatchEvent(new DragEvent('dragover', { dataTransfer: files })); }"
+    )
+    over = page.locator(".drop").bounding_box()
+    assert over["width"] > viewport["width"] - 40 and over["height"] > viewport["height"] - 40
+    page.get_by_role("link", name="Images", exact=True).click()
+    notice.wait_for(state="detached")

@@ -1,6 +1,6 @@
 // A photograph of one's own: chosen, dropped anywhere on the page, or taken with the camera.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { go } from "./address";
+import { go, useAddress } from "./address";
 import { say } from "./language";
 import { Trouble } from "./parts";
 import type { ImagePage, Problem } from "./schema";
@@ -10,11 +10,13 @@ export function OwnPhotograph() {
   const [problem, setProblem] = useState<Problem | null>(null);
   const [camera, setCamera] = useState<MediaStream | null>(null);
   const [over, setOver] = useState(false);
+  const { page, name } = useAddress();
+  useEffect(() => setProblem(null), [page, name]); // it was about what was tried on the page before
   const ask = async (photograph: Blob) => {
     try {
-      const page = await upload<ImagePage>(photograph);
+      const taken = await upload<ImagePage>(photograph);
       setProblem(null);
-      go("image", page.name);
+      go("image", taken.name);
     } catch (error) {
       setProblem(problemOf(error));
     }
