@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,45 @@ def telling(tmp_path_factory):
     return network, images, folder
 
 
+def test_what_one_class_alone_lacks_are_images_that_are_answered_otherwise(telling, rules, monkeypatch):
+    network, images, folder = telling
+    session = open_session(network, images, store=folder)
+    recording = session.subjects[0].recorded
+    predictions = recording.predictions
+    most = int(np.bincount(predictions).argmax())
+    rows = np.flatnonzero(predictions == most)[:40].tolist()
+    others = np.flatnonzero(predictions != most)[:12].tolist()
+    monkeypatch.setattr(live_audit, "record", lambda *_, **__: pytest.fail("it asked"))
+    with browse(session, rules) as client:
+        alone, mixed = (client.post("/api/selection", json={"images": each}).json() for each in (rows, rows + others))
+        refused = client.post("/api/selection/audit", json={"images": rows})
+    name = recording.classes[most]
+    for page, lacking in ((alone, 30), (mixed, 18)):
+        assert page["audit"]["one_sided"] == {"name": name, "count": 40}
+        assert page["audit"]["others_lacking"] == lacking and page["audit"]["judged"] == []
+    assert alone["audit"]["few"] == [] and len(mixed["audit"]["few"]) == 1
+    assert refused.status_code == 400 and "otherwise than " + name in refused.json()["message"]
+    assert "30" in refused.json()["hint"]
+
+
+def test_the_audit_asks_about_the_classes_that_can_be_judged_alone(telling, rules, monkeypatch):
+    network, images, folder = telling
+    asked, kept = [], live_audit.audit_outlook
+
+    def noticed(network, chosen, **settings):
+        asked.append(settings["only"])
+        raise ico.errors.QuestionError("That is all that was to be seen.")
+
+    monkeypatch.setattr(live_audit, "audit", noticed)
+    monkeypatch.setattr(
+        live_audit, "audit_outlook", lambda *given: replace(kept(*given), judged=kept(*given).judged[:1])
+    )
+    session = open_session(network, images, store=folder)
+    with browse(session, rules) as client:
+        client.post("/api/selection/audit", json={"images": list(range(82))})
+    assert asked == [[kept(session.subjects[0], np.arange(82)).judged[0].name]]
+
+
 @pytest.mark.slow
 def test_the_audit_of_a_selection_is_that_of_these_images_and_no_part_of_the_store(telling, rules):
     network, images, folder = telling
@@ -67,6 +107,7 @@ def test_the_audit_of_a_selection_is_that_of_these_images_and_no_part_of_the_sto
     assert [verdict["text"] for verdict in summary["classes"]] == [
         finding.verdict for finding in own.findings("es").values()
     ]
+    assert "Son 80 imágenes elegidas a mano entre 84" in report.text
     assert report.status_code == 200 and "sandbox" in report.headers["content-security-policy"]
 
 

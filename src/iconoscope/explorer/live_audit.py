@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fastapi import APIRouter
@@ -21,6 +23,7 @@ from iconoscope.explorer.event_stream import EventStream, Watcher
 from iconoscope.explorer.network_page import Language, audit_response, audit_summary
 from iconoscope.explorer.subject import Subject
 from iconoscope.progress import listen
+from iconoscope.results import Audit
 from iconoscope.results.decision_rule import LEAST_IMAGES
 from iconoscope.warning_filters import ignoring
 
@@ -44,13 +47,27 @@ def audit_outlook(subject: Subject, rows: NDArray[np.int64]) -> messages.AuditOu
     """Say of which classes an audit of chosen images could judge, by how many are answered with them."""
     counts = np.bincount(subject.recorded.predictions[rows], minlength=len(subject.classes))
     order = np.argsort(-counts, kind="stable").tolist()
-    answered = [(index, int(counts[index])) for index in order if counts[index]]
-    enough = {index for index, count in answered if min(count, len(rows) - count) >= LEAST_IMAGES}
-    judged, few = (
-        [messages.AnswerCount(subject.classes[index], count) for index, count in answered if (index in enough) is of]
-        for of in (True, False)
-    )
-    return messages.AuditOutlook(LEAST_IMAGES, judged, few)
+    answered = [messages.AnswerCount(subject.classes[index], int(counts[index])) for index in order if counts[index]]
+    enough = [answer for answer in answered if answer.count >= LEAST_IMAGES]
+    judged = [answer for answer in enough if len(rows) - answer.count >= LEAST_IMAGES]
+    few = [answer for answer in answered if answer.count < LEAST_IMAGES]
+    one_sided = None if judged or not enough else enough[0]  # two would be enough for each other
+    lacking = 0 if one_sided is None else LEAST_IMAGES - (len(rows) - one_sided.count)
+    return messages.AuditOutlook(LEAST_IMAGES, judged, few, one_sided, lacking)
+
+
+def _check_judged(outlook: messages.AuditOutlook, chosen: int) -> None:
+    """Refuse a selection of which no class can be judged."""
+    if outlook.one_sided is not None:
+        raise QuestionError(
+            f"Too few of these {chosen} images are answered otherwise than {outlook.one_sided.name}.",
+            hint=f"Add {outlook.others_lacking} that are answered otherwise.",
+        )
+    if not outlook.judged:
+        raise QuestionError(
+            f"These {chosen} images are too few of every answer for an audit.",
+            hint=f"Choose {outlook.least} or more that are answered with one class, and as many that are answered otherwise.",
+        )
 
 
 def _progress(task: str, done: int, total: int) -> messages.AuditProgress:
@@ -72,29 +89,34 @@ async def begin(
             "The recorded images are not at hand.", hint="Start with them: iconoscope explore --images ..."
         )
     outlook = audit_outlook(subject, rows)
-    if not outlook.judged:
-        raise QuestionError(
-            f"These {len(rows)} images are too few of every answer for an audit.",
-            hint=f"Choose {outlook.least} or more that are answered with one class, and as many that are answered otherwise.",
-        )
+    _check_judged(outlook, len(rows))
     stream = EventStream(subject.number, session.folders)
     watcher = Watcher(stream, _progress)
     network = await asyncio.to_thread(session.copy_of, subject, "auditor")
     chosen = images[rows]
+    names = [answer.name for answer in outlook.judged]
+    # What stray images are answered with cannot be judged, and would decide the verdict on all classes.
+    settings: dict[str, Any] = {"quick": True} | ({} if len(names) == len(subject.classes) else {"only": names})
 
     def make() -> None:
         with tempfile.TemporaryDirectory() as folder, listen(watcher), ignoring(category=IconoscopeWarning):
             store = Path(folder) / "run"
             record(network, chosen, store=store, workers=0)  # others would be forked from a process that has threads
-            audited = audit(network, chosen, quick=True, store=store)
+            audited = _of_selection(audit(network, chosen, **settings, store=store), len(images))
         number = max(session.audits, default=-1) + 1
         session.audits[number] = audited
         session.audits.pop(number - _KEPT, None)
         summary = audit_summary(audited, f"selection/audit/{number}", lang)
-        commands = of_images(session, subject, rows.tolist(), "audit", quick=True)
+        commands = of_images(session, subject, rows.tolist(), "audit", **settings)
         stream.put(messages.AuditProgress("", 1, 1, summary, commands))
 
     return stream.response(session.studio.submit(make), watcher.stopped.set)
+
+
+def _of_selection(audited: Audit, images: int) -> Audit:
+    """Give an audit whose question says that its images were chosen from so many: its page says it, too."""
+    settings = {**audited.question.settings, "selection_of": images}
+    return replace(audited, question=replace(audited.question, settings=settings))
 
 
 @router.get("/selection/audit/{number}", response_class=HTMLResponse)

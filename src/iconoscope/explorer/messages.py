@@ -523,12 +523,18 @@ class AuditOutlook:
     judged
         The classes that can be judged; none where the network or the images are not at hand.
     few
-        The other classes that some are answered with.
+        The classes that too few are answered with.
+    one_sided
+        The class that enough are answered with, but too few otherwise; there is one at most.
+    others_lacking
+        How many more that are answered otherwise it would take to judge that one.
     """
 
     least: int
     judged: list[AnswerCount]
     few: list[AnswerCount]
+    one_sided: AnswerCount | None = None
+    others_lacking: int = 0
 
 
 @dataclass(frozen=True)

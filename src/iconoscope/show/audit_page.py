@@ -110,6 +110,8 @@ class _AuditSection(AuditView):
         cautions: list[str] = []
         if self.audit.images.near_chance and conclusions.overall.reason != "near chance":
             cautions.append(_sentence(say("near chance")))
+        if selection_of := self.audit.question.settings.get("selection_of"):
+            cautions.append(say("page selection", chosen=self.audit.images.set_size, all=selection_of))
         if of_interest := self.audit.images.of_interest:
             cautions.append(say("page only", classes=len(self.audit.names), asked=len(of_interest)))
         if self.audit.swap_alone:

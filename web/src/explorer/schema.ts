@@ -293,6 +293,8 @@ export interface AuditOutlook {
   least: number;
   judged: AnswerCount[];
   few: AnswerCount[];
+  one_sided: AnswerCount | null;
+  others_lacking: number;
 }
 
 export interface SelectionPage {

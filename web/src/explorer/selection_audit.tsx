@@ -14,19 +14,23 @@ export function SelectionAudit({ images, outlook }: { images: number[]; outlook:
     `${language()} ${images.join(",")}`,
   );
   const listed = (counts: AnswerCount[]) => counts.map(({ name, count }) => `${title(name)} (${count})`).join(", ");
-  const { least, judged, few } = outlook, audit = event?.audit ?? null;
+  const { least, judged, few, one_sided: oneSided } = outlook, audit = event?.audit ?? null;
   return (
     <section class="audit-of-selection">
       <h2>{say("audit of selection")}</h2>
       {audit ? (
         <>
-          <p class="note">{audit.overall.text}</p>
+          <p class="note">
+            {say("audit of chosen", { count: images.length })} {audit.overall.text}
+          </p>
           <AuditVerdicts audit={audit} />
           {event?.commands && <CopyCommands commands={event.commands} />}
         </>
       ) : (
         <>
-          <p class="note">{judged.length > 0 ? say("can be judged", { least, classes: listed(judged) }) : say("none can be judged", { least })}</p>
+          {judged.length > 0 && <p class="note">{say("can be judged", { least, classes: listed(judged) })}</p>}
+          {oneSided && <p class="note">{say("lacks others", { class: listed([oneSided]), count: outlook.others_lacking })}</p>}
+          {judged.length === 0 && !oneSided && <p class="note">{say("none can be judged", { least })}</p>}
           {few.length > 0 && <p class="note">{say("too few to judge", { classes: listed(few) })}</p>}
           {runs && <Progress event={event} />}
           {judged.length > 0 && (

@@ -31,7 +31,7 @@ function knownOf(map: MapPage, indices: readonly number[]): SelectionPage {
     .map(([index, count]) => ({ name: name(index), index, probability: count / indices.length }));
   const mistakes = [...taken.values()].map(({ label, answer, count }) => ({ label: name(label), prediction: name(answer), count, share: count / (counts.get(label) ?? count) }));
   const wrong = indices.filter((index) => map.wrong[index]).length;
-  return { count: indices.length, labels, wrong, mistakes, units: [], audit: { least: 0, judged: [], few: [] }, commands: { python: "", shell: "" } };
+  return { count: indices.length, labels, wrong, mistakes, units: [], audit: { least: 0, judged: [], few: [], one_sided: null, others_lacking: 0 }, commands: { python: "", shell: "" } };
 }
 
 export function SelectionPanel({ map, indices, heading }: { map: MapPage; indices: readonly number[]; heading: string }) {
