@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from iconoscope.exemplars.layouts import Placed
 
-__all__ = ["carried_over", "map_images", "place_images", "place_vectors"]
+__all__ = ["LEAST_IMAGES", "carried_over", "map_images", "place_images", "place_vectors"]
+
+LEAST_IMAGES = 4  # that make a map
 
 _TRUSTED = 15  # neighbours that the quality is asked of
 _NEIGHBOURS = 8  # that are kept for every image
@@ -168,8 +170,8 @@ def _sampled_rows(count: int, limit: int | None, seed: int) -> NDArray[np.int64]
     rows = np.arange(count)
     if limit is not None and limit < count:
         rows = np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
-    if len(rows) < 4:
-        few = "Record four or more." if count < 4 else "Give a limit of four or more."
+    if len(rows) < LEAST_IMAGES:
+        few = "Record four or more." if count < LEAST_IMAGES else "Give a limit of four or more."
         raise QuestionError(f"{len(rows)} images make no map.", hint=few)
     return rows
 

@@ -128,7 +128,7 @@ def _export(session: Session, folder: str | Path) -> None:
 
     try:
         plan = plan_export(session)
-        _say(f"The export will be {plan.summary()}.")
+        _say(f"The export will be {plan.summary()}")
         page = plan.write(folder).resolve() / "index.html"
         _say(f"Open {page}")
     finally:

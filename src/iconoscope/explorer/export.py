@@ -10,9 +10,9 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -20,13 +20,15 @@ from urllib.parse import quote, unquote
 from fastapi import FastAPI
 
 from iconoscope.atomic_files import writing_folder_whole
-from iconoscope.errors import StoreError
+from iconoscope.errors import IconoscopeError, StoreError
+from iconoscope.exemplars import map_images
 from iconoscope.explorer.security import AccessRules
 from iconoscope.explorer.server import SITE, create_app
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS, recorded_layers
 from iconoscope.progress import Advance, advancing
+from iconoscope.results.folders import without_paths
 
 __all__ = ["Export", "plan_export"]
 
@@ -49,11 +51,14 @@ class _Kind:
         Whether each answer is a file of its own, of that name; else it stands in a script.
     ending
         Put behind a file's name.
+    changes
+        What an export says otherwise than the server.
     """
 
     addresses: tuple[str, ...]
     as_file: bool = False
     ending: str = ""
+    changes: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +71,20 @@ class Export:
         How many files.
     megabytes
         About how many.
+    without_map
+        Why there will be no map in it; empty where there will be one.
     """
 
     session: Session
     kinds: tuple[_Kind, ...]
     files: int
     megabytes: float
+    without_map: str
 
     def summary(self) -> str:
-        """Say how much it will be."""
-        return f"{self.files:,} files, about {self.megabytes:,.1f} MB"
+        """Say how much it will be, and what will not be in it."""
+        missing = f", without a map: {self.without_map}" if self.without_map else "."
+        return f"{self.files:,} files, about {self.megabytes:,.1f} MB{missing}"
 
     def write(self, folder: str | Path) -> Path:
         """Write it into a new or empty folder.
@@ -163,7 +172,8 @@ class _Answers:
 
 
 def plan_export(session: Session) -> Export:
-    """List what will be written, and estimate its size by some of each kind."""
+    """List what will be written, and estimate its size by some of each kind; a map that could be made is made first."""
+    without_map = [_making_map(session, subject) for subject in session.subjects][0]
     kinds = tuple(kind for kind in _kinds(session) if kind.addresses)
     total = float(sum(path.stat().st_size for path in SITE.glob("*")))
     files = sum(1 for _ in SITE.glob("*"))
@@ -171,15 +181,36 @@ def plan_export(session: Session) -> Export:
     with _Answers(session) as answers:
         for kind in kinds:
             step = max(1, len(kind.addresses) // _SAMPLE)
-            sizes = [len(answers(address)[1]) for address in kind.addresses[::step]]
+            sizes = [_size(kind, address, answers) for address in kind.addresses[::step]]
             total += sum(sizes) / len(sizes) * len(kind.addresses)
             files += len(kind.addresses) if kind.as_file else 0
             scripts |= set() if kind.as_file else {script_name(_key(address)) for address in kind.addresses}
-    return Export(session, kinds, files + len(scripts), total / 1e6)
+    return Export(session, kinds, files + len(scripts), total / 1e6, without_map)
+
+
+def _making_map(session: Session, subject: Subject) -> str:
+    """Make the map that the explorer would make as soon as somebody looked for it; say why where there can be none."""
+    if subject.image_map is not None:
+        return ""
+    try:
+        image_map = map_images(subject.recorded, store=None if session.read_only else subject.store)
+    except IconoscopeError as error:
+        return without_paths(error.message, session.folders)
+    subject.keep_map(image_map)
+    return ""
+
+
+def _size(kind: _Kind, address: str, answers: Callable[[str], tuple[int, bytes]]) -> int:
+    """Give how many bytes an answer takes where it is written; none where it is not."""
+    status, content = answers(address)
+    if status != 200:
+        return 0
+    return len(content) if kind.as_file else len(_line(kind, address, content).encode())
 
 
 def _kinds(session: Session) -> Iterator[_Kind]:
-    yield _Kind(("session",))
+    has_map = session.subjects[0].image_map is not None
+    yield _Kind(("session",), changes={"asks": False, "read_only": True, "map": has_map})
     for subject in session.subjects:
         yield from _kinds_of(session, subject)
     first = session.subjects[0]
@@ -255,7 +286,7 @@ def _write_scripts(folder: Path, kind: _Kind, answers: Callable[[str], tuple[int
         for address in addresses:
             status, content = answers(address)
             if status == 200:
-                script += f"iconoscopeData({json.dumps(_key(address))}, {_value(address, content)});\n"
+                script += _line(kind, address, content)
         _write(path, script.encode())
         advance(len(addresses))
 
@@ -273,11 +304,14 @@ def _key(address: str) -> str:
     return re.sub(rf"&test=false|[?&]limit={_ALL}", "", address)
 
 
-def _value(address: str, content: bytes) -> str:
+def _line(kind: _Kind, address: str, content: bytes) -> str:
+    """Give the line of a script that hands an answer over."""
+    return f"iconoscopeData({json.dumps(_key(address))}, {_value(kind, address, content)});\n"
+
+
+def _value(kind: _Kind, address: str, content: bytes) -> str:
     """Give an answer as a script has it; what is not JSON as base64."""
     path = address.partition("?")[0]
     if path.startswith(("map/", "atlas/")):
         return json.dumps(base64.b64encode(content).decode())
-    if path == "session":
-        return json.dumps({**json.loads(content), "asks": False, "read_only": True})
-    return content.decode()
+    return json.dumps({**json.loads(content), **kind.changes}) if kind.changes else content.decode()

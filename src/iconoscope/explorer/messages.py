@@ -124,7 +124,7 @@ class NetworkPage:
     name: str
     source: str
     preprocessing: list[str]
-    parameters: int
+    parameters: int | None
     accuracy: float | None
     labelled: int
     confusion: list[list[int]]

@@ -53,7 +53,7 @@ def show_session(session: SessionOf) -> messages.Session:
         styles=list(STYLES),
         priors=[name for name, size in PRIORS.items() if size == first.preprocessing.size],
         audit=first.audit is not None,
-        map=first.image_map is not None or (first.recording is not None and first.recording.images is not None),
+        map=first.can_have_map,
     )
 
 
@@ -65,7 +65,9 @@ def show_network(network: int, session: SessionOf, lang: Language = "en") -> mes
     recording = subject.recording
     labelled = 0 if recording is None else int((recording.targets >= 0).sum())
     network_at_hand = subject.network
-    parameters = 0 if network_at_hand is None else sum(weight.numel() for weight in network_at_hand.module.parameters())
+    parameters = (
+        None if network_at_hand is None else sum(weight.numel() for weight in network_at_hand.module.parameters())
+    )
     worded = in_spanish if lang == "es" else str
     origin = [worded(f"classes from {network_at_hand.classes_origin}")] if network_at_hand is not None else []
     return messages.NetworkPage(

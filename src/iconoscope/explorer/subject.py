@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError, StoreError
 from iconoscope.exemplars import find_units, load_recording
 from iconoscope.exemplars.load_recording import find_recordings
-from iconoscope.exemplars.map import carried_over
+from iconoscope.exemplars.map import LEAST_IMAGES, carried_over
 from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
@@ -131,6 +131,14 @@ class Subject:
             return own
         earlier = self.store.latest(ImageMap, "map", weights=self.weights, pixels=question.pixels)
         return None if earlier is None else carried_over(earlier, self.recording)
+
+    @property
+    def can_have_map(self) -> bool:
+        """Whether there is a map, or one can be made: of images that are at hand, and not too few."""
+        recording = self.recording
+        if self.image_map is not None or recording is None:
+            return self.image_map is not None
+        return recording.images is not None and len(recording) >= LEAST_IMAGES
 
     @cached_property
     def map_rows(self) -> NDArray[np.int64]:

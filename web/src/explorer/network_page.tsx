@@ -25,7 +25,7 @@ export function NetworkPage({ settings }: { settings: Settings }) {
         <h1>{page.name}</h1>
         <p class="soft">{page.source}</p>
         <p class="facts">
-          <span>{say("parameters", { count: page.parameters })}</span>
+          {page.parameters !== null && <span>{say("parameters", { count: page.parameters })}</span>}
           <span>{say("classes count", { count: session.classes.length })}</span>
           {session.images > 0 && <span>{say(session.given > session.images ? "images of given" : "images count", { count: session.images, given: session.given, source: session.source })}</span>}
         </p>

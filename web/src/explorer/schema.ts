@@ -55,7 +55,7 @@ export interface NetworkPage {
   name: string;
   source: string;
   preprocessing: string[];
-  parameters: number;
+  parameters: number | null;
   accuracy: number | null;
   labelled: number;
   confusion: number[][];
