@@ -107,7 +107,7 @@ def test_the_audit_of_a_selection_is_that_of_these_images_and_no_part_of_the_sto
     assert [verdict["text"] for verdict in summary["classes"]] == [
         finding.verdict for finding in own.findings("es").values()
     ]
-    assert "Son 80 imágenes elegidas a mano entre 84" in report.text
+    assert "These are 80 images that were chosen by hand from 84" in report.text
     assert report.status_code == 200 and "sandbox" in report.headers["content-security-policy"]
 
 

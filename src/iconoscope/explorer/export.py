@@ -173,7 +173,7 @@ class _Answers:
 
 def plan_export(session: Session) -> Export:
     """List what will be written, and estimate its size by some of each kind; a map that could be made is made first."""
-    without_map = [_making_map(session, subject) for subject in session.subjects][0]
+    without_map, *_ = [_making_map(session, subject) for subject in session.subjects]
     kinds = tuple(kind for kind in _kinds(session) if kind.addresses)
     total = float(sum(path.stat().st_size for path in SITE.glob("*")))
     files = sum(1 for _ in SITE.glob("*"))
