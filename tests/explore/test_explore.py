@@ -297,3 +297,14 @@ def test_weights_whose_path_has_an_equals_sign(network, store, tmp_path, compare
 def test_weights_that_are_not_there_are_said_whole(network, store):
     with pytest.raises(ico.errors.IconoscopeError, match=r"runs/lr=0\.1/best\.pt"):
         open_session(network, store=store, compare="runs/lr=0.1/best.pt")
+
+
+@pytest.mark.filterwarnings("error::iconoscope.errors.IconoscopeWarning")
+def test_a_store_of_another_network_alone_is_said(network, images, several, tmp_path):
+    other = ico.load_network("cars", device="cpu")
+    sentence = r"This store has cars-honest; of cars nothing is recorded"
+    with pytest.warns(ico.errors.IconoscopeWarning, match=sentence + r"\.$"):
+        open_session(other, images[:10], store=several).close()
+    with pytest.warns(ico.errors.IconoscopeWarning, match=sentence + ", and nothing can be"):
+        open_session(other, images[:10], store=several, read_only=True).close()
+    open_session(other, images[:10], store=tmp_path / "empty").close()

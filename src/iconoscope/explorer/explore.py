@@ -14,6 +14,7 @@ from iconoscope.errors import warn
 from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.extras import import_extra
 from iconoscope.reading import read_pairs
+from iconoscope.results.folders import without_folders
 from iconoscope.signatures import checked
 from iconoscope.store import Store
 from iconoscope.subject.images import Images, load_images
@@ -158,6 +159,7 @@ def open_session(
     image_set = None if images is None else load_images(images)
     store = Store.at(store)
     subject = find_subject(0, "", network, image_set, store)
+    _say_of_whom(subject, read_only=read_only)
     _say_how_many(subject, image_set)
     recorded = None if subject.recording is None else subject.recording.images
     subjects = (subject,) if compare is None else (subject, find_second(compare, subject, image_set))
@@ -170,6 +172,18 @@ def open_session(
         class_titles=translated,
         given=0 if image_set is None else len(image_set),
     )
+
+
+def _say_of_whom(subject: Subject, *, read_only: bool) -> None:
+    """Warn where a store has recordings of other networks alone."""
+    if subject.recording is not None:
+        return
+    recordings = list(find_recordings(subject.store.folder, None))
+    if not recordings or any(recording.question.weights == subject.weights for recording in recordings):
+        return
+    names = dict.fromkeys(without_folders(recording.question.network) for recording in recordings)
+    end = ", and nothing can be: the explorer only reads." if read_only else "."
+    warn(f"This store has {', '.join(names)}; of {subject.name} nothing is recorded{end}")
 
 
 def _say_how_many(subject: Subject, image_set: Images | None) -> None:
