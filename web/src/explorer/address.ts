@@ -34,8 +34,14 @@ export function readAddress(hash: string): Address {
   const [path, query] = cut < 0 ? [text, ""] : [text.slice(0, cut), text.slice(cut + 1)];
   const slash = path.indexOf("/");
   const [first, name] = slash < 0 ? [path, ""] : [path.slice(0, slash), path.slice(slash + 1)];
-  const page = PAGES.find((known) => known === first) ?? "network";
+  const page = PAGES.find((name) => name === first) ?? "network";
   return { page, name: decoded(name), settings: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+/** The first part of an address that names no page of ours; empty where it does, or names none. */
+export function unknownPage(hash: string): string {
+  const [first = ""] = hash.replace(/^#?\/?/, "").split(/[/?]/);
+  return PAGES.some((name) => name === first) ? "" : decoded(first);
 }
 
 function decoded(text: string): string {

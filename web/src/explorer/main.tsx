@@ -1,7 +1,7 @@
 // The explorer: which page the address names, and what stands around every page.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { change, go, link, useAddress, type Address, type PageName } from "./address";
+import { change, go, link, unknownPage, useAddress, type Address, type PageName } from "./address";
 import { Explored } from "./explored";
 import { ImagePage } from "./image_page";
 import { ImagesPage } from "./images_page";
@@ -135,12 +135,14 @@ function Explorer() {
     document.title = `${name} \u00b7 iconoscope`;
     window.scrollTo(0, 0);
   }, [address.page, address.name]);
+  const unknown = unknownPage(location.hash);
   if (problem) return <Trouble problem={problem} />;
   if (!session) return <Waiting />;
   return (
     <Explored.Provider value={session}>
       <Header session={session} address={address} speak={speak} />
       <main class={isBeside(session, address) && COLUMNS.includes(address.page) ? "beside" : `page-${address.page}`} key={language()}>
+        {unknown && <Trouble problem={{ kind: "not found", message: say("no such page", { name: unknown }), hint: say("no such page hint") }} />}
         <Pages session={session} address={address} />
       </main>
     </Explored.Provider>

@@ -18,9 +18,11 @@ export function NetworkPage({ settings }: { settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>(`network/${number}?lang=${language()}`);
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
+  const wanted = settings["class"] ?? "", isClass = session.classes.includes(wanted);
   const isRecorded = page.layers.some((layer) => layer.recorded);
   return (
     <>
+      {wanted && !isClass && <Trouble problem={{ kind: "not found", message: say("no such class", { name: wanted }), hint: "" }} />}
       <header class="title">
         <h1>{page.name}</h1>
         <p class="soft">{page.source}</p>
@@ -50,7 +52,7 @@ export function NetworkPage({ settings }: { settings: Settings }) {
               <AuditVerdicts audit={page.audit} />
             </Figure>
           )}
-          {isRecorded && <FindUnits wanted={settings["class"] ?? ""} />}
+          {isRecorded && <FindUnits wanted={isClass ? wanted : ""} />}
           <Figure title={say("preprocessing")}>
             <ul class="lines">
               {page.preprocessing.map((line) => (

@@ -12,6 +12,7 @@ import { Spectrum } from "./spectrum";
 
 const MOST_IMAGES = 12;
 const MOST_CLASSES = 8; // that are shown at first
+const LEAST_TOLD = 0.6; // of the best class: below it is hardly more than a guess
 const FELT = 0.005; // a weight below it is written as zero, and is drawn as none
 
 export function UnitPage({ name, settings }: { name: string; settings: Settings }) {
@@ -117,7 +118,8 @@ function Unrecorded({ name, problem, settings }: { name: string; problem: Proble
 
 function TellsBest({ page }: { page: Message }) {
   const title = useClassTitle(), best = page.classes[0];
-  return best ? <>{say("tells best", { class: title(best.name), auc: number(best.auc, 2) })}</> : null;
+  if (!best) return null;
+  return <>{say(best.auc < LEAST_TOLD ? "tells no class" : "tells best", { class: title(best.name), auc: number(best.auc, 2) })}</>;
 }
 
 /** The way to the layer and to the units before and behind. */

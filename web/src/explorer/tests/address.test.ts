@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { link, readAddress, writeAddress, type Address } from "../address";
+import { link, readAddress, unknownPage, writeAddress, type Address } from "../address";
 
 beforeEach(() => vi.stubGlobal("location", { hash: "#/network" }));
 
@@ -34,4 +34,10 @@ describe("an address", () => {
     vi.stubGlobal("location", { hash: "#/unit/conv1:3?network=1" });
     expect(link("layer", "conv1")).toBe("#/layer/conv1?network=1");
   });
+});
+
+it("a page that there is not is named", () => {
+  expect(unknownPage("#/nothing?x=1")).toBe("nothing");
+  expect(unknownPage("#/layer/layer1.0")).toBe("");
+  expect(unknownPage("")).toBe("");
 });
