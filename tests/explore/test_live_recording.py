@@ -1,6 +1,7 @@
 """Recording in the explorer: watched, and then there for all pages."""
 
 import json
+import time
 
 import numpy as np
 import PIL.Image
@@ -145,6 +146,15 @@ def test_one_more_layer_is_recorded_beside_the_others_and_the_map_stays(
     np.testing.assert_allclose(
         [unit["maximum"] for unit in units], own.responses.max(0)[: len(units)], rtol=1e-6, atol=1e-6
     )
+
+
+def test_what_waits_for_something_else_says_so(network, images, tmp_path, rules):
+    session = open_session(network, images[:4], store=tmp_path / "run")
+    with browse(session, rules) as client:
+        assert not session.studio.is_busy
+        session.studio.submit(lambda: time.sleep(1))
+        steps = events(client.post("/api/record"))
+        assert steps[0]["task"] == "waits" and steps[-1]["ended"]
 
 
 def test_an_explorer_that_only_reads_records_no_layer(network, images, store, rules):

@@ -17,7 +17,10 @@ from fastapi.responses import StreamingResponse
 from iconoscope.explorer.problems import problem_of
 from iconoscope.progress import Advance
 
-__all__ = ["EventStream", "Watcher"]
+__all__ = ["WAITS", "EventStream", "Watcher"]
+
+WAITS = "waits"
+"""The task of what has not begun, since something else is being made."""
 
 
 class EventStream:

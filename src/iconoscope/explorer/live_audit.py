@@ -19,7 +19,7 @@ from iconoscope.exemplars import record
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import of_images
-from iconoscope.explorer.event_stream import EventStream, Watcher
+from iconoscope.explorer.event_stream import WAITS, EventStream, Watcher
 from iconoscope.explorer.network_page import Language, audit_response, audit_summary
 from iconoscope.explorer.subject import Subject
 from iconoscope.progress import listen
@@ -110,6 +110,8 @@ async def begin(
         commands = of_images(session, subject, rows.tolist(), "audit", **settings)
         stream.put(messages.AuditProgress("", 1, 1, summary, commands))
 
+    if session.studio.is_busy:
+        stream.put(_progress(WAITS, 0, 0))
     return stream.response(session.studio.submit(make), watcher.stopped.set)
 
 

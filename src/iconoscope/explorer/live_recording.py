@@ -15,7 +15,7 @@ from iconoscope.exemplars.map import carried_over
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.comparison import of_same_images
-from iconoscope.explorer.event_stream import EventStream, Watcher
+from iconoscope.explorer.event_stream import WAITS, EventStream, Watcher
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.progress import listen
@@ -54,6 +54,8 @@ async def begin(
         _take(session, replace(subject, recording=recording), subject)
         stream.put(messages.RecordingProgress("", len(recording), len(recording), ended=True))
 
+    if session.studio.is_busy:
+        stream.put(_progress(WAITS, 0, 0))
     return stream.response(session.studio.submit(make), watcher.stopped.set)
 
 

@@ -99,6 +99,12 @@ class Worker:
             waiting.give_up()
         return task.answer
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a question that comes now has to wait for another."""
+        with self._changed:
+            return self._current is not None or bool(self._waiting)
+
     def withdraw(self, answer: Future[Any]) -> None:
         """Give a question up, by the future of its answer: nobody waits for it any more.
 

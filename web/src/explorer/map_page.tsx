@@ -22,7 +22,7 @@ export function MapPage({ settings }: { settings: Settings }) {
   const numbers = networks.length > 1 && settings["beside"] === "1" ? networks.map((network) => network.number) : [around];
   const first = useLoadedMap(numbers[0] ?? 0), second = useLoadedMap(numbers[1] ?? null);
   if (first.problem) return <Trouble problem={first.problem} />;
-  if (!first.map || (numbers.length > 1 && !second.map && !second.problem)) return <Waiting />;
+  if (!first.map || (numbers.length > 1 && !second.map && !second.problem)) return <Waiting text={say("map waiting")} />;
   const maps = numbers.length > 1 && second.map ? [first.map, second.map] : [first.map];
   return <Maps key={numbers.join()} maps={maps} settings={settings} problem={numbers.length > 1 ? second.problem : null} />;
 }

@@ -46,7 +46,14 @@ export function MeanHeat({ images }: { images: number[] }) {
           {say("mean map")}
         </button>
       )}
-      {waits && <Waiting />}
+      {waits && (
+        <>
+          <Waiting text={say("mean map waiting")} />
+          <button type="button" onClick={() => controller.current?.abort()}>
+            {say("stop")}
+          </button>
+        </>
+      )}
       {problem && <Trouble problem={problem} />}
       {heat && <Drawn heat={heat} />}
     </>

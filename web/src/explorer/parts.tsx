@@ -17,7 +17,7 @@ export function Trouble({ problem }: { problem: Problem }) {
 }
 
 /** Waits a moment before it says so: most answers are there at once. */
-export function Waiting() {
+export function Waiting({ text }: { text?: string }) {
   const [long, setLong] = useState(false);
   useEffect(() => {
     const timer = window.setTimeout(() => setLong(true), 250);
@@ -25,7 +25,7 @@ export function Waiting() {
   }, []);
   return (
     <p class="waiting" role="status">
-      {long ? say("waiting") : ""}
+      {long ? (text ?? say("waiting")) : ""}
     </p>
   );
 }

@@ -6,6 +6,7 @@ import type { Problem } from "./schema";
 import { events, isReplaced, problemOf, useNetwork } from "./server";
 
 interface Step {
+  task?: string; // what is done; "waits" before it has begun
   done: number;
   total: number;
 }
@@ -56,7 +57,7 @@ export function Progress({ event }: { event: Step | null }) {
   return (
     <div class="progress" role="status">
       <Bar share={share} />
-      <small>{event ? percent(share) : say("waiting")}</small>
+      <small>{event?.task === "waits" ? say("waits its turn") : event ? percent(share) : say("waiting")}</small>
     </div>
   );
 }
