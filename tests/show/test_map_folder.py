@@ -1,5 +1,6 @@
 """A map as a folder: its files against the map, and its page in a real browser."""
 
+import dataclasses
 import functools
 import gzip
 import http.server
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 import iconoscope as ico
-from iconoscope.errors import StoreError
+from iconoscope.errors import QuestionError, StoreError
 from iconoscope.progress import listen
 from iconoscope.results import ImageMap, Question
 from iconoscope.results.atlas import pack_thumbnails
@@ -114,6 +115,15 @@ def test_a_map_too_large_for_a_page_becomes_a_folder_of_its_name(image_map, tmp_
     assert image_map.save(tmp_path / "large.html").is_file()  # once more, over the same
     monkeypatch.setattr(map_page, "LARGEST", COUNT)
     assert image_map.save(tmp_path / "small.html") == tmp_path / "small.html"
+
+
+@pytest.mark.parametrize("name", ["map", "map.html"])
+def test_a_map_with_points_that_are_nowhere_is_not_written(image_map, tmp_path, name):
+    points = image_map.points.copy()
+    points[7] = np.nan
+    with pytest.raises(QuestionError, match=r"1 of the 4,000 points"):
+        ico.report(dataclasses.replace(image_map, points=points), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_something_else_is_left_alone(image_map, tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from iconoscope.errors import QuestionError
 from iconoscope.show.map_quadtree import ACROSS, quadtree
 
 
@@ -39,6 +40,14 @@ def test_every_point_is_in_one_tile_and_lies_in_its_square(name):
         assert (places < corner + side).all()
     assert (tree.depths >= tree.levels[tree.tile_of_places()]).all()
     assert len(np.unique(tree.places, axis=0)) == len(points)  # so that each can be seen alone
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_points_that_are_nowhere_are_refused(value):
+    points = clustered(1000)
+    points[[3, 70], [0, 1]] = value
+    with pytest.raises(QuestionError, match=r"2 of the 1,000 points"):
+        quadtree(points)
 
 
 @pytest.mark.parametrize("name", ["groups", "many at one place"])

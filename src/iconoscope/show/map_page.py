@@ -17,6 +17,7 @@ from iconoscope.results.image_map import ImageMap, class_colours, unit_square
 from iconoscope.results.result import is_page
 from iconoscope.results.sixteen_bits import sixteen_bits
 from iconoscope.show.map_folder import map_folder, numbered_classes
+from iconoscope.show.map_quadtree import check_points
 from iconoscope.show.template import write_page
 
 __all__ = ["LARGEST", "map_page", "page_path"]
@@ -29,7 +30,15 @@ def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: st
     """Write a map as one self-contained HTML page: move, zoom, point at an image, follow its neighbours.
 
     Where `page_path` says so it is a folder. Settings are those of `report`.
+
+    Raises
+    ------
+    QuestionError
+        If a point is infinite or no number.
+    StoreError
+        If it cannot be written.
     """
+    check_points(image_map.points)
     page = page_path(image_map, path)
     if page != Path(path).expanduser():
         return map_folder(image_map, page.parent, title=title, lead=lead)

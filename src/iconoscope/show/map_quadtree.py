@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.errors import QuestionError
 from iconoscope.results.image_map import unit_square
 
-__all__ = ["ACROSS", "Quadtree", "quadtree"]
+__all__ = ["ACROSS", "Quadtree", "check_points", "quadtree"]
 
 ACROSS = 16
 """Cells of a tile in each direction, and thumbnails in a row of its sheet."""
@@ -66,8 +67,29 @@ class Quadtree:
         return self.places * (2.0 ** self.levels[tiles])[:, None] - corners
 
 
+def check_points(points: NDArray[np.floating]) -> None:
+    """See that points (n, 2) can be drawn: one that is nowhere leaves the others without a scale.
+
+    Raises
+    ------
+    QuestionError
+        If some are infinite or no numbers.
+    """
+    nowhere = int((~np.isfinite(points)).any(1).sum())
+    if nowhere:
+        raise QuestionError(
+            f"{nowhere:,} of the {len(points):,} points of the map are infinite or no numbers, and have no place on it.",
+            hint="Give points that are all finite, or make the map again.",
+        )
+
+
 def quadtree(points: NDArray[np.floating]) -> Quadtree:
     """Put points (n, 2) into tiles.
+
+    Raises
+    ------
+    QuestionError
+        If some are infinite or no numbers.
 
     Examples
     --------
@@ -75,6 +97,7 @@ def quadtree(points: NDArray[np.floating]) -> Quadtree:
     >>> len(tree), int((tree.depths == 0).sum()) <= 256, sorted(tree.rows.tolist()) == list(range(1000))
     (5, True, True)
     """
+    check_points(points)
     # What lies on the last line of all would be in a tile beyond the map.
     places = _apart((unit_square(points) * (1 - 2.0**-20)).clip(0, 1 - 2.0**-30))
     codes = _interleaved(np.minimum((places * 2**_BITS).astype(np.uint64), 2**_BITS - 1))
