@@ -273,6 +273,32 @@ def test_a_sheet_that_is_missing_is_said_and_the_map_stays(browser, address, fol
     page.close()
 
 
+def test_files_that_were_cut_are_fetched_again_and_named_where_they_stay_so(browser, address, folder):
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    asked = []
+
+    def cut(route):
+        name = urlparse(route.request.url).path[1:]
+        asked.append(name)
+        whole = name.startswith("points") and asked.count(name) > 1
+        content = (folder / name).read_bytes()
+        route.fulfill(body=content if whole else content[:100])
+
+    for name in ("points", "ids", "near"):
+        page.route(f"**/{name}/0.bin", cut)
+    opened(page, address)
+    assert asked.count("points/0.bin") == 2
+    page.fill("#find", "image-0001")
+    page.press("#find", "Enter")
+    page.wait_for_function("document.querySelector('#trouble').textContent.includes('ids/0.bin')", timeout=10_000)
+    page.unroute("**/ids/0.bin")
+    look_for(page, "image-0001")
+    assert page.inner_text("#id") == "image-0001"
+    said = f"near/0.bin: 100 bytes instead of {32 * COUNT:,}"
+    page.wait_for_function(f"document.querySelector('#trouble').textContent.includes('{said}')", timeout=10_000)
+    page.close()
+
+
 def test_a_phone_sees_images(browser, address):
     page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True)
     opened(page, address)

@@ -1,8 +1,9 @@
 // A map whose images are fetched where they are seen, from the folder that `map_folder.py` writes.
 import type { MapBoard } from "./board";
 import type { MapData } from "./data";
-import { Tiles } from "./tiles";
+import { fetchFile, message, wholeBuffer, wholeList, wholePicture } from "./files";
 import { bytes, type PackedClasses } from "./packed";
+import { Tiles } from "./tiles";
 
 /** What the page of a folder holds; arrays of numbers are base64. */
 export interface PackedFolder extends PackedClasses {
@@ -19,8 +20,8 @@ export interface PackedFolder extends PackedClasses {
 
 const AT_ONCE = 8; // files that are fetched
 const KEPT = 240; // sheets that are held
-const TRIES = 3;
 const PATIENCE = 2000; // milliseconds
+const POINT_BYTES = 13; // of an image in a file of points
 
 export class MapFolder {
   readonly data: MapData;
@@ -30,7 +31,7 @@ export class MapFolder {
   private readonly used = new Map<number, number>(); // when a sheet was last on the screen
   private readonly fetching = new Set<number>();
   private readonly asked = new Set<number>(); // sheets that are wanted wherever the map is
-  private readonly failed = new Map<number, number>();
+  private readonly failed = new Set<number>(); // sheets that cannot be had
   private readonly ids = new Map<number, Promise<string[]>>();
   private readonly here = new Map<number, string[]>();
   private frame = 0;
@@ -62,12 +63,16 @@ export class MapFolder {
     };
   }
 
-  private async get(path: string): Promise<Blob> {
-    const answer = await fetch(path);
-    if (!answer.ok) throw new Error(`${path}: ${String(answer.status)} ${answer.statusText}`);
-    const blob = await answer.blob();
-    this.fetched += blob.size;
-    return blob;
+  private get<Content>(path: string, read: (blob: Blob) => Promise<Content>): Promise<Content> {
+    return fetchFile(path, (blob) => {
+      this.fetched += blob.size;
+      return read(blob);
+    });
+  }
+
+  /** How many images a file has that begins with one. */
+  private countFrom(first: number, most: number): number {
+    return Math.min(most, this.packed.count - first);
   }
 
   /** Fetches where the first images are, of the coarsest tiles. */
@@ -81,7 +86,13 @@ export class MapFolder {
     while (this.loaded < this.packed.count) {
       await this.settled();
       const first = this.loaded;
-      await this.fetchPoints(first);
+      try {
+        await this.fetchPoints(first);
+      } catch (error) {
+        const there = `the first ${first.toLocaleString("en")} of ${this.packed.count.toLocaleString("en")} images`;
+        this.listener.trouble(`Only ${there} are shown: ${message(error)}`);
+        return;
+      }
       board.place(first);
     }
   }
@@ -92,8 +103,8 @@ export class MapFolder {
   }
 
   private async fetchPoints(first: number): Promise<void> {
-    const blob = await this.get(`points/${String(first / this.packed.points)}.bin`);
-    this.take(first, Math.min(first + this.packed.points, this.packed.count), await blob.arrayBuffer());
+    const count = this.countFrom(first, this.packed.points), path = `points/${String(first / this.packed.points)}.bin`;
+    this.take(first, first + count, await this.get(path, (blob) => wholeBuffer(blob, POINT_BYTES * count)));
   }
 
   private take(first: number, last: number, buffer: ArrayBuffer): void {
@@ -126,7 +137,7 @@ export class MapFolder {
     wanted.sort(([one], [other]) => one - other);
     for (const [, tile] of wanted) {
       if (this.fetching.size >= AT_ONCE) break;
-      if (board.has(tile) || this.fetching.has(tile) || (this.failed.get(tile) ?? 0) >= TRIES) continue;
+      if (board.has(tile) || this.fetching.has(tile) || this.failed.has(tile)) continue;
       void this.fetchSheet(board, tile);
     }
   }
@@ -134,12 +145,12 @@ export class MapFolder {
   private async fetchSheet(board: MapBoard, tile: number): Promise<void> {
     this.fetching.add(tile);
     try {
-      await board.loadSheet(tile, await this.get(`tiles/${String(tile)}.jpg`));
+      await this.get(`tiles/${String(tile)}.jpg`, async (blob) => board.loadSheet(tile, await wholePicture(blob)));
       this.used.set(tile, this.frame);
       this.letGo(board);
     } catch (error) {
-      this.failed.set(tile, (this.failed.get(tile) ?? 0) + 1);
-      this.listener.trouble(`Some images cannot be fetched: ${error instanceof Error ? error.message : String(error)}`);
+      this.failed.add(tile);
+      this.listener.trouble(`Some images cannot be fetched: ${message(error)}`);
     } finally {
       this.fetching.delete(tile);
     }
@@ -165,7 +176,7 @@ export class MapFolder {
   /** Has the thumbnail of an image fetched, wherever the map is. */
   ask(index: number): void {
     const tile = this.tiles.tileOf(index);
-    if (!this.board || this.board.has(tile) || (this.failed.get(tile) ?? 0) >= TRIES) return;
+    if (!this.board || this.board.has(tile) || this.failed.has(tile)) return;
     this.asked.add(tile);
     this.follow();
   }
@@ -173,20 +184,20 @@ export class MapFolder {
   /** The id of an image, or nothing until it is here. */
   id(index: number): string {
     const file = Math.floor(index / this.packed.details), ids = this.here.get(file);
-    if (!ids) void this.idsIn(file).then(() => this.listener.arrived(), () => undefined);
+    if (!ids) {
+      const complain = (error: unknown) => this.listener.trouble(`Some ids cannot be fetched: ${message(error)}`);
+      void this.idsIn(file).then(() => this.listener.arrived(), complain);
+    }
     return ids?.[index % this.packed.details] ?? "";
   }
 
   private idsIn(file: number): Promise<string[]> {
     let ids = this.ids.get(file);
     if (!ids) {
-      ids = this.get(`ids/${String(file)}.bin`).then(async (blob) => {
-        const text = await new Response(blob.stream().pipeThrough(new DecompressionStream("gzip"))).text();
-        const list = JSON.parse(text) as string[];
-        this.here.set(file, list);
-        return list;
-      });
+      const count = this.countFrom(file * this.packed.details, this.packed.details);
+      ids = this.get(`ids/${String(file)}.bin`, (blob) => wholeList(blob, count));
       this.ids.set(file, ids);
+      void ids.then((list) => this.here.set(file, list), () => this.ids.delete(file));
     }
     return ids;
   }
@@ -212,9 +223,9 @@ export class MapFolder {
   /** Fetches which images are nearest to one. */
   async nearest(index: number): Promise<void> {
     if (this.tiles.neighbours(index).length || !this.packed.near) return;
-    const file = Math.floor(index / this.packed.details), { near } = this.packed;
-    const all = new Uint32Array(await (await this.get(`near/${String(file)}.bin`)).arrayBuffer());
-    const first = (index % this.packed.details) * near;
+    const { near, details } = this.packed, file = Math.floor(index / details), length = 4 * near * this.countFrom(file * details, details);
+    const all = new Uint32Array(await this.get(`near/${String(file)}.bin`, (blob) => wholeBuffer(blob, length)));
+    const first = (index % details) * near;
     this.tiles.keepNeighbours(index, [...all.subarray(first, first + near)]);
   }
 }

@@ -1,6 +1,7 @@
 // Where the page of a map begins: all that it knows stands in it, or is fetched from the folder in which it lies.
 import { NoGraphics } from "./board";
 import type { MapData } from "./data";
+import { message } from "./files";
 import { MapFolder, type PackedFolder } from "./folder";
 import { bytes, type PackedClasses } from "./packed";
 import { get, Page, trouble } from "./page";
@@ -74,7 +75,7 @@ async function show(): Promise<void> {
   } catch (error) {
     if (error instanceof NoGraphics) {
       trouble("This browser has no WebGL2, which draws the map. Another browser, or graphics switched on in this one, will show it.");
-    } else trouble(`The images cannot be shown: ${error instanceof Error ? error.message : String(error)}`);
+    } else trouble(`The images cannot be shown: ${message(error)}`);
   }
 }
 

@@ -2,6 +2,7 @@
 import { readView, writeView } from "./address";
 import { MapBoard } from "./board";
 import { GREY, RIGHT, WRONG, type MapData } from "./data";
+import { message } from "./files";
 import type { MapFolder } from "./folder";
 import { press } from "./keys";
 import { fits, readQuery, type Query } from "./search";
@@ -25,6 +26,8 @@ export function trouble(text: string): void {
   get("trouble").textContent = text;
 }
 
+const complain = (error: unknown) => trouble(`Something cannot be fetched: ${message(error)}`);
+
 const LATER = 150; // milliseconds without a movement after which the address is written
 
 export class Page {
@@ -42,7 +45,7 @@ export class Page {
       moved: () => this.remember(),
       chosen: (index) => {
         this.tell();
-        if (index >= 0) void folder?.nearest(index).then(() => this.arrived(), (error: unknown) => trouble(String(error)));
+        if (index >= 0) void folder?.nearest(index).then(() => this.arrived(), complain);
       },
       drawn: (shown) => {
         const text = `showing ${shown.toLocaleString("en")} of ${data.count.toLocaleString("en")}`;
@@ -52,7 +55,7 @@ export class Page {
       lines: (index) => [this.idOf(index), ...(this.labelOf(index) < 0 ? [] : [this.sayLabel(index)]), `network: ${this.sayPrediction(index)}`],
     });
     this.listen(elements.canvas);
-    void this.recall();
+    this.recall().catch(complain);
   }
 
   /** The id of an image; nothing where it is still to come. */
@@ -201,11 +204,11 @@ export class Page {
     get("home").addEventListener("click", () => board.home());
     get("close").addEventListener("click", () => board.choose(-1));
     get("find").addEventListener("keydown", (event) => {
-      if (event.key === "Enter") void this.find(event.target as HTMLInputElement);
+      if (event.key === "Enter") this.find(event.target as HTMLInputElement).catch(complain);
     });
     get("find").addEventListener("input", (event) => (event.target as HTMLInputElement).setCustomValidity(""));
     document.addEventListener("keydown", (event) => this.key(event, canvas));
-    window.addEventListener("hashchange", () => void this.recall());
+    window.addEventListener("hashchange", () => void this.recall().catch(complain));
     canvas.addEventListener("webglcontextlost", () => trouble("The graphics card let go of the map; load the page again."));
   }
 
