@@ -1,5 +1,5 @@
 // How the address keeps what is seen of a map.
-import { COLOURS, firstView, largest, type MapView } from "./view";
+import { COLOURS, firstView, keepInSight, type MapView } from "./view";
 import type { MapData } from "./data";
 
 const NUMBERS = ["x", "y", "z", "grid", "size", "only"] as const;
@@ -15,17 +15,17 @@ export function writeView(view: MapView, data: MapData): Record<string, string> 
   return kept;
 }
 
-/** Puts what the address keeps into a view; what it does not keep is as at first. */
+/** Puts what the address keeps into a view; what it does not keep, or what nothing can be made of, is as at first. */
 export function readView(view: MapView, data: MapData, kept: URLSearchParams): void {
   Object.assign(view, firstView(data));
   for (const name of NUMBERS) {
-    const value = Number(kept.get(name));
-    if (kept.has(name) && Number.isFinite(value)) view[name] = value;
+    const text = kept.get(name)?.trim(), value = Number(text);
+    if (text && Number.isFinite(value)) view[name] = value;
   }
-  view.z = Math.min(Math.max(view.z, 0.2), largest(data));
+  keepInSight(view, data);
   const mode = kept.get("mode"), colour = COLOURS.find((known) => known === kept.get("colour"));
   if (mode === "images" || mode === "dots") view.mode = mode;
   if (colour) view.colour = colour;
-  const off = kept.get("off");
-  if (off) view.off = new Set(off.split(",").map(Number));
+  const off = kept.get("off")?.split(",").filter((text) => text.trim());
+  if (off) view.off = new Set(off.map(Number).filter(Number.isInteger));
 }

@@ -40,6 +40,20 @@ function sheetsOf({ count, page, side }: MapData): Batch[] {
   return sheets;
 }
 
+const SMALLEST = 0.2; // a map, in sides of the screen
+const BEYOND = 0.2; // how far beyond the map the middle of the screen can be, in sides of the map
+const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);
+
+/** Keeps a view where something of the map is seen, and its numbers to what its controls can be set to. */
+export function keepInSight(view: MapView, data: MapData): void {
+  view.x = clamp(view.x, -BEYOND, 1 + BEYOND);
+  view.y = clamp(view.y, -BEYOND, 1 + BEYOND);
+  view.z = clamp(view.z, SMALLEST, largest(data));
+  view.size = clamp(view.size, -2, 3);
+  view.grid = view.grid ? 1 : 0;
+  view.only = view.only ? 1 : 0;
+}
+
 /** The numbers of the view that the address keeps as they are. */
 export const HOME = { x: 0.5, y: 0.5, z: 0.95 };
 
@@ -165,14 +179,16 @@ export class Screen {
   /** Makes the map larger; what is under the pointer stays there. */
   zoom(factor: number, x?: number, y?: number): void {
     const [width, height] = this.size(), before = this.side;
-    this.view.z = Math.min(Math.max(this.view.z * factor, 0.2), this.largest);
+    this.view.z = clamp(this.view.z * factor, SMALLEST, this.largest);
     this.view.x += ((x ?? width / 2) - width / 2) * (1 / before - 1 / this.side);
     this.view.y += ((y ?? height / 2) - height / 2) * (1 / before - 1 / this.side);
+    keepInSight(this.view, this.data);
   }
 
   move(dx: number, dy: number): void {
-    this.view.x = Math.min(Math.max(this.view.x - dx / this.side, -0.2), 1.2);
-    this.view.y = Math.min(Math.max(this.view.y - dy / this.side, -0.2), 1.2);
+    this.view.x -= dx / this.side;
+    this.view.y -= dy / this.side;
+    keepInSight(this.view, this.data);
   }
 
   /** Puts an image in the middle if it is not seen, and makes the map so large that it is drawn as an image. */
