@@ -128,10 +128,14 @@ def test_a_map_with_points_that_are_nowhere_is_not_written(image_map, tmp_path, 
 
 def test_a_folder_of_something_else_is_left_alone(image_map, tmp_path):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "index.html").write_text("mine")
-    with pytest.raises(StoreError, match="something else is there"):
+    (tmp_path / "mine" / "letter").write_text("mine")
+    with pytest.raises(StoreError, match="holds something else than a map") as refused:
         ico.report(image_map, tmp_path / "mine")
+    assert "Name a folder" in refused.value.hint
+    with pytest.raises(StoreError, match="it is a file"):
+        ico.report(image_map, tmp_path / "mine" / "letter")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter"]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

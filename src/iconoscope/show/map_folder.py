@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.atomic_files import temporary_folder, writing_folder_whole
+from iconoscope.atomic_files import temporary_folder, writing_folder_whole, writing_to
+from iconoscope.errors import StoreError
 from iconoscope.progress import advancing
 from iconoscope.results.atlas import sheets_of_thumbnails
 from iconoscope.results.folders import without_folders
@@ -50,6 +51,7 @@ def map_folder(image_map: ImageMap, folder: str | Path, *, title: str = "", lead
         If it cannot be written, or something else is there.
     """
     folder = Path(folder).expanduser()
+    _check_free(folder)
     with _thumbnails(image_map) as thumbnails, writing_folder_whole(folder, _is_map, replace=True) as hidden:
         tree = quadtree(image_map.points)
         files, size = _planned(tree, thumbnails)
@@ -71,6 +73,18 @@ def map_folder(image_map: ImageMap, folder: str | Path, *, title: str = "", lead
                 path.write_bytes(content)
                 advance(1)
     return folder / _PAGE
+
+
+def _check_free(folder: Path) -> None:
+    """See that a folder can be written before all else is done for it: it is none, empty, or a map's."""
+    with writing_to(folder):
+        is_taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+    if is_taken and not _is_map(folder):
+        what = "the folder holds something else than a map" if folder.is_dir() else "it is a file"
+        raise StoreError(
+            f"{folder} cannot be written as a map: {what}.",
+            hint="Nothing in it was touched. Name a folder that is not there, an empty one, or one that a map was written to.",
+        )
 
 
 def _is_map(folder: Path) -> bool:
