@@ -237,6 +237,7 @@ def test_images_are_looked_for_by_label_prediction_and_mistake(page):
 
 
 def test_zooming_out_shows_images_and_no_two_overlap_much(page):
+    assert "grid" not in page.inner_text("#controls")  # which a folder has not
     shown = int(page.inner_text("#shown").split()[1].replace(",", ""))
     assert 50 < shown < 1500
     extent = page.evaluate("map.page.board.screen.extent")

@@ -180,7 +180,7 @@ export class Page {
   private listen(canvas: HTMLCanvasElement): void {
     const { board, data } = this, { view } = board;
     for (const button of this.buttons) button.addEventListener("click", () => this.set(button));
-    get("togrid").hidden = !data.grid;
+    for (const id of ["togrid", "gridkey"]) get(id).hidden = !data.grid;
     get("only").parentElement?.toggleAttribute("hidden", !this.judged);
     document.querySelector('[data-value="mistake"]')?.toggleAttribute("hidden", !this.judged);
     document.querySelector('[data-value="label"]')?.toggleAttribute("hidden", !isLabelled(data));
