@@ -164,7 +164,7 @@ def image_map(image_map: ImageMap, arguments: dict[str, Any]) -> tuple[list[str]
 
     lines, value = results(image_map, {"store": arguments["store"]})
     out = Path(_written(arguments))
-    path = page_path(image_map, out) if is_page(out) else out
+    path = page_path(image_map, out) if is_page(out) or not out.suffix else out
     del value["images"]
     # A folder's page fetches images, which browsers allow no page that was opened as a file.
     served = (

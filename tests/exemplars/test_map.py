@@ -12,7 +12,8 @@ from sklearn import manifold
 from sklearn.neighbors import NearestNeighbors
 
 import iconoscope as ico
-from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError
+from iconoscope import printing
+from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError, StoreError
 from iconoscope.exemplars.grid_assignment import snap_to_grid
 from iconoscope.exemplars.nearest_neighbours import kept_class, metric_vectors, nearest_rows, trustworthiness
 from iconoscope.exemplars.som import cell_places, fit_som
@@ -237,3 +238,18 @@ def test_a_self_organising_map_suits_the_set_and_the_memory(recorded):
     with pytest.raises(QuestionError, match="300x300 cells is too large") as raised:
         ico.map_images(recorded, "som", cells=300)
     assert "100x100" in raised.value.hint
+
+
+def test_a_map_is_written_as_a_folder_where_its_name_has_no_ending(recorded, tmp_path):
+    settings = {"out": f"{tmp_path / 'map'}/", "store": tmp_path / "store"}
+    image_map = ico.map_images(recorded, "pca", **settings)
+    page = tmp_path / "map" / "index.html"
+    assert page.is_file()
+    assert (tmp_path / "map" / "points" / "0.bin").stat().st_size == 13 * len(recorded)
+    lines, value = printing.image_map(image_map, settings)
+    assert value["map"] == str(page)
+    assert "python -m http.server" in lines[-1]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter").write_text("mine")
+    with pytest.raises(StoreError, match="holds something else than a map"):
+        ico.map_images(recorded, "pca", out=tmp_path / "mine")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+import iconoscope
 from iconoscope.errors import MissingExtraError, NonFiniteError, QuestionError, check_choice, check_counts
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import check_images, question_about, recorded_pictures
@@ -93,8 +94,8 @@ def map_images(
     seed
         Seed of all that is random.
     out
-        Where to write the map: a page (.html) to move about in, of more than 100,000 images a folder of that name, or a large
-        picture (.png, .jpg, .webp, .pdf, .svg).
+        Where to write the map: a page (.html) to move about in, of more than 100,000 images a folder of that name; such a
+        folder (a name without an ending); or a large picture (.png, .jpg, .webp, .pdf, .svg).
     store
         Folder where the answer is looked for first, and kept.
 
@@ -133,7 +134,9 @@ def map_images(
     check_counts(most=10**6, iterations=iterations, epochs=epochs)
     if method == "som" and grid:
         raise QuestionError("A self-organising map is a grid already.", hint="Leave grid out, or take another method.")
-    check_figure_name(out, pages=PAGES)
+    folder = out if out is not None and not Path(out).suffix else None
+    if folder is None:
+        check_figure_name(out, pages=PAGES)
     recording = load_recording(recording)
     check_images(recording)
     rows = _sampled_rows(len(recording), limit, seed)
@@ -162,7 +165,11 @@ def map_images(
         settings["neighbours"] = "approximate" if has_index() else "exact"
     question = question_about(recording, "map", **settings)
 
-    return answered(question, ImageMap, lambda: _image_map(recording, rows, question), store=store, out=out)
+    figure = out if folder is None else None
+    answer = answered(question, ImageMap, lambda: _image_map(recording, rows, question), store=store, out=figure)
+    if folder is not None:
+        iconoscope.report(answer, folder)
+    return answer
 
 
 def _sampled_rows(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:
