@@ -186,8 +186,8 @@ def test_a_write_that_fails_leaves_the_earlier_file(tmp_path, save, monkeypatch)
 
 
 def test_every_file_is_written_by_the_one_writer():
-    """Only what `writing_whole` gave, called hidden, is written to; the writer itself aside."""
-    receivers, opened = ("hidden", "hidden_sum"), re.compile(r"'[rbt]*[wax+][bt+]*'")
+    """Only what `writing_whole` or `writing_folder_whole` gave, called hidden, is written to; the writer itself aside."""
+    receivers, opened = ("hidden", "hidden_sum", "hidden_file"), re.compile(r"'[rbt]*[wax+][bt+]*'")
     for path in Path(ico.__file__).parent.rglob("*.py"):
         if path.name == "atomic_files.py":
             continue

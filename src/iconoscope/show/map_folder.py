@@ -68,9 +68,9 @@ def map_folder(image_map: ImageMap, folder: str | Path, *, title: str = "", lead
             )
             advance(1)
             for name, content in _files(image_map, tree, thumbnails):
-                path = hidden / name
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(content)
+                hidden_file = hidden / name
+                hidden_file.parent.mkdir(exist_ok=True)
+                hidden_file.write_bytes(content)
                 advance(1)
     return folder / _PAGE
 
