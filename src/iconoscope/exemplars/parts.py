@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from iconoscope.errors import QuestionError, shortened
@@ -117,11 +118,20 @@ def commands_for(missing: Iterable[int], total: int) -> str:
     >>> commands_for([2, 3, 4, 7], 8)
     '--part 2/3, --part 8/8'
     """
-    parts: list[Part] = []
-    for run in consecutive_runs(sorted(missing)):
-        exact = next((part for count in range(1, total + 1) if (part := _exact(run, count, total))), None)
-        parts += [exact] if exact else [Part(shard + 1, total) for shard in run]
-    return shortened((f"--part {part}" for part in parts), most=_COMMANDS)
+    parts = (part for run in consecutive_runs(sorted(missing)) for part in _parts_of(run, total))
+    shown = [f"--part {part}" for part in islice(parts, _COMMANDS + 1)]
+    return ", ".join(shown[:_COMMANDS]) + (" and others" if len(shown) > _COMMANDS else "")
+
+
+def _parts_of(run: range, total: int) -> Iterator[Part]:
+    """Give the part that is just this run of shards or, where there is none, one for each of them."""
+    if len(run) > 1:  # parts of so many shards are a shard longer or shorter than their mean
+        counts = range(max(1, total // (len(run) + 1)), total // (len(run) - 1) + 1)
+        if exact := next((part for count in counts if (part := _exact(run, count, total))), None):
+            yield exact
+            return
+    for shard in run:
+        yield Part(shard + 1, total)
 
 
 def _exact(run: range, count: int, total: int) -> Part | None:
