@@ -120,6 +120,30 @@ def test_a_merge_says_what_is_missing_and_which_commands_make_it(network, images
     assert_same(record(network, images, store=tmp_path / "run", merge=True, **SETTINGS), straight)
 
 
+def test_a_mistaken_merge_or_part_hides_no_recording(network, images, tmp_path):
+    few, other = images[:40], {**SETTINGS, "shard": 10}
+    whole = record(network, few, store=tmp_path / "run", **SETTINGS)
+    with pytest.raises(StoreError, match="nothing to put together"):
+        record(network, few, store=tmp_path / "run", merge=True, **other)
+    assert [path.name for path in (tmp_path / "run" / "record").iterdir()] == [whole.folder.name]
+    with pytest.raises(StoreError, match="nothing to put together"):
+        record(network, few, store=tmp_path / "none", merge=True, **SETTINGS)
+    assert not (tmp_path / "none").exists()
+    record(network, few, store=tmp_path / "run", part="1/2", **other)
+    with pytest.warns(IconoscopeWarning, match="was not ended. The latest that was is taken"):
+        assert ico.load_recording(tmp_path / "run").folder == whole.folder
+
+
+def test_parts_with_different_settings_are_noticed(network, images, tmp_path):
+    record(network, images[:40], store=tmp_path / "run", part="1/2", **SETTINGS)
+    other = {**SETTINGS, "shard": 10}
+    with pytest.warns(IconoscopeWarning, match=r"not ended, with other settings: .* \(shard 16, here 10\)"):
+        record(network, images[:40], store=tmp_path / "run", part="2/2", **other)
+    with pytest.raises(StoreError, match="nothing to put together") as raised:
+        record(network, images[:40], store=tmp_path / "run", merge=True, **{**SETTINGS, "batch": 4})
+    assert "batch 8, here 4" in raised.value.hint
+
+
 @pytest.mark.parametrize("total", [1, 10, 489])
 def test_the_commands_ask_about_just_what_is_missing(total):
     rng = np.random.default_rng(total)
@@ -136,9 +160,8 @@ def test_the_commands_of_thousands_of_missing_shards_are_named_at_once(monkeypat
     monkeypatch.setattr(parts, "_exact", lambda *run: tried.append(run) or exact(*run))
     assert commands_for(range(0, 3000, 2), 3000).startswith("--part 1/3000, --part 3/3000, ")
     assert not tried
-    assert commands_for([shard for shard in range(3000) if shard % 3], 3000).startswith(
-        "--part 2/3000, --part 3/3000, "
-    )
+    pairs = [shard for shard in range(3000) if shard % 3]
+    assert commands_for(pairs, 3000).endswith("--part 9/1081 and others")
     assert len(tried) < 50_000
 
 

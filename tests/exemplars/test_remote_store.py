@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
-from iconoscope.errors import IconoscopeError, StoreError
+from iconoscope.errors import IconoscopeError, IconoscopeWarning, StoreError
 
 fsspec = pytest.importorskip("fsspec")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of servers that go
@@ -64,6 +64,21 @@ def test_parts_at_an_address_come_to_the_same(network, images, straight, address
     assert ico.top_images(again, "relu3:5", 3).ids == ico.top_images(straight, "relu3:5", 3).ids
     with pytest.raises(StoreError, match="holds this recording"):
         ico.record(network, images, store=address, resume=False, **SETTINGS)
+
+
+def test_what_was_not_ended_there_hides_nothing_and_is_said(network, images, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    address = f"memory://{uuid.uuid4().hex}/run"
+    memory = fsspec.filesystem("memory")
+    with pytest.raises(StoreError, match="nothing to put together"):
+        ico.record(network, images, store=address, merge=True, **SETTINGS)
+    assert not memory.exists(address.removeprefix("memory:/"))
+    ico.record(network, images, store=address, part="1/2", **{**SETTINGS, "shard": 10})
+    with pytest.warns(IconoscopeWarning, match=r"with other settings: memory://.* \(shard 10, here 16\)"):
+        ico.record(network, images, store=address, **SETTINGS)
+    ico.record(network, images, store=address, part="1/2", **{**SETTINGS, "shard": 20})
+    with pytest.warns(IconoscopeWarning, match="was not ended. The latest that was is taken"):
+        assert ico.load_recording(address, images=images).shards == 4
 
 
 def test_a_server_that_goes_is_said_and_what_was_sent_is_kept(network, images, straight, monkeypatch, tmp_path):

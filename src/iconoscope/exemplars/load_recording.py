@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from iconoscope.errors import ImagesError, QuestionError, StoreError
+from iconoscope.errors import ImagesError, QuestionError, StoreError, warn
+from iconoscope.results import Question
 from iconoscope.signatures import checked
-from iconoscope.store.recording import INDEX, Recording
-from iconoscope.store.remote_recording import fetched_recording, is_address
+from iconoscope.store.recording import INDEX, UNITS, Recording
+from iconoscope.store.remote_recording import fetched_recording, is_address, unfinished_recordings
 from iconoscope.subject.images import Images, load_images
 
-__all__ = ["find_recordings", "load_recording"]
+__all__ = ["find_recordings", "find_unfinished", "load_recording"]
 
 
 @checked
@@ -24,8 +25,8 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
     Parameters
     ----------
     recording
-        A store, of which the latest recording is taken, or the folder of one recording; or the address of either, of which a
-        copy is kept in the cache (~/.cache/iconoscope). On the command line by default that of --store.
+        A store, of which the latest recording that was ended is taken, or the folder of one recording; or the address of
+        either, of which a copy is kept in the cache (~/.cache/iconoscope). On the command line by default that of --store.
     images
         The set that was recorded, if it is not any more where it was. Images are matched by their ids.
 
@@ -51,7 +52,7 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
                 f"There is no recording in {folder}.",
                 hint="Make one first: iconoscope record --network ... --images ... --store DIR",
             )
-        folder = indices[-1].parent
+        folder = _latest_ended(indices)
     opened = Recording.open(folder)
     if images is not None:
         return _attached(opened, load_images(images), required=True)
@@ -71,6 +72,47 @@ def find_recordings(store: str | Path, weights: str | None) -> Iterator[Recordin
             recording = Recording.open(index.parent)
             if weights in (None, recording.question.weights):
                 yield recording
+
+
+def find_unfinished(store: str | Path, question: Question) -> list[tuple[str, Question]]:
+    """Give the recordings of a store that ask the same network about the same images otherwise, and were not ended.
+
+    Parameters
+    ----------
+    store
+        A folder, or an address.
+    question
+        Of a recording.
+
+    Returns
+    -------
+    list of (str, Question)
+        Where each lies, and what it asks.
+    """
+    if is_address(store):
+        begun = unfinished_recordings(str(store))
+    else:
+        begun = []
+        for index in _indices(Path(store)):
+            with suppress(StoreError):  # a damaged one is not gone on with
+                recording = Recording.open(index.parent, whole=False)
+                if not recording.ended:
+                    begun.append((str(index.parent), recording.question))
+    return [
+        (place, other)
+        for place, other in begun
+        if (other.weights, other.pixels) == (question.weights, question.pixels) and other.key != question.key
+    ]
+
+
+def _latest_ended(indices: list[Path]) -> Path:
+    """Give the folder of the latest recording that was ended, and say that a later one was not; the latest if none was."""
+    ended = [index.parent for index in indices if (index.parent / UNITS).is_file()]
+    latest = indices[-1].parent
+    if not ended or ended[-1] == latest:
+        return latest
+    warn(f"The recording in {latest} was not ended. The latest that was is taken: {ended[-1]}.")
+    return ended[-1]
 
 
 def _indices(store: Path) -> list[Path]:

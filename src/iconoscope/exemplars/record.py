@@ -15,11 +15,13 @@ from iconoscope.errors import (
     ImagesError,
     NonFiniteError,
     QuestionError,
+    StoreError,
     check_choice,
     check_counts,
     shortened,
     warn,
 )
+from iconoscope.exemplars.load_recording import find_unfinished
 from iconoscope.exemplars.parts import Part, read_part
 from iconoscope.exemplars.ray_workers import check_travels, record_by_ray
 from iconoscope.results import Question
@@ -153,7 +155,7 @@ def record(
     with network.questioned(), ExitStack() as memory_format:
         question, asked = _begun(
             network, images, layers, store if is_address(str(store)) else Store.at(store), memory_format,
-            k=k, batch=batch, shard=shard, workers=workers, resume=resume,
+            k=k, batch=batch, shard=shard, workers=workers, resume=resume, merge=merge,
         )  # fmt: skip
         with torch.inference_mode():
             if engine == "ray":
@@ -181,6 +183,7 @@ def _begun(
     shard: int,
     workers: int | None,
     resume: bool,
+    merge: bool,
 ) -> tuple[Question, RecordingPass]:
     """Begin a recording, or open one that was begun: see what it takes, make its folder, and say what is asked in it."""
     from iconoscope.exemplars.activation_summary import channels_last
@@ -207,11 +210,12 @@ def _begun(
     units += [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
     if isinstance(store, Store):
         writer = RecordingWriter(store.folder_of(question), recorded_layers, units, plan.k)
-        if not (resume and writer.ended):
-            store.prepare()
     else:
         address = f"{str(store).rstrip('/')}/record/{question.key[:24]}"
         writer = RemoteRecordingWriter(address, recorded_layers, units, plan.k)
+    _look_beside(store, question, begun=not merge or writer.has_begun(question, network.witness()))
+    if isinstance(store, Store) and not (resume and writer.ended):
+        store.prepare()
     writer.begin(
         question,
         witness=network.witness(),
@@ -223,6 +227,35 @@ def _begun(
     )
     return question, RecordingPass(
         network, images, targets, recorded_layers, penultimate, plan, writer, batch, shard, processes
+    )
+
+
+def _look_beside(store: Store | str | Path, question: Question, *, begun: bool) -> None:
+    """Warn of recordings of the same network and images that were not ended, and what is asked otherwise there.
+
+    Raises `StoreError` where this one has not begun, and nothing is to be asked.
+    """
+    where = store.folder if isinstance(store, Store) else store
+    others = [f"{place} ({_differences(other, question)})" for place, other in find_unfinished(where, question)]
+    said = f"of this network and these images, not ended, with other settings: {shortened(others, most=3)}."
+    if not begun:
+        raise StoreError(
+            f"In {where} no part of this recording was asked, so there is nothing to put together.",
+            hint=f"There lies one {said} Give its settings."
+            if others
+            else "Give the settings that the parts were given.",
+        )
+    if others:
+        warn(f"In {where} lies another recording {said} Parts with different settings never come together.")
+
+
+def _differences(other: Question, asked: Question) -> str:
+    """Say in which settings two questions differ, with the numbers of the first."""
+    names = [name for name, value in asked.settings.items() if other.settings.get(name) != value]
+    numbers = {name: other.settings.get(name) for name in names}
+    return ", ".join(
+        f"{name} {value}, here {asked.settings[name]}" if isinstance(value, int) else f"other {name}"
+        for name, value in numbers.items()
     )
 
 

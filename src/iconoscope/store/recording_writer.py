@@ -68,6 +68,18 @@ class RecordingWriter:
     def __str__(self) -> str:
         return str(self.folder)
 
+    @property
+    def _again(self) -> Path:
+        """Where a recording is made that replaces the one in the folder."""
+        return self.folder.with_name(f".{self.folder.name}.again")
+
+    def has_begun(self, question: Question, witness: tuple[float, ...]) -> bool:
+        """Tell whether a recording of the question is there, ended or not, that `begin` would go on with."""
+        return any(
+            self._begun_with(folder)[0] and not self._reason_against(folder, question, witness)
+            for folder in (self.folder, self._again)
+        )
+
     def begin(self, question: Question, *, witness: tuple[float, ...] = (), anew: bool = False, **about: Any) -> None:
         """Make the folder and write what it is about, unless that is there.
 
@@ -88,7 +100,7 @@ class RecordingWriter:
         if reason or (anew and self.folder.exists()):
             if reason:
                 warn(f"{question.network} {reason} recorded in {self.folder}. It is recorded again.")
-            self._replaced, self.folder = self.folder, self.folder.with_name(f".{self.folder.name}.again")
+            self._replaced, self.folder = self.folder, self._again
             if anew or self._reason_against(self.folder, question, witness):  # else a process was killed over it
                 shutil.rmtree(self.folder, ignore_errors=True)
             elif self.ended:

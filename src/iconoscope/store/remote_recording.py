@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
-from iconoscope.errors import IconoscopeError, StoreError
+from iconoscope.errors import IconoscopeError, StoreError, warn
 from iconoscope.extras import import_extra
 from iconoscope.progress import track
 from iconoscope.remote_file import CREDENTIALS, reason_of
 from iconoscope.results.question import Question
 from iconoscope.store.recorded_layer import RecordedLayer
-from iconoscope.store.recording import INDEX, UNITS, rows_name
+from iconoscope.store.recording import INDEX, UNITS, Recording, rows_name
 from iconoscope.store.recording_writer import RecordingWriter
 
-__all__ = ["RemoteRecordingWriter", "fetched_recording", "is_address"]
+__all__ = ["RemoteRecordingWriter", "fetched_recording", "is_address", "unfinished_recordings"]
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "memory")
 """Kinds of addresses where a file is seen when all of it has come."""
@@ -128,6 +128,10 @@ class RemoteRecordingWriter(RecordingWriter):
     def address(self) -> str:
         """Where the recording is."""
         return self._remote.address
+
+    def has_begun(self, question: Question, witness: tuple[float, ...]) -> bool:
+        """Tell whether a recording lies there; that it is another is an error of `begin`."""
+        return INDEX in self._names
 
     def begin(self, question: Question, *, witness: tuple[float, ...] = (), anew: bool = False, **about: Any) -> None:
         """Write what it is about, unless that is there.
@@ -248,18 +252,48 @@ def _has(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
+def unfinished_recordings(address: str) -> list[tuple[str, Question]]:
+    """Give the recordings below the address of a store that were not ended: where each lies, and what it asks.
+
+    Raises
+    ------
+    StoreError
+        If the address cannot be reached.
+    """
+    store = RemoteFolder(address)
+    begun: list[tuple[str, Question]] = []
+    with tempfile.TemporaryDirectory() as working:
+        for name in [name for name, ended in _recordings(store) if not ended]:
+            folder = RemoteFolder(f"{store}/record/{name}")
+            folder.fetch(INDEX, Path(working) / INDEX)
+            with suppress(StoreError):  # a damaged one is not gone on with
+                begun.append((str(folder), Recording.open(Path(working), whole=False).question))
+    return begun
+
+
 def _latest(address: str) -> RemoteFolder:
-    """Find the recording that was begun last below the address of a store; one at the address itself is it."""
+    """Find the latest recording below the address of a store, of those that were ended if any was; one at the address is it."""
     folder = RemoteFolder(address)
     if INDEX in folder.names():
         return folder
-    with folder._reaching() as (system, path):
-        places = system.find(f"{path}/record", detail=True) if system.exists(f"{path}/record") else {}
-    found = [
-        (str(entry.get("LastModified") or entry.get("mtime") or entry.get("created") or ""), name)
-        for name, entry in places.items()
-        if name.endswith(f"/{INDEX}")
-    ]
+    found = _recordings(folder)
     if not found:
         raise StoreError(f"There is no recording in {address}.", hint="iconoscope record --store writes one there.")
-    return RemoteFolder(f"{folder}/record/{max(found)[1].split('/')[-2]}")
+    name, ended = next((pair for pair in reversed(found) if pair[1]), found[-1])
+    if ended and name != found[-1][0]:
+        warn(f"The recording in {folder}/record/{found[-1][0]} was not ended. The latest that was is taken: {name}.")
+    return RemoteFolder(f"{folder}/record/{name}")
+
+
+def _recordings(store: RemoteFolder) -> list[tuple[str, bool]]:
+    """List the recordings of a store by the names of their folders, the one begun last last, and whether each was ended."""
+    with store._reaching() as (system, path):
+        system.invalidate_cache()
+        places = system.find(f"{path}/record", detail=True) if system.exists(f"{path}/record") else {}
+    begun = {
+        name.split("/")[-2]: str(entry.get("LastModified") or entry.get("mtime") or entry.get("created") or "")
+        for name, entry in places.items()
+        if name.endswith(f"/{INDEX}")
+    }
+    ended = {name.split("/")[-2] for name in places if name.endswith(f"/{UNITS}")}
+    return [(name, name in ended) for name in sorted(begun, key=lambda name: (begun[name], name))]
