@@ -1,9 +1,11 @@
 """A recording at an address against one in a folder: in memory, and on a server of S3 (moto's)."""
 
+import io
 import uuid
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 import iconoscope as ico
@@ -42,8 +44,9 @@ def address(request, monkeypatch, tmp_path):
     options = {"endpoint_url": f"http://{host}:{port}", "key": "test", "secret": "test"}
     monkeypatch.setitem(fsspec.config.conf, "s3", options)
     try:
-        fsspec.filesystem("s3").mkdir("bucket")
-        yield "s3://bucket/run"
+        bucket = uuid.uuid4().hex  # moto's servers of one process share theirs
+        fsspec.filesystem("s3").mkdir(bucket)
+        yield f"s3://{bucket}/run"
     finally:
         server.stop()
 
@@ -64,6 +67,58 @@ def test_parts_at_an_address_come_to_the_same(network, images, straight, address
     assert ico.top_images(again, "relu3:5", 3).ids == ico.top_images(straight, "relu3:5", 3).ids
     with pytest.raises(StoreError, match="holds this recording"):
         ico.record(network, images, store=address, resume=False, **SETTINGS)
+
+
+def test_a_recording_made_anew_there_is_fetched_anew(network, images, address):
+    """The same question, so that its index is the same; the answers are those of other pixels."""
+    first = ico.record(network, images, store=address, **SETTINGS)
+    assert ico.load_recording(address).responses.max() == first.responses.max()
+    system, path = fsspec.core.url_to_fs(address)
+    name = f"{path}/record/{first.folder.name}/rows-00001.parquet"
+    table = pyarrow.parquet.read_table(first.folder / "rows-00001.parquet")
+    other = io.BytesIO()
+    pyarrow.parquet.write_table(
+        table.take(list(range(15, -1, -1))), other,
+        compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True,
+    )  # fmt: skip
+    assert system.size(name) == len(other.getvalue())  # nor does the size tell
+    system.pipe_file(name, other.getvalue())
+    assert not np.array_equal(ico.load_recording(address).responses, first.responses)
+
+
+def test_what_is_damaged_is_fetched_again_or_named_and_asked_again(network, images, straight, address):
+    first = ico.record(network, images, store=address, **SETTINGS)
+    copy = first.folder / "rows-00001.parquet"
+    good = copy.read_bytes()
+    bad = bytearray(good)
+    bad[100] ^= 1
+    copy.write_bytes(bad)  # in the cache
+    assert np.array_equal(ico.load_recording(address).responses, straight.responses)
+    assert copy.read_bytes() == good
+    system, path = fsspec.core.url_to_fs(address)
+    for name in ("rows-00001.parquet", "units.parquet"):
+        there = f"{path}/record/{first.folder.name}/{name}"
+        good = system.cat_file(there)
+        system.pipe_file(there, good[:-100] + b"x" * 100)
+        with pytest.raises(StoreError, match=rf"://.*/{name} is damaged"):
+            ico.load_recording(address)
+        with pytest.warns(IconoscopeWarning, match=rf"://.*/{name} is damaged"):
+            again = ico.record(network, images, store=address, **SETTINGS)
+        assert np.array_equal(again.responses, straight.responses)
+        assert system.cat_file(there) == good
+
+
+def test_a_recording_that_was_ended_there_is_not_fetched_to_be_found_so(network, images, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    address = f"memory://{uuid.uuid4().hex}/run"
+    ico.record(network, images, store=address, **SETTINGS)
+    kind = type(fsspec.filesystem("memory"))
+    get, fetched = kind.get_file, []
+    monkeypatch.setattr(
+        kind, "get_file", lambda self, *rest, **more: fetched.append(rest[0]) or get(self, *rest, **more)
+    )
+    ico.record(network, images, store=address, **SETTINGS)
+    assert {name.rpartition("/")[2] for name in fetched} == {"recording.json"}
 
 
 def test_what_was_not_ended_there_hides_nothing_and_is_said(network, images, monkeypatch, tmp_path):

@@ -86,6 +86,8 @@ class RecordingPass:
         shards = range(self.shards) if shards is None else shards
         stored = {shard for shard in shards if self._is_stored(shard)}
         total = Tally.empty(self.plan) if earlier is None else earlier
+        if len(stored) == len(shards) and self.writer.ended:
+            return total  # which nobody needs
         writing: Future[None] | None = None
         with (
             advancing(f"recording, {self.network.name}", len(self.rows_of(shards))) as advance,
@@ -154,7 +156,7 @@ class RecordingPass:
     def _is_stored(self, shard: int) -> bool:
         """Tell whether a shard is on disk. A damaged one is taken away, so that it is asked again."""
         try:
-            return self.writer.read_units(shard) is not None
+            return self.writer.is_stored(shard)
         except DamagedRecordError as error:
             warn(f"{error.message} It is asked again.")
             self.writer.discard(shard)

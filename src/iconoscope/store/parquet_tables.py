@@ -14,9 +14,21 @@ from numpy.typing import NDArray
 from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import DamagedRecordError
 
-__all__ = ["RECORD_AGAIN", "list_width", "matrix", "read_metadata", "read_numbers", "read_table", "write_table"]
+__all__ = [
+    "FETCHED",
+    "RECORD_AGAIN",
+    "list_width",
+    "matrix",
+    "read_metadata",
+    "read_numbers",
+    "read_table",
+    "write_table",
+]
 
 RECORD_AGAIN = "Record again with the same store: only what is damaged is asked anew."
+
+FETCHED = "fetched.json"
+"""Lies beside files that are copies of what lies at an address, and says of which state each is."""
 
 
 def write_table(
@@ -126,4 +138,10 @@ def _naming_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-        raise DamagedRecordError(f"{path} is damaged: {error}.", hint=RECORD_AGAIN) from error
+        hint = RECORD_AGAIN
+        if (path.parent / FETCHED).is_file():
+            path.unlink(missing_ok=True)
+            hint = (
+                "It was a copy, and is taken away: load the recording from its address again, and it is fetched anew."
+            )
+        raise DamagedRecordError(f"{path} is damaged: {error}.", hint=hint) from error

@@ -136,8 +136,8 @@ class RecordingWriter:
             return ""
         return "answers otherwise than when it was" if key == question.key else "is not that which was"
 
-    def read_units(self, shard: int) -> dict[str, NDArray[Any]] | None:
-        """Give the table of units of a shard, by the names of `UNIT_COLUMNS`; None where the shard is not there.
+    def is_stored(self, shard: int) -> bool:
+        """Tell whether a shard is there.
 
         Raises
         ------
@@ -146,14 +146,14 @@ class RecordingWriter:
         StoreError
             If the table is of other units.
         """
-        path = self._units_path(shard)
-        if not self._images_path(shard).is_file() or not path.is_file():
-            return None
+        if not self._images_path(shard).is_file() or not self._units_path(shard).is_file():
+            return False
         read_numbers(self._images_path(shard))  # every page has a checksum
-        return self.read_tally(shard)
+        self.read_tally(shard)
+        return True
 
     def read_tally(self, shard: int) -> dict[str, NDArray[Any]]:
-        """Give the table of units of a shard that is there, as `read_units` does, without a look at its images."""
+        """Give the table of units of a shard that is there, by the names of `UNIT_COLUMNS`. Raises as `is_stored` does."""
         path = self._units_path(shard)
         table = read_numbers(path)
         missing = [name for name in UNIT_COLUMNS if name not in table]

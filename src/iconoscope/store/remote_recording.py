@@ -7,11 +7,12 @@ is sent under a hidden name and renamed. A recording is read from a copy in the 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
-from iconoscope.errors import IconoscopeError, StoreError, warn
+from iconoscope.errors import DamagedRecordError, IconoscopeError, StoreError, warn
 from iconoscope.extras import import_extra
 from iconoscope.progress import track
+from iconoscope.reading import parse_json
 from iconoscope.remote_file import CREDENTIALS, reason_of
 from iconoscope.results.question import Question
+from iconoscope.results.result_folder import read_sealed_json
+from iconoscope.store.parquet_tables import FETCHED, RECORD_AGAIN, read_numbers
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.store.recording import INDEX, UNITS, Recording, rows_name
 from iconoscope.store.recording_writer import RecordingWriter
@@ -33,6 +37,12 @@ __all__ = ["RemoteRecordingWriter", "fetched_recording", "is_address", "unfinish
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "memory")
 """Kinds of addresses where a file is seen when all of it has come."""
+
+STAMPS = (
+    "ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "updated", "mtime", "modified", "created",
+    "blob_id",
+)  # fmt: skip
+"""What filesystems say of a file that is other when it was written again, the surest first."""
 
 
 def is_address(folder: str | Path) -> bool:
@@ -59,13 +69,13 @@ class RemoteFolder:
     def __str__(self) -> str:
         return self.address
 
-    def names(self) -> dict[str, int]:
-        """Give the files in it, by name their bytes."""
+    def files(self) -> dict[str, str]:
+        """Give the files in it, by name what is other when the file has changed; empty where the filesystem tells nothing."""
         with self._reaching() as (system, path):
             system.invalidate_cache()  # other machines write there too
             if not system.exists(path):
                 return {}
-            return {entry["name"].rpartition("/")[2]: int(entry["size"] or 0) for entry in system.ls(path, detail=True)}
+            return {entry["name"].rpartition("/")[2]: _stamp(entry) for entry in system.ls(path, detail=True)}
 
     def fetch(self, name: str, to: Path) -> None:
         """Fetch a file."""
@@ -106,6 +116,82 @@ class RemoteFolder:
             ) from error
 
 
+def _stamp(entry: Mapping[str, Any]) -> str:
+    told = next((str(entry[name]) for name in STAMPS if entry.get(name) is not None), "")
+    return f"{entry.get('size')} {told}" if told else ""
+
+
+class RecordingCopy:
+    """The copy of a recording at an address in the user's cache: a file is fetched again where it has changed, there or here.
+
+    Parameters
+    ----------
+    remote
+        The recording's folder.
+    """
+
+    def __init__(self, remote: RemoteFolder) -> None:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "iconoscope"
+        digest = hashlib.sha256(remote.address.encode()).hexdigest()[:16]
+        self.folder = home / digest / "record" / remote.address.rpartition("/")[2]
+        self._remote = remote
+        try:
+            self._fetched: dict[str, Any] = dict(parse_json((self.folder / FETCHED).read_bytes()))
+        except (OSError, ValueError, TypeError):  # nothing was fetched yet, or nobody knows what
+            self._fetched = {}
+
+    def bring(self, names: Iterable[str], there: Mapping[str, str]) -> None:
+        """Fetch those of some files that are not here as they are there.
+
+        Parameters
+        ----------
+        names
+            Of the files.
+        there
+            What `RemoteFolder.files` gives.
+
+        Raises
+        ------
+        DamagedRecordError
+            If one is damaged there; what was made of it is not kept.
+        """
+        stale = [
+            name for name in names if not there[name] or self._fetched.get(name) != [there[name], *self._state(name)]
+        ]
+        for derived in [path for kind in ("*.npy", "*.crc") for path in self.folder.glob(kind)] if stale else []:
+            derived.unlink(missing_ok=True)
+        for name in track(stale, f"fetching {self._remote}"):
+            self._fetch(name)
+            self._fetched[name] = [there[name], *self._state(name)]
+            with writing_whole(self.folder / FETCHED) as hidden:
+                hidden.write_text(json.dumps(self._fetched), encoding="utf-8")
+
+    def _fetch(self, name: str) -> None:
+        """Fetch a file, and once again if it has come damaged."""
+        path = self.folder / name
+        for again in (True, False):
+            self._remote.fetch(name, path)
+            try:
+                _check(path)
+                return
+            except DamagedRecordError as error:
+                path.unlink(missing_ok=True)
+                if not again:
+                    raise DamagedRecordError(f"{self._remote}/{name} is damaged.", hint=RECORD_AGAIN) from error
+
+    def _state(self, name: str) -> list[int]:
+        path = self.folder / name
+        return [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
+
+
+def _check(path: Path) -> None:
+    """Read a file of a recording, whose pages have checksums. Raises `DamagedRecordError`."""
+    if path.name == INDEX:
+        read_sealed_json(path)
+    else:
+        read_numbers(path)
+
+
 class RemoteRecordingWriter(RecordingWriter):
     """The writer of a recording at an address: each shard is written into a folder of this process, sent, and taken away.
 
@@ -122,7 +208,8 @@ class RemoteRecordingWriter(RecordingWriter):
         working = tempfile.mkdtemp(prefix="iconoscope-recording-")
         weakref.finalize(self, shutil.rmtree, working, ignore_errors=True)
         super().__init__(Path(working) / "recording", layers, units, k)
-        self._names = self._remote.names()
+        self._names = self._remote.files()
+        self._copy = RecordingCopy(self._remote) if self.ended else None
 
     @property
     def address(self) -> str:
@@ -147,18 +234,31 @@ class RemoteRecordingWriter(RecordingWriter):
                 raise StoreError(f"{question.network} {reason} recorded in {self}.", hint="Name another address.")
             if anew:
                 raise StoreError(f"{self} holds this recording.", hint="Remove it there, or name another address.")
+        readable = bool(self._begun_with(self.folder)[0])
         super().begin(question, witness=witness, **about)
-        if INDEX not in self._names:
+        if not readable:
             self._remote.send(self.folder / INDEX)
+            self._names = self._remote.files()
+        if self._copy is not None:
+            try:
+                self._copy.bring([UNITS], self._names)
+            except DamagedRecordError as error:
+                warn(f"{error.message} It is put together again.")
+                self._remote.remove(UNITS)
+                del self._names[UNITS]
 
     def __str__(self) -> str:
         return self.address
 
-    def read_units(self, shard: int) -> dict[str, NDArray[Any]] | None:
-        """Give the table of units of a shard, None where it is not there; its images are not fetched to be checked."""
+    def is_stored(self, shard: int) -> bool:
+        """Tell whether a shard is there; its images are fetched to be checked where the recording was ended, and not before."""
         if not {rows_name(shard), self._units_path(shard).name} <= self._names.keys():
-            return None
-        return self.read_tally(shard)
+            return False
+        if self._copy is None:
+            self.read_tally(shard)
+        else:
+            self._copy.bring([rows_name(shard)], self._names)
+        return True
 
     def read_tally(self, shard: int) -> dict[str, NDArray[Any]]:
         """Fetch the table of units of a shard."""
@@ -166,12 +266,14 @@ class RemoteRecordingWriter(RecordingWriter):
         self._remote.fetch(path.name, path)
         try:
             return super().read_tally(shard)
+        except DamagedRecordError as error:
+            raise DamagedRecordError(f"{self}/{path.name} is damaged.", hint=RECORD_AGAIN) from error
         finally:
             path.unlink(missing_ok=True)
 
     def missing(self, shards: int) -> tuple[int, ...]:
         """Give those of so many shards that are not there now."""
-        self._names = self._remote.names()
+        self._names = self._remote.files()
         return tuple(
             shard
             for shard in range(shards)
@@ -204,7 +306,7 @@ class RemoteRecordingWriter(RecordingWriter):
         """Write what all shards make together, and send it, which ends the recording."""
         super().end(units)
         self._remote.send(self.folder / UNITS)
-        self._names[UNITS] = 1
+        self._names[UNITS] = ""
 
     @property
     def ended(self) -> bool:
@@ -213,7 +315,7 @@ class RemoteRecordingWriter(RecordingWriter):
 
 
 def fetched_recording(address: str) -> Path:
-    """Fetch a recording into the user's cache, or what of it is not there yet; give the folder.
+    """Fetch a recording into the user's cache, or what of it is not there yet or has changed; give the folder.
 
     Parameters
     ----------
@@ -224,32 +326,18 @@ def fetched_recording(address: str) -> Path:
     ------
     StoreError
         If there is none that was ended, or it cannot be reached.
+    DamagedRecordError
+        If a file of it is damaged there.
     """
     remote = _latest(address)
-    names = remote.names()
-    if UNITS not in names:
+    there = remote.files()
+    if UNITS not in there:
         raise StoreError(
             f"The recording in {remote} was not ended.", hint="iconoscope record ... --merge says what is missing."
         )
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "iconoscope"
-    folder = (
-        home / hashlib.sha256(remote.address.encode()).hexdigest()[:16] / "record" / remote.address.rpartition("/")[2]
-    )
-    kept = folder / INDEX
-    before = kept.read_bytes() if kept.is_file() else b""
-    remote.fetch(INDEX, kept)
-    if before and before != kept.read_bytes():  # another recording was made there
-        shutil.rmtree(folder)
-        remote.fetch(INDEX, kept)
-    wanted = [name for name in sorted(names) if name == UNITS or name.startswith("rows-")]
-    absent = [name for name in wanted if not _has(folder / name, names[name])]
-    for name in track(absent, f"fetching {remote}"):
-        remote.fetch(name, folder / name)
-    return folder
-
-
-def _has(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+    copy = RecordingCopy(remote)
+    copy.bring([INDEX, *sorted(name for name in there if name == UNITS or name.startswith("rows-"))], there)
+    return copy.folder
 
 
 def unfinished_recordings(address: str) -> list[tuple[str, Question]]:
@@ -274,7 +362,7 @@ def unfinished_recordings(address: str) -> list[tuple[str, Question]]:
 def _latest(address: str) -> RemoteFolder:
     """Find the latest recording below the address of a store, of those that were ended if any was; one at the address is it."""
     folder = RemoteFolder(address)
-    if INDEX in folder.names():
+    if INDEX in folder.files():
         return folder
     found = _recordings(folder)
     if not found:
