@@ -146,13 +146,13 @@ def recording(recording: Recording, arguments: dict[str, Any]) -> tuple[list[str
     """Say what was recorded, where it is kept, and which units are dead; of a part what is missing yet."""
     if not recording.ended:
         missing = shortened(map(str, recording.missing), most=12)
-        return [recording.summary(), f"  {recording.folder}", f"  missing shards: {missing}"], recording.to_json()
+        return [recording.summary(), f"  {recording.place}", f"  missing shards: {missing}"], recording.to_json()
     names = [layer.name for layer in recording.layers]
     dead = recording.dead_units()
     lines = [
         recording.summary(),
         *([f"  layers: {shortened(names, most=8)}"] if names else []),
-        f"  {recording.folder}",
+        f"  {recording.place}",
     ]
     return [*lines, *([f"dead: {shortened(dead, most=12)}"] if dead else [])], recording.to_json()
 

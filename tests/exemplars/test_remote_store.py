@@ -10,6 +10,7 @@ import pytest
 
 import iconoscope as ico
 from iconoscope.errors import IconoscopeError, IconoscopeWarning, StoreError
+from iconoscope.store.remote_recording import RemoteFolder
 
 fsspec = pytest.importorskip("fsspec")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of servers that go
@@ -53,7 +54,8 @@ def address(request, monkeypatch, tmp_path):
 
 def test_parts_at_an_address_come_to_the_same(network, images, straight, address):
     begun = ico.record(network, images, store=address, part="2/2", **SETTINGS)
-    assert not begun.ended and begun.missing == (0, 1) and "2 of 4 shards" in begun.summary()
+    assert not begun.ended and begun.missing == (0, 1) and "2 of 4 shards are there" in begun.summary()
+    assert begun.to_json()["folder"].startswith(f"{address}/record/")
     with pytest.raises(StoreError, match=r"2 of the 4 shards of .*://.* are missing: 0, 1"):
         ico.record(network, images, store=address, merge=True, **SETTINGS)
     with pytest.raises(StoreError, match="was not ended"):
@@ -157,6 +159,18 @@ def test_a_server_that_goes_is_said_and_what_was_sent_is_kept(network, images, s
     before = len(fsspec.filesystem("memory").find(address.removeprefix("memory:/")))
     assert before >= 3
     assert np.array_equal(ico.record(network, images, store=address, **SETTINGS).responses, straight.responses)
+
+
+def test_processes_of_one_number_send_under_different_names(monkeypatch, tmp_path):
+    """As those of containers have, each its own."""
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    kind = type(fsspec.filesystem("file"))
+    put, sent = kind.put_file, []
+    monkeypatch.setattr(kind, "put_file", lambda self, file, to, **more: sent.append(to) or put(self, file, to, **more))
+    (tmp_path / "rows.parquet").write_bytes(b"rows")
+    for _ in range(2):
+        RemoteFolder(f"file://{tmp_path}/there").send(tmp_path / "rows.parquet")
+    assert len(set(sent)) == 2 and [path.name for path in (tmp_path / "there").iterdir()] == ["rows.parquet"]
 
 
 def test_other_results_are_not_kept_at_an_address(straight, network, images):

@@ -266,7 +266,7 @@ def _written(writer: RecordingWriter, *, whole: bool) -> Recording:
     if writer.ended:
         return Recording.open(fetched_recording(writer.address))
     begun = Recording.open(writer.folder, whole=False)
-    return replace(begun, missing_there=writer.missing(begun.shards))
+    return replace(begun, missing_there=writer.missing(begun.shards), address=writer.address)
 
 
 def _part(

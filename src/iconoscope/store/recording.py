@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -14,12 +13,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import DamagedRecordError, QuestionError, StoreError, nearest, shortened
 from iconoscope.progress import track
 from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json
 from iconoscope.store.answer_columns import AnswerColumns
+from iconoscope.store.array_files import map_array, write_array
 from iconoscope.store.parquet_tables import RECORD_AGAIN, list_width, matrix, read_metadata, read_numbers, read_table
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.vocabulary.resolver import Names, resolve
@@ -30,8 +29,6 @@ __all__ = ["FORMAT", "INDEX", "UNITS", "Recording", "rows_name"]
 FORMAT = 1
 INDEX = "recording.json"
 UNITS = "units.parquet"
-_READ = 2**24
-"""Bytes that are read at once to be checked."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +55,8 @@ class Recording:
         In how many it is kept.
     missing_there : tuple of int or None
         Of a recording at an address that was not ended, the shards that were missing when it was looked at.
+    address : str
+        Of a recording at an address that was not ended, where it lies: in the folder there is nothing then.
     images : Images or None
         The images themselves, in the order of `ids`, where they are at hand.
     """
@@ -71,6 +70,7 @@ class Recording:
     source: str
     shards: int
     missing_there: tuple[int, ...] | None = None
+    address: str = ""
     images: Any = None
     _in_memory: dict[str, NDArray[np.float32]] = field(default_factory=dict, init=False)  # where nothing can be written
 
@@ -111,6 +111,11 @@ class Recording:
         return recording
 
     @property
+    def place(self) -> str:
+        """Where it lies: a folder, or an address."""
+        return self.address or str(self.folder)
+
+    @property
     def missing(self) -> tuple[int, ...]:
         """The shards that are not there yet, by their numbers; of a recording that was ended there is none."""
         if self.missing_there is not None:
@@ -129,8 +134,9 @@ class Recording:
             state = "is not whole" if (self.folder / UNITS).is_file() else "was not ended"
             written = self.shards - len(missing)
             raise StoreError(
-                f"The recording in {self.folder} {state}: {written} of its {self.shards} shards are there.",
-                hint="Give the same iconoscope record again: it goes on from there.",
+                f"The recording in {self.place} {state}: {written} of its {self.shards} shards are there.",
+                hint="Give the same iconoscope record again: it goes on from there. Of parts, record ... --merge says which "
+                "are missing, or puts them together.",
             )
 
     @cached_property
@@ -152,7 +158,7 @@ class Recording:
         """Say in a sentence what was recorded."""
         if not self.ended:
             written = self.shards - len(self.missing)
-            return f"{self.question.subject}: {written} of {self.shards} shards were asked about; it is not whole yet."
+            return f"{self.question.subject}: {written} of {self.shards} shards are there; it is not whole yet."
         text = (
             f"{len(self):,} images from {self.source}: {len(self.units) - len(self.classes):,} units of {len(self.layers)} "
             "layers and "
@@ -170,10 +176,10 @@ class Recording:
         """Give what was recorded as plain JSON values, without the large arrays."""
         if not self.ended:
             about = {"question": self.question.to_json(), "shards": self.shards, "missing": list(self.missing)}
-            return {"kind": "recording", "folder": str(self.folder), **about}
+            return {"kind": "recording", "folder": self.place, **about}
         return {
             "kind": "recording",
-            "folder": str(self.folder),
+            "folder": self.place,
             "question": self.question.to_json(),
             "images": len(self),
             "failed": self.failed,
@@ -420,11 +426,11 @@ class Recording:
         """
         path, shards = self.folder / name, self._shards
         shape = (len(self), list_width(shards[0], column))
-        mapped = _map_array(path, shape)
+        mapped = map_array(path, shape)
         if mapped is None:
             with suppress(StoreError):  # without room on the disk it is simply not kept
-                _write_array(path, shape, self._blocks([column]))
-                mapped = _map_array(path, shape)
+                write_array(path, shape, self._blocks([column]))
+                mapped = map_array(path, shape)
         return _assembled(shape, self._blocks([column])) if mapped is None else mapped
 
 
@@ -444,41 +450,6 @@ def _assembled(
         row += len(block)
     array.setflags(write=False)
     return array
-
-
-def _map_array(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """Map an array that was written earlier; None if it is not there, or is not what was written."""
-    try:
-        stated = int(path.with_suffix(".crc").read_text(encoding="ascii"))
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        whole = array.shape == shape and array.dtype == np.float32 and _checksum(path, array.offset) == stated
-    except (OSError, ValueError, EOFError):
-        return None
-    return array if whole else None
-
-
-def _write_array(path: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]) -> None:
-    """Write an array block after block, with its checksum in a file beside it. Raises `StoreError`."""
-    checksum = 0
-    with writing_whole(path) as hidden:
-        with hidden.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-            for block in blocks:
-                numbers = np.ascontiguousarray(block, "<f4").tobytes()
-                file.write(numbers)
-                checksum = zlib.crc32(numbers, checksum)
-        with writing_whole(path.with_suffix(".crc")) as hidden_sum:
-            hidden_sum.write_text(str(checksum), encoding="ascii")
-
-
-def _checksum(path: Path, offset: int) -> int:
-    """Give the checksum of a file behind its header, read and let go: what is mapped would stay in memory."""
-    checksum = 0
-    with path.open("rb") as file:
-        file.seek(offset)
-        while part := file.read(_READ):
-            checksum = zlib.crc32(part, checksum)
-    return checksum
 
 
 def _read_index(folder: Path) -> dict[str, Any]:

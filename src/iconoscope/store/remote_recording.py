@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import weakref
@@ -88,7 +89,8 @@ class RemoteFolder:
             if self.address.partition("://")[0] in OBJECT_STORES:
                 system.put_file(str(file), f"{path}/{file.name}")
                 return
-            hidden = f"{path}/.{file.name}.{os.getpid()}.tmp"
+            # Random, since processes of several machines, or containers, may have one number.
+            hidden = f"{path}/.{file.name}.{secrets.token_hex(4)}.tmp"
             system.makedirs(path, exist_ok=True)
             system.put_file(str(file), hidden)
             system.mv(hidden, f"{path}/{file.name}")
