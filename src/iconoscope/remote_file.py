@@ -149,7 +149,7 @@ class _Stream(io.RawIOBase):
 def unreachable(name: str, error: Exception, address: str = "") -> ImagesError:
     """Say that a place is out of reach: that ends what asks for it, since all that comes after would fail too."""
     hint = CREDENTIALS.get((address or name).partition("://")[0], "")
-    kept = "What was recorded is kept: given again, the same command goes on."
+    kept = "What was recorded before, if anything, is kept: given again, the same command goes on."
     return ImagesError(f"{name} cannot be read: {reason_of(error)}", hint=f"{hint} {kept}".strip())
 
 

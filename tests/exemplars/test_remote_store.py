@@ -176,5 +176,14 @@ def test_processes_of_one_number_send_under_different_names(monkeypatch, tmp_pat
 def test_other_results_are_not_kept_at_an_address(straight, network, images):
     with pytest.raises(StoreError, match="recordings alone"):
         ico.top_images(straight, "relu3:5", 3, store="s3://bucket/run")
-    with pytest.raises(IconoscopeError, match=r"xyz"):
+    with pytest.raises(IconoscopeError, match=r"xyz") as caught:
         ico.record(network, images, store="xyz://bucket/run", **SETTINGS)
+    assert "is kept" not in caught.value.hint  # nothing was recorded
+
+
+def test_of_a_bucket_that_is_missing_nothing_is_said_to_be_kept(network, images, address):
+    if address.startswith("memory"):
+        pytest.skip("memory has no buckets")
+    with pytest.raises(StoreError, match="cannot be reached") as caught:
+        ico.record(network, images, store="s3://no-such-bucket/run", **SETTINGS)
+    assert "is kept" not in caught.value.hint and "AWS" in caught.value.hint

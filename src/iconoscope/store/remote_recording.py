@@ -66,6 +66,7 @@ class RemoteFolder:
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
+        self._holds = False  # as far as was seen
 
     def __str__(self) -> str:
         return self.address
@@ -76,7 +77,9 @@ class RemoteFolder:
             system.invalidate_cache()  # other machines write there too
             if not system.exists(path):
                 return {}
-            return {entry["name"].rpartition("/")[2]: _stamp(entry) for entry in system.ls(path, detail=True)}
+            files = {entry["name"].rpartition("/")[2]: _stamp(entry) for entry in system.ls(path, detail=True)}
+            self._holds = bool(files)
+            return files
 
     def fetch(self, name: str, to: Path) -> None:
         """Fetch a file."""
@@ -88,12 +91,12 @@ class RemoteFolder:
         with self._reaching() as (system, path):
             if self.address.partition("://")[0] in OBJECT_STORES:
                 system.put_file(str(file), f"{path}/{file.name}")
-                return
-            # Random, since processes of several machines, or containers, may have one number.
-            hidden = f"{path}/.{file.name}.{secrets.token_hex(4)}.tmp"
-            system.makedirs(path, exist_ok=True)
-            system.put_file(str(file), hidden)
-            system.mv(hidden, f"{path}/{file.name}")
+            else:  # a random name, since processes of several machines, or containers, may have one number
+                hidden = f"{path}/.{file.name}.{secrets.token_hex(4)}.tmp"
+                system.makedirs(path, exist_ok=True)
+                system.put_file(str(file), hidden)
+                system.mv(hidden, f"{path}/{file.name}")
+            self._holds = True
 
     def remove(self, *names: str) -> None:
         """Remove files, if they are there."""
@@ -112,9 +115,10 @@ class RemoteFolder:
             raise
         except Exception as error:  # every filesystem has errors of its own
             hint = CREDENTIALS.get(self.address.partition("://")[0], "")
+            kept = "What was recorded is kept: given again, the same command goes on." if self._holds else ""
             raise StoreError(
                 f"{self.address} cannot be reached: {reason_of(error)}.",
-                hint=f"{hint} What was recorded is kept: given again, the same command goes on.".strip(),
+                hint=f"{hint} {kept}".strip(),
             ) from error
 
 
