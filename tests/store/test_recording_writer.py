@@ -46,11 +46,12 @@ def write(writer):
 
 
 def test_what_is_written_is_read(writer):
-    assert writer.read_units(0) is None
+    assert not writer.is_stored(0)
     maximum = write(writer)
     with pytest.raises(StoreError, match="1 of its 1 shards"):
         Recording.open(writer.folder)
-    writer.end(writer.read_units(0))
+    assert writer.is_stored(0)
+    writer.end(writer.read_tally(0))
     recording = Recording.open(writer.folder)
     assert recording.layers == (LAYER,) and recording.labels == ("a", None, "a") and recording.failed == {"w": "torn"}
     assert np.array_equal(recording.vectors("max:relu"), maximum)
@@ -63,7 +64,7 @@ def test_tables_of_other_units_are_refused(writer):
     table = units()
     write_table(path, {"unit": ["a", "b", "c"], **{name: table[name] for name in table if name != "square"}})
     with pytest.raises(DamagedRecordError, match="no column 'square'"):
-        writer.read_units(0)
+        writer.is_stored(0)
     write_table(path, {"unit": ["a", "b", "c"], **units(k=1)})
     with pytest.raises(StoreError, match=r"not \(3, 2\)"):
-        writer.read_units(0)
+        writer.is_stored(0)
