@@ -167,6 +167,9 @@ def test_a_picture_grown_live_ends_as_optimize_makes_it(opened, network):
     made = ico.optimize(network, "relu3:2", steps=32, seed=5).images[0]
     assert np.array_equal(picture, (made * 255).round().astype(np.uint8))
     page.locator(".links a", has_text="relu3").click()
+    page.get_by_role(
+        "heading", name="relu3", exact=True
+    ).wait_for()  # the page of the unit has the picture too, and no key for it
     kept = page.locator(".tile img[src*='pictures/']")
     kept.wait_for()
     page.keyboard.press("o")
