@@ -1,5 +1,5 @@
 // The page of a layer: all its units as tiles, in the order that one asks for.
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
@@ -19,7 +19,8 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
   const { value: page, problem } = useAnswer<Message>(`layers/${encodeURIComponent(name)}${like ? `?like=${encodeURIComponent(like)}` : ""}`);
   const find = useAnswer<UnitsFound>(wanted && page ? `find?class=${encodeURIComponent(wanted)}&layer=${encodeURIComponent(name)}&limit=${page.layer.channels}` : null);
   const optimized = settings["pictures"] !== "images";
-  useEffect(() => {
+  // Not after the next frame, as other effects: a key is pressed as soon as the page is seen.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.key !== "o" || event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).matches("input, select")) return;
       change({ pictures: optimized ? "images" : "" });
