@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figures import machine, put, where
+from iconoscope.extras import import_extra
 
 COMMAND = "make bench-large-maps"
 ROOT = Path(__file__).parent.parent
@@ -67,9 +68,14 @@ def ours(vectors: Vectors) -> Rows:
     return approximate_rows(torch.from_numpy(vectors), K)[0].astype(np.int64)
 
 
+def _peer(module: str) -> Any:
+    """Import a library that ours is compared with."""
+    return import_extra(module, "bench-neighbours", "this comparison")
+
+
 def faiss_lists(vectors: Vectors) -> Rows:
     """Ask faiss's inverted lists: as many as the root of the number of vectors, of which 16 are looked through."""
-    import faiss
+    faiss = _peer("faiss")
 
     faiss.omp_set_num_threads(1)
     lists = round(len(vectors) ** 0.5)
@@ -82,7 +88,7 @@ def faiss_lists(vectors: Vectors) -> Rows:
 
 def faiss_graph(vectors: Vectors) -> Rows:
     """Ask faiss's hierarchical graph."""
-    import faiss
+    faiss = _peer("faiss")
 
     faiss.omp_set_num_threads(1)
     index: Any = faiss.IndexHNSWFlat(vectors.shape[1], 16)
@@ -93,7 +99,7 @@ def faiss_graph(vectors: Vectors) -> Rows:
 
 def hnswlib_graph(vectors: Vectors) -> Rows:
     """Ask hnswlib's hierarchical graph."""
-    import hnswlib  # pyright: ignore[reportMissingImports]
+    hnswlib = _peer("hnswlib")
 
     index = hnswlib.Index("l2", vectors.shape[1])
     index.init_index(len(vectors), ef_construction=64, M=16, random_seed=0)
@@ -104,9 +110,7 @@ def hnswlib_graph(vectors: Vectors) -> Rows:
 
 def descent(vectors: Vectors) -> Rows:
     """Ask pynndescent, whose compilation is counted."""
-    from pynndescent import NNDescent
-
-    graph: Any = NNDescent(vectors, n_neighbors=K + 1, random_state=0, n_jobs=1).neighbor_graph
+    graph: Any = _peer("pynndescent").NNDescent(vectors, n_neighbors=K + 1, random_state=0, n_jobs=1).neighbor_graph
     return np.asarray(graph[0], np.int64)
 
 
