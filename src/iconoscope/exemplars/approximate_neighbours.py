@@ -15,7 +15,7 @@ from iconoscope.exemplars.nearest_neighbours import distances_to, nearest_by_pro
 from iconoscope.extras import import_extra
 from iconoscope.progress import advancing
 
-__all__ = ["EXACT", "approximate_rows", "has_index", "nearest_among", "neighbour_recall", "neighbours_of"]
+__all__ = ["EXACT", "approximate_rows", "nearest_among", "neighbour_recall", "neighbour_settings", "neighbours_of"]
 
 EXACT = 50_000
 """Vectors up to which every pair is looked at: some ten seconds of a core, and four times as long for twice as many."""
@@ -28,6 +28,17 @@ _CHUNK = 8192  # vectors between two reports
 def has_index() -> bool:
     """Tell whether the package is installed that finds neighbours approximately."""
     return find_spec("usearch") is not None
+
+
+def neighbour_settings(count: int) -> dict[str, str]:
+    """Say how neighbours of so many vectors are looked for, as a question has it: nothing where it is every pair in any case.
+
+    >>> neighbour_settings(100)
+    {}
+    """
+    if count <= EXACT:
+        return {}
+    return {"neighbours": "approximate" if has_index() else "exact"}
 
 
 def neighbours_of(vectors: torch.Tensor, k: int) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:

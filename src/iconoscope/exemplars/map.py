@@ -119,7 +119,7 @@ def map_images(
     >>> ico.map_images(recording, "pca").points.shape
     (80, 2)
     """
-    from iconoscope.exemplars.approximate_neighbours import EXACT, has_index
+    from iconoscope.exemplars.approximate_neighbours import neighbour_settings
     from iconoscope.exemplars.tsne import SAMPLE, WHOLE
 
     check_choice("method", method, METHODS)
@@ -154,15 +154,14 @@ def map_images(
         settings["perplexity"] = _fitting_perplexity(perplexity, len(rows))
         if method == "tsne" and len(rows) > WHOLE:
             settings["embedded"] = SAMPLE
-        pairs = _neighbours_wanted(settings) / 3
+        wanted = _neighbours_wanted(settings)
         check_fits(  # of every neighbour its number and how far it is, and the symmetric matrix that is made of them
-            80.0 * len(rows) * pairs,
-            f"{3 * pairs:g} neighbours of each of {len(rows):,} images",
+            80.0 * len(rows) * wanted / 3,
+            f"{wanted} neighbours of each of {len(rows):,} images",
             hint="Give a smaller perplexity or limit.",
         )
         settings["iterations"] = iterations if method == "tsne" else None
-    if len(rows) > EXACT:
-        settings["neighbours"] = "approximate" if has_index() else "exact"
+    settings |= neighbour_settings(len(rows))
     question = question_about(recording, "map", **settings)
 
     figure = out if folder is None else None
@@ -337,7 +336,7 @@ def place_images(
     QuestionError
         If the map was made in another way, or the recordings do not belong to it.
     """
-    from iconoscope.exemplars.approximate_neighbours import EXACT, has_index, neighbours_of
+    from iconoscope.exemplars.approximate_neighbours import neighbour_settings, neighbours_of
     from iconoscope.exemplars.layouts import Placed
 
     recording, old_recording = load_recording(recording), load_recording(old_recording)
@@ -347,9 +346,9 @@ def place_images(
     points, new = _placed_among(_finite(recording, old.vectors), old, old_recording, seed=seed)
     of_old = ("recording", "embedded", "neighbours")
     settings = {name: setting for name, setting in old.question.settings.items() if name not in of_old}
-    settings |= {"into": old.question.key, "limit": None, "grid": False, "seed": seed}
-    if len(recording) > EXACT:
-        settings["neighbours"] = "approximate" if has_index() else "exact"
+    settings |= {"into": old.question.key, "limit": None, "grid": False, "seed": seed} | neighbour_settings(
+        len(recording)
+    )
     question = question_about(recording, "map", **settings)
     neighbours, _ = neighbours_of(new, max(_TRUSTED, _NEIGHBOURS))
     return _assembled(recording, np.arange(len(recording)), new, neighbours, Placed(points), question)

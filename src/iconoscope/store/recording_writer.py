@@ -223,6 +223,10 @@ class RecordingWriter:
         about = json.dumps({"shard": shard, "failed": failed})
         with self._written_by_one_of_several(self._images_path(shard)):
             write_table(self._images_path(shard), columns, metadata={"iconoscope": about})
+        self._pass_on(shard)
+
+    def _pass_on(self, shard: int) -> None:
+        """Bring the files of a written shard to where the recording lies: here they are there."""
 
     def end(self, units: Mapping[str, NDArray[Any]]) -> None:
         """Write what all shards make together, which ends the recording, and put it in the place of one that it replaces.

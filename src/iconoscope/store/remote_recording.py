@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
@@ -292,18 +291,8 @@ class RemoteRecordingWriter(RecordingWriter):
         self._remote.remove(*gone)
         self._names = {name: size for name, size in self._names.items() if name not in gone}
 
-    def write_shard(
-        self,
-        shard: int,
-        images: Mapping[str, NDArray[Any] | Sequence[str | None]],
-        units: Mapping[str, NDArray[Any]],
-        *,
-        maximum: NDArray[np.float32],
-        mean: NDArray[np.float32],
-        failed: Mapping[str, str],
-    ) -> None:
-        """Write a shard and send it, the table of images last."""
-        super().write_shard(shard, images, units, maximum=maximum, mean=mean, failed=failed)
+    def _pass_on(self, shard: int) -> None:
+        """Send the files of a shard, the table of images last."""
         for path in (self._units_path(shard), self._images_path(shard)):
             self._remote.send(path)
             path.unlink()
