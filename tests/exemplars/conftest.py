@@ -1,9 +1,19 @@
-"""A recording that the tests of this folder ask."""
+"""Networks, photographs and a recording that the tests of this folder ask."""
 
 import numpy as np
 import pytest
 
 import iconoscope as ico
+
+
+@pytest.fixture(scope="module")
+def network():
+    return ico.load_network("cars", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return ico.demo_images(150, backgrounds="neutral", seed=3)
 
 
 @pytest.fixture(scope="session")

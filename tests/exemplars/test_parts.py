@@ -19,16 +19,6 @@ SETTINGS: dict[str, Any] = {"k": 7, "batch": 8, "shard": 16, "workers": 0}
 
 
 @pytest.fixture(scope="module")
-def network():
-    return ico.load_network("cars", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def images():
-    return ico.demo_images(150, backgrounds="neutral", seed=3)
-
-
-@pytest.fixture(scope="module")
 def straight(network, images, tmp_path_factory):
     return record(network, images, store=tmp_path_factory.mktemp("straight") / "run", **SETTINGS)
 

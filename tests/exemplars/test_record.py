@@ -21,16 +21,6 @@ from iconoscope.store.recording_writer import bin_edges
 
 
 @pytest.fixture(scope="module")
-def network():
-    return ico.load_network("cars", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def images():
-    return ico.demo_images(150, backgrounds="neutral", seed=3)
-
-
-@pytest.fixture(scope="module")
 def recording(network, images, tmp_path_factory):
     return record(network, images, store=tmp_path_factory.mktemp("a") / "run", k=7, batch=16, shard=50)
 

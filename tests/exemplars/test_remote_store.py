@@ -18,11 +18,6 @@ SETTINGS: dict[str, Any] = {"k": 5, "batch": 8, "shard": 16, "workers": 0}
 
 
 @pytest.fixture(scope="module")
-def network():
-    return ico.load_network("cars", device="cpu")
-
-
-@pytest.fixture(scope="module")
 def images():
     return ico.demo_images(60, backgrounds="neutral", seed=3)
 

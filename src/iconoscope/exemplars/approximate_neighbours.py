@@ -162,11 +162,11 @@ def neighbour_recall(
     chosen = np.arange(count)
     if sample < count:
         chosen = np.sort(np.random.default_rng(seed).choice(count, sample, replace=False))
-    kept = 0
+    matched = 0
     for part in np.array_split(chosen, -(-len(chosen) // 50)):  # distances of 50 to all are held at once
         rows = torch.from_numpy(part)
         true = nearest_by_products(vectors[rows], vectors, k, own_rows=rows)
         farthest = distances_to(vectors[rows], vectors, true).amax(1, keepdim=True)
         apart = distances_to(vectors[rows], vectors, torch.from_numpy(neighbours[part, :k].astype(np.int64)))
-        kept += int((apart <= farthest).sum())
-    return kept / (len(chosen) * k)
+        matched += int((apart <= farthest).sum())
+    return matched / (len(chosen) * k)

@@ -99,8 +99,8 @@ def find_unfinished(store: str | Path, question: Question) -> list[tuple[str, Qu
                 if not recording.ended:
                     begun.append((str(index.parent), recording.question))
     return [
-        (place, other)
-        for place, other in begun
+        (folder, other)
+        for folder, other in begun
         if (other.weights, other.pixels) == (question.weights, question.pixels) and other.key != question.key
     ]
 
