@@ -5,8 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +23,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIG
 COMMON = ("--network", "cars", "--device", "cpu")
 
 
+def temporary(folder):
+    """Give the folder of temporary files of what runs in a folder; its name is short, since that of a socket in it must be."""
+    return Path(tempfile.gettempdir()) / f"ico-{zlib.crc32(str(folder).encode()):08x}"
+
+
 def start(folder, *arguments):
-    environment = {**os.environ, "TMPDIR": str(folder / "temporary"), "OMP_NUM_THREADS": "1"}
-    (folder / "temporary").mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(temporary(folder)), "OMP_NUM_THREADS": "1"}
+    temporary(folder).mkdir(exist_ok=True)
     command = [sys.executable, "-m", "iconoscope", *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
@@ -55,7 +63,7 @@ def test_a_recording_keeps_its_shards_and_goes_on(tmp_path, photographs, workers
     _, words = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "error: Interrupted.\nhint: A command with --store goes on" in words and "Traceback" not in words
-    assert not list((tmp_path / "temporary").iterdir())
+    assert not list(temporary(tmp_path).iterdir())
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("record/*/*.parquet")}
     assert files
     again = start(tmp_path, *command)
@@ -127,7 +135,10 @@ def test_pictures_that_were_made_are_kept_and_the_others_are_made_as_if_nothing_
     arrays = {name: array for name, array in vars(straight).items() if isinstance(array, np.ndarray)}
     assert len(arrays) > 3
     for name, array in arrays.items():
-        assert np.array_equal(array, getattr(resumed, name), equal_nan=array.dtype.kind == "f"), name
+        if name.endswith("activation"):  # asked of as many finished pictures at once as there are
+            np.testing.assert_allclose(array, getattr(resumed, name), rtol=1e-5, atol=1e-6, err_msg=name)
+        else:
+            assert np.array_equal(array, getattr(resumed, name), equal_nan=array.dtype.kind == "f"), name
 
 
 def of_a_command(monkeypatch, answer):

@@ -119,6 +119,7 @@ def test_an_interrupt_ends_workers_and_keeps_what_was_asked(images, straight, tm
     command += ["--workers", "0"]
     running = subprocess.Popen([*command, "--engine", "ray"], stderr=subprocess.PIPE, text=True, process_group=0)
     wait_for(lambda: shards_in(tmp_path / "run") >= 3)
+    assert shards_in(tmp_path / "run") < 50, "it was done before it was interrupted"
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said

@@ -1,5 +1,7 @@
 """A browser that has been given the address of an explorer, or has not."""
 
+import json
+
 from starlette.testclient import TestClient
 
 from iconoscope.explorer.server import create_app
@@ -15,3 +17,8 @@ def browse(session, rules, *, known=True):
     if known:
         client.get("/", params={"token": rules.token})
     return client
+
+
+def events(answer):
+    """Give the messages of a stream of events."""
+    return [json.loads(line.partition(": ")[2]) for line in answer.text.splitlines() if line.startswith("data")]

@@ -281,3 +281,10 @@ def test_a_dropped_photograph_lies_where_the_same_image_lies(client, network, im
     assert dropped["neighbours"][0]["distance"] == pytest.approx(0, abs=1e-3)
     assert dropped["point"] == pytest.approx(recorded["point"], abs=1e-3)
     assert dropped["prediction"] == recorded["prediction"]
+    assert dropped["id"] == dropped["name"]
+
+
+def test_a_dropped_photograph_is_called_as_its_file_was(client, picture):
+    name = client.post("/api/uploads", params={"title": "my cat\x1b.jpg"}, content=picture).json()["name"]
+    assert client.get(f"/api/images/{name}").json()["id"] == r"my cat\x1b.jpg"
+    assert client.post("/api/uploads", params={"title": "x" * 401}, content=picture).status_code == 400

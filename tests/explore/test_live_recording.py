@@ -1,6 +1,5 @@
 """Recording in the explorer: watched, and then there for all pages."""
 
-import json
 import time
 
 import numpy as np
@@ -8,12 +7,8 @@ import PIL.Image
 import pytest
 
 import iconoscope as ico
-from explore.browsing import browse
+from explore.browsing import browse, events
 from iconoscope.explorer import open_session
-
-
-def events(answer):
-    return [json.loads(line.partition(": ")[2]) for line in answer.text.splitlines() if line.startswith("data")]
 
 
 def test_what_is_recorded_is_there_at_once_and_is_what_record_gives(network, images, tmp_path, rules):

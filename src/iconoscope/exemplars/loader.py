@@ -123,7 +123,8 @@ def feed(
         reason = (str(error).splitlines() or [type(error).__name__])[-1]  # the lines before it are where it happened
         raise ImagesError(
             f"The processes that read images cannot go on: {reason.rstrip('.')[:240]}.",
-            hint="They need shared memory (/dev/shm) and open files (ulimit). workers=0 reads images in this process.",
+            hint="They need shared memory (/dev/shm), open files (ulimit) and a short path of temporary files (TMPDIR). "
+            "workers=0 reads images in this process.",
         ) from error
 
 

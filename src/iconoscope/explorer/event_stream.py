@@ -14,13 +14,19 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
+from iconoscope.explorer.messages import MakingProgress
 from iconoscope.explorer.problems import problem_of
 from iconoscope.progress import Advance
 
-__all__ = ["WAITS", "EventStream", "Watcher"]
+__all__ = ["WAITS", "EventStream", "Watcher", "making_progress"]
 
 WAITS = "waits"
 """The task of what has not begun, since something else is being made."""
+
+
+def making_progress(task: str, done: int, total: int) -> MakingProgress:
+    """Give the message of something that is not made yet."""
+    return MakingProgress(task, done, total, ended=False)
 
 
 class EventStream:

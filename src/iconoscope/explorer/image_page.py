@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError, UnitError
+from iconoscope.errors import QuestionError, UnitError, printable
 from iconoscope.exemplars import activation_maps
 from iconoscope.exemplars.map import place_vectors
 from iconoscope.explorer import messages
@@ -65,7 +65,7 @@ def _image_page(
     prediction = int(np.argmax(probabilities))
     return messages.ImagePage(
         name=name,
-        id=identity,
+        id=session.photographs.title(name) if number is None else identity,
         label=label,
         prediction=subject.classes[prediction],
         wrong=None if target < 0 else target != prediction,
@@ -229,14 +229,16 @@ def _is_class(subject: Subject, row: int, own_label: str, label: str) -> bool:
 
 
 @router.post("/uploads")
-async def add_photograph(request: Request, session: SessionOf, subject: SubjectOf) -> messages.ImagePage:
-    """Take a photograph, the body of the request; it stays in memory alone."""
+async def add_photograph(
+    request: Request, session: SessionOf, subject: SubjectOf, title: Annotated[str, Query(max_length=400)] = ""
+) -> messages.ImagePage:
+    """Take a photograph, the body of the request; it stays in memory alone. `title` is what its page calls it."""
     encoded = bytearray()
     async for part in request.stream():
         encoded += part
         if len(encoded) > LARGEST:  # the rest is not read
             break
-    name = await asyncio.to_thread(session.photographs.add, bytes(encoded))
+    name = await asyncio.to_thread(session.photographs.add, bytes(encoded), printable(title))
     return await show_image(name, session, subject)
 
 

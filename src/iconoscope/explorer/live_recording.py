@@ -15,7 +15,7 @@ from iconoscope.exemplars.map import carried_over
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.comparison import of_same_images
-from iconoscope.explorer.event_stream import WAITS, EventStream, Watcher
+from iconoscope.explorer.event_stream import WAITS, EventStream, Watcher, making_progress
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.progress import listen
@@ -26,11 +26,7 @@ __all__ = ["router"]
 router = APIRouter()
 
 
-def _progress(task: str, done: int, total: int) -> messages.RecordingProgress:
-    return messages.RecordingProgress(task, done, total, ended=False)
-
-
-@router.post("/record", response_class=StreamingResponse, response_model=messages.RecordingProgress)
+@router.post("/record", response_class=StreamingResponse, response_model=messages.MakingProgress)
 async def begin(
     session: SessionOf, subject: SubjectOf, layer: Annotated[str, Query(max_length=400)] = ""
 ) -> StreamingResponse:
@@ -44,7 +40,7 @@ async def begin(
         raise QuestionError("There are no images to record.", hint="Start with them: iconoscope explore --images ...")
     layers = await asyncio.to_thread(_layers_with, session, subject, layer) if layer else None
     stream = EventStream(subject.number, session.folders)
-    watcher = Watcher(stream, _progress)
+    watcher = Watcher(stream, making_progress)
     network = await asyncio.to_thread(session.copy_of, subject, "recorder")
 
     def make() -> None:
@@ -52,10 +48,10 @@ async def begin(
             # In this process: others would be forked from one that has threads.
             recording = record(network, images, layers, store=subject.store, workers=0)
         _take(session, replace(subject, recording=recording), subject)
-        stream.put(messages.RecordingProgress("", len(recording), len(recording), ended=True))
+        stream.put(messages.MakingProgress("", len(recording), len(recording), ended=True))
 
     if session.studio.is_busy:
-        stream.put(_progress(WAITS, 0, 0))
+        stream.put(making_progress(WAITS, 0, 0))
     return stream.response(session.studio.submit(make), watcher.stopped.set)
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+
 import numpy as np
 from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
@@ -12,9 +18,11 @@ from iconoscope.exemplars.roc_area import areas
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import of_recording, unusual
+from iconoscope.explorer.event_stream import WAITS, EventStream, Watcher, making_progress
 from iconoscope.explorer.live_audit import audit_outlook, chosen_rows
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
+from iconoscope.progress import listen
 from iconoscope.results import ImageMap
 from iconoscope.results.atlas import PAGE
 from iconoscope.results.image_map import class_colours, unit_square
@@ -27,16 +35,42 @@ router = APIRouter()
 _UNITS = 12
 
 
+def _make(session: Session, subject: Subject) -> None:
+    if subject.image_map is None:  # a page asks for all parts of the map at once, and the first has it made
+        subject.keep_map(map_images(subject.recorded, store=None if session.read_only else subject.store))
+
+
 def _made(session: Session, subject: Subject) -> ImageMap:
     """Give the map that the store has, or make it and let the store keep it."""
+    if subject.image_map is None:
+        session.studio.submit(partial(_make, session, subject)).result()
+    return subject.mapped
+
+
+@router.post("/map/make", response_class=StreamingResponse, response_model=messages.MakingProgress)
+async def make_map(session: SessionOf, subject: SubjectOf) -> StreamingResponse:
+    """Make the map where the store has none: a stream of events, of which the last has ended."""
+    stream = EventStream(subject.number, session.folders)
+    watcher = Watcher(stream, making_progress)
+    has_map = await asyncio.to_thread(lambda: subject.image_map is not None)  # it may have to be read
 
     def make() -> None:
-        if subject.image_map is None:  # a page asks for all parts of the map at once, and the first has it made
-            subject.keep_map(map_images(subject.recorded, store=None if session.read_only else subject.store))
+        with listen(watcher):
+            _make(session, subject)
+        stream.put(messages.MakingProgress("", len(subject.mapped), len(subject.mapped), ended=True))
 
-    if subject.image_map is None:
-        session.studio.submit(make).result()
-    return subject.mapped
+    if session.studio.is_busy and not has_map:
+        stream.put(making_progress(WAITS, 0, 0))
+    # A map that is there does not wait for what is being made.
+    making = session.studio.submit(make) if not has_map else _ran(make)
+    return stream.response(making, watcher.stopped.set)
+
+
+def _ran(make: Callable[[], None]) -> Future[None]:
+    make()
+    ran = Future[None]()
+    ran.set_result(None)
+    return ran
 
 
 @router.get("/map")

@@ -672,8 +672,8 @@ class ActivationMaps:
 
 
 @dataclass(frozen=True)
-class RecordingProgress:
-    """How far `POST record` has come, as an event of its stream: `done` of `total`; after the last one all pages are there."""
+class MakingProgress:
+    """How far a recording or a map has come, as an event of its stream: `done` of `total`; after the last one it is there."""
 
     task: str
     done: int

@@ -41,10 +41,11 @@ class Photographs:
     def __init__(self, store: Path) -> None:
         self._folder = store / _FOLDER
         self._images: OrderedDict[str, Image] = OrderedDict()
+        self._titles: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def add(self, encoded: bytes) -> str:
-        """Take a photograph as a file holds it; give its name.
+    def add(self, encoded: bytes, title: str = "") -> str:
+        """Take a photograph as a file holds it, and what it is called; give the name that addresses it.
 
         Raises
         ------
@@ -61,12 +62,20 @@ class Photographs:
         pixels = decode_image(encoded, "The photograph")
         source = Arrays("a dropped photograph", [name], [None], pixels[None])
         with self._lock:
+            self._titles[name] = title
             self._images[name] = Images(source)[0]
             self._images.move_to_end(name)
             held = sum(image.pixels.nbytes for image in self._images.values())
             while len(self._images) > 1 and (len(self._images) > _HELD or held > _MEMORY):
-                held -= self._images.popitem(last=False)[1].pixels.nbytes
+                oldest, image = self._images.popitem(last=False)
+                del self._titles[oldest]
+                held -= image.pixels.nbytes
         return name
+
+    def title(self, name: str) -> str:
+        """Give what a photograph is called: as its file was, as long as it is held; else its name."""
+        with self._lock:
+            return self._titles.get(name) or name
 
     def image(self, name: str) -> Image:
         """Give a photograph by its name; raises `ImagesError` if it is not there any more."""

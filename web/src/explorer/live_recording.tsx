@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { useSession } from "./explored";
 import { say } from "./language";
 import { Figure, Trouble } from "./parts";
-import type { RecordingProgress } from "./schema";
+import type { MakingProgress } from "./schema";
 import { Progress, useWatched } from "./watched";
 
 export function LiveRecording() {
@@ -17,7 +17,7 @@ export function LiveRecording() {
 
 /** Records, and shows the page anew after that. With a layer, that one beside those that were recorded. */
 export function RecordButton({ text, layer = "" }: { text: string; layer?: string }) {
-  const { event, runs, problem, begin, stop } = useWatched<RecordingProgress>(layer ? `record?layer=${encodeURIComponent(layer)}` : "record", {});
+  const { event, runs, problem, begin, stop } = useWatched<MakingProgress>(layer ? `record?layer=${encodeURIComponent(layer)}` : "record", {});
   useEffect(() => {
     if (event?.ended) location.reload();
   }, [event?.ended]);

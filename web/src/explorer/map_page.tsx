@@ -5,8 +5,8 @@ import type { MapBoard } from "../map/board";
 import type { Tool } from "../map/gestures";
 import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
-import { number, say } from "./language";
-import { useLoadedMap, type LoadedMap } from "./loaded_map";
+import { number, say, type Word } from "./language";
+import { useLoadedMap, type LoadedMap, type Loading } from "./loaded_map";
 import { MapControls } from "./map_controls";
 import { addressed, settingsOf, viewKey, viewSettings } from "./map_settings";
 import { coloursOf, MapStage } from "./map_stage";
@@ -16,15 +16,37 @@ import type { MapPage as Message, Problem } from "./schema";
 import { readLine, searched } from "./selection";
 import { SelectionPanel } from "./selection_panel";
 import { NetworkNumber, useNetwork } from "./server";
+import { Progress } from "./watched";
 
 export function MapPage({ settings }: { settings: Settings }) {
   const { networks } = useSession(), around = useNetwork();
   const numbers = networks.length > 1 && settings["beside"] === "1" ? networks.map((network) => network.number) : [around];
   const first = useLoadedMap(numbers[0] ?? 0), second = useLoadedMap(numbers[1] ?? null);
   if (first.problem) return <Trouble problem={first.problem} />;
-  if (!first.map || (numbers.length > 1 && !second.map && !second.problem)) return <Waiting text={say("map waiting")} />;
+  if (!first.map) return <MapMaking loading={first} />;
+  if (numbers.length > 1 && !second.map && !second.problem) return <MapMaking loading={second} />;
   const maps = numbers.length > 1 && second.map ? [first.map, second.map] : [first.map];
   return <Maps key={numbers.join()} maps={maps} settings={settings} problem={numbers.length > 1 ? second.problem : null} />;
+}
+
+const STEPS: Record<string, Word> = { "looking for neighbours": "map neighbours", "t-SNE": "map layout", thumbnails: "map thumbnails" };
+
+/** A map on its way, which may be stopped where it is being made. */
+function MapMaking({ loading: { step, stopped, begin, stop } }: { loading: Loading }) {
+  if (!stopped && (!step || step.ended)) return <Waiting />;
+  const task = STEPS[step?.task ?? ""];
+  return (
+    <section class="map-making">
+      <p>{say("map waiting")}</p>
+      {!stopped && task && <p class="note">{say(task)}</p>}
+      {!stopped && <Progress event={step} />}
+      <p>
+        <button type="button" class={stopped ? "primary" : ""} onClick={stopped ? begin : stop}>
+          {say(stopped ? "map make" : "stop")}
+        </button>
+      </p>
+    </section>
+  );
 }
 
 /** The numbers of the images that the address chooses: by a line on one of the maps, or by what was searched for; null where none. */

@@ -1,5 +1,5 @@
 // A map to move about in, and to draw around images on: it follows the address, and writes there where one has moved.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { readView } from "../map/address";
 import { MapBoard, NoGraphics } from "../map/board";
 import { STEPS } from "../map/data";
@@ -113,7 +113,8 @@ export function MapStage({ map, settings, second, tool, selection, made, changed
 
 /** Keys are for the map that has the focus, else for the first. */
 function useKeys(board: MapBoard | null, stage: HTMLElement | null, map: LoadedMap, { second, changed }: Pick<StageSettings, "second" | "changed">): void {
-  useEffect(() => {
+  // Before the page is seen: a key that is pressed then counts.
+  useLayoutEffect(() => {
     const refresh = () => {
       if (!board) return;
       board.paint();

@@ -367,7 +367,7 @@ export interface ActivationMaps {
   commands: Commands;
 }
 
-export interface RecordingProgress {
+export interface MakingProgress {
   task: string;
   done: number;
   total: number;

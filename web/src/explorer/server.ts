@@ -84,9 +84,12 @@ async function sent(path: string, question: unknown, signal?: AbortSignal, netwo
   return asked(path, signal ? { ...init, signal } : init, network);
 }
 
+const LONGEST_TITLE = 200; // characters; the end of a file's name tells what it is
+
 export async function upload<Message>(file: Blob): Promise<Message> {
   const init = { method: "POST", body: file, headers: { "content-type": file.type || "application/octet-stream" } };
-  return (await (await asked("uploads", init)).json()) as Message;
+  const title = file instanceof File ? `?title=${encodeURIComponent(file.name.slice(-LONGEST_TITLE))}` : "";
+  return (await (await asked(`uploads${title}`, init)).json()) as Message;
 }
 
 /** Asks and gives one event after the other; leaving the loop, or the signal, ends the answer. */
