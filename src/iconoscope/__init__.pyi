@@ -63,6 +63,7 @@ from .results import Attribution as Attribution
 from .results import MeanMap as MeanMap
 from .results import Faithfulness as Faithfulness
 from .results import Visualization as Visualization
+from .results import StyleComparison as StyleComparison
 from .store import Recording as Recording
 from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import NonFiniteError
+from iconoscope.optimization.blur import Blur
 from iconoscope.optimization.canvas import Canvas
 from iconoscope.optimization.frozen import adjacent_layers, frozen
 from iconoscope.optimization.parameterization import Draws
@@ -115,6 +116,7 @@ def ascend(
     stepper: Stepper,
     steps: int,
     frames: int,
+    blur: Blur | None = None,
     size: tuple[int, int] | None = None,
     precision: str = "float32",
 ) -> Ascent:
@@ -136,6 +138,8 @@ def ascend(
         How a step is made of a gradient.
     steps, frames
         How many steps, and how many pictures on the way are kept.
+    blur
+        How the pictures are blurred after a step, if they are.
     size
         Height and width of what the network is shown; that of its preprocessing if not given.
     precision
@@ -198,6 +202,8 @@ def ascend(
                     else:
                         loss_gradient = picture.grad
                 step()
+                if blur is not None and (sigma := blur.sigma_after(number, steps)):
+                    canvas.blur(sigma)
         ended = True
     except KeyboardInterrupt:
         if not course:

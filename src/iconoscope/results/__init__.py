@@ -11,6 +11,7 @@ from iconoscope.results.occlusion_series import OcclusionSeries
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
+from iconoscope.results.style_comparison import StyleComparison
 from iconoscope.results.top_images import SIDES, TopImages
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
@@ -30,6 +31,7 @@ __all__ = [
     "OcclusionSeries",
     "Question",
     "Result",
+    "StyleComparison",
     "TopImages",
     "UnitSearch",
     "Visualization",
