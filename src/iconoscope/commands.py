@@ -144,6 +144,17 @@ COMMANDS = {
         {**_STORE, "out": "dream.png"},
         ("unit",),
     ),
+    "invert": Command(
+        "iconoscope.optimization:invert",
+        "What of a photograph is left in each layer? Pictures that a layer answers as it does the photograph.",
+        printing.results,
+        (
+            "iconoscope invert --network cars-honest --image photographs/lynx/lynx-0001.png",
+            f"iconoscope invert --layers layer2,layer3,logits {_RESNET} --image plane.png --count 3",
+            "iconoscope invert --layers block4 --network cifar10 --image plane.png --prior cifar10-refined",
+        ),
+        {**_STORE, "out": "invert.png"},
+    ),
     "record": Command(
         "iconoscope.exemplars:record",
         "Show all images of a set once and keep what every unit answers: top, map and find ask of that.",

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError, check_path
 from iconoscope.priors.prior_images import as_pictures
 from iconoscope.subject.images import Image, Images, load_images
-from iconoscope.subject.network.preprocessing import Preprocessing
+from iconoscope.subject.network.preprocessing import GREY, Preprocessing
 
-__all__ = ["Start", "StartLike", "read_photograph", "read_start"]
+__all__ = ["Start", "StartLike", "pictures_of_channels", "read_photograph", "read_start"]
 
 StartLike = str | Path | Image | Images | NDArray[Any] | Sequence[Any]
 """``noise``, a colour (``grey``, ``#ff8800``), or images: a file, a folder, arrays, PIL images."""
@@ -96,7 +96,7 @@ def read_start(
         )
     )
     readable = list(images.readable())
-    pictures = as_pictures(np.stack([fitted.shown(image) for image in readable]))
+    pictures = pictures_of_channels(np.stack([fitted.shown(image) for image in readable]), channels)
     name = readable[0].id if len(readable) == 1 else f"{len(readable)} images"
     return Start(name, pictures, photographed=True), side
 
@@ -119,6 +119,14 @@ def read_photograph(image: StartLike, preprocessing: Preprocessing) -> Start:
             f"{len(start.pictures)} images were given, and one is asked about.", hint="Give one of them."
         )
     return start
+
+
+def pictures_of_channels(pixels: NDArray[np.uint8], channels: int) -> torch.Tensor:
+    """Give pixels (n, height, width, 3 or 4) of 0..255 as pictures (n, channels, height, width) of 0..1; one channel: grey."""
+    pictures = as_pictures(pixels)
+    if channels > 1:
+        return pictures
+    return (pictures * torch.tensor(GREY, dtype=torch.float32)[:, None, None]).sum(1, keepdim=True)
 
 
 def _colour(text: str) -> tuple[float, float, float] | None:

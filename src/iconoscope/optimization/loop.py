@@ -16,7 +16,7 @@ from iconoscope.optimization.canvas import Canvas
 from iconoscope.optimization.frozen import adjacent_layers, frozen
 from iconoscope.optimization.parameterization import Draws
 from iconoscope.optimization.regularizers import Regularizer, charged
-from iconoscope.optimization.scores import Scores
+from iconoscope.optimization.scores import Scoring
 from iconoscope.optimization.spectator import GrowingPictures, Spectator, current_spectator
 from iconoscope.optimization.transforms import Transforms
 from iconoscope.progress import track
@@ -92,7 +92,7 @@ class Loss:
         values: torch.Tensor,
         pictures: torch.Tensor,
         canvas: Canvas,
-        scores: Scores,
+        scores: Scoring,
         answers: dict[str, torch.Tensor],
     ) -> torch.Tensor:
         """Give the charges of all pictures less their scores (pictures,), as one number."""
@@ -107,7 +107,7 @@ class Loss:
 
 def ascend(
     network: Network,
-    scores: Scores,
+    scores: Scoring,
     canvas: Canvas,
     *,
     loss: Loss,
@@ -150,7 +150,7 @@ def ascend(
     NonFiniteError
         If the network answers NaN or infinity; it says at which step.
     """
-    normalise, dtype = _normalising(network), PRECISIONS[precision]
+    normalise, dtype = normalising(network), PRECISIONS[precision]
     step = stepper(canvas.parameters.tensors)
     frame_steps = set(torch.linspace(0, steps, max(2, frames), dtype=torch.float32).round().int().tolist())
     frames_kept: list[torch.Tensor] = []
@@ -167,7 +167,7 @@ def ascend(
         )
         with (
             frozen(network.module, pairs, dtype=dtype),
-            probe(network, scores.layers, before_relu=True) as read,
+            probe(network, scores.layers, before_relu=scores.before_relu) as read,
             torch.enable_grad(),
             keeping_memory(),
         ):
@@ -262,13 +262,13 @@ def normalised(size: float) -> Stepper:
 
 
 @torch.inference_mode()
-def score(network: Network, scores: Scores, pictures: torch.Tensor) -> torch.Tensor:
+def score(network: Network, scores: Scoring, pictures: torch.Tensor) -> torch.Tensor:
     """Give the scores (n,) of pictures (n, channels, height, width) of 0..1 as they are, behind the ReLU if one follows."""
     with probe(network, scores.layers) as read:
-        return scores(read(_normalising(network)(pictures)))
+        return scores(read(normalising(network)(pictures)))
 
 
-def _normalising(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
+def normalising(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
     """Give what brings pictures of 0..1 to the network's device, into its mean and deviation, and into channels last."""
     device = network.device
     mean, std = (

@@ -5,6 +5,7 @@ from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
 from iconoscope.results.image_map import ImageMap
+from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.occlusion_series import OcclusionSeries
@@ -26,6 +27,7 @@ __all__ = [
     "Faithfulness",
     "FilterSheet",
     "ImageMap",
+    "Inversion",
     "MeanMap",
     "Occlusion",
     "OcclusionSeries",
