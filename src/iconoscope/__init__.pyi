@@ -30,6 +30,7 @@ from .occlusion import faithfulness as faithfulness
 from .optimization import optimize as optimize
 from .optimization import compare_styles as compare_styles
 from .optimization import dream as dream
+from .optimization import invert as invert
 from .optimization import unit as unit
 from .optimization import direction as direction
 from .optimization import region as region
@@ -63,6 +64,8 @@ from .results import Attribution as Attribution
 from .results import MeanMap as MeanMap
 from .results import Faithfulness as Faithfulness
 from .results import Visualization as Visualization
+from .results import StyleComparison as StyleComparison
+from .results import Inversion as Inversion
 from .store import Recording as Recording
 from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap

@@ -124,6 +124,37 @@ COMMANDS = {
         {**_STORE, "out": "optimize.png"},
         ("unit",),
     ),
+    "styles": Command(
+        "iconoscope.optimization:compare_styles",
+        "The pictures of one unit in several styles: what does each kind of regularisation do?",
+        printing.results,
+        (
+            "iconoscope styles logit:deer --network cifar10",
+            "iconoscope styles logit:truck --network cifar10 --prior cifar10-refined --count 2",
+            f"iconoscope styles logit:truck {_RESNET} --styles none,blur,robust --judge cifar10",
+        ),
+        {**_STORE, "out": "styles.png"},
+        ("unit",),
+    ),
+    "dream": Command(
+        "iconoscope.optimization:dream",
+        "Let a layer see more of what it sees in a photograph (DeepDream).",
+        printing.results,
+        ("iconoscope dream features.10 --network squeezenet.py:squeezenet --image dragonfly.jpg --size 288",),
+        {**_STORE, "out": "dream.png"},
+        ("unit",),
+    ),
+    "invert": Command(
+        "iconoscope.optimization:invert",
+        "What of a photograph is left in each layer? Pictures that a layer answers as it does the photograph.",
+        printing.results,
+        (
+            "iconoscope invert --network cars-honest --image photographs/lynx/lynx-0001.png",
+            f"iconoscope invert --layers layer2,layer3,logits {_RESNET} --image plane.png --count 3",
+            "iconoscope invert --layers block4 --network cifar10 --image plane.png --prior cifar10-refined",
+        ),
+        {**_STORE, "out": "invert.png"},
+    ),
     "record": Command(
         "iconoscope.exemplars:record",
         "Show all images of a set once and keep what every unit answers: top, map and find ask of that.",

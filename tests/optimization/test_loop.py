@@ -303,11 +303,10 @@ def test_what_is_compared_with_must_be_there():
 def test_styles_are_compared_by_name_or_by_what_they_are_made_of():
     network = network_of(Linear())
     found = ico.compare_styles(network, "logit:a", steps=2)
-    assert list(found) == ["none", "frequency", "robust", "preconditioned", "all"]
-    assert len({each.question.key for each in found.values()}) == 5
+    assert found.names == ["none", "blur", "frequency", "robust", "preconditioned", "all"]
+    assert len({each.question.key for each in found.results}) == 6
     assert np.array_equal(found["none"].images, ico.optimize(network, "logit:a", steps=2, style="none").images)
-    (name,) = ico.compare_styles(network, "logit:a", [PLAIN], steps=2)
-    assert name == "Pixels; not moved"
+    assert ico.compare_styles(network, "logit:a", [PLAIN], steps=2).names == ["Pixels; not moved"]
 
 
 def test_every_start_is_taken_as_often_as_asked():

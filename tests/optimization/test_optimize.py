@@ -351,3 +351,32 @@ def test_one_channel_and_four(tmp_path):
         found = ico.optimize(network, "conv:*", steps=3)
         assert found.images.shape == (3, 8, 8, channels)
         assert found.save(tmp_path / f"{channels}.png").stat().st_size > 0
+
+
+def test_a_photograph_stands_beside_what_became_of_it_with_the_probabilities_of_both(tmp_path):
+    torch.manual_seed(0)
+    network = network_of(Linear())
+    images = np.random.default_rng(0).integers(100, 156, (2, 8, 8, 3), dtype=np.uint8)
+    found = ico.optimize(network, "logit:b", start=images, style=PLAIN, steps=40, store=tmp_path / "run")
+    assert found.start_images is not None and np.array_equal((found.start_images * 255).round(), images)
+    assert found.start_probabilities is not None and found.probabilities is not None
+    assert np.allclose(found.start_probabilities, ico.predict(network, images), atol=1e-5)
+    assert (found.probabilities[:, 1] > 0.99).all() and (found.asked_class == 1).all()
+    assert found.classes == ("a", "b")
+    again = ico.load_result(next((tmp_path / "run" / "optimize").iterdir()))
+    assert isinstance(again, ico.Visualization) and again.start_images is not None and again.classes == ("a", "b")
+    for start in ("noise", "grey"):
+        without = ico.optimize(network, "logit:b", start=start, steps=1)
+        assert without.start_images is None and without.probabilities is None
+
+
+def test_a_photograph_is_changed_by_a_layer_of_what_is_no_classifier():
+    class Maps(Layers):
+        def forward(self, x):
+            return self.conv1(x)
+
+    network = network_of(Maps())
+    image = np.random.default_rng(0).integers(100, 156, (8, 8, 3), dtype=np.uint8)
+    found = ico.optimize(network, "conv1:0", start=image, steps=2)
+    assert found.start_images is not None and found.probabilities is None
+    assert found.asked_class is not None and found.asked_class.tolist() == [-1]

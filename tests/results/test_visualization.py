@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,3 +138,58 @@ def test_the_dead_are_marked_in_a_sheet():
     plt.close("all")
     titles = [each.get_title().replace("\n", " ") for each in axes.figure.axes]
     assert [title for title in titles if "dead" in title] == ["conv:1 (dead)"]
+
+
+def changed(count=1, moved=True):
+    found = visualized(count=count)
+    generator = np.random.default_rng(1)
+    settings = {"style": {"transforms": {"jitter": 4} if moved else None}}
+    return dataclasses.replace(
+        found,
+        question=dataclasses.replace(found.question, settings=settings),
+        start_images=np.clip(found.images + 0.01 * generator.normal(size=found.images.shape), 0, 1).astype(np.float32),
+        asked_class=np.full(count, 2),
+        classes=("airplane", "ship", "truck"),
+        start_probabilities=np.tile(np.array([0.9, 0.1, 0.0], np.float32), (count, 1)),
+        probabilities=np.tile(np.array([0.1, 0.2, 0.7], np.float32), (count, 1)),
+    )
+
+
+def titles(axes):
+    return [each.get_title() for each in axes.figure.figure.axes]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_the_figure_of_a_photograph_shows_what_became_of_it(moved):
+    import matplotlib.pyplot as plt
+
+    found = changed(moved=moved)
+    axes = found.plot()
+    plt.close("all")
+    course = "what it answers while it is moved" if moved else "what it answers at every step"
+    assert titles(axes)[3:] == ["gradient of the last step", "probability before and after", course]
+    word, factor = titles(axes)[2].split(" x")
+    assert word == "difference" and found.start_images is not None
+    shown = np.asarray(axes.figure.figure.axes[2].get_images()[0].get_array()).astype(int)
+    expected = 0.5 + int(factor) * (found.images[0] - found.start_images[0])
+    assert np.abs(shown - (expected * 255).round().clip(0, 255)).max() <= 1
+    bars: Any = axes.figure.figure.axes[4]
+    assert [label.get_text() for label in bars.get_yticklabels()] == ["airplane", "truck"]
+    assert [round(bar.get_width(), 3) for bar in bars.patches] == [0.9, 0.0, 0.1, 0.7]
+
+
+def test_several_photographs_are_rows_and_very_many_a_sheet():
+    import matplotlib.pyplot as plt
+
+    rows, sheet = changed(count=3).plot(), changed(count=7).plot()
+    plt.close("all")
+    assert titles(rows)[:2] == ["airplane 0.900", "truck 0.700"] and len(titles(rows)) == 12
+    assert titles(sheet)[0] == "conv:0"
+
+
+def test_the_title_says_the_prior():
+    import matplotlib.pyplot as plt
+
+    figure = dataclasses.replace(visualized(count=1), prior="gaussian prior cars: 9x12x3 from 20 numbers").plot().figure
+    plt.close("all")
+    assert figure.get_suptitle() == "planted, from noise, along the gaussian prior cars"

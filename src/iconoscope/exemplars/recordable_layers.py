@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from math import nan, prod
+from math import nan
 
 import torch
-from torch import nn
 
 from iconoscope.errors import QuestionError, UnitError
 from iconoscope.exemplars.activation_summary import Penultimate
 from iconoscope.store.recorded_layer import ReceptiveField, RecordedLayer
-from iconoscope.subject.activation_layout import read_maps, tensor_of, token_grid
+from iconoscope.subject.activation_layout import read_maps, token_grid
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, watching
+from iconoscope.subject.usual_layers import LayerAnswer, layer_answers, usual_among
 from iconoscope.vocabulary.unit import LayerUnit
 
 __all__ = ["choose_layers"]
 
 _SMALL = 64  # pixels: all lines of so small an input are asked about, so that fields nearly as large as it are measured
-_NO_NEW_UNITS = (
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.Flatten,
-    nn.Identity,
-)
-"""Layers whose units say nothing that those before them did not say."""
-_GATES = (nn.Sigmoid, nn.Hardsigmoid, nn.Softmax)
-"""Layers that are never below zero because they weigh others."""
-_SMOOTH = r"(Quick)?(SiLU|Swish|GELU|Mish|ELU|Hardswish|HardSwish|LeakyReLU|PReLU|StarReLU)(Tanh|Activation)?"
-"""Activations that stand where others have ReLUs, by name, since libraries have classes of their own."""
 
 
 def choose_layers(network: Network, layers: Sequence[str] | None) -> tuple[tuple[RecordedLayer, ...], Penultimate]:
@@ -56,18 +40,16 @@ def choose_layers(network: Network, layers: Sequence[str] | None) -> tuple[tuple
     UnitError
         If the network has no such layer, or it answers no maps, tokens or vectors.
     """
-    height, width = network.preprocessing.size
-    noise = torch.randn(
-        2, network.channels, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float32
-    )
-    answers, logits = _layer_answers(network, noise[: 1 if network.singly else 2].to(network.device))
+    answers, logits = layer_answers(network)
     names = (
-        _usual(network, answers) if layers is None else [_named(network, name) for name in layers if name != "logits"]
+        usual_among(network, answers)
+        if layers is None
+        else [_named(network, name) for name in layers if name != "logits"]
     )
     chosen: list[RecordedLayer] = []
     for name in dict.fromkeys(names):
         unreached = f"{name} of {network.name} was not reached when the network ran."
-        answer = answers.get(name, _LayerAnswer((), refusal=unreached))
+        answer = answers.get(name, LayerAnswer((), refusal=unreached))
         if answer.refusal:
             raise UnitError(
                 answer.refusal, hint="Ask another layer; iconoscope layers lists what each of them answers."
@@ -96,95 +78,7 @@ def _named(network: Network, name: str) -> str:
     return str(unit)
 
 
-@dataclass(frozen=True)
-class _LayerAnswer:
-    """A layer's answer to noise.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Of its answer to one image, the channels first.
-    positive : bool
-        Whether it was never below zero.
-    handed_on : str
-        Whose answer it hands on as it is.
-    refusal : str
-        Why no unit of it can be asked, if so.
-    """
-
-    shape: tuple[int, ...]
-    positive: bool = False
-    handed_on: str = ""
-    refusal: str = ""
-
-
-def _layer_answers(network: Network, batch: torch.Tensor) -> tuple[dict[str, _LayerAnswer], torch.Tensor]:
-    """Run once, and look at every layer's answer; give the logits with them."""
-    answers: dict[str, _LayerAnswer] = {}
-    first_layer: dict[int, str] = {}  # by the identity of a tensor, the layer that answered it first
-    alive: list[torch.Tensor] = []  # so that no two have the same id
-
-    def look(call: LayerCall) -> None:
-        if call.name in answers:
-            return
-        try:
-            maps = read_maps(call.output, call.module, batch, call.name)
-        except UnitError as error:
-            answers[call.name] = _LayerAnswer((), refusal=error.message)
-            return
-        output = tensor_of(call.output)
-        alive.append(output)
-        handed_on = first_layer.setdefault(id(output), call.name)
-        shape = tuple(int(side) for side in maps.shape[1:])
-        positive = bool((output >= 0).all())
-        answers[call.name] = _LayerAnswer(shape, positive, handed_on if handed_on != call.name else "")
-
-    names = [] if network.opaque else [name for name, _ in network.module.named_modules() if name]
-    with watching(network, names, look), torch.inference_mode():
-        logits = network.logits(batch)
-    return answers, logits
-
-
-def _usual(network: Network, answers: dict[str, _LayerAnswer]) -> list[str]:
-    modules = dict(network.module.named_modules())
-    shapes = {name: answer.shape for name, answer in answers.items() if len(answer.shape) > 1}
-    fitting = [
-        name
-        for name, shape in shapes.items()
-        if answers[name].positive
-        and len(shape) == 3
-        and not answers[name].handed_on
-        and not isinstance(modules[name], (*_NO_NEW_UNITS, *_GATES))
-    ]
-    # A ReLU that works in place hands on its convolution's tensor, and is the one that is meant.
-    fitting += [
-        name
-        for name, answer in answers.items()
-        if answer.handed_on and isinstance(modules[name], nn.ReLU | nn.ReLU6) and answer.positive
-    ]
-    # Maps of one place are those of squeeze and excitation, or come after the pooling.
-    fitting = [name for name in fitting if prod(shapes[name][1:]) > 1] or fitting
-    outer = [name for name in answers if name in fitting and not any(name.startswith(f"{other}.") for other in fitting)]
-    return (
-        outer
-        or [name for name in shapes if _widens(name, modules)]
-        or [
-            name
-            for name in shapes
-            if re.fullmatch(_SMOOTH, type(modules[name]).__name__) and prod(shapes[name][1:]) > 1
-        ]
-        or [name for name in shapes if isinstance(modules[name], nn.Conv2d)]
-        or [name for name in shapes if not any(True for _ in modules[name].children())]
-    )
-
-
-def _widens(name: str, modules: dict[str, nn.Module]) -> bool:
-    """Tell whether it is the first layer of a multilayer perceptron, as in transformers: its features are the neurons."""
-    module, around = modules[name], type(modules[name.rpartition(".")[0]]).__name__
-    return isinstance(module, nn.Linear) and module.out_features >= 2 * module.in_features and "Att" not in around
-
-
-def _penultimate(network: Network, answers: dict[str, _LayerAnswer], logits: torch.Tensor) -> Penultimate:
+def _penultimate(network: Network, answers: dict[str, LayerAnswer], logits: torch.Tensor) -> Penultimate:
     modules = dict(network.module.named_modules())
     read = [name for name, answer in answers.items() if not answer.refusal]
     weighted = [name for name in read if any(True for _ in modules[name].parameters(recurse=False))]

@@ -3,11 +3,14 @@
 Objective x parameterization x transforms x regularizers x loop, one file each, as in lucid.
 """
 
+from iconoscope.optimization.blur import Blur
 from iconoscope.optimization.canvas import square_root
+from iconoscope.optimization.compare_styles import compare_styles
 from iconoscope.optimization.dream import dream
+from iconoscope.optimization.invert import invert
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, direction, interpolate, region, unit
-from iconoscope.optimization.optimize import compare_styles, optimize
+from iconoscope.optimization.optimize import optimize
 from iconoscope.optimization.parameterization import Fourier, Network2D, Phase, Pixels, Pyramid, natural_magnitude
 from iconoscope.optimization.regularizers import L1, L2, Alignment, Frequency, OutOfRange, TotalVariation
 from iconoscope.optimization.style import STYLES, Style
@@ -18,6 +21,7 @@ __all__ = [
     "L2",
     "STYLES",
     "Alignment",
+    "Blur",
     "Fourier",
     "Frequency",
     "LatentParameterization",
@@ -34,6 +38,7 @@ __all__ = [
     "direction",
     "dream",
     "interpolate",
+    "invert",
     "natural_magnitude",
     "optimize",
     "region",

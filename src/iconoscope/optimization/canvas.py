@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
 from iconoscope.optimization.parameterization import Draws, Parameterization, Parameters, Shape
+from iconoscope.optimization.regularizers import blurred
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,21 @@ class Canvas:
         raw = self.parameters.raw()
         return LIMITS[self.limits][0](torch.matmul(self.root, raw.flatten(2)).view(raw.shape))
 
+    def blur(self, sigma: float) -> None:
+        """Put pictures whose pixels are what is optimised (`Pixels`) out of focus; the standard deviation in pixels."""
+        import torch
+
+        (pixels,) = self.parameters.tensors
+        with torch.no_grad():
+            pixels.copy_(_raw_of(blurred(self.picture(), sigma), self.root, self.limits))
+
+
+def _raw_of(pictures: torch.Tensor, root: torch.Tensor, limits: str) -> torch.Tensor:
+    """Give the raw pictures of pictures (n, channels, height, width) of 0..1."""
+    import torch
+
+    return torch.einsum("ij,njhw->nihw", torch.linalg.inv(root.double()).float(), LIMITS[limits][1](pictures))
+
 
 def begin_canvas(
     parameterization: Parameterization,
@@ -82,9 +98,7 @@ def begin_canvas(
     if root.shape != (shape[1], shape[1]):
         raise QuestionError(f"The root of the colours' covariance is {root.shape}, and there are {shape[1]} channels.")
     scaled = torch.from_numpy(root / np.linalg.norm(root, axis=0).max()).float()
-    raw = None
-    if start is not None:
-        raw = torch.einsum("ij,njhw->nihw", torch.linalg.inv(scaled.double()).float(), LIMITS[limits][1](start))
+    raw = None if start is None else _raw_of(start, scaled, limits)
     return Canvas(parameterization.begin(shape, draws, raw), scaled, limits)
 
 

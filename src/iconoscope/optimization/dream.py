@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from iconoscope.errors import QuestionError, check_counts
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.optimization.synthesis import check_pictures
 from iconoscope.results import Question, Visualization
+from iconoscope.results.result import check_figure_name
 from iconoscope.signatures import checked
+from iconoscope.store import Store
+from iconoscope.store.store import answered
 from iconoscope.subject.network import Network
 from iconoscope.subject.network.preprocessing import read_size
 from iconoscope.vocabulary.unit import Unit
@@ -41,6 +45,8 @@ def dream(
     jitter: float = 8.0,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
+    store: Store | str | Path | None = None,
 ) -> Visualization:
     """Let a layer see more of what it sees in a photograph (DeepDream: Mordvintsev, Olah and Tyka 2015).
 
@@ -52,7 +58,7 @@ def dream(
     network
         The network, which must take images of other sizes than its own.
     image
-        A photograph, or several.
+        A photograph, or several: a file or a folder; in Python also arrays and PIL images.
     unit
         A layer, or what else `optimize` can be asked for.
     octaves
@@ -69,6 +75,10 @@ def dream(
         Side of the picture, or height and width; that of the network's input if not given.
     seed
         Of the shifts.
+    out
+        Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
+    store
+        Folder where the answer is looked for first, and kept.
 
     Returns
     -------
@@ -91,7 +101,9 @@ def dream(
     ((1, 96, 96, 3), (1, 4))
     """
     from iconoscope.optimization.initial_image import read_start
+    from iconoscope.optimization.loop import channels_last
 
+    check_figure_name(out)
     check_counts(most=10**6, octaves=octaves, steps=steps)
     if not (1 < ratio < float("inf") and 0 < rate < float("inf") and 0 <= jitter < float("inf")):
         raise QuestionError(f"ratio={ratio} must be over 1, rate={rate} over 0 and jitter={jitter} at least 0.")
@@ -105,34 +117,41 @@ def dream(
         raise QuestionError(f"{unit!r} is {1 + len(others)} units; a dream is of one.")
     sizes = _octaves(sides, octaves, ratio)
     settings = {"steps": steps, "rate": rate, "jitter": jitter, "seed": seed}
-    with network.questioned():
-        arrays = _dream(network, objective, start.pictures, sizes, **settings)
-    count = len(start.pictures)
-    return Visualization(
-        question=Question(
-            technique="dream",
-            network=network.name,
-            weights=network.digest(),
-            subject=start.name,
-            pixels=start.digest,
-            unit=str(objective),
-            settings={
-                "preprocessing": network.preprocessing.to_json(),
-                "size": sides,
-                "octaves": octaves,
-                "ratio": ratio,
-                **settings,
-            },
-            version=__version__,
-        ),
-        units=(str(objective),) * count,
-        moved_activation=np.full(count, np.nan, np.float32),
-        natural_activation=np.full(count, np.nan, np.float32),
-        dead=np.zeros(count, bool),
-        start=start.name,
-        style=f"DeepDream: {arrays['frames'].shape[1] - 1} octaves of {steps} steps",
-        **arrays,
+    question = Question(
+        technique="dream",
+        network=network.name,
+        weights=network.digest(),
+        subject=start.name,
+        pixels=start.digest,
+        unit=str(objective),
+        settings={
+            "preprocessing": network.preprocessing.to_json(),
+            "size": sides,
+            "octaves": octaves,
+            "ratio": ratio,
+            **settings,
+        },
+        version=__version__,
     )
+    photographs = start.pictures
+
+    def ask() -> Visualization:
+        with network.questioned():
+            arrays = _dream(network, objective, photographs, sizes, **settings)
+        count = len(photographs)
+        return Visualization(
+            question=question,
+            units=(str(objective),) * count,
+            moved_activation=np.full(count, np.nan, np.float32),
+            natural_activation=np.full(count, np.nan, np.float32),
+            dead=np.zeros(count, bool),
+            start=start.name,
+            start_images=channels_last(photographs),
+            style=f"DeepDream: {arrays['frames'].shape[1] - 1} octaves of {steps} steps",
+            **arrays,
+        )
+
+    return answered(question, Visualization, ask, store=store, out=out, witness=network.witness)
 
 
 def _dream(

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError, check_path
 from iconoscope.priors.prior_images import as_pictures
 from iconoscope.subject.images import Image, Images, load_images
-from iconoscope.subject.network.preprocessing import Preprocessing
+from iconoscope.subject.network.preprocessing import GREY, Preprocessing
 
-__all__ = ["Start", "StartLike", "read_start"]
+__all__ = ["Start", "StartLike", "pictures_of_channels", "read_photograph", "read_start"]
 
 StartLike = str | Path | Image | Images | NDArray[Any] | Sequence[Any]
 """``noise``, a colour (``grey``, ``#ff8800``), or images: a file, a folder, arrays, PIL images."""
@@ -33,10 +33,13 @@ class Start:
         In words.
     pictures : torch.Tensor or None
         (pictures, channels, height, width) of 0..1, or None for noise.
+    photographed : bool
+        Whether they are images, of which one wants to see what became of them.
     """
 
     name: str
     pictures: torch.Tensor | None = None
+    photographed: bool = False
 
     @property
     def digest(self) -> str:
@@ -93,8 +96,37 @@ def read_start(
         )
     )
     readable = list(images.readable())
-    pictures = as_pictures(np.stack([fitted.shown(image) for image in readable]))
-    return Start(readable[0].id if len(readable) == 1 else f"{len(readable)} images", pictures), side
+    pictures = pictures_of_channels(np.stack([fitted.shown(image) for image in readable]), channels)
+    name = readable[0].id if len(readable) == 1 else f"{len(readable)} images"
+    return Start(name, pictures, photographed=True), side
+
+
+def read_photograph(image: StartLike, preprocessing: Preprocessing) -> Start:
+    """Read one photograph, as the network is shown it.
+
+    Raises
+    ------
+    QuestionError
+        If it is none, or several.
+    ImagesError
+        If it cannot be read.
+    """
+    start, _ = read_start(image, preprocessing, None)
+    if not start.photographed or start.pictures is None:
+        raise QuestionError(f"{image!r} is no photograph.", hint="Give a file, an array, a PIL image or one of a set.")
+    if len(start.pictures) != 1:
+        raise QuestionError(
+            f"{len(start.pictures)} images were given, and one is asked about.", hint="Give one of them."
+        )
+    return start
+
+
+def pictures_of_channels(pixels: NDArray[np.uint8], channels: int) -> torch.Tensor:
+    """Give pixels (n, height, width, 3 or 4) of 0..255 as pictures (n, channels, height, width) of 0..1; one channel: grey."""
+    pictures = as_pictures(pixels)
+    if channels > 1:
+        return pictures
+    return (pictures * torch.tensor(GREY, dtype=torch.float32)[:, None, None]).sum(1, keepdim=True)
 
 
 def _colour(text: str) -> tuple[float, float, float] | None:

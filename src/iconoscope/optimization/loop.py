@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import NonFiniteError
+from iconoscope.optimization.blur import Blur
 from iconoscope.optimization.canvas import Canvas
 from iconoscope.optimization.frozen import adjacent_layers, frozen
 from iconoscope.optimization.parameterization import Draws
 from iconoscope.optimization.regularizers import Regularizer, charged
-from iconoscope.optimization.scores import Scores
+from iconoscope.optimization.scores import Scoring
 from iconoscope.optimization.spectator import GrowingPictures, Spectator, current_spectator
 from iconoscope.optimization.transforms import Transforms
 from iconoscope.progress import track
@@ -91,7 +92,7 @@ class Loss:
         values: torch.Tensor,
         pictures: torch.Tensor,
         canvas: Canvas,
-        scores: Scores,
+        scores: Scoring,
         answers: dict[str, torch.Tensor],
     ) -> torch.Tensor:
         """Give the charges of all pictures less their scores (pictures,), as one number."""
@@ -106,7 +107,7 @@ class Loss:
 
 def ascend(
     network: Network,
-    scores: Scores,
+    scores: Scoring,
     canvas: Canvas,
     *,
     loss: Loss,
@@ -115,6 +116,7 @@ def ascend(
     stepper: Stepper,
     steps: int,
     frames: int,
+    blur: Blur | None = None,
     size: tuple[int, int] | None = None,
     precision: str = "float32",
 ) -> Ascent:
@@ -136,6 +138,8 @@ def ascend(
         How a step is made of a gradient.
     steps, frames
         How many steps, and how many pictures on the way are kept.
+    blur
+        How the pictures are blurred after a step, if they are.
     size
         Height and width of what the network is shown; that of its preprocessing if not given.
     precision
@@ -146,7 +150,7 @@ def ascend(
     NonFiniteError
         If the network answers NaN or infinity; it says at which step.
     """
-    normalise, dtype = _normalising(network), PRECISIONS[precision]
+    normalise, dtype = normalising(network), PRECISIONS[precision]
     step = stepper(canvas.parameters.tensors)
     frame_steps = set(torch.linspace(0, steps, max(2, frames), dtype=torch.float32).round().int().tolist())
     frames_kept: list[torch.Tensor] = []
@@ -163,7 +167,7 @@ def ascend(
         )
         with (
             frozen(network.module, pairs, dtype=dtype),
-            probe(network, scores.layers, before_relu=True) as read,
+            probe(network, scores.layers, before_relu=scores.before_relu) as read,
             torch.enable_grad(),
             keeping_memory(),
         ):
@@ -198,6 +202,8 @@ def ascend(
                     else:
                         loss_gradient = picture.grad
                 step()
+                if blur is not None and (sigma := blur.sigma_after(number, steps)):
+                    canvas.blur(sigma)
         ended = True
     except KeyboardInterrupt:
         if not course:
@@ -256,13 +262,13 @@ def normalised(size: float) -> Stepper:
 
 
 @torch.inference_mode()
-def score(network: Network, scores: Scores, pictures: torch.Tensor) -> torch.Tensor:
+def score(network: Network, scores: Scoring, pictures: torch.Tensor) -> torch.Tensor:
     """Give the scores (n,) of pictures (n, channels, height, width) of 0..1 as they are, behind the ReLU if one follows."""
     with probe(network, scores.layers) as read:
-        return scores(read(_normalising(network)(pictures)))
+        return scores(read(normalising(network)(pictures)))
 
 
-def _normalising(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
+def normalising(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
     """Give what brings pictures of 0..1 to the network's device, into its mean and deviation, and into channels last."""
     device = network.device
     mean, std = (

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from iconoscope.optimization.reference_activations import ReferenceImages
     from iconoscope.priors import Prior
 
-__all__ = ["compare_styles", "optimize"]
+__all__ = ["optimize"]
 
 STEPS = 128, 256
 """Numbers of steps that suit small pictures, and large ones."""
@@ -80,7 +80,7 @@ def optimize(
     count
         How many pictures of each, from different starts.
     style
-        How pictures are made: default, none, frequency, robust, preconditioned or all; in Python also a `Style`.
+        How pictures are made: default, none, blur, frequency, robust, preconditioned or all; in Python also a `Style`.
     start
         What pictures begin as: noise, a colour (grey, #ff8800), an image or a folder of them, each in turn; in Python also
         arrays and PIL images.
@@ -184,33 +184,6 @@ def optimize(
     if out is not None:
         visualization.save(out)
     return visualization
-
-
-@checked
-def compare_styles(
-    network: Network, unit: str | Unit | Objective, styles: Sequence[Style | str] = (), **settings: Any
-) -> dict[str, Visualization]:
-    """Make the pictures of one unit in several styles, with the same seed: what does each do?
-
-    Parameters
-    ----------
-    network, unit
-        As in `optimize`.
-    styles
-        Which; if not given, the field's comparison: none, frequency, robust, preconditioned, all.
-    **settings
-        The other settings of `optimize`.
-
-    Returns
-    -------
-    dict of str to Visualization
-        By the name of the style, or what it is made of.
-    """
-    chosen = styles or ("none", "frequency", "robust", "preconditioned", "all")
-    return {
-        style if isinstance(style, str) else style.describe(): optimize(network, unit, style=style, **settings)
-        for style in chosen
-    }
 
 
 def _check(count: int, diversity: float, cap: float | None, *, comparable: bool) -> None:

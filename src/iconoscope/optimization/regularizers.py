@@ -70,8 +70,7 @@ class L2(_Weighted):
 class Frequency(_Weighted):
     """The mean squared difference from the picture out of focus: high frequencies cost, low ones do not.
 
-    It is the frequency penalty that others reach by blurring after every step, as a charge, so that it works with every
-    parameterization.
+    A charge, so that it works with every parameterization; `Blur` is the picture itself out of focus after every step.
     """
 
     weight: float = 10.0

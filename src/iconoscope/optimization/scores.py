@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import torch
 
@@ -14,7 +15,7 @@ from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LOGITS
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit
 
-__all__ = ["Scores"]
+__all__ = ["Scores", "Scoring"]
 
 LEAST_COSINE = 0.1
 """The cosine counts as at least this, or a picture that points nowhere near the direction would get no gradient."""
@@ -38,6 +39,23 @@ class _Group:
     read: Read
 
 
+class Scoring(Protocol):
+    """The part of scores that the loop wants: of objectives, or of the distance from a code."""
+
+    before_relu: ClassVar[bool]
+    """Whether layers are read before a ReLU that follows."""
+    layers: tuple[str, ...]
+    """The layers that must be read."""
+
+    def __call__(self, answers: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Give the scores (pictures,) from what the layers answer to all pictures."""
+        ...
+
+    def likeness(self, answers: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Say how alike pictures are (pictures,)."""
+        ...
+
+
 class Scores:
     """The objectives of the pictures of a batch, sorted by what is read of the network.
 
@@ -50,6 +68,8 @@ class Scores:
     size
         Height and width of what it will be shown; that of its preprocessing if not given.
     """
+
+    before_relu: ClassVar[bool] = True
 
     def __init__(self, objectives: Sequence[Objective], network: Network, size: tuple[int, int] | None = None) -> None:
         self.count = len(objectives)

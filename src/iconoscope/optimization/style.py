@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, check_choice
+from iconoscope.optimization.blur import Blur
 from iconoscope.optimization.canvas import IMAGENET, LIMITS
 from iconoscope.optimization.parameterization import Fourier, Parameterization, Pixels
 from iconoscope.optimization.regularizers import Frequency, OutOfRange, Regularizer, TotalVariation
@@ -42,6 +43,8 @@ class Style:
         Step size of Adam; None: what suits the parameterization.
     fade : float
         What share of it is left at the last step, 0..1.
+    blur : Blur or None
+        How pictures are blurred after a step; of `Pixels` alone.
     """
 
     parameterization: Parameterization = field(default_factory=Fourier)
@@ -51,6 +54,7 @@ class Style:
     limits: str = "sigmoid"
     rate: float | None = None
     fade: float = 1.0
+    blur: Blur | None = None
 
     def __post_init__(self) -> None:
         check_choice("limits", self.limits, LIMITS)
@@ -62,6 +66,12 @@ class Style:
             raise QuestionError(f"rate={self.rate} must be over 0.")
         if not 0 < self.fade <= 1:
             raise QuestionError(f"fade={self.fade} must be over 0 and at most 1.")
+        if self.blur is not None and not isinstance(self.parameterization, Pixels):
+            raise QuestionError(
+                f"A blur after every step is one of pixels, and pictures are written down as "
+                f"{type(self.parameterization).__name__}.",
+                hint="Give parameterization=Pixels(), or regularizers=(Frequency(50),), which works with all.",
+            )
 
     def fitted(self, size: tuple[int, int], channels: int) -> Style:
         """Give the style with nothing left open, for pictures of a size."""
@@ -84,7 +94,10 @@ class Style:
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as plain values; of arrays a digest."""
-        return {field.name: _plainly(getattr(self, field.name)) for field in fields(self)}
+        settings = {field.name: _plainly(getattr(self, field.name)) for field in fields(self)}
+        if self.blur is None:  # as it was before there was one: what a store has is found again
+            del settings["blur"]
+        return settings
 
     def check_storable(self) -> None:
         """Refuse a store where a part of the style is a class of the user's own whose settings cannot be told apart."""
@@ -107,6 +120,7 @@ class Style:
             )
         else:
             parts.append("not moved")
+        parts += [] if self.blur is None else [self.blur.describe()]
         parts += [f"{type(charge).__name__} {getattr(charge, 'weight', 1):g}" for charge in self.regularizers]
         return "; ".join(parts)
 
@@ -129,6 +143,7 @@ def _plainly(value: Any) -> Any:
 STYLES: dict[str, Style] = {
     "default": Style(),
     "none": Style(parameterization=Pixels(), transforms=None, colours=np.eye(3)),
+    "blur": Style(parameterization=Pixels(), transforms=None, colours=np.eye(3), blur=Blur()),
     "frequency": Style(
         parameterization=Pixels(),
         transforms=None,
@@ -139,8 +154,9 @@ STYLES: dict[str, Style] = {
     "preconditioned": Style(transforms=None),
     "all": Style(regularizers=(TotalVariation(1.0),)),
 }
-"""Styles by name. ``none`` to ``all`` are the field's comparison: no regularisation, a frequency penalty, transformation
-robustness, preconditioning, and all of them (Olah, Mordvintsev and Schubert 2017)."""
+"""Styles by name. ``none`` to ``all`` are the field's comparison: no regularisation, a blur after every step (Yosinski et al.
+2015), a frequency penalty, transformation robustness, preconditioning, and all but the blur (Olah, Mordvintsev and Schubert
+2017)."""
 
 
 def read_style(style: Style | str) -> Style:

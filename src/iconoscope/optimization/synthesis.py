@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iconoscope import __version__
-from iconoscope.errors import NonFiniteError, QuestionError
+from iconoscope.errors import NetworkError, NonFiniteError, QuestionError
 from iconoscope.optimization.latent_parameterization import LatentParameterization, sampled_images
 from iconoscope.optimization.objective import Objective
 from iconoscope.optimization.spectator import unwatched
@@ -119,6 +119,8 @@ class Synthesis:
                 name: getattr(self, name)
                 for name in ("size", "count", "steps", "diversity", "cap", "precision", "seed")
             },
+            # An answer that was stored before photographs were kept beside what became of them is not given again.
+            **({"start_images": "kept"} if self.start.photographed else {}),
             # An answer that was stored when this was the gradient of the whole loss, and hid dead units, is not given again.
             **({"last_gradient": "of the objective"} if charged else {}),
         }
@@ -217,9 +219,13 @@ class Synthesis:
                 stepper=adam(style.rate, steps=self.steps, fade=style.fade),
                 steps=self.steps,
                 frames=FRAMES,
+                blur=style.blur,
                 precision=self.precision,
             )
             arrays, evaluated = self._evaluate(scores, ascent, requests, reference)
+            if self.start.photographed and start is not None:
+                beside, classified = self._before_and_after(start, ascent.pictures, objectives)
+                arrays, evaluated = arrays | beside, evaluated and classified
         if isinstance(parameterization, LatentParameterization):
             arrays |= parameterization.standing_of(ascent.pictures, canvas.parameters.tensors[0])
         arrays |= {
@@ -267,6 +273,30 @@ class Synthesis:
         arrays["dead"] = silent.numpy() & np.array(excited) & ascent.ended
         return arrays, True
 
+    def _before_and_after(
+        self, start: torch.Tensor, pictures: torch.Tensor, objectives: Sequence[Objective]
+    ) -> tuple[dict[str, np.ndarray], bool]:
+        """Give photographs and as what they are classified beside what became of them, and say whether that was ended.
+
+        Of a network that answers no classes, the photographs alone.
+        """
+        from iconoscope.optimization.classification import class_probabilities
+        from iconoscope.optimization.loop import channels_last
+
+        units = [objective.sole_class for objective in objectives]
+        arrays = {
+            "start_images": channels_last(start),
+            "asked_class": np.array([-1 if unit is None or unit.index is None else unit.index for unit in units]),
+        }
+        unknown = np.full((len(objectives), len(self.network.classes)), np.nan, np.float32)
+        try:
+            before, after = (class_probabilities(self.network, shown) for shown in (start, pictures))
+        except KeyboardInterrupt:
+            return {**arrays, "start_probabilities": unknown, "probabilities": unknown}, False
+        except NetworkError:  # layers can be asked of any network, classes of a classifier alone
+            return arrays, True
+        return {**arrays, "start_probabilities": before, "probabilities": after}, True
+
     def _held_out_answers(
         self, scores: Scores, pictures: torch.Tensor, requests: Sequence[PictureRequest]
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -295,6 +325,9 @@ class Synthesis:
             start=self.start.name,
             prior="" if self.prior is None else repr(self.prior).strip("<>"),
             style=f"{self.style.describe()}; {self.steps} steps{capped}{precision}",
+            style_name="",
+            judge="",
+            classes=self.network.classes if "probabilities" in arrays else (),
             **arrays,
         )
 

@@ -5,12 +5,14 @@ from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
 from iconoscope.results.image_map import ImageMap
+from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.occlusion_series import OcclusionSeries
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
+from iconoscope.results.style_comparison import StyleComparison
 from iconoscope.results.top_images import SIDES, TopImages
 from iconoscope.results.unit_search import UnitSearch
 from iconoscope.results.visualization import Visualization
@@ -25,11 +27,13 @@ __all__ = [
     "Faithfulness",
     "FilterSheet",
     "ImageMap",
+    "Inversion",
     "MeanMap",
     "Occlusion",
     "OcclusionSeries",
     "Question",
     "Result",
+    "StyleComparison",
     "TopImages",
     "UnitSearch",
     "Visualization",

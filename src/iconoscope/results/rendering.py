@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "amplified",
     "as_bytes",
     "both_signs",
     "cell_edges",
@@ -217,6 +218,20 @@ def signed_picture(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """
     largest = float(np.abs(values).max())
     return rgb(0.5 + values / (2 * largest) if largest > 0 else np.full_like(values, 0.5))
+
+
+def amplified(difference: NDArray[np.floating]) -> tuple[NDArray[np.uint8], int]:
+    """Give a difference of two pictures of 0..1 (height, width, channels) as a picture, and how many times it is enlarged.
+
+    Grey is no difference. The factor is a whole number, such that all but half a percent of the values are within the scale.
+
+    >>> picture, factor = amplified(np.array([[[-0.02, 0.0, 0.05]]]))
+    >>> picture.tolist(), factor
+    ([[[76, 128, 255]]], 10)
+    """
+    large = float(np.quantile(np.abs(difference), 0.995)) if difference.size else 0.0
+    factor = max(1, int(0.5 / large + 1e-6)) if large > 0 else 1
+    return rgb(np.clip(0.5 + factor * difference, 0, 1)), factor
 
 
 def rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:

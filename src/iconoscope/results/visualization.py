@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import QuestionError
+from iconoscope.results.change import CHANGES_SHOWN, change_extent, draw_change, draw_changes, draw_course, draw_nearest
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.rendering import rgb, signed_picture, to_png
@@ -74,6 +76,22 @@ class Visualization(Result):
     loss_gradient : ndarray of float32, (n, height, width, channels), or None
         The gradient of the whole loss at the last step, to the picture: of what regularizers and diversity charge, less the
         objective up to its cap. Pictures go against it. None where nothing is charged: it is minus `last_gradient` then.
+    start_images : ndarray of float32, (n, height, width, channels), or None
+        The images that pictures began as, 0..1; None where they began as noise or a colour.
+    asked_class : ndarray of int, (n,), or None
+        The index of the class that was asked for, -1 where it was something else; as the next two only beside `start_images`.
+    classes : tuple of str
+        The names of the classes that the next two are about, (classes,); empty if the network answers none.
+    start_probabilities, probabilities : ndarray of float32, (n, classes), or None
+        As what the network classifies the images, and the pictures that were made of them.
+    style_name : str
+        The name by which `compare_styles` was asked for the style; else empty.
+    judge : str
+        The name of a second network that was shown the pictures; empty if there was none.
+    judge_probability : ndarray of float32, (n,), or None
+        With which probability it says that each is of the class that was asked for.
+    own_probability : ndarray of float32, (n,), or None
+        With which probability the network itself says so; beside a comparison of styles.
     """
 
     kind: ClassVar[str] = "visualization"
@@ -97,6 +115,15 @@ class Visualization(Result):
     neighbour_distance: NDArray[np.float32] | None = None
     natural_spread: NDArray[np.float32] | None = None
     loss_gradient: NDArray[np.float32] | None = None
+    start_images: NDArray[np.float32] | None = None
+    asked_class: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+    start_probabilities: NDArray[np.float32] | None = None
+    probabilities: NDArray[np.float32] | None = None
+    style_name: str = ""
+    judge: str = ""
+    judge_probability: NDArray[np.float32] | None = None
+    own_probability: NDArray[np.float32] | None = None
 
     @classmethod
     def from_record(cls, record: Record) -> Self:
@@ -196,8 +223,13 @@ class Visualization(Result):
         return rgb(self.images[index])
 
     def gradient_picture(self, index: int) -> NDArray[np.uint8]:
-        """Give the last gradient as a picture, (height, width, 3): grey is zero, the strongest is at the end of the scale."""
-        return signed_picture(self.last_gradient[index])
+        """Give the last gradient as a picture, (height, width, 3): grey is zero; the strongest are at the ends of the scale.
+
+        Few pixels may have far larger gradients than all others, so the strongest half of a percent are shown alike.
+        """
+        gradient = self.last_gradient[index]
+        strong = float(np.quantile(np.abs(gradient), 0.995))
+        return signed_picture(gradient.clip(-strong, strong) if strong else gradient)
 
     @property
     def _layout(self) -> tuple[int, int]:
@@ -205,15 +237,25 @@ class Visualization(Result):
         return math.ceil(len(self) / columns), columns
 
     @property
+    def is_moved(self) -> bool:
+        """Whether pictures were moved about before the network saw them."""
+        style = self.question.settings.get("style")
+        return not (isinstance(style, Mapping) and "transforms" in style and style["transforms"] is None)
+
+    @property
     def _extent(self) -> tuple[float, float]:
+        if self.start_images is not None and len(self) <= CHANGES_SHOWN:
+            return change_extent(self)
         if len(self) == 1:
-            return (8.4, 2.9) if self.neighbours is None else (10.4, 2.9)
+            return (8.4, 3.1) if self.neighbours is None else (10.4, 3.1)
         rows, columns = self._layout
         side = 1.15 if len(self) > 12 else 2.1
         return max(3.2, columns * side), rows * (side + 0.22) + 0.35
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw one picture with its last gradient and the course of its objective, or many as a sheet; on `ax` the first alone.
+
+        Of a photograph that was changed also the photograph, the difference, and the probabilities before and after.
 
         Returns
         -------
@@ -223,34 +265,33 @@ class Visualization(Result):
         return self._shown() if ax is None else self._picture(ax, 0)
 
     def _on(self, figure: Figure) -> Axes:
+        figure.suptitle(as_text(self._title()), fontsize=9)
+        if self.start_images is not None and len(self) <= CHANGES_SHOWN:
+            return draw_change(figure, self) if len(self) == 1 else draw_changes(figure, self)
         if len(self) == 1:
             if self.neighbours is None:
                 picture, gradient, course = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
             else:
                 picture, nearest, gradient, course = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.2))
-                far = "" if self.neighbour_distance is None else f", at {self.neighbour_distance[0]:.2f}"
-                picture_axes(nearest, rgb(self.neighbours[0, 0]), f"nearest real image{far}")
-            picture_axes(gradient, self.gradient_picture(0), "last gradient")
-            course.plot(np.arange(1, self.objective.shape[1] + 1), self.objective[0], color="#2a78a5", linewidth=1)
-            course.set_xlabel("step", fontsize=8)
-            course.set_title("what it answers while it is moved", fontsize=9)
-            course.tick_params(labelsize=7)
+                draw_nearest(nearest, self)
+            picture_axes(gradient, self.gradient_picture(0), "gradient of the last step")
+            draw_course(course, self)
             return self._picture(picture, 0)
         panels = figure.subplots(*self._layout, squeeze=False).ravel()
         for index, axes in enumerate(panels[: len(self)]):
             self._picture(axes, index)
         for axes in panels[len(self) :]:
             axes.set_axis_off()
-        figure.suptitle(as_text(self._title()), fontsize=9)
         return panels[0]
 
     def _title(self) -> str:
         layers = {name.partition(":")[0] for name in self.units}
         layer = next(iter(layers))
+        along = f", along the {self.prior.partition(':')[0]}" if self.prior else ""
         if len(layers) == 1 and len(set(self.units)) > 1:
             of_classes = {"logit": "the logits of its classes", "prob": "the probabilities of its classes"}
-            return f"{self.question.network}: {of_classes.get(layer, f'channels of {layer}')}"
-        return f"{self.question.network}, from {self.start}"
+            return f"{self.question.network}: {of_classes.get(layer, f'channels of {layer}')}{along}"
+        return f"{self.question.network}, from {without_folders(self.start)}{along}"
 
     def _picture(self, axes: Axes, index: int) -> Axes:
         small = len(self) > 12

@@ -19,6 +19,7 @@ from iconoscope.results import (
     Curves,
     FilterSheet,
     ImageMap,
+    Inversion,
     MeanMap,
     Occlusion,
     Question,
@@ -141,6 +142,7 @@ class _Page:
         ImageMap.kind: ImageMapPanel,
         ActivationSheet.kind: Panel,
         FilterSheet.kind: Panel,
+        Inversion.kind: Panel,
     }
 
     @cached_property

@@ -24,6 +24,7 @@ from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
 from iconoscope.results.curves import Curves
 from iconoscope.results.image_map import ImageMap
+from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.question import Question
@@ -57,6 +58,7 @@ KINDS: dict[str, type[Result]] = {
         MeanMap,
         Curves,
         Visualization,
+        Inversion,
         TopImages,
         ImageMap,
         UnitSearch,
