@@ -4,6 +4,7 @@ from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
+from iconoscope.results.grid import ResultGrid, grid
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
@@ -30,7 +31,9 @@ __all__ = [
     "OcclusionSeries",
     "Question",
     "Result",
+    "ResultGrid",
     "TopImages",
     "UnitSearch",
     "Visualization",
+    "grid",
 ]
