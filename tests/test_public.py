@@ -13,7 +13,9 @@ import iconoscope as ico
 from iconoscope.errors import IconoscopeError
 from iconoscope.removed_names import REMOVED_COMMANDS, REMOVED_NAMES
 
-LARGEST = 63  # 60, and `grid`, `profile` and `Profile`: what could only be drawn or asked by hand, and a new kind of result
+LARGEST = (
+    63  # 60, and `grid`, `profile` and `Profile`: what could only be drawn or asked by hand, and a new kind of result
+)
 """How many public names there may be at most: a new one takes the place of another, or a reason."""
 
 STUB = Path(ico.__file__).with_suffix(".pyi")
