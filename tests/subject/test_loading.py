@@ -120,7 +120,10 @@ def test_what_is_given_replaces_and_the_rest_stays(given):
 def test_a_preprocessing_that_is_whole_stands_alone():
     own = ico.load_network("cifar10", device="cpu").preprocessing
     network = ico.load_network("cifar10", preprocessing=replace(own, size=(40, 40), origin="mine"), device="cpu")
-    assert network.preprocessing.size == (40, 40) and network.preprocessing.interpolation == own.interpolation
+    assert network.preprocessing.to_json() == {**own.to_json(), "size": (40, 40)}
+    whole = {"size": 40, "mean": own.mean, "std": own.std, "crop": "none", "interpolation": "nearest"}
+    network = ico.load_network("cifar10", preprocessing=whole, device="cpu")
+    assert network.preprocessing.origin == "the call" and network.preprocessing.interpolation == "nearest"
 
 
 @pytest.mark.filterwarnings("ignore:No checkpoint")

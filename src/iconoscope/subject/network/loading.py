@@ -76,8 +76,8 @@ def load_network(
         Names of its outputs in order: a JSON list, a file with one, or a text file with a name a line (in Python a list).
     preprocessing
         How it wants its images: size, mean, std (for RGB in 0..1; one value for grey, four for four channels), interpolation,
-        crop, resize; as size=64,crop=none, as JSON or a JSON file. Where the network has its own, what is given replaces that
-        of it, and what is not stays: size=64 alone will do.
+        crop, resize; as size=64,crop=none, as JSON or a JSON file. Where the network has its own and not all of size, mean
+        and std are given, what is given replaces that of it, and what is not stays: size=64 alone will do.
     activation
         How its logits become probabilities. softmax: one class is right. sigmoid: each class is there or not, as in a network
         of several labels, or of two classes and one output. If not given, what its configuration says; else sigmoid for one
@@ -347,12 +347,10 @@ def _preprocessing(call: Any, configuration: dict[str, Any], loaded: Loaded, nam
     settings, origin = (own, own_origin) if call is None else (call, "the call")
     if settings is None:
         raise unknown_preprocessing(name)
-    if call is not None and own is not None and not isinstance(call, Preprocessing):
-        given = settings_of(call)
-        settings = merged(given, own)
-        alone = {"size", "mean", "std"} <= given.keys() and read_preprocessing(settings) == read_preprocessing(given)
-        if not alone:
-            origin = f"the call ({', '.join(given) or 'nothing'}), the rest from {own_origin}"
+    # Who gives all that a preprocessing cannot do without describes another one: weights that were trained otherwise.
+    if call is not None and own is not None and not settings_of(call).keys() >= {"size", "mean", "std"}:
+        settings = merged(call, own)
+        origin = f"the call ({', '.join(settings_of(call)) or 'nothing'}), the rest from {own_origin}"
     if loaded.size is None:
         return read_preprocessing(settings, origin=origin)
     preprocessing = read_preprocessing({"size": loaded.size, **settings_of(settings)}, origin=origin)
