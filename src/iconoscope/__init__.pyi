@@ -71,6 +71,7 @@ from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap
 from .results import UnitSearch as UnitSearch
 from .results import Audit as Audit
+from .results import grid as grid
 from .results import Question as Question
 from .store import Store as Store
 from .store import load_result as load_result

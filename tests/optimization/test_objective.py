@@ -157,3 +157,87 @@ def test_a_layer_is_read_before_its_relu_only_if_wished(network):
             found = read(batch)
         assert torch.equal(found["relu"], before.relu()) and torch.equal(found["conv"], before)
     assert not module.relu._forward_hooks
+
+
+def test_a_function_scores_as_the_unit_that_it_writes_out(network):
+    """The mean of a channel's map where below zero counts a tenth, of the sum of two answers: as `Scores` has units."""
+    asked = [
+        *objectives(network, lambda answers: F.leaky_relu(answers["conv"][2], 0.1).mean() - 2 * answers["logits"][1]),
+        *objectives(network, "conv:2 - 2*logit:truck"),
+        *objectives(network, 3 * ico.unit(lambda answers: answers["head"][0]) - "logit:bird"),
+        *objectives(network, "2*logit:bird"),
+    ]
+    scores = Scores(asked, network)
+    assert set(scores.layers) == {"conv", "head", ""}
+    with probe(network, scores.layers) as read:
+        function, unit, mixed, scaled = scores(read(torch.rand(1, 3, 8, 8).repeat(4, 1, 1, 1))).tolist()
+    assert function == pytest.approx(unit, abs=1e-6) and mixed == pytest.approx(scaled, abs=1e-6)
+    assert [str(each) for each in asked[::2]] == ["lambda(conv, logits)", "3*lambda(head) - logit:bird"]
+
+
+def changing(answers):
+    changing.reads += 1
+    return answers["conv" if changing.reads == 1 else "head"].mean()
+
+
+changing.reads = 0
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda answers: answers["logits"], r"shape \(3,\).*one number"),
+        (lambda answers: answers["logits"][0].item(), "one number, as a tensor"),
+        (lambda answers: answers["logits"].argmax(), "int64"),
+        (lambda answers: (answers["logits"].amax() > 0).float(), "no gradient"),
+        (lambda answers: torch.zeros(()), "reads no layer"),
+        (lambda answers: answers["conv"][7].mean(), "lambda fails: IndexError"),
+        (lambda answers: 1 / 0, r"fails: ZeroDivisionError.*test_objective.py, line"),
+        (lambda answers: answers["conv:1"].mean(), "'conv:1' is not the name of a layer"),
+        (lambda answers: answers[0], "0 is not the name of a layer"),
+        (changing, "reads 'head', which it did not"),
+    ],
+)
+def test_a_function_that_cannot_be_asked_says_why(network, function, message):
+    with pytest.raises(ico.errors.QuestionError, match=message):
+        ico.optimize(network, function, steps=2)
+
+
+def test_a_layer_that_a_function_misnames_is_answered_with_the_nearest(network):
+    with pytest.raises(ico.errors.UnitError, match="conv"):
+        ico.optimize(network, lambda answers: answers["con"].mean())
+
+
+def test_pictures_of_a_function_are_those_of_its_unit(network):
+    """From the same start, as random numbers come of the name: the same steps on the same objective."""
+
+    def neuron(answers):
+        return answers["conv"][1, 4, 4]
+
+    settings = {"steps": 8, "start": np.full((8, 8, 3), 0.4, np.float32), "style": "none"}
+    function, unit = (ico.optimize(network, asked, **settings) for asked in (neuron, "conv:1@4,4"))
+    assert function.units == ("neuron(conv)",) and not function.dead.any()
+    np.testing.assert_allclose(function.images, unit.images, atol=1e-5)
+    np.testing.assert_allclose(function.objective, unit.objective, atol=1e-5)
+
+
+def test_a_function_is_kept_by_all_that_it_reads(network, tmp_path):
+    gain = [1.0]
+
+    def margin(answers):
+        return gain[0] * answers["logits"][0]
+
+    asked = [ico.optimize(network, margin, steps=2, store=tmp_path) for _ in range(2)]
+    gain[0] = 2.0
+    asked.append(ico.optimize(network, margin, steps=2, store=tmp_path))
+    keys = [one.question.key for one in asked]
+    assert keys[0] == keys[1] != keys[2] and len(list(tmp_path.glob("optimize/*"))) == 2
+    assert ico.load_result(ico.Store(tmp_path).folder_of(asked[0].question)).units == ("margin(logits)",)
+
+
+def test_a_function_of_which_not_all_is_seen_is_not_kept(network, tmp_path):
+    lines = (1.0 for _ in range(100))  # what a generator will give cannot be seen
+
+    with pytest.warns(ico.IconoscopeWarning, match="cannot be compared"):
+        ico.optimize(network, lambda answers: next(lines) * answers["logits"][0], steps=2, store=tmp_path)
+    assert not list(tmp_path.glob("optimize/*"))

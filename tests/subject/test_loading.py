@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import pytest
 from torch import nn
@@ -101,6 +102,28 @@ def test_the_call_comes_before_the_module(source):
     assert network.preprocessing.size == (10, 12)
     assert network.preprocessing.origin == "the call"
     assert network.classes == ("x", "y")
+
+
+@pytest.mark.parametrize("given", [{"size": 64}, "size=64", '{"size": 64}'])
+def test_what_is_given_replaces_and_the_rest_stays(given):
+    own = ico.load_network("cifar10", device="cpu").preprocessing
+    network = ico.load_network("cifar10", preprocessing=given, device="cpu")
+    assert network.preprocessing.to_json() == {**own.to_json(), "size": (64, 64)}
+    assert network.preprocessing.origin == f"the call (size), the rest from {own.origin}"
+    assert ico.predict(network, ico.demo_images(1)).shape == (1, 10)
+    with pytest.raises(PreprocessingError, match=r"no setting 'sice'\.\nDid you mean size"):
+        ico.load_network("cifar10", preprocessing={"sice": 64})
+    with pytest.raises(PreprocessingError, match="lacks mean and std"):
+        ico.load_network(nn.Linear(2, 2), classes=["a", "b"], preprocessing=given)
+
+
+def test_a_preprocessing_that_is_whole_stands_alone():
+    own = ico.load_network("cifar10", device="cpu").preprocessing
+    network = ico.load_network("cifar10", preprocessing=replace(own, size=(40, 40), origin="mine"), device="cpu")
+    assert network.preprocessing.to_json() == {**own.to_json(), "size": (40, 40)}
+    whole = {"size": 40, "mean": own.mean, "std": own.std, "crop": "none", "interpolation": "nearest"}
+    network = ico.load_network("cifar10", preprocessing=whole, device="cpu")
+    assert network.preprocessing.origin == "the call" and network.preprocessing.interpolation == "nearest"
 
 
 @pytest.mark.filterwarnings("ignore:No checkpoint")

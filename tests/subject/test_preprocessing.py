@@ -10,6 +10,7 @@ from PIL import Image
 from iconoscope.errors import PreprocessingError
 from iconoscope.priors.prior_images import as_pictures
 from iconoscope.subject.network import preprocessing, read_preprocessing
+from iconoscope.subject.network.preprocessing import merged, settings_of
 
 GOOD = {"size": 8, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -96,6 +97,42 @@ def test_from_text_and_from_a_file(tmp_path):
         read_preprocessing(str(tmp_path / "nosuch.json"))
     with pytest.raises(PreprocessingError, match="not JSON"):
         read_preprocessing("{size: 3")
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("size=64", {"size": 64}),
+        ("size=64x96, crop=none", {"size": (64, 96), "crop": "none"}),
+        ("mean=0.5,0.4,.3,std=1,1,1,resize=70", {"mean": (0.5, 0.4, 0.3), "std": (1.0, 1.0, 1.0), "resize": 70}),
+        (" interpolation = bicubic , mean=0.5", {"interpolation": "bicubic", "mean": (0.5,)}),
+        ("sise=3", {"sise": 3}),
+    ],
+)
+def test_settings_are_written_as_words(text, settings):
+    assert settings_of(text) == settings
+
+
+@pytest.mark.parametrize("text", ["", "size", "size=64;crop=none", "=3", "size==3", "folder/size=3.json"])
+def test_what_is_not_written_so_is_a_file(text):
+    with pytest.raises(PreprocessingError, match="cannot be read"):
+        settings_of(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "resize"),
+    [
+        ({"size": 112}, 128),
+        ({"size": (56, 112)}, 64),
+        ({"size": 7}, 8),
+        ({"size": 112, "resize": None}, None),
+        ({"size": 112, "resize": 120}, 120),
+        ({"crop": "none"}, 256),
+    ],
+)
+def test_as_much_is_cut_off_at_another_size(given, resize):
+    assert merged(given, {**GOOD, "size": 224, "resize": 256})["resize"] == resize
+    assert merged(given, GOOD).get("resize") == given.get("resize")
 
 
 def longer(resize, size):

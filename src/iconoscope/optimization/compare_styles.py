@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iconoscope.errors import QuestionError, check_choice
+from iconoscope.optimization.function_objective import ObjectiveFunction
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.optimization.optimize import optimize
 from iconoscope.optimization.style import STYLES, Style
@@ -36,7 +37,7 @@ ALONG = "prior"
 @checked
 def compare_styles(
     network: Network,
-    unit: str | Unit | Objective,
+    unit: str | Unit | Objective | ObjectiveFunction,
     styles: Sequence[Style | str] = (),
     *,
     prior: Prior | str | Path | None = None,

@@ -1,4 +1,4 @@
-"""The objective of a picture: units, directions and regions, added, subtracted and scaled."""
+"""The objective of a picture: units, directions, regions and functions, added, subtracted and scaled."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iconoscope.errors import QuestionError, UnitError, written
+from iconoscope.optimization.function_objective import FunctionTarget, ObjectiveFunction
 from iconoscope.signatures import checked
 from iconoscope.subject.network.network import Network
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit, parse_unit
@@ -51,13 +52,17 @@ class Target:
             text += f" along {digest}" + (f" (cosine^{self.cosine:g})" if self.cosine else "")
         return text
 
+    def resolved(self, network: Network) -> Target:
+        """Give it with the full name of its layer or class."""
+        return replace(self, unit=network.resolve(self.unit))
+
 
 @dataclass(frozen=True)
 class Term:
     """A target with its weight."""
 
     weight: float
-    target: Target
+    target: Target | FunctionTarget
 
 
 @dataclass(frozen=True)
@@ -116,24 +121,26 @@ class Objective:
         ------
         UnitError
             If the network has no such layer or class.
+        QuestionError
+            If a function fails, or has no gradient.
         """
-        return Objective(
-            tuple(
-                replace(term, target=replace(term.target, unit=network.resolve(term.target.unit)))
-                for term in self.terms
-            )
-        )
+        return Objective(tuple(replace(term, target=term.target.resolved(network)) for term in self.terms))
+
+    @property
+    def functions(self) -> tuple[FunctionTarget, ...]:
+        """The functions of the user's in it."""
+        return tuple(term.target for term in self.terms if isinstance(term.target, FunctionTarget))
 
 
 INTERPOLATED = 10_000
 """Objectives from one to another at the most: a picture is made of each."""
 
-ObjectiveLike = Objective | Unit | str
-"""An objective, a unit, or either as it is written: ``"2*logit:bird - logit:truck"``."""
+ObjectiveLike = Objective | Unit | str | ObjectiveFunction
+"""An objective, a unit, or either as it is written, ``"2*logit:bird - logit:truck"``; or a function, as `unit` has it."""
 
 
 @checked
-def unit(name: str | Unit) -> Objective:
+def unit(name: str | Unit | ObjectiveFunction) -> Objective:
     """Give the objective that asks for one unit: the mean of a channel, a neuron, a logit, a probability, a whole layer.
 
     A whole layer is asked for the mean of the squares of its activations (DeepDream: Mordvintsev, Olah and Tyka 2015). A
@@ -142,13 +149,19 @@ def unit(name: str | Unit) -> Objective:
     Parameters
     ----------
     name
-        The unit: ``logit:bird``, ``layer2.0.conv1:17``.
+        The unit: ``logit:bird``, ``layer2.0.conv1:17``. Or a function from what layers answer to one picture to one number,
+        a tensor with a gradient. It is given a mapping: ``answers["layer2.0.conv1"]`` is (channels, rows, columns), of a
+        vector (channels,), read before a ReLU that follows; ``answers["logits"]`` is (classes,).
 
     Examples
     --------
     >>> str(unit("logit:bird") + 0.5 * unit("layer1:3"))
     'logit:bird + 0.5*layer1:3'
+    >>> str(2 * unit(lambda answers: answers["logits"].std()) - unit("logit:bird"))
+    '2*lambda() - logit:bird'
     """
+    if not isinstance(name, str | LayerUnit | ClassUnit):
+        return Objective((Term(1.0, FunctionTarget(name)),))
     return Objective((Term(1.0, Target(parse_unit(name))),))
 
 
@@ -265,7 +278,7 @@ def read_objective(objective: ObjectiveLike) -> Objective:
     if isinstance(objective, Objective):
         return objective
     if not isinstance(objective, str):
-        return unit(objective)
+        return unit(objective)  # a unit, or a function
     terms: list[Term] = []
     end = 0
     while end < len(objective.rstrip()):
@@ -296,7 +309,9 @@ def objectives(network: Network, units: Any) -> list[Objective]:
     from iconoscope.subject.response import activations
 
     resolved: list[Objective] = []
-    for text in [units] if isinstance(units, str | Objective | LayerUnit | ClassUnit) else list(units):
+    if isinstance(units, str | Objective | LayerUnit | ClassUnit) or callable(units):
+        units = [units]
+    for text in units:
         match = _RANGE.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
             resolved.append(read_objective(text).resolved(network))

@@ -11,6 +11,7 @@ import numpy as np
 
 from iconoscope.errors import QuestionError, check_choice, check_counts, check_path, warn
 from iconoscope.optimization import latent_parameterization
+from iconoscope.optimization.function_objective import ObjectiveFunction
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, objectives
 from iconoscope.optimization.style import Style, read_style
@@ -46,7 +47,7 @@ _Bundle = tuple[int, list[PictureRequest]]
 @checked
 def optimize(
     network: Network,
-    unit: str | Unit | Objective | Sequence[str | Unit | Objective],
+    unit: str | Unit | Objective | ObjectiveFunction | Sequence[str | Unit | Objective | ObjectiveFunction],
     *,
     count: int = 1,
     style: Style | str = "default",
@@ -76,7 +77,7 @@ def optimize(
     unit
         What is asked for: logit:bird, layer2.0.conv1:17, many as layer2.0.conv1:0-15 or layer2.0.conv1:*, or a sum as
         "2*logit:bird - logit:truck"; with a minus before it, what silences it (in a shell as --unit=-logit:bird). In Python
-        also objectives, and lists.
+        also objectives, functions of what layers answer to one picture as `iconoscope.unit` has them, and lists.
     count
         How many pictures of each, from different starts.
     style
@@ -111,7 +112,8 @@ def optimize(
     out
         Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp.
     store
-        Folder where the answer is looked for first, and kept: one for every unit.
+        Folder where the answer is looked for first, and kept: one for every unit. A function is known by its code and all that
+        this reads; where not all of that can be seen, its pictures are not kept, with a warning.
 
     Returns
     -------
@@ -123,7 +125,7 @@ def optimize(
     UnitError
         If the network has no such unit.
     QuestionError
-        If a setting is no choice.
+        If a setting is no choice, or a function fails or has no gradient.
     NonFiniteError
         If the network answers NaN or infinity; it says at which step.
 
@@ -134,6 +136,10 @@ def optimize(
     >>> pictures = ico.optimize(net, "conv4:0-1", steps=4)
     >>> pictures.images.shape, pictures.units
     ((2, 96, 96, 3), ('conv4:0', 'conv4:1'))
+    >>> def margin(answers):
+    ...     return answers["logits"][0] - answers["logits"][1] + answers["conv4"][7].max()
+    >>> ico.optimize(net, margin, steps=4).units
+    ('margin(logits, conv4)',)
     """
     from iconoscope.optimization.initial_image import read_start
     from iconoscope.optimization.loop import PRECISIONS

@@ -9,7 +9,8 @@ from typing import ClassVar, Protocol
 import torch
 
 from iconoscope.errors import NetworkError, UnitError
-from iconoscope.optimization.objective import Objective, Target, Term
+from iconoscope.optimization.function_objective import FunctionTarget
+from iconoscope.optimization.objective import Objective, Target
 from iconoscope.subject.activation_layout import place_at, token_grid
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LOGITS
@@ -37,6 +38,30 @@ class _Group:
     pictures: torch.Tensor
     weights: torch.Tensor
     read: Read
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
+
+    def __call__(self, answers: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.read(answers[self.layer].float(), self.pictures)
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A function of one picture."""
+
+    pictures: torch.Tensor
+    weights: torch.Tensor
+    target: FunctionTarget
+    picture: int
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return self.target.layers
+
+    def __call__(self, answers: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.target(answers, self.picture)[None]
 
 
 class Scoring(Protocol):
@@ -74,22 +99,26 @@ class Scores:
     def __init__(self, objectives: Sequence[Objective], network: Network, size: tuple[int, int] | None = None) -> None:
         self.count = len(objectives)
         device = network.device
-        terms_by_reading: dict[tuple[object, ...], list[tuple[int, Term]]] = {}
+
+        def of_pictures(pictures: Sequence[int], weights: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.tensor(pictures, device=device), torch.tensor(weights, device=device, dtype=torch.float32)
+
+        terms_by_reading: dict[tuple[object, ...], list[tuple[int, float, Target]]] = {}
+        self._groups: list[_Group | _Function] = []
         for picture, objective in enumerate(objectives):
             for term in objective.terms:
-                terms_by_reading.setdefault(_reading(term.target), []).append((picture, term))
-        self._groups = [
-            _Group(
-                str(reading[0]),
-                torch.tensor([picture for picture, _ in terms], device=device),
-                torch.tensor([term.weight for _, term in terms], device=device, dtype=torch.float32),
-                _reader([term.target for _, term in terms], network, size or network.preprocessing.size),
-            )
-            for reading, terms in terms_by_reading.items()
-        ]
+                if isinstance(term.target, FunctionTarget):
+                    self._groups.append(_Function(*of_pictures([picture], [term.weight]), term.target, picture))
+                else:
+                    terms = terms_by_reading.setdefault(_reading(term.target), [])
+                    terms.append((picture, term.weight, term.target))
+        for reading, terms in terms_by_reading.items():
+            pictures, weights, targets = zip(*terms, strict=True)
+            read = _reader(targets, network, size or network.preprocessing.size)
+            self._groups.append(_Group(str(reading[0]), *of_pictures(pictures, weights), read))
         first = torch.tensor([objectives.index(objective) for objective in objectives], device=device)
         self._same = (first[:, None] == first).fill_diagonal_(False)
-        self.layers = tuple(dict.fromkeys(group.layer for group in self._groups))
+        self.layers = tuple(dict.fromkeys(layer for group in self._groups for layer in group.layers))
         """The layers that must be read."""
 
     def __call__(self, answers: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -101,11 +130,12 @@ class Scores:
             If a layer has no such channel or place, or is not one of maps or vectors.
         NetworkError
             If a class is asked for, and the network answers no classes, or too few.
+        QuestionError
+            If a function fails.
         """
         scores = torch.zeros(self.count, device=self._groups[0].weights.device, dtype=torch.float32)
         for group in self._groups:
-            values = group.read(answers[group.layer].float(), group.pictures)
-            scores = scores.index_add(0, group.pictures, values * group.weights)
+            scores = scores.index_add(0, group.pictures, group(answers) * group.weights)
         return scores
 
     def likeness(self, answers: dict[str, torch.Tensor]) -> torch.Tensor:

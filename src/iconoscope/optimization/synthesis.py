@@ -102,9 +102,15 @@ class Synthesis:
             subject=self.start.name,
             pixels=self.start.digest,
             unit="; ".join(map(str, group)),
-            settings={**self._settings, "weights": [[term.weight for term in objective.terms] for objective in group]},
+            settings={**self._settings, **self._settings_of(group)},
             version=__version__,
         )
+
+    def _settings_of(self, group: Sequence[Objective]) -> dict[str, Any]:
+        """Give the weights in a group of objectives, and the digests of its functions if there are any."""
+        functions = [target.key for objective in group for target in objective.functions]
+        weights = [[term.weight for term in objective.terms] for objective in group]
+        return {"weights": weights, **({"functions": functions} if functions else {})}
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
@@ -261,9 +267,13 @@ class Synthesis:
             activation, moved = self._held_out_answers(scores, ascent.pictures, requests)
         except KeyboardInterrupt:
             return arrays, False
-        # The logarithm of a probability is 0 where the network is certain, and flat there: the opposite of dead.
+        # The logarithm of a probability is 0 where the network is certain, and flat there: the opposite of dead. Of functions
+        # nobody knows what 0 means.
         excited = [
-            all(term.weight > 0 and getattr(term.target.unit, "kind", "") != "prob" for term in request.objective.terms)
+            not request.objective.functions
+            and all(
+                term.weight > 0 and getattr(term.target.unit, "kind", "") != "prob" for term in request.objective.terms
+            )
             for request in requests
         ]
         flat = (ascent.gradient.flatten(1).abs().amax(1) == 0).cpu()

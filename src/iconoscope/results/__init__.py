@@ -4,6 +4,7 @@ from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
+from iconoscope.results.grid import ResultGrid, grid
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
@@ -33,8 +34,10 @@ __all__ = [
     "OcclusionSeries",
     "Question",
     "Result",
+    "ResultGrid",
     "StyleComparison",
     "TopImages",
     "UnitSearch",
     "Visualization",
+    "grid",
 ]

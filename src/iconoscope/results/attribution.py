@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, colour_bar, picture_axes
+from iconoscope.results.figure import ColourTable, as_text, colour_bar, colour_table, picture_axes
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import both_signs
 from iconoscope.results.result import ImageResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
-__all__ = ["FULL", "Attribution", "full_colour"]
+__all__ = ["FULL", "TABLE", "Attribution", "full_colour"]
+
+TABLE = "RdBu_r"
+"""Colours whose middle, white, is zero."""
 
 FULL = 99.5
 """The percentile of a map's absolute values that is drawn in full colour: one pixel must not make all others pale."""
@@ -140,42 +145,74 @@ class Attribution(ImageResult):
             "highest": {"row": int(row), "column": int(column), "value": float(self.map[row, column])},
         }
 
+    def _table(self) -> Columns:
+        rows, columns = (axis.ravel() for axis in np.indices(self.map.shape))
+        method = repeated(self.map.size, method=self.method)
+        return self._target_columns(self.map.size, **method, row=rows, column=columns, value=self.map.ravel())
+
     def overlaid(self) -> NDArray[np.uint8]:
         """Lay the map over the picture (height, width, 3): red speaks for the unit, blue against it."""
         full = self.full_red
         return both_signs(self.picture, self.map / full if full > 0 else np.zeros_like(self.map))
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         """Draw the photograph, the map and the map laid over the photograph, or on `ax` only the map.
 
         Red speaks for the unit, blue against it, white is nothing; the scale is the same on both sides.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; without it a new figure is made.
+        cmap : str or matplotlib.colors.Colormap, optional
+            The colours of the map; red and blue around white if not given, since its zero is in the
+            middle.
+        colorbar : bool
+            Whether a colour bar stands beside it.
 
         Returns
         -------
         matplotlib.axes.Axes
             Of the map; ``.figure`` is the whole.
         """
-        return self._shown() if ax is None else self._heat_map(ax)
+        look: dict[str, Any] = {"cmap": cmap, "colorbar": colorbar}
+        return self._shown(**look) if ax is None else self._heat_map(ax, **look)
 
     @property
     def _extent(self) -> tuple[float, float]:
         return 10.5, 3.9
 
-    def _on(self, figure: Figure) -> Axes:
+    def _on(self, figure: Figure, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)
         picture_axes(photograph, self.picture, "what the network saw")
-        self._heat_map(heat)
+        self._heat_map(heat, cmap=cmap, colorbar=colorbar)
         picture_axes(laid, self.overlaid(), "laid over the photograph")
         figure.suptitle(as_text(f"{self.question.subject_name}: {self.told}"), fontsize=10)
         return heat
 
-    def _heat_map(self, axes: Axes) -> Axes:
-        clean = float(self.clean[self.target])
+    def limits(self) -> tuple[float, float]:
+        """Give the range of the colours, the same on both sides of zero."""
         full = self.full_red or 1.0
+        return -full, full
+
+    def draw_map(self, axes: Axes, title: str, limits: tuple[float, float], *, cmap: ColourTable = None) -> AxesImage:
+        """Draw the map in colours that go from one limit to the other."""
+        low, high = limits
+        picture_axes(axes, self.map, title, cmap=colour_table(cmap, TABLE), vmin=low, vmax=high)
+        return axes.images[-1]
+
+    def scale_label(self, *, ours: bool) -> str:
+        """Say what the colours of the map are; `ours` is whether they are those that it has by itself."""
+        if not self.signed:
+            return "size of the gradient, without its sign"
+        return "red: for, blue: against" if ours else "above zero: for, below: against"
+
+    def _heat_map(self, axes: Axes, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
+        clean = float(self.clean[self.target])
         title = f"{self.measure} of {as_text(self.names[self.target])}: {clean:.3f}"
         if self.completeness is not None and self.baseline_answer is not None:
             title += f"\nbaseline {self.baseline_answer:.3f}, values add up to {self.values.sum(dtype=np.float64):.3f}"
-        picture_axes(axes, self.map, title, cmap="RdBu_r", vmin=-full, vmax=full)
-        label = "red: for, blue: against" if self.signed else "size of the gradient, without its sign"
-        colour_bar(axes, axes.images[-1], label, extend="both")
+        coloured = self.draw_map(axes, title, self.limits(), cmap=cmap)
+        if colorbar:
+            colour_bar(axes, coloured, self.scale_label(ours=cmap is None), extend="both")
         return axes

@@ -27,6 +27,7 @@ from iconoscope.results.audit_text import LANGUAGES, MEASURED_DETECTION, AuditTe
 from iconoscope.results.decision_rule import ACCUSING, UNJUDGED, Conclusion, Examined, has_a_say
 from iconoscope.results.estimate import UNKNOWN, Estimate, estimate_mean
 from iconoscope.results.figure import as_text, encoded
+from iconoscope.results.frame import Columns
 from iconoscope.results.hypothesis_rule import HypothesisTest
 from iconoscope.results.result import Result
 
@@ -356,6 +357,19 @@ class Audit(Result):
             **self._representation_json(),
         }
 
+    def _table(self) -> Columns:
+        verdicts = list(self.classes.values())
+        plain = ("verdict", "images", "labelled", "accuracy", "border_share", "object_area", "power", "advice")
+        return self._rows_of(
+            len(verdicts),
+            **{"class": [verdict.name for verdict in verdicts], "class_index": list(self.conclusions.listed)},
+            word=[verdict.conclusion.word for verdict in verdicts],
+            relies_on=[", ".join(verdict.conclusion.names) for verdict in verdicts],
+            object_share=[verdict.object_share.value for verdict in verdicts],
+            pointing=[verdict.pointing.value for verdict in verdicts],
+            **{name: [getattr(verdict, name) for verdict in verdicts] for name in plain},
+        )
+
     def _representation_json(self) -> dict[str, Any]:
         """Give what neighbours share, the optimised pictures' properties, and the units that follow one."""
         nuisances, optimized = self.interventions.nuisances, self.optimized
@@ -428,9 +442,10 @@ class Audit(Result):
         error = np.array([2 * single.effect.error for _, single in rows])
         colours = ["#b3341f" if single.relied_on else "#97a1ad" for _, single in rows]
         axes.barh(heights, np.nan_to_num(excess), xerr=np.nan_to_num(error), color=colours, error_kw={"lw": 1})
-        axes.set_yticks(heights, [as_text(f"{name}: {single.name}") for name, single in rows], fontsize=8)
+        axes.set_yticks(heights, [as_text(f"{name}: {single.name}") for name, single in rows])
+        axes.tick_params(axis="y", labelsize=8)
         axes.set_xlim(min(0.0, float(np.nan_to_num(excess).min(initial=0))) - 0.05, 1.05)
-        axes.set_xlabel("answers changed beyond the control (share)")
+        axes.set_xlabel("answers changed beyond the control (share)", fontsize=10)
         axes.set_title(as_text(self.summary()), fontsize=9, wrap=True)
         return axes
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, curve_axes, picture_axes
+from iconoscope.results.frame import Columns, repeated, stacked
 from iconoscope.results.rendering import overlay
 from iconoscope.results.result import ImageResult
 
@@ -125,6 +126,21 @@ class Curves(ImageResult):
                 )
             },
         }
+
+    def _table(self) -> Columns:
+        points = len(self.share)
+        both = (("deletion", self.deletion, self.null_deletion), ("insertion", self.insertion, self.null_insertion))
+        tables = [
+            self._target_columns(
+                points,
+                **repeated(points, map=self.ranked_by, curve=name, fill=self.fill),
+                share=self.share,
+                answer=values[:, self.target],
+                elsewhere=null.mean(0),
+            )
+            for name, values, null in both
+        ]
+        return stacked(tables)
 
     def limits(self) -> tuple[float, float]:
         """Give the range of the answers: 0 to 1 for a probability, otherwise that of what was found."""

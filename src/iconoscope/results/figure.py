@@ -6,24 +6,33 @@ import base64
 import io
 import threading
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import printable
+from iconoscope.errors import QuestionError, nearest, printable, written
 from iconoscope.results.rendering import cell_edges
 from iconoscope.warning_filters import ignoring
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 __all__ = [
-    "as_text", "bare_figure", "colour_bar", "curve_axes", "encoded", "grid_axes", "picture_axes", "shown_figure",
-    "shown_in_notebook",
+    "RESOLUTION", "ColourTable", "as_text", "bare_figure", "colour_bar", "colour_table", "curve_axes", "encoded", "fit_text",
+    "grid_axes", "picture_axes", "read_resolution", "shown_figure", "shown_in_notebook",
 ]  # fmt: skip
+
+ColourTable = Any
+"""A colour map: the name by which matplotlib knows it, a ``Colormap`` of it, or None for the usual."""
+
+RESOLUTION = 150.0
+"""Pixels to the inch of figures, where nobody said otherwise."""
+_RESOLUTIONS = 10, 2400
 
 _DRAWING = threading.Lock()
 """matplotlib's settings are the whole process's, so one thread at a time has ours."""
@@ -44,7 +53,74 @@ def shown_figure(width: float, height: float) -> Figure:
     return plt.figure(figsize=(width, height), layout="compressed")
 
 
-def encoded(figure: Figure, form: str) -> bytes:
+def read_resolution(dpi: float | None) -> float:
+    """Read the pixels to the inch of a figure that is saved: what is given, else the user's ``savefig.dpi``, else `RESOLUTION`.
+
+    Raises
+    ------
+    QuestionError
+        If it is no number, or none that a figure can be written with.
+    """
+    import matplotlib as mpl
+
+    if dpi is None:
+        users = mpl.rcParams["savefig.dpi"]
+        return RESOLUTION if users == "figure" else float(users)
+    low, high = _RESOLUTIONS
+    if isinstance(dpi, bool) or not isinstance(dpi, Real) or not low <= float(dpi) <= high:
+        raise QuestionError(f"dpi={written(dpi)} must be {low} to {high}: pixels to the inch.")
+    return float(dpi)
+
+
+def colour_table(cmap: ColourTable, default: str | None = None) -> Colormap:
+    """Read a colour map; without one give `default`, or the user's ``image.cmap`` where there is none.
+
+    Maps whose zero is in the middle have a default of their own, which ``image.cmap`` does not change: most tables have no
+    middle.
+
+    Raises
+    ------
+    QuestionError
+        If matplotlib has none of this name.
+    """
+    import matplotlib as mpl
+    from matplotlib.colors import Colormap
+
+    chosen = (default or mpl.rcParams["image.cmap"]) if cmap is None else cmap
+    if isinstance(chosen, Colormap):
+        return chosen
+    if not isinstance(chosen, str) or chosen not in mpl.colormaps:
+        names = [name for name in mpl.colormaps if not name.endswith("_r")]
+        raise QuestionError(
+            f"cmap={written(chosen)} is no colour map of matplotlib's.", hint=nearest(str(chosen), names)
+        )
+    return mpl.colormaps[chosen]
+
+
+def fit_text(figure: Any) -> None:
+    """Bring the letters of a figure to the user's ``font.size``.
+
+    Ours have sizes that fit their panels at matplotlib's own default; where the user changed that, all go with it.
+    """
+    import matplotlib as mpl
+    from matplotlib.text import Text
+
+    times = mpl.rcParams["font.size"] / mpl.rcParamsDefault["font.size"]
+    if times == 1:
+        return
+    of_ticks: set[int] = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        given = axis.get_tick_params().get("labelsize")
+        if given is not None:
+            axis.set_tick_params(labelsize=given * times)
+        ticks = (*axis.get_major_ticks(), *axis.get_minor_ticks())
+        of_ticks |= {id(label) for tick in ticks for label in (tick.label1, tick.label2)} | {id(axis.get_offset_text())}
+    for text in figure.findobj(Text):
+        if id(text) not in of_ticks:
+            text.set_fontsize(text.get_fontsize() * times)
+
+
+def encoded(figure: Figure, form: str, *, dpi: float = RESOLUTION) -> bytes:
     """Write a figure as png, pdf, svg, jpg or webp; the same figure is the same file."""
     import matplotlib as mpl
     from matplotlib.text import Text
@@ -59,7 +135,7 @@ def encoded(figure: Figure, form: str) -> bytes:
         salt = mpl.rcParams["svg.hashsalt"]
         try:
             mpl.rcParams["svg.hashsalt"] = "iconoscope"
-            figure.savefig(buffer, format=form, dpi=150, metadata=undated, bbox_inches="tight", pad_inches=0.1)
+            figure.savefig(buffer, format=form, dpi=dpi, metadata=undated, bbox_inches="tight", pad_inches=0.1)
         finally:
             mpl.rcParams["svg.hashsalt"] = salt
     return buffer.getvalue()

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 import iconoscope
 from iconoscope.results.atlas import pages_in, read_thumbnails
-from iconoscope.results.figure import as_text
+from iconoscope.results.figure import RESOLUTION, as_text
+from iconoscope.results.frame import Columns
 from iconoscope.results.rendering import Picture, colour, resized, to_png
 from iconoscope.results.result import Result, is_page
 
@@ -207,14 +208,14 @@ class ImageMap(Result):
             text += f"; {embedded:,} were laid out first, and the others beside them"
         return f"{text}."
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
         """Save the map as a page to move about in (.html), as a figure as every result, or everything as a folder.
 
         The page of more than 100,000 images is a folder, as `report` writes it.
         """
         path = Path(path).expanduser()
-        if not is_page(path):
-            return super().save(path)
+        if not is_page(path) or dpi is not None:
+            return super().save(path, dpi=dpi)
         return iconoscope.report(self, path)
 
     def to_json(self) -> dict[str, Any]:
@@ -234,6 +235,14 @@ class ImageMap(Result):
                 )
             ],
         }
+
+    def _table(self) -> Columns:
+        labels = {"label": [label or None for label in self.labels.tolist()], "label_index": self.targets}
+        answers = {
+            "prediction": [self.classes[index] for index in self.predictions.tolist()],
+            "prediction_index": self.predictions,
+        }
+        return self._rows_of(len(self), id=self.ids, x=self.points[:, 0], y=self.points[:, 1], **labels, **answers)
 
     @property
     def pages(self) -> tuple[bytes, ...]:
@@ -351,15 +360,18 @@ class ImageMap(Result):
         """Give the large picture."""
         return {"picture.png": to_png(self.drawn[0])}
 
-    def _figure(self, form: str) -> bytes:
-        """Encode the large picture as it is, with its captions under it; a PDF or an SVG is drawn by matplotlib."""
+    def _figure(self, form: str, *, dpi: float = RESOLUTION) -> bytes:
+        """Encode the large picture as it is, with its captions under it; a PDF or an SVG is drawn by matplotlib.
+
+        Its pixels are those of the thumbnails, so `dpi` is only noted in the file.
+        """
         from PIL import Image
 
         if form not in _RASTER:
-            return super()._figure(form)
+            return super()._figure(form, dpi=dpi)
         buffer = io.BytesIO()
         captions = (self.summary(), f"{self.question.network}, {self.question.subject_name}. {self.caption()}")
-        Image.fromarray(self._captioned(self.drawn[0], captions)).save(buffer, _RASTER[form])
+        Image.fromarray(self._captioned(self.drawn[0], captions)).save(buffer, _RASTER[form], dpi=(dpi, dpi))
         return buffer.getvalue()
 
     def _face(self) -> bytes:

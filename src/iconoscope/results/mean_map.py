@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
-from iconoscope.results.figure import as_text, colour_bar, grid_axes
+from iconoscope.results.figure import ColourTable, as_text, colour_bar, colour_table, grid_axes
+from iconoscope.results.frame import Columns
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
@@ -127,6 +128,13 @@ class MeanMap(Result):
             "classes": [{"class": name, **self._values(1 + index)} for index, name in enumerate(self.classes)],
         }
 
+    def _table(self) -> Columns:
+        groups, rows, columns = (axis.ravel() for axis in np.indices(self.mean.shape))
+        names = [self.name(group) for group in groups.tolist()]
+        places = {"row": rows, "column": columns, "top": self.top[rows], "left": self.left[columns]}
+        means = {"mean_drop": self.mean.ravel(), "deviation": self.deviation.ravel()}
+        return self._rows_of(len(groups), group=names, images=self.count[groups], **places, **means)
+
     def _values(self, group: int) -> dict[str, Any]:
         row, column = self.worst(group)
         return {
@@ -142,10 +150,20 @@ class MeanMap(Result):
             "mean": np.round(self.mean[group], 6).tolist(),
         }
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         """Draw the mean drop of all images and of each class in one scale of colours, or on `ax` only that of all images.
 
         At most sixteen groups are drawn, those with the most images first; the title says if there are more.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; without it a new figure is made.
+        cmap : str or matplotlib.colors.Colormap, optional
+            The colours of the map; red and blue around white if not given, since its zero is in the
+            middle.
+        colorbar : bool
+            Whether a colour bar stands beside it.
 
         Returns
         -------
@@ -153,8 +171,10 @@ class MeanMap(Result):
             Of the first map; ``.figure`` is the whole.
         """
         if ax is None:
-            return self._shown()
-        self._panel(ax, 0)
+            return self._shown(cmap=cmap, colorbar=colorbar)
+        mesh = self._panel(ax, 0, cmap)
+        if colorbar:
+            colour_bar(ax, mesh, self._scale_label(cmap))
         return ax
 
     @property
@@ -168,22 +188,27 @@ class MeanMap(Result):
         rows, columns = self._layout
         return 1.2 + 2.3 * max(2, columns), 0.7 + 2.75 * rows
 
-    def _on(self, figure: Figure) -> Axes:
+    def _on(self, figure: Figure, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         panels = figure.subplots(*self._layout, squeeze=False).ravel()
         groups = self.shown()
-        meshes = [self._panel(axes, group) for axes, group in zip(panels, groups, strict=False)]
+        meshes = [self._panel(axes, group, cmap) for axes, group in zip(panels, groups, strict=False)]
         for axes in panels[len(groups) :]:
             axes.set_axis_off()
-        told = "mean drop of the probability of the right class\n(red: it falls; blue: it rises)"
-        colour_bar(list(panels), meshes[0], told, fontsize=8, aspect=30)
+        if colorbar:
+            colour_bar(list(panels), meshes[0], self._scale_label(cmap), fontsize=8, aspect=30)
         left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(groups)
         omitted = f" ({left_out} classes with fewer images are not drawn)" if left_out else ""
         title = f"{self.question.network}, {self.question.subject_name}, patch {self.patch[0]}x{self.patch[1]}{omitted}"
         figure.suptitle(f"{as_text(title)}\nx: where it falls most on average", fontsize=9)
         return panels[0]
 
-    def _panel(self, axes: Axes, group: int) -> QuadMesh:
-        colours = {"vmin": -self.limit, "vmax": self.limit, "cmap": TABLE}
+    @staticmethod
+    def _scale_label(cmap: ColourTable) -> str:
+        ours = "\n(red: it falls; blue: it rises)" if cmap is None else ""
+        return f"mean drop of the probability of the right class{ours}"
+
+    def _panel(self, axes: Axes, group: int, cmap: ColourTable) -> QuadMesh:
+        colours = {"vmin": -self.limit, "vmax": self.limit, "cmap": colour_table(cmap, TABLE)}
         mesh, (rows, columns) = grid_axes(
             axes, self.mean[group], (self.top, self.left), self.patch, self.size, **colours
         )

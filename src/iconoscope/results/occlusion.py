@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import iconoscope
-from iconoscope.results.figure import as_text, colour_bar, grid_axes, picture_axes
+from iconoscope.results.figure import ColourTable, as_text, colour_bar, colour_table, grid_axes, picture_axes
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.live_patch import PatchAnswers, live_element, with_script
 from iconoscope.results.object_evidence import ObjectEvidence, object_evidence
 from iconoscope.results.rendering import overlay, spread
@@ -176,6 +177,14 @@ class Occlusion(ImageResult):
         measures = asdict(self.object_evidence)
         return {name: None if measure is None or np.isnan(measure) else measure for name, measure in measures.items()}
 
+    def _table(self) -> Columns:
+        rows, columns = (axis.ravel() for axis in np.indices(self.map.shape))
+        patch = repeated(self.map.size, patch_height=self.patch[0], patch_width=self.patch[1], fill=self.fill)
+        places = {"row": rows, "column": columns, "top": self.top[rows], "left": self.left[columns]}
+        answers = {"answer": self.map.ravel(), "drop": self.drop.ravel(), "winner_index": self.winner.ravel()}
+        winners = {"winner": [self.names[index] for index in self.winner.ravel().tolist()]}
+        return self._target_columns(self.map.size, **patch, **places, **answers, **winners)
+
     def drop_by_pixel(self) -> NDArray[np.float64]:
         """Give every pixel (height, width) the mean drop over the patches that covered it."""
         height, width = self.picture.shape[:2]
@@ -204,9 +213,9 @@ class Occlusion(ImageResult):
         values = (*self.map.ravel(), self.clean[self.target])
         return float(min(values)), float(max(values))
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
         """Save as a page with a patch that follows the mouse (.html), as a figure, or everything as a folder."""
-        return iconoscope.report(self, path) if is_page(path) else super().save(path)
+        return iconoscope.report(self, path) if is_page(path) and dpi is None else super().save(path, dpi=dpi)
 
     def patch_answers(self) -> PatchAnswers:
         """Give what a page needs for a patch that follows the mouse."""
@@ -250,28 +259,38 @@ class Occlusion(ImageResult):
         name = self.question.subject_name
         return with_script(live_element([self.patch_answers()], self.picture, still, alt=name))
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         """Draw the figure of the textbook, or on `ax` only its map.
 
         Photograph with the worst patch outlined; the answer against the patch's centre, with the clean answer on the
         colour bar and the minimum marked; the photograph under the drop. Nothing is normalised: a probability's colours
         go from 0 to 1.
 
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; without it a new figure is made.
+        cmap : str or matplotlib.colors.Colormap, optional
+            The colours of the map; matplotlib's ``rcParams["image.cmap"]`` if not given.
+        colorbar : bool
+            Whether a colour bar stands beside it.
+
         Returns
         -------
         matplotlib.axes.Axes
             Of the map; ``.figure`` is the whole.
         """
-        return self._shown() if ax is None else self._heat_map(ax)
+        look: dict[str, Any] = {"cmap": cmap, "colorbar": colorbar}
+        return self._shown(**look) if ax is None else self._heat_map(ax, **look)
 
     @property
     def _extent(self) -> tuple[float, float]:
         return 10.5, 3.7
 
-    def _on(self, figure: Figure) -> Axes:
+    def _on(self, figure: Figure, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)
         self.draw_photograph(photograph, "the patch that costs most")
-        self._heat_map(heat)
+        self._heat_map(heat, cmap=cmap, colorbar=colorbar)
         silent = f"\nno patch covers {self.uncovered:.0%} of the pixels" if self.uncovered else ""
         picture_axes(laid, self.overlaid(), f"what hiding costs (full red: {self.full_red:.3g}){silent}")
         figure.suptitle(as_text(self.question.subject_name), fontsize=10)
@@ -289,11 +308,11 @@ class Occlusion(ImageResult):
         for colour, line in (("white", 2.6), ("black", 1.0)):
             axes.add_patch(Rectangle((left - 0.5, top - 0.5), *size, fill=False, edgecolor=colour, linewidth=line))
 
-    def draw_map(self, axes: Axes, title: str, limits: tuple[float, float]) -> QuadMesh:
+    def draw_map(self, axes: Axes, title: str, limits: tuple[float, float], *, cmap: ColourTable = None) -> QuadMesh:
         """Draw the map with its minimum marked, in colours that go from one limit to the other."""
         low, high = limits
         height, width = self.picture.shape[:2]
-        colours = {"vmin": low, "vmax": high if high > low else low + 1e-6, "cmap": "viridis"}
+        colours = {"vmin": low, "vmax": high if high > low else low + 1e-6, "cmap": colour_table(cmap)}
         mesh, (rows, columns) = grid_axes(axes, self.map, (self.top, self.left), self.patch, (height, width), **colours)
         row, column = self.minimum
         axes.plot(columns[column], rows[row], "x", color="white", markersize=8, markeredgewidth=2)
@@ -303,9 +322,14 @@ class Occlusion(ImageResult):
         axes.set_title(title, fontsize=9)
         return mesh
 
-    def _heat_map(self, axes: Axes) -> Axes:
+    def scale_label(self, *, ours: bool) -> str:
+        """Say what the colours of the map are; `ours` is whether they are those that it has by itself."""
+        return self.measure
+
+    def _heat_map(self, axes: Axes, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         clean, lowest = float(self.clean[self.target]), float(self.map[self.minimum])
         title = f"{self.measure} of {as_text(self.names[self.target])}\nclean {clean:.3f}, lowest {lowest:.3f} (x)"
-        mesh = self.draw_map(axes, title, self.limits())
-        colour_bar(axes, mesh, "red line: nothing covered", clean=clean)
+        mesh = self.draw_map(axes, title, self.limits(), cmap=cmap)
+        if colorbar:
+            colour_bar(axes, mesh, "red line: nothing covered", clean=clean)
         return axes

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import iconoscope
 from iconoscope.errors import QuestionError
-from iconoscope.results.figure import as_text, colour_bar
+from iconoscope.results.figure import ColourTable, as_text, colour_bar
 from iconoscope.results.live_patch import PatchAnswers, live_element, with_script
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.result import Result, Series, is_page
@@ -217,9 +217,9 @@ class OcclusionSeries(Series):
             "results": [occlusion.to_json() for occlusion in self.results],
         }
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
         """Save as a page with a patch that follows the mouse (.html), as a figure, or everything as a folder."""
-        return iconoscope.report(self, path) if is_page(path) else super().save(path)
+        return iconoscope.report(self, path) if is_page(path) and dpi is None else super().save(path, dpi=dpi)
 
     def patch_answers(self) -> list[PatchAnswers]:
         """Give what a page needs for a patch that follows the mouse, for every patch and fill."""
@@ -229,33 +229,41 @@ class OcclusionSeries(Series):
         first = self.results[0]
         return with_script(live_element(self.patch_answers(), first.picture, still, alt=first.question.subject_name))
 
-    def plot(self) -> list[Axes]:
+    def plot(self, *, cmap: ColourTable = None, colorbar: bool = True) -> list[Axes]:
         """Draw the results side by side on one scale of colours: the patch that costs most, and the map.
+
+        Parameters
+        ----------
+        cmap : str or matplotlib.colors.Colormap, optional
+            The colours of the map; matplotlib's ``rcParams["image.cmap"]`` if not given.
+        colorbar : bool
+            Whether a colour bar stands beside it.
 
         Returns
         -------
         list of matplotlib.axes.Axes
             Of the maps; ``.figure`` is the whole.
         """
-        return self._shown()
+        return self._shown(cmap=cmap, colorbar=colorbar)
 
     @property
     def _extent(self) -> tuple[float, float]:
         return 0.8 + 2.9 * max(2, len(self.results)), 6.0
 
-    def _on(self, figure: Figure) -> list[Axes]:
+    def _on(self, figure: Figure, *, cmap: ColourTable = None, colorbar: bool = True) -> list[Axes]:
         limits = [occlusion.limits() for occlusion in self.results]
         low, high = min(low for low, _ in limits), max(high for _, high in limits)
         panels = figure.subplots(2, len(self.results), squeeze=False)
         for axes, label, occlusion in zip(panels[0], self.labels, self.results, strict=True):
             occlusion.draw_photograph(axes, f"{label}\nlargest drop {_largest_drop(occlusion):.3f}")
         meshes = [
-            occlusion.draw_map(axes, f"lowest {occlusion.map[occlusion.minimum]:.3f} (x)", (low, high))
+            occlusion.draw_map(axes, f"lowest {occlusion.map[occlusion.minimum]:.3f} (x)", (low, high), cmap=cmap)
             for axes, occlusion in zip(panels[1], self.results, strict=True)
         ]
         first = self.results[0]
         clean = float(first.clean[first.target])
-        colour_bar(list(panels[1]), meshes[0], f"red line: nothing covered ({clean:.3f})", clean=clean)
+        if colorbar:
+            colour_bar(list(panels[1]), meshes[0], f"red line: nothing covered ({clean:.3f})", clean=clean)
         figure.suptitle(
             as_text(f"{first.question.subject_name}: {first.measure} of {first.names[first.target]}"), fontsize=10
         )

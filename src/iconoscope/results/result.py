@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import QuestionError, printable
-from iconoscope.results.figure import bare_figure, encoded, shown_figure, shown_in_notebook
+from iconoscope.results.figure import (
+    RESOLUTION,
+    bare_figure,
+    encoded,
+    fit_text,
+    read_resolution,
+    shown_figure,
+    shown_in_notebook,
+)
+from iconoscope.results.frame import Columns, frame_of, repeated, stacked
 from iconoscope.results.question import Question
 from iconoscope.results.rendering import to_png
 from iconoscope.results.result_folder import Record, naming_damage, read_records, write_record, write_records
@@ -81,25 +90,37 @@ class Finding(ABC):
     def to_json(self) -> dict[str, Any]:
         """Give the findings as plain JSON values, without the large arrays."""
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
         """Save the figure (a name ending in .png, .pdf, .svg, .jpg or .webp), or everything as a folder.
 
         A folder saved so is read back with `iconoscope.load_result`, one of several results with ``load`` of its class. What
         was saved there before is written over; a folder with anything else in it is refused.
+
+        Parameters
+        ----------
+        path
+            The name.
+        dpi
+            Pixels to the inch of a figure. If not given, matplotlib's ``rcParams["savefig.dpi"]`` where that was changed,
+            else 150.
 
         Raises
         ------
         StoreError
             If it cannot be written.
         QuestionError
-            If the name ends in something else.
+            If the name ends in something else, or `dpi` is none.
         """
         path = Path(path)
         if path.suffix.lower() in FIGURES:
-            figure = self._figure(path.suffix.lower()[1:])
+            figure = self._figure(path.suffix.lower()[1:], dpi=read_resolution(dpi))
             with writing_whole(path) as hidden:
                 hidden.write_bytes(figure)
             return path
+        if dpi is not None:
+            raise QuestionError(
+                f"dpi={dpi} is of figures, and {path.name} is none.", hint=f"A figure ends in {', '.join(FIGURES)}."
+            )
         if path.suffix and not path.is_dir():
             raise QuestionError(
                 f"A result is not saved as {path.suffix}.",
@@ -107,12 +128,33 @@ class Finding(ABC):
             )
         return self._keep(path)
 
+    def to_frame(self, library: str | None = None) -> Any:
+        """Give the numbers as a data frame of pandas or polars, one row for each thing that was measured.
+
+        The page of the results in the documentation has the columns of each kind. Classes are there by name and by index.
+
+        Parameters
+        ----------
+        library
+            ``"polars"`` or ``"pandas"``; if not given, the one that is imported already, else the one that is installed.
+
+        Raises
+        ------
+        MissingExtraError
+            If it is not installed, with the line that installs it.
+        """
+        return frame_of(self._table(), library)
+
+    @abstractmethod
+    def _table(self) -> Columns:
+        """Give the columns of `to_frame`."""
+
     @abstractmethod
     def _keep(self, folder: Path) -> Path:
         """Write everything as a folder."""
 
-    def _figure(self, form: str) -> bytes:
-        return encoded(self._drawn(), form)
+    def _figure(self, form: str, *, dpi: float = RESOLUTION) -> bytes:
+        return encoded(self._drawn(), form, dpi=dpi)
 
     def _face(self) -> bytes:
         """Give the figure as PNG for a notebook, where the summary stands under it and need not be in it."""
@@ -131,11 +173,15 @@ class Finding(ABC):
         """Give a figure of its own, outside pyplot, so that nothing is shown by accident."""
         figure = bare_figure(*self._extent)
         self._on(figure)
+        fit_text(figure)
         return figure
 
-    def _shown(self) -> Any:
-        """Draw the whole on a figure that pyplot knows of."""
-        return self._on(shown_figure(*self._extent))
+    def _shown(self, **look: Any) -> Any:
+        """Draw the whole on a figure that pyplot knows of, with what `_on` takes besides."""
+        figure = shown_figure(*self._extent)
+        axes = self._on(figure, **look)
+        fit_text(figure)
+        return axes
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.summary()}>"
@@ -171,6 +217,15 @@ class Result(Finding):
         """Give the kind, the key and the question, and some fields whose values are plain, as every result's JSON begins."""
         values = {name: getattr(self, name) for name in names}
         return {"kind": self.kind, "key": self.question.key, "question": self.question.to_json(), **values}
+
+    def _table(self) -> Columns:
+        """Give one row of the plain values in `to_json`, where a kind says no more."""
+        values = {name: value for name, value in self.to_json().items() if not isinstance(value, dict | list)}
+        return self._rows_of(1, **{name: [value] for name, value in values.items() if name != "kind"})
+
+    def _rows_of(self, count: int, **columns: Any) -> Columns:
+        """Give columns of so many rows, after those that say which network and images each row is about."""
+        return {**repeated(count, network=self.question.network, subject=self.question.subject_name), **columns}
 
     def pictures(self) -> dict[str, bytes]:
         """Give the PNG files that go beside the arrays in a record, by file name."""
@@ -225,6 +280,11 @@ class ImageResult(Result):
     measure: str
     picture: NDArray[np.uint8]
 
+    def _target_columns(self, count: int, **columns: Any) -> Columns:
+        """Give columns as `_rows_of` does, with the class or channel that was asked about before them."""
+        target = {"target": self.names[self.target], "target_index": self.target, "measure": self.measure}
+        return self._rows_of(count, **repeated(count, **target), **columns)
+
     def to_json(self) -> dict[str, Any]:
         """Give the question, what was asked about, and why that."""
         return {
@@ -248,6 +308,9 @@ class Series(Finding):
     _alike: ClassVar[Mapping[str, Callable[[Any], Any]]]
     """What all of them have in common, in words, and how it is read off one."""
     results: tuple[Any, ...]
+
+    def _table(self) -> Columns:
+        return stacked([result._table() for result in self.results])
 
     def _unlike(self) -> Iterator[tuple[Any, str]]:
         """Give every result that differs from the first in what all should have in common, and in what."""

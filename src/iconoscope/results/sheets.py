@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import colour, to_png
 from iconoscope.results.result import Result
 
@@ -151,6 +152,11 @@ class ActivationSheet(_Sheet):
             ],
         }
 
+    def _table(self) -> Columns:
+        answers = {"maximum": self.maps.max((1, 2)), "mean": self.maps.mean((1, 2))}
+        layer = repeated(len(self.maps), layer=self.question.unit)
+        return self._rows_of(len(self.maps), **layer, channel=self.channels, **answers)
+
     def _cells(self) -> tuple[NDArray[np.uint8], list[str]]:
         low, high = self._limits()
         cells = np.stack([colour(map, low=low, high=high, table="magma") for map in self.maps[:_MOST]])
@@ -213,6 +219,11 @@ class FilterSheet(_Sheet):
             "shape": list(self.filters.shape),
             "largest": np.abs(self.filters).max((1, 2, 3)).astype(float).tolist(),
         }
+
+    def _table(self) -> Columns:
+        count = len(self.filters)
+        sizes = {"largest": np.abs(self.filters).max((1, 2, 3)), "mean": self.filters.mean((1, 2, 3))}
+        return self._rows_of(count, **repeated(count, layer=self.question.unit), filter=np.arange(count), **sizes)
 
     def _cells(self) -> tuple[NDArray[np.uint8], list[str]]:
         drawn = self.filters[:_MOST]

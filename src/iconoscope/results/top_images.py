@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import framed, to_png
 from iconoscope.results.result import Result
 
@@ -162,6 +163,16 @@ class TopImages(Result):
             ],
             "top_classes": dict(self.makeup()),
         }
+
+    def _table(self) -> Columns:
+        images = {"id": list(self.ids), "label": list(self.labels), "prediction": list(self.predictions)}
+        index_of = {name: index for index, name in enumerate(self.classes)}
+        indices = {
+            f"{name}_index": [index_of.get(of_class) if of_class else None for of_class in images[name]]
+            for name in ("label", "prediction")
+        }
+        ranks = {"side": list(self.sides), "rank": self.ranks, "value": self.values}
+        return self._rows_of(len(self), **repeated(len(self), unit=self.unit), **ranks, **images, **indices)
 
     def cell(self, index: int) -> NDArray[np.uint8]:
         """Give what is shown of an image: its field alone, or the whole with the field drawn in, (height, width, 3)."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, encoded, picture_axes
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import framed, to_png
 from iconoscope.results.result import Result
 
@@ -180,6 +181,12 @@ class UnitSearch(Result):
                 for index in range(count)
             ],
         }
+
+    def _table(self) -> Columns:
+        areas = {"auc": self.auc, "auc_held_out": self.auc_held_out, "recall_at_1pct": self.recall}
+        chance = {"p_value": self.p_value, "qualifies": self.p_value <= self.level}
+        concept = repeated(len(self.units), concept=self.concept)
+        return self._rows_of(len(self.units), **concept, unit=self.units, **areas, **chance)
 
     def figures(self, index: int) -> str:
         """Say the figures of a unit in a line."""

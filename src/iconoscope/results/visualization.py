@@ -18,6 +18,7 @@ from iconoscope.errors import QuestionError
 from iconoscope.results.change import CHANGES_SHOWN, change_extent, draw_change, draw_changes, draw_course, draw_nearest
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
+from iconoscope.results.frame import Columns
 from iconoscope.results.rendering import rgb, signed_picture, to_png
 from iconoscope.results.result import Result
 from iconoscope.results.result_folder import Record
@@ -217,6 +218,14 @@ class Visualization(Result):
         if self.neighbour_names is not None:
             standing["neighbour"] = str(self.neighbour_names[index, 0])
         return standing
+
+    def _table(self) -> Columns:
+        answers = {
+            name: getattr(self, name) for name in ("activation", "moved_activation", "natural_activation", "dead")
+        }
+        ends = {"first_objective": self.objective[:, 0], "last_objective": self.objective[:, -1]}
+        numbers = np.arange(len(self))
+        return self._rows_of(len(self), picture=numbers, unit=list(self.units), **answers, **ends)
 
     def bytes_of(self, index: int) -> NDArray[np.uint8]:
         """Give a picture as 0..255, (height, width, 3)."""

@@ -30,6 +30,7 @@ from iconoscope.subject.network.pass_memory import check_pass
 from iconoscope.subject.network.preprocessing import (
     ASSUMED,
     Preprocessing,
+    merged,
     read_preprocessing,
     settings_of,
     unknown_preprocessing,
@@ -75,7 +76,8 @@ def load_network(
         Names of its outputs in order: a JSON list, a file with one, or a text file with a name a line (in Python a list).
     preprocessing
         How it wants its images: size, mean, std (for RGB in 0..1; one value for grey, four for four channels), interpolation,
-        crop, resize; as JSON or a JSON file.
+        crop, resize; as size=64,crop=none, as JSON or a JSON file. Where the network has its own and not all of size, mean
+        and std are given, what is given replaces that of it, and what is not stays: size=64 alone will do.
     activation
         How its logits become probabilities. softmax: one class is right. sigmoid: each class is there or not, as in a network
         of several labels, or of two classes and one output. If not given, what its configuration says; else sigmoid for one
@@ -146,12 +148,12 @@ def load_network(
             module.to(find_device(device))
         if isinstance(network, str):
             module.eval()
-    if checkpoint is not None and result.preprocessing.origin == loaded.origin:
+    if checkpoint is not None and loaded.origin and result.preprocessing.origin.endswith(loaded.origin):
         warn(
             f"Nobody says how the network of {Path(checkpoint).name} wants its images: they are treated as {loaded.origin} has "
             "it. If it was trained otherwise, give its preprocessing."
         )
-        assumed = replace(result.preprocessing, origin=f"{ASSUMED}{loaded.origin}")
+        assumed = replace(result.preprocessing, origin=f"{ASSUMED}{result.preprocessing.origin}")
         result = replace(result, preprocessing=assumed)
     _settle(result)
     arguments = {
@@ -339,11 +341,16 @@ def _check_module(module: Any, name: str) -> None:
 
 
 def _preprocessing(call: Any, configuration: dict[str, Any], loaded: Loaded, name: str) -> Preprocessing:
-    settings, origin = _first_said(
-        "preprocessing", call, configuration, loaded, lambda value: isinstance(value, Mapping | Preprocessing)
+    own, own_origin = _first_said(
+        "preprocessing", None, configuration, loaded, lambda value: isinstance(value, Mapping | Preprocessing)
     )
+    settings, origin = (own, own_origin) if call is None else (call, "the call")
     if settings is None:
         raise unknown_preprocessing(name)
+    # Who gives all that a preprocessing cannot do without describes another one: weights that were trained otherwise.
+    if call is not None and own is not None and not settings_of(call).keys() >= {"size", "mean", "std"}:
+        settings = merged(call, own)
+        origin = f"the call ({', '.join(settings_of(call)) or 'nothing'}), the rest from {own_origin}"
     if loaded.size is None:
         return read_preprocessing(settings, origin=origin)
     preprocessing = read_preprocessing({"size": loaded.size, **settings_of(settings)}, origin=origin)

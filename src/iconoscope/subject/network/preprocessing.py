@@ -7,6 +7,7 @@ remembers which (`Preprocessing.origin`).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral
@@ -33,6 +34,7 @@ __all__ = [
     "INTERPOLATIONS",
     "MIDDLES",
     "Preprocessing",
+    "merged",
     "read_preprocessing",
     "read_size",
     "settings_of",
@@ -64,7 +66,7 @@ ASSUMED = "an assumption: "
 
 _LARGE = 64_000_000  # pixels of a resized image that are still worth making whole
 _HOW = (
-    """Give it as a dict in Python, as JSON on the command line (--preprocessing '{...}' or a file): {"size": 224, """
+    """Give it as a dict in Python, on the command line as JSON, a file with it, or size=64,std=1,1,1: {"size": 224, """
     """"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]} for ImageNet's usual; also "crop", "resize", """
     """"interpolation"."""
 )
@@ -247,7 +249,8 @@ def read_preprocessing(
     ----------
     preprocessing : mapping, Preprocessing or str
         ``size`` (one number or height and width), ``mean``, ``std`` and, if they differ from the defaults,
-        ``interpolation``, ``crop``, ``resize`` and ``middle``; or the same as JSON text or in a JSON file.
+        ``interpolation``, ``crop``, ``resize`` and ``middle``; or the same as JSON text, as ``size=32,crop=none``, or in a
+        JSON file.
     origin : str
         Who said so, in words.
 
@@ -302,6 +305,28 @@ def read_preprocessing(
     return Preprocessing(size=size, mean=mean, std=std, resize=resize, origin=origin, **optional)
 
 
+def merged(
+    settings: Mapping[str, Any] | Preprocessing | str, own: Mapping[str, Any] | Preprocessing | str
+) -> dict[str, Any]:
+    """Put settings in the place of a network's own; what is not given stays.
+
+    A `resize` that is not given keeps its proportion to the size, so that as much is cut off as before.
+
+    >>> own = {"size": 224, "resize": 256, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    >>> merged({"size": 56}, own)["resize"], merged("size=56,resize=70", own)["resize"]
+    (64, 70)
+    """
+    given, stays = settings_of(settings), settings_of(own)
+    resize = stays.get("resize")
+    if given.get("size") is not None and stays.get("size") is not None and resize is not None and "resize" not in given:
+        new, old = _size(given["size"]), _size(stays["size"])
+        if isinstance(resize, list | tuple):
+            stays["resize"] = tuple(round(side * a / b) for side, a, b in zip(resize, new, old, strict=True))
+        else:
+            stays["resize"] = max(min(new), round(resize * min(new) / min(old)))
+    return {**stays, **given}
+
+
 def unknown_preprocessing(name: str) -> PreprocessingError:
     """Say that nobody gave the preprocessing of a network, and how to give it."""
     return PreprocessingError(
@@ -316,8 +341,41 @@ def settings_of(preprocessing: Mapping[str, Any] | Preprocessing | str) -> dict[
     return _from_text(preprocessing) if isinstance(preprocessing, str) else dict(preprocessing)
 
 
+_SETTING = re.compile(r"\s*(?P<name>[A-Za-z_]+)\s*=\s*(?P<value>[^=]*?)\s*(?:,(?=\s*[A-Za-z_]+\s*=)|$)")
+
+
+def _settings_in(text: str) -> dict[str, Any] | None:
+    """Read ``size=224x320,mean=0.5,0.5,0.5,crop=none``; None where the text is not written so.
+
+    >>> _settings_in("size=64, mean=0.5,crop=none"), _settings_in("how.json")
+    ({'size': 64, 'mean': (0.5,), 'crop': 'none'}, None)
+    """
+    settings: dict[str, Any] = {}
+    end = 0
+    while end < len(text):
+        match = _SETTING.match(text, end)
+        if match is None:
+            return None
+        settings[match["name"]] = _value(match["name"], match["value"])
+        end = match.end()
+    return settings or None
+
+
+def _value(name: str, text: str) -> Any:
+    """Read the value of a setting: a number, two with an x between them, some with commas, or a word."""
+    try:
+        if name in ("mean", "std"):
+            return tuple(float(part) for part in text.split(","))
+        first, *others = (int(part) for part in text.split("x"))
+    except ValueError:
+        return text
+    return (first, *others) if others else first
+
+
 def _from_text(text: str) -> dict[str, Any]:
     source = "the text given"
+    if (settings := _settings_in(text)) is not None:
+        return settings
     if not text.lstrip().startswith("{"):
         source = text
         try:
