@@ -2,6 +2,7 @@
 
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassVerdict
+from iconoscope.results.concepts import Concepts
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
 from iconoscope.results.image_map import ImageMap
@@ -21,6 +22,7 @@ __all__ = [
     "Attribution",
     "Audit",
     "ClassVerdict",
+    "Concepts",
     "Curves",
     "Faithfulness",
     "FilterSheet",

@@ -16,6 +16,7 @@ from iconoscope.results import (
     ActivationSheet,
     Attribution,
     Audit,
+    Concepts,
     Curves,
     FilterSheet,
     ImageMap,
@@ -139,6 +140,7 @@ class _Page:
         UnitSearch.kind: UnitSearchPanel,
         TopImages.kind: Panel,
         ImageMap.kind: ImageMapPanel,
+        Concepts.kind: Panel,
         ActivationSheet.kind: Panel,
         FilterSheet.kind: Panel,
     }
