@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import Sequence
@@ -88,6 +89,25 @@ def figures_of_data(data: Path) -> None:
             top_images = ico.top_images(ico.record(network, images, ["layer1.1"], store=store), "layer1.1:3")
     mean_map.save(IMAGES / "mean.png")
     top_images.save(IMAGES / "top.webp")
+
+
+def concepts(data: Path) -> None:
+    """Draw the concepts of docs/representation.md: ships in ResNet-20, dogs in SqueezeNet; some minutes."""
+    with contextlib.chdir(data):  # titles say where images are from
+        ships = ico.load_images("cifar10/test.parquet")[:3000]
+        keep_figure(ico.concepts(resnet20(data), ships, "layer3", "ship"), "concepts")
+        photographs = ico.load_images("imagenet/images")
+        dogs = [number for number, id in enumerate(photographs.ids) if 151 <= int(Path(id).name[:3]) <= 275]
+        of_dogs = ico.concepts(
+            squeezenet1(data), photographs[dogs], "features.12", "golden retriever", over="all", count=5, steps=96
+        )
+        keep_figure(of_dogs, "concepts-dogs")
+
+
+def keep_figure(result: ico.Concepts, name: str) -> None:
+    """Write the figure of a result as WebP, an eighth of its PNG."""
+    page = Image.open(io.BytesIO(result.figure())).convert("RGB")
+    page.save(IMAGES / f"{name}.webp", quality=82, method=6)
 
 
 def first_steps() -> None:
@@ -203,12 +223,18 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="figures, first-steps, classes, styles; figures-of-data, truck, squeezenet, priors; all if none is given",
+        help="figures, first-steps, classes, styles; figures-of-data, concepts, truck, squeezenet, priors; all if none is given",
     )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICONOSCOPE_DATA", "../shared/data")))
     arguments = parser.parse_args()
     without_data = {"figures": figures, "first-steps": first_steps, "classes": classes, "styles": styles}
-    with_data = {"figures-of-data": figures_of_data, "truck": truck, "squeezenet": squeezenet, "priors": priors}
+    with_data = {
+        "figures-of-data": figures_of_data,
+        "concepts": concepts,
+        "truck": truck,
+        "squeezenet": squeezenet,
+        "priors": priors,
+    }
     with ico.show_progress():
         for name, draw in without_data.items():
             if not arguments.names or name in arguments.names:

@@ -13,7 +13,7 @@ import iconoscope as ico
 from iconoscope.errors import IconoscopeError
 from iconoscope.removed_names import REMOVED_COMMANDS, REMOVED_NAMES
 
-LARGEST = 80  # 60 were enough until there were inversions, fooling pictures, atlases, concepts, circuits and profiles, each with its result
+LARGEST = 80  # 60 were enough before inversions, fooling pictures, atlases, concepts, circuits and profiles
 """How many public names there may be at most: a new one takes the place of another, or a reason."""
 
 STUB = Path(ico.__file__).with_suffix(".pyi")

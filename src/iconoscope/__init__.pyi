@@ -52,6 +52,9 @@ from .exemplars import find_units as find_units
 from .exemplars import activation_maps as activation_maps
 from .subject.network.filters import first_filters as first_filters
 
+# What the space of a layer holds.
+from .representation import concepts as concepts
+
 # The conclusion.
 from .auditing import audit as audit
 from .auditing import Nuisance as Nuisance
@@ -70,6 +73,7 @@ from .store import Recording as Recording
 from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap
 from .results import UnitSearch as UnitSearch
+from .results import Concepts as Concepts
 from .results import Audit as Audit
 from .results import grid as grid
 from .results import Question as Question

@@ -202,6 +202,17 @@ COMMANDS = {
         {**_STORE, "out": "activations.png"},
         ("layer",),
     ),
+    "concepts": Command(
+        "iconoscope.representation:concepts",
+        "Take a layer's answers to a class apart into concepts: what is the class made of, and what without each?",
+        printing.results,
+        (
+            f"iconoscope concepts layer3 ship {_RESNET} --images cifar10/test.parquet --limit 3000",
+            "iconoscope concepts relu3 lynx --network cars-honest --images photographs/ --count 4",
+        ),
+        {**_STORE, "out": "concepts.png"},
+        ("layer", "cls"),
+    ),
     "prior fit": Command(
         "iconoscope.priors:fit_prior",
         "Learn from images what images may be, so that pictures are made along it.",

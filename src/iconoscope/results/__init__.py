@@ -2,6 +2,7 @@
 
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassVerdict
+from iconoscope.results.concepts import Concepts
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
 from iconoscope.results.grid import ResultGrid, grid
@@ -24,6 +25,7 @@ __all__ = [
     "Attribution",
     "Audit",
     "ClassVerdict",
+    "Concepts",
     "Curves",
     "Faithfulness",
     "FilterSheet",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ __all__ = [
     "both_signs",
     "cell_edges",
     "colour",
+    "cropped_field",
     "data_uri",
+    "enlarged_map",
+    "faint",
     "framed",
     "lay_out",
     "outlined",
@@ -106,6 +110,40 @@ def framed(
         inside[top + width : bottom - width, left + width : right - width] = False
         drawn[inside] = ink
     return drawn
+
+
+def faint(picture: Picture) -> Picture:
+    """Give a picture of which little is left to see, so that what is laid over it stands out."""
+    return (picture * 0.3 + 255 * 0.7).round().astype(np.uint8)
+
+
+def cropped_field(picture: Picture, field: Sequence[int], extent: tuple[int, int]) -> Picture:
+    """Cut a field (top, left, bottom, right; pixels) out of a picture, as large as others are.
+
+    A field that reaches over the border is shown in the size of the others (`extent`); what it does not see is faint.
+
+    >>> cropped_field(np.zeros((4, 4, 3), np.uint8), (0, 3, 2, 4), (2, 2))[..., 0]
+    array([[178,   0],
+           [178,   0]], dtype=uint8)
+    """
+    top, left, bottom, right = field
+    rows, columns = picture.shape[:2]
+    first, start = max(0, min(top, rows - extent[0])), max(0, min(left, columns - extent[1]))
+    seen = faint(picture)
+    seen[top:bottom, left:right] = picture[top:bottom, left:right]
+    return seen[first : first + extent[0], start : start + extent[1]]
+
+
+def enlarged_map(values: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Enlarge a map (rows, columns) to a picture's height and width, smoothly; none of it is made larger than it was.
+
+    >>> enlarged_map(np.array([[0.0, 1.0]]), (2, 4)).tolist()[0]
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(np.asarray(values, np.float32))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32)
 
 
 def spread(

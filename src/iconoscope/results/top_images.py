@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.frame import Columns, repeated
-from iconoscope.results.rendering import framed, to_png
+from iconoscope.results.rendering import cropped_field, framed, to_png
 from iconoscope.results.result import Result
 
 if TYPE_CHECKING:
@@ -185,13 +185,9 @@ class TopImages(Result):
         cropped = [field for field in self.fields.tolist() if field != [0, 0, *extent]]
         if not cropped or cut.shape == picture.shape:
             return cut
-        # A field that reaches over the border is shown in the size of the others; what it does not see is faint.
         height = max(field[2] - field[0] for field in cropped)
         width = max(field[3] - field[1] for field in cropped)
-        first, start = min(top, extent[0] - height), min(left, extent[1] - width)
-        faint = (picture * 0.3 + 255 * 0.7).round().astype(np.uint8)
-        faint[top:bottom, left:right] = cut
-        return faint[first : first + height, start : start + width]
+        return cropped_field(picture, (top, left, bottom, right), (height, width))
 
     def side(self, name: str) -> list[int]:
         """Give the indices of the images of a part of the spectrum."""

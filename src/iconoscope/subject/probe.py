@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 
-__all__ = ["LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "concatenated", "probe", "tensors_in", "watching"]
+__all__ = [
+    "LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "answer_with", "concatenated", "probe", "tensors_in", "watching",
+]  # fmt: skip
 
 LayerReader = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 """From normalised input (n, channels, height, width) to what each of the layers answers, as `read_maps` orders it."""
@@ -234,6 +236,52 @@ def probe(network: ProbedNetwork, layers: Iterable[str], *, before_relu: bool = 
 
     with watching(network, inner, keep):
         yield read
+
+
+def answer_with(
+    network: ProbedNetwork, batch: torch.Tensor, layer: str, change: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """Give the logits of a network in which what a layer answers is changed before it goes on.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode; not one that is asked one image at a time, unless the batch is one image.
+    batch
+        Normalised input.
+    layer
+        Its full name; of a layer that is used twice the first answer is changed.
+    change
+        From the layer's answer, as `read_maps` orders it, to what takes its place, of the same shape. What stands beside the
+        tensor that is read, in a tuple, stays.
+
+    Raises
+    ------
+    NetworkError
+        If the layer is not reached, or the network fails.
+    """
+    changed: list[torch.Tensor] = []
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        if changed:
+            return None
+        answer = tensor_of(output).clone()
+        maps = read_maps(
+            answer, module, batch, layer
+        )  # a view, so that what is written to it has the layer's own order
+        maps.copy_(change(maps.clone()))
+        changed.append(answer)
+        return answer if output is tensor_of(output) else type(output)((answer, *output[1:]))
+
+    with network.reserved():
+        handle = network.module.get_submodule(layer).register_forward_hook(hook)
+        try:
+            logits = network.answer(batch)
+        finally:
+            handle.remove()
+    if not changed:
+        raise NetworkError(f"{layer} was not reached when {network.name} ran: it cannot be changed.")
+    return logits
 
 
 @contextmanager
