@@ -51,6 +51,9 @@ from .exemplars import find_units as find_units
 from .exemplars import activation_maps as activation_maps
 from .subject.network.filters import first_filters as first_filters
 
+# What the space of a layer holds.
+from .representation import activation_atlas as activation_atlas
+
 # The conclusion.
 from .auditing import audit as audit
 from .auditing import Nuisance as Nuisance
@@ -67,6 +70,7 @@ from .store import Recording as Recording
 from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap
 from .results import UnitSearch as UnitSearch
+from .results import ActivationAtlas as ActivationAtlas
 from .results import Audit as Audit
 from .results import Question as Question
 from .store import Store as Store

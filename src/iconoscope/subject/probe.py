@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 
-__all__ = ["LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "concatenated", "probe", "tensors_in", "watching"]
+__all__ = [
+    "LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "concatenated", "probe", "replacing", "tensors_in", "watching",
+]  # fmt: skip
 
 LayerReader = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 """From normalised input (n, channels, height, width) to what each of the layers answers, as `read_maps` orders it."""
@@ -111,6 +113,36 @@ def watching(
         finally:
             for handle in handles:
                 handle.remove()
+
+
+@contextmanager
+def replacing(
+    network: ProbedNetwork, layer: str, replacement: Callable[[LayerCall], torch.Tensor | None]
+) -> Iterator[None]:
+    """Put another tensor in the place of a layer's answer, for the time of a block; the network goes on with that.
+
+    Parameters
+    ----------
+    network
+        The network.
+    layer
+        Its full name.
+    replacement
+        From a call of the layer to a tensor like the one that `tensor_of` reads of its answer; None leaves it as it is.
+    """
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        replaced = replacement(LayerCall(layer, module, inputs, output))
+        if replaced is None:
+            return None
+        return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
+
+    with network.reserved():
+        handle = network.module.get_submodule(layer).register_forward_hook(hook)
+        try:
+            yield
+        finally:
+            handle.remove()
 
 
 class FunctionCalls(TorchFunctionMode):

@@ -1,0 +1,5 @@
+"""The representation: what the space of a layer holds, beyond what single units answer."""
+
+from iconoscope.representation.activation_atlas import activation_atlas
+
+__all__ = ["activation_atlas"]
