@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope import __version__
-from iconoscope.errors import ImagesError, QuestionError, UnitError, check_choice, check_counts, check_path, warn
+from iconoscope.errors import ImagesError, QuestionError, check_choice, check_counts
 from iconoscope.exemplars.record import fingerprint
 from iconoscope.optimization import direction, optimize
 from iconoscope.optimization.style import Style, read_style
@@ -177,7 +178,7 @@ def _checked_grids(grids: Sequence[int]) -> tuple[int, ...]:
         raise QuestionError("grids is empty.", hint="Give 10,20,40.")
     check_counts(most=1000, grids=min(grids))
     check_counts(most=1000, grids=max(grids))
-    for coarse, fine in zip(grids, grids[1:], strict=False):
+    for coarse, fine in pairwise(grids):
         if fine <= coarse or fine % coarse:
             raise QuestionError(
                 f"grids={','.join(map(str, grids))}: {fine} is not a multiple of {coarse}.",
@@ -215,9 +216,7 @@ def cells_with_vectors(
     for grid, of_grid in enumerate(places):
         distinct, which = np.unique(of_grid, axis=0, return_inverse=True)
         order = np.argsort(which.ravel(), kind="stable")
-        for place, members in zip(
-            distinct, np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1]), strict=True
-        ):
+        for place, members in zip(distinct, np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1]), strict=True):
             mean = vectors[members].mean(0, dtype=np.float64)
             if len(members) < least or not mean.any():
                 continue
@@ -395,9 +394,7 @@ class _Asked:
         pages, ends = pack_thumbnails(self._cut(wanted, read, side), len(wanted), side)
         return numbers, pages, ends, side
 
-    def _cut(
-        self, vectors: NDArray[np.int64], read: dict[str, NDArray[Any]], side: int
-    ) -> Iterator[NDArray[np.uint8]]:
+    def _cut(self, vectors: NDArray[np.int64], read: dict[str, NDArray[Any]], side: int) -> Iterator[NDArray[np.uint8]]:
         shape = read["shape"].tolist()
         last, picture = -1, np.zeros((1, 1, 3), np.uint8)
         for vector in track(vectors.tolist(), "crops"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from iconoscope.subject.activation_layout import read_maps, tensor_of, token_gri
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, replacing
+from iconoscope.warning_filters import ignoring
 
 __all__ = ["LayerVectors", "read_vectors"]
 
@@ -144,6 +146,26 @@ class _Places:
         return allowed[self._drawn[:, self.turn]]
 
 
+@contextmanager
+def _differentiable_forward() -> Iterator[None]:
+    """Let torch take derivatives forward, for the time of a block.
+
+    What is fastest for transformers on a processor has none; and what torch imports for derivatives warns of itself.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        with (
+            ignoring("`torch.jit", DeprecationWarning),
+            torch.no_grad(),
+            forward_ad.dual_level(),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
 def _derivatives(
     network: Network, tensor: torch.Tensor, layer: str, places: _Places
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -164,14 +186,8 @@ def _derivatives(
 
     while places.turn < places.count:
         read.clear()
-        # The attention that is fastest on a processor has no derivative forward.
-        with (
-            replacing(network, layer, along_itself),
-            torch.no_grad(),
-            forward_ad.dual_level(),
-            sdpa_kernel(SDPBackend.MATH),
-        ):
-            logits, change = forward_ad.unpack_dual(network.logits(tensor))
+        with _differentiable_forward(), replacing(network, layer, along_itself):
+            change = forward_ad.unpack_dual(network.logits(tensor)).tangent
         if not read:
             raise NetworkError(f"{layer} was not reached when {network.name} ran: no unit of it can answer.")
         if change is None:
