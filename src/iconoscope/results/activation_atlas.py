@@ -156,7 +156,7 @@ class ActivationAtlas(Result):
 
         What is added to all logits alike changes no probability, so the mean over the classes is taken off.
         """
-        lead = self._leads[cell]
+        lead = self.leads[cell]
         order = np.argsort(-lead, kind="stable")[:k].tolist()
         return [(self.classes[index], float(lead[index])) for index in order]
 
@@ -180,7 +180,8 @@ class ActivationAtlas(Result):
         return right / len(self)
 
     @cached_property
-    def _leads(self) -> NDArray[np.float32]:
+    def leads(self) -> NDArray[np.float32]:
+        """What the vectors of each cell add to each logit over what they add to all in the mean, (m, classes)."""
         return self.attributions - self.attributions.mean(1, keepdims=True)
 
     @cached_property
@@ -251,7 +252,7 @@ class ActivationAtlas(Result):
     @cached_property
     def coloured(self) -> dict[int, str]:
         """The classes that any cell speaks for most and their colours, as ``#rrggbb``; none if there are too many."""
-        present = np.unique(self._leads.argmax(1)).tolist()
+        present = np.unique(self.leads.argmax(1)).tolist()
         if len(present) > _COLOURED:
             return {}
         shown = class_colours(len(self.classes) if len(self.classes) <= _COLOURED else len(present))
@@ -276,7 +277,7 @@ class ActivationAtlas(Result):
             _, row, column = self.cells[cell].tolist()
             top, left = row * down, column * across
             if frame:
-                ink = self.coloured[int(self._leads[cell].argmax())]
+                ink = self.coloured[int(self.leads[cell].argmax())]
                 sheet[top : top + down - 1, left : left + across - 1] = list(bytes.fromhex(ink[1:]))
             top, left = top + frame, left + frame
             sheet[top : top + height, left : left + width] = self.cell_pictures[cell]
@@ -293,7 +294,7 @@ class ActivationAtlas(Result):
             Which; 0 is the coarsest. The one in the middle if not given.
         """
         if ax is not None:
-            return self._grid(ax, self._middle if grid is None else grid)
+            return self._grid(ax, self.middle if grid is None else grid)
         if grid is None:
             return self._shown()
         from iconoscope.results.figure import shown_figure
@@ -301,13 +302,14 @@ class ActivationAtlas(Result):
         return self._grid(shown_figure(*self._extent).subplots(), grid)
 
     @property
-    def _middle(self) -> int:
+    def middle(self) -> int:
+        """The grid that figures show."""
         return len(self.grids) // 2
 
     def pictures(self) -> dict[str, bytes]:
         """Give the sheets of all grids, the one in the middle as ``picture.png``."""
-        sheets = {f"grid-{side}.png": grid for grid, side in enumerate(self.grids) if grid != self._middle}
-        return {name: to_png(self.sheet(grid)) for name, grid in {"picture.png": self._middle, **sheets}.items()}
+        sheets = {f"grid-{side}.png": grid for grid, side in enumerate(self.grids) if grid != self.middle}
+        return {name: to_png(self.sheet(grid)) for name, grid in {"picture.png": self.middle, **sheets}.items()}
 
     @property
     def _extent(self) -> tuple[float, float]:
@@ -328,4 +330,4 @@ class ActivationAtlas(Result):
         if handles:
             columns = min(len(handles), math.ceil(len(handles) / math.ceil(len(handles) / 10)))
             figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
-        return self._grid(figure.subplots(), self._middle)
+        return self._grid(figure.subplots(), self.middle)
