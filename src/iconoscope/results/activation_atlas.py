@@ -197,6 +197,12 @@ class ActivationAtlas(Result):
         """The pages of thumbnails, JPEG files, as `iconoscope.results.atlas.pack_thumbnails` lays them out."""
         return pages_in(self.crops, self.crops_ends)
 
+    @property
+    def with_crops(self) -> NDArray[np.int64]:
+        """The vectors that have a thumbnail, in the order of the thumbnails."""
+        order = np.argsort(self.crop_numbers, kind="stable")
+        return order[int((self.crop_numbers < 0).sum()) :]
+
     def crop(self, vector: int) -> NDArray[np.uint8]:
         """Give what is around the place of a vector on its image, (side, side, 3).
 

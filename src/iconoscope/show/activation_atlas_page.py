@@ -78,14 +78,12 @@ def board_data(atlas: ActivationAtlas) -> dict[str, Any]:
 
 def _details(atlas: ActivationAtlas) -> dict[str, Any]:
     """Give what is said of each cell once it is picked."""
-    with_crop = np.argsort(np.where(atlas.crop_numbers < 0, len(atlas.points), atlas.crop_numbers), kind="stable")
-    with_crop = with_crop[: int((atlas.crop_numbers >= 0).sum())]
-    labels = [atlas.classes[target] if target >= 0 else "" for target in atlas.targets[with_crop].tolist()]
+    labels = [atlas.classes[target] if target >= 0 else "" for target in atlas.targets[atlas.with_crops].tolist()]
     return {
         "counts": atlas.counts.tolist(),
         "classes": [[(name, round(value, 5)) for name, value in atlas.strongest(cell)] for cell in range(len(atlas))],
         "examples": [atlas.crop_numbers[examples[examples >= 0]].tolist() for examples in atlas.examples],
-        "ids": [without_folders(identity) for identity in atlas.ids[with_crop].tolist()],
+        "ids": [without_folders(identity) for identity in atlas.ids[atlas.with_crops].tolist()],
         "labels": labels,
         "crop": atlas.crop_side,
     }
