@@ -39,20 +39,22 @@ await build({
   loader: { ".css": "text" },
   banner: { js: banner("src") },
 });
-// The template of the map page takes the script in as it is: what Jinja would read as its own must not stand in it.
-const map = await build({ ...settings, entryPoints: ["src/map/main.ts"], write: false, banner: { js: banner("src/map") } });
-const script = map.outputFiles[0].text;
-const read = /\{[{%#]/.exec(script);
-if (read) throw new Error(`The map's script has ${read[0]} in it, which Jinja reads: ${script.slice(read.index - 40, read.index + 40)}`);
-mkdirSync(join(here, packaged, "show/templates"), { recursive: true });
-writeFileSync(join(here, packaged, "show/templates/map.js"), script);
+// The templates of these pages take their scripts in as they are: what Jinja would read as its own must not stand in them.
+for (const [name, ...beside] of [["map"], ["atlas", "src/map"]]) {
+  const built = await build({ ...settings, entryPoints: [`src/${name}/main.ts`], write: false, banner: { js: banner(...beside, `src/${name}`) } });
+  const script = built.outputFiles[0].text;
+  const read = /\{[{%#]/.exec(script);
+  if (read) throw new Error(`The script of ${name} has ${read[0]} in it, which Jinja reads: ${script.slice(read.index - 40, read.index + 40)}`);
+  mkdirSync(join(here, packaged, "show/templates"), { recursive: true });
+  writeFileSync(join(here, packaged, `show/templates/${name}.js`), script);
+}
 await build({
   ...settings,
   entryPoints: { app: "src/explorer/main.tsx" },
   outdir: site,
   jsx: "automatic",
   jsxImportSource: "preact",
-  banner: { js: banner("src", "src/map", "src/explorer", "src/explorer/words") },
+  banner: { js: banner("src", "src/map", "src/atlas", "src/explorer", "src/explorer/words") },
 });
 await build({ ...settings, entryPoints: { app: "src/explorer/style/app.css" }, outdir: site, banner: { css: banner("src/explorer/style") } });
 for (const name of ["index.html", "icon.svg"]) copyFileSync(join(here, "src/explorer/style", name), join(here, site, name));

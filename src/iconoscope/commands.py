@@ -213,6 +213,17 @@ COMMANDS = {
         {**_STORE, "out": "concepts.png"},
         ("layer", "cls"),
     ),
+    "atlas": Command(
+        "iconoscope.representation:activation_atlas",
+        "Lay out what a layer can answer, with a picture made for every part of it.",
+        printing.results,
+        (
+            f"iconoscope atlas layer3 {_RESNET} --images cifar10/test.parquet",
+            "iconoscope atlas features.12 --network squeezenet.py:squeezenet --images photographs/ --positions 8 --size 96",
+        ),
+        {**_STORE, "out": "atlas.html"},
+        ("layer",),
+    ),
     "prior fit": Command(
         "iconoscope.priors:fit_prior",
         "Learn from images what images may be, so that pictures are made along it.",

@@ -103,7 +103,7 @@ def _reader(hint: Any) -> Callable[[str], Any] | None:
     sequences = (list,) if str in kinds else (list, Sequence)
     lists = [choice for choice in kinds if typing.get_origin(choice) in sequences]
     elements = [element for several in lists for element in choices(*typing.get_args(several))]
-    read_one = read_size if tuple[int, int] in (*kinds, *elements) else str.strip
+    read_one = read_size if tuple[int, int] in (*kinds, *elements) else _count if elements == [int] else str.strip
     if not lists:
         return (lambda text: read_size(text.replace(",", "x"))) if read_one is read_size else None
     if set(kinds) <= {*lists, NoneType}:
@@ -117,6 +117,12 @@ def read_size(text: str) -> int | tuple[int, int]:
     if len(sides) > 2 or not all(re.fullmatch(r"\s*\d{1,9}\s*", side) for side in sides):
         raise ValueError(f"{text!r} is not a size in pixels, as 8 or 8x12")
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\s*\d{1,9}\s*", text):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def _converter(read: Callable[[str], Any]) -> Callable[[Any, Sequence[Token]], Any]:

@@ -33,9 +33,10 @@ def digest(*folders):
 @pytest.mark.parametrize(
     ("built", "folders"),
     [
-        ("explorer/site/app.js", ("src", "src/map", "src/explorer", "src/explorer/words")),
+        ("explorer/site/app.js", ("src", "src/map", "src/atlas", "src/explorer", "src/explorer/words")),
         ("explorer/site/app.css", ("src/explorer/style",)),
         ("show/templates/map.js", ("src/map",)),
+        ("show/templates/atlas.js", ("src/map", "src/atlas")),
     ],
 )
 def test_what_ships_is_what_the_sources_build(built, folders):

@@ -299,13 +299,13 @@ def _question(network: Network, weights: str, images: Images, targets: Any, sett
         network=network.name,
         weights=weights,
         subject=f"{len(images):,} images from {images.source}",
-        pixels=_fingerprint(images, targets, network.preprocessing),
+        pixels=fingerprint(images, targets, network.preprocessing),
         settings={"preprocessing": network.preprocessing.to_json(), "classes": network.classes_digest, **settings},
         version=__version__,
     )
 
 
-def _fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> str:
+def fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> str:
     """Tell a set of images from others: by all ids, classes and stamps, and by the pixels of some."""
     sha = hashlib.sha256()
     for identity in images.ids:

@@ -23,7 +23,7 @@ from iconoscope.results.folders import without_folders
 from iconoscope.subject.builtin import BUILTIN
 from iconoscope.subject.network import Preprocessing
 
-__all__ = ["asking", "growing", "of_images", "of_recording", "on_image", "unusual"]
+__all__ = ["asking", "growing", "of_images", "of_recording", "of_set", "on_image", "unusual"]
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9]*:\S+")
 """A set that lies elsewhere, as hf:name/split."""
@@ -63,6 +63,17 @@ def of_images(session: Session, subject: Subject, numbers: list[int], function: 
     rows = [_row(session, number) for number in numbers]
     call = _call(function, f"net, images[{rows!r}]", (), settings)
     return Commands(_python(subject, call, _images(session)), "")
+
+
+def of_set(
+    session: Session, subject: Subject, function: str, *positional: Any, command: str, **settings: Any
+) -> Commands:
+    """Give the lines that ask the network about all images; the shell's where these lie in files or elsewhere."""
+    images = _images(session)
+    call = _call(function, "net, images", positional, settings)
+    named = "..." not in images
+    words = [*map(str, positional), "--images", session.source, *_options(settings)]
+    return Commands(_python(subject, call, images), _shell(subject, command, words) if named else "")
 
 
 def of_recording(subject: Subject, function: str, *positional: Any, command: str, **settings: Any) -> Commands:
@@ -176,6 +187,6 @@ def _options(settings: dict[str, Any]) -> list[str]:
     words: list[str] = []
     for name, value in settings.items():
         flag = f"--{name.replace('_', '-')}"
-        size = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        words += [flag] if value is True else [flag, size]
+        sign = {tuple: "x", list: ","}.get(type(value))  # a size, and a list
+        words += [flag] if value is True else [flag, sign.join(map(str, value)) if sign else str(value)]
     return words

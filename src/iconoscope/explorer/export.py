@@ -29,6 +29,7 @@ from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS, recorded_layers
 from iconoscope.progress import Advance, advancing
 from iconoscope.results.folders import without_paths
+from iconoscope.show.activation_atlas_page import picture_sheets
 
 __all__ = ["Export", "plan_export"]
 
@@ -210,7 +211,8 @@ def _size(kind: _Kind, address: str, answers: Callable[[str], tuple[int, bytes]]
 
 def _kinds(session: Session) -> Iterator[_Kind]:
     has_map = session.subjects[0].image_map is not None
-    yield _Kind(("session",), changes={"asks": False, "read_only": True, "map": has_map})
+    has_atlas = bool(session.subjects[0].atlas_folders)
+    yield _Kind(("session",), changes={"asks": False, "read_only": True, "map": has_map, "atlas": has_atlas})
     for subject in session.subjects:
         yield from _kinds_of(session, subject)
     first = session.subjects[0]
@@ -231,6 +233,7 @@ def _kinds_of(session: Session, subject: Subject) -> Iterator[_Kind]:
     yield _Kind(of_network(*(f"layers/{_written(layer.name)}" for layer in subject.layers), f"layers/{LOGITS}"))
     if subject.audit is not None:
         yield _Kind((f"audit/{subject.number}",), as_file=True, ending=".html")
+    yield from (_Kind(of_network(*addresses)) for addresses in _atlas_addresses(subject))
     recording = subject.recording
     if recording is None:
         return
@@ -248,6 +251,18 @@ def _kinds_of(session: Session, subject: Subject) -> Iterator[_Kind]:
     if subject.image_map is not None:
         yield _Kind(of_network("map", "map/points", "map/neighbours"))
         yield _Kind(of_network(*(f"atlas/{page}" for page in range(len(subject.image_map.pages)))))
+
+
+def _atlas_addresses(subject: Subject) -> Iterator[tuple[str, ...]]:
+    """List the addresses of all activation atlases that the store has: of what is said of them, and of their sheets."""
+    folders = subject.atlas_folders
+    if folders:
+        yield ("activation-atlas", *(f"activation-atlas?layer={_written(layer)}" for layer in folders))
+    for layer, folder in folders.items():
+        atlas = subject.atlas(folder)
+        kinds = {"pictures": len(picture_sheets(atlas)), "crops": len(atlas.crop_pages)}
+        for kind, count in kinds.items():
+            yield tuple(f"activation-atlas/{kind}/{sheet}?layer={_written(layer)}" for sheet in range(count))
 
 
 def _written(name: str) -> str:
@@ -312,6 +327,6 @@ def _line(kind: _Kind, address: str, content: bytes) -> str:
 def _value(kind: _Kind, address: str, content: bytes) -> str:
     """Give an answer as a script has it; what is not JSON as base64."""
     path = address.partition("?")[0]
-    if path.startswith(("map/", "atlas/")):
+    if path.startswith(("map/", "atlas/", "activation-atlas/")):
         return json.dumps(base64.b64encode(content).decode())
     return json.dumps({**json.loads(content), **kind.changes}) if kind.changes else content.decode()

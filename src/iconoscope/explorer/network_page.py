@@ -54,6 +54,7 @@ def show_session(session: SessionOf) -> messages.Session:
         priors=[name for name, size in PRIORS.items() if size == first.preprocessing.size],
         audit=first.audit is not None,
         map=first.can_have_map,
+        atlas=first.network is not None or bool(first.atlas_folders),
     )
 
 

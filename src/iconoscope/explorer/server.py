@@ -19,6 +19,7 @@ from starlette.websockets import WebSocketClose
 import iconoscope
 from iconoscope.errors import IconoscopeError
 from iconoscope.explorer import (
+    atlas_page,
     image_page,
     layer_page,
     live_audit,
@@ -56,6 +57,7 @@ _ROUTERS = (
     pictures,
     patch_questions,
     map_page,
+    atlas_page,
     live_optimization,
     live_recording,
     live_audit,

@@ -19,9 +19,9 @@ from iconoscope.exemplars.map import LEAST_IMAGES, carried_over
 from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
-from iconoscope.results import Audit, ImageMap, Occlusion, UnitSearch
+from iconoscope.results import ActivationAtlas, Audit, ImageMap, Occlusion, UnitSearch
 from iconoscope.results.folders import without_folders
-from iconoscope.store import Recording, Store, load_question
+from iconoscope.store import Recording, Store, load_question, load_result
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Layer, Network, Preprocessing, layers, read_preprocessing
 from iconoscope.subject.network.connections import Connection, connections
@@ -59,6 +59,7 @@ class Subject:
     store: Store
     _tables: dict[str, UnitTable] = field(default_factory=dict, init=False, repr=False)
     _searches: dict[int, UnitSearch] = field(default_factory=dict, init=False, repr=False)
+    _atlas: tuple[Path, ActivationAtlas] | None = field(default=None, init=False, repr=False)
     _searching: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -179,6 +180,27 @@ class Subject:
         if self.image_map is None:
             raise StoreError("There is no map of these images in the store.", hint="Make one: iconoscope map")
         return self.image_map
+
+    @property
+    def atlas_folders(self) -> dict[str, Path]:
+        """The folders of the latest activation atlases of the network that the store has, by layer, the latest first."""
+        folders: dict[str, Path] = {}
+        for folder in reversed(self.store.folders()):
+            if folder.parent.name != "atlas":
+                continue
+            with suppress(StoreError):  # what is damaged is told of by whoever asks for it
+                kind, question = load_question(folder)
+                if kind == ActivationAtlas.kind and question.weights == self.weights:
+                    folders.setdefault(question.unit, folder)
+        return folders
+
+    def atlas(self, folder: Path) -> ActivationAtlas:
+        """Give the atlas in a folder of the store; the one that was asked for last is remembered."""
+        if self._atlas is None or self._atlas[0] != folder:
+            atlas = load_result(folder)
+            assert isinstance(atlas, ActivationAtlas)
+            self._atlas = folder, atlas
+        return self._atlas[1]
 
     @cached_property
     def audit(self) -> Audit | None:

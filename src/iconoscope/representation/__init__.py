@@ -1,5 +1,6 @@
-"""What the space of a layer holds: the concepts of a class."""
+"""The representation: what the space of a layer holds, beyond what single units answer."""
 
+from iconoscope.representation.activation_atlas import activation_atlas
 from iconoscope.representation.concepts import concepts
 
-__all__ = ["concepts"]
+__all__ = ["activation_atlas", "concepts"]

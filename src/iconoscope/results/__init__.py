@@ -1,5 +1,6 @@
 """Results: frozen dataclasses of NumPy arrays with the question that they answer, and their figures. No torch."""
 
+from iconoscope.results.activation_atlas import ActivationAtlas
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.concepts import Concepts
@@ -21,6 +22,7 @@ from iconoscope.results.visualization import Visualization
 
 __all__ = [
     "SIDES",
+    "ActivationAtlas",
     "ActivationSheet",
     "Attribution",
     "Audit",

@@ -1,4 +1,4 @@
-"""The one writer of pages: of a store, of audits, of a map, of occlusions."""
+"""The one writer of pages: of a store, of audits, of a map, of an atlas, of occlusions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from iconoscope.errors import QuestionError
-from iconoscope.results import Audit, ImageMap, Occlusion, OcclusionSeries
+from iconoscope.results import ActivationAtlas, Audit, ImageMap, Occlusion, OcclusionSeries
+from iconoscope.show.activation_atlas_page import activation_atlas_page
 from iconoscope.show.audit_page import audit_page
 from iconoscope.show.map_page import map_page
 from iconoscope.show.occlusion_page import occlusion_page
@@ -23,6 +24,7 @@ def report(
     | str
     | Path
     | ImageMap
+    | ActivationAtlas
     | Audit
     | Occlusion
     | OcclusionSeries
@@ -35,7 +37,7 @@ def report(
     lang: str = "en",
     most: int = 24,
 ) -> Path:
-    """Write a self-contained HTML page of what a store holds, of audits, of a map of images, or of occlusions.
+    """Write a self-contained HTML page of what a store holds, of audits, of a map of images, of an atlas, or of occlusions.
 
     It needs no network connection, fits a phone, and follows the reader's choice of light or dark. In the page of a store
     networks that were asked the same about the same image stand side by side; in that of a map one moves, zooms and points
@@ -47,8 +49,8 @@ def report(
     Parameters
     ----------
     subject
-        A store or its folder; what `audit` gave, of one network or of several in a list; what `map_images` gave; or what
-        `occlude` gave, of one image or of several in a list.
+        A store or its folder; what `audit` gave, of one network or of several in a list; what `map_images` or
+        `activation_atlas` gave; or what `occlude` gave, of one image or of several in a list.
     out
         Where to write the page; of a map also the name of a folder.
     title
@@ -85,6 +87,8 @@ def report(
         return store_page(subject, out, title=title, lead=lead, most=most)
     if isinstance(subject, ImageMap):
         return map_page(subject, out, title=title, lead=lead)
+    if isinstance(subject, ActivationAtlas):
+        return activation_atlas_page(subject, out, title=title, lead=lead)
     subjects = [subject] if isinstance(subject, Audit | Occlusion | OcclusionSeries) else list(subject)
     audits = [result for result in subjects if isinstance(result, Audit)]
     occlusions = [result for result in subjects if isinstance(result, Occlusion | OcclusionSeries)]
@@ -93,6 +97,6 @@ def report(
     if not audits or len(audits) < len(subjects):
         raise QuestionError(
             f"There is no page of {type(subject).__name__}.",
-            hint="Give a store, what audit or occlude gave (one or several), or what map_images gave.",
+            hint="Give a store, what audit or occlude gave (one or several), or what map_images or activation_atlas gave.",
         )
     return audit_page(audits, out, title=title, lead=lead, links=links, lang=lang)

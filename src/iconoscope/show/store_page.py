@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from iconoscope.errors import StoreError, check_counts
 from iconoscope.results import (
     SIDES,
+    ActivationAtlas,
     ActivationSheet,
     Attribution,
     Audit,
@@ -35,6 +36,7 @@ from iconoscope.show.audit_panels import AuditPanel, audit_key
 from iconoscope.show.map_panels import CurvesPanel, ImagePanels, MeanMapPanel, areas_key, curves_by_map, mean_areas
 from iconoscope.show.template import Panel, write_page
 from iconoscope.show.unit_panels import (
+    ActivationAtlasPanel,
     ImageMapPanel,
     OptimizedPanel,
     UnitSearchPanel,
@@ -142,6 +144,7 @@ class _Page:
         TopImages.kind: Panel,
         ImageMap.kind: ImageMapPanel,
         Concepts.kind: Panel,
+        ActivationAtlas.kind: ActivationAtlasPanel,
         ActivationSheet.kind: Panel,
         FilterSheet.kind: Panel,
         Inversion.kind: Panel,

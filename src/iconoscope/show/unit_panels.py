@@ -1,4 +1,4 @@
-"""Units on the page of a store: those of a concept, pictures made for them; and image maps."""
+"""Units on the page of a store: those of a concept, pictures made for them; and maps of images and of layers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iconoscope.results import ImageMap, UnitSearch, Visualization
+from iconoscope.results import ActivationAtlas, ImageMap, UnitSearch, Visualization
 from iconoscope.results.rendering import data_uri, rgb, to_jpeg, to_png
 from iconoscope.show.template import Panel
 
-__all__ = ["ImageMapPanel", "OptimizedPanel", "UnitSearchPanel", "sheet_key"]
+__all__ = ["ActivationAtlasPanel", "ImageMapPanel", "OptimizedPanel", "UnitSearchPanel", "sheet_key"]
+
+_WIDE = 1600  # pixels: a large picture would be larger than all the rest of the page
 
 
 class UnitSearchPanel(Panel[UnitSearch]):
@@ -40,14 +42,30 @@ class UnitSearchPanel(Panel[UnitSearch]):
 class ImageMapPanel(Panel[ImageMap]):
     """A map of a set."""
 
-    _WIDE: ClassVar = 1600  # pixels: the large picture would be larger than all the rest of the page
-
     @property
     def picture(self) -> str:
         """The large picture, shrunk."""
-        picture = Image.fromarray(self.result.drawn[0])
-        picture.thumbnail((self._WIDE, self._WIDE), Image.Resampling.LANCZOS)
-        return data_uri(to_jpeg(np.asarray(picture)))
+        return _shrunk(self.result.drawn[0])
+
+
+class ActivationAtlasPanel(Panel[ActivationAtlas]):
+    """An atlas of a layer."""
+
+    @property
+    def picture(self) -> str:
+        """The grid in the middle, shrunk."""
+        return _shrunk(self.result.sheet(self.result.middle))
+
+    @property
+    def legend(self) -> list[tuple[str, str]]:
+        """The classes that cells speak for, and the colours of their frames."""
+        return [(self.result.classes[index], ink) for index, ink in self.result.coloured.items()]
+
+
+def _shrunk(pixels: NDArray[np.uint8]) -> str:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_WIDE, _WIDE), Image.Resampling.LANCZOS)
+    return data_uri(to_jpeg(np.asarray(picture)))
 
 
 def sheet_key(visualization: Visualization) -> tuple[str, ...]:

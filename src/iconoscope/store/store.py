@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from iconoscope.atomic_files import writing_to, writing_whole
 from iconoscope.errors import DamagedRecordError, StoreError, warn
 from iconoscope.reading import parse_json
+from iconoscope.results.activation_atlas import ActivationAtlas
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
 from iconoscope.results.concepts import Concepts
@@ -62,6 +63,7 @@ KINDS: dict[str, type[Result]] = {
         Inversion,
         TopImages,
         ImageMap,
+        ActivationAtlas,
         UnitSearch,
         Concepts,
         ActivationSheet,

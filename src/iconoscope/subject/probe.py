@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "answer_with", "concatenated", "probe", "tensors_in", "watching",
+    "LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "answer_with", "concatenated", "probe", "replacing", "tensors_in",
+    "watching",
 ]  # fmt: skip
 
 LayerReader = Callable[[torch.Tensor], dict[str, torch.Tensor]]
@@ -113,6 +114,36 @@ def watching(
         finally:
             for handle in handles:
                 handle.remove()
+
+
+@contextmanager
+def replacing(
+    network: ProbedNetwork, layer: str, replacement: Callable[[LayerCall], torch.Tensor | None]
+) -> Iterator[None]:
+    """Put another tensor in the place of a layer's answer, for the time of a block; the network goes on with that.
+
+    Parameters
+    ----------
+    network
+        The network.
+    layer
+        Its full name.
+    replacement
+        From a call of the layer to a tensor like the one that `tensor_of` reads of its answer; None leaves it as it is.
+    """
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        replaced = replacement(LayerCall(layer, module, inputs, output))
+        if replaced is None:
+            return None
+        return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
+
+    with network.reserved():
+        handle = network.module.get_submodule(layer).register_forward_hook(hook)
+        try:
+            yield
+        finally:
+            handle.remove()
 
 
 class FunctionCalls(TorchFunctionMode):
@@ -262,23 +293,17 @@ def answer_with(
     """
     changed: list[torch.Tensor] = []
 
-    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    def changed_once(call: LayerCall) -> torch.Tensor | None:
         if changed:
             return None
-        answer = tensor_of(output).clone()
-        maps = read_maps(
-            answer, module, batch, layer
-        )  # a view, so that what is written to it has the layer's own order
+        answer = tensor_of(call.output).clone()
+        maps = read_maps(answer, call.module, batch, layer)  # a view: what is written to it has the layer's own order
         maps.copy_(change(maps.clone()))
         changed.append(answer)
-        return answer if output is tensor_of(output) else type(output)((answer, *output[1:]))
+        return answer
 
-    with network.reserved():
-        handle = network.module.get_submodule(layer).register_forward_hook(hook)
-        try:
-            logits = network.answer(batch)
-        finally:
-            handle.remove()
+    with replacing(network, layer, changed_once):
+        logits = network.answer(batch)
     if not changed:
         raise NetworkError(f"{layer} was not reached when {network.name} ran: it cannot be changed.")
     return logits

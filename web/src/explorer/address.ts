@@ -1,7 +1,7 @@
 // Where one is: the part of the address behind #, which brings everything back.
 import { useLayoutEffect, useState } from "preact/hooks";
 
-const PAGES = ["network", "layer", "unit", "image", "images", "map"] as const;
+const PAGES = ["network", "layer", "unit", "image", "images", "map", "atlas"] as const;
 
 export type PageName = (typeof PAGES)[number];
 

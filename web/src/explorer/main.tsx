@@ -1,6 +1,7 @@
 // The explorer: which page the address names, and what stands around every page.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { AtlasPage } from "./atlas_page";
 import { change, go, link, unknownPage, useAddress, type Address, type PageName } from "./address";
 import { Explored } from "./explored";
 import { ImagePage } from "./image_page";
@@ -29,6 +30,8 @@ function Page({ address }: { address: Address }) {
       return <ImagesPage settings={address.settings} />;
     case "map":
       return <MapPage settings={address.settings} />;
+    case "atlas":
+      return <AtlasPage settings={address.settings} />;
   }
 }
 
@@ -73,6 +76,11 @@ function Header({ session, address, speak }: { session: Session; address: Addres
         {session.map && (
           <a href={link("map")} {...here("map")}>
             {say("map")}
+          </a>
+        )}
+        {session.atlas && (
+          <a href={link("atlas")} {...here("atlas")}>
+            {say("atlas")}
           </a>
         )}
       </nav>

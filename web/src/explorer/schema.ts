@@ -26,6 +26,7 @@ export interface Session {
   priors: string[];
   audit: boolean;
   map: boolean;
+  atlas: boolean;
 }
 
 export interface LayerSummary {
@@ -270,6 +271,41 @@ export interface MapPage {
   ids: string[];
   classes: string[];
   colours: string[];
+  commands: Commands;
+}
+
+export interface AtlasCell {
+  grid: number;
+  row: number;
+  column: number;
+  ink: string;
+  count: number;
+  classes: string[];
+  leads: number[];
+  examples: number[];
+}
+
+export interface AtlasCrop {
+  id: string;
+  number: number;
+  label: string;
+}
+
+export interface AtlasPage {
+  layers: string[];
+  layer: string;
+  vectors: number;
+  images: number;
+  agreement: number;
+  grids: number[];
+  cells: AtlasCell[];
+  crops: AtlasCrop[];
+  side: number;
+  crop: number;
+  page: number;
+  pictures: number;
+  crop_sheets: number;
+  legend: Record<string, string>;
   commands: Commands;
 }
 

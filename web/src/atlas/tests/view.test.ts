@@ -1,0 +1,34 @@
+import { describe, expect, it } from "vitest";
+import { cellAt, dragged, firstView, gridSeen, onAtlas, onScreen, readView, writeView, zoomed, type AtlasData } from "../view";
+
+const data: AtlasData = { grids: [2, 4], cells: [[0, 0, 1], [0, 1, 0], [1, 0, 3], [1, 3, 3]], inks: [], side: 32, page: 4096 };
+const screen = { width: 200, height: 100 };
+
+describe("the view of an atlas", () => {
+  it("shows finer grids the nearer one is, and never none", () => {
+    expect(gridSeen([10, 20, 40], 100)).toBe(0);
+    expect(gridSeen([10, 20, 40], 800)).toBe(1);
+    expect(gridSeen([10, 20, 40], 1600)).toBe(2);
+  });
+  it("finds the cell of the grid that is seen under a point", () => {
+    expect(cellAt(data, firstView(), screen, 140, 10)).toBe(0); // the atlas stands in the middle of a wide screen
+    expect(cellAt(data, firstView(), screen, 60, 10)).toBe(-1);
+    expect(cellAt(data, { ...firstView(), z: 2, x: 0.9, y: 0.9 }, screen, 110, 55)).toBe(3);
+  });
+  it("keeps the point that one zooms at", () => {
+    const before = onAtlas(firstView(), screen, 120, 40), view = zoomed(firstView(), screen, 3, 120, 40);
+    const [x, y] = onScreen(view, screen, ...before);
+    expect(x).toBeCloseTo(120);
+    expect(y).toBeCloseTo(40);
+    expect(zoomed(firstView(), screen, 0.1, 0, 0).z).toBe(1);
+  });
+  it("stays on the atlas however far it is dragged", () => {
+    expect(dragged(firstView(), screen, 1e4, -1e4)).toMatchObject({ x: 0, y: 1 });
+  });
+  it("comes back from an address", () => {
+    const view = { x: 0.25, y: 0.5, z: 3, picked: 3 }, kept = writeView(view, data);
+    expect(kept).toEqual({ x: "0.25000", y: "", z: "3.0000", cell: "4,3,3" });
+    expect(readView((name) => kept[name], data)).toEqual(view);
+    expect(readView(() => "nonsense", data)).toEqual(firstView());
+  });
+});
