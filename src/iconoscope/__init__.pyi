@@ -53,6 +53,7 @@ from .subject.network.filters import first_filters as first_filters
 
 # The conclusion.
 from .auditing import audit as audit
+from .auditing import profile as profile
 from .auditing import Nuisance as Nuisance
 from .auditing import NUISANCES as NUISANCES
 
@@ -67,6 +68,7 @@ from .store import Recording as Recording
 from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap
 from .results import UnitSearch as UnitSearch
+from .results import Profile as Profile
 from .results import Audit as Audit
 from .results import grid as grid
 from .results import Question as Question

@@ -21,6 +21,7 @@ from iconoscope.results import (
     ImageMap,
     MeanMap,
     Occlusion,
+    Profile,
     Question,
     Result,
     TopImages,
@@ -136,6 +137,7 @@ class _Page:
 
     PANELS: ClassVar[dict[str, type[Panel[Any]]]] = {
         MeanMap.kind: MeanMapPanel,
+        Profile.kind: Panel,
         UnitSearch.kind: UnitSearchPanel,
         TopImages.kind: Panel,
         ImageMap.kind: ImageMapPanel,

@@ -26,6 +26,7 @@ from iconoscope.results.curves import Curves
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
+from iconoscope.results.profile import Profile
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.result_folder import (
@@ -60,6 +61,7 @@ KINDS: dict[str, type[Result]] = {
         TopImages,
         ImageMap,
         UnitSearch,
+        Profile,
         ActivationSheet,
         FilterSheet,
         Audit,
