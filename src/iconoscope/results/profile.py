@@ -126,7 +126,7 @@ class Profile(Result):
 
     def summary(self) -> str:
         """Say in one sentence where the network fails."""
-        text = f"{self.question.network}, {self.images:,} images of {self.question.subject_name}: accuracy {self.accuracy:.3f}"
+        text = f"{self.question.network}, {self.question.subject_name}: accuracy {self.accuracy:.3f}"
         if not self.failing:
             return f"{text}; of {len(self.properties)} properties none goes with it beyond what classes and chance explain."
         weak = [f"{self._accuracy_at(name)} ({self.weak_end(name)})" for name in self.failing[:3]]
@@ -234,7 +234,7 @@ class Profile(Result):
 
     @property
     def _layout(self) -> tuple[int, int]:
-        columns = min(_ACROSS, len(self.properties))
+        columns = 3 if len(self.properties) in (5, 6, 9) else min(_ACROSS, len(self.properties))
         return math.ceil(len(self.properties) / columns), columns
 
     @property
