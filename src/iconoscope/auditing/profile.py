@@ -58,7 +58,7 @@ def profile(
         object size, object distance, object brightness, object contrast, object sharpness; on the command line with commas
         between. All by default.
     bins
-        How many points a curve has at the most; each has at least 20 images.
+        How many points a curve has at the most. Each has 20 images or more, but that equal values stay together.
     level
         Which share of the properties that are named as failing may be so by chance.
     out
