@@ -64,6 +64,11 @@ def test_a_network_that_fails_on_dark_images_is_shown_so(tmp_path):
     ]  # fmt: skip
     again = ico.load_result(ico.Store(tmp_path).folder_of(found.question))
     assert again.summary() == found.summary()
+    page = ico.report(tmp_path, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (
+        "Where the network is right, and where it fails" in page
+        and "original size: it is the same in all images" in page
+    )
 
 
 def measured_brightness(light, target, wrong):

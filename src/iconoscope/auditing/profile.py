@@ -15,7 +15,6 @@ from iconoscope.auditing.measured_properties import MEASURES, measured
 from iconoscope.errors import QuestionError, check_choice, check_counts
 from iconoscope.exemplars.load_recording import load_recording
 from iconoscope.exemplars.recorded_units import check_images, question_about
-from iconoscope.exemplars.roc_area import stepped
 from iconoscope.occlusion.query import fitted_object
 from iconoscope.results import Profile, Question
 from iconoscope.results.result import check_figure_name
@@ -264,6 +263,8 @@ def _p_value(trend: Any) -> Any:
 
 def _adjusted(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Adjust p-values for all of them that there are."""
+    from iconoscope.exemplars.roc_area import stepped
+
     known = np.isfinite(p_values)
     adjusted = np.full(p_values.shape, np.nan)
     if known.any():
