@@ -58,6 +58,7 @@ from .representation import activation_atlas as activation_atlas
 
 # The conclusion.
 from .auditing import audit as audit
+from .auditing import profile as profile
 from .auditing import Nuisance as Nuisance
 from .auditing import NUISANCES as NUISANCES
 
@@ -76,6 +77,7 @@ from .results import ImageMap as ImageMap
 from .results import UnitSearch as UnitSearch
 from .results import Concepts as Concepts
 from .results import ActivationAtlas as ActivationAtlas
+from .results import Profile as Profile
 from .results import Audit as Audit
 from .results import grid as grid
 from .results import Question as Question

@@ -244,6 +244,14 @@ COMMANDS = {
         ),
         {**_STORE, "out": "audit.html"},
     ),
+    "profile": Command(
+        "iconoscope.auditing:profile",
+        "On which images is the network wrong? Its accuracy against what images are like.",
+        printing.results,
+        ("iconoscope profile", "iconoscope profile brightness,sharpness --bins 5 --out profile.png"),
+        {**_STORE, "out": "profile.png"},
+        ("properties",),
+    ),
     "explore": Command(
         "iconoscope.explorer:explore",
         "Move about in a network in the browser, and drag the patch with the mouse.",

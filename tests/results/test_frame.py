@@ -19,12 +19,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "api" / "results.md").read_text(enc
 @pytest.fixture(scope="module")
 def of_kinds(tmp_path_factory):
     """A result of every kind."""
-    network, images = ico.load_network("cars-honest", device="cpu"), ico.demo_images(16, backgrounds="neutral")
+    network, images = ico.load_network("cars-honest", device="cpu"), ico.demo_images(40, backgrounds="neutral")
     recording = ico.record(network, images, layers=["relu2"], store=tmp_path_factory.mktemp("frames"), k=3)
     made = [occlusion(), attributed(), averaged(), curved(), visualized(), audited()]
     made += [ico.top_images(recording, "relu2:1", k=3, steps=0), ico.map_images(recording, method="pca")]
     made += [ico.find_units(recording, concept="lynx"), ico.activation_maps(network, images[0], "relu2")]
-    made += [ico.first_filters(network)]
+    made += [ico.first_filters(network), ico.profile(recording, ["brightness"])]
     return {result.kind: result for result in made}
 
 

@@ -5,6 +5,7 @@ The rule that makes a verdict of it is `iconoscope.results.decision_rule`, so th
 
 from iconoscope.auditing.audit import audit
 from iconoscope.auditing.nuisances import NUISANCES, Nuisance
+from iconoscope.auditing.profile import profile
 from iconoscope.auditing.segmentation import Pictures
 
-__all__ = ["NUISANCES", "Nuisance", "Pictures", "audit"]
+__all__ = ["NUISANCES", "Nuisance", "Pictures", "audit", "profile"]

@@ -12,7 +12,16 @@ from scipy import fft, ndimage
 from iconoscope.auditing.segmentation import Pictures, luminance
 
 __all__ = [
-    "blocks", "noise", "original_size", "set_blocks", "set_noise", "set_original_size", "set_sharpness", "sharpness",
+    "blocks",
+    "noise",
+    "noise_level",
+    "original_size",
+    "set_blocks",
+    "set_noise",
+    "set_original_size",
+    "set_sharpness",
+    "sharpness",
+    "sharpness_of",
 ]  # fmt: skip
 
 Floats = NDArray[np.floating]
@@ -24,10 +33,10 @@ _WIENER = 0.004  # what an inverse filter must not amplify: noise and rounding, 
 
 def sharpness(pictures: Pictures) -> Floats:
     """Logarithm of the power of the finest detail over that of coarser detail, (n, 1)."""
-    return _sharpness(luminance(pictures.pixels))
+    return sharpness_of(luminance(pictures.pixels))
 
 
-def _sharpness(light: Floats) -> Floats:
+def sharpness_of(light: Floats) -> Floats:
     """Give the sharpness (n, 1) of brightnesses (n, height, width)."""
     fine = (
         4 * light[:, 1:-1, 1:-1] - light[:, :-2, 1:-1] - light[:, 2:, 1:-1] - light[:, 1:-1, :-2] - light[:, 1:-1, 2:]
@@ -41,15 +50,15 @@ def _sharpness(light: Floats) -> Floats:
 def set_sharpness(pictures: Pictures, values: Floats) -> Floats:
     """Blur, or undo a blur (Wiener's filter for a Gaussian), by whatever brings the picture nearest to a sharpness."""
     light = luminance(pictures.pixels)
-    away = np.abs(_sharpness(light) - values)[:, 0]
-    sharper = (values > _sharpness(light))[:, 0]
+    away = np.abs(sharpness_of(light) - values)[:, 0]
+    sharper = (values > sharpness_of(light))[:, 0]
     grey, coloured = _Filtered(light[..., None]), _Filtered(pictures.pixels)
     filters = [(sigma, inverse) for sigma in _SIGMAS for inverse in (False, True)]
     chosen = np.full(len(pictures), -1)  # the number of the filter; -1: as it is
     for number, (sigma, inverse) in enumerate(filters):
         rows = np.flatnonzero(sharper == inverse)
         if len(rows):
-            distance = np.abs(_sharpness(grey.passed(rows, sigma, inverse)[..., 0]) - values[rows])[:, 0]
+            distance = np.abs(sharpness_of(grey.passed(rows, sigma, inverse)[..., 0]) - values[rows])[:, 0]
             chosen[rows[distance < away[rows]]] = number
             away[rows] = np.minimum(away[rows], distance)
     edited = pictures.pixels.copy()
@@ -89,10 +98,11 @@ def _keep_nearer(best: Floats, away: Floats, rows: NDArray[np.intp], pixels: Flo
 
 def noise(pictures: Pictures) -> Floats:
     """Logarithm of the standard deviation of the noise, (n, 1): by the median of the diagonal detail (Donoho 1994)."""
-    return np.log(_noise(pictures.pixels) + 2e-3)[:, None]
+    return np.log(noise_level(pictures.pixels) + 2e-3)[:, None]
 
 
-def _noise(pixels: Floats) -> Floats:
+def noise_level(pixels: Floats) -> Floats:
+    """Give the standard deviation of the noise (n,) of pictures (n, height, width, 3)."""
     light = luminance(pixels)
     diagonal = (light[:, 1:, 1:] - light[:, :-1, 1:] - light[:, 1:, :-1] + light[:, :-1, :-1]) / 2
     return (np.median(np.abs(diagonal), (1, 2)) / 0.6745).astype(np.float32)
@@ -100,7 +110,7 @@ def _noise(pixels: Floats) -> Floats:
 
 def set_noise(pictures: Pictures, values: Floats) -> Floats:
     """Add noise, or shrink what is as small as noise, to a level; edges stay."""
-    level, goal = _noise(pictures.pixels), (np.exp(values[:, 0]) - 2e-3).clip(0, 0.3)
+    level, goal = noise_level(pictures.pixels), (np.exp(values[:, 0]) - 2e-3).clip(0, 0.3)
     added = np.sqrt((goal**2 - level**2).clip(0))
     generator = np.random.default_rng(0)
     noisy = pictures.pixels + added[:, None, None, None] * generator.standard_normal(

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["areas", "areas_by_class", "curve", "rank_test", "recalls"]
+__all__ = ["areas", "areas_by_class", "curve", "rank_test", "recalls", "stepped"]
 
 _CHUNK = 32_000_000  # numbers that are held at once
 
@@ -138,15 +138,15 @@ def rank_test(
     chance = torch.cat(pooled).sort().values
     above = len(chance) - torch.searchsorted(chance, observed - 1e-6)
     single = (above.double().numpy() + 1) / (len(chance) + 1)
-    return _stepped(single)
+    return stepped(single)
 
 
-def _stepped(p_value: NDArray[np.float64]) -> NDArray[np.float64]:
+def stepped(p_value: NDArray[np.float64]) -> NDArray[np.float64]:
     """Adjust p-values after Benjamini and Hochberg, in the order of operations that results on disk were made in.
 
     `scipy.stats.false_discovery_control` differs from it in the last digit.
 
-    >>> _stepped(np.array([0.01, 0.5, 0.02])).round(3).tolist()
+    >>> stepped(np.array([0.01, 0.5, 0.02])).round(3).tolist()
     [0.03, 0.5, 0.03]
     """
     order = np.argsort(p_value)

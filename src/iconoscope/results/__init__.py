@@ -12,6 +12,7 @@ from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
 from iconoscope.results.occlusion_series import OcclusionSeries
+from iconoscope.results.profile import Profile
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.sheets import ActivationSheet, FilterSheet
@@ -36,6 +37,7 @@ __all__ = [
     "MeanMap",
     "Occlusion",
     "OcclusionSeries",
+    "Profile",
     "Question",
     "Result",
     "ResultGrid",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["UNKNOWN", "Estimate", "estimate_mean"]
+__all__ = ["UNKNOWN", "Estimate", "estimate_mean", "wilson_interval"]
 
 _LEVEL = 0.95
 
@@ -57,6 +57,23 @@ def estimate_mean(values: NDArray[np.floating]) -> Estimate:
         return Estimate(mean, mean - unseen * (mean - least), mean + unseen * (most - mean))
     reach = float(stats.t.ppf((1 + _LEVEL) / 2, count - 1)) * error
     return Estimate(mean, max(least, mean - reach), min(most, mean + reach))
+
+
+def wilson_interval(
+    right: NDArray[np.integer], count: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the ends of Wilson's 95% intervals of shares, `right` of `count` each.
+
+    >>> [round(float(end), 3) for ends in wilson_interval(np.array([3]), np.array([4])) for end in ends]
+    [0.301, 0.954]
+    """
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + _LEVEL) / 2))
+    share, weight = right / count, z**2 / count
+    middle = (share + weight / 2) / (1 + weight)
+    reach = z * np.sqrt(share * (1 - share) / count + weight / (4 * count)) / (1 + weight)
+    return (middle - reach).clip(0, 1), (middle + reach).clip(0, 1)
 
 
 def _range_of(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -24,6 +24,7 @@ from iconoscope.results import (
     Inversion,
     MeanMap,
     Occlusion,
+    Profile,
     Question,
     Result,
     TopImages,
@@ -140,6 +141,7 @@ class _Page:
 
     PANELS: ClassVar[dict[str, type[Panel[Any]]]] = {
         MeanMap.kind: MeanMapPanel,
+        Profile.kind: Panel,
         UnitSearch.kind: UnitSearchPanel,
         TopImages.kind: Panel,
         ImageMap.kind: ImageMapPanel,

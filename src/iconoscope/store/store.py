@@ -29,6 +29,7 @@ from iconoscope.results.image_map import ImageMap
 from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
 from iconoscope.results.occlusion import Occlusion
+from iconoscope.results.profile import Profile
 from iconoscope.results.question import Question
 from iconoscope.results.result import Result
 from iconoscope.results.result_folder import (
@@ -66,6 +67,7 @@ KINDS: dict[str, type[Result]] = {
         ActivationAtlas,
         UnitSearch,
         Concepts,
+        Profile,
         ActivationSheet,
         FilterSheet,
         Audit,
