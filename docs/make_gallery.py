@@ -109,7 +109,7 @@ def styles() -> None:
     """Draw the field's comparison on one unit, three seeds each, then the parameterizations."""
     network = ico.load_network("cifar10", device="cpu")
     compared = ico.compare_styles(network, "logit:deer", count=3)
-    keep(sheet([pixels for deer in compared.values() for pixels in pictures_of(deer)], 3, side=96), "styles")
+    keep(sheet([pixels for deer in compared.results for pixels in pictures_of(deer)], 3, side=96), "styles")
     parameterizations = (Pixels(), Fourier(), Phase(), Pyramid(), Network2D())
     styles = [Style(parameterization=parameterization) for parameterization in parameterizations]
     made = [ico.optimize(network, "logit:deer", style=style, count=3, steps=256) for style in styles]
@@ -127,6 +127,18 @@ def truck(data: Path) -> None:
         frames = turned.frames[0][:: max(1, len(turned.frames[0]) // 8)]
         rows += [*list(frames)[:8], turned.bytes_of(0), turned.gradient_picture(0)]
     keep(sheet(rows, 10, side=80), "truck")
+
+
+def lecture(data: Path) -> None:
+    """Draw the figures of docs/optimization.md: a photograph that is changed, styles with a judge, a code inverted, fooling."""
+    network = resnet20(data)
+    planes = sorted((data / "cifar10" / "folder" / "airplane").glob("*.jpg"))
+    OUT.mkdir(parents=True, exist_ok=True)
+    ico.optimize(network, "logit:truck", start=planes[3], style="none").save(OUT / "changed.webp")
+    ico.invert(network, planes[1], count=2, compare=data / "cifar10" / "folder" / "cat").save(OUT / "inversion.webp")
+    ico.fool(network, planes[1], "truck", judge="cifar10").save(OUT / "fool.webp")
+    compared = ico.compare_styles(network, "logit:truck", prior="cifar10-refined", judge="cifar10", count=2)
+    compared.save(OUT / "compared-styles.webp")
 
 
 def priors(data: Path) -> None:
@@ -203,12 +215,12 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="figures, first-steps, classes, styles; figures-of-data, truck, squeezenet, priors; all if none is given",
+        help="figures, first-steps, classes, styles; figures-of-data, truck, lecture, squeezenet, priors; all if none is given",
     )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICONOSCOPE_DATA", "../shared/data")))
     arguments = parser.parse_args()
     without_data = {"figures": figures, "first-steps": first_steps, "classes": classes, "styles": styles}
-    with_data = {"figures-of-data": figures_of_data, "truck": truck, "squeezenet": squeezenet, "priors": priors}
+    with_data = {"figures-of-data": figures_of_data, "truck": truck, "lecture": lecture, "squeezenet": squeezenet, "priors": priors}
     with ico.show_progress():
         for name, draw in without_data.items():
             if not arguments.names or name in arguments.names:

@@ -4,6 +4,7 @@ from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
+from iconoscope.results.fooling_pictures import FoolingPictures
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
@@ -26,6 +27,7 @@ __all__ = [
     "Curves",
     "Faithfulness",
     "FilterSheet",
+    "FoolingPictures",
     "ImageMap",
     "Inversion",
     "MeanMap",

@@ -18,6 +18,7 @@ from iconoscope.results import (
     Audit,
     Curves,
     FilterSheet,
+    FoolingPictures,
     ImageMap,
     Inversion,
     MeanMap,
@@ -143,6 +144,7 @@ class _Page:
         ActivationSheet.kind: Panel,
         FilterSheet.kind: Panel,
         Inversion.kind: Panel,
+        FoolingPictures.kind: Panel,
     }
 
     @cached_property

@@ -23,6 +23,7 @@ from iconoscope.reading import parse_json
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
 from iconoscope.results.curves import Curves
+from iconoscope.results.fooling_pictures import FoolingPictures
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
@@ -59,6 +60,7 @@ KINDS: dict[str, type[Result]] = {
         Curves,
         Visualization,
         Inversion,
+        FoolingPictures,
         TopImages,
         ImageMap,
         UnitSearch,
