@@ -108,7 +108,8 @@ def classes() -> None:
 def styles() -> None:
     """Draw the field's comparison on one unit, three seeds each, then the parameterizations."""
     network = ico.load_network("cifar10", device="cpu")
-    compared = ico.compare_styles(network, "logit:deer", count=3)
+    named = ("none", "frequency", "robust", "preconditioned", "all")
+    compared = ico.compare_styles(network, "logit:deer", named, count=3)
     keep(sheet([pixels for deer in compared.results for pixels in pictures_of(deer)], 3, side=96), "styles")
     parameterizations = (Pixels(), Fourier(), Phase(), Pyramid(), Network2D())
     styles = [Style(parameterization=parameterization) for parameterization in parameterizations]
@@ -220,7 +221,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICONOSCOPE_DATA", "../shared/data")))
     arguments = parser.parse_args()
     without_data = {"figures": figures, "first-steps": first_steps, "classes": classes, "styles": styles}
-    with_data = {"figures-of-data": figures_of_data, "truck": truck, "lecture": lecture, "squeezenet": squeezenet, "priors": priors}
+    with_data = {
+        "figures-of-data": figures_of_data,
+        "truck": truck,
+        "lecture": lecture,
+        "squeezenet": squeezenet,
+        "priors": priors,
+    }
     with ico.show_progress():
         for name, draw in without_data.items():
             if not arguments.names or name in arguments.names:
