@@ -128,8 +128,9 @@ def classes() -> None:
 def styles() -> None:
     """Draw the field's comparison on one unit, three seeds each, then the parameterizations."""
     network = ico.load_network("cifar10", device="cpu")
-    compared = ico.compare_styles(network, "logit:deer", count=3)
-    keep(sheet([pixels for deer in compared.values() for pixels in pictures_of(deer)], 3, side=96), "styles")
+    named = ("none", "frequency", "robust", "preconditioned", "all")
+    compared = ico.compare_styles(network, "logit:deer", named, count=3)
+    keep(sheet([pixels for deer in compared.results for pixels in pictures_of(deer)], 3, side=96), "styles")
     parameterizations = (Pixels(), Fourier(), Phase(), Pyramid(), Network2D())
     styles = [Style(parameterization=parameterization) for parameterization in parameterizations]
     made = [ico.optimize(network, "logit:deer", style=style, count=3, steps=256) for style in styles]
@@ -147,6 +148,18 @@ def truck(data: Path) -> None:
         frames = turned.frames[0][:: max(1, len(turned.frames[0]) // 8)]
         rows += [*list(frames)[:8], turned.bytes_of(0), turned.gradient_picture(0)]
     keep(sheet(rows, 10, side=80), "truck")
+
+
+def lecture(data: Path) -> None:
+    """Draw the figures of docs/optimization.md: a photograph that is changed, styles with a judge, a code inverted, fooling."""
+    network = resnet20(data)
+    planes = sorted((data / "cifar10" / "folder" / "airplane").glob("*.jpg"))
+    OUT.mkdir(parents=True, exist_ok=True)
+    ico.optimize(network, "logit:truck", start=planes[3], style="none").save(OUT / "changed.webp")
+    ico.invert(network, planes[1], count=2, compare=data / "cifar10" / "folder" / "cat").save(OUT / "inversion.webp")
+    ico.fool(network, planes[1], "truck", judge="cifar10").save(OUT / "fool.webp")
+    compared = ico.compare_styles(network, "logit:truck", prior="cifar10-refined", judge="cifar10", count=2)
+    compared.save(OUT / "compared-styles.webp")
 
 
 def priors(data: Path) -> None:
@@ -223,7 +236,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="figures, first-steps, classes, styles, figures-of-data, concepts, truck, squeezenet, priors; else all",
+        help="figures, first-steps, classes, styles, figures-of-data, concepts, truck, lecture, squeezenet, priors; else all",
     )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICONOSCOPE_DATA", "../shared/data")))
     arguments = parser.parse_args()
@@ -232,6 +245,7 @@ def main() -> None:
         "figures-of-data": figures_of_data,
         "concepts": concepts,
         "truck": truck,
+        "lecture": lecture,
         "squeezenet": squeezenet,
         "priors": priors,
     }

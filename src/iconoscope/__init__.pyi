@@ -31,6 +31,7 @@ from .optimization import optimize as optimize
 from .optimization import compare_styles as compare_styles
 from .optimization import dream as dream
 from .optimization import invert as invert
+from .optimization import fool as fool
 from .optimization import unit as unit
 from .optimization import direction as direction
 from .optimization import region as region
@@ -71,6 +72,7 @@ from .results import Faithfulness as Faithfulness
 from .results import Visualization as Visualization
 from .results import StyleComparison as StyleComparison
 from .results import Inversion as Inversion
+from .results import FoolingPictures as FoolingPictures
 from .store import Recording as Recording
 from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap

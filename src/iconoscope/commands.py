@@ -155,6 +155,18 @@ COMMANDS = {
         ),
         {**_STORE, "out": "invert.png"},
     ),
+    "fool": Command(
+        "iconoscope.optimization:fool",
+        "The smallest change of a photograph after which another class is answered, and what is left of it.",
+        printing.results,
+        (
+            "iconoscope fool bison --network cars --image photographs/lynx/lynx-0001.png --judge cars-honest",
+            f"iconoscope fool truck {_RESNET} --image plane.png --judge cifar10 --probability 0.9",
+            "iconoscope fool truck --network cifar10 --image noise",
+        ),
+        {**_STORE, "out": "fool.png"},
+        ("target",),
+    ),
     "record": Command(
         "iconoscope.exemplars:record",
         "Show all images of a set once and keep what every unit answers: top, map and find ask of that.",

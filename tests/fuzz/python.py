@@ -64,6 +64,17 @@ def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             {"network": network, "unit": "logit:lynx", "styles": ["none"], "steps": 1, "size": 16},
         ),
         "dream": (ico.dream, {"network": network, "image": images[0], "unit": "conv3", "steps": 1, "octaves": 1}),
+        "invert": (ico.invert, {"network": network, "image": images[0], "layers": ["relu2"], "steps": 1}),
+        "fool": (
+            ico.fool,
+            {
+                "network": network,
+                "image": images.where(label="lynx")[0],
+                "target": "bison",
+                "beside": False,
+                "steps": 1,
+            },
+        ),
         "unit": (ico.unit, {"name": "logit:lynx"}),
         "direction": (ico.direction, {"layer": "conv3", "vector": [1.0, 2.0]}),
         "region": (ico.region, {"name": "conv3:1", "rows": (0, 1), "columns": (0, 1)}),

@@ -7,6 +7,7 @@ from iconoscope.optimization.blur import Blur
 from iconoscope.optimization.canvas import square_root
 from iconoscope.optimization.compare_styles import compare_styles
 from iconoscope.optimization.dream import dream
+from iconoscope.optimization.fool import fool
 from iconoscope.optimization.invert import invert
 from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.objective import Objective, direction, interpolate, region, unit
@@ -37,6 +38,7 @@ __all__ = [
     "compare_styles",
     "direction",
     "dream",
+    "fool",
     "interpolate",
     "invert",
     "natural_magnitude",

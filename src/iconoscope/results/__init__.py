@@ -7,6 +7,7 @@ from iconoscope.results.concepts import Concepts
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
 from iconoscope.results.grid import ResultGrid, grid
+from iconoscope.results.fooling_pictures import FoolingPictures
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
@@ -32,6 +33,7 @@ __all__ = [
     "Curves",
     "Faithfulness",
     "FilterSheet",
+    "FoolingPictures",
     "ImageMap",
     "Inversion",
     "MeanMap",

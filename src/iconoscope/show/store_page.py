@@ -20,6 +20,7 @@ from iconoscope.results import (
     Concepts,
     Curves,
     FilterSheet,
+    FoolingPictures,
     ImageMap,
     Inversion,
     MeanMap,
@@ -150,6 +151,7 @@ class _Page:
         ActivationSheet.kind: Panel,
         FilterSheet.kind: Panel,
         Inversion.kind: Panel,
+        FoolingPictures.kind: Panel,
     }
 
     @cached_property

@@ -25,6 +25,7 @@ from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
 from iconoscope.results.concepts import Concepts
 from iconoscope.results.curves import Curves
+from iconoscope.results.fooling_pictures import FoolingPictures
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
@@ -62,6 +63,7 @@ KINDS: dict[str, type[Result]] = {
         Curves,
         Visualization,
         Inversion,
+        FoolingPictures,
         TopImages,
         ImageMap,
         ActivationAtlas,
