@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="figures, first-steps, classes, styles; figures-of-data, concepts, truck, squeezenet, priors; all if none is given",
+        help="figures, first-steps, classes, styles; figures-of-data, concepts, truck, squeezenet, priors; else all",
     )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICONOSCOPE_DATA", "../shared/data")))
     arguments = parser.parse_args()

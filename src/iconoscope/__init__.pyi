@@ -53,6 +53,7 @@ from .subject.network.filters import first_filters as first_filters
 
 # What the space of a layer holds.
 from .representation import concepts as concepts
+from .representation import feeds as feeds
 
 # The conclusion.
 from .auditing import audit as audit
@@ -71,6 +72,7 @@ from .results import TopImages as TopImages
 from .results import ImageMap as ImageMap
 from .results import UnitSearch as UnitSearch
 from .results import Concepts as Concepts
+from .results import Circuit as Circuit
 from .results import Audit as Audit
 from .results import Question as Question
 from .store import Store as Store

@@ -2,6 +2,7 @@
 
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassVerdict
+from iconoscope.results.circuit import Circuit
 from iconoscope.results.concepts import Concepts
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
@@ -21,6 +22,7 @@ __all__ = [
     "ActivationSheet",
     "Attribution",
     "Audit",
+    "Circuit",
     "ClassVerdict",
     "Concepts",
     "Curves",

@@ -16,6 +16,7 @@ from iconoscope.results import (
     ActivationSheet,
     Attribution,
     Audit,
+    Circuit,
     Concepts,
     Curves,
     FilterSheet,
@@ -141,6 +142,7 @@ class _Page:
         TopImages.kind: Panel,
         ImageMap.kind: ImageMapPanel,
         Concepts.kind: Panel,
+        Circuit.kind: Panel,
         ActivationSheet.kind: Panel,
         FilterSheet.kind: Panel,
     }

@@ -22,6 +22,7 @@ from iconoscope.errors import DamagedRecordError, StoreError, warn
 from iconoscope.reading import parse_json
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
+from iconoscope.results.circuit import Circuit
 from iconoscope.results.concepts import Concepts
 from iconoscope.results.curves import Curves
 from iconoscope.results.image_map import ImageMap
@@ -62,6 +63,7 @@ KINDS: dict[str, type[Result]] = {
         ImageMap,
         UnitSearch,
         Concepts,
+        Circuit,
         ActivationSheet,
         FilterSheet,
         Audit,
