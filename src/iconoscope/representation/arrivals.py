@@ -165,13 +165,14 @@ def arrivals_at(node: Node, channel: int) -> Arrivals:
     return Arrivals(tuple(parts), constant)
 
 
-def _collect(node: Node, channel: int, scale: float, parts: list[Arrival], *, is_root: bool = False) -> float:
+def _collect(
+    node: Node, channel: int, scale: float, parts: list[Arrival], *, is_root: bool = False, is_summand: bool = False
+) -> float:
     """Append what arrives at a channel to `parts`; give the constant."""
     known = [other for other in node.inputs if other is not None]
-    if node.names and not is_root and node.function in ADDITIONS | JOINS:
-        parts.append(
-            Arrival("as it is", node, channel, scale)
-        )  # what a layer before answers, as a block of a transformer
+    # What a layer before answers and others read too is a shortcut, also where it is itself a sum.
+    if node.names and not is_root and (node.function in ADDITIONS | JOINS or (is_summand and node.readers > 1)):
+        parts.append(Arrival("as it is", node, channel, scale))
         return 0.0
     if node.function in UNCHANGED and known:
         return _collect(known[0], channel, scale, parts)
@@ -183,7 +184,11 @@ def _collect(node: Node, channel: int, scale: float, parts: list[Arrival], *, is
         return 0.0 if bias is None else float(bias[channel].detach()) * scale
     if node.function in ADDITIONS and len(known) == 2 and all(other.shape == node.shape for other in known):
         alpha = float(node.keywords.get("alpha", 1))
-        return _collect(known[0], channel, scale, parts) + _collect(known[1], channel, scale * alpha, parts)
+        first = _collect(known[0], channel, scale, parts, is_summand=True)
+        return first + _collect(known[1], channel, scale * alpha, parts, is_summand=True)
+    scaled = _scaled(node, channel)
+    if scaled is not None:
+        return _collect(scaled[0], channel, scale * scaled[1], parts)
     number = _number_beside(node)
     if number is not None and node.function in ADDITIONS | PRODUCTS and len(known) == 1:
         if node.function in PRODUCTS:
@@ -206,6 +211,19 @@ def _through_norm(node: Node, before: Node, channel: int, scale: float, parts: l
         mean, variance, node.argument(3, "weight"), node.argument(4, "bias"), node.argument(7, "eps", 1e-5)
     )
     return _collect(before, channel, scale * float(factor[channel]), parts) + float(shift[channel]) * scale
+
+
+def _scaled(node: Node, channel: int) -> tuple[Node, float] | None:
+    """Give the tensor of which each channel is multiplied by a weight, and that of a channel; None if it is no such product."""
+    if node.function not in PRODUCTS or len(node.inputs) != 2 or len(node.arguments) != 2:
+        return None
+    for position, given in ((0, node.inputs[1]), (1, node.inputs[0])):
+        factor, made = node.arguments[position], node.inputs[position]
+        if made is not None and made.function in ("reshape", "view") and not any(made.inputs):
+            factor = made.arguments[0]  # a weight that was brought into the shape of the maps
+        if given is not None and isinstance(factor, torch.Tensor) and factor.numel() == given.shape[given.channel_axis]:
+            return given, float(factor.detach().flatten()[channel])
+    return None
 
 
 def _number_beside(node: Node) -> float | None:

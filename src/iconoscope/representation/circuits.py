@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from iconoscope.representation.arrivals import Arrival, Arrivals
-    from iconoscope.representation.dataflow import Dataflow, Node
+    from iconoscope.representation.dataflow import Dataflow, Edit, Node
     from iconoscope.subject.images import Image
 
 __all__ = ["Feeder", "dataflow", "fed_units", "feeders", "feeds"]
@@ -57,10 +57,10 @@ def feeds(
 ) -> Circuit:
     """Say what feeds a unit: the units before it with the strongest weights and, on an image, what each of them adds.
 
-    Between two activations a network is linear. So a unit's value before its ReLU, or whatever stands there, is a sum: what each
-    channel before it adds by its kernel, what a shortcut adds as it is, and a constant; batch norms are taken into the weights
-    (Olah et al. 2020, "Zoom In: An Introduction to Circuits"). On an image the sum is exact, and the strongest inputs are
-    checked: the network is run with the input's map at zero for this layer.
+    Between two activations a network is linear. So a unit's value before its ReLU, or whatever stands there, is a sum: what
+    each channel before it adds by its kernel, what a shortcut adds as it is, and a constant; batch norms are taken into the
+    weights (Olah et al. 2020, "Zoom In: An Introduction to Circuits"). On an image the sum is exact, and the strongest inputs
+    are checked: the network is run with the input's map at zero for this layer.
 
     Parameters
     ----------
@@ -293,6 +293,7 @@ def _on_image(network: Network, image: Image, located: _Located) -> dict[str, An
     return {
         "picture": rgb(picture),
         "batch": batch,
+        "kept": kept,
         "value": located.value(kept),
         "contributions": located.at_place(added).cpu().numpy(),
         "maps": added,
@@ -305,6 +306,7 @@ def _checked_by_occlusion(
     order: NDArray[np.int64],
     *,
     batch: torch.Tensor,
+    kept: dict[int, torch.Tensor],
     value: float,
     maps: torch.Tensor,
     **fields: Any,
@@ -313,15 +315,17 @@ def _checked_by_occlusion(
     from iconoscope.representation.dataflow import pass_of
 
     inputs = [(part, number) for part in located.arrivals.parts for number in range(len(part.kernels))]
+    weighted = [part for part in located.arrivals.parts if part.way == "weights"]
     falls = np.full(len(order), np.nan)
     with network.questioned():
         for rank, row in enumerate(order.tolist()):
             part, number = inputs[row]
             if part.way != "weights":
                 continue
-            edits = {part.node.number: _without(part, number)}
-            kept = pass_of(network, batch, keep=[located.node.number], edits=edits).kept
-            falls[rank] = value - located.value(kept)
+            # What the other branches are given stays as it is, though one may come behind another, as in a transformer's block.
+            edits = {other.node.number: _given(kept[other.source.number]) for other in weighted}
+            edits[part.node.number] = _without(part, number)
+            falls[rank] = value - located.value(pass_of(network, batch, keep=[located.node.number], edits=edits).kept)
     shown = maps[order.tolist()].float().cpu().numpy()
     return {
         **fields,
@@ -331,7 +335,12 @@ def _checked_by_occlusion(
     }
 
 
-def _without(part: Arrival, number: int) -> Any:
+def _given(clean: torch.Tensor) -> Edit:
+    """Give what puts the clean tensor in place of the one that is given."""
+    return lambda given: clean
+
+
+def _without(part: Arrival, number: int) -> Edit:
     """Give what sets a channel of the tensor that goes into a layer to zero, also where its maps were flattened."""
 
     def occlude(given: torch.Tensor) -> torch.Tensor:

@@ -13,9 +13,10 @@ from iconoscope.subject.activation_layout import tensor_of
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import FunctionCalls, LayerCall, tensors_in, watching
 
-__all__ = ["Dataflow", "Node", "pass_of"]
+__all__ = ["Dataflow", "Edit", "Node", "pass_of"]
 
 Edit = Callable[[torch.Tensor], torch.Tensor]
+"""From the tensor that goes into a function to the one that goes into it instead."""
 
 SAME_CHANNELS = {
     "relu", "relu_", "relu6", "hardtanh", "gelu", "silu", "leaky_relu", "dropout", "dropout2d", "feature_dropout", "identity",
@@ -43,6 +44,8 @@ class Node:
         Its shape.
     names : list of str
         Layers that answer it, the innermost first.
+    readers : int
+        How many functions are given it.
     """
 
     number: int
@@ -52,6 +55,7 @@ class Node:
     keywords: dict[str, Any]
     shape: tuple[int, ...]
     names: list[str] = field(default_factory=list)
+    readers: int = 0
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """Give an argument of the call by its place or its name."""
@@ -101,12 +105,15 @@ class Node:
     @property
     def channel_axis(self) -> int:
         """Where its channels are: last in tokens, and in maps that a linear layer or a norm over channels answers."""
-        if len(self.shape) == 3:
-            return 2
-        node: Node | None = self
-        while node is not None and node.function not in ("conv2d", "linear", "layer_norm", "batch_norm"):
-            node = next((other for other in node.inputs if other is not None and len(other.shape) == 4), None)
-        return 3 if node is not None and len(self.shape) == 4 and node.function in ("linear", "layer_norm") else 1
+        if len(self.shape) != 4:
+            return len(self.shape) - 1
+        before = next((other for other in self.inputs if other is not None and len(other.shape) == 4), None)
+        if before is None or self.function in ("conv2d", "linear", "batch_norm", "layer_norm"):
+            return 3 if self.function in ("linear", "layer_norm") else 1
+        if self.function == "permute":
+            dims = self.keywords.get("dims") or (self.arguments[1:] if len(self.arguments) > 2 else self.arguments[1])
+            return [axis % 4 for axis in dims].index(before.channel_axis)
+        return before.channel_axis
 
 
 @dataclass(eq=False)
@@ -204,6 +211,8 @@ class _Recorder:
             keywords = {key: self._without_tensors(value) for key, value in kwargs.items()}
             node = Node(len(self.nodes), name, inputs, arguments, keywords, tuple(tensor.shape))
             self.nodes.append(node)
+            for given in set(filter(None, inputs)):
+                given.readers += 1
             self._by_id[id(tensor)] = node
             self._alive.append(tensor)
             if node.number in self._keep:
