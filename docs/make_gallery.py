@@ -104,7 +104,14 @@ def concepts(data: Path) -> None:
         keep_figure(of_dogs, "concepts-dogs")
 
 
-def keep_figure(result: ico.Concepts, name: str) -> None:
+def circuits(data: Path) -> None:
+    """Draw what feeds a unit of docs/representation.md, on a ship."""
+    with contextlib.chdir(data):
+        ships = ico.load_images("cifar10/test.parquet").where(label="ship")
+        keep_figure(ico.feeds(resnet20(data), "layer3.2:21", ships[3:4]), "feeds")
+
+
+def keep_figure(result: ico.Concepts | ico.Circuit, name: str) -> None:
     """Write the figure of a result as WebP, an eighth of its PNG."""
     page = Image.open(io.BytesIO(result.figure())).convert("RGB")
     page.save(IMAGES / f"{name}.webp", quality=82, method=6)
@@ -236,7 +243,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="figures, first-steps, classes, styles, figures-of-data, concepts, truck, lecture, squeezenet, priors; else all",
+        help="figures, first-steps, classes, styles, figures-of-data, concepts, circuits, truck, lecture, squeezenet, priors",
     )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICONOSCOPE_DATA", "../shared/data")))
     arguments = parser.parse_args()
@@ -244,6 +251,7 @@ def main() -> None:
     with_data = {
         "figures-of-data": figures_of_data,
         "concepts": concepts,
+        "circuits": circuits,
         "truck": truck,
         "lecture": lecture,
         "squeezenet": squeezenet,

@@ -56,6 +56,7 @@ from .subject.network.filters import first_filters as first_filters
 # What the space of a layer holds.
 from .representation import concepts as concepts
 from .representation import activation_atlas as activation_atlas
+from .representation import feeds as feeds
 
 # The conclusion.
 from .auditing import audit as audit
@@ -80,6 +81,7 @@ from .results import UnitSearch as UnitSearch
 from .results import Concepts as Concepts
 from .results import ActivationAtlas as ActivationAtlas
 from .results import Profile as Profile
+from .results import Circuit as Circuit
 from .results import Audit as Audit
 from .results import grid as grid
 from .results import Question as Question

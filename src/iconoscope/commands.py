@@ -236,6 +236,17 @@ COMMANDS = {
         {**_STORE, "out": "atlas.html"},
         ("layer",),
     ),
+    "feeds": Command(
+        "iconoscope.representation:feeds",
+        "Which units before it drive a unit or hold it back, and what does each add on an image?",
+        printing.results,
+        (
+            f"iconoscope feeds layer3.2:17 {_RESNET} --image ship.png",
+            "iconoscope feeds logit:lynx --network cars-honest --k 12",
+        ),
+        {**_STORE, "out": "feeds.png"},
+        ("unit",),
+    ),
     "prior fit": Command(
         "iconoscope.priors:fit_prior",
         "Learn from images what images may be, so that pictures are made along it.",

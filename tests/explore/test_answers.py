@@ -110,6 +110,16 @@ def test_a_unit_has_its_spectrum(client, recording):
     assert "ico.top_images(recording, " in page["commands"]["python"]
 
 
+@pytest.mark.parametrize("unit", ["relu4:3", "logit:bison"])
+def test_what_feeds_a_unit_or_a_class_is_what_the_function_says(client, unit):
+    page = client.get(f"/api/units/{unit}").json()
+    circuit = ico.feeds(ico.load_network("cars-honest", device="cpu"), unit, steps=0, k=8)
+    assert page["fed_by"] and len(page["fed_by"]) == 8
+    assert [link["strength"] for link in page["fed_by"]] == pytest.approx(circuit.weights[circuit.order].tolist())
+    numbers = [circuit.inputs[row].rpartition(":")[2] for row in circuit.order.tolist()]
+    assert [link["unit"].rpartition(":")[2] for link in page["fed_by"]] == numbers
+
+
 def test_an_interval_of_a_spectrum(client, recording):
     values = recording.responses[:, -1]
     low, high = np.quantile(values, [0.4, 0.6])

@@ -19,6 +19,7 @@ from iconoscope.exemplars.map import LEAST_IMAGES, carried_over
 from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
+from iconoscope.representation.circuits import dataflow
 from iconoscope.results import ActivationAtlas, Audit, ImageMap, Occlusion, UnitSearch
 from iconoscope.results.folders import without_folders
 from iconoscope.store import Recording, Store, load_question, load_result
@@ -28,6 +29,8 @@ from iconoscope.subject.network.connections import Connection, connections
 
 if TYPE_CHECKING:
     import torch
+
+    from iconoscope.representation.dataflow import Dataflow
 
 __all__ = ["Subject", "find_subject"]
 
@@ -115,6 +118,11 @@ class Subject:
     def connections(self) -> list[Connection]:
         """The weights between its layers; none without the network."""
         return [] if self.network is None else connections(self.network)
+
+    @cached_property
+    def dataflow(self) -> Dataflow | None:
+        """How it computes, for what feeds a unit; None without the network, or where its layers cannot be asked."""
+        return None if self.network is None or self.network.opaque else dataflow(self.network)
 
     @cached_property
     def weights(self) -> str:

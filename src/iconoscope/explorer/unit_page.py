@@ -14,7 +14,9 @@ from iconoscope.explorer.answering import SessionOf, SubjectOf
 from iconoscope.explorer.command_lines import of_recording
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS, UnitTable, correlations
+from iconoscope.representation.circuits import Feeder, fed_units, feeders
 from iconoscope.subject.network.connections import Connection
+from iconoscope.vocabulary.unit import LayerUnit
 
 __all__ = ["router"]
 
@@ -44,7 +46,7 @@ def show_between(
 def show_unit(unit: str, session: SessionOf, subject: SubjectOf) -> messages.UnitPage:
     """Say what is known of a unit."""
     session.prepare(subject, "connections")
-    session.prepare(subject, "layers")
+    session.prepare(subject, "dataflow")
     index, table = _find(subject, unit)
     number = index - table.first
     name, values = table.units[number], table.responses[:, number]
@@ -121,10 +123,15 @@ def _incoming(subject: Subject, table: UnitTable) -> Connection | None:
     return into[-1] if into else None
 
 
-def _recorded_name(subject: Subject, names: tuple[str, ...]) -> str:
-    """Give the name of a layer by which its units have pages: of several names of the same, one that was recorded."""
+def _links(subject: Subject, driving: list[Feeder]) -> list[messages.UnitLink]:
+    """Give links to the strongest units, by the names by which they have pages: of several one that was recorded."""
     recorded = {layer.name for layer in subject.recorded.layers}
-    return next((name for name in names if name in recorded), names[0] if names else "")
+    named = [feeder for feeder in driving if feeder.layers]  # else it is a channel of the picture
+    names = [
+        f"{next((name for name in feeder.layers if name in recorded), feeder.layers[0])}:{feeder.channel}"
+        for feeder in named
+    ]
+    return _strongest(names, np.array([feeder.weight for feeder in named]))
 
 
 def _strongest(names: list[str], strengths: NDArray[np.floating]) -> list[messages.UnitLink]:
@@ -146,30 +153,24 @@ def _alike_by_weights(subject: Subject, table: UnitTable, number: int) -> list[m
 
 
 def _fed_by(subject: Subject, table: UnitTable, number: int) -> list[messages.UnitLink]:
-    """Give the units of the layer before by whose weights the unit is driven or held back most."""
-    connection = _incoming(subject, table)
-    if connection is None or not connection.sources:
+    """Give the units before it by whose weights the unit, or the class, is driven or held back most."""
+    if subject.network is None or subject.dataflow is None:
         return []
-    source, weights = _recorded_name(subject, connection.sources), connection.weights[number]
-    channels = next((layer.shape[0] for layer in subject.layers if layer.name == source and layer.shape), len(weights))
-    # Where maps were flattened, every channel has as many weights as places.
-    return _strongest([f"{source}:{channel}" for channel in range(channels)], weights.reshape(channels, -1).sum(1))
+    unit = subject.network.class_unit("logit", number) if table.layer == LOGITS else LayerUnit(table.layer, number)
+    return _links(subject, feeders(subject.network, subject.dataflow, unit))
 
 
 def _feeds(subject: Subject, table: UnitTable, number: int) -> list[messages.UnitLink]:
     """Give the units behind that the unit drives or holds back most."""
-    names: list[str] = []
-    strengths: list[NDArray[np.floating]] = []
+    fed: list[messages.UnitLink] = []
     for connection in subject.connections:
-        if table.layer not in connection.sources:
-            continue
-        outputs = len(connection.weights)
-        target = _recorded_name(subject, connection.targets)
-        is_last = connection is subject.connections[-1] and outputs == len(subject.classes)
-        logits = list(subject.recorded.units[-outputs:])
-        names += logits if is_last else [f"{target}:{channel}" for channel in range(outputs)]
-        strengths.append(connection.weights.reshape(outputs, len(table.units), -1).sum(2)[:, number])
-    return _strongest(names, np.concatenate(strengths)) if strengths else []
+        units = fed_units([connection], table.layer, number, len(table.units))
+        if connection is subject.connections[-1] and len(connection.weights) == len(subject.classes):
+            names = list(subject.recorded.units[-len(subject.classes) :]) if units else []
+            fed += _strongest(names, np.array([unit.weight for unit in units]))
+        else:
+            fed += _links(subject, units)
+    return sorted(fed, key=lambda link: -abs(link.strength))[:_ALIKE]
 
 
 def _classes(subject: Subject, table: UnitTable, number: int) -> list[messages.ClassSelectivity]:

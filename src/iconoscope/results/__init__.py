@@ -3,11 +3,12 @@
 from iconoscope.results.activation_atlas import ActivationAtlas
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit, ClassVerdict
+from iconoscope.results.circuit import Circuit
 from iconoscope.results.concepts import Concepts
 from iconoscope.results.curves import Curves
 from iconoscope.results.faithfulness import Faithfulness
-from iconoscope.results.grid import ResultGrid, grid
 from iconoscope.results.fooling_pictures import FoolingPictures
+from iconoscope.results.grid import ResultGrid, grid
 from iconoscope.results.image_map import ImageMap
 from iconoscope.results.inversion import Inversion
 from iconoscope.results.mean_map import MeanMap
@@ -28,6 +29,7 @@ __all__ = [
     "ActivationSheet",
     "Attribution",
     "Audit",
+    "Circuit",
     "ClassVerdict",
     "Concepts",
     "Curves",

@@ -244,7 +244,7 @@ class Concepts(Result):
         """Write what is known of a concept beside its pictures."""
         error = self.loss_error[concept]
         spread = f" ± {error:.2g}" if np.isfinite(error) else ""
-        lines = [f"logit {-self.loss[concept]:+.2f}{spread}", f"explains {self.shares[concept]:.0%}"]
+        lines = [f"without it: logit {-self.loss[concept]:+.2f}{spread}", f"explains {self.shares[concept]:.0%}"]
         if np.isfinite(self.stability[concept]):
             lines.append(f"stability {self.stability[concept]:.2f}")
         axes.text(0, 0.97, f"concept {concept + 1}", fontsize=8, weight="bold", va="top", transform=axes.transAxes)

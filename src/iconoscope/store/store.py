@@ -23,6 +23,7 @@ from iconoscope.reading import parse_json
 from iconoscope.results.activation_atlas import ActivationAtlas
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.audit import Audit
+from iconoscope.results.circuit import Circuit
 from iconoscope.results.concepts import Concepts
 from iconoscope.results.curves import Curves
 from iconoscope.results.fooling_pictures import FoolingPictures
@@ -70,6 +71,7 @@ KINDS: dict[str, type[Result]] = {
         UnitSearch,
         Concepts,
         Profile,
+        Circuit,
         ActivationSheet,
         FilterSheet,
         Audit,
