@@ -48,7 +48,9 @@ def test_the_page_says_of_each_cell_what_the_result_does(network, images, atlas,
     assert "grids=[2, 4]" in page["commands"]["python"]
     assert "size" not in page["commands"]["python"]
     sheet, side = np.asarray(picture).astype(int), page["side"]
-    first = np.asarray(Image.fromarray(made.cell_pictures[0]).resize((side, side), Image.Resampling.LANCZOS)).astype(int)
+    first = np.asarray(Image.fromarray(made.cell_pictures[0]).resize((side, side), Image.Resampling.LANCZOS)).astype(
+        int
+    )
     assert np.abs(sheet[:side, :side] - first).mean() < 12
     assert crops.content[:2] == b"\xff\xd8"
 
@@ -57,7 +59,9 @@ def test_an_export_holds_the_atlas(network, images, atlas, tmp_path):
     store, made = atlas
     folder = plan_export(open_session(network, images, store=store)).write(tmp_path / "site")
     lines = (folder / "data" / "activation-atlas_pictures_0_layer_relu3.js").read_text().splitlines()
-    sheet = base64.b64decode(json.loads(re.search(r', (".*")\);$', lines[0])[1]))
+    written = re.search(r', (".*")\);$', lines[0])
+    assert written
+    sheet = base64.b64decode(json.loads(written[1]))
     assert Image.open(io.BytesIO(sheet)).size[0] == 4096
     described = (folder / "data" / "activation-atlas.js").read_text()
     assert f'"count":{made.counts[0]}' in described.replace(" ", "")

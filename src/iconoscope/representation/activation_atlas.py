@@ -286,11 +286,13 @@ class _Asked:
     def atlas(self, question: Question, parts: PartialAnswers) -> ActivationAtlas:
         """Make it; what is done is kept in `parts`."""
         settings = question.settings
-        read = parts.get_or_make("vectors", lambda: self._vectors(settings["positions"], settings["seed"]))
-        points = parts.get_or_make("points", lambda: {"points": self._points(read["vectors"], settings)})["points"]
+        read: dict[str, Any] = parts.get_or_make(
+            "vectors", lambda: self._vectors(settings["positions"], settings["seed"])
+        )
+        points: Any = parts.get_or_make("points", lambda: {"points": self._points(read["vectors"], settings)})["points"]
         found = cells_with_vectors(cells_of(points, self.grids), read["vectors"], read["attributions"], self.least)
         directions = whitened(found.means, read["vectors"])
-        made = [
+        made: list[Any] = [
             parts.get_or_make(
                 f"pictures-{first}",
                 lambda some=directions[first : first + _TOGETHER]: self._made(some, settings["seed"]),
@@ -367,7 +369,7 @@ class _Asked:
             network = replace(network, preprocessing=replace(network.preprocessing, size=self.size))
         asked = [direction(self.layer, vector, cosine=COSINE) for vector in directions]
         made = optimize(network, asked, style=self.style, steps=self.steps, seed=seed)
-        if len(made) < len(asked) or np.isnan(made.moved_activation).any():
+        if len(made) < len(asked) or bool(np.isnan(made.moved_activation).any()):
             raise KeyboardInterrupt  # `optimize` gives what it has come to; it is not kept, as it would pass for the whole
         with network.questioned(), torch.inference_mode():
             pixels = (made.images * 255).round().astype(np.uint8)

@@ -323,8 +323,8 @@ class ActivationAtlas(Result):
 
     def _grid(self, axes: Axes, grid: int) -> Axes:
         sheet = self.sheet(grid)
-        drawn = (sheet < 255).any(2)
-        rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+        drawn = sheet.min(2) < 255
+        rows, columns = (np.flatnonzero(drawn.max(axis)) for axis in (1, 0))
         axes.imshow(sheet[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], interpolation="antialiased")
         axes.set_axis_off()
         return axes
