@@ -1,6 +1,8 @@
 """The activation atlas against planted vectors, finite differences, and a head that is linear."""
 
 import importlib
+import json
+import re
 from typing import Any
 
 import numpy as np
@@ -286,3 +288,16 @@ def test_layers_and_images_that_make_no_atlas_are_refused(coloured):
     )
     with pytest.raises(ico.errors.NetworkError, match="do not come by relu"):
         ico.activation_atlas(network(aside), images, "relu")
+
+
+def test_its_page_and_that_of_the_store_show_it(coloured, tmp_path):
+    atlas = asked(coloured, store=tmp_path / "run", out=tmp_path / "atlas.html")
+    page = (tmp_path / "atlas.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])  # pyright: ignore[reportOptionalSubscript]
+    assert [tuple(cell) for cell in data["cells"]] == [tuple(cell) for cell in atlas.cells.tolist()]
+    assert [name for (name, _), *_ in data["classes"]] == [atlas.strongest(cell)[0][0] for cell in range(len(atlas))]
+    assert len(data["ids"]) == len(atlas.with_crops) == max(map(max, data["examples"])) + 1
+    assert data["ids"][data["examples"][0][0]] == atlas.ids[atlas.examples[0, 0]]
+    store = ico.report(tmp_path / "run", tmp_path / "store.html").read_text()
+    assert "What there is in a layer" in store
+    assert atlas.summary().partition(":")[0] in store

@@ -138,7 +138,7 @@ def activation_atlas(
     >>> network = ico.load_network("cars-honest", device="cpu")
     >>> atlas = activation_atlas(network, ico.demo_images(40, seed=3), "relu3", grids=(2, 4), steps=2, method="pca")
     >>> atlas.of_grid(0).size, atlas.cell_pictures.shape[1:]
-    (4, (96, 96, 3))
+    (3, (96, 96, 3))
     """
     check_figure_name(out, pages=PAGES)
     check_counts(positions=positions, least=least)
@@ -331,15 +331,15 @@ class _Asked:
 
         with self.network.questioned():
             read = read_vectors(self.network, self.images, self.layer, each=each, seed=seed)
-        speaking = read.vectors.any(1)
-        if speaking.sum() < LEAST_VECTORS:
+        speaking = np.flatnonzero(np.abs(read.vectors).max(1) > 0)
+        if len(speaking) < LEAST_VECTORS:
             raise QuestionError(
-                f"{self.layer} answers {int(speaking.sum())} vectors that are not all zero; an atlas is made of "
+                f"{self.layer} answers {len(speaking)} vectors that are not all zero; an atlas is made of "
                 f"{LEAST_VECTORS} or more.",
                 hint="Give more images, or more positions of each.",
             )
         names = ("rows", "positions", "vectors", "attributions")
-        silent = np.array(len(speaking) - int(speaking.sum()))
+        silent = np.array(len(read.vectors) - len(speaking))
         return {name: getattr(read, name)[speaking] for name in names} | {
             "shape": np.array(read.shape), "silent": silent,
         }  # fmt: skip
