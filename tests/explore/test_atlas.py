@@ -59,7 +59,9 @@ def test_an_export_holds_the_atlas(network, images, atlas, tmp_path):
     store, made = atlas
     folder = plan_export(open_session(network, images, store=store)).write(tmp_path / "site")
     lines = (folder / "data" / "activation-atlas_pictures_0_layer_relu3.js").read_text().splitlines()
-    sheet = base64.b64decode(json.loads(re.search(r', (".*")\);$', lines[0])[1]))
+    written = re.search(r', (".*")\);$', lines[0])
+    assert written
+    sheet = base64.b64decode(json.loads(written[1]))
     assert Image.open(io.BytesIO(sheet)).size[0] == 4096
     described = (folder / "data" / "activation-atlas.js").read_text()
     assert f'"count":{made.counts[0]}' in described.replace(" ", "")

@@ -47,6 +47,7 @@ BASE = {
     "map": "map --store recorded --method pca --out tried.png",
     "find": "find lynx --store recorded --permutations 9 --out tried.png",
     "activations": f"activations relu2 {NETWORK} --images picture.png --store tried --out tried.png",
+    "atlas": f"atlas relu3 {NETWORK} --images photographs --grids 2 --positions 8 --steps 1 --store tried --out tried.png",
     "prior fit": "prior fit --images photographs --size 16 --out tried.safetensors",
     "audit": f"audit {NETWORK} --images photographs --quick --limit 4 --store tried --out tried.html",
     "report": "report --store run",

@@ -54,6 +54,7 @@ def make_samples(folder: Path) -> None:
         "map --store recorded --method pca --out map.html",
         "find lynx --store recorded --out find.png",
         "activations relu2 --network cars --images picture.png --store run --out sheet.png",
+        "atlas relu3 --network cars --images photographs --grids 2 --positions 8 --steps 1 --store run --out a.html",
         "prior fit --images photographs --size 16 --out prior.safetensors",
         "audit --network cars --images photographs --quick --limit 6 --store run --out audit.html",
         "report --store run --out page.html",

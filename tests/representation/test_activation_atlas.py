@@ -1,6 +1,9 @@
 """The activation atlas against planted vectors, finite differences, and a head that is linear."""
 
 import importlib
+import json
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +34,7 @@ class Curved(nn.Module):
         return self.head(self.mixed(self.relu(self.conv(x))).mean((2, 3)))
 
 
-def network(module=None):
+def network(module: Any = None) -> Any:
     preprocessing = {"size": SIZE, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
     module = Curved() if module is None else module
     return ico.load_network(module, preprocessing=preprocessing, classes=["a", "b", "c"], device="cpu")
@@ -121,7 +124,7 @@ def test_cells_are_the_means_of_planted_clusters():
     random = np.random.default_rng(0)
     vectors = np.repeat(np.eye(2, 4), 30, axis=0) * 5 + random.normal(0, 0.01, (60, 4))
     points = np.repeat([[0.0, 0.0], [1.0, 1.0]], 30, axis=0) + random.uniform(0, 0.1, (60, 2))
-    attributions = random.normal(size=(60, 3))
+    attributions = random.normal(size=(60, 3)).astype(np.float32)
     found = cells_with_vectors(cells_of(points, (2, 4)), vectors.astype(np.float32), attributions, 25)
     assert found.cells.tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 3, 3]]
     assert found.counts.tolist() == [30, 30, 30, 30]
@@ -178,7 +181,7 @@ def coloured():
             ]
         )
         module.conv.weight.copy_(colours[:, :, None, None].expand(6, 3, 5, 5) / 25)
-        module.conv.bias.zero_()
+        nn.init.zeros_(module.conv.bias)  # pyright: ignore[reportArgumentType]
     random = np.random.default_rng(0)
     tones = np.array([[220, 30, 30], [30, 220, 30], [30, 30, 220], [220, 220, 30]])[np.arange(80) % 4]
     pixels = (tones[:, None, None] + random.integers(-25, 25, (80, SIZE, SIZE, 3))).clip(0, 255).astype(np.uint8)
@@ -208,7 +211,7 @@ def test_an_atlas_is_the_same_by_its_seed_and_comes_back_from_disk(coloured, tmp
     for name in ("points", "cells", "means", "cell_pictures", "crops"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
     assert not np.array_equal(first.positions, other.positions)
-    stored = ico.load_result(first.save(tmp_path / "atlas"))
+    stored: Any = ico.load_result(first.save(tmp_path / "atlas"))
     assert stored.to_json() == first.to_json()
     assert stored.grids == (2, 4)
     assert stored.crop(int(stored.examples[0, 0])).shape == (stored.crop_side, stored.crop_side, 3)
@@ -285,3 +288,16 @@ def test_layers_and_images_that_make_no_atlas_are_refused(coloured):
     )
     with pytest.raises(ico.errors.NetworkError, match="do not come by relu"):
         ico.activation_atlas(network(aside), images, "relu")
+
+
+def test_its_page_and_that_of_the_store_show_it(coloured, tmp_path):
+    atlas = asked(coloured, store=tmp_path / "run", out=tmp_path / "atlas.html")
+    page = (tmp_path / "atlas.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])  # pyright: ignore[reportOptionalSubscript]
+    assert [tuple(cell) for cell in data["cells"]] == [tuple(cell) for cell in atlas.cells.tolist()]
+    assert [name for (name, _), *_ in data["classes"]] == [atlas.strongest(cell)[0][0] for cell in range(len(atlas))]
+    assert len(data["ids"]) == len(atlas.with_crops) == max(map(max, data["examples"])) + 1
+    assert data["ids"][data["examples"][0][0]] == atlas.ids[atlas.examples[0, 0]]
+    store = ico.report(tmp_path / "run", tmp_path / "store.html").read_text()
+    assert "What there is in a layer" in store
+    assert atlas.summary().partition(":")[0] in store

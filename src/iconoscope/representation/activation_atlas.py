@@ -138,7 +138,7 @@ def activation_atlas(
     >>> network = ico.load_network("cars-honest", device="cpu")
     >>> atlas = activation_atlas(network, ico.demo_images(40, seed=3), "relu3", grids=(2, 4), steps=2, method="pca")
     >>> atlas.of_grid(0).size, atlas.cell_pictures.shape[1:]
-    (4, (96, 96, 3))
+    (3, (96, 96, 3))
     """
     check_figure_name(out, pages=PAGES)
     check_counts(positions=positions, least=least)
@@ -286,11 +286,13 @@ class _Asked:
     def atlas(self, question: Question, parts: PartialAnswers) -> ActivationAtlas:
         """Make it; what is done is kept in `parts`."""
         settings = question.settings
-        read = parts.get_or_make("vectors", lambda: self._vectors(settings["positions"], settings["seed"]))
-        points = parts.get_or_make("points", lambda: {"points": self._points(read["vectors"], settings)})["points"]
+        read: dict[str, Any] = parts.get_or_make(
+            "vectors", lambda: self._vectors(settings["positions"], settings["seed"])
+        )
+        points: Any = parts.get_or_make("points", lambda: {"points": self._points(read["vectors"], settings)})["points"]
         found = cells_with_vectors(cells_of(points, self.grids), read["vectors"], read["attributions"], self.least)
         directions = whitened(found.means, read["vectors"])
-        made = [
+        made: list[Any] = [
             parts.get_or_make(
                 f"pictures-{first}",
                 lambda some=directions[first : first + _TOGETHER]: self._made(some, settings["seed"]),
@@ -329,15 +331,15 @@ class _Asked:
 
         with self.network.questioned():
             read = read_vectors(self.network, self.images, self.layer, each=each, seed=seed)
-        speaking = read.vectors.any(1)
-        if speaking.sum() < LEAST_VECTORS:
+        speaking = np.flatnonzero(np.abs(read.vectors).max(1) > 0)
+        if len(speaking) < LEAST_VECTORS:
             raise QuestionError(
-                f"{self.layer} answers {int(speaking.sum())} vectors that are not all zero; an atlas is made of "
+                f"{self.layer} answers {len(speaking)} vectors that are not all zero; an atlas is made of "
                 f"{LEAST_VECTORS} or more.",
                 hint="Give more images, or more positions of each.",
             )
         names = ("rows", "positions", "vectors", "attributions")
-        silent = np.array(len(speaking) - int(speaking.sum()))
+        silent = np.array(len(read.vectors) - len(speaking))
         return {name: getattr(read, name)[speaking] for name in names} | {
             "shape": np.array(read.shape), "silent": silent,
         }  # fmt: skip
@@ -367,7 +369,7 @@ class _Asked:
             network = replace(network, preprocessing=replace(network.preprocessing, size=self.size))
         asked = [direction(self.layer, vector, cosine=COSINE) for vector in directions]
         made = optimize(network, asked, style=self.style, steps=self.steps, seed=seed)
-        if len(made) < len(asked) or np.isnan(made.moved_activation).any():
+        if len(made) < len(asked) or bool(np.isnan(made.moved_activation).any()):
             raise KeyboardInterrupt  # `optimize` gives what it has come to; it is not kept, as it would pass for the whole
         with network.questioned(), torch.inference_mode():
             pixels = (made.images * 255).round().astype(np.uint8)

@@ -322,7 +322,10 @@ class ActivationAtlas(Result):
         return 9.0, 9.8
 
     def _grid(self, axes: Axes, grid: int) -> Axes:
-        axes.imshow(self.sheet(grid), interpolation="antialiased")
+        sheet = self.sheet(grid)
+        drawn = sheet.min(2) < 255
+        rows, columns = (np.flatnonzero(drawn.max(axis)) for axis in (1, 0))
+        axes.imshow(sheet[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], interpolation="antialiased")
         axes.set_axis_off()
         return axes
 

@@ -1,7 +1,7 @@
 // The page of an activation atlas: the board, and beside it what is known of the cell that was picked.
 import { bytes } from "../map/packed";
 import { AtlasBoard } from "./board";
-import { readView, writeView, type AtlasData } from "./view";
+import { decimals, readView, writeView, type AtlasData } from "./view";
 
 /** What `activation_atlas_page.py` writes. */
 interface PageData extends AtlasData {
@@ -79,7 +79,7 @@ async function show(): Promise<void> {
         bar.style.width = `${String((100 * Math.abs(lead)) / most)}%`;
         const track = made("span", "", "bar");
         track.append(bar);
-        line.append(made("span", name), track, made("span", lead.toPrecision(2), "number"));
+        line.append(made("span", name), track, made("span", lead.toFixed(decimals(most)), "number"));
         return line;
       }),
     );

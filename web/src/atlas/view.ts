@@ -71,6 +71,9 @@ export function dragged(view: AtlasView, screen: Screen, dx: number, dy: number)
 
 const inSight = (view: AtlasView): AtlasView => ({ ...view, x: Math.min(1, Math.max(0, view.x)), y: Math.min(1, Math.max(0, view.y)) });
 
+/** With how many decimals numbers up to this are written, so that the largest has three digits that matter. */
+export const decimals = (most: number): number => Math.min(8, Math.max(0, 2 - Math.floor(Math.log10(Math.max(most, 1e-12)))));
+
 /** The view as settings of an address; what is as at first does not stand there. */
 export function writeView(view: AtlasView, data: AtlasData): Record<string, string> {
   const first = firstView(), kept: Record<string, string> = {};

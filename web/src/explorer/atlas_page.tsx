@@ -1,10 +1,10 @@
 // The page of an activation atlas: the space of a layer as pictures that were made for each part of it.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { AtlasBoard } from "../atlas/board";
-import { readView, writeView, type AtlasData } from "../atlas/view";
+import { decimals, readView, writeView, type AtlasData } from "../atlas/view";
 import { change, type Settings } from "./address";
 import { useClassTitle } from "./explored";
-import { figures, number, say } from "./language";
+import { number, say } from "./language";
 import { CopyCommands, Ranking, Select, Trouble, Waiting } from "./parts";
 import type { AtlasCell, AtlasPage as Message, Problem } from "./schema";
 import { bytes, problemOf, useAnswer, useLink, useNetwork } from "./server";
@@ -153,7 +153,7 @@ function Picked({ page, cell, index, board, crops }: PickedSettings) {
   const side = page.grids[cell.grid] ?? 0, most = Math.max(...cell.leads.map(Math.abs), 1e-12);
   const rows = cell.classes.map((name, at) => {
     const lead = cell.leads[at] ?? 0;
-    return { label: title(name), share: Math.abs(lead) / most, value: figures(lead), negative: lead < 0 };
+    return { label: title(name), share: Math.abs(lead) / most, value: number(lead, decimals(most)), negative: lead < 0 };
   });
   return (
     <section class="atlas-cell">

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cellAt, dragged, firstView, gridSeen, onAtlas, onScreen, readView, writeView, zoomed, type AtlasData } from "../view";
+import { cellAt, decimals, dragged, firstView, gridSeen, onAtlas, onScreen, readView, writeView, zoomed, type AtlasData } from "../view";
 
 const data: AtlasData = { grids: [2, 4], cells: [[0, 0, 1], [0, 1, 0], [1, 0, 3], [1, 3, 3]], inks: [], side: 32, page: 4096 };
 const screen = { width: 200, height: 100 };
@@ -24,6 +24,9 @@ describe("the view of an atlas", () => {
   });
   it("stays on the atlas however far it is dragged", () => {
     expect(dragged(firstView(), screen, 1e4, -1e4)).toMatchObject({ x: 0, y: 1 });
+  });
+  it("writes numbers of one list alike", () => {
+    expect([0.158, 12.3, 1234].map(decimals)).toEqual([3, 1, 0]);
   });
   it("comes back from an address", () => {
     const view = { x: 0.25, y: 0.5, z: 3, picked: 3 }, kept = writeView(view, data);
