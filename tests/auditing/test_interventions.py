@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
+from iconoscope.auditing import interventions
+from iconoscope.auditing.answers import answers_to
 from iconoscope.auditing.donors import draw_donors
 from iconoscope.auditing.interventions import exchanged_pictures, intervene
-from iconoscope.auditing.nuisances import NUISANCES
+from iconoscope.auditing.nuisances import EDITED_ALONE, NUISANCES
 from iconoscope.auditing.sample import choose
 from iconoscope.auditing.segmentation import take_apart
 from iconoscope.store.store import PartialAnswers
@@ -67,6 +69,38 @@ def test_what_was_answered_is_not_asked_again(asked, tmp_path):
     plain = intervene(network, pictures, predicted, [family], donors)
     assert np.array_equal(found.answers, plain.answers)
     assert np.allclose(found.pixel_change, plain.pixel_change)
+
+
+def test_a_picture_that_gets_the_mean_of_a_class_again_is_not_asked_again(asked, monkeypatch):
+    network, few = asked[0], np.arange(24)
+    pictures, predicted = asked[1][few], asked[2][few]
+    donors = draw_donors(predicted, repeats=3, seed=0)
+    nuisances = [NUISANCES[name] for name in ("brightness", "noise", "border")]
+    pictured: list[int] = []
+
+    def counted(network, edited):
+        pictured.append(len(edited))
+        return answers_to(network, edited)
+
+    monkeypatch.setattr(interventions, "answers_to", counted)
+    sparing = intervene(network, pictures, predicted, nuisances, donors)
+    spared, pictured[:] = sum(pictured), []
+    monkeypatch.setattr(interventions, "EDITED_ALONE", ())
+    plain = intervene(network, pictures, predicted, nuisances, donors)
+    # Two of three times, by the mean, taken and as a control; noise is drawn anew.
+    assert sum(pictured) - spared == 2 * 24 * 2
+    assert np.array_equal(sparing.answers, plain.answers)
+    assert np.allclose(sparing.pixel_change, plain.pixel_change, rtol=1e-6)
+
+
+@pytest.mark.parametrize("nuisance", EDITED_ALONE, ids=lambda nuisance: nuisance.name)
+def test_a_picture_is_edited_alike_whatever_is_edited_with_it(asked, nuisance):
+    pictures = asked[1][np.arange(12)]
+    given = nuisance.statistic(pictures)[::-1].copy() if nuisance.by == "value" else pictures[::-1]
+    together, some = nuisance.edit(pictures, given), np.array([7, 2])
+    alone = nuisance.edit(pictures[some], given[some])
+    assert np.abs(together[some] - alone).max() < 1e-5
+    assert nuisance.needs == "sizes" or np.abs(together - pictures.pixels).max() > 0.01
 
 
 def test_a_part_that_is_damaged_is_asked_again(tmp_path):

@@ -469,9 +469,9 @@ def test_a_statistic_is_set_to_a_donors_or_moved_by_the_difference_of_two_classe
     nothing: Any = None
     means = {answer: statistic[predicted == answer].mean(0) for answer in (0, 2)}
     shift = np.stack([means[2] - means[0], means[0] - means[2], means[0] - means[2]])
-    for batch in (slice(0, 3), slice(1, 2)):
-        assert np.array_equal(by_value(nothing, nothing, batch, 0), statistic[donors.other][batch])
-        assert np.array_equal(by_value(nothing, nothing, batch, 1), statistic[donors.same][batch])
+    for batch in (np.arange(3), np.array([1])):
+        assert np.array_equal(by_value.make(nothing, nothing, batch, 0), statistic[donors.other][batch])
+        assert np.array_equal(by_value.make(nothing, nothing, batch, 1), statistic[donors.same][batch])
         own_numbers = statistic[donors.rows][batch]
-        assert np.allclose(by_mean(nothing, nothing, batch, 0), own_numbers + shift[batch], atol=1e-6)
-        assert np.allclose(by_mean(nothing, nothing, batch, 1), own_numbers - shift[batch], atol=1e-6)
+        assert np.allclose(by_mean.make(nothing, nothing, batch, 0), own_numbers + shift[batch], atol=1e-6)
+        assert np.allclose(by_mean.make(nothing, nothing, batch, 1), own_numbers - shift[batch], atol=1e-6)

@@ -151,3 +151,11 @@ def nested(images, tmp_path):
     how = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
     network = ico.load_network(module, classes=CLASSES, preprocessing=how, device="cpu")
     return ico.record(network, images, ["relu"], store=tmp_path / "run", k=3)
+
+
+def test_names_that_are_the_same_are_told_apart_by_their_index():
+    names = Names(("crane", "hen", "crane", "Crane"), "birds")
+    assert names.distinct == ("crane (0)", "hen", "crane (2)", "Crane")
+    assert [names.index(name) for name in names.distinct] == [0, 1, 2, 3] and "crane_(2)" in names
+    alike = Names(("crane", "crane", "crane (1)"), "birds").distinct
+    assert alike == ("crane (0)", "crane (1)", "crane (1) (2)")

@@ -19,7 +19,8 @@ __all__ = ["answers_to", "asked_often", "input_of"]
 
 Floats = NDArray[np.floating]
 
-_BATCH = 64
+_BATCH = 64  # pictures at the most,
+_PIXELS = 300_000  # and on a processor no more than these: what layers answer to them stays in its cache
 
 
 @contextmanager
@@ -47,10 +48,12 @@ def answers_to(network: Network, pictures: Floats) -> NDArray[np.int64]:
     import torch
 
     answers = np.empty(len(pictures), np.int64)
+    height, width = pictures.shape[1:3]
+    size = max(1, min(_BATCH, _PIXELS // (height * width))) if network.device.type == "cpu" else _BATCH
     with torch.inference_mode():
-        for first in range(0, len(pictures), _BATCH):
-            logits = network.logits(input_of(network, pictures[first : first + _BATCH]))
-            answers[first : first + _BATCH] = logits.float().argmax(1).cpu().numpy()
+        for first in range(0, len(pictures), size):
+            logits = network.logits(input_of(network, pictures[first : first + size]))
+            answers[first : first + size] = logits.float().argmax(1).cpu().numpy()
     return answers
 
 

@@ -68,7 +68,7 @@ def audit(
     fail_on: Sequence[str] | None = None,
     allow: Sequence[str] | None = None,
     groups: str | Path | Mapping[str, str] | None = None,
-    only: Sequence[str] | None = None,
+    only: Sequence[str | int] | None = None,
     store: Store | str | Path | None = None,
 ) -> Audit:
     """Ask what decides a network's answers, class by class: the object, or something that comes with it.
@@ -106,9 +106,11 @@ def audit(
         Of undecided and borderline, with which an audit does not fail all the same.
     groups
         Coarser classes, where there are too many for so few images: a table with two columns, class and group, with or without
-        a header; in Python also a dict. Answers and labels are then of groups; a class that is not in it is its own.
+        a header; in Python also a dict. Classes are given by name or index. Answers and labels are then of groups; a class that
+        is not in it is its own.
     only
-        The classes that are asked about, by name or index; all by default. Of many classes it is these that the images are then
+        The classes that are asked about, by name or index; all by default. A name that two classes have wants the index, and is
+        written with it: crane (134). Of many classes it is these that the images are then
         chosen for, half of them; the other classes give what is exchanged.
     store
         Folder where answers are looked for first, and kept: an audit that was ended goes on where it was.
@@ -149,7 +151,8 @@ def audit(
     images = load_images(images)
     if groups is not None:
         network, images = group_classes(network, images, groups)
-    of_interest = tuple(network.classes[index] for index in sorted({network.names.index(name) for name in only or ()}))
+    names = network.names.distinct
+    of_interest = tuple(names[index] for index in sorted({network.names.index(name) for name in only or ()}))
     if store is None:
         with temporary_folder("iconoscope-audit-") as folder:
             answer = _answer(network, images, families, of_interest, quick, seed, Store(folder / "run"))
@@ -269,7 +272,9 @@ def _ask(
     rows = sampled_rows(network, recording, most=effort.images, seed=seed, of_interest=of_interest)
     counts = np.bincount(recording.predictions[rows], minlength=len(network.classes))
     counts_of_interest = [
-        count for name, count in zip(network.classes, counts, strict=True) if not of_interest or name in of_interest
+        count
+        for name, count in zip(network.names.distinct, counts, strict=True)
+        if not of_interest or name in of_interest
     ]
     if max(counts_of_interest) < LEAST_IMAGES:  # nothing can be said of any class, whatever is counts_of_interest
         return _unasked(network, recording, rows, question)

@@ -21,6 +21,8 @@ __all__ = ["group_classes", "read_groups"]
 def read_groups(groups: str | Path | Mapping[str, str], network: Network) -> tuple[str, ...]:
     """Give the group of every class of a network, in the order of its classes; a class that no row names is its own.
 
+    Of two classes with one name each is then its own, with its index behind its name.
+
     Parameters
     ----------
     groups
@@ -34,10 +36,10 @@ def read_groups(groups: str | Path | Mapping[str, str], network: Network) -> tup
     QuestionError
         If the table cannot be read, or all classes are in one group.
     UnitError
-        If the network has no such class.
+        If the network has no such class, or several of that name.
     """
     pairs = list(groups.items()) if isinstance(groups, Mapping) else _rows(Path(groups).expanduser(), network)
-    names = list(network.classes)
+    names = list(network.names.distinct)
     for class_name, group in pairs:
         names[network.class_index(class_name)] = str(group).strip()
     if len(set(names)) < 2:
@@ -64,7 +66,7 @@ def group_classes(network: Network, images: Images, groups: str | Path | Mapping
     QuestionError
         As `read_groups`; or if the network finds several things in an image, whose probabilities do not sum up.
     UnitError
-        If the network has no such class.
+        If the network has no such class, or several of that name.
 
     Examples
     --------
@@ -86,9 +88,15 @@ def group_classes(network: Network, images: Images, groups: str | Path | Mapping
     members = [[index for index, group in enumerate(group_of) if group == name] for name in names]
     coarse = replace(network, module=_grouped(network, members), classes=names, classes_origin="the groups", ending="")
     source, rows = images.rows
-    targets = match_labels(network.names, images.labels).tolist()
+    targets = match_labels(network.names, [_of_one_group(label, network, group_of) for label in images.labels]).tolist()
     labels = [group_of[target] if target >= 0 else None for target in targets]
     return coarse, Images(Annotated(source.origin, images.ids, labels, source, rows))
+
+
+def _of_one_group(label: str | int | None, network: Network, group_of: tuple[str, ...]) -> str | int | None:
+    """Give a label; where several classes have that name, but one group, the index of the first of them."""
+    matching = network.names.matching(label) if isinstance(label, str) else []
+    return matching[0] if len(matching) > 1 and len({group_of[index] for index in matching}) == 1 else label
 
 
 def _grouped(network: Network, members: list[list[int]]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from iconoscope.auditing.answers import answers_to, asked_often
 from iconoscope.auditing.donors import class_members
-from iconoscope.auditing.nuisances import Nuisance
+from iconoscope.auditing.nuisances import EDITED_ALONE, Nuisance
 from iconoscope.auditing.overlays import give_background, give_object
 from iconoscope.auditing.segmentation import Pictures
 from iconoscope.progress import advancing
@@ -23,8 +24,23 @@ __all__ = ["exchanged_pictures", "intervene", "measure"]
 
 Floats = NDArray[np.floating]
 
-# Pictures, their donors, which of all edits these are, and 0 for donors of another class, 1 for such of the same.
-_Edit = Callable[[Pictures, Pictures, slice, int], Floats]
+
+@dataclass(frozen=True)
+class _Edit:
+    """An edit of pictures.
+
+    Attributes
+    ----------
+    make
+        From pictures, their donors, which rows of all donors these are, and 0 for donors of another class or 1 for such of the
+        same, to the edited pictures.
+    first
+        (m,): of every row of the donors the first that has the same picture edited to the same; itself where none has.
+    """
+
+    make: Callable[[Pictures, Pictures, NDArray[np.int64], int], Floats]
+    first: NDArray[np.int64]
+
 
 # What is exchanged whole, beside the nuisances: it says where the answer comes from, not by what.
 _PART_EDITS: dict[str, Callable[[Pictures, Pictures], Floats]] = {"background": give_background, "object": give_object}
@@ -64,18 +80,22 @@ def intervene(
     edits = _edits(nuisances, statistics, predicted, donors, target)
     count = len(donors.rows)
     answers = np.zeros((len(edits), 2, count), np.int64)
+    change = np.zeros((len(edits), count), np.float32)
     pixel_change = np.zeros(len(edits), np.float64)
     with (
         asked_often(network, pictures.pixels[0]),
         advancing(f"exchanging properties, {network.name}", count) as advance,
     ):
         for first in range(0, count, _BATCH):
-            batch = slice(first, min(first + _BATCH, count))
+            batch = np.arange(first, min(first + _BATCH, count))
             ask = partial(_answered, network, pictures, list(edits.values()), donors, batch)
-            answered = parts.get_or_make(f"{first:06d}", ask)
-            answers[:, :, batch] = answered["answers"]
-            pixel_change += answered["change"].astype(np.float64)
-            advance(batch.stop - batch.start)
+            answered = parts.get_or_make(f"edits-{first:06d}", ask)
+            answers[:, :, batch], change[:, batch] = answered["answers"], answered["change"]
+            for index, edit in enumerate(edits.values()):  # what was asked before is not asked again
+                answers[index, :, batch] = answers[index][:, edit.first[batch]].T
+                change[index, batch] = change[index, edit.first[batch]]
+            pixel_change += change[:, batch].sum(1)
+            advance(len(batch))
         answers_without = _answers_without(network, pictures)
     measured = list(statistics.values())
     return Interventions(
@@ -94,19 +114,26 @@ def intervene(
 
 
 def _answered(
-    network: Network, pictures: Pictures, edits: list[_Edit], donors: Donors, batch: slice
+    network: Network, pictures: Pictures, edits: list[_Edit], donors: Donors, batch: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    """Make every edit on a batch of the rows: answers (edits, 2, batch), and the change of a pixel (edits,) summed over it."""
-    unedited = pictures[donors.rows[batch]]
+    """Make every edit on a batch of the rows, but for what was edited to the same before.
+
+    Gives answers (edits, 2, batch), and the mean change of a pixel, (edits, batch); zeros where nothing was made.
+    """
+    every = pictures[donors.rows[batch]]
     donated = pictures[donors.other[batch]], pictures[donors.same[batch]]
-    answers = np.zeros((len(edits), 2, len(unedited)), np.int64)
-    change = np.zeros(len(edits), np.float64)
+    answers = np.zeros((len(edits), 2, len(batch)), np.int64)
+    change = np.zeros((len(edits), len(batch)), np.float32)
     for index, edit in enumerate(edits):
-        for control, donor_pictures in enumerate(donated):
-            edited = edit(unedited, donor_pictures, batch, control)
-            answers[index, control] = answers_to(network, edited)
+        new = np.flatnonzero(edit.first[batch] == batch)
+        unedited = every if len(new) == len(batch) else every[new]
+        for control, donor_pictures in enumerate(donated) if len(new) else ():
+            edited = edit.make(
+                unedited, donor_pictures if unedited is every else donor_pictures[new], batch[new], control
+            )
+            answers[index, control, new] = answers_to(network, edited)
             if not control:
-                change[index] = float(np.abs(edited - unedited.pixels).mean((1, 2, 3)).sum())
+                change[index, new] = np.abs(edited - unedited.pixels).mean((1, 2, 3))
     return {"answers": answers, "change": change}
 
 
@@ -121,15 +148,15 @@ def exchanged_pictures(
     target: NDArray[np.int64] | None = None,
 ) -> tuple[Floats, Floats]:
     """Give the two pictures (height, width, 3) that one edit of a trial showed: with the other's and the own class's."""
-    donors, batch = interventions.donors, slice(index, index + 1)
+    donors, batch = interventions.donors, np.array([index])
     statistics = {nuisance.name: interventions.statistic(nuisance.name) for nuisance in nuisances}
     edit = _edits(nuisances, statistics, predicted, donors, target)[
         interventions.trials[trial], interventions.sources[trial]
     ]
     unedited = pictures[donors.rows[batch]]
     return (
-        edit(unedited, pictures[donors.other[batch]], batch, 0)[0],
-        edit(unedited, pictures[donors.same[batch]], batch, 1)[0],
+        edit.make(unedited, pictures[donors.other[batch]], batch, 0)[0],
+        edit.make(unedited, pictures[donors.same[batch]], batch, 1)[0],
     )
 
 
@@ -158,16 +185,16 @@ def _edits(
     members = class_members(predicted, target)
     for nuisance in nuisances:
         if nuisance.by == "donor":
-            edits[nuisance.name, "donor"] = _by_donor(nuisance.edit)
+            edits[nuisance.name, "donor"] = _by_donor(nuisance.edit, len(donors.rows))
         else:
             edits[nuisance.name, "donor"], edits[nuisance.name, "mean"] = _by_statistic(
                 nuisance, statistics[nuisance.name], members, predicted[donors.rows], donors
             )
-    return edits | {(part, "donor"): _by_donor(edit) for part, edit in _PART_EDITS.items()}
+    return edits | {(part, "donor"): _by_donor(edit, len(donors.rows)) for part, edit in _PART_EDITS.items()}
 
 
-def _by_donor(edit: Callable[[Pictures, Pictures], Floats]) -> _Edit:
-    return lambda pictures, donor_pictures, batch, control: edit(pictures, donor_pictures)
+def _by_donor(edit: Callable[[Pictures, Pictures], Floats], count: int) -> _Edit:
+    return _Edit(lambda pictures, donor_pictures, rows, control: edit(pictures, donor_pictures), np.arange(count))
 
 
 def _by_statistic(
@@ -184,14 +211,27 @@ def _by_statistic(
     shift = means[donors.other_class] - means[own_class]
     donated = statistic[donors.other], statistic[donors.same]
 
-    def by_value(pictures: Pictures, donor_pictures: Pictures, batch: slice, control: int) -> Floats:
+    def by_value(pictures: Pictures, donor_pictures: Pictures, batch: NDArray[np.int64], control: int) -> Floats:
         return nuisance.edit(pictures, donated[control][batch])
 
-    def by_mean(pictures: Pictures, donor_pictures: Pictures, batch: slice, control: int) -> Floats:
+    def by_mean(pictures: Pictures, donor_pictures: Pictures, batch: NDArray[np.int64], control: int) -> Floats:
         # The control goes as far the other way.
         return nuisance.edit(pictures, statistic[donors.rows[batch]] + (1 - 2 * control) * shift[batch])
 
-    return by_value, by_mean
+    every = np.arange(len(donors.rows))
+    # The mean of a class is the same, however often a picture of a small sample gets it.
+    first = first_alike(donors.rows, donors.other_class) if nuisance in EDITED_ALONE else every
+    return _Edit(by_value, every), _Edit(by_mean, first)
+
+
+def first_alike(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give for every row of some columns (m,) the first row that is the same in all of them, (m,).
+
+    >>> first_alike(np.array([4, 5, 4, 4]), np.array([0, 1, 0, 1]))
+    array([0, 1, 0, 3])
+    """
+    _, first, which = np.unique(np.stack(columns, 1), axis=0, return_index=True, return_inverse=True)
+    return first[which.reshape(-1)]
 
 
 def measure(nuisance: Nuisance, pictures: Pictures) -> Floats:

@@ -18,7 +18,7 @@ from iconoscope.auditing import illumination, image_quality, object_properties, 
 from iconoscope.auditing.segmentation import Pictures
 from iconoscope.errors import check_choice
 
-__all__ = ["NUISANCES", "Nuisance"]
+__all__ = ["EDITED_ALONE", "NUISANCES", "Nuisance"]
 
 Floats = NDArray[np.floating]
 
@@ -97,3 +97,6 @@ _ALL = (
 )
 NUISANCES: dict[str, Nuisance] = {nuisance.name: nuisance for nuisance in _ALL}
 """The properties that an audit tries if nothing else is said, by name."""
+
+EDITED_ALONE = tuple(nuisance for nuisance in _ALL if nuisance.name != "noise")
+"""Those that edit a picture alike, whatever others are edited with it; noise is drawn for all of them at once."""

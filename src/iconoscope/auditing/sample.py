@@ -99,7 +99,7 @@ def sampled_rows(
     """Choose the rows of a recording that are audited: no more than `most`, and fewer where pictures are large."""
     height, width = network.preprocessing.size
     most = max(2, min(most, _PIXELS // (height * width)))
-    indices = [network.classes.index(name) for name in of_interest]
+    indices = [network.names.distinct.index(name) for name in of_interest]
     return choose(recording.predictions, most, seed=seed, of_interest=indices)
 
 
@@ -115,7 +115,7 @@ def audited_images(
     """Give what is known of the images in some rows of a recording, and of the whole set."""
     pairs, counts = np.unique(np.stack([recording.targets, recording.predictions], 1), axis=0, return_counts=True)
     return AuditedImages(
-        class_names=network.classes,
+        class_names=network.names.distinct,
         ids=np.array([recording.ids[row] for row in rows]),
         target=recording.targets[rows],
         predicted=recording.predictions[rows],

@@ -6,6 +6,7 @@ Networks, recordings, sets of images and searches all ask here, so that one spel
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -60,13 +61,28 @@ class Names:
     indexed: int | None = None
 
     @cached_property
+    def distinct(self) -> tuple[str, ...]:
+        """The names, of which those that are the same have their index behind them; `index` takes these too.
+
+        >>> Names(("crane", "hen", "crane"), "birds").distinct
+        ('crane (0)', 'hen', 'crane (2)')
+        """
+        counts = Counter(self.names)
+        distinct = [name if counts[name] == 1 else f"{name} ({index})" for index, name in enumerate(self.names)]
+        if len(set(distinct)) < len(distinct):  # some name looks like another with its index
+            distinct = [f"{name} ({index})" for index, name in enumerate(self.names)]
+        return tuple(distinct)
+
+    @cached_property
     def _indices(self) -> dict[str, list[int]]:
         indices: dict[str, list[int]] = {}
         for index, name in enumerate(self.names):
             indices.setdefault(plain_name(name), []).append(index)
+        for index, name in enumerate(self.distinct):
+            indices.setdefault(plain_name(name), [index])
         return indices
 
-    def _matching(self, name: str) -> list[int]:
+    def matching(self, name: str) -> list[int]:
         """Give the indices that a name may mean: of names that differ only in how they are spelt, those spelt just so."""
         indices = self._indices.get(plain_name(name), [])
         return [index for index in indices if self.names[index] == name] or indices
@@ -87,7 +103,7 @@ class Names:
         QuestionError
             The same of labels.
         """
-        matching = self._matching(name) if isinstance(name, str) else []
+        matching = self.matching(name) if isinstance(name, str) else []
         if len(matching) == 1:
             return matching[0]
         if matching:
