@@ -11,11 +11,12 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from iconoscope.errors import ImagesError, QuestionError
 
-__all__ = ["RemoteFile", "filesystem_of", "reason_of", "remedy_for", "unreachable"]
+__all__ = ["RemoteFile", "filesystem_of", "reason_of", "remedy_for", "send_file", "unreachable"]
 
 CREDENTIALS = {
     "s3": "Credentials are those of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws; "
@@ -30,6 +31,12 @@ TIMEOUT = "ICONOSCOPE_TIMEOUT"
 
 _SILENT = 60.0
 """Seconds of a server of the web, where it says nothing; s3fs has a limit of its own."""
+
+_TRIES, _S3FS_SILENT = 25, 15.0
+"""How often s3fs asks (five times what botocore does five times), and the seconds that it gives each by default."""
+
+_SLOWEST = 2**16
+"""Bytes a second of the slowest line on which a file is still sent."""
 
 
 def filesystem_of(address: str) -> tuple[Any, str]:
@@ -53,6 +60,28 @@ def filesystem_of(address: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     return url_to_fs(address, **_patience(address.partition("://")[0], silent_seconds(os.environ)))
+
+
+def send_file(system: Any, file: Path, path: str) -> None:
+    """Send a file of this disk to a path of a filesystem.
+
+    Clients wait for ever for a server that takes no more of a file, or does not say that it wants it: so the whole of it has a
+    limit, of what s3fs gives a server that does not answer, and of the slowest line.
+
+    Raises
+    ------
+    TimeoutError
+        If the limit has passed; on filesystems that do not wait asynchronously there is none.
+    Exception
+        What the filesystem raises.
+    """
+    from fsspec.asyn import AsyncFileSystem, sync
+
+    if isinstance(system, AsyncFileSystem):
+        limit = _TRIES * (silent_seconds(os.environ) or _S3FS_SILENT) + file.stat().st_size / _SLOWEST
+        sync(system.loop, system._put_file, str(file), path, timeout=limit)
+    else:
+        system.put_file(str(file), path)
 
 
 def silent_seconds(environment: Mapping[str, str]) -> float | None:

@@ -145,7 +145,7 @@ class Proxy:
         with source, sink:
             try:
                 while data := source.recv(2**16):
-                    if is_answer and self.fault == "stalled":
+                    if self.fault == ("stalled" if is_answer else "deaf" if data.startswith(b"PUT") else None):
                         self.released.wait(60)
                     if is_answer and self.fault == "cut":
                         sink.sendall(data[: len(data) // 2])
@@ -267,14 +267,15 @@ def test_a_server_that_goes_is_said_and_what_was_sent_is_kept(network, images, s
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("stalled", "nothing came in time"), ("cut", "Connection|Incomplete|Payload")]
+    ("fault", "seconds", "said"),
+    [("stalled", "0.4", "nothing came in time"), ("cut", "20", "Connection|Incomplete|Payload")],
 )
 def test_a_server_that_is_silent_or_cuts_is_said_and_nothing_is_lost(
-    network, images, straight, moto, monkeypatch, tmp_path, fault, said
+    network, images, straight, moto, monkeypatch, tmp_path, fault, seconds, said
 ):
     """The client tries again by itself, five times; 25 times as it comes."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", "0.4")
+    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", seconds)
     proxy = Proxy(moto)
     try:
         address = new_bucket(proxy.port, monkeypatch, config_kwargs={"retries": {"max_attempts": 0}})
@@ -287,6 +288,22 @@ def test_a_server_that_is_silent_or_cuts_is_said_and_nothing_is_lost(
         with pytest.raises(StoreError, match="are missing: 2, 3"):
             ico.record(network, images, store=address, merge=True, **SETTINGS)
         assert np.array_equal(ico.record(network, images, store=address, **SETTINGS).responses, straight.responses)
+    finally:
+        proxy.close()
+
+
+def test_a_server_that_takes_no_file_is_not_waited_for_for_ever(network, images, moto, monkeypatch, tmp_path):
+    """It was: clients wait without a limit for the word that a server wants what they would send."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", "0.1")
+    proxy = Proxy(moto)
+    try:
+        address = new_bucket(proxy.port, monkeypatch)
+        proxy.fault = "deaf"
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="cannot be reached: nothing came in time"):
+            ico.record(network, images, store=address, **SETTINGS)
+        assert time.monotonic() - began < 30
     finally:
         proxy.close()
 

@@ -25,7 +25,7 @@ from iconoscope.errors import DamagedRecordError, IconoscopeError, StoreError, w
 from iconoscope.extras import import_extra
 from iconoscope.progress import track
 from iconoscope.reading import parse_json
-from iconoscope.remote_file import filesystem_of, reason_of, remedy_for
+from iconoscope.remote_file import filesystem_of, reason_of, remedy_for, send_file
 from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json
 from iconoscope.store.parquet_tables import FETCHED, RECORD_AGAIN, read_numbers
@@ -89,11 +89,11 @@ class RemoteFolder:
         """Send a file, which is there whole or not at all."""
         with self._reaching() as (system, path):
             if self.address.partition("://")[0] in OBJECT_STORES:
-                system.put_file(str(file), f"{path}/{file.name}")
+                send_file(system, file, f"{path}/{file.name}")
             else:  # a random name, since processes of several machines, or containers, may have one number
                 hidden = f"{path}/.{file.name}.{secrets.token_hex(4)}.tmp"
                 system.makedirs(path, exist_ok=True)
-                system.put_file(str(file), hidden)
+                send_file(system, file, hidden)
                 system.mv(hidden, f"{path}/{file.name}")
             self._holds = True
 
