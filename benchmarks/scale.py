@@ -11,13 +11,12 @@ import argparse
 import io
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ RECORD = (
     + """
 began = time.perf_counter()
 ico.record(network, images, store={store!r}, workers=0, **json.loads(sys.argv[1]))
-print("took", time.perf_counter() - began, peak())
+print("took", time.perf_counter() - began, peak(), time.process_time())
 """
 )
 RAY_DATA = (
@@ -88,7 +87,8 @@ from iconoscope.exemplars import ray_workers
 def record_by_ray(asked, weights, workers, address):
     from dataclasses import replace
     import os
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    # Beside the two actors one processor for the task that gives numbers, which would wait for them for ever.
+    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     address = ray_workers.NetworkAddress(ray_workers._absolute(asked.network.loaded_by), weights)
     shipped = [ray.put(replace(asked, network=None, workers=0))]
     class Recorder:
@@ -107,7 +107,7 @@ import importlib
 importlib.import_module("iconoscope.exemplars.record").record_by_ray = record_by_ray
 began = time.perf_counter()
 ico.record(network, images, store={store!r}, workers=0, engine="ray")
-print("took", time.perf_counter() - began, peak())
+print("took", time.perf_counter() - began, peak(), time.process_time())
 """
 )
 
@@ -121,9 +121,9 @@ def run(*scripts: tuple[str, str]) -> dict[str, float]:
         Of the slowest the ``seconds``; of all together the ``cpu`` seconds; the largest memory of one that was started
         (``gib``) and of a worker of Ray (``worker_gib``).
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    # Workers of Ray give way to other programs (nice 15), which parts do not: on a machine that is shared they would wait.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     others = set(ray_processes())
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     processes = [
         subprocess.Popen([sys.executable, "-c", script, settings], env=environment, stdout=subprocess.PIPE, text=True)
         for script, settings in scripts
@@ -135,16 +135,14 @@ def run(*scripts: tuple[str, str]) -> dict[str, float]:
                 spent[pid] = seconds
                 largest = max(largest, gib if is_worker else 0.0)
         time.sleep(0.25)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
         raise RuntimeError(f"{scripts} ended with an error")
-    figures = [[float(word) for word in text.split("took")[-1].split()[:2]] for text in said]
-    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    figures = [[float(word) for word in text.split("took")[-1].split()[:3]] for text in said]
     return {
-        "seconds": max(seconds for seconds, _ in figures),
-        "cpu": own + sum(spent.values()),
-        "gib": max(size for _, size in figures),
+        "seconds": max(seconds for seconds, _, _ in figures),
+        "cpu": sum(cpu for _, _, cpu in figures) + sum(spent.values()),
+        "gib": max(size for _, size, _ in figures),
         "worker_gib": largest,
     }
 
@@ -169,11 +167,19 @@ def ray_processes() -> dict[int, tuple[bool, float, float]]:
     return found
 
 
+WAYS: dict[str, tuple[str, ...]] = {
+    "one process": ("{}",),
+    "two parts at once": ('{"part": "1/2"}', '{"part": "2/2"}'),
+    "two workers of Ray": ('{"engine": "ray"}',),
+    "Ray Data, two workers": ("",),
+}
+"""Ways to record: the settings of every process that is started; none for the peer."""
+
+
 def recording_rows(
-    data: Path, images: Path, counts: Sequence[int], folder: Path, *, peer: bool
-) -> list[dict[str, Any]]:
+    data: Path, images: Path, counts: Sequence[int], folder: Path, names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """Record so many images in each way, one after another."""
-    rows: list[dict[str, Any]] = []
     for limit in counts:
         about = {
             "network": str(ROOT / "examples" / "resnet20.py") + ":resnet20",
@@ -182,23 +188,16 @@ def recording_rows(
             "limit": limit,
             "peak": PEAK,
         }
-        ways: dict[str, tuple[str, ...]] = {
-            "one process": ("{}",),
-            "two parts at once": ('{"part": "1/2"}', '{"part": "2/2"}'),
-            "two workers of Ray": ('{"engine": "ray"}',),
-        }
-        if peer:
-            ways["Ray Data, two workers"] = ("",)
-        for name, settings in ways.items():
+        for name, settings in WAYS.items():
+            if name not in names:
+                continue
             store = folder / "store"
             shutil.rmtree(store, ignore_errors=True)
             before = os.getloadavg()[0]
             script = (RECORD if settings[0] else RAY_DATA).format(**about, store=str(store))
             figures = run(*((script, own) for own in settings))
-            rows.append({"name": name, "images": limit, **figures, "load": before})
-            rows[-1]["bytes"] = sum(path.stat().st_size for path in store.rglob("*.parquet"))
-            print(rows[-1], flush=True)
-    return rows
+            written = sum(path.stat().st_size for path in store.rglob("*.parquet"))
+            yield {"name": name, "images": limit, **figures, "load": before, "bytes": written}
 
 
 ASK = (
@@ -210,22 +209,25 @@ import iconoscope as ico
     + PEAK
     + """
 store, what = sys.argv[1:3]
-began = time.perf_counter()
+def clocks():
+    return np.array([time.perf_counter(), time.process_time()])
+began = clocks()
 recording = ico.load_recording(store)
-opened = time.perf_counter() - began
+opened = clocks()
 if what == "top":
     ico.top_images(recording, "early:17")
 if what == "find":
     print(ico.find_units(recording, "a").summary())
 if what == "vectors":
     np.asarray(recording.vectors())
-took = time.perf_counter() - began - opened
-print("asked", opened, took, peak())
+if what == "map":
+    ico.map_images(recording, "pca")
+print("asked", *(opened - began), *(clocks() - opened), peak())
 """
 )
 
 
-def make_recording(folder: Path, count: int, units: int) -> Path:
+def make_recording(folder: Path, count: int, units: int) -> None:
     """Write a recording of images that nobody drew and answers that nobody gave, by the store's own writer."""
     import torch
 
@@ -238,6 +240,7 @@ def make_recording(folder: Path, count: int, units: int) -> Path:
     network = ico.load_network("cars", device="cpu")
     preprocessing = {**network.preprocessing.to_json(), "size": [8, 8]}
     classes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
+    folder.mkdir(parents=True)
     pictures = folder / "pictures.npy"
     np.lib.format.open_memmap(pictures, "w+", np.uint8, (count, 8, 8, 3)).flush()
     layers = [RecordedLayer("early", units // 4, 8, 8, None), RecordedLayer("late", units - units // 4, 4, 4, None)]
@@ -294,23 +297,20 @@ def make_recording(folder: Path, count: int, units: int) -> Path:
             number, columns, tally.to_columns(), maximum=answers.maximum, mean=answers.mean, failed={}
         )  # fmt: skip
     writer.end(total.to_columns())
-    return store
 
 
-def reading_rows(store: Path) -> list[dict[str, Any]]:
-    """Ask a recording, each question twice in processes of their own: the first makes files that the second has."""
-    rows: list[dict[str, Any]] = []
-    for what in ("open", "vectors", "top", "top", "find"):
+def reading_rows(store: Path, questions: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Ask a recording, each question in a process of its own: the first of a kind may make files that the second has."""
+    done: list[str] = []
+    for what in questions:
         asked = subprocess.run(
             [sys.executable, "-c", ASK, str(store), what], stdout=subprocess.PIPE, text=True, check=True
         ).stdout
-        opened, took, size = (float(word) for word in asked.split("asked")[-1].split()[:3])
-        again = any(row["name"] == what for row in rows)
-        rows.append(
-            {"name": what, "again": again, "opened": opened, "seconds": took, "gib": size, "load": os.getloadavg()[0]}
-        )
-        print(rows[-1], asked.partition("asked")[0], flush=True)
-    return rows
+        print(asked.partition("asked")[0], flush=True)
+        names = ("opened", "opened_cpu", "seconds", "cpu", "gib")
+        figures = dict(zip(names, map(float, asked.split("asked")[-1].split()), strict=True))
+        yield {"name": what, "again": what in done, **figures, "load": os.getloadavg()[0]}
+        done.append(what)
 
 
 def tables(held: dict[str, Any]) -> str:
@@ -327,43 +327,57 @@ def tables(held: dict[str, Any]) -> str:
         columns = [
             [
                 row["name"] + (" again" if row["again"] else ""),
-                f"{row['opened']:.1f}",
-                f"{row['seconds']:.1f}",
+                *(f"{row[measure]:.1f}" for measure in ("opened", "opened_cpu", "seconds", "cpu")),
                 f"{row['gib']:.2f}",
             ]
             for row in read
         ]
-        lines += ["", *table(["asked", "opened, s (goal 2)", "answered, s", "largest memory, GiB (goal 4)"], columns)]
+        spent = ["opened, s (goal 2)", "of the processor, s", "answered, s", "of processors, s"]
+        lines += ["", *table(["asked", *spent, "largest memory, GiB (goal 4)"], columns)]
     return "\n".join(lines)
 
 
 def recording_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Give what was recorded in each way: two sizes, and between them what a further image takes."""
+    """Give what was recorded in each way: what a further image takes beyond what is done once, and memory against images."""
     of = {(row["name"], row["images"]): row for row in rows}
-    fewer, more = sorted({row["images"] for row in rows})
+    names, counts = dict.fromkeys(row["name"] for row in rows), sorted({row["images"] for row in rows})
 
     def slope(name: str, measure: str) -> float:
         """Give what an image takes beyond what is done once, ms."""
-        return 1000 * (of[name, more][measure] - of[name, fewer][measure]) / (more - fewer)
+        own = [count for count in counts if (name, count) in of] or [0]
+        fewer, more = own[0], own[-1]
+        return 1000 * (of[name, more][measure] - of[name, fewer][measure]) / (more - fewer) if more > fewer else 0.0
 
-    cells = [
+    def over(name: str, measure: str) -> str:
+        """Give by how much that is more than by two parts."""
+        parts = slope("two parts at once", measure)
+        return f"{slope(name, measure) / parts - 1:+.0%}" if parts else ""
+
+    def of_sizes(name: str, value: Callable[[dict[str, Any]], str]) -> list[str]:
+        return [value(of[name, count]) if (name, count) in of else "" for count in counts]
+
+    speed = [
         [
             name,
-            *(f"{of[name, count]['images'] / of[name, count]['seconds']:,.0f}" for count in (fewer, more)),
-            f"{slope(name, 'seconds'):.2f}",
-            f"{slope(name, 'cpu'):.2f}",
-            f"{slope(name, 'cpu') / slope('two parts at once', 'cpu') - 1:+.0%}",
-            *(f"{of[name, count]['gib']:.2f}" for count in (fewer, more)),
-            *(f"{of[name, count]['worker_gib']:.2f}" if "Ray" in name else "" for count in (fewer, more)),
+            *of_sizes(name, lambda row: f"{row['images'] / row['seconds']:,.0f}"),
+            *(f"{slope(name, measure):.2f} ({over(name, measure)})" for measure in ("seconds", "cpu")),
         ]
-        for name in dict.fromkeys(row["name"] for row in rows)
+        for name in names
     ]
-    return table(
-        ["recorded by", f"{fewer:,} images: a second", f"{more:,}: a second", "ms for each further image",
-         "of processors, ms", "over two parts (goal 10%)", f"largest memory at {fewer:,}, GiB", f"at {more:,}",
-         f"of a worker at {fewer:,}", f"at {more:,}"],
-        cells,
-    )  # fmt: skip
+    memory = [
+        [name + words, *of_sizes(name, lambda row, measure=measure: f"{row[measure]:.2f}")]
+        for name in names
+        for words, measure in (("", "gib"), (", a worker", "worker_gib"))
+        if not words or "Ray" in name
+    ]
+    kept = [["files of answers, MB", *(f"{of['one process', count]['bytes'] / 1e6:,.0f}" for count in counts)]]
+    sizes = [f"{count:,} images" for count in counts]
+    further = ["ms of a further image (over two parts)", "of processors, ms (goal: 10% over)"]
+    return [
+        *table(["recorded by", *(f"{size}: a second" for size in sizes), *further], speed),
+        "",
+        *table(["largest memory of a process, GiB", *sizes], memory + kept),
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -371,25 +385,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "scale.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
-    parser.add_argument("--images", type=int, default=100_000, help="how many are recorded")
+    parser.add_argument(
+        "--images", type=int, nargs="*", default=[10_000, 50_000, 100_000], help="how many are recorded"
+    )
     parser.add_argument("--recorded", type=int, default=1_000_000, help="how many the recording that is read holds")
     parser.add_argument("--units", type=int, default=1_000)
+    parser.add_argument("--asked", nargs="*", default=["open", "open", "vectors", "top", "top", "find", "find", "map"])
+    parser.add_argument(
+        "--folder", type=Path, help="where images and the recording are made, and stay for the next run"
+    )
     parser.add_argument("--stages", default="recording,reading")
-    parser.add_argument("--no-peer", action="store_true", help="without Ray Data")
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     options = parser.parse_args(arguments)
-    held = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
-    held |= {"machine": machine("ray"), "when": str(date.today())}
+    held: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
+    if held.get("machine") != machine("ray"):
+        held = {"machine": machine("ray")}
+
+    def keep(kind: str, rows: Iterator[dict[str, Any]]) -> None:
+        """Write every row as it comes, in the place of one of the same name and size."""
+        for row in rows:
+            print(row, flush=True)
+            same = ("name", "images", "again")
+            others = [other for other in held.get(kind, []) if any(other.get(of) != row.get(of) for of in same)]
+            held.update({kind: [*others, row], "when": str(date.today())})
+            options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+            put(options.page, COMMAND, tables(held))
+
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder: Path = options.folder or Path(name)
         if "recording" in options.stages:
-            images = make_images(find_data(), folder / "images", options.images)
-            counts = (options.images // 4, options.images)
-            held["recording"] = recording_rows(find_data(), images, counts, folder, peer=not options.no_peer)
+            images = folder / f"images-{max(options.images)}"
+            if not images.is_dir():
+                make_images(find_data(), images, max(options.images))
+            keep("recording", recording_rows(find_data(), images, options.images, folder, options.ways))
         if "reading" in options.stages:
-            held["reading"] = reading_rows(make_recording(folder, options.recorded, options.units))
-    options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
-    if held.keys() & {"recording", "reading"}:
-        put(options.page, COMMAND, tables(held))
+            made = folder / f"recording-{options.recorded}"
+            if not made.is_dir():
+                make_recording(made, options.recorded, options.units)
+            keep("reading", reading_rows(made / "store", options.asked))
     return 0
 
 

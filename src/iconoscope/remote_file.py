@@ -7,12 +7,16 @@ of reach (a connection, credentials, a time that ran out) is an `ImagesError`, w
 from __future__ import annotations
 
 import io
+import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from iconoscope.errors import ImagesError
+from iconoscope.errors import ImagesError, QuestionError
 
-__all__ = ["CREDENTIALS", "RemoteFile", "reason_of", "unreachable"]
+__all__ = ["RemoteFile", "filesystem_of", "reason_of", "remedy_for", "send_file", "unreachable"]
 
 CREDENTIALS = {
     "s3": "Credentials are those of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws; "
@@ -21,6 +25,96 @@ CREDENTIALS = {
 }
 _BLOCK = 2**18
 """Bytes that are read ahead where a file is read in order: the headers of small members of a tar come together."""
+
+TIMEOUT = "ICONOSCOPE_TIMEOUT"
+"""The environment variable that says for how many seconds a server may be silent."""
+
+_SILENT = 60.0
+"""Seconds of a server of the web, where it says nothing; s3fs has a limit of its own."""
+
+_TRIES, _S3FS_SILENT = 25, 15.0
+"""How often s3fs asks (five times what botocore does five times), and the seconds that it gives each by default."""
+
+_SLOWEST = 2**16
+"""Bytes a second of the slowest line on which a file is still sent."""
+
+
+def filesystem_of(address: str) -> tuple[Any, str]:
+    """Give the filesystem of fsspec for an address, and the path in it; a server that is silent too long is given up.
+
+    How long that is ``ICONOSCOPE_TIMEOUT`` says in seconds, of the web and of S3; without it a server of the web is given a
+    minute, and other filesystems have limits of their own. An answer may take longer, as long as bytes come.
+
+    Raises
+    ------
+    QuestionError
+        If what the environment says is no number of seconds.
+    Exception
+        What the filesystem raises.
+
+    Examples
+    --------
+    >>> filesystem_of("memory://example/a.txt")[1]
+    '/example/a.txt'
+    """
+    from fsspec.core import url_to_fs
+
+    return url_to_fs(address, **_patience(address.partition("://")[0], silent_seconds(os.environ)))
+
+
+def send_file(system: Any, file: Path, path: str) -> None:
+    """Send a file of this disk to a path of a filesystem.
+
+    Clients wait for ever for a server that takes no more of a file, or does not say that it wants it: so the whole of it has a
+    limit, of what s3fs gives a server that does not answer, and of the slowest line.
+
+    Raises
+    ------
+    TimeoutError
+        If the limit has passed; on filesystems that do not wait asynchronously there is none.
+    Exception
+        What the filesystem raises.
+    """
+    from fsspec.asyn import AsyncFileSystem, sync
+
+    if isinstance(system, AsyncFileSystem):
+        limit = _TRIES * (silent_seconds(os.environ) or _S3FS_SILENT) + file.stat().st_size / _SLOWEST
+        sync(system.loop, system._put_file, str(file), path, timeout=limit)
+    else:
+        system.put_file(str(file), path)
+
+
+def silent_seconds(environment: Mapping[str, str]) -> float | None:
+    """Read for how many seconds a server may be silent, None if that is not set. Raises `QuestionError`.
+
+    >>> silent_seconds({}), silent_seconds({"ICONOSCOPE_TIMEOUT": "2.5"})
+    (None, 2.5)
+    """
+    text = environment.get(TIMEOUT, "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise QuestionError(f"{TIMEOUT} is {text!r} and no number of seconds.", hint=f"For example {TIMEOUT}=60.")
+    return seconds
+
+
+def _patience(scheme: str, seconds: float | None) -> dict[str, Any]:
+    """Give the settings of a filesystem that make it wait for so long; what the user has set in fsspec's own way goes first."""
+    from fsspec.config import conf
+
+    if scheme in ("http", "https"):
+        from aiohttp import ClientTimeout
+
+        waits = {"timeout": ClientTimeout(total=None, sock_connect=seconds or _SILENT, sock_read=seconds or _SILENT)}
+        return {"client_kwargs": {**waits, **conf.get(scheme, {}).get("client_kwargs", {})}}
+    if scheme in ("s3", "s3a") and seconds is not None:
+        waits = {"connect_timeout": seconds, "read_timeout": seconds}
+        return {"config_kwargs": {**waits, **conf.get(scheme, {}).get("config_kwargs", {})}}
+    return {}
 
 
 @dataclass(frozen=True)
@@ -103,9 +197,7 @@ class RemoteFile:
             raise unreachable(self.address, error) from error
 
     def _system(self) -> tuple[Any, str]:
-        from fsspec.core import url_to_fs
-
-        return url_to_fs(self.address)
+        return filesystem_of(self.address)
 
 
 class _Stream(io.RawIOBase):
@@ -148,7 +240,7 @@ class _Stream(io.RawIOBase):
 
 def unreachable(name: str, error: Exception, address: str = "") -> ImagesError:
     """Say that a place is out of reach: that ends what asks for it, since all that comes after would fail too."""
-    hint = CREDENTIALS.get((address or name).partition("://")[0], "")
+    hint = remedy_for(address or name, error)
     kept = "What was recorded before, if anything, is kept: given again, the same command goes on."
     return ImagesError(f"{name} cannot be read: {reason_of(error)}", hint=f"{hint} {kept}".strip())
 
@@ -158,4 +250,22 @@ def reason_of(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
+    if _is_timeout(error):
+        return f"nothing came in time ({type(error).__name__})"
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def remedy_for(address: str, error: Exception) -> str:
+    """Say what may help against what a filesystem raised, empty if nothing is known.
+
+    >>> remedy_for("https://example.org/a.jpg", TimeoutError())
+    'ICONOSCOPE_TIMEOUT says for how many seconds a server may be silent.'
+    """
+    if _is_timeout(error):
+        return f"{TIMEOUT} says for how many seconds a server may be silent."
+    return CREDENTIALS.get(address.partition("://")[0], "")
+
+
+def _is_timeout(error: Exception) -> bool:
+    """Tell what says that time ran out, of which each filesystem has a kind of its own."""
+    return isinstance(error, TimeoutError) or type(error).__name__.endswith("TimeoutError")

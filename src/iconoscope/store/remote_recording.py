@@ -25,7 +25,7 @@ from iconoscope.errors import DamagedRecordError, IconoscopeError, StoreError, w
 from iconoscope.extras import import_extra
 from iconoscope.progress import track
 from iconoscope.reading import parse_json
-from iconoscope.remote_file import CREDENTIALS, reason_of
+from iconoscope.remote_file import filesystem_of, reason_of, remedy_for, send_file
 from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json
 from iconoscope.store.parquet_tables import FETCHED, RECORD_AGAIN, read_numbers
@@ -89,11 +89,11 @@ class RemoteFolder:
         """Send a file, which is there whole or not at all."""
         with self._reaching() as (system, path):
             if self.address.partition("://")[0] in OBJECT_STORES:
-                system.put_file(str(file), f"{path}/{file.name}")
+                send_file(system, file, f"{path}/{file.name}")
             else:  # a random name, since processes of several machines, or containers, may have one number
                 hidden = f"{path}/.{file.name}.{secrets.token_hex(4)}.tmp"
                 system.makedirs(path, exist_ok=True)
-                system.put_file(str(file), hidden)
+                send_file(system, file, hidden)
                 system.mv(hidden, f"{path}/{file.name}")
             self._holds = True
 
@@ -107,13 +107,13 @@ class RemoteFolder:
     @contextmanager
     def _reaching(self) -> Iterator[tuple[Any, str]]:
         """Give the filesystem and the path in it; what it raises becomes a `StoreError`."""
-        url_to_fs = import_extra("fsspec.core", "remote", self.address).url_to_fs
+        import_extra("fsspec", "remote", self.address)
         try:
-            yield url_to_fs(self.address)
+            yield filesystem_of(self.address)
         except IconoscopeError:
             raise
         except Exception as error:  # every filesystem has errors of its own
-            hint = CREDENTIALS.get(self.address.partition("://")[0], "")
+            hint = remedy_for(self.address, error)
             kept = "What was recorded is kept: given again, the same command goes on." if self._holds else ""
             raise StoreError(
                 f"{self.address} cannot be reached: {reason_of(error)}.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image as PillowImage
 
 import iconoscope as ico
-from iconoscope.errors import ImagesError, QuestionError
+from iconoscope.errors import ImageFileError, ImagesError, QuestionError
 
 fsspec = pytest.importorskip("fsspec")
 # aiohttp and botocore leave sockets to the collector when their servers go.
@@ -90,9 +91,10 @@ class Web(ThreadingHTTPServer):
     sent = 0
     fault = ""
     healthy = 0  # requests that it answers before
+    piece, pause = 2**30, 0.0  # bytes that come at once, and seconds between them
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root, self.released = root, threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
 
 
@@ -108,17 +110,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, *, body: bool) -> None:
         path = self.server.root / self.path.lstrip("/")
+        fault = ""
         if self.server.fault and body:
             self.server.healthy -= 1
-            if self.server.healthy < 0:
-                if self.server.fault == "killed":
-                    self.close_connection = True
-                    self.connection.close()
-                else:
-                    self.send_response(403)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                return
+            fault = self.server.fault if self.server.healthy < 0 else ""
+        if fault == "killed":
+            self.close_connection = True
+            self.connection.close()
+            return
+        if fault == "forbidden":
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if not path.is_file():
             self.send_response(404)
             self.send_header("Content-Length", "0")
@@ -136,9 +140,16 @@ class Handler(BaseHTTPRequestHandler):
         if ranged:
             self.send_header("Content-Range", f"bytes {first}-{last}/{total}")
         self.end_headers()
-        if body:
+        if fault:  # half of it comes
+            self.wfile.write(data[first : (first + last) // 2])
+            self.close_connection = True
+            if fault == "stalled":
+                self.server.released.wait(20)
+        elif body:
             self.server.sent += last - first + 1
-            self.wfile.write(data[first : last + 1])
+            for place in range(first, last + 1, self.server.piece):
+                self.wfile.write(data[place : min(place + self.server.piece, last + 1)])
+                time.sleep(self.server.pause)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -153,6 +164,7 @@ def web(folder: Path) -> Iterator[Web]:
     try:
         yield server
     finally:
+        server.released.set()
         server.shutdown()
         server.server_close()
 
@@ -200,26 +212,65 @@ def test_of_parquet_a_row_group_is_fetched_and_of_tar_an_image(folder: Path, web
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("killed", "Disconnected|Connection|Payload"), ("forbidden", "403|Forbidden")]
+    ("fault", "said", "workers"),
+    [
+        ("killed", "Disconnected|Connection|Payload", 0),
+        ("forbidden", "403|Forbidden", 2),
+        ("cut", "Payload", 0),
+        ("stalled", "nothing came in time", 2),
+    ],
 )
-@pytest.mark.parametrize("workers", [0, 2])
 def test_what_cuts_a_recording_off_is_said_and_nothing_is_lost(
-    folder: Path, web: Web, tmp_path: Path, fault: str, said: str, workers: int
+    folder: Path, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str, workers: int
 ) -> None:
     """No image is left out because its server was: the recording ends, and goes on when it is asked again."""
+    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", "0.5")
     network = ico.load_network("cars", device="cpu")
     images = ico.load_images(f"{address_of(web)}/folder/list.csv")
     settings: dict[str, Any] = {"k": 3, "batch": 4, "shard": 4, "workers": workers}
     web.fault, web.healthy = fault, 75
     with pytest.raises(ImagesError, match=f"cannot be read: .*({said})") as caught:
         ico.record(network, images, store=tmp_path / "run", **settings)
-    assert "goes on" in caught.value.hint
+    assert "goes on" in caught.value.hint and ("ICONOSCOPE_TIMEOUT" in caught.value.hint) == (fault == "stalled")
     kept = len(list((tmp_path / "run").glob("record/*/rows-*.parquet")))
     assert 0 < kept < 10
     web.fault = ""
     recording = ico.record(network, images, store=tmp_path / "run", **settings)
     straight = ico.record(network, ico.load_images(folder / "folder/list.csv"), store=tmp_path / "straight", **settings)
     assert not recording.failed and np.array_equal(recording.responses, straight.responses)
+
+
+@pytest.mark.parametrize("fault", ["cut", "stalled"])
+@pytest.mark.parametrize("form", ["parquet/train-00001.parquet", "tar/shard-000001.tar"])
+def test_half_of_an_answer_is_not_taken_for_a_damaged_file(
+    web: Web, monkeypatch: pytest.MonkeyPatch, form: str, fault: str
+) -> None:
+    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", "0.5")
+    images = ico.load_images(f"{address_of(web)}/{form}")
+    web.fault = fault
+    with pytest.raises(ImagesError, match="cannot be read: ") as caught:
+        _ = images[3].pixels
+    assert not isinstance(caught.value, ImageFileError)  # which a recording would leave out
+    web.fault = ""
+    assert images[3].pixels.shape == (96, 96, 3)
+
+
+def test_a_slow_server_is_waited_for_as_long_as_bytes_come(
+    folder: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", "1")
+    images = ico.load_images(f"{address_of(web)}/folder/list.csv")
+    web.piece, web.pause = 1000, 0.3
+    began = time.monotonic()
+    assert images[0].digest == ico.load_images(folder / "folder/list.csv")[0].digest
+    assert time.monotonic() - began > 1.2
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
+def test_a_time_that_is_none_is_said(web: Web, monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+    monkeypatch.setenv("ICONOSCOPE_TIMEOUT", seconds)
+    with pytest.raises(QuestionError, match=f"ICONOSCOPE_TIMEOUT is '{seconds}' and no number of seconds"):
+        ico.load_images(f"{address_of(web)}/folder/list.csv")
 
 
 def test_a_bucket_of_several_splits_asks_which(folder: Path, s3: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from iconoscope.atomic_files import temporary_folder, writing_whole
 from iconoscope.errors import IconoscopeError, ImageFileError, ImagesError, MissingExtraError, first_line
 from iconoscope.extras import import_extra
-from iconoscope.remote_file import CREDENTIALS, RemoteFile, reason_of, unreachable
+from iconoscope.remote_file import RemoteFile, filesystem_of, reason_of, remedy_for, unreachable
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages
 from iconoscope.subject.images.folder import DEBRIS, class_folders
@@ -53,12 +53,10 @@ class RemoteReader:
 
     def __call__(self, row: int, id: str) -> bytes:
         """Fetch the file."""
-        from fsspec.core import url_to_fs
-
         address, root, paths = self._files
         try:
             if self._connection[0] != os.getpid():
-                self._connection = (os.getpid(), url_to_fs(address)[0])
+                self._connection = (os.getpid(), filesystem_of(address)[0])
             return self._connection[1].cat_file(root + paths[row])
         except FileNotFoundError as error:
             raise ImageFileError(f"{id} cannot be read: {reason_of(error)}") from error
@@ -78,10 +76,12 @@ def open_remote(address: str) -> EncodedImages:
     MissingExtraError
         `fsspec`, or the package for this kind of address, is not installed.
     """
-    url_to_fs = import_extra("fsspec.core", "remote", address).url_to_fs
+    import_extra("fsspec", "remote", address)
     scheme = address.partition("://")[0]
     try:
-        system, path = url_to_fs(address)
+        system, path = filesystem_of(address)
+    except IconoscopeError:
+        raise
     except ImportError as error:
         reason = first_line(error).rstrip(".")
         package = PACKAGES.get(scheme, f"'fsspec[{scheme}]'")
@@ -102,9 +102,7 @@ def open_remote(address: str) -> EncodedImages:
     except FileNotFoundError as error:
         raise ImagesError(f"{address}: there is no such place.") from error
     except Exception as error:  # every filesystem has errors of its own: credentials, connections, buckets
-        raise ImagesError(
-            f"{address} cannot be listed: {reason_of(error)}", hint=CREDENTIALS.get(scheme, "")
-        ) from error
+        raise ImagesError(f"{address} cannot be listed: {reason_of(error)}", hint=remedy_for(address, error)) from error
     root = path.rstrip("/") + "/"
     paths = sorted(name for file in files if _is_image(name := file.removeprefix(root)))
     if not paths and (packed := _packed([file.removeprefix(root) for file in files], address)):
@@ -181,14 +179,12 @@ def _packed(paths: Sequence[str], address: str) -> EncodedImages | None:
 
 def _open_table(file: RemoteFile) -> EncodedImages:
     """Read a table of images, which lie beside it. Raises `ImagesError`."""
-    from fsspec.core import url_to_fs
-
     with temporary_folder("iconoscope-table-") as folder:
         copy = folder / file.name.partition("?")[0]
         with writing_whole(copy) as hidden:
             hidden.write_bytes(file.read_bytes())
         paths, labels = read_list(copy, str(file))
-    _, root = url_to_fs(str(file.parent))
+    _, root = filesystem_of(str(file.parent))
     return EncodedImages(str(file), paths, labels, RemoteReader(str(file), root.rstrip("/") + "/", paths))
 
 
