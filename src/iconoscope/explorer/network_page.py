@@ -49,7 +49,7 @@ def show_session(session: SessionOf) -> messages.Session:
         source=session.source,
         asks=first.network is not None,
         read_only=session.read_only,
-        fills=list(FILLS),
+        fills=[name for name, fill in FILLS.items() if not fill.drops],  # which few networks can
         styles=list(STYLES),
         priors=[name for name, size in PRIORS.items() if size == first.preprocessing.size],
         audit=first.audit is not None,

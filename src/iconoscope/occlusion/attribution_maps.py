@@ -152,6 +152,8 @@ def _result_of(by_pixels: Mapping[str, Occlusion | Attribution], size: tuple[int
 def _named(occlusion: Occlusion) -> str:
     name = f"occlusion with a patch of {occlusion.patch[0]}x{occlusion.patch[1]}"
     fill = occlusion.question.settings.get("fill")
+    if fill == "drop":
+        return f"{name}, its tokens dropped"
     return f"{name}, filled with {fill}" if fill else name
 
 

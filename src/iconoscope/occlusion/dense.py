@@ -21,7 +21,7 @@ from iconoscope.subject.network import Network
 from iconoscope.subject.response import respond
 from iconoscope.vocabulary.unit import Unit
 
-__all__ = ["Scan", "clean_response", "scan_dense"]
+__all__ = ["Scan", "batch_size", "clean_response", "measured_memory", "scan_dense"]
 
 MEMORY = 2 * 10**9
 """Bytes that a batch may take if nothing else is said."""
@@ -95,8 +95,8 @@ def scan_dense(
             covered[index] = cover.over(image, grid, position)
         return respond(network, covered, unit).values.cpu()
 
-    first, need, failure = _measured(lambda: ask(range(1)).numpy())
-    batch = _batch(network, grid, need, memory)
+    first, need, failure = measured_memory(lambda: ask(range(1)).numpy())
+    batch = batch_size(network, grid.size, need, memory)
     occluded = np.empty((len(grid), first.shape[1]), np.float32)
     occluded[0] = first[0]
     for start in track(range(1, len(grid), batch), "positions"):
@@ -107,7 +107,7 @@ def scan_dense(
     return Scan(occluded.reshape(*grid.shape, -1), plan)
 
 
-def _measured(ask: Callable[[], NDArray[np.float32]]) -> tuple[NDArray[np.float32], int, str]:
+def measured_memory(ask: Callable[[], NDArray[np.float32]]) -> tuple[NDArray[np.float32], int, str]:
     """Ask and count the bytes that it takes; 0 if counting fails, and why, for the plan."""
     try:
         with Ledger() as ledger:
@@ -117,11 +117,23 @@ def _measured(ask: Callable[[], NDArray[np.float32]]) -> tuple[NDArray[np.float3
     return ask(), 0, reason
 
 
-def _batch(network: Network, grid: Grid, need: int, memory: int | None) -> int:
-    """Give how many positions go through the network at once, from the bytes that one of them needs; 0 if that is not known."""
+def batch_size(network: Network, size: tuple[int, int], need: int, memory: int | None, *, work: float = 1.0) -> int:
+    """Give how many positions go through the network at once.
+
+    Parameters
+    ----------
+    size
+        Height and width of a picture, pixels.
+    need
+        The bytes that one position takes; 0 if that is not known.
+    memory
+        Their bound, if one was given.
+    work
+        The share of a whole picture's work that one position is.
+    """
     if memory is None:
-        fastest = pictures_at_once(*grid.size)
-        return max(1, min(fastest, int(MEMORY * USED / need))) if need else fastest
+        fastest = int(pictures_at_once(*size) / work)
+        return max(1, min(fastest, int(MEMORY * USED / need), MOST)) if need else min(fastest, MOST)
     if not need:
         return 1
     batch = int(memory * USED / need)

@@ -14,10 +14,10 @@ from iconoscope.errors import QuestionError, check_counts, nearest, shortened, w
 from iconoscope.occlusion.attribute import METHODS, attribute_each
 from iconoscope.occlusion.attribution_maps import AttributionMap, rank_pixels, read_maps
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
-from iconoscope.occlusion.geometry import make_grid, pictures_at_once
+from iconoscope.occlusion.geometry import pictures_at_once
 from iconoscope.occlusion.occlude import occlude_each
 from iconoscope.occlusion.query import ImageQuestion, asked_alike, is_one, labels_of, save_figures, say_unlabelled
-from iconoscope.occlusion.sliding_patch import OnePatch
+from iconoscope.occlusion.sliding_patch import OnePatch, patch_grid, tokens_for
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Curves, Faithfulness, Occlusion
 from iconoscope.results.rendering import rgb
@@ -25,6 +25,7 @@ from iconoscope.results.result import check_figure_name
 from iconoscope.signatures import checked, complete, spelled_out
 from iconoscope.subject.images import Image, Images, load_images
 from iconoscope.subject.network import Network
+from iconoscope.subject.patch_tokens import PatchTokens
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
@@ -175,11 +176,15 @@ def faithfulness(
                     hint="Leave one of the two out.",
                 )
     preprocessing = network.preprocessing
+    alike = asked_alike(network, unit, seed, store)
+    fill, started = (read_fill(each, preprocessing).for_regions() for each in (completed["fill"], start))
+    tokens = tokens_for(network, [fill, started], alike["weights"])
     question = _CurvesQuestion(
-        **asked_alike(network, unit, seed, store),
-        fill=read_fill(completed["fill"], preprocessing).for_regions(),
-        start=read_fill(start, preprocessing).for_regions(),
-        patch=make_grid(preprocessing.size, patch=completed["patch"]).patch,
+        **alike,
+        fill=fill,
+        start=started,
+        tokens=tokens,
+        patch=patch_grid(preprocessing.size, completed["patch"], None, tokens if fill.drops else None).patch,
         steps=steps,
         batch=batch,
     )
@@ -224,10 +229,11 @@ def _sources(maps: Any) -> list[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class _CurvesQuestion(ImageQuestion):
-    """All that is asked of every image alike: `patch` sets the blur."""
+    """All that is asked of every image alike: `patch` sets the blur, `tokens` are there where fill or start drops them."""
 
     fill: Fill
     start: Fill
+    tokens: PatchTokens | None
     patch: tuple[int, int]
     steps: int
     batch: int | None
@@ -283,13 +289,9 @@ class _CurvesQuestion(ImageQuestion):
             def answer() -> Curves:
                 share, point = rank_pixels(attribution.values, self.steps)
                 orders = torch.from_numpy(np.stack([point, *_moved(point, self.seed, question.pixels)]))
-                filled, started = (
-                    torch.from_numpy(drawing.field(picture, self.network.preprocessing, self.patch, self.seed))
-                    for drawing in (fill, start)
-                )
                 _, names, target, measure = clean_response(self.network, tensor, unit)
-                deletion = self._change(tensor, filled, orders, len(share), unit, "deleting")
-                insertion = self._change(started, tensor, orders, len(share), unit, "inserting")
+                deletion = self._change(picture, tensor, fill, orders, len(share), unit, inserting=False)
+                insertion = self._change(picture, tensor, start, orders, len(share), unit, inserting=True)
                 return Curves(
                     question=question,
                     share=share,
@@ -312,24 +314,53 @@ class _CurvesQuestion(ImageQuestion):
             return self.answered(question, Curves, answer, target_origin=origin, ranked_by=attribution.name)
 
     def _change(
-        self, before: torch.Tensor, after: torch.Tensor, orders: torch.Tensor, points: int, unit: Unit, doing: str
+        self,
+        picture: NDArray[np.uint8],
+        tensor: torch.Tensor,
+        fill: Fill,
+        orders: torch.Tensor,
+        points: int,
+        unit: Unit,
+        *,
+        inserting: bool,
     ) -> NDArray[np.float32]:
-        """Change one picture (channels, height, width) into another in several orders: (orders, points, outputs)."""
+        """Put a fill into a picture (channels, height, width), or the picture into it, in several orders.
+
+        Gives (orders, points, outputs).
+        """
+        if fill.drops:
+            return self._change_tokens(tensor, orders, points, unit, inserting=inserting)
         import torch
 
         from iconoscope.subject.response import respond
 
         device = self.network.device
+        filled = torch.from_numpy(fill.field(picture, self.network.preprocessing, self.patch, self.seed))
+        before, after = (filled, tensor) if inserting else (tensor, filled)
         before, after, orders = before.to(device), after.to(device), orders.to(device)
         batch = self.batch or pictures_at_once(*self.network.preprocessing.size)
         count = len(orders) * points
         answers: list[NDArray[np.float32]] = []
-        for first in track(range(0, count, batch), doing):
+        for first in track(range(0, count, batch), "inserting" if inserting else "deleting"):
             index = torch.arange(first, min(first + batch, count), device=device)
             changed = orders[index // points] <= (index % points)[:, None, None]
             pictures = torch.where(changed[:, None], after, before)
             answers.append(respond(self.network, pictures, unit).values.cpu().numpy())
         return np.concatenate(answers).reshape(len(orders), points, -1)
+
+    def _change_tokens(
+        self, tensor: torch.Tensor, orders: torch.Tensor, points: int, unit: Unit, *, inserting: bool
+    ) -> NDArray[np.float32]:
+        """Take tokens out of a picture in several orders, or put them in: each when half of its pixels have their turn."""
+        from iconoscope.occlusion.dropped import check_unit, respond_to_patches
+
+        assert self.tokens is not None
+        check_unit(self.network, unit, self.tokens)
+        changed = orders[:, None].numpy() <= np.arange(points)[:, None, None]
+        turned = self.tokens.shares(changed.reshape(-1, *changed.shape[2:])) >= 0.5
+        kept = turned if inserting else ~turned
+        values, _ = respond_to_patches(self.network, tensor, kept, unit, self.tokens, most=self.batch)
+        return values.reshape(len(orders), points, -1)
 
 
 def _moved(point: NDArray[np.int64], seed: int, pixels: str) -> list[NDArray[np.int64]]:

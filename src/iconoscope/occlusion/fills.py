@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,9 @@ class Fill:
     name: str
     draw: Callable[[Picture, tuple[int, int], np.random.Generator], NDArray[Any]] | None = None
     random: bool = False
+
+    drops: ClassVar[bool] = False
+    """Whether it puts nothing in the place of a region, and takes away the tokens that see it."""
 
     def of(self, picture: Picture) -> Fill:
         """Give the fill of one picture, whose name says all that decides what is drawn."""
@@ -99,6 +102,20 @@ class _PatchMean(Fill):
         import torch
 
         return Cover(colours=torch.from_numpy(_normalised(patch_means(picture, grid), preprocessing)))
+
+
+@dataclass(frozen=True)
+class _Dropped(Fill):
+    """Nothing: the tokens of what is covered are taken out of a transformer, and nothing is put in their place."""
+
+    drops: ClassVar[bool] = True
+
+    def field(
+        self, picture: Picture, preprocessing: Preprocessing, patch: tuple[int, int], seed: int
+    ) -> NDArray[np.float32]:
+        raise QuestionError(
+            f"fill={self.name!r} is no picture: it takes tokens away.", hint="Take a fill that is one, as mean."
+        )
 
 
 @dataclass(frozen=True)
@@ -186,6 +203,7 @@ FILLS = {
     "patch-mean": _PatchMean("patch-mean"),  # the mean colour of what the patch covers, another at every position
     "blur": Fill("blur", _blur),  # the photograph itself, out of focus
     "noise": Fill("noise", _noise, random=True),  # every pixel and channel uniform from 0 to 1
+    "drop": _Dropped("drop"),  # no colour: the tokens of a transformer that the region touches are left out
 }
 
 

@@ -13,6 +13,7 @@ from iconoscope.occlusion.fills import FillLike, read_fill
 from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.subject.images import Image
 from iconoscope.subject.network import Network
+from iconoscope.subject.patch_tokens import PatchTokens, find_patch_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +59,7 @@ class FreePatch:
         self._cover = lru_cache(maxsize=4)(self._draw)
         with network.reserved():
             network.notice_changes()
+        self._tokens = find_patch_tokens(network, network.digest()) if self._fill.drops else None
         self._memory_format = torch.contiguous_format
         self.clean = self._ask(self._tensor)
         if self._bears(torch.channels_last):
@@ -87,11 +89,23 @@ class FreePatch:
         top, left = max(top, 0), max(left, 0)
         if top >= bottom or left >= right:
             return self.clean
+        if self._tokens is not None:
+            return self._drop(self._tokens, slice(top, bottom), slice(left, right))
         window = Grid(np.array([top]), np.array([left]), (bottom - top, right - left), self.size)
         cover = self._cover(height, width)
         if cover is None:
             cover = self._covering(window)
         return self._ask(cover.over(self._tensor, window, 0))
+
+    def _drop(self, tokens: PatchTokens, rows: slice, columns: slice) -> NDArray[np.float32]:
+        import torch
+
+        from iconoscope.occlusion.dropped import respond_to_patches
+
+        with self.network.questioned(), torch.inference_mode():
+            unit = self.network.class_unit("prob", 0)
+            kept = ~tokens.touched(rows, columns)[None]
+            return respond_to_patches(self.network, self._tensor, kept, unit, tokens)[0][0]
 
     def _draw(self, height: int, width: int) -> Cover | None:
         """Draw the fill of a size of patch; None if it is another at every place."""

@@ -302,23 +302,17 @@ def refine(
     (4, 4)
     (7, 7)
     """
-    completed = complete(OnePatch, settings, "refine")
     pictures = load_images(image)
     if len(pictures) != 1:
         raise QuestionError("refine asks about one image.", hint="Ask about a set with occlude or occlude_each.")
-    size = network.preprocessing.size
-    fine = make_grid(size, patch=completed["patch"], stride=completed["stride"])
+    (last,) = patch_questions(network, unit, 1, [settings], "refine")
+    fine = last.grid
     down, across = (int(starts[1] - starts[0]) if len(starts) > 1 else 1 for starts in (fine.top, fine.left))
-    variants: list[Mapping[str, Any]] = [settings]
-    fewest = len(fine)
+    questions = [last]
     for times in (2, 4):
-        stride = down * times, across * times
-        count = len(make_grid(size, patch=fine.patch, stride=stride))
-        if count < fewest:
-            variants.insert(0, {**settings, "stride": stride})
-            fewest = count
-    *coarse, last = patch_questions(network, unit, 1, variants, "refine")
-    questions = [*(replace(question, store=None) for question in coarse), last]
+        coarse = make_grid(fine.size, patch=fine.patch, stride=(down * times, across * times))
+        if len(coarse) < len(questions[0].grid):
+            questions.insert(0, replace(last, grid=coarse, store=None))
     (label,) = labels_of(network, pictures).values()
     mask, _ = fitted_object(network.preprocessing, pictures[0])
     return (question.ask(pictures[0], label, mask) for question in questions)

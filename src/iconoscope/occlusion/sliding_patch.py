@@ -22,12 +22,15 @@ from iconoscope.store import Store
 from iconoscope.subject.images import Image
 from iconoscope.subject.memory import read_memory
 from iconoscope.subject.network import Network
+from iconoscope.subject.patch_tokens import PatchTokens, find_patch_tokens
 from iconoscope.vocabulary.unit import Unit
 
 if TYPE_CHECKING:
+    import torch
+
     from iconoscope.occlusion.dense import Scan
 
-__all__ = ["METHODS", "OnePatch", "PatchQuestion", "SlidingPatch", "patch_questions"]
+__all__ = ["METHODS", "OnePatch", "PatchQuestion", "SlidingPatch", "patch_grid", "patch_questions", "tokens_for"]
 
 PatchT = TypeVar("PatchT")
 FillT = TypeVar("FillT")
@@ -42,13 +45,14 @@ class SlidingPatch(TypedDict, Generic[PatchT, FillT], total=False):
         Side of the patch, or height and width as 8x12 (in Python (8, 12)), in pixels of the network's input. If not given,
         a sixth of its short side. `occlude` also takes several: 12,24,48 (in Python a list).
     stride
-        Step from one position to the next, in pixels, or down and across as 8x12. If not given, a quarter of the patch.
+        Step from one position to the next, in pixels, or down and across as 8x12. If not given, a quarter of the patch. With
+        the fill drop, patch and stride are whole tokens if they are not given.
     fill
         What covers the region. mean: the mean colour of this image. zero: zeros in the network's normalised input, a grey that
         is the mean colour of its training images. black: black paint. patch-mean: the mean colour of what the patch covers.
-        blur: this image out of focus. noise: random colours. 0.5: a grey, of 0.0 to 1.0. Or an image file (in Python also an
-        array, or a function from the picture, (height, width, 3) uint8, to another). `occlude` also takes several: zero,mean
-        (in Python a list).
+        blur: this image out of focus. noise: random colours. 0.5: a grey, of 0.0 to 1.0. drop: nothing; the tokens that the
+        patch touches, even by a pixel, are left out of a transformer. Or an image file (in Python also an array, or a function
+        from the picture, (height, width, 3) uint8, to another). `occlude` also takes several: zero,mean (in Python a list).
     method
         exact: compute anew only what the patch changes, and put it into the maps of the untouched image; the answers of the
         plain way up to rounding, which is taken where there is nothing to gain. fast: approximate and faster still, with its
@@ -107,11 +111,14 @@ class PatchQuestion(ImageQuestion):
     ----------
     engine
         One of `METHODS`, as it is called.
+    tokens
+        Of the network, where the fill drops them; no other engine is asked then.
     grid, fill, method, memory
         The settings of `SlidingPatch`, read.
     """
 
     engine: Callable[..., Scan]
+    tokens: PatchTokens | None
     grid: Grid
     fill: Fill
     method: str
@@ -139,8 +146,7 @@ class PatchQuestion(ImageQuestion):
 
             def answer() -> Occlusion:
                 clean, names, target, measure = clean_response(self.network, tensor, unit)
-                cover = fill.cover(picture, self.network.preprocessing, self.grid, self.seed)
-                scan = self.engine(self.network, tensor, cover, self.grid, unit, memory=self.memory)
+                scan = self._scan(picture, tensor, fill, unit)
                 return Occlusion(
                     question=question,
                     top=self.grid.top,
@@ -159,6 +165,14 @@ class PatchQuestion(ImageQuestion):
                 )
 
             return self.answered(question, Occlusion, answer, target_origin=origin, object_mask=mask)
+
+    def _scan(self, picture: NDArray[np.uint8], tensor: torch.Tensor, fill: Fill, unit: Unit) -> Scan:
+        if self.tokens is not None:
+            from iconoscope.occlusion.dropped import scan_dropped
+
+            return scan_dropped(self.network, tensor, self.grid, unit, self.tokens, memory=self.memory)
+        cover = fill.cover(picture, self.network.preprocessing, self.grid, self.seed)
+        return self.engine(self.network, tensor, cover, self.grid, unit, memory=self.memory)
 
 
 def patch_questions(
@@ -183,14 +197,46 @@ def patch_questions(
     check_choice("method", method, METHODS)
     alike = asked_alike(network, unit, completed[0]["seed"], completed[0]["store"])
     engine = METHODS[method](images, alike["weights"])
+    fills = [read_fill(settings["fill"], network.preprocessing) for settings in completed]
+    tokens = tokens_for(network, fills, alike["weights"])
     return [
         PatchQuestion(
             **alike,
             engine=engine,
-            grid=make_grid(network.preprocessing.size, patch=settings["patch"], stride=settings["stride"]),
-            fill=read_fill(settings["fill"], network.preprocessing),
+            tokens=tokens if fill.drops else None,
+            grid=patch_grid(network.preprocessing.size, settings["patch"], settings["stride"], tokens),
+            fill=fill,
             method=method,
             memory=read_memory(settings["memory"]),
         )
-        for settings in completed
+        for fill, settings in zip(fills, completed, strict=True)
     ]
+
+
+def tokens_for(network: Network, fills: Sequence[Fill], weights: str) -> PatchTokens | None:
+    """Give the tokens of a network, of which `weights` is the digest, if any of the fills drops them.
+
+    Raises
+    ------
+    QuestionError
+        If it has none that can be dropped.
+    """
+    return find_patch_tokens(network, weights) if any(fill.drops for fill in fills) else None
+
+
+def patch_grid(size: tuple[int, int], patch: Sides | None, stride: Sides | None, tokens: PatchTokens | None) -> Grid:
+    """Lay out a patch by its settings; where tokens are dropped, in whole tokens if they leave that open.
+
+    Several fills are held against each other at the same positions, so one of them that drops tokens decides for all.
+    """
+    if tokens is None:
+        return make_grid(size, patch=patch, stride=stride)
+    down, across = tokens.side
+    if patch is None:
+        side = min(size) / 6
+        patch = max(1, round(side / down)) * down, max(1, round(side / across)) * across
+    grid = make_grid(size, patch=patch, stride=stride)
+    if stride is None:
+        stride = max(1, round(grid.patch[0] / 4 / down)) * down, max(1, round(grid.patch[1] / 4 / across)) * across
+        grid = make_grid(size, patch=patch, stride=stride)
+    return grid

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "answer_with", "concatenated", "probe", "replacing", "tensors_in",
+    "LOGITS", "FunctionCalls", "LayerCall", "LayerReader", "answer_with", "changed_inputs", "concatenated", "given_to",
+    "probe", "replacing", "tensors_in",
     "watching",
 ]  # fmt: skip
 
@@ -146,6 +147,36 @@ def replacing(
             handle.remove()
 
 
+@contextmanager
+def changed_inputs(
+    network: ProbedNetwork, changes: Mapping[str, Callable[[torch.Tensor], torch.Tensor]]
+) -> Iterator[None]:
+    """Give layers something else than what comes to them, for the time of a block.
+
+    Parameters
+    ----------
+    network
+        The network.
+    changes
+        By the full name of a layer (the empty name is the network as a whole), from its first argument to what it is given in
+        place of that, at every call.
+    """
+
+    def hook(change: Callable[[torch.Tensor], torch.Tensor], module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+        return (change(inputs[0]), *inputs[1:])
+
+    handles: list[RemovableHandle] = []
+    with network.reserved():
+        try:
+            for name, change in changes.items():
+                module = network.module.get_submodule(name)
+                handles.append(module.register_forward_pre_hook(partial(hook, change)))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
 class FunctionCalls(TorchFunctionMode):
     """Hands every call of a torch function, inside its ``with`` block, to a handler.
 
@@ -182,6 +213,28 @@ def concatenated(answers: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, tor
 
 class _EndOfPass(BaseException):
     """Ends a forward pass once all layers have answered: no error, and nothing that a network's own handlers should catch."""
+
+
+def given_to(network: ProbedNetwork, layer: str, batch: torch.Tensor) -> torch.Tensor:
+    """Run the network as far as a layer and give a copy of the first argument that comes to it.
+
+    Raises
+    ------
+    NetworkError
+        If the layer is not reached, or the network fails before.
+    """
+    given: list[torch.Tensor] = []
+
+    def keep(call: LayerCall) -> None:
+        given.append(call.inputs[0].clone())
+        raise _EndOfPass
+
+    with watching(network, [layer], keep, before_call=True):
+        try:
+            network.run(batch)
+        except _EndOfPass:
+            return given[0]
+    raise NetworkError(f"{layer} was not reached when {network.name} ran.")
 
 
 @contextmanager
