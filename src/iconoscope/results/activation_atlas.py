@@ -16,6 +16,7 @@ import iconoscope
 from iconoscope.errors import QuestionError
 from iconoscope.results.atlas import pages_in, read_thumbnails
 from iconoscope.results.figure import as_text
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.image_map import class_colours, unit_square
 from iconoscope.results.rendering import to_png
 from iconoscope.results.result import Result, is_page
@@ -228,6 +229,22 @@ class ActivationAtlas(Result):
         if self.silent:
             text += f". {self.silent:,} vectors that are all zero were left out"
         return f"{text}."
+
+    def _table(self) -> Columns:
+        strongest = [self.strongest(cell, 1)[0] for cell in range(len(self))]
+        names = [name for name, _ in strongest]
+        return self._rows_of(
+            len(self),
+            **repeated(len(self), layer=self.layer),
+            grid=[self.grids[grid] for grid in self.cells[:, 0].tolist()],
+            row=self.cells[:, 1],
+            column=self.cells[:, 2],
+            vectors=self.counts,
+            strongest=names,
+            strongest_index=[self.classes.index(name) for name in names],
+            lead=[lead for _, lead in strongest],
+            agreement=self.agreement,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, and every cell with its vectors' number and the classes that it speaks for."""

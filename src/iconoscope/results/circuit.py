@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import both_signs, enlarged_map, to_png
 from iconoscope.results.result import Result
 
@@ -111,6 +112,21 @@ class Circuit(Result):
         text += f"; {', '.join(added)} is added as it is" if added else ""
         unknown = [by for by, way, _, _ in self.branches() if way == "unknown"]
         return f"{text}; {', '.join(unknown)} cannot be taken apart." if unknown else f"{text}."
+
+    def _table(self) -> Columns:
+        count = len(self.inputs)
+        contributions = np.full(count, np.nan) if self.contributions is None else self.contributions
+        occluded = np.full(count, np.nan)
+        if self.occluded is not None:
+            occluded[self.order] = self.occluded
+        arriving = {"input": self.inputs, "by": self.by, "way": self.ways, "weight": self.weights}
+        return self._rows_of(
+            count,
+            **repeated(count, unit=self.unit),
+            **arriving,
+            contribution=contributions,
+            fall_without=occluded,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the question and, of every input, its weight and what it adds."""

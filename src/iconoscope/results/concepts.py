@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import cropped_field, enlarged_map, faint, overlay, to_png
 from iconoscope.results.result import Result
 
@@ -137,6 +138,18 @@ class Concepts(Result):
                 f"; stability {self.stability.min():.2f} to {self.stability.max():.2f} over {self.resamples} resamples"
             )
         return f"{text}."
+
+    def _table(self) -> Columns:
+        count = len(self)
+        return self._rows_of(
+            count,
+            **repeated(count, layer=self.layer, **{"class": self.cls}),
+            concept=np.arange(count),
+            loss=self.loss,
+            loss_error=self.loss_error,
+            share=self.shares,
+            stability=self.stability,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the question and, of every concept, its figures and its exemplars."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
+from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import amplified, rgb, to_png
 from iconoscope.results.result import Result
 
@@ -125,6 +126,20 @@ class FoolingPictures(Result):
 
     def _look(self, look: int) -> str:
         return f"to {without_folders(self.judge)}" if self.looks[look] == "judge" else self.looks[look]
+
+    def _table(self) -> Columns:
+        pictures, looks = self.answer.shape
+        return self._rows_of(
+            pictures * looks,
+            picture=np.repeat(self.names, looks),
+            look=self.looks * pictures,
+            **repeated(pictures * looks, target=self.target),
+            target_probability=self.target_probability.ravel(),
+            answer=self.answer.ravel(),
+            answer_probability=self.answer_probability.ravel(),
+            linf=np.repeat(self.linf, looks),
+            l2=np.repeat(self.l2, looks),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, and for every picture what changed and what is answered to it."""

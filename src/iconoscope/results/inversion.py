@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from iconoscope.errors import QuestionError
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
+from iconoscope.results.frame import Columns
 from iconoscope.results.rendering import rgb, to_png
 from iconoscope.results.result import Result
 
@@ -106,6 +107,20 @@ class Inversion(Result):
         return (
             f"{self.question.subject_name}, {answer}: distances of codes (of {self.measure}) "
             f"{', '.join(layers)}; {round(alike * pictures)} of {pictures} pictures are classified as {answer} too."
+        )
+
+    def _table(self) -> Columns:
+        layers, count = self.distance.shape
+        answers = self.probabilities.argmax(2).ravel()
+        return self._rows_of(
+            layers * count,
+            layer=np.repeat(self.layers, count),
+            picture=np.tile(np.arange(count), layers),
+            distance=self.distance.ravel(),
+            other_distance=np.repeat(self.other_distance, count),
+            answer=[self.classes[index] for index in answers.tolist()],
+            answer_index=answers,
+            answer_probability=self.probabilities.max(2).ravel(),
         )
 
     def to_json(self) -> dict[str, Any]:
