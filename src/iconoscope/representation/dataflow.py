@@ -111,7 +111,8 @@ class Node:
         if before is None or self.function in ("conv2d", "linear", "batch_norm", "layer_norm"):
             return 3 if self.function in ("linear", "layer_norm") else 1
         if self.function == "permute":
-            dims = self.keywords.get("dims") or (self.arguments[1:] if len(self.arguments) > 2 else self.arguments[1])
+            given: list[Any] = list(self.arguments[1:]) or [self.keywords["dims"]]
+            dims = given if len(given) > 1 else given[0]
             return [axis % 4 for axis in dims].index(before.channel_axis)
         return before.channel_axis
 
