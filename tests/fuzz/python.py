@@ -67,7 +67,13 @@ def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "invert": (ico.invert, {"network": network, "image": images[0], "layers": ["relu2"], "steps": 1}),
         "fool": (
             ico.fool,
-            {"network": network, "image": images.where(label="lynx")[0], "target": "bison", "beside": False, "steps": 1},
+            {
+                "network": network,
+                "image": images.where(label="lynx")[0],
+                "target": "bison",
+                "beside": False,
+                "steps": 1,
+            },
         ),
         "unit": (ico.unit, {"name": "logit:lynx"}),
         "direction": (ico.direction, {"layer": "conv3", "vector": [1.0, 2.0]}),
