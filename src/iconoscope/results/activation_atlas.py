@@ -265,11 +265,11 @@ class ActivationAtlas(Result):
             ],
         }
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
         """Save the atlas as a page to move about in (.html), as a figure as every result, or everything as a folder."""
         path = Path(path).expanduser()
         if not is_page(path):
-            return super().save(path)
+            return super().save(path, dpi=dpi)
         return iconoscope.report(self, path)
 
     @cached_property
