@@ -72,7 +72,7 @@ def test_a_network_that_fails_on_dark_images_is_shown_so(tmp_path):
 
 
 def measured_brightness(light, target, wrong):
-    return planted(light, target, wrong).astype(np.float32).mean((1, 2)) @ np.float32([0.299, 0.587, 0.114])
+    return planted(light, target, wrong).astype(np.float32).mean((1, 2)) @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def test_classes_that_are_bright_and_easy_accuse_no_brightness(tmp_path):
