@@ -72,7 +72,7 @@ def test_a_network_that_fails_on_dark_images_is_shown_so(tmp_path):
 
 
 def measured_brightness(light, target, wrong):
-    return planted(light, target, wrong).astype(np.float32).mean((1, 2)) @ np.float32([0.299, 0.587, 0.114])
+    return planted(light, target, wrong).astype(np.float32).mean((1, 2)) @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def test_classes_that_are_bright_and_easy_accuse_no_brightness(tmp_path):
@@ -84,9 +84,8 @@ def test_classes_that_are_bright_and_easy_accuse_no_brightness(tmp_path):
     found = ico.profile(recorded(tmp_path, light, target, wrong), ["brightness"])
     assert found.right[0, 0] / found.count[0, 0] < found.right[0, -1] / found.count[0, -1] - 0.2
     assert found.failing == () and "none goes with it" in found.summary()
-    np.testing.assert_allclose(
-        found.expected[0], [(~wrong)[target == 0].mean()] * 4 + [(~wrong)[target == 1].mean()] * 4, atol=0.1
-    )
+    easy, hard = ((~wrong)[target == of_class].mean() for of_class in (1, 0))
+    np.testing.assert_allclose(found.expected[0], np.repeat([hard, easy], 4), atol=0.1)
 
 
 def test_honest_answers_are_accused_as_rarely_as_the_level_says():

@@ -22,12 +22,13 @@ def test_one_number_has_one_colour_in_all_maps():
     made = ico.grid(results)
     low = min(float(one.map.min()) for one in results)
     assert made.limits == (low, max(max(float(one.map.max()), float(one.clean[1])) for one in results))
-    meshes = [axes.collections[0] for axes in made.plot()]
+    maps = made.plot()
+    meshes = [axes.collections[0] for axes in maps]
     assert {mesh.get_clim() for mesh in meshes} == {made.limits}
     for mesh, result in zip(meshes, results, strict=True):
         assert np.array_equal(np.asarray(mesh.get_array()).reshape(result.map.shape), result.map)
     # One photograph, two maps, one bar.
-    assert len(meshes[0].axes.figure.axes) == 4
+    assert len(maps[0].figure.axes) == 4
 
 
 def test_titles_are_what_distinguishes_the_results():
