@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -96,6 +96,9 @@ bench-audit: $(VENV)/.installed  ## how often the audit is right: networks of wh
 
 bench-audit-photographs: $(VENV)/.installed  ## the audit of ResNet-20 trained on CIFAR-10 with a shortcut planted, and without
 	$(BIN)/python -m benchmarks.audit_photographs $(ARGS)
+
+bench-audit-sizes: $(VENV)/.installed  ## how many photographs an audit wants: 200 to 1,600, beside the power that its page states; an hour of a core, and goes on where it was
+	$(BIN)/python -m benchmarks.audit_sizes $(ARGS)
 
 bench-composites: $(VENV)/.installed  ## the audit where masks are known: cut-outs on photographs, in half an hour; ARGS="--stamps FOLDER"
 	$(BIN)/python -m benchmarks.photographic_composites $(ARGS)

@@ -27,6 +27,7 @@ from benchmarks.optimization import ROOT
 from benchmarks.planted_kinds import KINDS
 from benchmarks.planted_networks import NETWORKS
 from benchmarks.planted_photographs import audited_images, load_planted, truth
+from iconoscope.results.audit_conclusions import Conclusions
 from iconoscope.results.decision_rule import ACCUSING, UNJUDGED
 
 HALVES = ("tuning", "frozen", "unseen", "fresh", "last")
@@ -84,21 +85,33 @@ class ClassRow:
     @property
     def shown_rightly(self) -> bool:
         """Whether what is named first can be what was planted."""
-        meant = KINDS[self.kind].hypothesis
-        right = SHOWN_RIGHTLY.get(meant, (*SMALL, "spectrum", "layout", "tone"))
-        return bool(self.names) and (self.names[0] in right or self.names[0] == KINDS[self.kind].family)
+        return names_rightly(self.kind, self.names)
+
+
+def names_rightly(kind: str, names: Sequence[str]) -> bool:
+    """Tell whether the first of what a verdict names can be what was planted."""
+    right = SHOWN_RIGHTLY.get(KINDS[kind].hypothesis, (*SMALL, "spectrum", "layout", "tone"))
+    return bool(names) and (names[0] in right or names[0] == KINDS[kind].family)
+
+
+def conclusions_of(name: str, sample: int, count: int) -> tuple[Conclusions, dict[str, float]]:
+    """Audit a network on one of its samples of so many photographs: what is concluded, and the seconds that it took."""
+    network = load_planted(name)
+    pixels, labels = audited_images(name, sample, count)
+    images = ico.load_images(pixels, labels=[network.classes[label] for label in labels.tolist()])
+    started, started_working = perf_counter(), process_time()
+    with tempfile.TemporaryDirectory() as store:
+        conclusions = concluded(network, images, Path(store))
+    return conclusions, {
+        "seconds": round(perf_counter() - started, 1),
+        "processor": round(process_time() - started_working, 1),
+    }
 
 
 def audited(name: str, sample: int, count: int) -> tuple[list[ClassRow], dict[str, float]]:
     """Audit a network on one of its samples: a row for every class that is answered, and the seconds that it took."""
-    network = load_planted(name)
-    pixels, labels = audited_images(name, sample, count)
-    images = ico.load_images(pixels, labels=[network.classes[label] for label in labels.tolist()])
     planted = truth(name)
-    started, started_working = perf_counter(), process_time()
-    with tempfile.TemporaryDirectory() as store:
-        conclusions = concluded(network, images, Path(store))
-    seconds = {"seconds": round(perf_counter() - started, 1), "processor": round(process_time() - started_working, 1)}
+    conclusions, seconds = conclusions_of(name, sample, count)
     rows: list[ClassRow] = []
     for index, conclusion in conclusions.by_class.items():
         kind, fall = planted.get(index, ("", 0.0))
@@ -107,7 +120,7 @@ def audited(name: str, sample: int, count: int) -> tuple[list[ClassRow], dict[st
                 name,
                 NETWORKS[name].half,
                 sample,
-                network.classes[index],
+                NETWORKS[name].classes[index],
                 kind,
                 fall,
                 conclusion.word,
