@@ -341,16 +341,16 @@ def recording_table(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Give what was recorded in each way: what a further image takes beyond what is done once, and memory against images."""
     of = {(row["name"], row["images"]): row for row in rows}
     names, counts = dict.fromkeys(row["name"] for row in rows), sorted({row["images"] for row in rows})
+    shared = [count for count in counts if all((name, count) in of for name in names)] or [0]
 
     def slope(name: str, measure: str) -> float:
         """Give what an image takes beyond what is done once, ms."""
-        own = [count for count in counts if (name, count) in of] or [0]
-        fewer, more = own[0], own[-1]
+        fewer, more = shared[0], shared[-1]
         return 1000 * (of[name, more][measure] - of[name, fewer][measure]) / (more - fewer) if more > fewer else 0.0
 
     def over(name: str, measure: str) -> str:
         """Give by how much that is more than by two parts."""
-        parts = slope("two parts at once", measure)
+        parts = slope("two parts at once", measure) if ("two parts at once", shared[0]) in of else 0.0
         return f"{slope(name, measure) / parts - 1:+.0%}" if parts else ""
 
     def of_sizes(name: str, value: Callable[[dict[str, Any]], str]) -> list[str]:
@@ -370,13 +370,17 @@ def recording_table(rows: Sequence[dict[str, Any]]) -> list[str]:
         for words, measure in (("", "gib"), (", a worker", "worker_gib"))
         if not words or "Ray" in name
     ]
-    kept = [["files of answers, MB", *(f"{of['one process', count]['bytes'] / 1e6:,.0f}" for count in counts)]]
+    written = {row["images"]: f"{row['bytes'] / 1e6:,.0f}" for row in rows}
     sizes = [f"{count:,} images" for count in counts]
-    further = ["ms of a further image (over two parts)", "of processors, ms (goal: 10% over)"]
+    span = f"{shared[0]:,} to {shared[-1]:,}"
+    further = [f"ms of a further image, {span} (over two parts)", "of processors, ms (goal: 10% over)"]
     return [
         *table(["recorded by", *(f"{size}: a second" for size in sizes), *further], speed),
         "",
-        *table(["largest memory of a process, GiB", *sizes], memory + kept),
+        *table(
+            ["largest memory of a process, GiB", *sizes],
+            [*memory, ["files of answers, MB", *(written[count] for count in counts)]],
+        ),
     ]
 
 
