@@ -214,3 +214,23 @@ def test_tokens_are_found_where_the_position_is_known(vit):
     network = vit(reg_tokens=3)
     tokens = find_patch_tokens(network, network.digest())
     assert (tokens.grid.prefix, tokens.grid.rows, tokens.grid.columns, tokens.side) == (4, 4, 4, (8, 8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "layers"),
+    [
+        ({}, "blocks.2.attn.proj, blocks.2.mlp"),
+        ({"reg_tokens": 2}, "blocks.2.attn.proj, blocks.2.mlp"),
+        ({"global_pool": "avg"}, ""),  # every token is read
+    ],
+)
+def test_the_last_layers_answer_for_the_class_token_alone_where_it_alone_is_read(vit, picture, settings, layers):
+    network = vit(**settings)
+    plain, quick = (
+        ico.occlude(network, picture, "logit:2", patch=8, stride=1, fill="zero", method=method)
+        for method in ("dense", "exact")
+    )
+    assert np.allclose(quick.occluded, plain.occluded, atol=1e-5)
+    assert (f", but {layers} for the class token alone;" in quick.plan) == bool(layers)
+    assert "class token" not in plain.plan and ("class token" in quick.plan) == bool(layers)
+    assert not any(part._forward_pre_hooks for part in network.module.modules())
