@@ -103,25 +103,25 @@ class ShardRecorder:
 
     Attributes
     ----------
-    asked : RecordingPass or None
+    recording_pass : RecordingPass or None
         The pass, once its network is loaded.
     """
 
     def __init__(self) -> None:
-        self.asked: RecordingPass | None = None
+        self.recording_pass: RecordingPass | None = None
         self._earlier: tuple[int, Tally | None] = (0, None)
 
     def ready(self) -> None:
         """Answer as soon as it is there."""
 
-    def record(self, address: NetworkAddress, asked: Sequence[Any], shards: range) -> None:
+    def record(self, address: NetworkAddress, shipped: Sequence[Any], shards: range) -> None:
         """Ask about those of some shards that are not on disk.
 
         Parameters
         ----------
         address
             Of the network.
-        asked
+        shipped
             What Ray keeps the pass under: it is fetched once, and not with every run.
         shards
             The run.
@@ -130,34 +130,34 @@ class ShardRecorder:
 
         from iconoscope.exemplars.activation_summary import channels_last
 
-        if self.asked is None:
-            self.asked = _loaded(address, import_extra("ray", "ray", "a worker").get(asked[0]))
-        network = self.asked.network
+        if self.recording_pass is None:
+            self.recording_pass = _loaded(address, import_extra("ray", "ray", "a worker").get(shipped[0]))
+        network = self.recording_pass.network
         # Runs come in their order but for those that others have lost: only images that lie before tell what can be left out.
         last, earlier = self._earlier
         with network.questioned(), channels_last(network), torch.inference_mode():
-            total = self.asked.run(shards, earlier if shards.start >= last else None)
+            total = self.recording_pass.run(shards, earlier if shards.start >= last else None)
         if shards.start >= last:
             self._earlier = shards.stop, total
 
 
-def _loaded(address: NetworkAddress, asked: RecordingPass) -> RecordingPass:
+def _loaded(address: NetworkAddress, recording_pass: RecordingPass) -> RecordingPass:
     """Give the pass with its network. Raises `StoreError` where this machine does not see the store."""
-    if not (asked.writer.folder / INDEX).is_file():
+    if not (recording_pass.writer.folder / INDEX).is_file():
         raise StoreError(
-            f"{socket.gethostname()} does not see the store {asked.writer.folder}.",
+            f"{socket.gethostname()} does not see the store {recording_pass.writer.folder}.",
             hint="Give a folder that all machines of the cluster share.",
         )
     network = address.load()
-    return replace(asked, network=network, plan=replace(asked.plan, device=network.device))
+    return replace(recording_pass, network=network, plan=replace(recording_pass.plan, device=network.device))
 
 
-def record_by_ray(asked: RecordingPass, weights: str, workers: int | None, address: str | None) -> None:
+def record_by_ray(recording_pass: RecordingPass, weights: str, workers: int | None, address: str | None) -> None:
     """Ask about all shards that are not on disk, on a cluster of Ray.
 
     Parameters
     ----------
-    asked
+    recording_pass
         The pass; its recording has begun.
     weights
         The digest of its network.
@@ -176,34 +176,40 @@ def record_by_ray(asked: RecordingPass, weights: str, workers: int | None, addre
         What a worker fails with. What was written stays.
     """
     ray = import_extra("ray", "ray", "engine='ray'")
-    missing = asked.not_stored()
+    missing = recording_pass.not_stored()
     if not missing:
         return
     if weights.startswith("?"):
         raise QuestionError(
-            f"Not all that decides the answers of {asked.network.name} can be seen, so no worker can tell whether it has "
-            f"loaded the same: {weights[1:].strip()}.",
+            f"Not all that decides the answers of {recording_pass.network.name} can be seen, so no worker can tell whether it "
+            f"has loaded the same: {weights[1:].strip()}.",
             hint="Record it by parts, each in a process of its own.",
         )
-    if isinstance(asked.writer, RemoteRecordingWriter):
+    if isinstance(recording_pass.writer, RemoteRecordingWriter):
         raise QuestionError(
-            f"Workers of Ray write into a folder that all machines share, and {asked.writer} is an address.",
+            f"Workers of Ray write into a folder that all machines share, and {recording_pass.writer} is an address.",
             hint="Name such a folder, or record by parts (--part), which write to addresses.",
         )
-    network = NetworkAddress(_absolute(asked.network.loaded_by), weights)
-    asked.writer.folder = asked.writer.folder.resolve()
+    network = NetworkAddress(_absolute(recording_pass.network.loaded_by), weights)
+    recording_pass.writer.folder = recording_pass.writer.folder.resolve()
     with _cluster(ray, address):
         count, resources = _room(ray, workers)
-        asked = replace(asked, network=None, workers=resources["num_cpus"] - 1)
+        recording_pass = replace(recording_pass, network=None, workers=resources["num_cpus"] - 1)
         size = max(1, min(_RUN, len(missing) // (_RUNS_EACH * count)))
         runs = deque(
             run for first in range(0, len(missing), size) for run in consecutive_runs(missing[first : first + size])
         )
-        shipped = [ray.put(asked)]
+        shipped = [ray.put(recording_pass)]
         kind = ray.remote(max_restarts=-1, **resources)(ShardRecorder)
         recorders = [kind.remote() for _ in range(min(count, len(runs)))]
         try:
-            _hand_out(ray, recorders, runs, asked, lambda recorder, run: recorder.record.remote(network, shipped, run))
+            _hand_out(
+                ray,
+                recorders,
+                runs,
+                recording_pass,
+                lambda recorder, run: recorder.record.remote(network, shipped, run),
+            )
         finally:  # also where Ctrl-C has ended it: a shard is on disk whole, or not at all
             for recorder in recorders:
                 ray.kill(recorder)
@@ -213,7 +219,7 @@ def _hand_out(
     ray: Any,
     recorders: list[Any],
     runs: deque[range],
-    asked: RecordingPass,
+    recording_pass: RecordingPass,
     record: Callable[[Any, range], Any],
 ) -> None:
     """Give every worker that is there a run, until none is left; one whose worker has died is given to the next.
@@ -222,14 +228,16 @@ def _hand_out(
     """
     flying: dict[Any, tuple[Any, range | None]] = {_ready(recorder): (recorder, None) for recorder in recorders}
     deaths: Counter[range] = Counter()
-    began = heard = time.monotonic()
+    began = last_answer = time.monotonic()
     count = 0
-    with advancing(f"recording by {len(recorders)} workers", sum(len(asked.rows_of(run)) for run in runs)) as advance:
+    with advancing(
+        f"recording by {len(recorders)} workers", sum(len(recording_pass.rows_of(run)) for run in runs)
+    ) as advance:
         while runs or any(run is not None for _, run in flying.values()):
-            done, _ = ray.wait(list(flying), timeout=1.0)
-            for answer in done:
+            answers, _ = ray.wait(list(flying), timeout=1.0)
+            for answer in answers:
                 recorder, run = flying.pop(answer)
-                heard = time.monotonic()
+                last_answer = time.monotonic()
                 try:
                     ray.get(answer)
                 except ray.exceptions.RayTaskError as error:
@@ -240,18 +248,18 @@ def _hand_out(
                         deaths[run] += 1
                         runs.appendleft(run)
                         if deaths[run] == _DEATHS:
-                            raise _deadly(asked, run, error) from error
+                            raise _deadly(recording_pass, run, error) from error
                     flying[_ready(recorder)] = recorder, None
                     continue
                 if run is not None:
-                    count += len(asked.rows_of(run))
-                    advance(len(asked.rows_of(run)), f"{count / max(heard - began, 1e-9):,.0f} images/s")
+                    count += len(recording_pass.rows_of(run))
+                    advance(len(recording_pass.rows_of(run)), f"{count / max(last_answer - began, 1e-9):,.0f} images/s")
                 if runs:
                     run = runs.popleft()
                     flying[record(recorder, run)] = recorder, run
-            if time.monotonic() - heard > _PATIENCE and all(run is None for _, run in flying.values()):
+            if time.monotonic() - last_answer > _PATIENCE and all(run is None for _, run in flying.values()):
                 warn("The cluster has no room for a worker at present: what is missing waits for it. Ctrl-C ends that.")
-                heard = float("inf")
+                last_answer = float("inf")
 
 
 def _ready(recorder: Any) -> Any:
@@ -263,8 +271,8 @@ def _failed(error: Exception) -> NetworkError:
     return NetworkError(f"A worker fails: {first_line(error.cause or error, most=300)}.")  # type: ignore[attr-defined]
 
 
-def _deadly(asked: RecordingPass, run: range, error: Exception) -> NetworkError:
-    images = asked.rows_of(run)
+def _deadly(recording_pass: RecordingPass, run: range, error: Exception) -> NetworkError:
+    images = recording_pass.rows_of(run)
     return NetworkError(
         f"{_DEATHS} workers died over the images {images.start:,} to {images.stop - 1:,}: {first_line(error, most=300)}",
         hint="For lack of memory? Give a smaller batch, or fewer workers a machine. All other shards that were asked are kept.",
@@ -276,8 +284,8 @@ def _room(ray: Any, workers: int | None) -> tuple[int, dict[str, int]]:
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     with_gpu = [machine for machine in machines if machine.get("GPU", 0) >= 1]
     if with_gpu:
-        each = min(int(machine.get("CPU", 1) // machine["GPU"]) for machine in with_gpu)
-        cpus = max(1, min(each, 9)) if workers is None else 1 + workers
+        cpus_per_gpu = min(int(machine.get("CPU", 1) // machine["GPU"]) for machine in with_gpu)
+        cpus = max(1, min(cpus_per_gpu, 9)) if workers is None else 1 + workers
         count = sum(min(int(machine["GPU"]), int(machine.get("CPU", 0)) // cpus) for machine in with_gpu)
         resources = {"num_gpus": 1, "num_cpus": cpus}
     else:

@@ -144,7 +144,7 @@ def record(
     import torch
 
     check_counts(k=k, batch=batch, shard=shard)
-    mine = _part(part, merge=merge, engine=engine, address=address, resume=resume)
+    own_part = _part(part, merge=merge, engine=engine, address=address, resume=resume)
     if engine == "ray":
         check_travels(network)
     images = load_images(images)
@@ -153,18 +153,18 @@ def record(
     images.say_depth()
     network.notice_changes()
     with network.questioned(), ExitStack() as memory_format:
-        question, asked = _begun(
+        question, recording_pass = _begun(
             network, images, layers, store if is_address(str(store)) else Store.at(store), memory_format,
             k=k, batch=batch, shard=shard, workers=workers, resume=resume, merge=merge,
         )  # fmt: skip
         with torch.inference_mode():
             if engine == "ray":
-                record_by_ray(asked, question.weights, workers, address)
+                record_by_ray(recording_pass, question.weights, workers, address)
             elif not merge:
-                asked.run(None if mine is None else mine.shards(asked.shards))
-            if mine is None or not asked.writer.missing(asked.shards):
-                asked.merge()
-    recording = _written(asked.writer, whole=mine is None)
+                recording_pass.run(None if own_part is None else own_part.shards(recording_pass.shards))
+            if own_part is None or not recording_pass.writer.missing(recording_pass.shards):
+                recording_pass.merge()
+    recording = _written(recording_pass.writer, complete=own_part is None)
     if not recording.ended:
         return recording
     _report_failed(recording, images)
@@ -236,7 +236,7 @@ def _look_beside(store: Store | str | Path, question: Question, *, begun: bool) 
     Raises `StoreError` where this one has not begun, and nothing is to be asked.
     """
     where = store.folder if isinstance(store, Store) else store
-    others = [f"{place} ({_differences(other, question)})" for place, other in find_unfinished(where, question)]
+    others = [f"{folder} ({_differences(other, question)})" for folder, other in find_unfinished(where, question)]
     said = f"of this network and these images, not ended, with other settings: {shortened(others, most=3)}."
     if not begun:
         raise StoreError(
@@ -249,20 +249,20 @@ def _look_beside(store: Store | str | Path, question: Question, *, begun: bool) 
         warn(f"In {where} lies another recording {said} Parts with different settings never come together.")
 
 
-def _differences(other: Question, asked: Question) -> str:
+def _differences(other: Question, question: Question) -> str:
     """Say in which settings two questions differ, with the numbers of the first."""
-    names = [name for name, value in asked.settings.items() if other.settings.get(name) != value]
+    names = [name for name, value in question.settings.items() if other.settings.get(name) != value]
     numbers = {name: other.settings.get(name) for name in names}
     return ", ".join(
-        f"{name} {value}, here {asked.settings[name]}" if isinstance(value, int) else f"other {name}"
+        f"{name} {value}, here {question.settings[name]}" if isinstance(value, int) else f"other {name}"
         for name, value in numbers.items()
     )
 
 
-def _written(writer: RecordingWriter, *, whole: bool) -> Recording:
+def _written(writer: RecordingWriter, *, complete: bool) -> Recording:
     """Open what was written; of a recording at an address a copy in the cache, or what it is about where parts are missing."""
     if not isinstance(writer, RemoteRecordingWriter):
-        return Recording.open(writer.folder, whole=whole)
+        return Recording.open(writer.folder, whole=complete)
     if writer.ended:
         return Recording.open(fetched_recording(writer.address))
     begun = Recording.open(writer.folder, whole=False)
