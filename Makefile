@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -75,6 +75,9 @@ screenshots: $(VENV)/.installed-dev  ## the pictures of the explorer in the docu
 
 bench-occlusion: $(VENV)/.installed-bench  ## exact occlusion against Captum and a dense loop; ARGS="--networks resnet20 --threads 1"
 	$(BIN)/python -m benchmarks.occlusion $(ARGS)
+
+bench-plain: $(VENV)/.installed-bench  ## occlusion of networks on which little can be shared, against Captum; wants timm. ARGS="--networks ViT-S/16"
+	$(BIN)/python -m benchmarks.plain_networks $(ARGS)
 
 bench-fast: $(VENV)/.installed-bench  ## the error that method=fast states against the one that it makes, in a quarter of an hour
 	$(BIN)/python -m benchmarks.fast_error $(ARGS)
