@@ -94,7 +94,20 @@ def test_weights_are_those_of_the_convolution_with_its_norm(network):
     expected[4:] = (conv.weight[5] * scale).detach().numpy()  # the second group reads its own four channels
     np.testing.assert_allclose(circuit.kernels, expected, rtol=1e-5)
     np.testing.assert_allclose(circuit.weights, expected.sum((1, 2)), rtol=1e-5, atol=1e-7)
-    assert circuit.contributions is None and np.isnan(circuit.value)
+    assert circuit.contributions is None and circuit.value is None
+
+
+def test_without_an_image_it_is_kept_and_read_again(network, tmp_path):
+    asked = feeds(network, "bn1:5", steps=0, store=tmp_path / "run")
+    again = feeds(network, "bn1:5", steps=0, store=tmp_path / "run")
+    assert again.value is None and again.summary() == asked.summary()
+    np.testing.assert_array_equal(again.kernels, asked.kernels)
+    assert ico.load_result(asked.save(tmp_path / "folder")).to_json() == asked.to_json()
+
+
+def test_an_empty_selection_is_no_question_of_weights_alone(network, image):
+    with pytest.raises(ico.errors.ImagesError, match="no images"):
+        feeds(network, "bn1:5", ico.load_images(image)[:0], steps=0)
 
 
 class Residual(nn.Module):
