@@ -236,6 +236,15 @@ def test_what_makes_no_sense_is_refused(network, unit, settings, error, match, h
     assert hint in (caught.value.hint or "")
 
 
+def test_of_one_output_for_two_classes_the_channel_is_named():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))
+    net = ico.load_network(module, classes=("a", "b"), preprocessing={"size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3})
+    with pytest.raises(UnitError, match="one number for each class") as caught:
+        feeds(net, "logit:b", steps=0)
+    assert "4:0" in caught.value.hint
+    assert feeds(net, "4:0", steps=0).inputs[0] == "3:0"
+
+
 def test_the_module_comes_back_as_it_was(network, image):
     before = network.digest()
     feeds(network, "bn2:1", image, steps=0)

@@ -221,9 +221,10 @@ def _located(network: Network, flow: Dataflow, unit: Unit, *, pools: bool = Fals
     if node is not None and network.ending and node.inputs and node.inputs[0] is not None:
         node = node.inputs[0]  # the softmax is undone
     if node is None or node.shape[1:] != (len(network.classes),):
+        last = node.channel_names[0] if node is not None and node.channel_names else ""
         raise UnitError(
             f"{network.name} does not answer one number for each class: what feeds {unit} is not read from it.",
-            hint="Ask a channel of its last layer.",
+            hint=f"Ask a channel of its last layer: {last}:0." if last else "Ask a channel of its last layer.",
         )
     assert unit.index is not None
     return _Located(node, unit.index, None, arrivals_at(node, unit.index))

@@ -354,7 +354,9 @@ class ActivationAtlas(Result):
 
     @property
     def _extent(self) -> tuple[float, float]:
-        return 9.0, 9.8
+        rows, columns = (np.ptp(self.cells[self.of_grid(self.middle), axis]) + 1 for axis in (1, 2))
+        height, width = self.cell_pictures.shape[1:3]
+        return 9.0, min(14.0, 0.8 + 9.0 * rows * height / (columns * width))
 
     def _grid(self, axes: Axes, grid: int) -> Axes:
         if not len(self.of_grid(grid)):
