@@ -230,6 +230,8 @@ def test_a_grid_too_fine_for_its_vectors_is_left_out_of_figures(coloured, tmp_pa
     assert set(atlas.pictures()) == {"picture.png"}
     atlas.save(tmp_path / "atlas.png")
     assert "0 of 64x64" in ico.report(atlas, tmp_path / "atlas.html").read_text()
+    with pytest.raises(ico.errors.QuestionError, match="is of figures"):
+        atlas.save(tmp_path / "atlas.html", dpi=300)
     with pytest.raises(ico.errors.QuestionError, match="grid of 64x64"):
         atlas.plot(grid=1)
 

@@ -266,11 +266,11 @@ class ActivationAtlas(Result):
             ],
         }
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
         """Save the atlas as a page to move about in (.html), as a figure as every result, or everything as a folder."""
         path = Path(path).expanduser()
-        if not is_page(path):
-            return super().save(path)
+        if not is_page(path) or dpi is not None:
+            return super().save(path, dpi=dpi)
         return iconoscope.report(self, path)
 
     @cached_property
@@ -335,8 +335,8 @@ class ActivationAtlas(Result):
 
     @property
     def middle(self) -> int:
-        """The grid that figures show: the one in the middle, or a coarser one where that has no cell."""
-        return max(grid for grid in self._drawn_grids if grid <= max(len(self.grids) // 2, self._drawn_grids[0]))
+        """The grid that figures show: the one in the middle, or a coarser one where that has more cells."""
+        return max(range(len(self.grids) // 2 + 1), key=lambda grid: (len(self.of_grid(grid)), grid))
 
     @property
     def _drawn_grids(self) -> list[int]:
