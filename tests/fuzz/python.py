@@ -69,8 +69,8 @@ def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             ico.fool,
             {
                 "network": network,
-                "image": images.where(label="lynx")[0],
-                "target": "bison",
+                "image": images[0],
+                "target": "lynx" if int(ico.predict(network, images[:1]).argmax()) else "bison",
                 "beside": False,
                 "steps": 1,
             },

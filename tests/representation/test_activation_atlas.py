@@ -221,6 +221,34 @@ def test_an_atlas_is_the_same_by_its_seed_and_comes_back_from_disk(coloured, tmp
     assert sum(len(first.members(cell)) for cell in first.of_grid(0).tolist()) == first.counts[first.of_grid(0)].sum()
 
 
+def test_a_grid_too_fine_for_its_vectors_is_left_out_of_figures(coloured, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, SIZE, SIZE, 3), np.uint8)
+    atlas = ico.activation_atlas(coloured[0], pixels, "relu", grids=(2, 64), method="pca", steps=2)
+    assert len(atlas.of_grid(0)) and not len(atlas.of_grid(1))
+    assert atlas.middle == 0
+    assert 0 <= atlas.recognised <= 1 and "0 of 64x64" in atlas.summary()
+    assert set(atlas.pictures()) == {"picture.png"}
+    atlas.save(tmp_path / "atlas.png")
+    assert "0 of 64x64" in ico.report(atlas, tmp_path / "atlas.html").read_text()
+    with pytest.raises(ico.errors.QuestionError, match="is of figures"):
+        atlas.save(tmp_path / "atlas.html", dpi=300)
+    with pytest.raises(ico.errors.QuestionError, match="grid of 64x64"):
+        atlas.plot(grid=1)
+
+
+def test_a_method_whose_package_is_missing_is_refused_before_anything_is_asked(coloured, monkeypatch):
+    monkeypatch.setattr("iconoscope.exemplars.map.find_spec", lambda name: None)
+    with pytest.raises(ico.errors.MissingExtraError, match="UMAP"):
+        asked(coloured, method="umap")
+
+
+def test_sheets_of_many_cells_stay_small(coloured, monkeypatch):
+    atlas = asked(coloured, steps=2)
+    whole = atlas.sheet(1)
+    monkeypatch.setattr("iconoscope.results.activation_atlas._SHEET", 4 * SIZE // 2)
+    assert whole.shape[0] - atlas.sheet(1).shape[0] == 4 * SIZE // 2
+
+
 def test_pictures_made_before_an_interruption_are_not_made_again(coloured, tmp_path, monkeypatch):
     module = importlib.import_module("iconoscope.representation.activation_atlas")
     monkeypatch.setattr(module, "_TOGETHER", 2)

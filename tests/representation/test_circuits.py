@@ -94,7 +94,20 @@ def test_weights_are_those_of_the_convolution_with_its_norm(network):
     expected[4:] = (conv.weight[5] * scale).detach().numpy()  # the second group reads its own four channels
     np.testing.assert_allclose(circuit.kernels, expected, rtol=1e-5)
     np.testing.assert_allclose(circuit.weights, expected.sum((1, 2)), rtol=1e-5, atol=1e-7)
-    assert circuit.contributions is None and np.isnan(circuit.value)
+    assert circuit.contributions is None and circuit.value is None
+
+
+def test_without_an_image_it_is_kept_and_read_again(network, tmp_path):
+    asked = feeds(network, "bn1:5", steps=0, store=tmp_path / "run")
+    again = feeds(network, "bn1:5", steps=0, store=tmp_path / "run")
+    assert again.value is None and again.summary() == asked.summary()
+    np.testing.assert_array_equal(again.kernels, asked.kernels)
+    assert ico.load_result(asked.save(tmp_path / "folder")).to_json() == asked.to_json()
+
+
+def test_an_empty_selection_is_no_question_of_weights_alone(network, image):
+    with pytest.raises(ico.errors.ImagesError, match="no images"):
+        feeds(network, "bn1:5", ico.load_images(image)[:0], steps=0)
 
 
 class Residual(nn.Module):
@@ -221,6 +234,15 @@ def test_what_makes_no_sense_is_refused(network, unit, settings, error, match, h
     with pytest.raises(error, match=match) as caught:
         feeds(network, unit, **{"steps": 0, **settings})
     assert hint in (caught.value.hint or "")
+
+
+def test_of_one_output_for_two_classes_the_channel_is_named():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))
+    net = ico.load_network(module, classes=("a", "b"), preprocessing={"size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3})
+    with pytest.raises(UnitError, match="one number for each class") as caught:
+        feeds(net, "logit:b", steps=0)
+    assert "4:0" in caught.value.hint
+    assert feeds(net, "4:0", steps=0).inputs[0] == "3:0"
 
 
 def test_the_module_comes_back_as_it_was(network, image):

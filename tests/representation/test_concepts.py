@@ -183,13 +183,24 @@ def test_a_result_comes_back_from_disk_and_from_a_store(network, images, asked, 
         ("rectified", "flag", {"count": 6}, QuestionError, "5 channels", "5 or fewer"),
         ("rectified", "flag", {"count": 0}, QuestionError, "count", ""),
         ("rectified", "flag", {"over": "labels"}, QuestionError, "over='labels'", "class"),
-        ("rectified", "flag", {"resamples": -1}, QuestionError, "resamples=-1", ""),
+        ("rectified", "flag", {"resamples": -1}, QuestionError, "^resamples=-1 must be 0 to 1,000.$", ""),
+        ("rectified", "flag", {"steps": -1}, QuestionError, "^steps=-1 must be 0 to 1,000,000.$", ""),
+        ("logit:flag", "flag", {}, QuestionError, "is a unit", "name of a layer"),
     ],
 )
 def test_what_makes_no_sense_is_refused(network, images, layer, cls, settings, error, match, hint):
     with pytest.raises(error, match=match) as caught:
         ico.concepts(network, images, layer, cls, **settings)
     assert hint in (caught.value.hint or "")
+
+
+def test_a_layer_that_answers_the_same_everywhere_is_refused():
+    module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.ReLU(), nn.Linear(3, 2))
+    net = ico.load_network(module, classes=("a", "b"), preprocessing={"size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3})
+    picture = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
+    for images in (picture, picture.repeat(3, 0)):
+        with pytest.raises(QuestionError, match="nothing varies"):
+            ico.concepts(net, images, "2", "a", count=1, over="all", resamples=0, steps=0)
 
 
 def test_a_class_without_images_is_refused(network, images):

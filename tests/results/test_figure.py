@@ -52,7 +52,7 @@ def test_the_resolution_is_what_is_asked_then_the_users_then_ours(tmp_path):
         assert size_of(result.save(tmp_path / "both.png", dpi=150)) == ours
     for wrong in (True, "300", 0, 1e6, float("nan")):
         with pytest.raises(QuestionError, match="dpi"):
-            result.save(tmp_path / "wrong.png", dpi=wrong)
+            result.save(tmp_path / "wrong.png", dpi=wrong)  # type: ignore
     for other in ("folder", "page.html"):
         with pytest.raises(QuestionError, match="dpi=300 is of figures"):
             result.save(tmp_path / other, dpi=300)
@@ -92,7 +92,7 @@ def test_all_letters_go_with_the_users_size():
     def sizes(result):
         figure = result._drawn()
         figure.draw_without_rendering()
-        return [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+        return [float(text.get_fontsize()) for text in figure.findobj(Text) if text.get_text()]
 
     for result in (occlusion(), averaged(), audited(), curved()):
         usual = sizes(result)

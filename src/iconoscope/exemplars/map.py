@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from iconoscope.exemplars.layouts import Placed
 
-__all__ = ["LEAST_IMAGES", "carried_over", "map_images", "place_images", "place_vectors"]
+__all__ = ["LEAST_IMAGES", "carried_over", "check_installed", "map_images", "place_images", "place_vectors"]
 
 LEAST_IMAGES = 4  # that make a map
 
@@ -123,11 +123,7 @@ def map_images(
     from iconoscope.exemplars.tsne import SAMPLE, WHOLE
 
     check_choice("method", method, METHODS)
-    if method in EXTRAS and find_spec(method) is None:
-        raise MissingExtraError(
-            f"{METHODS[method].partition(':')[0]} is not installed.",
-            hint=f"pip install 'iconoscope[{method}]', in a clone pip install '.[{method}]'",
-        )
+    check_installed(method)
     check_choice("metric", metric, METRICS)
     check_choice("topology", topology, TOPOLOGIES)
     check_counts(limit=1 if limit is None else limit)
@@ -169,6 +165,15 @@ def map_images(
     if folder is not None:
         iconoscope.report(answer, folder)
     return answer
+
+
+def check_installed(method: str) -> None:
+    """Refuse a method whose package is not installed, with the line that installs it."""
+    if method in EXTRAS and find_spec(method) is None:
+        raise MissingExtraError(
+            f"{METHODS[method].partition(':')[0]} is not installed.",
+            hint=f"pip install 'iconoscope[{method}]', in a clone pip install '.[{method}]'",
+        )
 
 
 def _sampled_rows(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ from iconoscope.optimization import optimize
 from iconoscope.optimization.spectator import GrowingPictures, watched_by
 from iconoscope.optimization.style import STYLES
 from iconoscope.results import Visualization
-from iconoscope.results.rendering import data_uri, rgb, signed_picture
+from iconoscope.results.rendering import data_uri, gradient_picture, rgb
 from iconoscope.subject.network import Network
 from iconoscope.warning_filters import ignoring
 
@@ -176,7 +176,7 @@ class LiveOptimization:
             activation=activation,
             probabilities=ranked_classes(self.subject, probabilities)[:_SHOWN],
             picture=data_uri(png(rgb(picture))),
-            gradient=data_uri(png(signed_picture(gradient))),
+            gradient=data_uri(png(gradient_picture(gradient))),
             ended=False,
             key="",
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from iconoscope import __version__
 from iconoscope.errors import ImagesError, QuestionError, check_choice, check_counts
+from iconoscope.exemplars.map import check_installed
 from iconoscope.exemplars.record import fingerprint
 from iconoscope.optimization import direction, optimize
 from iconoscope.optimization.style import Style, read_style
@@ -122,6 +123,8 @@ def activation_atlas(
         If the network answers NaN or infinity.
     ImagesError
         If no image can be read. Those that cannot are left out, and a warning names them.
+    MissingExtraError
+        If the method is umap and its package is not installed.
 
     Notes
     -----
@@ -144,6 +147,7 @@ def activation_atlas(
     check_counts(positions=positions, least=least)
     check_counts(most=10**6, steps=1 if steps is None else steps)
     check_choice("method", method, METHODS)
+    check_installed(method)
     chosen = read_style(style)
     unit = network.resolve(layer)
     if not isinstance(unit, LayerUnit) or unit.channel is not None:

@@ -90,6 +90,8 @@ def feeds(
     ------
     UnitError
         If there is no such unit, or its value is no sum of weights: behind a pooling, a norm of layers, an attention.
+    ImagesError
+        If images are given, and none can be read.
 
     Examples
     --------
@@ -102,14 +104,15 @@ def feeds(
     check_figure_name(out)
     check_counts(k=k)
     if not 0 <= (steps or 0) <= 10**6:
-        raise QuestionError(f"steps={steps} must be 0 or more.")
+        raise QuestionError(f"steps={steps} must be 0 to {10**6:,}.")
     resolved = network.resolve(unit)
     if isinstance(resolved, ClassUnit) and resolved.kind == "prob":
         raise UnitError(f"{resolved} is no sum: all classes share in it.", hint=f"Ask logit:{resolved.name}.")
     if isinstance(resolved, LayerUnit) and resolved.channel is None:
         raise UnitError(f"{resolved} is a whole layer.", hint=f"Ask a channel of it: {resolved}:0.")
     images = None if image is None else load_images(image)
-    asked = None if images is None else next(images.readable() if len(images) > 1 else iter(images), None)
+    # One that cannot be read is refused by its own error; of none at all `readable` says so.
+    asked = None if images is None else next(iter(images) if len(images) == 1 else images.readable())
     question = Question(
         technique="feeds",
         network=network.name,
@@ -218,9 +221,10 @@ def _located(network: Network, flow: Dataflow, unit: Unit, *, pools: bool = Fals
     if node is not None and network.ending and node.inputs and node.inputs[0] is not None:
         node = node.inputs[0]  # the softmax is undone
     if node is None or node.shape[1:] != (len(network.classes),):
+        last = node.channel_names[0] if node is not None and node.channel_names else ""
         raise UnitError(
             f"{network.name} does not answer one number for each class: what feeds {unit} is not read from it.",
-            hint="Ask a channel of its last layer.",
+            hint=f"Ask a channel of its last layer: {last}:0." if last else "Ask a channel of its last layer.",
         )
     assert unit.index is not None
     return _Located(node, unit.index, None, arrivals_at(node, unit.index))

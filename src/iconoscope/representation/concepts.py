@@ -30,6 +30,7 @@ EXEMPLARS = 6
 """Images that are shown of each concept."""
 PHOTOGRAPHS = 3
 """Images on which the maps of all concepts are shown."""
+_FLAT = 1e-10  # of the mean square: a variance that is rounding alone
 
 
 @checked
@@ -96,7 +97,7 @@ def concepts(
     ImagesError
         If no image is of the class.
     QuestionError
-        If there are fewer places or channels than concepts.
+        If there are fewer places or channels than concepts, or the layer answers the same everywhere.
 
     Examples
     --------
@@ -112,13 +113,13 @@ def concepts(
     check_counts(most=1000, count=count)
     check_choice("over", over, OVER)
     check_choice("negative", negative, NEGATIVE)
-    if not 0 <= resamples <= 1000 or not 0 <= (steps or 0) <= 10**6:
-        raise QuestionError(f"resamples={resamples} must be 0 to 1000, and steps={steps} 0 or more.")
+    for name, given, most in (("resamples", resamples, 1000), ("steps", steps or 0, 10**6)):
+        if not 0 <= given <= most:
+            raise QuestionError(f"{name}={given} must be 0 to {most:,}.")
     unit = network.resolve(layer)
     if not isinstance(unit, LayerUnit) or unit.channel is not None:
-        raise QuestionError(
-            f"{layer!r} is a unit; concepts are of a whole layer.", hint=f"Give {layer.partition(':')[0]!r}."
-        )
+        hint = f"Give {unit.layer!r}." if isinstance(unit, LayerUnit) else "Give the name of a layer."
+        raise QuestionError(f"{layer!r} is a unit; concepts are of a whole layer.", hint=hint)
     target = network.class_index(cls)
     chosen, words = choose_images(network, load_images(images), target, over)
     question = Question(
@@ -167,6 +168,12 @@ def _take_apart(
     positive = np.maximum(maps.maps, 0)
     if not positive.any():
         raise QuestionError(f"{maps.layer} answers nothing to any of these images.", hint="Ask another layer.")
+    if _variance(positive) <= _FLAT * float(np.square(positive).mean(dtype=np.float64)):
+        raise QuestionError(
+            f"{maps.layer} answers the same at all places of all {len(maps.ids):,} images: nothing varies that concepts "
+            "could explain.",
+            hint="Give more images, or ask a layer whose answer has places.",
+        )
     flat = positive.reshape(-1, positive.shape[2])
     directions = factorize(flat, count, seed=seed)
     weights = amounts(flat, directions).reshape(*positive.shape[:2], count)
@@ -196,17 +203,21 @@ def _take_apart(
     )
 
 
+def _variance(maps: NDArray[np.float32]) -> float:
+    """Give the variance of maps (images, places, channels) over images and places, in the mean over the channels."""
+    return float(np.square(maps - maps.mean((0, 1))).mean(dtype=np.float64))
+
+
 def _explained(
     maps: NDArray[np.float32], weights: NDArray[np.float32], directions: NDArray[np.float32]
 ) -> tuple[float, NDArray[np.float64]]:
     """Give the share of the variance that all concepts explain, and that which all but each explain."""
-    total = float(np.square(maps - maps.mean((0, 1))).sum(dtype=np.float64))
+    total = _variance(maps) * maps.size
     rest = maps - weights @ directions
     squares = float(np.square(rest).sum(dtype=np.float64))
     # |rest + w d|^2 with d of length 1: no array of the size of the maps for every concept.
     along = 2 * (weights * (rest @ directions.T)).sum((0, 1), dtype=np.float64)
     more = along + np.square(weights).sum((0, 1), dtype=np.float64)
-    total = max(total, np.finfo(np.float64).tiny)
     return 1 - squares / total, 1 - (squares + more) / total
 
 

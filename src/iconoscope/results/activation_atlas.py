@@ -18,7 +18,7 @@ from iconoscope.results.atlas import pages_in, read_thumbnails
 from iconoscope.results.figure import as_text
 from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.image_map import class_colours, unit_square
-from iconoscope.results.rendering import to_png
+from iconoscope.results.rendering import resized, to_png
 from iconoscope.results.result import Result, is_page
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = ["ActivationAtlas", "cells_of", "cosines"]
 
 _FRAME = 2  # pixels around a cell's picture
 _COLOURED = 20  # classes that colours can tell apart
+_SHEET = 10_000  # pixels of a sheet's side: pictures are drawn smaller where many stand side by side
 
 
 def cells_of(points: NDArray[Any], grids: Sequence[int]) -> NDArray[np.int64]:
@@ -173,7 +174,7 @@ class ActivationAtlas(Result):
         Both are taken from the mean over all cells of the grid, which all of them have in common.
         """
         right = 0
-        for grid in range(len(self.grids)):
+        for grid in self._drawn_grids:
             cells = self.of_grid(grid)
             middle = self.means[cells].mean(0)
             nearest = cosines(self.answers[cells] - self.answers[cells].mean(0), self.means[cells] - middle).argmax(1)
@@ -268,7 +269,7 @@ class ActivationAtlas(Result):
     def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
         """Save the atlas as a page to move about in (.html), as a figure as every result, or everything as a folder."""
         path = Path(path).expanduser()
-        if not is_page(path):
+        if not is_page(path) or dpi is not None:
             return super().save(path, dpi=dpi)
         return iconoscope.report(self, path)
 
@@ -292,7 +293,10 @@ class ActivationAtlas(Result):
         ndarray of uint8, (height, width, 3)
         """
         cells, side = self.of_grid(grid), self.grids[grid]
-        height, width = self.cell_pictures.shape[1:3]
+        height, width = (
+            max(1, min(extent, _SHEET * extent // (side * max(self.cell_pictures.shape[1:3]))))
+            for extent in self.cell_pictures.shape[1:3]
+        )
         frame = _FRAME if self.coloured else 0
         down, across = height + 2 * frame + 1, width + 2 * frame + 1
         sheet = np.full((side * down, side * across, 3), 255, np.uint8)
@@ -303,7 +307,7 @@ class ActivationAtlas(Result):
                 ink = self.coloured[int(self.leads[cell].argmax())]
                 sheet[top : top + down - 1, left : left + across - 1] = list(bytes.fromhex(ink[1:]))
             top, left = top + frame, left + frame
-            sheet[top : top + height, left : left + width] = self.cell_pictures[cell]
+            sheet[top : top + height, left : left + width] = resized(self.cell_pictures[cell], height, width)
         return sheet
 
     def plot(self, ax: Axes | None = None, *, grid: int | None = None) -> Axes:
@@ -315,6 +319,11 @@ class ActivationAtlas(Result):
             Where to draw; without it a new figure is made.
         grid
             Which; 0 is the coarsest. The one in the middle if not given.
+
+        Raises
+        ------
+        QuestionError
+            If there is no such grid, or none of its cells has enough vectors.
         """
         if ax is not None:
             return self._grid(ax, self.middle if grid is None else grid)
@@ -326,19 +335,35 @@ class ActivationAtlas(Result):
 
     @property
     def middle(self) -> int:
-        """The grid that figures show."""
-        return len(self.grids) // 2
+        """The grid that figures show: the one in the middle, or a coarser one where that has more cells."""
+        return max(range(len(self.grids) // 2 + 1), key=lambda grid: (len(self.of_grid(grid)), grid))
+
+    @property
+    def _drawn_grids(self) -> list[int]:
+        """The grids that have any cell; the finest may have none."""
+        return np.unique(self.cells[:, 0]).tolist()
 
     def pictures(self) -> dict[str, bytes]:
         """Give the sheets of all grids, the one in the middle as ``picture.png``."""
-        sheets = {f"grid-{side}.png": grid for grid, side in enumerate(self.grids) if grid != self.middle}
+        sheets = {
+            f"grid-{side}.png": grid
+            for grid, side in enumerate(self.grids)
+            if grid in self._drawn_grids and grid != self.middle
+        }
         return {name: to_png(self.sheet(grid)) for name, grid in {"picture.png": self.middle, **sheets}.items()}
 
     @property
     def _extent(self) -> tuple[float, float]:
-        return 9.0, 9.8
+        rows, columns = (np.ptp(self.cells[self.of_grid(self.middle), axis]) + 1 for axis in (1, 2))
+        height, width = self.cell_pictures.shape[1:3]
+        return 9.0, min(14.0, 0.8 + 9.0 * rows * height / (columns * width))
 
     def _grid(self, axes: Axes, grid: int) -> Axes:
+        if not len(self.of_grid(grid)):
+            side = self.grids[grid]
+            raise QuestionError(
+                f"No cell of the grid of {side}x{side} has enough vectors.", hint=f"Draw grid {self.middle} instead."
+            )
         sheet = self.sheet(grid)
         drawn = sheet.min(2) < 255
         rows, columns = (np.flatnonzero(drawn.max(axis)) for axis in (1, 0))

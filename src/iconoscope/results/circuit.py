@@ -48,9 +48,8 @@ class Circuit(Result):
         Pictures made for the unit and for these; grey where the input is the picture itself.
     picture : ndarray of uint8, (height, width, 3), or None
         The image.
-    value : float
-        The unit's value on the image before its activation, in the mean over its map where no position is asked; NaN without an
-        image.
+    value : float, or None
+        The unit's value on the image before its activation, in the mean over its map where no position is asked.
     contributions : ndarray of float64, (inputs,), or None
         What each input adds to that value.
     occluded : ndarray of float64, (shown,), or None
@@ -71,7 +70,7 @@ class Circuit(Result):
     order: NDArray[np.int64]
     made: NDArray[np.uint8] | None = None
     picture: NDArray[np.uint8] | None = None
-    value: float = float("nan")
+    value: float | None = None
     contributions: NDArray[np.float64] | None = None
     occluded: NDArray[np.float64] | None = None
     maps: NDArray[np.float32] | None = None
@@ -133,7 +132,7 @@ class Circuit(Result):
         added = self.contributions
         return {
             **self._stated("constant"),
-            "value": None if added is None else self.value,
+            "value": self.value,
             "branches": [
                 {"by": by, "way": way, "inputs": count, "adds": None if added is None else adds}
                 for by, way, count, adds in self.branches()

@@ -20,13 +20,13 @@ __all__ = [
     "data_uri",
     "enlarged_map",
     "faint",
+    "gradient_picture",
     "framed",
     "lay_out",
     "outlined",
     "overlay",
     "resized",
     "rgb",
-    "signed_picture",
     "spread",
     "to_jpeg",
     "to_png",
@@ -248,14 +248,17 @@ def as_bytes(pixels: NDArray[np.floating]) -> NDArray[np.uint8]:
     return (pixels * 255).round().clip(0, 255).astype(np.uint8)
 
 
-def signed_picture(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Give values above and below zero (height, width, channels) as a picture: grey is zero, the largest an end of the scale.
+def gradient_picture(gradient: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Give a gradient (height, width, channels) as a picture: grey is zero, the strongest are at the ends of the scale.
 
-    >>> signed_picture(np.array([[[-2.0, 0.0, 1.0]]])).tolist()
-    [[[0, 128, 191]]]
+    The strongest half of a percent are shown alike: few pixels may have far larger gradients than all others.
+
+    >>> gradient_picture(np.array([[[-2.0, 0.0, 1.0]]])).tolist()
+    [[[0, 128, 192]]]
     """
-    largest = float(np.abs(values).max())
-    return rgb(0.5 + values / (2 * largest) if largest > 0 else np.full_like(values, 0.5))
+    strong = float(np.quantile(np.abs(gradient), 0.995))
+    largest = strong or float(np.abs(gradient).max())
+    return rgb(0.5 + gradient.clip(-largest, largest) / (2 * largest) if largest > 0 else np.full_like(gradient, 0.5))
 
 
 def amplified(difference: NDArray[np.floating]) -> tuple[NDArray[np.uint8], int]:

@@ -19,7 +19,7 @@ from iconoscope.results.change import CHANGES_SHOWN, change_extent, draw_change,
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.frame import Columns
-from iconoscope.results.rendering import rgb, signed_picture, to_png
+from iconoscope.results.rendering import gradient_picture, rgb, to_png
 from iconoscope.results.result import Result
 from iconoscope.results.result_folder import Record
 
@@ -236,9 +236,7 @@ class Visualization(Result):
 
         Few pixels may have far larger gradients than all others, so the strongest half of a percent are shown alike.
         """
-        gradient = self.last_gradient[index]
-        strong = float(np.quantile(np.abs(gradient), 0.995))
-        return signed_picture(gradient.clip(-strong, strong) if strong else gradient)
+        return gradient_picture(self.last_gradient[index])
 
     @property
     def _layout(self) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 // The atlas on a canvas: it is dragged, zoomed and clicked; the grid that is drawn follows from how near one is.
 import { listen } from "../map/gestures";
-import { cellAt, dragged, extent, firstView, gridSeen, onScreen, zoomed, type AtlasData, type AtlasView, type Screen } from "./view";
+import { cellAt, cellsSeen, dragged, extent, firstView, gridSeen, onScreen, zoomed, type AtlasData, type AtlasView, type Screen } from "./view";
 
 export interface AtlasEvents {
   moved: () => void; // another part is seen
@@ -100,18 +100,20 @@ export class AtlasBoard {
     this.canvas.width = Math.round(width * dense);
     this.canvas.height = Math.round(height * dense);
     context.scale(dense, dense);
-    const pixels = extent(this.view, this.screen), grid = gridSeen(this.data.grids, pixels), side = pixels / (this.data.grids[grid] ?? 1);
-    this.data.cells.forEach((cell, number) => {
-      if (cell[0] !== grid) return;
+    const pixels = extent(this.view, this.screen), grid = gridSeen(this.data.grids, pixels);
+    for (const number of cellsSeen(this.data, grid)) {
+      const cell = this.data.cells[number];
+      if (!cell) continue;
+      const side = pixels / (this.data.grids[cell[0]] ?? 1);
       const [left, top] = onScreen(this.view, this.screen, (cell[2] * side) / pixels, (cell[1] * side) / pixels);
-      if (left > width || top > height || left + side < 0 || top + side < 0) return;
+      if (left > width || top > height || left + side < 0 || top + side < 0) continue;
       const ink = this.data.inks[number], frame = ink ? Math.max(1, FRAME * side) : 0.5;
       if (ink) {
         context.fillStyle = ink;
         context.fillRect(left + 0.5, top + 0.5, side - 1, side - 1);
       }
       this.picture(context, number, left + frame, top + frame, side - 2 * frame);
-    });
+    }
     this.outline(context, pixels);
     this.events.drawn(grid);
   }

@@ -38,6 +38,23 @@ export function gridSeen(grids: readonly number[], pixels: number): number {
   return seen;
 }
 
+/** The cells that are drawn: those of the grid, and of coarser ones where no finer cell has enough vectors to be there. */
+export function cellsSeen(data: AtlasData, grid: number): number[] {
+  const seen: number[] = [], covered = new Set<string>();
+  for (let level = grid; level >= 0; level--) {
+    const side = data.grids[level] ?? 1;
+    data.cells.forEach(([own, row, column], number) => {
+      if (own !== level || covered.has(`${level},${row},${column}`)) return;
+      seen.push(number);
+      for (let coarser = 0; coarser < level; coarser++) {
+        const there = data.grids[coarser] ?? 1;
+        covered.add(`${coarser},${Math.floor((row * there) / side)},${Math.floor((column * there) / side)}`);
+      }
+    });
+  }
+  return seen;
+}
+
 /** Where a place of the atlas is on the screen. */
 export function onScreen(view: AtlasView, screen: Screen, x: number, y: number): [number, number] {
   const pixels = extent(view, screen);
@@ -50,11 +67,14 @@ export function onAtlas(view: AtlasView, screen: Screen, across: number, down: n
   return [view.x + (across - screen.width / 2) / pixels, view.y + (down - screen.height / 2) / pixels];
 }
 
-/** The cell of a grid that a point of the screen lies in; -1 where there is none. */
+/** The cell that is drawn at a point of the screen; -1 where there is none. */
 export function cellAt(data: AtlasData, view: AtlasView, screen: Screen, across: number, down: number): number {
-  const grid = gridSeen(data.grids, extent(view, screen)), side = data.grids[grid] ?? 1;
-  const [x, y] = onAtlas(view, screen, across, down), row = Math.floor(y * side), column = Math.floor(x * side);
-  return data.cells.findIndex((cell) => cell[0] === grid && cell[1] === row && cell[2] === column);
+  const [x, y] = onAtlas(view, screen, across, down);
+  const hit = cellsSeen(data, gridSeen(data.grids, extent(view, screen))).find((number) => {
+    const [grid = 0, row = 0, column = 0] = data.cells[number] ?? [], side = data.grids[grid] ?? 1;
+    return row === Math.floor(y * side) && column === Math.floor(x * side);
+  });
+  return hit ?? -1;
 }
 
 /** Zooms so that a point of the screen stays where it is. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cellAt, decimals, dragged, firstView, gridSeen, onAtlas, onScreen, readView, writeView, zoomed, type AtlasData } from "../view";
+import { cellAt, cellsSeen, decimals, dragged, firstView, gridSeen, onAtlas, onScreen, readView, writeView, zoomed, type AtlasData } from "../view";
 
 const data: AtlasData = { grids: [2, 4], cells: [[0, 0, 1], [0, 1, 0], [1, 0, 3], [1, 3, 3]], inks: [], side: 32, page: 4096 };
 const screen = { width: 200, height: 100 };
@@ -14,6 +14,12 @@ describe("the view of an atlas", () => {
     expect(cellAt(data, firstView(), screen, 140, 10)).toBe(0); // the atlas stands in the middle of a wide screen
     expect(cellAt(data, firstView(), screen, 60, 10)).toBe(-1);
     expect(cellAt(data, { ...firstView(), z: 2, x: 0.9, y: 0.9 }, screen, 110, 55)).toBe(3);
+  });
+  it("keeps a coarse cell where none of its finer ones has enough vectors", () => {
+    expect(cellsSeen(data, 0)).toEqual([0, 1]);
+    expect(cellsSeen(data, 1)).toEqual([2, 3, 1]); // the first lies behind a finer one
+    expect(cellAt(data, { ...firstView(), z: 2, x: 0.1, y: 0.9 }, screen, 100, 50)).toBe(1);
+    expect(cellsSeen({ ...data, grids: [2, 4, 8] }, 2)).toEqual([2, 3, 1]); // also where the finest grid has none at all
   });
   it("keeps the point that one zooms at", () => {
     const before = onAtlas(firstView(), screen, 120, 40), view = zoomed(firstView(), screen, 3, 120, 40);
