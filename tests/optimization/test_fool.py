@@ -177,5 +177,5 @@ def test_figure_of_the_axes_is_the_whole_however_it_is_divided():
     """What a training loop logs, and closes: a subfigure can be neither."""
     network, image = ico.load_network("cars", device="cpu"), ico.demo_images(1, seed=1)[0]
     changed = ico.optimize(network, "logit:bison", start=image, steps=1).plot()
-    curves = ico.faithfulness(network, image, [np.eye(96), np.ones((96, 96))], patch=48).plot()
+    curves = ico.faithfulness(network, image, ["occlusion", np.eye(96)], patch=48).plot()
     assert {type(changed.figure), *(type(axes.figure) for axes in curves)} == {Figure}
