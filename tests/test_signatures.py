@@ -114,3 +114,9 @@ def test_public_functions_are_checked():
         2,
         2,
     )
+
+
+def test_a_type_that_is_not_imported_is_said_by_the_docstring():
+    network = ico.load_network("cars", device="cpu")
+    with pytest.raises(QuestionError, match=r"(?s)^image=None is not what it may be.*The photograph: a file"):
+        public.fool(network, None, "bison")

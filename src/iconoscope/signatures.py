@@ -53,7 +53,7 @@ def checked(function: Function) -> Function:
             return None
         for name, argument in bound.arguments.items():
             if name in _types_of(function):
-                bound.arguments[name] = _read(name, argument, _types_of(function)[name])
+                bound.arguments[name] = _read(name, argument, _types_of(function)[name], function)
         return lambda: function(*bound.args, **bound.kwargs)
 
     # With the globals of the function's own module, by which doctest knows whose function it is; it needs none itself.
@@ -93,13 +93,17 @@ class _Names(ChainMap[str, Any]):
 _UNREAD = object()
 
 
-def _read(name: str, argument: Any, hint: Any) -> Any:
+def _read(name: str, argument: Any, hint: Any, function: Callable[..., Any]) -> Any:
     """Give an argument as the first of the types has it that it fits."""
     # Two numbers in a list are a pair only where there may be no list; a text is a sequence only where there may be no text.
     kinds = sorted(choices(hint), key=lambda kind: {list: 0, Sequence: 2}.get(get_origin(kind), 1))
     fitting = (read for kind in kinds if (read := _fitted(name, argument, kind)) is not _UNREAD)
     fitted: Any = next(fitting, _UNREAD)
     if fitted is _UNREAD:
+        if any(
+            kind is _Unimported for kind in kinds
+        ):  # whose name would tell nothing: the docstring says what it may be
+            raise QuestionError(f"{name}={written(argument)} is not what it may be.", hint=_meaning(function, name))
         words = dict.fromkeys(_word(kind) for kind in kinds if kind is not NoneType)
         raise QuestionError(f"{name}={written(argument)} must be {' or '.join(words)}.")
     if name == "seed":
@@ -170,9 +174,13 @@ def _word(kind: Any) -> str:
         return "a pair of whole numbers"
     if (get_origin(kind) or kind) in (list, Sequence):
         return f"a list, each {' or '.join(dict.fromkeys(map(_word, choices(*get_args(kind)))))}"
-    return words.get(kind) or (
-        "something else" if kind is _Unimported else f"of type {getattr(kind, '__name__', kind)}"
-    )
+    return words.get(kind) or f"of type {getattr(kind, '__name__', kind)}"
+
+
+def _meaning(function: Callable[..., Any], name: str) -> str:
+    """Give what the docstring of a function says of a parameter."""
+    entry = re.search(rf"^{name}\n((?:    .*\n)+)", inspect.cleandoc(function.__doc__ or ""), re.MULTILINE)
+    return " ".join(entry[1].split()) if entry else ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import iconoscope as ico
 from iconoscope.results import StyleComparison
@@ -57,3 +58,18 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_made(network, set
     assert message in f"{caught.value.message} {caught.value.hint}"
     with pytest.raises(ico.errors.QuestionError, match="bulr"):
         ico.compare_styles(network, "logit:lynx", ["none"], steps=1)["bulr"]
+
+
+def test_styles_of_plain_pixels_are_for_every_number_of_channels():
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    grey = ico.load_network(
+        module, classes=["a", "b"], preprocessing={"size": 8, "mean": (0.5,), "std": (0.25,)}, device="cpu"
+    )
+    compared = ico.compare_styles(grey, "logit:a", steps=1)
+    assert {made.images.shape for made in compared.results} == {(1, 8, 8, 1)} and len(compared.names) == 6
+
+
+def test_no_style_is_no_comparison(network):
+    with pytest.raises(ico.errors.QuestionError, match="No style was named"):
+        ico.compare_styles(network, "logit:lynx", [])
+    assert "in 1 style, by" in ico.compare_styles(network, "logit:lynx", ["none"], steps=1).summary()

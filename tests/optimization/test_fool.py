@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
@@ -139,3 +140,42 @@ def test_a_photograph_that_is_answered_so_already_is_refused(image):
     answer = "abc"[int(ico.predict(network, image[None])[0].argmax())]
     with pytest.raises(ico.errors.QuestionError, match=f"answered {answer} as it is"):
         ico.fool(network, image, answer)
+
+
+def test_a_class_is_named_by_its_index_too(image):
+    network = network_of(Linear())
+    index = int(ico.predict(network, image)[0].argmin())
+    assert ico.fool(network, image, index, beside=False, steps=2).target == network.classes[index]
+
+
+def test_long_names_stay_within_the_cells_of_the_table(image):
+    network = network_of(Linear(), ["flat-coated retriever", "golden retriever", "cocker spaniel"])
+    index = int(ico.predict(network, image)[0].argmin())
+    figure = ico.fool(network, image, index, judge=network, steps=2).plot().figure
+    assert isinstance(figure, Figure)  # the whole, and no part of it
+    figure.canvas.draw()
+    (table,) = (axes for axes in figure.axes if axes.patches)
+    cells = [cell.get_window_extent() for cell in table.patches]
+    written = [text.get_window_extent() for text in table.texts if "\n" in text.get_text()]
+    assert len(written) == len(cells) == 25
+    assert all(
+        cell.x0 <= text.x0 and text.x1 <= cell.x1 and cell.y0 <= text.y0 and text.y1 <= cell.y1
+        for cell, text in zip(cells, written, strict=True)
+    )
+
+
+@pytest.mark.parametrize("technique", [ico.fool, ico.invert, ico.dream])
+def test_a_photograph_that_is_not_there_is_called_what_the_caller_calls_it(technique):
+    network = network_of(nn.Sequential(nn.Conv2d(3, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    asked = {ico.fool: ["a"], ico.invert: [["0"]], ico.dream: ["0"]}[technique]
+    with pytest.raises(ico.errors.QuestionError, match=r"^image='nowhere\.png': there is no such file") as caught:
+        technique(network, "nowhere.png", *asked)
+    assert "noise" not in str(caught.value)
+
+
+def test_figure_of_the_axes_is_the_whole_however_it_is_divided():
+    """What a training loop logs, and closes: a subfigure can be neither."""
+    network, image = ico.load_network("cars", device="cpu"), ico.demo_images(1, seed=1)[0]
+    changed = ico.optimize(network, "logit:bison", start=image, steps=1).plot()
+    curves = ico.faithfulness(network, image, ["occlusion", np.eye(96)], patch=48).plot()
+    assert {type(changed.figure), *(type(axes.figure) for axes in curves)} == {Figure}

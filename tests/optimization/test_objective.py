@@ -183,6 +183,11 @@ def changing(answers):
     return answers["conv" if next(READS) == 1 else "head"].mean()
 
 
+def differentiated(answers):
+    answers["conv"].square().mean().backward()
+    return answers["conv"].square().mean()
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -196,11 +201,29 @@ def changing(answers):
         (lambda answers: answers["conv:1"].mean(), "'conv:1' is not the name of a layer"),
         (lambda answers: answers[0], "0 is not the name of a layer"),
         (changing, "reads 'head', which it did not"),
+        (differentiated, "takes its gradient itself"),
     ],
 )
 def test_a_function_that_cannot_be_asked_says_why(network, function, message):
     with pytest.raises(ico.errors.QuestionError, match=message):
         ico.optimize(network, function, steps=2)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda answers: (answers["logits"][0] * 0).log(),
+            "What was asked for is NaN or infinity at step 1 of 3, and the",
+        ),
+        (lambda answers: (answers["logits"][0] * 0).sqrt(), "The gradient of what was asked for is NaN"),
+    ],
+)
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.filterwarnings("error")
+def test_a_function_that_is_not_finite_is_not_laid_to_the_network(network, function, message, steps):
+    with pytest.raises(ico.errors.NonFiniteError, match=message.replace("3", str(steps))):
+        ico.optimize(network, function, steps=steps)
 
 
 def test_a_layer_that_a_function_misnames_is_answered_with_the_nearest(network):

@@ -38,7 +38,7 @@ ALONG = "prior"
 def compare_styles(
     network: Network,
     unit: str | Unit | Objective | ObjectiveFunction,
-    styles: Sequence[Style | str] = (),
+    styles: Sequence[Style | str] | None = None,
     *,
     prior: Prior | str | Path | None = None,
     judge: Network | str | None = None,
@@ -110,7 +110,9 @@ def compare_styles(
     from iconoscope.optimization.classification import read_judge
 
     check_figure_name(out)
-    chosen = list(styles) or [*COMPARED, *([] if prior is None else [ALONG])]
+    chosen = [*COMPARED, *([] if prior is None else [ALONG])] if styles is None else list(styles)
+    if not chosen:
+        raise QuestionError("No style was named.", hint="Leave styles out, and all are compared.")
     for style in chosen:
         if isinstance(style, str):
             check_choice("styles", style, [*STYLES, ALONG])

@@ -109,7 +109,7 @@ def dream(
         raise QuestionError(f"ratio={ratio} must be over 1, rate={rate} over 0 and jitter={jitter} at least 0.")
     sides = read_size(size) or network.preprocessing.size
     check_pictures(1, channels=network.channels, size=sides, steps=steps * octaves)
-    start, sides = read_start(image, network.preprocessing, None if size is None else sides)
+    start, sides = read_start(image, network.preprocessing, None if size is None else sides, setting="image")
     if start.pictures is None:
         raise QuestionError("A dream begins with a photograph, and none was given.")
     objective, *others = objectives(network, unit)

@@ -46,7 +46,7 @@ BLUR = 0.5, 1.0
 def fool(
     network: Network,
     image: StartLike,
-    target: str,
+    target: str | int,
     *,
     probability: float = 0.0,
     judge: Network | str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -84,6 +84,11 @@ class FunctionTarget:
                 f"The objective {self.name} reads no layer.",
                 hint='It is given a mapping: lambda answers: answers["layer3"][17].mean(); "logits" is the network\'s answer.',
             )
+        if any(answer.grad is not None for answer in trial.given):
+            raise QuestionError(
+                f"The objective {self.name} takes its gradient itself, and then there is none left to take.",
+                hint="Leave out .backward(), and give the number.",
+            )
         if not value.requires_grad:
             raise QuestionError(
                 f"The objective {self.name} has no gradient: what it gives does not vary with what it reads.",
@@ -153,6 +158,11 @@ class _Trial(Mapping[str, "torch.Tensor"]):
             self._answers[layer] = answer.detach().float().requires_grad_()
         self.read[name] = layer
         return self._answers[layer]
+
+    @property
+    def given(self) -> Iterable[torch.Tensor]:
+        """The answers that were read."""
+        return self._answers.values()
 
     def _layer(self, name: Any) -> str:
         unit = self._network.resolve(name) if isinstance(name, str) else None

@@ -48,7 +48,7 @@ class Start:
 
 
 def read_start(
-    start: StartLike, preprocessing: Preprocessing, size: tuple[int, int] | None
+    start: StartLike, preprocessing: Preprocessing, size: tuple[int, int] | None, *, setting: str = "start"
 ) -> tuple[Start, tuple[int, int]]:
     """Read what pictures begin as, and how large they are.
 
@@ -60,6 +60,8 @@ def read_start(
         Fits images to the network, if no size is given.
     size
         Height and width, or None.
+    setting
+        What the caller's own setting is called, for messages; only where it is start may it be noise.
 
     Raises
     ------
@@ -76,17 +78,19 @@ def read_start(
     if colour is not None:
         if channels != 3:
             raise QuestionError(
-                f"start={start!r} is a colour, and the network has {channels} channels.", hint="Give noise."
+                f"{setting}={start!r} is a colour, and the network has {channels} channels.", hint="Give noise."
             )
         picture = torch.tensor(colour, dtype=torch.float32)[None, :, None, None].expand(1, 3, *side).contiguous()
         return Start(str(start), picture), side
     if isinstance(start, str):
-        check_path("start", start)
+        check_path(setting, start)
         if not Path(start).expanduser().exists():
-            raise QuestionError(
-                f"start={start!r} is neither noise, a colour, nor a file.",
-                hint="Give noise, grey, #ff8800 or an image.",
-            )
+            if setting == "start":
+                raise QuestionError(
+                    f"start={start!r} is neither noise, a colour, nor a file.",
+                    hint="Give noise, grey, #ff8800 or an image.",
+                )
+            raise QuestionError(f"{setting}={start!r}: there is no such file.", hint="Give a photograph.")
     images = load_images(start)
     fitted = (
         preprocessing
@@ -111,7 +115,7 @@ def read_photograph(image: StartLike, preprocessing: Preprocessing) -> Start:
     ImagesError
         If it cannot be read.
     """
-    start, _ = read_start(image, preprocessing, None)
+    start, _ = read_start(image, preprocessing, None, setting="image")
     if not start.photographed or start.pictures is None:
         raise QuestionError(f"{image!r} is no photograph.", hint="Give a file, an array, a PIL image or one of a set.")
     if len(start.pictures) != 1:

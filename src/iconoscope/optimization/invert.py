@@ -322,7 +322,7 @@ class _Inverting:
         from iconoscope.subject.probe import LOGITS
 
         network, style = self.network, self.style
-        assert self.photograph.pictures is not None and style.colours is not None and style.rate is not None
+        assert self.photograph.pictures is not None and isinstance(style.colours, np.ndarray) and style.rate is not None
         assert not isinstance(style.transforms, str)
         read = LOGITS if layer == "logits" else layer
         draws = [self._generator(number) for number in range(self.count)]

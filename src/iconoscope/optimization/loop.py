@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,8 +183,7 @@ def ascend(
                     answers = read(normalise(moved))
                 values = scores(answers)
                 course.append(values.detach())
-                if not bool(values.isfinite().all()):
-                    raise NonFiniteError(f"{network.name} answers NaN or infinity at step {number + 1} of {steps}.")
+                _check_finite(network, picture, answers, values, where=f"at step {number + 1} of {steps}")
                 spectator = _spectator(picture, number, steps)
                 if number == steps - 1:
                     if loss.charges_pictures and values.requires_grad:
@@ -209,8 +208,28 @@ def ascend(
         if not course:
             raise
     last = canvas.picture().detach().clamp(0, 1)
+    _check_finite(network, last, {}, course[-1], where="after the last step")
     frames_made = torch.stack([*frames_kept, last], 1)
     return Ascent(last, torch.stack(course, 1), gradient.detach(), loss_gradient, frames_made, ended)
+
+
+def _check_finite(
+    network: Network, pictures: torch.Tensor, answers: Mapping[str, torch.Tensor], values: torch.Tensor, *, where: str
+) -> None:
+    """Say what is NaN or infinite first: the pictures by a gradient, the answers of the network, or what is made of them."""
+    if bool(values.isfinite().all()) and bool(pictures.isfinite().all()):
+        return
+    if not bool(pictures.isfinite().all()):
+        raise NonFiniteError(
+            f"The gradient of what was asked for is NaN or infinity, seen {where}.",
+            hint="A root or a logarithm has none at 0: add a little to what stands under it.",
+        )
+    if all(bool(answer.isfinite().all()) for answer in answers.values()):
+        raise NonFiniteError(
+            f"What was asked for is NaN or infinity {where}, and the answers of {network.name} are not.",
+            hint="A logarithm of 0, a quotient by 0 or a sum that overflows?",
+        )
+    raise NonFiniteError(f"{network.name} answers NaN or infinity {where}.")
 
 
 def _spectator(pictures: torch.Tensor, step: int, steps: int) -> Spectator | None:

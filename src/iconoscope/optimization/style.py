@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +34,9 @@ class Style:
         How they are moved before the network sees them; "auto" is what suits their size; None leaves them as they are.
     regularizers : tuple of Regularizer
         What they are charged for.
-    colours : ndarray or None
-        (channels, channels) a root of the covariance of colours, as `square_root` gives it; None: that of ImageNet for three
-        channels, else plain ones.
+    colours : ndarray, "plain" or None
+        (channels, channels) a root of the covariance of colours, as `square_root` gives it; "plain": every channel by itself;
+        None: that of ImageNet for three channels, else plain ones.
     limits : str
         A key of `LIMITS`: how colours are kept in 0..1.
     rate : float or None
@@ -50,7 +50,7 @@ class Style:
     parameterization: Parameterization = field(default_factory=Fourier)
     transforms: Transforms | str | None = "auto"
     regularizers: tuple[Regularizer, ...] = ()
-    colours: NDArray[np.float64] | None = None
+    colours: NDArray[np.float64] | Literal["plain"] | None = None
     limits: str = "sigmoid"
     rate: float | None = None
     fade: float = 1.0
@@ -77,7 +77,9 @@ class Style:
         """Give the style with nothing left open, for pictures of a size."""
         large = min(size) >= LARGE
         transforms = Transforms(jitter=8 if large else 4) if isinstance(self.transforms, str) else self.transforms
-        colours = self.colours if self.colours is not None else IMAGENET if channels == 3 else np.eye(channels)
+        colours = IMAGENET if self.colours is None and channels == 3 else self.colours
+        if colours is None or isinstance(colours, str):
+            colours = np.eye(channels)
         charges = self.regularizers
         charged = getattr(self.parameterization, "keeps_limits", False) or any(
             isinstance(charge, OutOfRange) for charge in charges
@@ -142,15 +144,15 @@ def _plainly(value: Any) -> Any:
 
 STYLES: dict[str, Style] = {
     "default": Style(),
-    "none": Style(parameterization=Pixels(), transforms=None, colours=np.eye(3)),
-    "blur": Style(parameterization=Pixels(), transforms=None, colours=np.eye(3), blur=Blur()),
+    "none": Style(parameterization=Pixels(), transforms=None, colours="plain"),
+    "blur": Style(parameterization=Pixels(), transforms=None, colours="plain", blur=Blur()),
     "frequency": Style(
         parameterization=Pixels(),
         transforms=None,
-        colours=np.eye(3),
+        colours="plain",
         regularizers=(TotalVariation(5.0), Frequency(50.0)),
     ),
-    "robust": Style(parameterization=Pixels(), colours=np.eye(3)),
+    "robust": Style(parameterization=Pixels(), colours="plain"),
     "preconditioned": Style(transforms=None),
     "all": Style(regularizers=(TotalVariation(1.0),)),
 }

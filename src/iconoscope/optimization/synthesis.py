@@ -199,7 +199,9 @@ class Synthesis:
         shape = (len(requests), self.network.channels, *self.size)
         objectives = [request.objective for request in requests]
         natural = [reference[objective] for objective in objectives] if reference else []
-        assert style.colours is not None and style.rate is not None and not isinstance(style.transforms, str)
+        assert (
+            isinstance(style.colours, np.ndarray) and style.rate is not None and not isinstance(style.transforms, str)
+        )
         parameterization = style.parameterization
         if isinstance(parameterization, LatentParameterization):
             parameterization = parameterization.labelled(self.network.classes, objectives)

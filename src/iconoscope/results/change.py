@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,13 +103,13 @@ def change_extent(change: Change) -> tuple[float, float]:
 
 def draw_change(figure: Figure, change: Change) -> Axes:
     """Draw one photograph and what became of it: above the pictures, below probabilities and the course of the objective."""
-    subfigures: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1))
-    above, below = subfigures
-    axes = above.subplots(1, 4)
+    # One grid within another and no subfigures, of which `.figure` would be one and not the whole.
+    above, below = figure.add_gridspec(2, 1, height_ratios=(1.15, 1))
+    axes = above.subgridspec(1, 4).subplots()
     _draw_row(axes, change, 0, titles=(without_folders(change.start), change.units[0]))
     classified = change.probabilities is not None
     ratios = [1.0] * (change.neighbours is not None) + [1.3] * classified + [1.3]
-    panels = list(below.subplots(1, len(ratios), width_ratios=ratios, squeeze=False).ravel())
+    panels = list(below.subgridspec(1, len(ratios), width_ratios=ratios).subplots(squeeze=False).ravel())
     if change.neighbours is not None:
         draw_nearest(panels.pop(0), change)
     if change.start_probabilities is not None and change.probabilities is not None:

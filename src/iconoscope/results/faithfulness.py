@@ -150,8 +150,9 @@ class Faithfulness(Series):
         figure.suptitle(as_text(f"{subject}\n{scale}"), fontsize=9)
         columns = self._columns
         rows = -(-(len(self.results) + 1) // columns)
-        above, below = figure.subfigures(2, 1, height_ratios=(2.95 * rows, 3.1))
-        panels = above.subplots(rows, columns, squeeze=False).ravel()
+        # One grid within another and no subfigures, of which `.figure` would be one and not the whole.
+        above, below = figure.add_gridspec(2, 1, height_ratios=(2.95 * rows, 3.1))
+        panels = above.subgridspec(rows, columns).subplots(squeeze=False).ravel()
         for axes in panels[len(self.results) + 1 :]:
             axes.set_axis_off()
         picture_axes(panels[0], first.picture, "what the network saw")
@@ -169,10 +170,10 @@ class Faithfulness(Series):
             )
         # Where the photograph has no areas below it, what they are.
         panels[0].set_xlabel("area under the curve\n(of the map moved elsewhere)", fontsize=8)
-        return [*maps, *self._curves(below, inks)]
+        return [*maps, *self._curves(below.subgridspec(1, 2), inks)]
 
-    def _curves(self, figure: Any, inks: list[str]) -> list[Axes]:
-        deletion, insertion = figure.subplots(1, 2, sharey=True)
+    def _curves(self, grid: Any, inks: list[str]) -> list[Axes]:
+        deletion, insertion = grid.subplots(sharey=True)
         limits = [curves.limits() for curves in self.results]
         for axes, curve, better in ((deletion, "deletion", "the lower"), (insertion, "insertion", "the higher")):
             for name, curves, ink in zip(self.names, self.results, inks, strict=True):

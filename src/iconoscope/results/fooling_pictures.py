@@ -34,6 +34,10 @@ _AS_ASKED, _OTHERWISE = "#fbd9b5", "#eef1f3"
 """The colours of an answer that is the class asked for, and of another."""
 
 
+_NARROW = 10
+"""Letters of a name that have room in a cell of the table beside a probability."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FoolingPictures(Result):
     """Pictures that are answered with a class that was asked for.
@@ -199,21 +203,22 @@ class FoolingPictures(Result):
         figure.suptitle(as_text(f"{self.question.network}: pictures that it is to answer {self.target}"), fontsize=9)
         beside = [name for name in ("noise", "robust") if name in self.names]
         table_height = max(0.75 + 0.36 * len(self), 2.4 * bool(beside))
-        below: Any = figure
         first: Axes | None = None
+        # One grid within another and no subfigures, of which `.figure` would be one and not the whole.
+        rows = figure.add_gridspec(
+            1 + self._has_photograph, 1, height_ratios=[2.5, table_height][-1 - self._has_photograph :]
+        )
         if self._has_photograph:
-            parts: Any = figure.subfigures(2, 1, height_ratios=(2.5, table_height))
-            above, below = parts
-            first = self._draw_photographs(above)
-        panels = below.subplots(1, len(beside) + 1, squeeze=False, width_ratios=[1.0] * len(beside) + [3.0])[0]
+            first = self._draw_photographs(rows[0].subgridspec(1, 5).subplots())
+        below = rows[-1].subgridspec(1, len(beside) + 1, width_ratios=[1.0] * len(beside) + [3.0])
+        panels = below.subplots(squeeze=False)[0]
         for axes, name in zip(panels, beside, strict=False):
             self._picture(axes, name)
         self._draw_answers(panels[-1])
         return first or panels[0]
 
-    def _draw_photographs(self, figure: Any) -> Axes:
+    def _draw_photographs(self, panels: Any) -> Axes:
         """Draw the photograph, and for both measures the change, enlarged, and the photograph with it."""
-        panels = figure.subplots(1, 5)
         self._picture(panels[0], "photograph")
         for place, name in ((1, "linf"), (3, "l2")):
             picture, factor = amplified(self.change(name))
@@ -240,12 +245,14 @@ class FoolingPictures(Result):
         for column, look in enumerate(self.looks):
             heading = _short(without_folders(self.judge), 14) if look == "judge" else look
             axes.text(column + 0.5, -0.3, as_text(heading), fontsize=7.5, ha="center", va="center")
+        between = "\n" if max(map(len, self.answer.ravel())) > _NARROW else " "
         for row, name in enumerate(self.names):
             axes.text(-0.06, row + 0.5, _ABOUT[name], fontsize=7.5, ha="right", va="center")
             for column in range(len(self.looks)):
                 asked = self.answer[row, column] == self.target
                 axes.add_patch(_cell(column, row, _AS_ASKED if asked else _OTHERWISE))
-                text = f"{_short(str(self.answer[row, column]), 14)} {self.answer_probability[row, column]:.2f}"
+                answer = _short(str(self.answer[row, column]), 14)
+                text = f"{answer}{between}{self.answer_probability[row, column]:.2f}"
                 axes.text(column + 0.5, row + 0.5, as_text(text), fontsize=7.5, ha="center", va="center")
 
 

@@ -101,7 +101,8 @@ class StyleComparison(Series):
         means = [
             f"{name} {np.mean(getattr(each, said)):.3g}" for name, each in zip(self.names, self.results, strict=True)
         ]
-        return f"{first.units[0]} of {first.question.network} in {len(means)} styles, by the {of}: {', '.join(means)}."
+        styles = f"{len(means)} style{'s' if len(means) > 1 else ''}"
+        return f"{first.units[0]} of {first.question.network} in {styles}, by the {of}: {', '.join(means)}."
 
     def to_json(self) -> dict[str, Any]:
         """Give for every style its answers, and all that its pictures give."""
