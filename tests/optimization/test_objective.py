@@ -1,6 +1,7 @@
 """Objectives: how they are written, and what they read."""
 
 import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -255,7 +256,10 @@ def test_a_function_is_kept_by_all_that_it_reads(network, tmp_path):
     asked.append(ico.optimize(network, margin, steps=2, store=tmp_path))
     keys = [one.question.key for one in asked]
     assert keys[0] == keys[1] != keys[2] and len(list(tmp_path.glob("optimize/*"))) == 2
-    assert ico.load_result(ico.Store(tmp_path).folder_of(asked[0].question)).to_json()["pictures"][0]["unit"] == "margin(logits)"
+    assert (
+        ico.load_result(ico.Store(tmp_path).folder_of(asked[0].question)).to_json()["pictures"][0]["unit"]
+        == "margin(logits)"
+    )
 
 
 def test_a_function_of_which_not_all_is_seen_is_not_kept(network, tmp_path):
