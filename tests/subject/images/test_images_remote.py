@@ -136,8 +136,9 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
         return load(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", guarded)
-    for scheme in ("s3", "gs"):  # of those that another test has imported, fsspec keeps the class
-        monkeypatch.delitem(fsspec.registry._registry, scheme, raising=False)
+    registry = sys.modules["fsspec.registry"]._registry  # of those that another test has imported, fsspec keeps the class
+    for scheme in ("s3", "gs"):
+        monkeypatch.delitem(registry, scheme, raising=False)
 
 
 @pytest.mark.parametrize("tail", ["folder/images", "", "a.png", "x::memory://y"])
