@@ -105,7 +105,7 @@ def draw_change(figure: Figure, change: Change) -> Axes:
     """Draw one photograph and what became of it: above the pictures, below probabilities and the course of the objective."""
     # One grid within another and no subfigures, of which `.figure` would be one and not the whole.
     above, below = figure.add_gridspec(2, 1, height_ratios=(1.15, 1))
-    axes = above.subgridspec(1, 4).subplots()
+    axes = above.subgridspec(1, 4).subplots(squeeze=False)[0]
     _draw_row(axes, change, 0, titles=(without_folders(change.start), change.units[0]))
     classified = change.probabilities is not None
     ratios = [1.0] * (change.neighbours is not None) + [1.3] * classified + [1.3]
