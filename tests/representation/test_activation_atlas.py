@@ -249,6 +249,15 @@ def test_sheets_of_many_cells_stay_small(coloured, monkeypatch):
     assert whole.shape[0] - atlas.sheet(1).shape[0] == 4 * SIZE // 2
 
 
+def test_pictures_that_ctrl_c_ended_before_their_last_step_are_not_kept(coloured, tmp_path, monkeypatch):
+    module = importlib.import_module("iconoscope.representation.activation_atlas")
+    optimize = module.optimize
+    monkeypatch.setattr(module, "optimize", lambda *asked, **rest: optimize(*asked, **{**rest, "steps": 3}))
+    with pytest.raises(KeyboardInterrupt):
+        asked(coloured, grids=(2,), store=tmp_path / "store")
+    assert not list((tmp_path / "store").glob(".atlas*/pictures*"))
+
+
 def test_pictures_made_before_an_interruption_are_not_made_again(coloured, tmp_path, monkeypatch):
     module = importlib.import_module("iconoscope.representation.activation_atlas")
     monkeypatch.setattr(module, "_TOGETHER", 2)

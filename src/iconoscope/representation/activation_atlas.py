@@ -19,6 +19,7 @@ from iconoscope.exemplars.record import fingerprint
 from iconoscope.optimization import direction, optimize
 from iconoscope.optimization.style import Style, read_style
 from iconoscope.progress import track
+from iconoscope.representation.finished import check_finished
 from iconoscope.results import ActivationAtlas, Question
 from iconoscope.results.activation_atlas import cells_of, cosines
 from iconoscope.results.atlas import pack_thumbnails
@@ -373,8 +374,7 @@ class _Asked:
             network = replace(network, preprocessing=replace(network.preprocessing, size=self.size))
         asked = [direction(self.layer, vector, cosine=COSINE) for vector in directions]
         made = optimize(network, asked, style=self.style, steps=self.steps, seed=seed)
-        if len(made) < len(asked) or bool(np.isnan(made.moved_activation).any()):
-            raise KeyboardInterrupt  # `optimize` gives what it has come to; it is not kept, as it would pass for the whole
+        check_finished(made, len(asked), self.steps)
         with network.questioned(), torch.inference_mode():
             pixels = (made.images * 255).round().astype(np.uint8)
             maps = activations(network, network.preprocessing.normalise(pixels).to(network.device), self.layer)

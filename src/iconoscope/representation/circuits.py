@@ -362,11 +362,14 @@ def _pictures(
 ) -> NDArray[np.uint8] | None:
     """Make a picture for the unit and for every input that is a unit; grey for the others."""
     from iconoscope.optimization import optimize
+    from iconoscope.representation.finished import check_finished
 
     if steps == 0:
         return None
     units = [name for name in names if ":" in name and not name.startswith(f"{PICTURE}:")]
-    made = optimize(network, [unit, *dict.fromkeys(units)], steps=steps, seed=seed)
+    asked = [unit, *dict.fromkeys(units)]
+    made = optimize(network, asked, steps=steps, seed=seed)
+    check_finished(made, len(asked), steps)
     pictures = dict(zip(made.units, map(rgb, made.images), strict=True))
     grey = np.full_like(rgb(made.images[0]), 160)
     return np.stack([rgb(made.images[0]), *(pictures.get(name, grey) for name in names)])

@@ -271,10 +271,12 @@ def _fields(maps: ClassMaps) -> NDArray[np.int64]:
 def _pictures(maps: ClassMaps, directions: NDArray[np.float32], steps: int | None, seed: int) -> dict[str, Any]:
     """Make the picture of every concept, unless none are asked for."""
     from iconoscope.optimization import direction, optimize
+    from iconoscope.representation.finished import check_finished
 
     if steps == 0:
         return {"optimized": None}
     # With the cosine: a picture of little but the concept.
     asked = [direction(maps.layer, vector, cosine=1) for vector in directions]
     made = optimize(maps.network, asked, steps=steps, seed=seed)
+    check_finished(made, len(asked), steps)
     return {"optimized": np.stack([rgb(picture) for picture in made.images]), "optimized_style": made.style}
