@@ -24,7 +24,7 @@ class Writer:
     def add_figure(self, tag, figure, global_step=None, close=True):
         assert isinstance(figure, Figure)
         figure.canvas.draw()
-        self.pictures[tag, global_step] = np.asarray(figure.canvas.buffer_rgba())  # type: ignore.copy()
+        self.pictures[tag, global_step] = np.asarray(figure.canvas.buffer_rgba()).copy()  # type: ignore
         if close:
             plt.close(figure)
 

@@ -27,9 +27,9 @@ class Linear(nn.Module):
         return self.head(x.flatten(1))
 
 
-def network_of(module, classes="abc"):
+def network_of(module, classes=("a", "b", "c")):
     preprocessing = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
-    return ico.load_network(module, preprocessing=preprocessing, classes=list(classes), device="cpu")
+    return ico.load_network(module, preprocessing=preprocessing, classes=classes, device="cpu")
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_class_is_named_by_its_index_too(image):
 
 
 def test_long_names_stay_within_the_cells_of_the_table(image):
-    network = network_of(Linear(), ["flat-coated retriever", "golden retriever", "cocker spaniel"])
+    network = network_of(Linear(), ("flat-coated retriever", "golden retriever", "cocker spaniel"))
     index = int(ico.predict(network, image)[0].argmin())
     figure = ico.fool(network, image, index, judge=network, steps=2).plot().figure
     assert isinstance(figure, Figure)  # the whole, and no part of it

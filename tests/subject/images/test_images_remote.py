@@ -136,7 +136,9 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
         return load(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", guarded)
-    registry = sys.modules["fsspec.registry"]._registry  # of those that another test has imported, fsspec keeps the class
+    registry = sys.modules[
+        "fsspec.registry"
+    ]._registry  # of those that another test has imported, fsspec keeps the class
     for scheme in ("s3", "gs"):
         monkeypatch.delitem(registry, scheme, raising=False)
 
