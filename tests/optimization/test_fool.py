@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -27,9 +28,9 @@ class Linear(nn.Module):
         return self.head(x.flatten(1))
 
 
-def network_of(module, classes=("a", "b", "c")):
+def network_of(module, classes: Sequence[str] = "abc"):
     preprocessing = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
-    return ico.load_network(module, preprocessing=preprocessing, classes=classes, device="cpu")
+    return ico.load_network(module, preprocessing=preprocessing, classes=list(classes), device="cpu")
 
 
 @pytest.fixture
