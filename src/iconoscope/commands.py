@@ -231,7 +231,7 @@ COMMANDS = {
         printing.results,
         (
             f"iconoscope atlas layer3 {_RESNET} --images cifar10/test.parquet",
-            "iconoscope atlas features.12 --network squeezenet.py:squeezenet --images photographs/ --positions 8 --size 96",
+            "iconoscope atlas layer4 --network timm:resnet18.a1_in1k --images photographs/ --positions 8 --size 112",
         ),
         {**_STORE, "out": "atlas.html"},
         ("layer",),

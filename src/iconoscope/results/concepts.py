@@ -127,11 +127,11 @@ class Concepts(Result):
 
     def summary(self) -> str:
         """Say how much the concepts explain, and what the logit loses without them."""
-        falls = ", ".join(f"{loss:.3g}" for loss in self.loss[:_MOST])
+        changes = ", ".join(f"{-loss:+.3g}" for loss in self.loss[:_MOST])
         text = (
             f"{self.cls}, {self.question.subject_name}: {len(self)} concepts of {self.layer} explain "
             f"{self.explained:.0%} of its variance; without each alone the logit ({self.clean.mean():.3g} in the mean) "
-            f"falls by {falls}"
+            f"changes by {changes}"
         )
         if np.isfinite(self.stability).all():
             text += (
