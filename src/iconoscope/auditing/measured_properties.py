@@ -99,18 +99,18 @@ def measured(
     together = max(1, _AT_ONCE // (height * width))
     for first in track(range(0, len(rows), together), "measuring images"):
         places: list[int] = []
-        shown: list[tuple[NDArray[np.uint8], NDArray[np.bool_] | None, tuple[int, int]]] = []
-        for place in range(first, min(first + together, len(rows))):
-            image: Image = images[int(rows[place])]
+        batch: list[tuple[NDArray[np.uint8], NDArray[np.bool_] | None, tuple[int, int]]] = []
+        for number in range(first, min(first + together, len(rows))):
+            image: Image = images[int(rows[number])]
             try:
-                shown.append(
+                batch.append(
                     (preprocessing.fit(image.pixels), fitted_object(preprocessing, image)[0], image.pixels.shape[:2])
                 )
             except ImageFileError:
                 continue  # it could be read when it was recorded; the result says how many were looked at
-            places.append(place)
+            places.append(number)
         if places:
-            pictures = _pictures(*zip(*shown, strict=True))
+            pictures = _pictures(*zip(*batch, strict=True))
             known = pictures.object_known
             for name, column in values.items():
                 numbers = np.asarray(MEASURES[name](pictures), np.float64)

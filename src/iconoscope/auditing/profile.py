@@ -244,9 +244,9 @@ def trends(
     count = np.bincount(targets, minlength=classes)
     correct = np.bincount(targets, right.astype(float), minlength=classes)
     for of_class in np.flatnonzero((correct > 0) & (correct < count)).tolist():
-        here = targets == of_class
-        away, share = ranks[here] - ranks[here].mean(), correct[of_class] / count[of_class]
-        excess[of_class] = away[right[here]].sum()
+        of_this_class = targets == of_class
+        away, share = ranks[of_this_class] - ranks[of_this_class].mean(), correct[of_class] / count[of_class]
+        excess[of_class] = away[right[of_this_class]].sum()
         variance[of_class] = (away**2).sum() * share * (1 - share) * count[of_class] / (count[of_class] - 1)
     informative = variance > 0
     telling = informative & (correct >= TELLING) & (count - correct >= TELLING)
@@ -265,10 +265,10 @@ def _adjusted(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Adjust p-values for all of them that there are."""
     from iconoscope.exemplars.roc_area import stepped
 
-    known = np.isfinite(p_values)
+    tested = np.isfinite(p_values)
     adjusted = np.full(p_values.shape, np.nan)
-    if known.any():
-        adjusted[known] = stepped(p_values[known])
+    if tested.any():
+        adjusted[tested] = stepped(p_values[tested])
     return adjusted
 
 

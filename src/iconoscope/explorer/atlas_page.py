@@ -82,12 +82,12 @@ def _settings(atlas: ActivationAtlas) -> dict[str, object]:
     """Give the settings of an atlas that are not the usual ones."""
     settings = atlas.question.settings
     fitting = settings["preprocessing"]["size"]
-    asked = {name: value for name, value in settings.items() if name != "style"}
-    if asked["size"] == fitting:
-        del asked["size"]
+    unusual_settings = {name: value for name, value in settings.items() if name != "style"}
+    if unusual_settings["size"] == fitting:
+        del unusual_settings["size"]
     return {
         name: list(value) if name == "grids" and isinstance(value, tuple) else value
-        for name, value in unusual(activation_atlas, asked).items()
+        for name, value in unusual(activation_atlas, unusual_settings).items()
     }
 
 

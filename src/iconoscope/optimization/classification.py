@@ -26,8 +26,8 @@ def class_probabilities(network: Network, pictures: torch.Tensor) -> NDArray[np.
         for values in (network.preprocessing.mean, network.preprocessing.std)
     )
     with network.questioned():
-        shown = ((pictures.cpu() - mean) / std).to(network.device)
-        return network.probabilities(network.logits(shown).float()).cpu().numpy()
+        normalised = ((pictures.cpu() - mean) / std).to(network.device)
+        return network.probabilities(network.logits(normalised).float()).cpu().numpy()
 
 
 def read_judge(judge: Network | str | None, network: Network, class_name: str) -> Network | None:

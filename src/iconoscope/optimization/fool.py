@@ -230,7 +230,7 @@ class _Fooling:
 
         side = min(self.network.preprocessing.size)
         moves = Transforms(jitter=min(16, side / 5), scale=(0.8, 1.25), rotation=15)
-        made = optimize(
+        optimized = optimize(
             self.network,
             unit(self.network.class_unit("logit", self.target)),
             style=Style(transforms=moves, regularizers=(Frequency(50.0),)),
@@ -238,7 +238,7 @@ class _Fooling:
             seed=self.seed,
             start="noise" if self.photograph.pictures is None else self._as_image(),
         )
-        return torch.from_numpy(made.images).movedim(-1, 1)
+        return torch.from_numpy(optimized.images).movedim(-1, 1)
 
     def _as_image(self) -> NDArray[np.uint8]:
         """Give the photograph as the network saw it, as whatever reads images reads it."""
@@ -255,12 +255,14 @@ class _Fooling:
         from iconoscope.optimization.classification import class_probabilities
 
         rounded = torch.from_numpy(as_bytes(pictures.numpy())).float() / 255
-        seen = {"as it is": pictures, "in 8 bits": rounded}
+        variants = {"as it is": pictures, "in 8 bits": rounded}
         if self.network.channels != 4:
-            seen["as JPEG"] = torch.stack([_as_jpeg(picture) for picture in rounded])
-        seen["blurred"] = blurred(pictures, BLUR[min(pictures.shape[2:]) >= LARGE])
+            variants["as JPEG"] = torch.stack([_as_jpeg(picture) for picture in rounded])
+        variants["blurred"] = blurred(pictures, BLUR[min(pictures.shape[2:]) >= LARGE])
         classes = self.network.classes
-        looks = {name: (class_probabilities(self.network, shown), classes, self.target) for name, shown in seen.items()}
+        looks = {
+            name: (class_probabilities(self.network, shown), classes, self.target) for name, shown in variants.items()
+        }
         if self.judge is not None:
             index = self.judge.class_index(classes[self.target])
             looks["judge"] = (class_probabilities(self.judge, pictures), self.judge.classes, index)

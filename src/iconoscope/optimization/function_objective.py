@@ -98,8 +98,8 @@ class FunctionTarget:
 
     def __call__(self, answers: Mapping[str, torch.Tensor], picture: int) -> torch.Tensor:
         """Give the value for one picture of a batch, from what layers answer to all, by their full names."""
-        own = {name: answers[layer][picture].float() for name, layer in self.read}
-        return self._value(_Answers(own, self.name))
+        of_picture = {name: answers[layer][picture].float() for name, layer in self.read}
+        return self._value(_Answers(of_picture, self.name))
 
     def _value(self, answers: Mapping[str, torch.Tensor]) -> torch.Tensor:
         import torch

@@ -235,9 +235,9 @@ def _shuffled(picture: torch.Tensor) -> torch.Tensor:
     draws = torch.Generator().manual_seed(0)
     noise = torch.rand((SHUFFLED, 1, *picture.shape[1:]), generator=draws)
     # The phases of noise are those of some real picture, so that no frequency is turned against its own mirror image.
-    turns = torch.fft.rfft2(noise).angle()
-    turns[..., 0, 0] = 0
-    return torch.fft.irfft2(spectrum * torch.polar(torch.ones_like(turns), turns), s=picture.shape[1:]).clamp(0, 1)
+    phases = torch.fft.rfft2(noise).angle()
+    phases[..., 0, 0] = 0
+    return torch.fft.irfft2(spectrum * torch.polar(torch.ones_like(phases), phases), s=picture.shape[1:]).clamp(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,12 +147,12 @@ def _within_bounds(
     best, ahead = picture.repeat(len(bounds), 1, 1, 1), torch.full((len(bounds),), -torch.inf)
     with frozen(network.module), torch.enable_grad():
         for _ in range(steps):
-            shown = (picture + changes).detach().requires_grad_()
-            margins = _margins(network.answer(normalise(shown)).float().cpu(), target)
-            (gradients,) = torch.autograd.grad(margins.sum(), shown)
-            best, ahead = _better(best, ahead, shown.detach(), margins.detach())
+            changed = (picture + changes).detach().requires_grad_()
+            margins = _margins(network.answer(normalise(changed)).float().cpu(), target)
+            (gradients,) = torch.autograd.grad(margins.sum(), changed)
+            best, ahead = _better(best, ahead, changed.detach(), margins.detach())
             # What is black already cannot become darker: the length of a step is not to be spent on it.
-            blocked = ((shown <= 0) & (gradients < 0)) | ((shown >= 1) & (gradients > 0))
+            blocked = ((changed <= 0) & (gradients < 0)) | ((changed >= 1) & (gradients > 0))
             gradients = gradients.masked_fill(blocked, 0)
             moved = norm.within(changes + limits * (2.5 / steps) * norm.step(gradients), limits)
             changes = (picture + moved).clamp(0, 1) - picture

@@ -159,18 +159,18 @@ def activation_atlas(
     network.notice_changes()
     targets = match_labels(network.names, images.labels)
     sides = read_size(size) or network.preprocessing.size
-    asked = _Asked(network, images, targets, unit.layer, _checked_grids(grids), least, chosen, sides, steps)
+    request = _Asked(network, images, targets, unit.layer, _checked_grids(grids), least, chosen, sides, steps)
     settings = {"positions": positions, "method": method, "seed": seed, "ridge": RIDGE, "cosine": COSINE}
-    question = asked.question(settings)
+    question = request.question(settings)
     if store is None:
-        atlas = asked.atlas(question, PartialAnswers(None))
+        atlas = request.atlas(question, PartialAnswers(None))
     else:
         chosen.check_storable()
-        kept = Store.at(store, witness=network.witness)
+        opened_store = Store.at(store, witness=network.witness)
         # What is made on the way is kept beside the store for as long as the atlas takes, so that it can go on where it was.
-        aside = kept.folder / f".atlas-{question.key[:24]}"
+        aside = opened_store.folder / f".atlas-{question.key[:24]}"
         parts = PartialAnswers(None if question.unkept else aside)
-        atlas = kept.answer(question, ActivationAtlas, lambda: asked.atlas(question, parts))
+        atlas = opened_store.answer(question, ActivationAtlas, lambda: request.atlas(question, parts))
         shutil.rmtree(aside, ignore_errors=True)
     if out is not None:
         atlas.save(out)
@@ -219,14 +219,16 @@ def cells_with_vectors(
     """
     cells, counts, means, added, examples = [], [], [], [], []
     for grid, of_grid in enumerate(places):
-        distinct, which = np.unique(of_grid, axis=0, return_inverse=True)
-        order = np.argsort(which.ravel(), kind="stable")
-        for place, members in zip(distinct, np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1]), strict=True):
+        distinct, cell_numbers = np.unique(of_grid, axis=0, return_inverse=True)
+        order = np.argsort(cell_numbers.ravel(), kind="stable")
+        for row_and_column, members in zip(
+            distinct, np.split(order, np.cumsum(np.bincount(cell_numbers.ravel()))[:-1]), strict=True
+        ):
             mean = vectors[members].mean(0, dtype=np.float64)
             if len(members) < least or not mean.any():
                 continue
             near = np.argsort(-cosines(vectors[members], mean[None])[:, 0], kind="stable")[:_EXAMPLES]
-            cells.append((grid, *place))
+            cells.append((grid, *row_and_column))
             counts.append(len(members))
             means.append(mean)
             added.append(attributions[members].mean(0, dtype=np.float64))
@@ -295,17 +297,17 @@ class _Asked:
             "vectors", lambda: self._vectors(settings["positions"], settings["seed"])
         )
         points: Any = parts.get_or_make("points", lambda: {"points": self._points(read["vectors"], settings)})["points"]
-        found = cells_with_vectors(cells_of(points, self.grids), read["vectors"], read["attributions"], self.least)
-        directions = whitened(found.means, read["vectors"])
-        made: list[Any] = [
+        occupied = cells_with_vectors(cells_of(points, self.grids), read["vectors"], read["attributions"], self.least)
+        directions = whitened(occupied.means, read["vectors"])
+        blocks: list[Any] = [
             parts.get_or_make(
                 f"pictures-{first}",
-                lambda some=directions[first : first + _TOGETHER]: self._made(some, settings["seed"]),
+                lambda block=directions[first : first + _TOGETHER]: self._made(block, settings["seed"]),
             )
             for first in track(range(0, len(directions), _TOGETHER), f"making {len(directions):,} pictures")
         ]
         ids = np.array(self.images.ids)
-        numbers, crops, ends, side = self._crops(found.examples, read)
+        numbers, crops, ends, side = self._crops(occupied.examples, read)
         return ActivationAtlas(
             question=question,
             layer=self.layer,
@@ -316,19 +318,19 @@ class _Asked:
             map_shape=(int(read["shape"][0]), int(read["shape"][1])),
             classes=self.network.classes,
             grids=self.grids,
-            cells=found.cells,
-            counts=found.counts,
-            means=found.means,
-            attributions=found.attributions,
-            cell_pictures=np.concatenate([part["pictures"] for part in made]),
-            answers=np.concatenate([part["answers"] for part in made]),
-            examples=found.examples,
+            cells=occupied.cells,
+            counts=occupied.counts,
+            means=occupied.means,
+            attributions=occupied.attributions,
+            cell_pictures=np.concatenate([part["pictures"] for part in blocks]),
+            answers=np.concatenate([part["answers"] for part in blocks]),
+            examples=occupied.examples,
             crops=crops,
             crops_ends=ends,
             crop_side=side,
             crop_numbers=numbers,
             silent=int(read["silent"]),
-            style=str(made[0]["style"]),
+            style=str(blocks[0]["style"]),
         )
 
     def _vectors(self, each: int, seed: int) -> dict[str, NDArray[Any]]:
@@ -372,9 +374,9 @@ class _Asked:
         network = self.network
         if self.size != network.preprocessing.size:
             network = replace(network, preprocessing=replace(network.preprocessing, size=self.size))
-        asked = [direction(self.layer, vector, cosine=COSINE) for vector in directions]
-        made = optimize(network, asked, style=self.style, steps=self.steps, seed=seed)
-        check_finished(made, len(asked), self.steps)
+        objectives = [direction(self.layer, vector, cosine=COSINE) for vector in directions]
+        made = optimize(network, objectives, style=self.style, steps=self.steps, seed=seed)
+        check_finished(made, len(objectives), self.steps)
         with network.questioned(), torch.inference_mode():
             pixels = (made.images * 255).round().astype(np.uint8)
             maps = activations(network, network.preprocessing.normalise(pixels).to(network.device), self.layer)
@@ -392,12 +394,12 @@ class _Asked:
         tuple
             The number of each vector's thumbnail, -1 where it has none; the pages and where they end; a thumbnail's side.
         """
-        wanted = np.unique(examples[examples >= 0])
-        wanted = wanted[np.argsort(read["rows"][wanted], kind="stable")]  # so that each image is read once
+        vectors = np.unique(examples[examples >= 0])
+        vectors = vectors[np.argsort(read["rows"][vectors], kind="stable")]  # so that each image is read once
         numbers = np.full(len(read["rows"]), -1, np.int64)
-        numbers[wanted] = np.arange(len(wanted))
+        numbers[vectors] = np.arange(len(vectors))
         side = 32 if min(self.network.preprocessing.size) < 64 else 64
-        pages, ends = pack_thumbnails(self._cut(wanted, read, side), len(wanted), side)
+        pages, ends = pack_thumbnails(self._cut(vectors, read, side), len(vectors), side)
         return numbers, pages, ends, side
 
     def _cut(self, vectors: NDArray[np.int64], read: dict[str, NDArray[Any]], side: int) -> Iterator[NDArray[np.uint8]]:
@@ -422,7 +424,7 @@ def crop_box(position: Sequence[int], shape: Sequence[int], size: Sequence[int])
     shortest = min(size)
     side = shortest if min(position) < 0 else min(shortest, max(64, shortest // 2))
     starts = []
-    for place, length, extent in zip(position, shape, size, strict=True):
-        middle = extent / 2 if place < 0 else (place + 0.5) * extent / length
+    for index, length, extent in zip(position, shape, size, strict=True):
+        middle = extent / 2 if index < 0 else (index + 0.5) * extent / length
         starts.append(int(min(max(0, round(middle - side / 2)), extent - side)))
     return starts[0], starts[1], starts[0] + side, starts[1] + side

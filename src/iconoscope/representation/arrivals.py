@@ -103,12 +103,12 @@ class Arrival:
             return parts.reshape(self.source.channels, -1, *parts.shape[1:]).sum(1)
         groups = self.node.argument(6, "groups", 1)
         first = self.channel // (len(self._weight) // groups) * len(weight)
-        seen = value[:, first : first + len(weight)]
+        group = value[:, first : first + len(weight)]
         stride, padding, dilation = (
             self.node.argument(position, name, default)
             for position, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
         )
-        maps = F.conv2d(seen, weight[:, None], None, stride, padding, dilation, len(weight))[0]
+        maps = F.conv2d(group, weight[:, None], None, stride, padding, dilation, len(weight))[0]
         contributions = torch.zeros(value.shape[1], *maps.shape[1:], dtype=torch.float64, device=value.device)
         contributions[first : first + len(weight)] = maps
         return contributions
@@ -169,31 +169,31 @@ def _collect(
     node: Node, channel: int, scale: float, parts: list[Arrival], *, is_root: bool = False, is_summand: bool = False
 ) -> float:
     """Append what arrives at a channel to `parts`; give the constant."""
-    known = [other for other in node.inputs if other is not None]
+    inputs = [other for other in node.inputs if other is not None]
     # What a layer before answers and others read too is a shortcut, also where it is itself a sum.
     if node.names and not is_root and (node.function in ADDITIONS | JOINS or (is_summand and node.readers > 1)):
         parts.append(Arrival("as it is", node, channel, scale))
         return 0.0
-    if node.function in UNCHANGED and known:
-        return _collect(known[0], channel, scale, parts)
-    if node.function == "batch_norm" and known:
-        return _through_norm(node, known[0], channel, scale, parts)
-    if node.function in ("conv2d", "linear") and isinstance(node.argument(1, "weight"), torch.Tensor) and known:
+    if node.function in UNCHANGED and inputs:
+        return _collect(inputs[0], channel, scale, parts)
+    if node.function == "batch_norm" and inputs:
+        return _through_norm(node, inputs[0], channel, scale, parts)
+    if node.function in ("conv2d", "linear") and isinstance(node.argument(1, "weight"), torch.Tensor) and inputs:
         parts.append(Arrival("weights", node, channel, scale))
         bias = node.argument(2, "bias")
         return 0.0 if bias is None else float(bias[channel].detach()) * scale
-    if node.function in ADDITIONS and len(known) == 2 and all(other.shape == node.shape for other in known):
+    if node.function in ADDITIONS and len(inputs) == 2 and all(other.shape == node.shape for other in inputs):
         alpha = float(node.keywords.get("alpha", 1))
-        first = _collect(known[0], channel, scale, parts, is_summand=True)
-        return first + _collect(known[1], channel, scale * alpha, parts, is_summand=True)
+        first = _collect(inputs[0], channel, scale, parts, is_summand=True)
+        return first + _collect(inputs[1], channel, scale * alpha, parts, is_summand=True)
     scaled = _scaled(node, channel)
     if scaled is not None:
         return _collect(scaled[0], channel, scale * scaled[1], parts)
     number = _number_beside(node)
-    if number is not None and node.function in ADDITIONS | PRODUCTS and len(known) == 1:
+    if number is not None and node.function in ADDITIONS | PRODUCTS and len(inputs) == 1:
         if node.function in PRODUCTS:
-            return _collect(known[0], channel, scale * number, parts)
-        return _collect(known[0], channel, scale, parts) + number * scale
+            return _collect(inputs[0], channel, scale * number, parts)
+        return _collect(inputs[0], channel, scale, parts) + number * scale
     if (joined := _joined(node, channel)) is not None:
         return _collect(*joined, scale, parts)
     names, number_there = node.origin(channel)
@@ -217,12 +217,12 @@ def _scaled(node: Node, channel: int) -> tuple[Node, float] | None:
     """Give the tensor of which each channel is multiplied by a weight, and that of a channel; None if it is no such product."""
     if node.function not in PRODUCTS or len(node.inputs) != 2 or len(node.arguments) != 2:
         return None
-    for position, given in ((0, node.inputs[1]), (1, node.inputs[0])):
-        factor, made = node.arguments[position], node.inputs[position]
-        if made is not None and made.function in ("reshape", "view") and not any(made.inputs):
-            factor = made.arguments[0]  # a weight that was brought into the shape of the maps
-        if given is not None and isinstance(factor, torch.Tensor) and factor.numel() == given.shape[given.channel_axis]:
-            return given, float(factor.detach().flatten()[channel])
+    for position, maps in ((0, node.inputs[1]), (1, node.inputs[0])):
+        factor, weight = node.arguments[position], node.inputs[position]
+        if weight is not None and weight.function in ("reshape", "view") and not any(weight.inputs):
+            factor = weight.arguments[0]  # a weight that was brought into the shape of the maps
+        if maps is not None and isinstance(factor, torch.Tensor) and factor.numel() == maps.shape[maps.channel_axis]:
+            return maps, float(factor.detach().flatten()[channel])
     return None
 
 

@@ -112,13 +112,13 @@ def feeds(
         raise UnitError(f"{resolved} is a whole layer.", hint=f"Ask a channel of it: {resolved}:0.")
     images = None if image is None else load_images(image)
     # One that cannot be read is refused by its own error; of none at all `readable` says so.
-    asked = None if images is None else next(iter(images) if len(images) == 1 else images.readable())
+    photograph = None if images is None else next(iter(images) if len(images) == 1 else images.readable())
     question = Question(
         technique="feeds",
         network=network.name,
         weights=network.digest(),
-        subject="its weights" if asked is None else asked.id,
-        pixels="" if asked is None else network.preprocessing.digest_of(asked),
+        subject="its weights" if photograph is None else photograph.id,
+        pixels="" if photograph is None else network.preprocessing.digest_of(photograph),
         unit=str(resolved),
         settings={
             "preprocessing": network.preprocessing.to_json(),
@@ -131,7 +131,7 @@ def feeds(
     )
 
     def ask() -> Circuit:
-        return _circuit(network, resolved, asked, question, k=k, steps=steps, seed=seed)
+        return _circuit(network, resolved, photograph, question, k=k, steps=steps, seed=seed)
 
     return answered(question, Circuit, ask, store=store, out=out, witness=network.witness)
 
@@ -209,14 +209,14 @@ def _located(network: Network, flow: Dataflow, unit: Unit, *, pools: bool = Fals
 
     if isinstance(unit, LayerUnit):
         node = flow.of_layer(unit.layer)
-        axis, place = node.channel_axis, None
+        axis, map_index = node.channel_axis, None
         check_channel(unit, node.shape[axis])
         assert unit.channel is not None
         if unit.position is not None:
             places = [side for number, side in enumerate(node.shape) if number not in (0, axis)]
-            place = place_at((1, node.shape[axis], *places), unit.layer, unit.position, network.preprocessing.size)
+            map_index = place_at((1, node.shape[axis], *places), unit.layer, unit.position, network.preprocessing.size)
         node, channel = before_activation(node, unit.channel, pools=pools)
-        return _Located(node, channel, place, arrivals_at(node, channel))
+        return _Located(node, channel, map_index, arrivals_at(node, channel))
     node = flow.answer
     if node is not None and network.ending and node.inputs and node.inputs[0] is not None:
         node = node.inputs[0]  # the softmax is undone
@@ -292,13 +292,13 @@ def _on_image(network: Network, image: Image, located: _Located) -> dict[str, An
     picture = network.preprocessing.shown(image)
     batch = network.preprocessing.normalise(picture[None]).to(network.device)
     with network.questioned():
-        kept = pass_of(network, batch, keep=[located.node.number, *(part.source.number for part in parts)]).kept
-    added = torch.cat([part.contributions(kept) for part in parts])
+        values = pass_of(network, batch, keep=[located.node.number, *(part.source.number for part in parts)]).kept
+    added = torch.cat([part.contributions(values) for part in parts])
     return {
         "picture": rgb(picture),
         "batch": batch,
-        "kept": kept,
-        "value": located.value(kept),
+        "kept": values,
+        "value": located.value(values),
         "contributions": located.at_place(added).cpu().numpy(),
         "maps": added,
     }
@@ -330,29 +330,29 @@ def _checked_by_occlusion(
             edits = {other.node.number: _given(kept[other.source.number]) for other in weighted}
             edits[part.node.number] = _without(part, number)
             falls[rank] = value - located.value(pass_of(network, batch, keep=[located.node.number], edits=edits).kept)
-    shown = maps[order.tolist()].float().cpu().numpy()
+    strongest_maps = maps[order.tolist()].float().cpu().numpy()
     return {
         **fields,
         "value": value,
         "occluded": falls,
-        "maps": shown if shown.ndim == 3 and shown[0].size > 1 else None,
+        "maps": strongest_maps if strongest_maps.ndim == 3 and strongest_maps[0].size > 1 else None,
     }
 
 
 def _given(clean: torch.Tensor) -> Edit:
     """Give what puts the clean tensor in place of the one that is given."""
-    return lambda given: clean
+    return lambda answer: clean
 
 
 def _without(part: Arrival, number: int) -> Edit:
     """Give what sets a channel of the tensor that goes into a layer to zero, also where its maps were flattened."""
 
-    def occlude(given: torch.Tensor) -> torch.Tensor:
+    def occlude(answer: torch.Tensor) -> torch.Tensor:
         if part.node.function == "linear":
-            given.unflatten(-1, (part.source.channels, -1))[..., number, :] = 0
+            answer.unflatten(-1, (part.source.channels, -1))[..., number, :] = 0
         else:
-            given[:, number] = 0
-        return given
+            answer[:, number] = 0
+        return answer
 
     return occlude
 
@@ -367,9 +367,9 @@ def _pictures(
     if steps == 0:
         return None
     units = [name for name in names if ":" in name and not name.startswith(f"{PICTURE}:")]
-    asked = [unit, *dict.fromkeys(units)]
-    made = optimize(network, asked, steps=steps, seed=seed)
-    check_finished(made, len(asked), steps)
+    units_asked = [unit, *dict.fromkeys(units)]
+    made = optimize(network, units_asked, steps=steps, seed=seed)
+    check_finished(made, len(units_asked), steps)
     pictures = dict(zip(made.units, map(rgb, made.images), strict=True))
     grey = np.full_like(rgb(made.images[0]), 160)
     return np.stack([rgb(made.images[0]), *(pictures.get(name, grey) for name in names)])

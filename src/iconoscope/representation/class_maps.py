@@ -137,20 +137,20 @@ def read_class_maps(network: Network, images: Images, layer: str, target: int, n
     for image in images.readable():
         ids.append(image.id)
         pictures.append(preprocessing.shown(image))
-    shown = np.stack(pictures)
+    stacked = np.stack(pictures)
     maps: list[NDArray[np.float32]] = []
     logits: list[NDArray[np.float32]] = []
     rows = columns = 1
     size = 1 if network.singly else BATCH
-    starts = range(0, len(shown), size)
+    starts = range(0, len(stacked), size)
     with network.questioned(), torch.inference_mode(), probe(network, [layer, LOGITS]) as read:
         for start in track(starts, f"reading {layer}, {network.name}"):
-            answers = read(preprocessing.normalise(shown[start : start + size]).to(network.device))
+            answers = read(preprocessing.normalise(stacked[start : start + size]).to(network.device))
             places, rows, columns = _places(answers[layer], layer, preprocessing.size)
             if not start:
                 check_fits(
-                    12.0 * len(shown) * places.shape[1:].numel(),
-                    f"What {layer} answers to {len(shown):,} images",
+                    12.0 * len(stacked) * places.shape[1:].numel(),
+                    f"What {layer} answers to {len(stacked):,} images",
                     hint="Take fewer: images.sample(500), or --limit 500.",
                 )
             maps.append(places.float().cpu().numpy())
@@ -161,9 +161,9 @@ def read_class_maps(network: Network, images: Images, layer: str, target: int, n
     if negative == "refuse" and values.min() < 0:
         raise UnitError(
             f"{layer} of {network.name} answers less than zero ({values.min():.3g}): its maps have no non-negative factors.",
-            hint=_layers_that_do(network, shown[:2]),
+            hint=_layers_that_do(network, stacked[:2]),
         )
-    return ClassMaps(network, layer, target, tuple(ids), shown, np.concatenate(logits), values, rows, columns)
+    return ClassMaps(network, layer, target, tuple(ids), stacked, np.concatenate(logits), values, rows, columns)
 
 
 def _places(answer: torch.Tensor, layer: str, size: tuple[int, int]) -> tuple[torch.Tensor, int, int]:

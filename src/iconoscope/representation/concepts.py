@@ -113,9 +113,9 @@ def concepts(
     check_counts(most=1000, count=count)
     check_choice("over", over, OVER)
     check_choice("negative", negative, NEGATIVE)
-    for name, given, most in (("resamples", resamples, 1000), ("steps", steps or 0, 10**6)):
-        if not 0 <= given <= most:
-            raise QuestionError(f"{name}={given} must be 0 to {most:,}.")
+    for name, number, most in (("resamples", resamples, 1000), ("steps", steps or 0, 10**6)):
+        if not 0 <= number <= most:
+            raise QuestionError(f"{name}={number} must be 0 to {most:,}.")
     unit = network.resolve(layer)
     if not isinstance(unit, LayerUnit) or unit.channel is not None:
         hint = f"Give {unit.layer!r}." if isinstance(unit, LayerUnit) else "Give the name of a layer."
@@ -213,10 +213,10 @@ def _explained(
 ) -> tuple[float, NDArray[np.float64]]:
     """Give the share of the variance that all concepts explain, and that which all but each explain."""
     total = _variance(maps) * maps.size
-    rest = maps - weights @ directions
-    squares = float(np.square(rest).sum(dtype=np.float64))
+    residual = maps - weights @ directions
+    squares = float(np.square(residual).sum(dtype=np.float64))
     # |rest + w d|^2 with d of length 1: no array of the size of the maps for every concept.
-    along = 2 * (weights * (rest @ directions.T)).sum((0, 1), dtype=np.float64)
+    along = 2 * (weights * (residual @ directions.T)).sum((0, 1), dtype=np.float64)
     more = along + np.square(weights).sum((0, 1), dtype=np.float64)
     return 1 - squares / total, 1 - (squares + more) / total
 
@@ -253,16 +253,16 @@ def _fields(maps: ClassMaps) -> NDArray[np.int64]:
     size = maps.network.preprocessing.size
     with maps.network.questioned():
         (layer,), _ = choose_layers(maps.network, [maps.layer])
-    whole = (0, 0, *size)
+    whole_image = (0, 0, *size)
     first = layer.places - maps.rows * maps.columns  # tokens that stand before the patches
     return np.array(
         [
-            (layer.patch(first + place, size) or whole)
+            (layer.patch(first + index, size) or whole_image)
             if layer.tokens
-            else layer.field.at(*divmod(place, maps.columns), size)
+            else layer.field.at(*divmod(index, maps.columns), size)
             if layer.field is not None
-            else whole
-            for place in range(maps.rows * maps.columns)
+            else whole_image
+            for index in range(maps.rows * maps.columns)
         ],
         np.int64,
     )
@@ -276,7 +276,7 @@ def _pictures(maps: ClassMaps, directions: NDArray[np.float32], steps: int | Non
     if steps == 0:
         return {"optimized": None}
     # With the cosine: a picture of little but the concept.
-    asked = [direction(maps.layer, vector, cosine=1) for vector in directions]
-    made = optimize(maps.network, asked, steps=steps, seed=seed)
-    check_finished(made, len(asked), steps)
-    return {"optimized": np.stack([rgb(picture) for picture in made.images]), "optimized_style": made.style}
+    objectives = [direction(maps.layer, vector, cosine=1) for vector in directions]
+    pictures = optimize(maps.network, objectives, steps=steps, seed=seed)
+    check_finished(pictures, len(objectives), steps)
+    return {"optimized": np.stack([rgb(picture) for picture in pictures.images]), "optimized_style": pictures.style}

@@ -111,8 +111,8 @@ class Node:
         if before is None or self.function in ("conv2d", "linear", "batch_norm", "layer_norm"):
             return 3 if self.function in ("linear", "layer_norm") else 1
         if self.function == "permute":
-            given: list[Any] = list(self.arguments[1:]) or [self.keywords["dims"]]
-            dims = given if len(given) > 1 else given[0]
+            arguments: list[Any] = list(self.arguments[1:]) or [self.keywords["dims"]]
+            dims = arguments if len(arguments) > 1 else arguments[0]
             return [axis % 4 for axis in dims].index(before.channel_axis)
         return before.channel_axis
 
@@ -212,8 +212,8 @@ class _Recorder:
             keywords = {key: self._without_tensors(value) for key, value in kwargs.items()}
             node = Node(len(self.nodes), name, inputs, arguments, keywords, tuple(tensor.shape))
             self.nodes.append(node)
-            for given in set(filter(None, inputs)):
-                given.readers += 1
+            for source in set(filter(None, inputs)):
+                source.readers += 1
             self._by_id[id(tensor)] = node
             self._alive.append(tensor)
             if node.number in self._keep:

@@ -69,7 +69,7 @@ def factorize(vectors: Vectors, count: int, *, seed: int, rounds: int = ROUNDS) 
 def amounts(vectors: Vectors, directions: Vectors) -> Vectors:
     """Say how much of each direction is in vectors (n, channels): the non-negative least squares, (n, directions)."""
     with ignoring("Maximum number of iterations"):
-        found, _, _ = imported("sklearn.decomposition").non_negative_factorization(
+        factors, _, _ = imported("sklearn.decomposition").non_negative_factorization(
             vectors,
             H=directions.astype(vectors.dtype),
             n_components=len(directions),
@@ -78,7 +78,7 @@ def amounts(vectors: Vectors, directions: Vectors) -> Vectors:
             max_iter=ROUNDS,
             tol=1e-6,
         )
-    return found.astype(np.float32)
+    return factors.astype(np.float32)
 
 
 def cosines_to(directions: Vectors, others: Vectors) -> Vectors:

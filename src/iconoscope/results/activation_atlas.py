@@ -150,8 +150,8 @@ class ActivationAtlas(Result):
 
     def members(self, cell: int) -> NDArray[np.int64]:
         """Give the numbers of the vectors that lie in a cell."""
-        grid, *place = self.cells[cell].tolist()
-        return np.flatnonzero((self._cells_of_points[grid] == place).all(1))
+        grid, *row_and_column = self.cells[cell].tolist()
+        return np.flatnonzero((self._cells_of_points[grid] == row_and_column).all(1))
 
     def strongest(self, cell: int, k: int = 5) -> list[tuple[str, float]]:
         """Give the classes that a cell speaks for most, with what its vectors add to their logits over that of all classes.
@@ -279,8 +279,8 @@ class ActivationAtlas(Result):
         present = np.unique(self.leads.argmax(1)).tolist()
         if len(present) > _COLOURED:
             return {}
-        shown = class_colours(len(self.classes) if len(self.classes) <= _COLOURED else len(present))
-        inks = shown if len(shown) == len(self.classes) else dict(zip(present, shown, strict=True))
+        palette = class_colours(len(self.classes) if len(self.classes) <= _COLOURED else len(present))
+        inks = palette if len(palette) == len(self.classes) else dict(zip(present, palette, strict=True))
         return {index: "#" + bytes(inks[index]).hex() for index in present}
 
     def sheet(self, grid: int = -1) -> NDArray[np.uint8]:

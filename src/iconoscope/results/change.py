@@ -113,8 +113,10 @@ def draw_change(figure: Figure, change: Change) -> Axes:
     if change.neighbours is not None:
         draw_nearest(panels.pop(0), change)
     if change.start_probabilities is not None and change.probabilities is not None:
-        asked = -1 if change.asked_class is None else int(change.asked_class[0])
-        probability_bars(panels.pop(0), change.classes, change.start_probabilities[0], change.probabilities[0], asked)
+        asked_class = -1 if change.asked_class is None else int(change.asked_class[0])
+        probability_bars(
+            panels.pop(0), change.classes, change.start_probabilities[0], change.probabilities[0], asked_class
+        )
     draw_course(panels[0], change)
     return axes[1]
 
@@ -163,8 +165,8 @@ def probability_bars(
     places = np.arange(len(chosen))
     for values, shift, ink, label in ((before, -0.19, BEFORE, "before"), (after, 0.19, AFTER, "after")):
         axes.barh(places + shift, values[chosen], 0.36, color=ink, label=label)
-        for place, value in zip(places, values[chosen], strict=True):
-            axes.text(min(float(value), 1.0) + 0.015, place + shift, f"{value:.3f}", fontsize=7, va="center")
+        for row, value in zip(places, values[chosen], strict=True):
+            axes.text(min(float(value), 1.0) + 0.015, row + shift, f"{value:.3f}", fontsize=7, va="center")
     names = [_short(classes[index], 20) for index in chosen]
     axes.set_yticks(places, [as_text(name) for name in names], fontsize=8)
     axes.set_ylim(len(chosen) - 0.45, -0.55)

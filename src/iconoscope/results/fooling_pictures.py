@@ -155,11 +155,11 @@ class FoolingPictures(Result):
                 "answers": [
                     {
                         "look": look,
-                        "answer": str(self.answer[row, place]),
-                        "probability": float(self.answer_probability[row, place]),
-                        "target_probability": float(self.target_probability[row, place]),
+                        "answer": str(self.answer[row, column]),
+                        "probability": float(self.answer_probability[row, column]),
+                        "target_probability": float(self.target_probability[row, column]),
                     }
-                    for place, look in enumerate(self.looks)
+                    for column, look in enumerate(self.looks)
                 ],
             }
             for row, name in enumerate(self.names)
@@ -220,10 +220,10 @@ class FoolingPictures(Result):
     def _draw_photographs(self, panels: Any) -> Axes:
         """Draw the photograph, and for both measures the change, enlarged, and the photograph with it."""
         self._picture(panels[0], "photograph")
-        for place, name in ((1, "linf"), (3, "l2")):
+        for index, name in ((1, "linf"), (3, "l2")):
             picture, factor = amplified(self.change(name))
-            picture_axes(panels[place], picture, f"the change, x{factor}" if factor > 1 else "the change", size=8)
-            self._picture(panels[place + 1], name)
+            picture_axes(panels[index], picture, f"the change, x{factor}" if factor > 1 else "the change", size=8)
+            self._picture(panels[index + 1], name)
         return panels[0]
 
     def _picture(self, axes: Axes, name: str) -> Axes:
@@ -249,8 +249,8 @@ class FoolingPictures(Result):
         for row, name in enumerate(self.names):
             axes.text(-0.06, row + 0.5, _ABOUT[name], fontsize=7.5, ha="right", va="center")
             for column in range(len(self.looks)):
-                asked = self.answer[row, column] == self.target
-                axes.add_patch(_cell(column, row, _AS_ASKED if asked else _OTHERWISE))
+                is_target = self.answer[row, column] == self.target
+                axes.add_patch(_cell(column, row, _AS_ASKED if is_target else _OTHERWISE))
                 answer = _short(str(self.answer[row, column]), 14)
                 text = f"{answer}{between}{self.answer_probability[row, column]:.2f}"
                 axes.text(column + 0.5, row + 0.5, as_text(text), fontsize=7.5, ha="center", va="center")

@@ -202,15 +202,15 @@ def grid(
         raise QuestionError(f"columns={columns} must be 1 or more.")
     if cmap is not None:
         colour_table(cmap)
-    made = ResultGrid(
+    result_grid = ResultGrid(
         results=tuple(flat),
         titles=tuple(titles) if titles is not None else _titles(flat),
         columns=columns or min(4, len(flat)),
         cmap=cmap,
     )
     if out is not None:
-        made.save(out)
-    return made
+        result_grid.save(out)
+    return result_grid
 
 
 def _check_scale(results: Sequence[Any]) -> None:

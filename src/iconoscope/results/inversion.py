@@ -97,10 +97,10 @@ class Inversion(Result):
     def summary(self) -> str:
         """Say how near the codes came, layer by layer, and how many pictures are classified as the photograph is."""
         answer = self.classes[int(self.photograph_probabilities.argmax())]
-        shown = range(len(self)) if len(self) <= 4 else (0, len(self) // 2, len(self) - 1)
+        rows = range(len(self)) if len(self) <= 4 else (0, len(self) // 2, len(self) - 1)
         layers = [
             f"{self.layers[index]} {self.distance[index].mean():.3g} ({self.other_distance[index]:.3g})"
-            for index in shown
+            for index in rows
         ]
         alike = float(self.agreement().mean())
         pictures = self.images.shape[0] * self.images.shape[1]
@@ -133,7 +133,7 @@ class Inversion(Result):
                 "distance": self.distance[index].tolist(),
                 "other_distance": float(self.other_distance[index]),
                 "spread": None if math.isnan(spread[index]) else float(spread[index]),
-                "predictions": [self.classes[place] for place in best[index].tolist()],
+                "predictions": [self.classes[answer] for answer in best[index].tolist()],
                 "probabilities": self.probabilities[index].max(1).tolist(),
             }
             for index, layer in enumerate(self.layers)

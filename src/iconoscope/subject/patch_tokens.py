@@ -135,9 +135,9 @@ def _entries(network: Network, picture: torch.Tensor) -> list[tuple[str, TokenGr
     grids: dict[str, TokenGrid] = {}
 
     def look(call: LayerCall) -> None:
-        given = call.inputs[0] if call.inputs else None
-        if isinstance(given, torch.Tensor) and given.ndim == 3 and len(given) == 1 and len(grids) < ENTRIES:
-            grid = token_grid(given.shape[1], network.preprocessing.size)
+        tokens = call.inputs[0] if call.inputs else None
+        if isinstance(tokens, torch.Tensor) and tokens.ndim == 3 and len(tokens) == 1 and len(grids) < ENTRIES:
+            grid = token_grid(tokens.shape[1], network.preprocessing.size)
             if grid is not None and min(grid.rows, grid.columns) > 1 and grid.rows * grid.columns >= FEWEST:
                 grids.setdefault(call.name, grid)
 
@@ -186,7 +186,7 @@ def _sees_its_patch(network: Network, layer: str, grid: TokenGrid, side: tuple[i
                 pixels = slice(line * side[axis], (line + 1) * side[axis])
                 batch[index].movedim(1 + axis, 0)[pixels] = nan
                 expected[index].movedim(axis, 0)[line] = True
-            seen = given_to(network, layer, batch).isnan().any(2)
-            if seen[:, : grid.prefix].any() or not torch.equal(seen[:, grid.prefix :], expected.flatten(1)):
+            reached = given_to(network, layer, batch).isnan().any(2)
+            if reached[:, : grid.prefix].any() or not torch.equal(reached[:, grid.prefix :], expected.flatten(1)):
                 return False
     return True
