@@ -192,6 +192,8 @@ def differentiated(answers):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
+        (lambda: 1, "cannot be called with one argument"),
+        (lambda answers, scale: answers["conv"].mean(), "missing a required argument: .scale"),
         (lambda answers: answers["logits"], r"shape \(3,\).*one number"),
         (lambda answers: answers["logits"][0].item(), "one number, as a tensor"),
         (lambda answers: answers["logits"].argmax(), "int64"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -75,6 +76,7 @@ class FunctionTarget:
         """
         import torch
 
+        self._check_parameters()
         with network.questioned():
             trial = _Trial(network)
             with torch.enable_grad():
@@ -100,6 +102,17 @@ class FunctionTarget:
         """Give the value for one picture of a batch, from what layers answer to all, by their full names."""
         of_picture = {name: answers[layer][picture].float() for name, layer in self.read}
         return self._value(_Answers(of_picture, self.name))
+
+    def _check_parameters(self) -> None:
+        try:
+            inspect.signature(self.function).bind({})
+        except TypeError as error:
+            raise QuestionError(
+                f"The objective {self.name} cannot be called with one argument: {error}.",
+                hint='It is given the answers of layers: lambda answers: answers["layer3"][17].mean().',
+            ) from None
+        except ValueError:  # what is written in C may tell no signature
+            return
 
     def _value(self, answers: Mapping[str, torch.Tensor]) -> torch.Tensor:
         import torch
