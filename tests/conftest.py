@@ -1,6 +1,7 @@
 """What several tests need: a planted network whose truth is known, and the real data where they are."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,14 @@ class Planted(nn.Module):
         maps = self.relu(self.features(x))
         seen = 3 * maps[:, :1, 4:12, 8:16].mean((2, 3))
         return torch.cat([seen, torch.ones_like(seen), torch.zeros_like(seen)], 1)
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """Close what a test has drawn with pyplot: the next one may count figures."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture

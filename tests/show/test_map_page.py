@@ -129,18 +129,21 @@ def test_where_nothing_is_drawn_nothing_is_picked(page):
     assert page.is_hidden("#picked")
 
 
+def wait_for_count(page, shown):
+    page.wait_for_function(
+        "text => document.querySelector('#shown').innerText === text", arg=f"showing {shown:,} of 3,000"
+    )
+
+
 def test_classes_are_switched_off_and_what_is_shown_is_counted(page, found):
-    assert page.inner_text("#shown") == "showing 3,000 of 3,000"
+    wait_for_count(page, 3000)
     page.click("#legend button >> nth=1")
-    page.wait_for_timeout(200)
-    assert page.inner_text("#shown") == "showing 2,000 of 3,000"
+    wait_for_count(page, 2000)
     page.check("#only")
-    page.wait_for_timeout(200)
-    kept = (found.targets != 1) & (found.targets != found.predictions)
-    assert page.inner_text("#shown") == f"showing {int(kept.sum()):,} of 3,000"
+    wait_for_count(page, int(((found.targets != 1) & (found.targets != found.predictions)).sum()))
     page.click("#none")
-    page.wait_for_timeout(200)
-    assert page.inner_text("#shown") == "showing 0 of 3,000"
+    wait_for_count(page, 0)
+    page.wait_for_timeout(200)  # until it is drawn
     drawn = seen_by(page)[:740, :820]
     assert np.ptp(drawn.reshape(-1, 3), axis=0).max() == 0  # an empty map
 

@@ -136,6 +136,7 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
         return load(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", guarded)
+    monkeypatch.setitem(sys.modules, package, None)
     registry = sys.modules[
         "fsspec.registry"
     ]._registry  # of those that another test has imported, fsspec keeps the class
