@@ -23,7 +23,7 @@ export function AtlasPage({ settings }: { settings: Settings }) {
 /** What makes an atlas, where the store has none. */
 function NoAtlas({ page }: { page: Message }) {
   return (
-    <section class="figure">
+    <section class="boardless">
       <h1>{say("atlas")}</h1>
       <p class="note">{say("atlas note")}</p>
       <p>{say("no atlas")}</p>

@@ -36,7 +36,7 @@ function MapMaking({ loading: { step, stopped, begin, stop } }: { loading: Loadi
   if (!stopped && (!step || step.ended)) return <Waiting />;
   const task = STEPS[step?.task ?? ""];
   return (
-    <section class="map-making">
+    <section class="boardless">
       <p>{say("map waiting")}</p>
       {!stopped && task && <p class="note">{say(task)}</p>}
       {!stopped && <Progress event={step} />}
