@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import iconoscope as ico
+from iconoscope.representation import finished_pictures
 from iconoscope.representation.activation_atlas import cells_with_vectors, crop_box, whitened
 from iconoscope.representation.layer_vectors import read_vectors
 from iconoscope.results.activation_atlas import cells_of, cosines
@@ -250,9 +251,8 @@ def test_sheets_of_many_cells_stay_small(coloured, monkeypatch):
 
 
 def test_pictures_that_ctrl_c_ended_before_their_last_step_are_not_kept(coloured, tmp_path, monkeypatch):
-    module = importlib.import_module("iconoscope.representation.activation_atlas")
-    optimize = module.optimize
-    monkeypatch.setattr(module, "optimize", lambda *asked, **rest: optimize(*asked, **{**rest, "steps": 3}))
+    optimize = finished_pictures.optimize
+    monkeypatch.setattr(finished_pictures, "optimize", lambda *asked, **rest: optimize(*asked, **{**rest, "steps": 3}))
     with pytest.raises(KeyboardInterrupt):
         asked(coloured, grids=(2,), store=tmp_path / "store")
     assert not list((tmp_path / "store").glob(".atlas*/pictures*"))
@@ -262,7 +262,7 @@ def test_pictures_made_before_an_interruption_are_not_made_again(coloured, tmp_p
     module = importlib.import_module("iconoscope.representation.activation_atlas")
     monkeypatch.setattr(module, "_TOGETHER", 2)
     whole, calls = asked(coloured, grids=(2,)), []
-    optimize = module.optimize
+    optimize = finished_pictures.optimize
 
     def interrupted(*arguments, **settings):
         calls.append(len(arguments[1]))
@@ -270,7 +270,7 @@ def test_pictures_made_before_an_interruption_are_not_made_again(coloured, tmp_p
             raise KeyboardInterrupt
         return optimize(*arguments, **settings)
 
-    monkeypatch.setattr(module, "optimize", interrupted)
+    monkeypatch.setattr(finished_pictures, "optimize", interrupted)
     with pytest.raises(KeyboardInterrupt):
         asked(coloured, grids=(2,), store=tmp_path / "store")
     before = len(calls)

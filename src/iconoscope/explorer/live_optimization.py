@@ -25,6 +25,7 @@ from iconoscope.explorer.image_page import ranked_classes
 from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.optimization import optimize
+from iconoscope.optimization.classification import class_probabilities
 from iconoscope.optimization.spectator import GrowingPictures, watched_by
 from iconoscope.optimization.style import STYLES
 from iconoscope.results import Visualization
@@ -164,12 +165,8 @@ class LiveOptimization:
         self, step: int, steps: int, activation: float, picture: NDArray[Any], gradient: NDArray[Any]
     ) -> messages.OptimizationFrame:
         judge = self.session.copy_of(self.subject, "judge")
-        pixels = np.ascontiguousarray(picture.transpose(2, 0, 1))[None]
-        of = judge.preprocessing
-        mean, std = (np.array(values, np.float32)[:, None, None] for values in (of.mean, of.std))
-        batch = torch.from_numpy(((pixels - mean) / std).astype(np.float32)).to(judge.device)
-        with judge.questioned(), torch.inference_mode():
-            probabilities = judge.probabilities(judge.logits(batch).float())[0].cpu().numpy()
+        pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))[None])
+        probabilities = class_probabilities(judge, pixels)[0]
         return messages.OptimizationFrame(
             step=step,
             steps=steps,

@@ -16,10 +16,10 @@ from iconoscope import __version__
 from iconoscope.errors import ImagesError, QuestionError, check_choice, check_counts
 from iconoscope.exemplars.map import check_installed
 from iconoscope.exemplars.record import fingerprint
-from iconoscope.optimization import direction, optimize
+from iconoscope.optimization import direction
 from iconoscope.optimization.style import Style, read_style
 from iconoscope.progress import track
-from iconoscope.representation.finished import check_finished
+from iconoscope.representation.finished_pictures import finished_pictures
 from iconoscope.results import ActivationAtlas, Question
 from iconoscope.results.activation_atlas import cells_of, cosines
 from iconoscope.results.atlas import pack_thumbnails
@@ -375,8 +375,7 @@ class _Asked:
         if self.size != network.preprocessing.size:
             network = replace(network, preprocessing=replace(network.preprocessing, size=self.size))
         objectives = [direction(self.layer, vector, cosine=COSINE) for vector in directions]
-        made = optimize(network, objectives, style=self.style, steps=self.steps, seed=seed)
-        check_finished(made, len(objectives), self.steps)
+        made = finished_pictures(network, objectives, style=self.style, steps=self.steps, seed=seed)
         with network.questioned(), torch.inference_mode():
             pixels = (made.images * 255).round().astype(np.uint8)
             maps = activations(network, network.preprocessing.normalise(pixels).to(network.device), self.layer)

@@ -361,15 +361,13 @@ def _pictures(
     network: Network, unit: Unit, names: Sequence[str], steps: int | None, seed: int
 ) -> NDArray[np.uint8] | None:
     """Make a picture for the unit and for every input that is a unit; grey for the others."""
-    from iconoscope.optimization import optimize
-    from iconoscope.representation.finished import check_finished
+    from iconoscope.representation.finished_pictures import finished_pictures
 
     if steps == 0:
         return None
     units = [name for name in names if ":" in name and not name.startswith(f"{PICTURE}:")]
     units_asked = [unit, *dict.fromkeys(units)]
-    made = optimize(network, units_asked, steps=steps, seed=seed)
-    check_finished(made, len(units_asked), steps)
+    made = finished_pictures(network, units_asked, steps=steps, seed=seed)
     pictures = dict(zip(made.units, map(rgb, made.images), strict=True))
     grey = np.full_like(rgb(made.images[0]), 160)
     return np.stack([rgb(made.images[0]), *(pictures.get(name, grey) for name in names)])

@@ -270,13 +270,12 @@ def _fields(maps: ClassMaps) -> NDArray[np.int64]:
 
 def _pictures(maps: ClassMaps, directions: NDArray[np.float32], steps: int | None, seed: int) -> dict[str, Any]:
     """Make the picture of every concept, unless none are asked for."""
-    from iconoscope.optimization import direction, optimize
-    from iconoscope.representation.finished import check_finished
+    from iconoscope.optimization import direction
+    from iconoscope.representation.finished_pictures import finished_pictures
 
     if steps == 0:
         return {"optimized": None}
     # With the cosine: a picture of little but the concept.
     objectives = [direction(maps.layer, vector, cosine=1) for vector in directions]
-    pictures = optimize(maps.network, objectives, steps=steps, seed=seed)
-    check_finished(pictures, len(objectives), steps)
+    pictures = finished_pictures(maps.network, objectives, steps=steps, seed=seed)
     return {"optimized": np.stack([rgb(picture) for picture in pictures.images]), "optimized_style": pictures.style}
