@@ -51,9 +51,8 @@ def opened(browser, address):
     for context in contexts:
         context.close()
     # WebGL drawn by the processor says so.
-    assert [
-        trouble for trouble in troubles if "GPU stall" not in trouble and "swiftshader" not in trouble.lower()
-    ] == []
+    complaints = [text for text in troubles if "GPU stall" not in text and "swiftshader" not in text.lower()]
+    assert not complaints, "\n".join(complaints)
 
 
 def wait_until(holds, seconds=10):

@@ -211,6 +211,28 @@ def test_units_of_a_layer_stand_as_they_were_chosen_with_areas_that_were_held_ou
     page.get_by_text("images that were held out").wait_for()
 
 
+def test_a_line_that_is_not_open_yet_is_closed_once_it_is(opened):
+    page = opened("#/network")
+    page.evaluate("""() => {
+        window.lines = []
+        window.WebSocket = class {
+            static CONNECTING = 0
+            static OPEN = 1
+            readyState = 0
+            closedIn = null
+            constructor() { window.lines.push(this) }
+            close() { this.closedIn ??= this.readyState }
+        }
+    }""")
+    page.evaluate("location.hash = '#/image/1'")
+    page.wait_for_selector(".stage")
+    page.evaluate("location.hash = '#/network'")
+    page.wait_for_selector(".stage", state="detached")
+    assert page.evaluate("lines.map((line) => line.closedIn)") == [None]
+    page.evaluate("lines[0].readyState = 1, lines[0].onopen()")
+    assert page.evaluate("lines.map((line) => line.closedIn)") == [1]
+
+
 def test_a_photograph_of_ones_own_is_asked(opened, picture, tmp_path):
     (tmp_path / "mine.jpg").write_bytes(picture)
     page = opened("#/network")

@@ -21,8 +21,10 @@ export class PatchLine {
     return { probabilities, milliseconds };
   }
 
+  /** Closes the line; one that is not open yet closes once it is, since a browser complains of a line that was never there. */
   end(): void {
-    this.socket.close();
+    if (this.socket.readyState === WebSocket.CONNECTING) this.socket.onopen = () => this.socket.close();
+    else this.socket.close();
   }
 
   private sent(question: PatchQuestion): Promise<MessageEvent<string | ArrayBuffer> | null> {
