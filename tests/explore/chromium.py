@@ -35,7 +35,7 @@ def opened(browser, address):
         context = browser.new_context(**{"viewport": WIDE, "locale": "en-US", "accept_downloads": True, **settings})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
         page.on(

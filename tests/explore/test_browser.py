@@ -52,7 +52,7 @@ def test_the_patch_follows_the_mouse_and_the_bars_are_the_networks(opened, netwo
 
 def test_where_there_is_no_line_each_patch_is_asked_by_a_request(browser, address, network, images):
     page = browser.new_page(viewport=WIDE)
-    page.set_default_timeout(8000)
+    page.set_default_timeout(30_000)
     page.route_web_socket("**/api/patches", lambda line: line.close())
     page.goto(address)
     page.goto(f"{address.split('?')[0]}#/image/3?fill=black&side=31")
@@ -83,7 +83,7 @@ def test_arrow_keys_move_the_patch_and_a_link_brings_it_back(opened, network, im
 
 def test_a_heat_map_is_coarse_first_and_then_finer(opened):
     page = opened("#/image/5?side=48&heat=drop")
-    page.wait_for_selector("canvas.heat", timeout=20_000)
+    page.wait_for_selector("canvas.heat", timeout=30_000)
     wait_until(lambda: "finer" not in page.locator(".legend small").inner_text(), 30)
     assert page.locator(".legend small").inner_text() == "9 \u00d7 9 places"  # of 48 pixels on 96, in steps of 6
     drawn = page.locator("canvas.heat").evaluate(
@@ -291,7 +291,7 @@ def test_two_tabs_ask_of_their_own(opened, network, images):
 
 def test_a_server_that_ended_is_said_and_the_next_one_is_asked(browser, network, images, store):
     page = browser.new_page()
-    page.set_default_timeout(8000)
+    page.set_default_timeout(30_000)
     with serving(open_session(network, images, store=store)) as first:
         page.goto(first.address)
         page.goto(f"{first.address.split('?')[0]}#/image/3?side=20")
@@ -313,7 +313,7 @@ def test_a_server_that_ended_is_said_and_the_next_one_is_asked(browser, network,
 def test_two_networks_answer_under_one_patch_and_stand_beside_each_other(browser, network, images, store):
     other = ico.load_network("cars", device="cpu")
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(8000)
+    page.set_default_timeout(30_000)
     with serving(open_session(network, images, store=store, compare=other)) as rules:
         address = rules.address
         page.goto(address)
@@ -346,7 +346,7 @@ def test_two_networks_answer_under_one_patch_and_stand_beside_each_other(browser
 
 def test_a_unit_that_was_not_recorded_can_be_grown_all_the_same(browser, address):
     page = browser.new_page()
-    page.set_default_timeout(8000)
+    page.set_default_timeout(30_000)
     page.goto(address)
     page.goto(f"{address.split('?')[0]}#/layer/conv1")
     page.get_by_role("link", name="3", exact=True).click()
@@ -361,7 +361,7 @@ def test_the_second_of_two_networks_is_recorded_and_its_links_are_its_own(browse
     shutil.copytree(store, tmp_path / "run")
     other = ico.load_network("cars", device="cpu")
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(8000)
+    page.set_default_timeout(30_000)
     session = open_session(network, images, store=tmp_path / "run", compare=other)
     with serving(session) as rules:
         address = rules.address

@@ -21,7 +21,7 @@ def folder(explored, tmp_path_factory):
 def page(browser, folder):
     troubles = []
     page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-US")
-    page.set_default_timeout(8000)
+    page.set_default_timeout(30_000)
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
     page.on(

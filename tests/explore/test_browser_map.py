@@ -94,7 +94,7 @@ def test_what_is_chosen_on_one_of_two_maps_is_chosen_on_the_other(browser, netwo
     ico.map_images(ico.record(other, images, store=tmp_path / "run", workers=0), "pca", store=tmp_path / "run")
     session = open_session(network, images, store=tmp_path / "run", compare=other)
     page = browser.new_page(viewport=WIDE)
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(30_000)
     with serving(session) as rules:
         page.goto(rules.address)
         page.goto(f"{rules.address.split('?')[0]}#/map")

@@ -62,7 +62,7 @@ def test_a_map_that_is_stopped_is_not_made_until_it_is_asked_for_again(browser, 
 
     monkeypatch.setattr(map_page, "map_images", make)
     page = browser.new_page(viewport=WIDE)
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(30_000)
     with serving(session) as rules:
         page.goto(rules.address)
         page.goto(f"{rules.address.split('?')[0]}#/map")

@@ -308,12 +308,12 @@ def test_files_that_were_cut_are_fetched_again_and_named_where_they_stay_so(brow
     assert asked.count("points/0.bin") == 2
     page.fill("#find", "image-0001")
     page.press("#find", "Enter")
-    page.wait_for_function("document.querySelector('#trouble').textContent.includes('ids/0.bin')", timeout=10_000)
+    page.wait_for_function("document.querySelector('#trouble').textContent.includes('ids/0.bin')", timeout=30_000)
     page.unroute("**/ids/0.bin")
     look_for(page, "image-0001")
     assert page.inner_text("#id") == "image-0001"
     said = f"near/0.bin: 100 bytes instead of {32 * COUNT:,}"
-    page.wait_for_function(f"document.querySelector('#trouble').textContent.includes('{said}')", timeout=10_000)
+    page.wait_for_function(f"document.querySelector('#trouble').textContent.includes('{said}')", timeout=30_000)
     page.close()
 
 
