@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale bench-journeys mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -117,6 +117,9 @@ bench-map-folder: $(VENV)/.installed-dev  ## how soon the folder of a large map 
 
 bench-explorer: $(VENV)/.installed-dev  ## how soon the bars follow the mouse in a browser, and how large an export is; ARGS="--threads 1"
 	$(BIN)/python -m benchmarks.explorer $(ARGS)
+
+bench-journeys: $(VENV)/.installed  ## whole commands from the shell to the answer, as a user waits for them; ARGS="--journeys demo --times 5"
+	$(BIN)/python -m benchmarks.journeys $(ARGS)
 
 bench-scale: $(VENV)/.installed-dev  ## recording by parts and by Ray, and reading a recording of a million images; an hour, 20 GB of disk. ARGS="--images 1000000"
 	$(BIN)/python -m benchmarks.scale $(ARGS)

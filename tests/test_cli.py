@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import time
@@ -278,6 +279,34 @@ def test_help_does_not_wait_for_torch(arguments):
     if len(arguments) > 1:
         assert "Examples:" in told
         assert "--json" in told
+
+
+@pytest.mark.parametrize(
+    ("own", "spins"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)]
+)
+def test_threads_of_torch_sleep_soon_unless_the_environment_says_how_long_they_look_for_work(
+    capsys, monkeypatch, own, spins
+):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "so that it is put back")
+        monkeypatch.delenv(name)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    assert main(["--version"]) == 0
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have another OpenMP")
+def test_openmp_reads_how_long_threads_look_for_work():
+    code = "from iconoscope.cli import main; main(['--version']); import torch"
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    environment |= {"OMP_DISPLAY_ENV": "verbose"}
+    told = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    ).stderr
+    assert "GOMP_SPINCOUNT = '3000'" in told
 
 
 def test_help_is_there_at_once():
