@@ -50,7 +50,7 @@ docs: $(VENV)/.installed-dev  ## write the generated pages anew, and the site fr
 	@echo "The documentation is at $(CURDIR)/build/site/index.html"
 
 families: $(VENV)/.installed-dev  ## docs/families.md, as it is run
-	ICONOSCOPE_WRITE_FAMILIES=1 $(BIN)/python -m pytest -q tests/journeys/test_families.py
+	ICONOSCOPE_WRITE_FAMILIES=1 $(BIN)/python -m pytest -q -m 'slow or not slow' tests/journeys/test_families.py
 
 web: $(VENV)/.installed-dev web/node_modules/.package-lock.json  ## the scripts of pages and explorer, from web/src into the package; the only thing that wants node
 	$(BIN)/python web/make_schema.py

@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from torch import nn
 
 import iconoscope as ico
 
 ROOT = Path(__file__).parent.parent
+
+settings.register_profile(
+    "without deadline", deadline=None
+)  # how long an example takes hangs on what else the machine does
+settings.load_profile("without deadline")
 
 
 class Planted(nn.Module):

@@ -49,6 +49,7 @@ class Family:
     activation: str | None = None
     fades: bool = False  # with drawn weights, so that its norms must be fitted to some images
     through: Callable | None = None
+    slow: bool = False
 
 
 def _resnet(models):
@@ -106,7 +107,7 @@ def _script(module, folder):
 
 FAMILIES = {
     "ResNet": Family("torchvision's resnet18", "layer2.0.conv1:3", _resnet),
-    "VGG": Family("torchvision's VGG, configuration A, a small head", "features.6:3", _vgg),
+    "VGG": Family("torchvision's VGG, configuration A, a small head", "features.6:3", _vgg, slow=True),
     "DenseNet": Family(
         "torchvision's DenseNet, three small blocks",
         "features.denseblock2:3",
@@ -123,6 +124,7 @@ FAMILIES = {
         "features.3:3",
         lambda models: models.efficientnet_b0(num_classes=3),
         fades=True,
+        slow=True,
     ),
     "EfficientNet, timm": Family("timm's test_efficientnet", "blocks.1.0:3", _timm("test_efficientnet")),
     "ConvNeXt": Family("torchvision's ConvNeXt, two small stages", "features.1.0.block.3:5", _convnext),
@@ -243,7 +245,9 @@ def ask(name, models, folder):
     return f"| {' | '.join(cells)} |\n"
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * family.slow) for name, family in FAMILIES.items()]
+)
 def test_a_family_is_asked_in_all_three_ways(name, torchvision_models, tmp_path, monkeypatch):
     monkeypatch.setattr(exact_engine, "LEAST_WORK", 0.0)
     line = ask(name, torchvision_models, tmp_path)

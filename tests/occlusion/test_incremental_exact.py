@@ -223,7 +223,7 @@ def always(monkeypatch):
     monkeypatch.setattr(exact_engine, "LEAST_WORK", 0.0)
 
 
-LENIENT = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+LENIENT = {"derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 
 @given(questions())

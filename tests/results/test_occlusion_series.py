@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from iconoscope.errors import DamagedRecordError, QuestionError, StoreError
@@ -32,7 +32,6 @@ def with_drop(drop, fill="zero"):
     )
 
 
-@settings(deadline=None)  # SciPy is imported when it is first needed
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=20))
 def test_rank_correlation_is_the_correlation_of_mean_ranks(pairs):
     """Ranks counted one by one: how many are smaller, and half of how many are equal."""

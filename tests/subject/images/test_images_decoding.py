@@ -290,7 +290,7 @@ KINDS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 WHOLE = [encoded(PillowImage.fromarray(noise(9, 7)), kind) for kind in KINDS]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.one_of(st.binary(max_size=200), st.sampled_from(WHOLE).flatmap(lambda data: st.binary().map(data[:40].__add__)))
 )
@@ -303,7 +303,7 @@ def test_garbage_raises_only_our_error(data: bytes) -> None:
         assert pixels.ndim == 3 and pixels.dtype == np.uint8
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(WHOLE), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=5))
 def test_damaged_files_raise_only_our_error(data: bytes, damage: list[tuple[float, int]]) -> None:
     damaged = bytearray(data)
