@@ -148,11 +148,22 @@ def test_a_module_made_in_inference_mode_is_refused_where_gradients_are_wanted()
 
 
 IMPORTED = """
-import os, random
+import os, random, sys
 before, state = dict(os.environ), random.getstate()
+import torch
+from iconoscope.optimization.loop import adam
+from iconoscope.subject.ledger import Ledger
+with Ledger() as ledger:
+    numbers = torch.zeros(3, requires_grad=True)
+numbers.grad = torch.ones(3)
+adam(0.1)([numbers])()
+assert "torch._dynamo" not in sys.modules and ledger.held == 12  # a second to import
 from iconoscope.extras import imported
 for name in ("openTSNE", "torch._dynamo"):
     imported(name)
+with Ledger() as ledger:
+    numbers = torch.zeros(3)
+assert ledger.held == 12
 assert dict(os.environ) == before, set(os.environ) ^ set(before)
 assert random.getstate() == state
 """

@@ -1,11 +1,12 @@
 """Who gives to whom, and that nothing is asked twice."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import iconoscope as ico
-from iconoscope.auditing import interventions
-from iconoscope.auditing.answers import answers_to
+from iconoscope.auditing import answers, interventions
 from iconoscope.auditing.donors import draw_donors
 from iconoscope.auditing.interventions import exchanged_pictures, intervene
 from iconoscope.auditing.nuisances import EDITED_ALONE, NUISANCES
@@ -71,26 +72,50 @@ def test_what_was_answered_is_not_asked_again(asked, tmp_path):
     assert np.allclose(found.pixel_change, plain.pixel_change)
 
 
-def test_a_picture_that_gets_the_mean_of_a_class_again_is_not_asked_again(asked, monkeypatch):
+def counted_edits(name: str) -> tuple[ico.Nuisance, list[int]]:
+    """A nuisance that ships, and how many pictures it is asked to edit."""
+    family, counts = NUISANCES[name], []
+
+    def edit(some, values):
+        counts.append(len(some))
+        return family.edit(some, values)
+
+    return dataclasses.replace(family, edit=edit), counts
+
+
+def test_a_picture_that_gets_the_mean_of_a_class_again_is_not_edited_again(asked, monkeypatch):
     network, few = asked[0], np.arange(24)
     pictures, predicted = asked[1][few], asked[2][few]
     donors = draw_donors(predicted, repeats=3, seed=0)
-    nuisances = [NUISANCES[name] for name in ("brightness", "noise", "border")]
-    pictured: list[int] = []
-
-    def counted(network, edited):
-        pictured.append(len(edited))
-        return answers_to(network, edited)
-
-    monkeypatch.setattr(interventions, "answers_to", counted)
-    sparing = intervene(network, pictures, predicted, nuisances, donors)
-    spared, pictured[:] = sum(pictured), []
+    (brightness, of_brightness), (noise, of_noise) = counted_edits("brightness"), counted_edits("noise")
+    monkeypatch.setattr(interventions, "EDITED_ALONE", (brightness,))
+    sparing = intervene(network, pictures, predicted, [brightness, noise], donors)
+    # By the donor's value three times, by the mean once, each as a control too; noise is drawn anew.
+    assert (sum(of_brightness), sum(of_noise)) == (2 * 24 * (3 + 1), 2 * 24 * (3 + 3))
     monkeypatch.setattr(interventions, "EDITED_ALONE", ())
-    plain = intervene(network, pictures, predicted, nuisances, donors)
-    # Two of three times, by the mean, taken and as a control; noise is drawn anew.
-    assert sum(pictured) - spared == 2 * 24 * 2
+    plain = intervene(network, pictures, predicted, [brightness, noise], donors)
+    assert sum(of_brightness) == 2 * 24 * (3 + 1) + 2 * 24 * (3 + 3)
     assert np.array_equal(sparing.answers, plain.answers)
     assert np.allclose(sparing.pixel_change, plain.pixel_change, rtol=1e-6)
+
+
+def test_pictures_that_edits_leave_alike_are_asked_about_once(asked, monkeypatch):
+    network, pictures = asked[0], asked[1][np.arange(6)]
+    shown: list[int] = []
+
+    def counting(network, some):
+        shown.append(len(some))
+        return plainly(network, some)
+
+    plainly = answers._answers_to_bytes
+    monkeypatch.setattr(answers, "_answers_to_bytes", counting)
+    once = answers.AnswersOnce(network)
+    brighter = pictures.pixels * 0.5 + 0.5
+    twice = np.concatenate((pictures.pixels, brighter, pictures.pixels + 1e-4))
+    expected = answers.answers_to(network, twice)
+    shown.clear()
+    assert np.array_equal(once(pictures.pixels), expected[:6]) and np.array_equal(once(twice), expected)
+    assert shown == [6, 6] and np.array_equal(once(twice[::-1]), expected[::-1]) and shown == [6, 6]
 
 
 @pytest.mark.parametrize("nuisance", EDITED_ALONE, ids=lambda nuisance: nuisance.name)

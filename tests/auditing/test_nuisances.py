@@ -1,5 +1,7 @@
 """Every family: its statistic tells what was planted, its edit gives it, and leaves alone what is not its own."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -146,7 +148,7 @@ def _landed(pictures: Pictures, donors: Pictures):
 
 def test_the_size_that_an_image_had(drawn):
     pictures = drawn["paint"][0][np.arange(4)]
-    large = Pictures(**{**vars(pictures), "sizes": np.full((4, 2), 256)})
+    large = dataclasses.replace(pictures, sizes=np.full((4, 2), 256))
     coarse = set_original_size(large, np.full((4, 1), np.log(16), np.float32))
     fine = np.abs(np.diff(coarse, axis=2)).mean() / np.abs(np.diff(pictures.pixels, axis=2)).mean()
     assert fine < 0.8

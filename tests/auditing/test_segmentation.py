@@ -1,5 +1,7 @@
 """What is found in a picture, against what was drawn."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,23 @@ def test_rows_are_chosen_together():
     some = found[np.array([3, 1])]
     assert len(some) == 2
     assert np.array_equal(some.boxes, found.boxes[[3, 1]]) and np.array_equal(some.ground[0], found.ground[3])
+
+
+def test_what_is_worked_out_of_a_picture_is_kept_for_every_choice_of_it():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    pictures = take_apart(pixels, [None] * 5, np.full((5, 2), 32))
+    counts: list[int] = []
+
+    def brightest(chosen):
+        counts.append(len(chosen))
+        return chosen.pixels.max((1, 2))
+
+    expected = pictures.pixels.max((1, 2))
+    chosen = pictures[np.array([3, 1, 3])][np.array([True, False, True])][::-1]
+    assert np.array_equal(chosen.of_each(brightest), expected[[3, 3]]) and set(counts) == {1}
+    counts.clear()
+    assert np.array_equal(pictures.of_each(brightest), expected) and counts == [4]
+    assert np.array_equal(pictures[2:].of_each(brightest), expected[2:]) and counts == [4]
+    assert pictures[:0].of_each(brightest).shape == (0, 3) and counts == [4]
+    soft = pictures[np.array([4])].soft
+    assert np.array_equal(soft, pictures.soft[4:]) and np.array_equal(soft, dataclasses.replace(pictures).soft[4:])

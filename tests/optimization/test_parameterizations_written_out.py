@@ -233,3 +233,23 @@ def test_a_loss_written_out():
 def test_pairwise_levels_are_half_as_large():
     sizes = [tensor.shape[2] for tensor in Pyramid().begin((1, 1, 64, 64), draws(1), None).tensors]
     assert len(sizes) == 5 and all(fine == 2 * coarse for fine, coarse in pairwise(sizes))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+def test_a_step_of_adam_is_that_of_torchs_optimiser(dtype):
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(3, 4, generator=generator, dtype=dtype), torch.randn(5, generator=generator, dtype=dtype)]
+    ours, theirs = ([tensor.clone().requires_grad_() for tensor in start] for _ in range(2))
+    optimizer = torch.optim.Adam(theirs, 0.03, fused=not dtype.is_complex)
+    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, 5)
+    step = adam(0.03, steps=6, fade=0.1)(ours)
+    for number in range(8):
+        for own, other in zip(ours, theirs, strict=True):
+            own.grad = (
+                torch.randn(own.shape, generator=generator, dtype=dtype) if number != 2 or own is ours[0] else None
+            )
+            other.grad = None if own.grad is None else own.grad.clone()
+        step()
+        optimizer.step()
+        slower.step()
+    assert all(torch.equal(own, other) for own, other in zip(ours, theirs, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from PIL import Image
 from scipy import fft, ndimage
 
 from iconoscope.auditing.segmentation import Pictures, luminance
+from iconoscope.results.rendering import as_bytes
 
 __all__ = [
     "blocks",
@@ -28,6 +30,7 @@ Floats = NDArray[np.floating]
 _SMALL = 1e-5
 _SIGMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 _QUALITIES = (4, 7, 10, 14, 20, 30, 45, 65, 85)
+_SHARES = (0.25, 0.5, 0.75, 1.0)  # of a step across the border of blocks, that are spread
 _WIENER = 0.004  # what an inverse filter must not amplify: noise and rounding, as a share of the power
 
 
@@ -49,23 +52,36 @@ def sharpness_of(light: Floats) -> Floats:
 
 def set_sharpness(pictures: Pictures, values: Floats) -> Floats:
     """Blur, or undo a blur (Wiener's filter for a Gaussian), by whatever brings the picture nearest to a sharpness."""
-    light = luminance(pictures.pixels)
-    away = np.abs(sharpness_of(light) - values)[:, 0]
-    sharper = (values > sharpness_of(light))[:, 0]
-    grey, coloured = _Filtered(light[..., None]), _Filtered(pictures.pixels)
-    filters = [(sigma, inverse) for sigma in _SIGMAS for inverse in (False, True)]
-    chosen = np.full(len(pictures), -1)  # the number of the filter; -1: as it is
-    for number, (sigma, inverse) in enumerate(filters):
-        rows = np.flatnonzero(sharper == inverse)
-        if len(rows):
-            distance = np.abs(sharpness_of(grey.passed(rows, sigma, inverse)[..., 0]) - values[rows])[:, 0]
-            chosen[rows[distance < away[rows]]] = number
-            away[rows] = np.minimum(away[rows], distance)
     edited = pictures.pixels.copy()
-    for number in np.unique(chosen[chosen >= 0]).tolist():
-        rows = np.flatnonzero(chosen == number)
-        edited[rows] = coloured.passed(rows, *filters[number])
+    sharper = (values > pictures.of_each(sharpness))[:, 0]
+    for inverse, levels_of in ((False, _sharpness_when_blurred), (True, _sharpness_when_unblurred)):
+        rows = np.flatnonzero(sharper == inverse)
+        versions = _nearest(pictures[rows], sharpness, levels_of, values[rows])
+        for version in np.unique(versions[versions >= 0]).tolist():
+            chosen = rows[versions == version]
+            edited[chosen] = _Filtered(pictures.pixels[chosen]).passed(_SIGMAS[version], inverse)
     return edited
+
+
+def _nearest(
+    pictures: Pictures, current: Callable[[Pictures], Floats], levels_of: Callable[[Pictures], Floats], values: Floats
+) -> NDArray[np.int64]:
+    """Give of some versions of every picture, whose levels (n, versions) are measured, the nearest to a value; -1: as it is."""
+    levels = np.concatenate((pictures.of_each(current), pictures.of_each(levels_of)), 1)
+    return np.abs(levels - values).argmin(1) - 1
+
+
+def _sharpness_when_blurred(pictures: Pictures) -> Floats:
+    return _sharpness_when_filtered(pictures, inverse=False)
+
+
+def _sharpness_when_unblurred(pictures: Pictures) -> Floats:
+    return _sharpness_when_filtered(pictures, inverse=True)
+
+
+def _sharpness_when_filtered(pictures: Pictures, *, inverse: bool) -> Floats:
+    grey = _Filtered(luminance(pictures.pixels)[..., None])
+    return np.concatenate([sharpness_of(grey.passed(sigma, inverse)[..., 0]) for sigma in _SIGMAS], 1)
 
 
 class _Filtered:
@@ -80,20 +96,13 @@ class _Filtered:
         down, across = fft.fftfreq(self.size[0])[:, None], fft.rfftfreq(self.size[1])[None]
         self.frequency = (down**2 + across**2).astype(np.float32)
 
-    def passed(self, rows: NDArray[np.intp], sigma: float, inverse: bool) -> Floats:
-        """Give some of the pictures after the filter of a sigma in pixels."""
+    def passed(self, sigma: float, inverse: bool) -> Floats:
+        """Give the pictures after the filter of a sigma in pixels."""
         blur = np.exp(-2 * (np.pi * sigma) ** 2 * self.frequency)
         transfer = (blur * (1 + _WIENER) / (blur**2 + _WIENER) if inverse else blur).astype(np.float32)
-        passed = fft.irfft2(self.spectrum[rows] * transfer[None, :, :, None], s=self.size, axes=(1, 2))
+        passed = fft.irfft2(self.spectrum * transfer[None, :, :, None], s=self.size, axes=(1, 2))
         inner = np.s_[:, self.aside : self.aside + self.height, self.aside : self.aside + self.width]
         return np.asarray(passed)[inner].clip(0, 1).astype(np.float32)
-
-
-def _keep_nearer(best: Floats, away: Floats, rows: NDArray[np.intp], pixels: Floats, distance: Floats) -> None:
-    """Take over, in place, the pictures that came nearer to the goal."""
-    nearer = distance < away[rows]
-    best[rows[nearer]] = pixels[nearer]
-    away[rows[nearer]] = distance[nearer]
 
 
 def noise(pictures: Pictures) -> Floats:
@@ -110,18 +119,23 @@ def noise_level(pixels: Floats) -> Floats:
 
 def set_noise(pictures: Pictures, values: Floats) -> Floats:
     """Add noise, or shrink what is as small as noise, to a level; edges stay."""
-    level, goal = noise_level(pictures.pixels), (np.exp(values[:, 0]) - 2e-3).clip(0, 0.3)
-    added = np.sqrt((goal**2 - level**2).clip(0))
-    generator = np.random.default_rng(0)
-    noisy = pictures.pixels + added[:, None, None, None] * generator.standard_normal(
-        (*pictures.pixels.shape[:3], 1), np.float32
-    )
-    calm = ndimage.gaussian_filter(pictures.pixels, (0, 1, 1, 0))
-    detail = pictures.pixels - calm
-    share = np.where(level > 0, (goal / np.maximum(level, 1e-6)).clip(0, 1), 1)[:, None, None, None]
-    small = np.exp(-((detail / (3 * level[:, None, None, None] + 1e-6)) ** 2))
-    shrunk = calm + detail * (1 - small * (1 - share))
-    return np.where((goal > level)[:, None, None, None], noisy, shrunk).clip(0, 1).astype(np.float32)
+    level, goal = pictures.of_each(_noise_levels)[:, 0], (np.exp(values[:, 0]) - 2e-3).clip(0, 0.3)
+    noisier = goal > level
+    added = np.sqrt((goal**2 - level**2).clip(0))[noisier, None, None, None]
+    drawn = np.random.default_rng(0).standard_normal((*pictures.pixels.shape[:3], 1), np.float32)
+    edited = np.empty_like(pictures.pixels)
+    edited[noisier] = pictures.pixels[noisier] + added * drawn[noisier]
+    pixels, level, goal = pictures.pixels[~noisier], level[~noisier, None, None, None], goal[~noisier, None, None, None]
+    calm = ndimage.gaussian_filter(pixels, (0, 1, 1, 0))
+    detail = pixels - calm
+    share = np.where(level > 0, (goal / np.maximum(level, 1e-6)).clip(0, 1), 1)
+    small = np.exp(-((detail / (3 * level + 1e-6)) ** 2))
+    edited[~noisier] = calm + detail * (1 - small * (1 - share))
+    return edited.clip(0, 1).astype(np.float32)
+
+
+def _noise_levels(pictures: Pictures) -> Floats:
+    return noise_level(pictures.pixels)[:, None]
 
 
 def blocks(pictures: Pictures) -> Floats:
@@ -142,23 +156,33 @@ def _blocks(pixels: Floats) -> Floats:
 
 def set_blocks(pictures: Pictures, values: Floats) -> Floats:
     """Store the picture as a JPEG of lower quality, or smooth the borders of its blocks, to a level of blocks."""
-    before = blocks(pictures)
-    best, away = pictures.pixels.copy(), np.abs(before - values)[:, 0]
-    worse = np.flatnonzero(values[:, 0] > before[:, 0])
-    better = np.flatnonzero(values[:, 0] <= before[:, 0])
-    for quality in _QUALITIES if len(worse) else ():
-        stored = np.stack([_stored(pictures.pixels[row], quality) for row in worse])
-        _keep_nearer(best, away, worse, stored, np.abs(_blocks(stored) - values[worse])[:, 0])
-    for share in (0.25, 0.5, 0.75, 1.0) if len(better) else ():
-        smoothed = _unblocked(pictures.pixels[better], share)
-        _keep_nearer(best, away, better, smoothed, np.abs(_blocks(smoothed) - values[better])[:, 0])
-    return best
+    edited = pictures.pixels.copy()
+    more = (values > pictures.of_each(blocks))[:, 0]
+    for blockier, levels_of in ((True, _blocks_when_stored), (False, _blocks_when_smoothed)):
+        rows = np.flatnonzero(more == blockier)
+        versions = _nearest(pictures[rows], blocks, levels_of, values[rows])
+        for version in np.unique(versions[versions >= 0]).tolist():
+            chosen, pixels = rows[versions == version], pictures.pixels[rows[versions == version]]
+            edited[chosen] = _stored(pixels, _QUALITIES[version]) if blockier else _unblocked(pixels, _SHARES[version])
+    return edited
 
 
-def _stored(picture: Floats, quality: int) -> Floats:
-    file = io.BytesIO()
-    Image.fromarray((picture * 255).round().astype(np.uint8)).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file), np.float32) / 255
+def _blocks_when_stored(pictures: Pictures) -> Floats:
+    return np.concatenate([_blocks(_stored(pictures.pixels, quality)) for quality in _QUALITIES], 1)
+
+
+def _blocks_when_smoothed(pictures: Pictures) -> Floats:
+    return np.concatenate([_blocks(_unblocked(pictures.pixels, share)) for share in _SHARES], 1)
+
+
+def _stored(pixels: Floats, quality: int) -> Floats:
+    """Give pictures (n, height, width, 3) as JPEG of a quality has them."""
+    stored = np.empty_like(pixels)
+    for picture, before in zip(stored, as_bytes(pixels), strict=True):
+        with io.BytesIO() as file:
+            Image.fromarray(before).save(file, "JPEG", quality=quality)
+            picture[:] = np.asarray(Image.open(file))
+    return stored / 255
 
 
 def _unblocked(pixels: Floats, share: float) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.auditing.answers import answers_to, asked_often
+from iconoscope.auditing.answers import AnswersOnce, answers_to, asked_often
 from iconoscope.auditing.donors import class_members
 from iconoscope.auditing.nuisances import EDITED_ALONE, Nuisance
 from iconoscope.auditing.overlays import give_background, give_object
@@ -82,13 +82,14 @@ def intervene(
     answers = np.zeros((len(edits), 2, count), np.int64)
     change = np.zeros((len(edits), count), np.float32)
     pixel_change = np.zeros(len(edits), np.float64)
+    asked = AnswersOnce(network)
     with (
         asked_often(network, pictures.pixels[0]),
         advancing(f"exchanging properties, {network.name}", count) as advance,
     ):
         for first in range(0, count, _BATCH):
             batch = np.arange(first, min(first + _BATCH, count))
-            ask = partial(_answered, network, pictures, list(edits.values()), donors, batch)
+            ask = partial(_answered, asked, pictures, list(edits.values()), donors, batch)
             answered = parts.get_or_make(f"edits-{first:06d}", ask)
             answers[:, :, batch], change[:, batch] = answered["answers"], answered["change"]
             for index, edit in enumerate(edits.values()):  # what was asked before is not asked again
@@ -114,7 +115,7 @@ def intervene(
 
 
 def _answered(
-    network: Network, pictures: Pictures, edits: list[_Edit], donors: Donors, batch: NDArray[np.int64]
+    asked: AnswersOnce, pictures: Pictures, edits: list[_Edit], donors: Donors, batch: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
     """Make every edit on a batch of the rows, but for what was edited to the same before.
 
@@ -131,7 +132,7 @@ def _answered(
             edited = edit.make(
                 unedited, donor_pictures if unedited is every else donor_pictures[new], batch[new], control
             )
-            answers[index, control, new] = answers_to(network, edited)
+            answers[index, control, new] = asked(edited)
             if not control:
                 change[index, new] = np.abs(edited - unedited.pixels).mean((1, 2, 3))
     return {"answers": answers, "change": change}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -26,6 +27,7 @@ _SAMPLE = 1500  # pixels of the ring that the light is fitted to
 _PLAIN, _PLAIN_MOST, _ELSE = 0.05, 0.125, 0.13  # of 0..1, in the median and of four fifths; share of the picture
 _TRIM = 0.35  # of how far the object stands out: what stands out less is not of it
 _SHARE = (0.015, 0.75)  # of the picture: an object that was found is one if it takes so much of it
+_BATCH = 64  # pictures that something is worked out of at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,49 @@ class Pictures:
         return len(self.pixels)
 
     def __getitem__(self, rows: NDArray[np.integer] | slice) -> Pictures:
-        return Pictures(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        chosen = Pictures(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        origin, own_rows = self._origin
+        vars(chosen)["_chosen_from"] = origin, own_rows[rows]
+        return chosen
+
+    @property
+    def _origin(self) -> tuple[Pictures, NDArray[np.int64]]:
+        """The pictures that these were chosen from, and which of them they are."""
+        return vars(self).get("_chosen_from") or (self, np.arange(len(self)))
+
+    @cached_property
+    def _measured(self) -> dict[Callable[[Pictures], Floats], tuple[Floats, Bools]]:
+        """What was worked out, in rows for all pictures, and for which it was."""
+        return {}
+
+    def of_each(self, measure: Callable[[Pictures], Floats]) -> Floats:
+        """Give what a function gives of pictures, a row for each, worked out once for a picture however often it is chosen.
+
+        Parameters
+        ----------
+        measure
+            What it gives of a picture, (n, ...), does not depend on the others. It is known by itself: a function that is
+            made anew for every call is worked out anew.
+
+        Examples
+        --------
+        >>> pictures = take_apart(np.full((3, 32, 32, 3), 51, np.uint8), [None] * 3, np.full((3, 2), 32))
+        >>> pictures[np.array([2, 0, 2])].of_each(lambda chosen: chosen.pixels[:, 0, 0, :1]).round(1).tolist()
+        [[0.2], [0.2], [0.2]]
+        """
+        origin, rows = self._origin
+        if measure not in origin._measured and len(origin):
+            like = measure(origin[rows[:1] if len(rows) else slice(0, 1)])
+            origin._measured[measure] = (
+                np.empty((len(origin), *like.shape[1:]), like.dtype),
+                np.zeros(len(origin), np.bool_),
+            )
+        values, known = origin._measured[measure]
+        unknown = np.unique(rows[~known[rows]])
+        for first in range(0, len(unknown), _BATCH):
+            batch = unknown[first : first + _BATCH]
+            values[batch], known[batch] = measure(origin[batch]), True
+        return values[rows]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -77,27 +121,27 @@ class Pictures:
     @cached_property
     def soft(self) -> Floats:
         """(n, height, width, 1), 0..1: the object with a soft edge."""
-        return _softened(self.object)
+        return self.of_each(_soft_objects)
 
     @cached_property
     def soft_foreign(self) -> Floats:
         """(n, height, width, 1), 0..1: all that stands out, with a soft edge."""
-        return _softened(self.foreign)
+        return self.of_each(_soft_foreign)
 
     @cached_property
     def object_colour(self) -> Floats:
         """(n, 3): the mean over the object; over the picture where there is none."""
-        return _mean(self.pixels, self.object)
+        return self.of_each(_object_colours)
 
     @cached_property
     def background_colour(self) -> Floats:
         """(n, 3): the mean over what is neither object nor otherwise foreign, without the frame."""
-        return _mean(self.pixels, ~self.foreign & ~self.frame)
+        return self.of_each(_background_colours)
 
     @cached_property
     def colour(self) -> Floats:
         """(n, 3): the mean over all."""
-        return self.pixels.mean((1, 2))
+        return self.of_each(_colours)
 
     @cached_property
     def boxes(self) -> Floats:
@@ -105,16 +149,40 @@ class Pictures:
 
         The middle of the box and not of the object: the latter depends on the shape, by which classes may rightly differ.
         """
-        height, width = self.shape
-        boxes = np.empty((len(self), 4), np.float32)
-        for row, mask in enumerate(self.object):
-            columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-            if len(columns):
-                left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
-                boxes[row] = (left + right) / 2, bottom, right - left, bottom - top
-            else:
-                boxes[row] = width / 2, 0.8 * height, width / 2, height / 2
-        return boxes
+        return self.of_each(_boxes)
+
+
+def _soft_objects(pictures: Pictures) -> Floats:
+    return _softened(pictures.object)
+
+
+def _soft_foreign(pictures: Pictures) -> Floats:
+    return _softened(pictures.foreign)
+
+
+def _object_colours(pictures: Pictures) -> Floats:
+    return _mean(pictures.pixels, pictures.object)
+
+
+def _background_colours(pictures: Pictures) -> Floats:
+    return _mean(pictures.pixels, ~pictures.foreign & ~pictures.frame)
+
+
+def _colours(pictures: Pictures) -> Floats:
+    return pictures.pixels.mean((1, 2))
+
+
+def _boxes(pictures: Pictures) -> Floats:
+    height, width = pictures.shape
+    boxes = np.empty((len(pictures), 4), np.float32)
+    for row, mask in enumerate(pictures.object):
+        columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        if len(columns):
+            left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
+            boxes[row] = (left + right) / 2, bottom, right - left, bottom - top
+        else:
+            boxes[row] = width / 2, 0.8 * height, width / 2, height / 2
+    return boxes
 
 
 def luminance(pixels: Floats) -> Floats:

@@ -11,11 +11,14 @@ from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import find_units, map_images, record
 from iconoscope.occlusion import occlude
+from iconoscope.progress import advancing
+from iconoscope.results import Audit
 from iconoscope.show import report
+from iconoscope.show.growing_page import GrowingPage, Step
 from iconoscope.signatures import checked
 from iconoscope.store import Store
 from iconoscope.subject.images import Images, load_images
-from iconoscope.subject.network import load_network
+from iconoscope.subject.network import Network, load_network
 
 __all__ = ["demo"]
 
@@ -67,7 +70,8 @@ def demo(
     Returns
     -------
     Path
-        Of the report, an audit of both networks. Beside it lie a page of what each technique found, and a map of photographs
+        Of the report, an audit of both networks. It is there after a few seconds, says what is still to come, and grows until
+        it is whole. Beside it lie a page of what each technique found, and a map of photographs
         for each network, to move about in.
     """
     if count < _OCCLUDED:
@@ -79,28 +83,58 @@ def demo(
 
         train(out / "weights", seed=seed)
         weights = {name: out / "weights" / f"{name}.safetensors" for name in NETWORKS}
-    store = Store(out / "store")
+    page = _growing(out / "report.html", count)
     photographs = demo_images(count, backgrounds="telling", seed=seed)
-    drawn = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
-    # As files, so that the explorer finds them again.
-    keep_photographs(drawn, out / RECORDED)
-    any_background = load_images(out / RECORDED / "photographs", masks=out / RECORDED / "masks")
+    page.done(caption="The first photographs", pictures=[image.pixels for image in photographs[:_OCCLUDED]])
+    with advancing("the first photographs, in a report that grows as you look at it", 1) as advance:
+        advance(1, str(page.path))
+    store = Store(out / "store")
     networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
     for network in networks:
-        occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
-    dark = dark_backgrounds(any_background)
-    for network in networks:
-        recording = record(network, any_background, store=store)
-        map_images(recording, out=out / f"map-{network.name}.html", store=store)
-        find_units(recording, dark, name="a dark background", store=store)
-        find_units(recording, "bison", store=store)
+        found = occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
+        caption = f"To {network.name}, red is where covering costs the answer"
+        page.done(caption=caption, pictures=[single.largest.overlaid() for single in found])
     keep_photographs(photographs[:_SAVED], out)
-    keep_photographs(drawn[:_SAVED_ANY_BACKGROUND], out / "any-background")
-    audits = [audit(network, photographs, quick=True, seed=seed, store=store) for network in networks]
+    _map_and_find(networks, out, store, page, seed=seed)
+    audits: list[Audit] = []
+    for network in networks:
+        audits.append(audit(network, photographs, quick=True, seed=seed, store=store))
+        page.done(f"{audits[-1].verdict[:1].upper()}{audits[-1].verdict[1:]}.")
     report(store, out / "evidence.html", title=TITLE, lead=LEAD)
     links = [("What each technique found, side by side", "evidence.html")]
     links += [(f"A map of photographs by {name}, to move about in", f"map-{name}.html") for name in NETWORKS]
-    return report(audits, out / "report.html", title=TITLE, lead=LEAD, links=links)
+    return report(audits, page.path, title=TITLE, lead=LEAD, links=links)
+
+
+def _map_and_find(networks: list[Network], out: Path, store: Store, page: GrowingPage, *, seed: int) -> None:
+    """Record photographs on any background, and see by what each network orders them."""
+    drawn = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
+    # As files, so that the explorer finds them again.
+    keep_photographs(drawn, out / RECORDED)
+    keep_photographs(drawn[:_SAVED_ANY_BACKGROUND], out / "any-background")
+    photographs = load_images(out / RECORDED / "photographs", masks=out / RECORDED / "masks")
+    dark = dark_backgrounds(photographs)
+    for network in networks:
+        recording = record(network, photographs, store=store)
+        map_images(recording, out=out / f"map-{network.name}.html", store=store)
+        of_dark = find_units(recording, dark, name="a dark background", store=store)
+        of_bison = find_units(recording, "bison", store=store)
+        page.done(
+            f"Of {len(recording.units):,} units {len(of_dark.invariant)} answer a dark background and nothing else, "
+            f"{len(of_bison.invariant)} a bison and nothing else."
+        )
+
+
+def _growing(path: Path, count: int) -> GrowingPage:
+    """Give the page that is at the report's place until it is there."""
+    covered = [Step(f"Cover one region of a photograph after another, and ask the network {name}") for name in NETWORKS]
+    mapped = [
+        Step(f"Map {_RECORDED} photographs as the network {name} sees them, and look for units", f"map-{name}.html")
+        for name in NETWORKS
+    ]
+    audited = [Step(f"Audit the network {name}: exchange what comes with a make, and ask again") for name in NETWORKS]
+    steps = [Step(f"Draw {count} photographs of two makes of car"), *covered, *mapped, *audited]
+    return GrowingPage(path, title=TITLE, lead=LEAD, steps=[*steps, Step("Write the report")])
 
 
 def dark_backgrounds(photographs: Images) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim.adam import adam as update
 
 from iconoscope.errors import NonFiniteError
 from iconoscope.optimization.blur import Blur
@@ -248,19 +250,46 @@ def adam(rate: float, *, steps: int = 1, fade: float = 1.0) -> Stepper:
     """Adam (Kingma and Ba 2015); over all steps the rate falls in a straight line to the share `fade` of it."""
 
     def begin(tensors: Sequence[torch.Tensor]) -> Callable[[], None]:
-        optimizer = torch.optim.Adam(
-            list(tensors), lr=rate, fused=all(tensor.is_floating_point() for tensor in tensors)
-        )
-        slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, fade, max(1, steps - 1))
+        # Torch's own function and not its optimiser, which imports the compiler: that takes a second.
+        fused = all(tensor.is_floating_point() for tensor in tensors)
+        states = [
+            (
+                tensor,
+                torch.zeros_like(tensor),
+                torch.zeros_like(tensor),
+                torch.zeros((), device=tensor.device if fused else "cpu", dtype=torch.float32),
+            )
+            for tensor in tensors
+        ]
+        rates = _falling(rate, steps, fade)
 
+        @torch.no_grad()
         def step() -> None:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            slower.step()
+            rate_now, moving = next(rates), [state for state in states if state[0].grad is not None]
+            if not moving:
+                return
+            parameters, means, squares, counts = (list(column) for column in zip(*moving, strict=True))
+            gradients = [parameter.grad for parameter in parameters]
+            update(
+                parameters, gradients, means, squares, [], counts,
+                fused=fused or None, has_complex=any(parameter.is_complex() for parameter in parameters), amsgrad=False,
+                beta1=0.9, beta2=0.999, lr=rate_now, weight_decay=0.0, eps=1e-8, maximize=False,
+            )  # fmt: skip
+            for parameter in parameters:
+                parameter.grad = None
 
         return step
 
     return begin
+
+
+def _falling(rate: float, steps: int, fade: float) -> Iterator[float]:
+    """Give the rate at every step, step by step from the last, as torch's `LinearLR` does; after the last it stays."""
+    last = max(1, steps - 1)
+    for step in itertools.count(1):
+        yield rate
+        if step <= last:
+            rate *= 1 + (fade - 1) / (last + (step - 1) * (fade - 1))
 
 
 def normalised(size: float) -> Stepper:

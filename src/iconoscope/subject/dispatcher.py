@@ -5,12 +5,12 @@ This is the one file that knows the dispatcher's mode, which is private to torch
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
-from iconoscope.extras import imported
 from iconoscope.subject.probe import FunctionCalls
 
 try:
@@ -32,15 +32,22 @@ def operation_calls(handler: Handler) -> AbstractContextManager[Any]:
     """
     if TorchDispatchMode is None:
         return FunctionCalls(handler)
-    imported("torch._dynamo")  # as the mode does when it is made
-    return _mode()(handler)
+    return _mode("torch._dynamo" in sys.modules)(handler)
 
 
 @cache
-def _mode() -> Any:
-    """Give the mode, made once: a class for every block would be left to the garbage collector."""
+def _mode(compiler: bool) -> Any:
+    """Give the mode, made once: a class for every block would be left to the garbage collector.
+
+    Where the compiler is there, it has to leave the handler alone. Torch would import it for that, which takes a second; but
+    where nobody has imported it, nothing is compiled.
+    """
 
     class OperationCalls(TorchDispatchMode):  # pyright: ignore[reportGeneralTypeIssues]
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return compiler
+
         def __init__(self, handler: Handler) -> None:
             super().__init__()
             self._handler = handler
