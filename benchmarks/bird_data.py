@@ -14,7 +14,7 @@ from benchmarks.bird_renderer import FIRST_PART, FIRST_THING, rendering_on
 from benchmarks.bird_scenes import PARTS, Class, Scene, draw_classes, draw_scene
 from iconoscope.atomic_files import writing_whole
 
-__all__ = ["CLASSES", "PLANTED", "SIZE", "Bird", "BirdData"]
+__all__ = ["CLASSES", "NAMES", "PLANTED", "SIZE", "Bird", "BirdData"]
 
 SIZE = 128
 """Side of a picture, pixels; FunnyBirds has 256."""

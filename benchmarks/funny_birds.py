@@ -25,19 +25,23 @@ from numpy.typing import NDArray
 import iconoscope as ico
 from benchmarks.audit import concluded
 from benchmarks.bird_data import CLASSES, NAMES, PLANTED, SIZE, Bird, BirdData
-from benchmarks.bird_explanations import METHODS, PATCH, STRIDE, Wanted
+from benchmarks.bird_explanations import METHODS, PATCH, STRIDE, Wanted, compared_with_captum
 from benchmarks.bird_network import Learned, answers, trained_network
 from benchmarks.bird_renderer import BODY, FIRST_THING, as_published, rendering_on, revision
-from benchmarks.bird_scenes import PARTS, contrasting_pair
+from benchmarks.bird_scenes import PARTS
 from benchmarks.figures import machine, put, where
 from benchmarks.optimization import ROOT
-from benchmarks.part_protocols import Truth, background_independence, score
+from benchmarks.part_protocols import Truth, background_independence, contrasted, score
+from iconoscope.atomic_files import writing_whole
 from iconoscope.subject.network import Network
 
 COMMAND = "make bench-funny-birds"
 RESAMPLED = 2000
 COMPARED = 6
 """Scenes that are drawn by the page of the checkout too."""
+
+AGAINST_CAPTUM = 10
+"""Pictures that Captum's Occlusion is asked about: its maps are ours, and take longer."""
 
 
 def truth_of(network: Network, bird: Bird) -> Truth:
@@ -50,7 +54,7 @@ def wanted_of(truths: Sequence[Truth]) -> Wanted:
     """Give the pictures and the classes that the protocols ask explanations of."""
     asked: set[tuple[int, int]] = set()
     for index, truth in enumerate(truths):
-        asked |= {(index, cls) for cls in (truth.cls, truth.predicted, *(contrasting_pair(CLASSES, truth.cls) or ()))}
+        asked |= {(index, cls) for cls in (truth.cls, truth.predicted, *(contrasted(truth, CLASSES) or ()))}
     return sorted(asked)
 
 
@@ -61,40 +65,45 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def measured(network: Network, birds: Sequence[Bird], truths: Sequence[Truth], methods: Sequence[str]) -> list[Any]:
-    """Hold every method against the truth."""
-    wanted, rows = wanted_of(truths), []
+def measured(name: str, network: Network, birds: Sequence[Bird], truths: Sequence[Truth]) -> dict[str, Any]:
+    """Hold a method against the truth."""
+    explained = METHODS[name](network, birds, wanted_of(truths))
+    scores = score(lambda index, cls: explained.importances[index, cls], truths, CLASSES)
+    correlations = scores.correlations[np.isfinite(scores.correlations)]
+    pairs = [(truth, explained.importances[index, truth.cls].parts) for index, truth in enumerate(truths)]
+    return {
+        "name": name,
+        "correlation": float(correlations.mean()),
+        "interval": interval(correlations),
+        "correlations": [round(float(value), 4) for value in scores.correlations],
+        "first": float(np.mean([truth.part_falls.argmax() == parts.argmax() for truth, parts in pairs])),
+        "single_deletion": scores.single_deletion,
+        "controlled_check": scores.controlled_check,
+        "preservation": scores.preservation,
+        "deletion": scores.deletion,
+        "distractibility": scores.distractibility,
+        "completeness": scores.completeness,
+        "target_sensitivity": scores.target_sensitivity,
+        "threshold": scores.threshold,
+        "seconds": explained.seconds,
+    }
+
+
+def measured_once(
+    methods: Sequence[str], network: Network, birds: Sequence[Bird], truths: Sequence[Truth], kept: Path
+) -> list[dict[str, Any]]:
+    """Hold every method against the truth, and keep what was found, so that a run that was ended goes on."""
+    rows = []
+    folder = kept / f"explained-{network.digest()[:12]}-{len(birds)}"
     for name in methods:
-        explained = METHODS[name](network, birds, wanted)
-        scores = score(lambda index, cls, said=explained.importances: said[index, cls], truths, CLASSES)
-        correlations = scores.correlations[np.isfinite(scores.correlations)]
-        rows.append(
-            {
-                "name": name,
-                "correlation": float(correlations.mean()),
-                "interval": interval(correlations),
-                "correlations": [round(float(value), 4) for value in scores.correlations],
-                "first": float(
-                    np.mean([_finds_first(t, explained.importances[i, t.cls].parts) for i, t in enumerate(truths)])
-                ),
-                "single_deletion": scores.single_deletion,
-                "controlled_check": scores.controlled_check,
-                "preservation": scores.preservation,
-                "deletion": scores.deletion,
-                "distractibility": scores.distractibility,
-                "completeness": scores.completeness,
-                "target_sensitivity": scores.target_sensitivity,
-                "threshold": scores.threshold,
-                "seconds": explained.seconds,
-            }
-        )
-        print(f"{name}: {rows[-1]['correlation']:.3f} {rows[-1]['interval']}, {explained.seconds:.3f} s", flush=True)
+        path = folder / f"{name.replace(',', '').replace(':', '').replace(' ', '-')}.json"
+        if not path.is_file():
+            row = measured(name, network, birds, truths)
+            with writing_whole(path) as hidden:
+                hidden.write_text(json.dumps(row), encoding="utf-8")
+            print(f"{name}: {row['correlation']:.3f} {row['interval']}, {row['seconds']:.3f} s", flush=True)
+        rows.append(json.loads(path.read_text(encoding="utf-8")))
     return rows
-
-
-def _finds_first(truth: Truth, parts: NDArray[np.float64]) -> bool:
-    """Whether the part that is said to be the most important is the one whose removal costs most."""
-    return int(parts.argmax()) == int(truth.part_falls.argmax())
 
 
 def audited(network: Network, data: BirdData, *, planted: bool) -> dict[str, Any]:
@@ -256,7 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "tested": len(data.scenes("test")),
         "network": {**facts_of(truths, learned), "learned": vars(learned)},
         "planted": vars(planted),
-        "methods": measured(network, birds, truths, asked.methods),
+        "captum_occlusion": compared_with_captum(network, birds[:AGAINST_CAPTUM]),
+        "methods": measured_once(asked.methods, network, birds, truths, asked.kept),
         "object": object_evidence(network, birds),
         "audit": audited(network, data, planted=False),
         "planted_audit": audited(planted_network, data, planted=True),

@@ -18,11 +18,13 @@ from scipy.stats import rankdata
 from benchmarks.bird_scenes import PARTS, Class, contrasting_pair, shared_parts
 
 __all__ = [
+    "SETS",
     "THRESHOLDS",
     "Importance",
     "Scores",
     "Truth",
     "background_independence",
+    "contrasted",
     "minimal_sufficient_sets",
     "part_importance",
     "rank_correlation",
@@ -252,26 +254,36 @@ def background_independence(truths: Sequence[Truth]) -> float:
     return irrelevant / things if things else float("nan")
 
 
-def target_sensitivity(explanation: Explanation, truths: Sequence[Truth], classes: Sequence[Class]) -> float:
-    """Explain two classes that each share two parts with the bird, and not the same: each must count its own for more.
+def contrasted(truth: Truth, classes: Sequence[Class]) -> dict[int, frozenset[int]] | None:
+    """Give two classes that each share two parts with the bird, and not the same, with these parts.
 
-    A picture counts where the network itself does so: removing the parts that the bird shares with one of the two classes
-    must cost that class more than removing those that it shares with the other.
+    None where there is no such pair, or where the network itself does not tell the two apart by these parts: removing those
+    that the bird shares with one of them must cost that class more than removing those that it shares with the other.
+    """
+    pair = contrasting_pair(classes, truth.cls)
+    if pair is None:
+        return None
+    first, second = pair
+    shared = {
+        other: frozenset(PARTS.index(part) for part in shared_parts(classes[truth.cls], classes[other]))
+        for other in pair
+    }
+    without_first, without_second = (truth.without(shared[other]) for other in pair)
+    if without_first[first] < without_second[first] and without_second[second] < without_first[second]:
+        return shared
+    return None
+
+
+def target_sensitivity(explanation: Explanation, truths: Sequence[Truth], classes: Sequence[Class]) -> float:
+    """Give how often the parts that a bird shares with another class count more when that class is explained.
+
+    The pictures are those with two `contrasted` classes, each of which is explained.
     """
     right: list[bool] = []
     for index, truth in enumerate(truths):
-        pair = contrasting_pair(classes, truth.cls)
-        if pair is None:
-            continue
-        shared = [
-            frozenset(PARTS.index(part) for part in shared_parts(classes[truth.cls], classes[other])) for other in pair
-        ]
-        answers = [truth.without(parts) for parts in shared]
-        first, second = pair
-        if not (answers[0][first] < answers[1][first] and answers[1][second] < answers[0][second]):
-            continue
-        said = [explanation(index, other).parts for other in pair]
-        for own, parts in enumerate(shared):
-            of_parts = [float(importances[sorted(parts)].sum()) for importances in said]
-            right.append(of_parts[own] > of_parts[1 - own])
+        shared = contrasted(truth, classes) or {}
+        said = {other: explanation(index, other).parts for other in shared}
+        for own, parts in shared.items():
+            of_parts = {other: float(importances[sorted(parts)].sum()) for other, importances in said.items()}
+            right.append(all(of_parts[own] > value for other, value in of_parts.items() if other != own))
     return float(np.mean(right)) if right else float("nan")
