@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale bench-journeys mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-funny-birds bench-tetrominoes bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale bench-journeys mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -93,6 +93,12 @@ bench-exemplars: $(VENV)/.installed-bench  ## recording, maps and searches again
 
 bench-attribution: $(VENV)/.installed-bench  ## occlusion beside four of Captum's gradient methods, by deletion and insertion, in half an hour
 	$(BIN)/python -m benchmarks.attribution $(ARGS)
+
+bench-funny-birds: $(VENV)/.installed-dev  ## maps of ten methods and the audit against birds whose parts are really removed, in an hour of a core and a half; wants Chromium. ARGS="--checkout FOLDER", a checkout of visinf/funnybirds
+	$(BIN)/python -m benchmarks.funny_birds $(ARGS)
+
+bench-tetrominoes: $(VENV)/.installed-bench  ## maps against the pixels that are known to matter, tetrominoes on noise, in ten minutes
+	$(BIN)/python -m benchmarks.tetrominoes $(ARGS)
 
 bench-audit: $(VENV)/.installed  ## how often the audit is right: networks of which it is known what they learned, in forty minutes
 	$(BIN)/python -m benchmarks.audit $(ARGS)

@@ -33,7 +33,7 @@ class _EnoughError(Exception):
 
 
 def attribute(forward: Function, image: torch.Tensor, target: int, grid: Grid, *, batch: int) -> NDArray[np.float32]:
-    """Give Captum's attributions, (3, height, width): zeros as the baseline, all channels covered at once.
+    """Give Captum's attributions, (channels, height, width): zeros as the baseline, all channels covered at once.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def attribute(forward: Function, image: torch.Tensor, target: int, grid: Grid, *
     steps = tuple(int(starts[1] - starts[0]) if len(starts) > 1 else 1 for starts in (grid.top, grid.left))
     found = occlusion(forward).attribute(
         image[None],
-        sliding_window_shapes=(3, *grid.patch),
-        strides=(3, *steps),
+        sliding_window_shapes=(len(image), *grid.patch),
+        strides=(len(image), *steps),
         baselines=0,
         target=target,
         perturbations_per_eval=batch,
