@@ -84,6 +84,29 @@ def test_every_position_is_the_removal_done_by_hand(vit, picture, kind, patch, s
     assert answered.plan.startswith(f"dropped: {len(grid)} positions, ")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("patch", "stride"), [(8, 8), ((5, 9), (6, 4))])
+def test_every_patch_that_is_kept_is_alone_as_by_hand(vit, picture, kind, patch, stride):
+    settings, prefix = KINDS[kind]
+    network = vit(**settings)
+    answered = ico.occlude(network, picture, "logit:2", patch=patch, stride=stride, fill="drop", keep=True)
+    grid = make_grid((SIDE * PATCHES, SIDE * PATCHES), patch=patch, stride=stride)
+    shown = [sorted({*range(PATCHES**2)} - {*left}) for left in patches_left(grid)]
+    expected = np.array([by_hand(network, picture, kept, prefix) for kept in shown])
+    assert np.ptp(expected[:, 2]) > 0.05
+    assert np.allclose(answered.occluded.reshape(len(grid), -1), expected, rtol=1e-6, atol=1e-6)
+    most = f"{max(map(len, shown))} of {PATCHES**2} patches left"
+    assert answered.kept and most in answered.plan
+    if "mean" in kind:  # of no patch
+        assert answered.all_covered is None
+        assert np.array_equal(answered.effect, answered.map - answered.map.min())
+    else:
+        nothing = by_hand(network, picture, [], prefix)
+        assert np.allclose(answered.all_covered, nothing, atol=1e-6)
+        assert np.allclose(answered.effect, expected[:, 2].reshape(grid.shape) - nothing[2], atol=1e-5)
+    assert answered.map[answered.strongest] == answered.map.max()
+
+
 def test_a_small_memory_changes_nothing(vit, picture):
     network = vit()
     at_once, one_by_one = (

@@ -10,10 +10,12 @@ export interface PackedAnswers {
   target: number; // which of them was asked about
   low: number; // what 0 and 65535 stand for
   high: number;
-  values: string; // base64 of uint16, little endian: the classes with nothing covered, then at every position, row by row
+  values: string; // base64 of uint16, little endian: the classes with nothing covered, then at every position, row by row; behind
+  // them, where the patch is kept, what it is counted from: the answers with everything covered
   probability: boolean; // whether colours and bars go from 0 to 1
   competing: boolean; // whether the outputs are answers of which the highest is the network's
   most: boolean; // whether what matters is where the number is highest: what covering costs
+  kept: boolean; // whether the patch is all that is left of the picture, in place of being covered
   fill: string; // the colour of the patch; empty where it is no single colour
   facts: string; // what was asked, in words
   measure: string; // what the numbers are, in words
@@ -52,12 +54,20 @@ export class Answers {
     const text = atob(of.values);
     const view = new DataView(Uint8Array.from(text, (sign) => sign.charCodeAt(0)).buffer);
     this.packed = Uint16Array.from({ length: text.length / 2 }, (_, index) => view.getUint16(2 * index, true));
-    if (this.packed.length !== (1 + this.rows * this.columns) * of.names.length) throw new Error("The answers are not whole.");
+    if (this.packed.length !== (this.positions + (of.kept ? 1 : 0)) * of.names.length) throw new Error("The answers are not whole.");
+  }
+
+  /** With nothing covered, and at every cell. */
+  private get positions(): number {
+    return 1 + this.rows * this.columns;
   }
 
   /** The value of a class with the patch at a cell, or with nothing covered. */
   value(index: number, cell: Cell | null): number {
-    const position = cell ? 1 + cell.row * this.columns + cell.column : 0;
+    return this.at(index, cell ? 1 + cell.row * this.columns + cell.column : 0);
+  }
+
+  private at(index: number, position: number): number {
     const step = this.packed[position * this.of.names.length + index] ?? 0;
     return this.of.low + ((this.of.high - this.of.low) * step) / STEPS;
   }
@@ -74,9 +84,9 @@ export class Answers {
     return { index, value: this.value(index, cell), clean: this.value(index, null) };
   }
 
-  /** Where covering matters most to a class. */
+  /** Where the patch matters most to a class. */
   strongest(index: number): Cell {
-    const sign = this.of.most ? -1 : 1;
+    const sign = this.of.most || this.of.kept ? -1 : 1;
     let best: Cell = { row: 0, column: 0 };
     for (const cell of this.cells()) {
       if (sign * this.value(index, cell) < sign * this.value(index, best)) best = cell;
@@ -113,7 +123,7 @@ export class Answers {
   /** What the patch at a cell adds to the answer; below zero it takes. */
   change(index: number, cell: Cell): number {
     const value = this.value(index, cell);
-    return this.of.most ? -Math.max(value, 0) : value - this.value(index, null);
+    return this.of.most ? -Math.max(value, 0) : value - this.at(index, this.of.kept ? this.positions : 0);
   }
 
   /** The numbers at the two ends of a bar: zero is always one of them or between. */

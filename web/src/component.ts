@@ -196,13 +196,14 @@ export class LivePatch {
     );
     this.facts.textContent = question.of.facts;
     this.facts.hidden = question.of.facts === "";
+    this.patch.classList.toggle("kept", question.of.kept);
     this.patch.classList.toggle("unknown", question.of.fill === "");
-    this.patch.style.backgroundColor = question.of.fill;
+    this.patch.style.setProperty("--fill", question.of.fill || "#555");
     if (this.cell) this.cell = question.strongest(this.shown);
     this.draw();
   }
 
-  /** Draws the map of the chosen class, and marks where covering matters most to it. */
+  /** Draws the map of the chosen class, and marks where the patch matters most to it. */
   private draw(): void {
     drawHeat(this.heat, this.current, this.shown, this.shows);
     const [height, width] = this.packed.size, strongest = this.current.strongest(this.shown);

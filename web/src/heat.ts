@@ -90,6 +90,7 @@ export function drawHeat(canvas: HTMLCanvasElement, answers: Answers, index: num
   const [low, high] = answers.limits(index), full = answers.fullChange(index);
   drawCells(canvas, { size: answers.size, rows: answers.middles(0), columns: answers.middles(1) }, (row, column) => {
     const cell = { row, column }, share = (answers.value(index, cell) - low) / (high - low);
-    return shows === "answer" ? distanceColour(share) : changeColour(answers.change(index, cell) / full);
+    // Red is where the patch matters: a covering one where it takes, a kept one where it gives.
+    return shows === "answer" ? distanceColour(share) : changeColour(((answers.of.kept ? -1 : 1) * answers.change(index, cell)) / full);
   });
 }

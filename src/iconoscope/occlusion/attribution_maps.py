@@ -135,14 +135,14 @@ def _result_of(by_pixels: Mapping[str, Occlusion | Attribution], size: tuple[int
         subjects = shortened(sorted({other.question.subject for other in by_pixels.values()}))
         raise QuestionError(
             f"There is no map of {image.id}; there are maps of {subjects}.",
-            hint="To score the map of another image, give its numbers: drop_by_pixel() or, of an Attribution, map.",
+            hint="To score the map of another image, give its numbers: effect_by_pixel() or, of an Attribution, map.",
         )
     _check_size(result.picture.shape[:2], size)
     question = result.question
     if isinstance(result, Attribution):
         values, name = result.map, result.told
     else:
-        values, name = result.drop_by_pixel().astype(np.float32), _named(result)
+        values, name = result.effect_by_pixel().astype(np.float32), _named(result)
     key = f"{question.technique} {question.key}"
     return AttributionMap(
         _refuse_constant(values, image), name, key, result.full_red, question.unit, result.target_origin
@@ -153,8 +153,10 @@ def _named(occlusion: Occlusion) -> str:
     name = f"occlusion with a patch of {occlusion.patch[0]}x{occlusion.patch[1]}"
     fill = occlusion.question.settings.get("fill")
     if fill == "drop":
-        return f"{name}, its tokens dropped"
-    return f"{name}, filled with {fill}" if fill else name
+        return f"{name} kept, other tokens dropped" if occlusion.kept else f"{name}, its tokens dropped"
+    if occlusion.kept:
+        name += " kept, all else"
+    return f"{name}{'' if occlusion.kept else ','} filled with {fill}" if fill else name
 
 
 def _refuse_constant(values: NDArray[np.float32], image: Image) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.errors import QuestionError
+from iconoscope.errors import NonFiniteError, QuestionError
 from iconoscope.occlusion.dense import Scan, batch_size, measured_memory
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.progress import track
@@ -20,7 +20,7 @@ from iconoscope.subject.probe import LayerCall, changed_inputs, watching
 from iconoscope.subject.response import respond
 from iconoscope.vocabulary.unit import ClassUnit, LayerUnit, Unit
 
-__all__ = ["check_unit", "respond_to_patches", "scan_dropped"]
+__all__ = ["check_unit", "respond_to_nothing", "respond_to_patches", "scan_dropped"]
 
 
 def scan_dropped(
@@ -30,9 +30,12 @@ def scan_dropped(
     unit: Unit,
     tokens: PatchTokens,
     *,
+    keep: bool = False,
     memory: int | None = None,
 ) -> Scan:
     """Take away, at every position of the grid, the tokens that the patch touches, and ask; exact.
+
+    With `keep` these are all that is left, and those of the other patches are taken away.
 
     Parameters
     ----------
@@ -55,13 +58,30 @@ def scan_dropped(
         If a patch leaves nothing to a network that has no token but those of patches, or as `check_unit` raises it.
     """
     check_unit(network, unit, tokens)
-    kept = ~np.stack([tokens.touched(*grid.window(position)) for position in range(len(grid))])
+    touched = np.stack([tokens.touched(*grid.window(position)) for position in range(len(grid))])
+    kept = touched if keep else ~touched
     values, batch = respond_to_patches(network, image, kept, unit, tokens, memory=memory)
     counts = kept.sum((1, 2))
     fewest, most, every = int(counts.min()), int(counts.max()), tokens.grid.rows * tokens.grid.columns
     left = f"{most}" if fewest == most else f"{fewest} to {most}"
     plan = f"dropped: {len(grid)} positions, {left} of {every} patches left, {batch} at a time"
     return Scan(values.reshape(*grid.shape, -1), plan)
+
+
+def respond_to_nothing(
+    network: Network, image: torch.Tensor, unit: Unit, tokens: PatchTokens
+) -> NDArray[np.float32] | None:
+    """Ask with the tokens of all patches taken away: (outputs,).
+
+    None where a network has no answer to that: it has no other tokens, or takes the mean over those of patches.
+    """
+    if not tokens.grid.prefix:
+        return None
+    nothing = np.zeros((1, tokens.grid.rows, tokens.grid.columns), np.bool_)
+    try:
+        return respond_to_patches(network, image, nothing, unit, tokens)[0][0]
+    except NonFiniteError:  # the mean of no token
+        return None
 
 
 def respond_to_patches(

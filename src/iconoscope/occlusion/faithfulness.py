@@ -169,7 +169,7 @@ def faithfulness(
     names = [source for source in sources if isinstance(source, str)]
     if OCCLUSION not in names:
         defaults = complete(OnePatch, {}, "faithfulness")
-        for name in ("stride", "method", "memory"):
+        for name in ("stride", "keep", "method", "memory"):
             if completed[name] != defaults[name]:
                 raise QuestionError(
                     f"{name}={completed[name]!r} is a setting of the occlusion map, and maps were given.",

@@ -51,6 +51,9 @@ class Fill:
     drops: ClassVar[bool] = False
     """Whether it puts nothing in the place of a region, and takes away the tokens that see it."""
 
+    by_position: ClassVar[bool] = False
+    """Whether it has a colour for every position of a patch, and is no picture."""
+
     def of(self, picture: Picture) -> Fill:
         """Give the fill of one picture, whose name says all that decides what is drawn."""
         return self
@@ -86,6 +89,8 @@ class Fill:
 @dataclass(frozen=True)
 class _PatchMean(Fill):
     """The mean colour of the pixels that the patch covers."""
+
+    by_position: ClassVar[bool] = True
 
     def for_regions(self) -> Fill:
         raise QuestionError(

@@ -120,7 +120,8 @@ def occlude(
     Where the probability falls is what the network looked at (Zeiler and Fergus 2014, "Visualizing and Understanding
     Convolutional Networks", section 4.2). The answers of all classes are kept, and nothing is normalised. With several patches
     it is seen whether the cue is as small as a wheel or as large as the car; with several fills, whether what is seen is robust
-    or depends on the fill. The mean over a set shows a cue that is always in one place, such as a tag in the corner.
+    or depends on the fill. The mean over a set shows a cue that is always in one place, such as a tag in the corner. With
+    `keep` the patch is all that is left of the picture, and the map says where that suffices.
 
     Parameters
     ----------
@@ -173,6 +174,9 @@ def occlude(
     [(24, 24), (48, 48)]
     >>> ico.occlude(net, images[0], patch=24, stride=12, fill=["zero", "mean"]).robust
     False
+    >>> alone = ico.occlude(net, images[0], patch=48, stride=24, keep=True)
+    >>> bool(alone.map.max() > 0.9), bool(alone.all_covered[alone.target] < 0.2)
+    (True, True)
     >>> average = ico.occlude(net, images, patch=32, stride=32, mean=True)
     >>> average.classes, average.count.tolist(), average.mean.shape
     (('lynx', 'bison'), [6, 3, 3], (3, 3, 3))
@@ -211,6 +215,11 @@ def _variants(network: Network, settings: Mapping[str, Any]) -> list[dict[str, A
 
 def _mean_map(network: Network, images: Any, unit: str | Unit | None, settings: Mapping[str, Any]) -> MeanMap:
     """Average the maps of all images; the answer is kept like every image's own."""
+    if settings.get("keep"):
+        raise QuestionError(
+            "mean=True averages what covering costs, and with keep=True the patch covers nothing.",
+            hint="Ask without mean; every result has its effect, which can be averaged.",
+        )
     if unit is not None or any(isinstance(settings.get(name), list) for name in ("patch", "fill")):
         raise QuestionError(
             "mean=True asks about the right class of every image, with one patch and one fill.",

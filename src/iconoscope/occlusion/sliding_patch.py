@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import check_choice
+from iconoscope.errors import QuestionError, check_choice
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import Grid, Sides, make_grid
 from iconoscope.occlusion.query import ImageQuestion, asked_alike
@@ -53,6 +53,10 @@ class SlidingPatch(TypedDict, Generic[PatchT, FillT], total=False):
         blur: this image out of focus. noise: random colours. 0.5: a grey, of 0.0 to 1.0. drop: nothing; the tokens that the
         patch touches, even by a pixel, are left out of a transformer. Or an image file (in Python also an array, or a function
         from the picture, (height, width, 3) uint8, to another). `occlude` also takes several: zero,mean (in Python a list).
+    keep
+        Keep the patch and cover all else: the map says how much of the answer the patch gives alone, as high as the answer to
+        the whole picture where it suffices. With the fill drop, the tokens that the patch touches are all that is left; they
+        are few, so it is fast. Any other fill but patch-mean covers the rest.
     method
         exact: compute anew only what the patch changes, and put it into the maps of the untouched image; the answers of the
         plain way up to rounding, which is taken where there is nothing to gain. fast: approximate and faster still, with its
@@ -69,6 +73,7 @@ class SlidingPatch(TypedDict, Generic[PatchT, FillT], total=False):
     patch: Annotated[PatchT, Default(None)]
     stride: Annotated[Sides | None, Default(None)]
     fill: Annotated[FillT, Default("mean")]
+    keep: Annotated[bool, Default(False)]
     method: Annotated[str, Default("exact")]
     memory: Annotated[str | int | None, Default(None)]
     seed: Annotated[int, Default(0)]
@@ -113,7 +118,7 @@ class PatchQuestion(ImageQuestion):
         One of `METHODS`, as it is called.
     tokens
         Of the network, where the fill drops them; no other engine is asked then.
-    grid, fill, method, memory
+    grid, fill, keep, method, memory
         The settings of `SlidingPatch`, read.
     """
 
@@ -121,6 +126,7 @@ class PatchQuestion(ImageQuestion):
     tokens: PatchTokens | None
     grid: Grid
     fill: Fill
+    keep: bool
     method: str
     memory: int | None
 
@@ -142,11 +148,13 @@ class PatchQuestion(ImageQuestion):
                 "seed": self.seed if fill.random else None,
                 "method": self.method,
             }
+            if self.keep:  # said where it is so, and a question that was asked before there was a choice keeps its key
+                settings["keep"] = True
             question = self.about("occlude", image, unit, settings)
 
             def answer() -> Occlusion:
                 clean, names, target, measure = clean_response(self.network, tensor, unit)
-                scan = self._scan(picture, tensor, fill, unit)
+                scan, all_covered = self._scan(picture, tensor, fill, unit)
                 return Occlusion(
                     question=question,
                     top=self.grid.top,
@@ -154,6 +162,7 @@ class PatchQuestion(ImageQuestion):
                     patch=self.grid.patch,
                     clean=clean,
                     occluded=scan.occluded,
+                    all_covered=all_covered,
                     target=target,
                     target_origin=origin,
                     names=names,
@@ -166,13 +175,28 @@ class PatchQuestion(ImageQuestion):
 
             return self.answered(question, Occlusion, answer, target_origin=origin, object_mask=mask)
 
-    def _scan(self, picture: NDArray[np.uint8], tensor: torch.Tensor, fill: Fill, unit: Unit) -> Scan:
+    def _scan(
+        self, picture: NDArray[np.uint8], tensor: torch.Tensor, fill: Fill, unit: Unit
+    ) -> tuple[Scan, NDArray[np.float32] | None]:
+        """Give the answers at all positions and, where the patch is kept, those with everything covered (outputs,)."""
+        network, grid = self.network, self.grid
         if self.tokens is not None:
-            from iconoscope.occlusion.dropped import scan_dropped
+            from iconoscope.occlusion.dropped import respond_to_nothing, scan_dropped
 
-            return scan_dropped(self.network, tensor, self.grid, unit, self.tokens, memory=self.memory)
-        cover = fill.cover(picture, self.network.preprocessing, self.grid, self.seed)
-        return self.engine(self.network, tensor, cover, self.grid, unit, memory=self.memory)
+            scan = scan_dropped(network, tensor, grid, unit, self.tokens, keep=self.keep, memory=self.memory)
+            return scan, respond_to_nothing(network, tensor, unit, self.tokens) if self.keep else None
+        if not self.keep:
+            cover = fill.cover(picture, network.preprocessing, grid, self.seed)
+            return self.engine(network, tensor, cover, grid, unit, memory=self.memory), None
+        import torch
+
+        from iconoscope.occlusion.dense import clean_response
+        from iconoscope.occlusion.geometry import Cover
+
+        # The photograph, cut to the patch, is laid over the picture of the fill: to an engine it is what covers.
+        filled = torch.from_numpy(fill.field(picture, network.preprocessing, grid.patch, self.seed))
+        scan = self.engine(network, filled, Cover(tensor), grid, unit, memory=self.memory)
+        return scan, clean_response(network, filled, unit)[0]
 
 
 def patch_questions(
@@ -190,7 +214,7 @@ def patch_questions(
     Raises
     ------
     QuestionError
-        If a setting is no choice.
+        If a setting is no choice, or the patch is to be kept and the fill has a colour for what it covers.
     """
     completed = [complete(OnePatch, settings, function) for settings in variants]
     method = completed[0]["method"]
@@ -198,6 +222,13 @@ def patch_questions(
     alike = asked_alike(network, unit, completed[0]["seed"], completed[0]["store"])
     engine = METHODS[method](images, alike["weights"])
     fills = [read_fill(settings["fill"], network.preprocessing) for settings in completed]
+    keep = completed[0]["keep"]
+    for fill in fills:
+        if keep and fill.by_position:
+            raise QuestionError(
+                f"fill={fill.name!r} has a colour for what the patch covers, and with keep=True it covers nothing.",
+                hint="Take mean: the mean colour of the whole image.",
+            )
     tokens = tokens_for(network, fills, alike["weights"])
     return [
         PatchQuestion(
@@ -206,6 +237,7 @@ def patch_questions(
             tokens=tokens if fill.drops else None,
             grid=patch_grid(network.preprocessing.size, settings["patch"], settings["stride"], tokens),
             fill=fill,
+            keep=keep,
             method=method,
             memory=read_memory(settings["memory"]),
         )

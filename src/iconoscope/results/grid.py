@@ -253,7 +253,9 @@ def _traits(result: Any) -> dict[str, str]:
         "target": result.names[result.target],
     }
     if isinstance(result, Occlusion):
-        return {**shared, "patch": f"{result.patch[0]}x{result.patch[1]}", "fill": result.fill, "engine": result.method}
+        shown = "kept" if result.kept else "covered"
+        patch = {"patch": f"{result.patch[0]}x{result.patch[1]}", "what the patch is": shown, "fill": result.fill}
+        return {**shared, **patch, "engine": result.method}
     return {**shared, "method": result.told}
 
 

@@ -24,7 +24,7 @@ from iconoscope.results.audit_text import LANGUAGES, read_words
 from iconoscope.results.rendering import data_uri, to_jpeg, to_png
 from iconoscope.results.sixteen_bits import sixteen_bits
 
-__all__ = ["FIRST", "PatchAnswers", "kept_classes", "live_element", "live_script", "script_hash", "with_script"]
+__all__ = ["FIRST", "KEPT", "PatchAnswers", "kept_classes", "live_element", "live_script", "script_hash", "with_script"]
 
 FIRST = 5
 """Classes whose bars are shown under the patch."""
@@ -55,7 +55,10 @@ class PatchAnswers:
     colour
         The colour of the patch; None where it is no single colour.
     uncovered
-        The share of the pixels that no patch covers.
+        The share of the pixels that no patch reaches.
+    floor
+        Where the patch is all that is left of the picture: the answers (outputs,) that what it gives is counted from. None
+        where it covers.
     approximate
         How the answers were approximated; empty where they are exact.
     """
@@ -71,6 +74,7 @@ class PatchAnswers:
     fill: str
     colour: tuple[int, int, int] | None
     uncovered: float = 0.0
+    floor: NDArray[np.floating] | None = None
     approximate: str = ""
 
     def packed(self, lang: str) -> dict[str, Any]:
@@ -79,7 +83,8 @@ class PatchAnswers:
         Of many classes those are kept that are among the first five somewhere, and the one that was asked about.
         """
         outputs = kept_classes(self.clean, self.occluded, self.target)
-        values = np.concatenate([self.clean[None, outputs], self.occluded[..., outputs].reshape(-1, len(outputs))])
+        rows = [self.clean[None, outputs], self.occluded[..., outputs].reshape(-1, len(outputs))]
+        values = np.concatenate(rows if self.floor is None else [*rows, self.floor[None, outputs]])
         low, high = (0.0, 1.0) if self.measure == "probability" else (float(values.min()), float(values.max()))
         span = high - low if high > low else 1.0
         steps = sixteen_bits((values.astype(np.float64) - low) / span)
@@ -96,6 +101,7 @@ class PatchAnswers:
             "probability": self.measure == "probability",
             "competing": self.measure in ("probability", "logit") and len(self.names) > 1,
             "most": self.measure == "cost",
+            "kept": self.floor is not None,
             "fill": "" if self.colour is None else "#" + bytes(self.colour).hex(),
             "facts": printable(self._facts(words, len(outputs))),
             "measure": words["measures"].get(self.measure, self.measure),
@@ -109,10 +115,11 @@ class PatchAnswers:
         stride = str(steps[0]) if steps[0] == steps[1] else "x".join(map(str, steps))
         if self.measure == "cost":
             return say["facts cost"].format(patch=self.fill)
-        fill = words["fills"].get(self.fill, self.fill)
-        facts = [say["facts"].format(patch=f"{height}x{width}", stride=stride, fill=fill)]
+        kept = "" if self.floor is None else KEPT
+        fill = words["fills"].get(self.fill + kept, words["fills"].get(self.fill, self.fill))
+        facts = [say[f"facts{kept}"].format(patch=f"{height}x{width}", stride=stride, fill=fill)]
         if self.uncovered:
-            facts.append(say["silent"].format(share=f"{self.uncovered:.0%}"))
+            facts.append(say[f"silent{kept}"].format(share=f"{self.uncovered:.0%}"))
         if count < len(self.names):
             every = count >= len(_ever_first(self.clean, self.occluded, self.target))
             facts.append(say["kept" if every else "kept some"].format(kept=count, all=len(self.names)))
@@ -218,6 +225,8 @@ def live_element(
     words: dict[str, str] = read_words(lang)["live patch"]["texts"]
     if all(answer.measure == "cost" for answer in answers):
         words = words | {"hint": words["hint cost"], "covered": words["covered cost"]}
+    if all(answer.floor is not None for answer in answers):
+        words = words | {key.removesuffix(KEPT): text for key, text in words.items() if key.endswith(KEPT)}
     packed = [answer.packed(lang) for answer in answers]
     if not captioned:
         words = words | {"hint": ""}
@@ -227,7 +236,7 @@ def live_element(
         "alt": printable(alt),
         "size": list(picture.shape[:2]),
         "comma": lang == "es",
-        "words": {key: text for key, text in words.items() if key not in _SAID_HERE},
+        "words": {key: text for key, text in words.items() if key not in _SAID_HERE and not key.endswith(KEPT)},
         "answers": [
             answer | {"label": printable(label)}
             for answer, label in zip(packed, _labels(answers, read_words(lang)["live patch"]["fills"]), strict=True)
@@ -250,6 +259,9 @@ def _labels(answers: Sequence[PatchAnswers], fills: dict[str, str]) -> list[str]
         return labels
     return [f"{label} ({number})" for number, label in enumerate(labels, 1)]
 
+
+KEPT = " kept"
+"""What the keys of texts end with that are for a patch which is all that is left of the picture."""
 
 _SAID_HERE = ("facts", "facts cost", "kept", "kept some", "fast", "silent", "hint cost", "covered cost")
 """Texts that the script does not need."""

@@ -43,7 +43,7 @@ class Occlusion(ImageResult):
     clean : ndarray of float32, (outputs,)
         The answers with nothing covered.
     occluded : ndarray of float32, (grid rows, grid columns, outputs)
-        The answers with the patch at each position.
+        The answers with the patch at each position: it is covered or, if it is `kept`, all else is.
     target : int
         Which output was asked about.
     target_origin : str
@@ -56,6 +56,9 @@ class Occlusion(ImageResult):
         The photograph as the network saw it.
     method, plan : str
         Which engine answered, and what it ran how.
+    all_covered : ndarray of float32, (outputs,), or None
+        Where the patch is `kept`, the answers with everything covered. None of a transformer that has no answer without tokens
+        of patches, and where the patch is not kept.
     object_mask : ndarray of bool, (height, width), or None
         Where the object is, if the image has a mask or boxes. It comes with the images and is no part of the question.
     """
@@ -69,7 +72,13 @@ class Occlusion(ImageResult):
     occluded: NDArray[np.float32]
     method: str
     plan: str
+    all_covered: NDArray[np.float32] | None = None
     object_mask: NDArray[np.bool_] | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the patch is all that is left of the picture, in place of being covered."""
+        return bool(self.question.settings.get("keep", False))
 
     @cached_property
     def map(self) -> NDArray[np.float32]:
@@ -88,13 +97,34 @@ class Occlusion(ImageResult):
         return int(row), int(column)
 
     @cached_property
+    def floor(self) -> NDArray[np.float32]:
+        """The answers (outputs,) that what a kept patch gives is counted from: with everything covered; else the lowest."""
+        return self.occluded.min((0, 1)) if self.all_covered is None else self.all_covered
+
+    @cached_property
+    def effect(self) -> NDArray[np.float32]:
+        """How much the patch matters at each position (grid rows, grid columns), on the same scale in both kinds of map.
+
+        The `drop` under a patch that covers. Of a patch that is `kept`, the target's answer to it alone less its `floor`.
+        """
+        return self.map - self.floor[self.target] if self.kept else self.drop
+
+    @cached_property
+    def strongest(self) -> tuple[int, int]:
+        """Grid row and grid column of the largest `effect`."""
+        if not self.kept:
+            return self.minimum
+        row, column = np.unravel_index(int(self.map.argmax()), self.map.shape)
+        return int(row), int(column)
+
+    @cached_property
     def winner(self) -> NDArray[np.int64]:
         """The output with the highest answer at each position (grid rows, grid columns)."""
         return self.occluded.argmax(2)
 
     @cached_property
     def uncovered(self) -> float:
-        """The share of the pixels, 0 to 1, that no patch covers, where the stride is larger than the patch."""
+        """The share of the pixels, 0 to 1, that no patch reaches, where the stride is larger than the patch."""
         # A pixel is covered where its row and its column are.
         rows, columns = (np.zeros(length, bool) for length in self.picture.shape[:2])
         for top in self.top:
@@ -105,57 +135,68 @@ class Occlusion(ImageResult):
 
     @property
     def indifferent(self) -> bool:
-        """Whether no patch costs more than `INDIFFERENT`; never for other measures, which have no such scale."""
-        return self.measure == "probability" and float(self.drop.max()) < INDIFFERENT
+        """Whether no patch costs, or kept alone gives, more than `INDIFFERENT`; never for measures that have no such scale."""
+        return self.measure == "probability" and float(self.effect.max()) < INDIFFERENT
 
     @cached_property
     def object_evidence(self) -> ObjectEvidence | None:
-        """Where the drop lies against the object, with its null; None where no object is known."""
+        """Where the effect lies against the object, with its null; None where no object is known."""
         return None if self.object_mask is None else self.held_against(self.object_mask)
 
     def held_against(self, mask: NDArray[np.bool_]) -> ObjectEvidence:
-        """Hold the map against the mask (height, width) of an object: where the drop lies, and where it would by chance."""
-        return object_evidence(self.drop, self.minimum, mask, top=self.top, left=self.left, patch=self.patch)
+        """Hold the map against the mask (height, width) of an object: where its effect lies, and where it would by chance."""
+        return object_evidence(self.effect, self.strongest, mask, top=self.top, left=self.left, patch=self.patch)
 
     @property
     def pointing(self) -> bool | None:
-        """Whether the centre of the patch that costs most lies on the object (the pointing game, Zhang et al. 2016).
+        """Whether the centre of the patch that matters most lies on the object (the pointing game, Zhang et al. 2016).
 
-        None where no object is known, or no patch costs anything.
+        None where no object is known, or no patch matters.
         """
         return None if self.object_evidence is None else self.object_evidence.pointing
 
     @property
     def object_share(self) -> float:
-        """The object's share of the positive drop by pixel, 0 to 1; `object_evidence` has its share of the picture.
+        """The object's share of the positive effect by pixel, 0 to 1; `object_evidence` has its share of the picture.
 
-        NaN where no object is known, or no patch costs anything.
+        NaN where no object is known, or no patch matters.
         """
         return float("nan") if self.object_evidence is None else self.object_evidence.share
 
     def summary(self) -> str:
-        """Say in one sentence where the answer is lowest."""
-        row, column = self.minimum
-        lowest = self.map[row, column]
+        """Say in one sentence where the answer is lowest or, of a patch alone, highest."""
+        row, column = self.strongest
         patch = f"the {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
         text = (
             f"{self.question.subject_name}: the {self.measure} "
             f"of {self.names[self.target]} is {self.clean[self.target]:.3f} and, "
-            f"under {patch}, {lowest:.3f}"
+            f"{'from' if self.kept else 'under'} {patch}{' alone' if self.kept else ''}, {self.map[row, column]:.3f}"
         )
+        if self.all_covered is not None:
+            text += f", with everything covered {self.all_covered[self.target]:.3f}"
         if self.measure in ("probability", "logit") and self.winner[row, column] != self.clean.argmax():
             text += f" (the answer becomes {self.names[int(self.winner[row, column])]})"
-        text += ": no single patch matters." if self.indifferent else "."
-        return text + (f" No patch covers {self.uncovered:.0%} of the pixels." if self.uncovered else "")
+        if self.indifferent:
+            text += ": no single patch adds anything." if self.kept else ": no single patch matters."
+        else:
+            text += "."
+        missed = f" No patch {'shows' if self.kept else 'covers'} {self.uncovered:.0%} of the pixels."
+        return text + (missed if self.uncovered else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Give the question, the clean answer, the lowest, and the map of the target."""
-        row, column = self.minimum
+        """Give the question, the clean answer, the lowest or of a patch alone the highest, and the map of the target."""
+        row, column = self.strongest
         return {
             **super().to_json(),
             "clean": float(self.clean[self.target]),
             "predicted": self.names[int(self.clean.argmax())],
-            "minimum": {
+            "kept": self.kept,
+            **(
+                {"all_covered": None if self.all_covered is None else float(self.all_covered[self.target])}
+                if self.kept
+                else {}
+            ),
+            "maximum" if self.kept else "minimum": {
                 "value": float(self.map[row, column]),
                 "top": int(self.top[row]),
                 "left": int(self.left[column]),
@@ -179,38 +220,52 @@ class Occlusion(ImageResult):
 
     def _table(self) -> Columns:
         rows, columns = (axis.ravel() for axis in np.indices(self.map.shape))
-        patch = repeated(self.map.size, patch_height=self.patch[0], patch_width=self.patch[1], fill=self.fill)
+        patch = repeated(
+            self.map.size, patch_height=self.patch[0], patch_width=self.patch[1], fill=self.fill, kept=self.kept
+        )
         places = {"row": rows, "column": columns, "top": self.top[rows], "left": self.left[columns]}
-        answers = {"answer": self.map.ravel(), "drop": self.drop.ravel(), "winner_index": self.winner.ravel()}
-        winners = {"winner": [self.names[index] for index in self.winner.ravel().tolist()]}
+        answers = {"answer": self.map.ravel(), "drop": self.drop.ravel(), "effect": self.effect.ravel()}
+        winners: dict[str, Any] = {"winner_index": self.winner.ravel()}
+        winners["winner"] = [self.names[index] for index in self.winner.ravel().tolist()]
         return self._target_columns(self.map.size, **patch, **places, **answers, **winners)
 
+    def effect_by_pixel(self) -> NDArray[np.float64]:
+        """Give every pixel (height, width) the mean effect over the patches that it lies in."""
+        height, width = self.picture.shape[:2]
+        return spread(self.effect, self.top, self.left, self.patch, (height, width))
+
     def drop_by_pixel(self) -> NDArray[np.float64]:
-        """Give every pixel (height, width) the mean drop over the patches that covered it."""
+        """Give every pixel (height, width) the mean drop over the patches that it lies in."""
         height, width = self.picture.shape[:2]
         return spread(self.drop, self.top, self.left, self.patch, (height, width))
 
     def overlaid(self) -> NDArray[np.uint8]:
-        """Lay the drop in red over the picture (height, width, 3); the strongest red is a drop of `full_red`."""
+        """Lay the effect in red over the picture (height, width, 3); the strongest red is an effect of `full_red`."""
         rounding = 1e-6 * max(1.0, abs(float(self.clean[self.target])))
-        share = self.drop_by_pixel() / self.full_red if self.full_red > rounding else np.zeros(self.picture.shape[:2])
+        share = self.effect_by_pixel() / self.full_red if self.full_red > rounding else np.zeros(self.picture.shape[:2])
         return overlay(self.picture, share)
 
     @cached_property
     def full_red(self) -> float:
-        """The drop that is laid over the picture in the strongest red: the whole of a probability, else the largest found.
+        """The effect that is laid over the picture in the strongest red: the whole of a probability, else the largest found.
 
-        Of a probability that is next to nothing even the whole is no reason for red: there it is `INDIFFERENT`.
+        Of a probability that is next to nothing even the whole is no reason for red: there it is `INDIFFERENT`. Of a patch that
+        alone gives more than the whole picture it is what that gives.
         """
-        if self.measure == "probability":
-            return max(float(self.clean[self.target]), INDIFFERENT)
-        return float(self.drop.max())
+        if self.measure != "probability":
+            return float(self.effect.max())
+        whole = max(float(self.clean[self.target]), INDIFFERENT)
+        return max(whole, float(self.effect.max())) if self.kept else whole
 
     def limits(self) -> tuple[float, float]:
         """Give the range of the colours: 0 to 1 for a probability, otherwise the range of what was found."""
         if self.measure == "probability":
             return 0.0, 1.0
-        values = (*self.map.ravel(), self.clean[self.target])
+        values = (
+            *self.map.ravel(),
+            self.clean[self.target],
+            *(() if self.all_covered is None else (self.all_covered[self.target],)),
+        )
         return float(min(values)), float(max(values))
 
     def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
@@ -231,6 +286,7 @@ class Occlusion(ImageResult):
             fill=self.fill,
             colour=self._patch_colour(),
             uncovered=self.uncovered,
+            floor=self.floor if self.kept else None,
             approximate=self.plan if self.method == "fast" else "",
         )
 
@@ -263,8 +319,8 @@ class Occlusion(ImageResult):
         """Draw the figure of the textbook, or on `ax` only its map.
 
         Photograph with the worst patch outlined; the answer against the patch's centre, with the clean answer on the
-        colour bar and the minimum marked; the photograph under the drop. Nothing is normalised: a probability's colours
-        go from 0 to 1.
+        colour bar and the minimum marked; the photograph under the drop. Of patches that are kept, the one that gives most,
+        the maximum, and what patches give. Nothing is normalised: a probability's colours go from 0 to 1.
 
         Parameters
         ----------
@@ -289,19 +345,26 @@ class Occlusion(ImageResult):
 
     def _on(self, figure: Figure, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)
-        self.draw_photograph(photograph, "the patch that costs most")
+        self.draw_photograph(
+            photograph, "the patch that gives most alone" if self.kept else "the patch that costs most"
+        )
         self._heat_map(heat, cmap=cmap, colorbar=colorbar)
-        silent = f"\nno patch covers {self.uncovered:.0%} of the pixels" if self.uncovered else ""
-        picture_axes(laid, self.overlaid(), f"what hiding costs (full red: {self.full_red:.3g}){silent}")
+        silent = (
+            f"\nno patch {'shows' if self.kept else 'covers'} {self.uncovered:.0%} of the pixels"
+            if self.uncovered
+            else ""
+        )
+        told = "what a patch alone adds" if self.kept else "what hiding costs"
+        picture_axes(laid, self.overlaid(), f"{told} (full red: {self.full_red:.3g}){silent}")
         figure.suptitle(as_text(self.question.subject_name), fontsize=10)
         return heat
 
     def draw_photograph(self, axes: Axes, title: str) -> None:
-        """Draw the photograph with the patch outlined that costs most."""
+        """Draw the photograph with the patch outlined that matters most."""
         from matplotlib.patches import Rectangle
 
         picture_axes(axes, self.picture, title)
-        row, column = self.minimum
+        row, column = self.strongest
         height, width = self.picture.shape[:2]
         top, left = int(self.top[row]), int(self.left[column])
         size = min(self.patch[1], width - left), min(self.patch[0], height - top)
@@ -309,13 +372,15 @@ class Occlusion(ImageResult):
             axes.add_patch(Rectangle((left - 0.5, top - 0.5), *size, fill=False, edgecolor=colour, linewidth=line))
 
     def draw_map(self, axes: Axes, title: str, limits: tuple[float, float], *, cmap: ColourTable = None) -> QuadMesh:
-        """Draw the map with its minimum marked, in colours that go from one limit to the other."""
+        """Draw the map with the patch marked that matters most, in colours that go from one limit to the other."""
         low, high = limits
         height, width = self.picture.shape[:2]
         colours = {"vmin": low, "vmax": high if high > low else low + 1e-6, "cmap": colour_table(cmap)}
         mesh, (rows, columns) = grid_axes(axes, self.map, (self.top, self.left), self.patch, (height, width), **colours)
-        row, column = self.minimum
-        axes.plot(columns[column], rows[row], "x", color="white", markersize=8, markeredgewidth=2)
+        row, column = self.strongest
+        axes.plot(
+            columns[column], rows[row], "x", color="black" if self.kept else "white", markersize=8, markeredgewidth=2
+        )
         axes.set_xlabel("centre of the patch, column", fontsize=8)
         axes.set_ylabel("row", fontsize=8)
         axes.tick_params(labelsize=7)
@@ -327,8 +392,10 @@ class Occlusion(ImageResult):
         return self.measure
 
     def _heat_map(self, axes: Axes, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
-        clean, lowest = float(self.clean[self.target]), float(self.map[self.minimum])
-        title = f"{self.measure} of {as_text(self.names[self.target])}\nclean {clean:.3f}, lowest {lowest:.3f} (x)"
+        clean, extreme = float(self.clean[self.target]), float(self.map[self.strongest])
+        figures = f"clean {clean:.3f}, {'highest' if self.kept else 'lowest'} {extreme:.3f} (x)"
+        alone = " from the patch alone" if self.kept else ""
+        title = f"{self.measure} of {as_text(self.names[self.target])}{alone}\n{figures}"
         mesh = self.draw_map(axes, title, self.limits(), cmap=cmap)
         if colorbar:
             colour_bar(axes, mesh, "red line: nothing covered", clean=clean)

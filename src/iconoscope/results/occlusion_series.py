@@ -76,6 +76,7 @@ class OcclusionSeries(Series):
         "its classes": attrgetter("names"),
         "the pixels": attrgetter("question.pixels"),
         "the unit": attrgetter("question.unit"),
+        "whether the patch is kept": attrgetter("kept"),
     }
 
     def __post_init__(self) -> None:
@@ -113,10 +114,8 @@ class OcclusionSeries(Series):
 
     @property
     def largest(self) -> Occlusion:
-        """The result with the largest drop; the smaller patch of two with the same."""
-        return max(
-            self.results, key=lambda occlusion: (_largest_drop(occlusion), -occlusion.patch[0] * occlusion.patch[1])
-        )
+        """The result with the largest effect; the smaller patch of two with the same."""
+        return max(self.results, key=lambda occlusion: (_largest(occlusion), -occlusion.patch[0] * occlusion.patch[1]))
 
     @cached_property
     def _pairs(self) -> list[tuple[Occlusion, Occlusion]]:
@@ -147,8 +146,8 @@ class OcclusionSeries(Series):
 
     @property
     def difference(self) -> float:
-        """The largest drop of one map minus that of a later one, of the pair that differs most; NaN without a pair."""
-        differences = (_largest_drop(first) - _largest_drop(second) for first, second in self._pairs)
+        """The largest effect of one map minus that of a later one, of the pair that differs most; NaN without a pair."""
+        differences = (_largest(first) - _largest(second) for first, second in self._pairs)
         return max(differences, key=abs, default=_NAN)
 
     @property
@@ -171,26 +170,33 @@ class OcclusionSeries(Series):
 
     def _summary_of_patches(self) -> str:
         first, largest = self.results[0], self.largest
-        drops = ", ".join(f"{_largest_drop(occlusion):.3f} ({_size(occlusion)})" for occlusion in self.results)
-        row, column = largest.minimum
+        row, column = largest.strongest
+        if first.kept:
+            extremes = ", ".join(f"{one.map[one.strongest]:.3f} ({_size(one)})" for one in self.results)
+            tells = f"and from a patch alone at most {extremes}"
+        else:
+            tells = f"and falls by at most {', '.join(f'{_largest(one):.3f} ({_size(one)})' for one in self.results)}"
         text = (
             f"{first.question.subject_name}: the {first.measure} of {first.names[first.target]} is "
-            f"{first.clean[first.target]:.3f} and falls by at most {drops}"
+            f"{first.clean[first.target]:.3f} {tells}"
         )
         if all(occlusion.indifferent for occlusion in self.results):
-            return f"{text}: no patch of these sizes matters."
+            return f"{text}: no patch of these sizes {'adds anything' if first.kept else 'matters'}."
         return f"{text}; the most at row {largest.top[row]}, column {largest.left[column]} with {_size(largest)}."
 
     def _summary_of_fills(self) -> str:
         labels = _listed([label.removeprefix("fill ") for label in self.labels])
         text = f"{self.results[0].question.subject_name}: {'robust' if self.robust else 'depends on the fill'}. With {labels}"
+        kept = self.results[0].kept
         if all(occlusion.indifferent for occlusion in self.results):
-            return f"{text} no single patch matters."
+            return f"{text} no single patch {'adds anything' if kept else 'matters'}."
         several = len(self._pairs) > 1
-        drops = _listed([f"{_largest_drop(occlusion):.3f}" for occlusion in self.results])
+        effects = _listed([f"{_largest(occlusion):.3f}" for occlusion in self.results])
         return (
-            f"{text} the largest drops are {drops}, {'up to ' * several}{self.distance:.0f} pixels apart; "
-            f"{'at least ' * several}{self.overlap:.0%} overlap of the tenth that drops most, rank correlation "
+            f"{text} {'a patch alone adds at most' if kept else 'the largest drops are'} {effects}, "
+            f"{'up to ' * several}{self.distance:.0f} pixels apart; "
+            f"{'at least ' * several}{self.overlap:.0%} overlap of the tenth that {'adds' if kept else 'drops'} most, "
+            f"rank correlation "
             f"{'at least ' * several}{self.correlation:.2f}."
         )
 
@@ -210,7 +216,8 @@ class OcclusionSeries(Series):
             "patches": [list(patch) for patch in self.patches],
             "fills": list(self.fills),
             "labels": list(self.labels),
-            "drops": [_largest_drop(occlusion) for occlusion in self.results],
+            "kept": self.results[0].kept,
+            "gains" if self.results[0].kept else "drops": [_largest(occlusion) for occlusion in self.results],
             "largest": list(self.largest.patch),
             "robust": self.robust,
             **measures,
@@ -255,18 +262,20 @@ class OcclusionSeries(Series):
         low, high = min(low for low, _ in limits), max(high for _, high in limits)
         panels = figure.subplots(2, len(self.results), squeeze=False)
         for axes, label, occlusion in zip(panels[0], self.labels, self.results, strict=True):
-            occlusion.draw_photograph(axes, f"{label}\nlargest drop {_largest_drop(occlusion):.3f}")
+            told = "alone it adds" if occlusion.kept else "largest drop"
+            occlusion.draw_photograph(axes, f"{label}\n{told} {_largest(occlusion):.3f}")
+        extreme = "highest" if self.results[0].kept else "lowest"
         meshes = [
-            occlusion.draw_map(axes, f"lowest {occlusion.map[occlusion.minimum]:.3f} (x)", (low, high), cmap=cmap)
+            occlusion.draw_map(axes, f"{extreme} {occlusion.map[occlusion.strongest]:.3f} (x)", (low, high), cmap=cmap)
             for axes, occlusion in zip(panels[1], self.results, strict=True)
         ]
         first = self.results[0]
         clean = float(first.clean[first.target])
         if colorbar:
             colour_bar(list(panels[1]), meshes[0], f"red line: nothing covered ({clean:.3f})", clean=clean)
-        figure.suptitle(
-            as_text(f"{first.question.subject_name}: {first.measure} of {first.names[first.target]}"), fontsize=10
-        )
+        alone = " from a patch alone" if first.kept else ""
+        title = f"{first.question.subject_name}: {first.measure} of {first.names[first.target]}{alone}"
+        figure.suptitle(as_text(title), fontsize=10)
         return list(panels[1])
 
     def _keep(self, folder: Path) -> Path:
@@ -277,8 +286,8 @@ def _size(occlusion: Occlusion) -> str:
     return f"{occlusion.patch[0]}x{occlusion.patch[1]}"
 
 
-def _largest_drop(occlusion: Occlusion) -> float:
-    return float(occlusion.drop.max())
+def _largest(occlusion: Occlusion) -> float:
+    return float(occlusion.effect.max())
 
 
 def _listed(names: list[str]) -> str:
@@ -297,23 +306,23 @@ def _alike(first: Occlusion, second: Occlusion) -> bool:
 
 
 def _overlap(first: Occlusion, second: Occlusion) -> float:
-    one, other = _strongest(first.drop), _strongest(second.drop)
+    one, other = _strongest(first.effect), _strongest(second.effect)
     return float((one & other).sum() / (one | other).sum())
 
 
-def _strongest(drop: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Mark the share of the positions (grid rows, grid columns) that drop most, and what drops as much as the last of them."""
-    count = max(1, round(SHARE * drop.size))
-    return drop >= np.partition(drop.ravel(), drop.size - count)[drop.size - count]
+def _strongest(effect: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Mark the share of the positions (grid rows, grid columns) that matter most, and what matters as much as the last."""
+    count = max(1, round(SHARE * effect.size))
+    return effect >= np.partition(effect.ravel(), effect.size - count)[effect.size - count]
 
 
 def _distance(first: Occlusion, second: Occlusion) -> float:
-    corners = [(int(one.top[one.minimum[0]]), int(one.left[one.minimum[1]])) for one in (first, second)]
+    corners = [(int(one.top[one.strongest[0]]), int(one.left[one.strongest[1]])) for one in (first, second)]
     return float(np.hypot(corners[0][0] - corners[1][0], corners[0][1] - corners[1][1]))
 
 
 def _correlation(first: Occlusion, second: Occlusion) -> float:
-    return rank_correlation(first.drop.ravel(), second.drop.ravel())
+    return rank_correlation(first.effect.ravel(), second.effect.ravel())
 
 
 def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:

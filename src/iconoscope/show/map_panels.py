@@ -102,9 +102,9 @@ class ImagePanels:
         }
 
     def worst_patch(self, occlusion: Occlusion) -> dict[str, float]:
-        """Give the box of the patch that costs most, percent of the picture."""
+        """Give the box of the patch that matters most, percent of the picture."""
         height, width = occlusion.picture.shape[:2]
-        row, column = occlusion.minimum
+        row, column = occlusion.strongest
         top, left = int(occlusion.top[row]), int(occlusion.left[column])
         return {
             "top": 100 * top / height,
@@ -122,17 +122,21 @@ class ImagePanels:
 
 
 def _occlusion_outcome(occlusion: Occlusion) -> str:
-    row, column = occlusion.minimum
-    outcome = f", lowest {float(occlusion.map[row, column]):.3f}"
+    row, column = occlusion.strongest
+    extreme = "from a patch alone at most" if occlusion.kept else "lowest"
+    outcome = f", {extreme} {float(occlusion.map[row, column]):.3f}"
+    if occlusion.all_covered is not None:
+        outcome += f", with everything covered {float(occlusion.all_covered[occlusion.target]):.3f}"
     if occlusion.indifferent:
-        return f"{outcome}: no single patch matters"
+        return f"{outcome}: no single patch {'adds anything' if occlusion.kept else 'matters'}"
     if occlusion.measure == "probability" and occlusion.winner[row, column] != occlusion.clean.argmax():
         outcome += f": there the answer becomes {occlusion.names[int(occlusion.winner[row, column])]}"
     evidence = occlusion.object_evidence
     if evidence is not None and evidence.pointing is not None:
         outcome += (
-            f"; {evidence.share:.0%} of the drop lies on the object, which is {evidence.area:.0%} of the picture, and the "
-            f"patch that costs most is centred {'on it' if evidence.pointing else 'beside it'}"
+            f"; {evidence.share:.0%} of {'what patches add' if occlusion.kept else 'the drop'} lies on the object, which is "
+            f"{evidence.area:.0%} of the picture, and the patch that {'adds' if occlusion.kept else 'costs'} most is centred "
+            f"{'on it' if evidence.pointing else 'beside it'}"
         )
     return outcome
 

@@ -10,7 +10,7 @@ from typing import Any
 from iconoscope.errors import check_choice
 from iconoscope.results import Occlusion, OcclusionSeries
 from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
-from iconoscope.results.live_patch import live_element, live_script, script_hash
+from iconoscope.results.live_patch import KEPT, live_element, live_script, script_hash
 from iconoscope.show.map_panels import ImagePanels
 from iconoscope.show.template import write_page
 
@@ -51,7 +51,7 @@ class _Photograph:
 
     @property
     def result(self) -> Occlusion:
-        """The result whose pictures are shown without a script: the one with the largest drop."""
+        """The result whose pictures are shown without a script: the one with the largest effect."""
         return self.subject.largest if isinstance(self.subject, OcclusionSeries) else self.subject
 
     @property
@@ -68,9 +68,10 @@ class _Photograph:
 
     @property
     def finding(self) -> str:
-        """Say who was asked about what, and what covering does at the most."""
+        """Say who was asked about what, and what covering does at the most or, of a kept patch, what it gives."""
         result, say, text = self.result, self.words["page"], AuditText(self.lang)
-        row, column = result.minimum
+        row, column = result.strongest
+        kept = KEPT if result.kept else ""
         values = {
             "network": result.question.network,
             "measure": self.words["measures"].get(result.measure, result.measure),
@@ -80,5 +81,8 @@ class _Photograph:
             "patch": f"{result.patch[0]}x{result.patch[1]}",
             "origin": say[result.target_origin],
         }
-        finding = say["finding"].format(**values)
-        return f"{finding} {say['indifferent']}" if result.indifferent else finding
+        finding = say[f"finding{kept}"].format(**values)
+        if result.all_covered is not None:
+            empty = text.decimal(float(result.all_covered[result.target]), ".3f")
+            finding = f"{finding} {say[f'empty{KEPT}'].format(empty=empty)}"
+        return f"{finding} {say[f'indifferent{kept}']}" if result.indifferent else finding

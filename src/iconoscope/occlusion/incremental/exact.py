@@ -231,7 +231,8 @@ def _scan_plainly(
     layers: tuple[str, ...] = ()
     if isinstance(unit, ClassUnit) and len(grid) * plans.images >= FEWEST_POSITIONS:
         if plans.class_token_layers is None:
-            plans.class_token_layers = layers_of_class_token(network, image[None])
+            # What is kept lies over a picture of one colour, of which all tokens might be alike: so with the cover on it.
+            plans.class_token_layers = layers_of_class_token(network, cover.over(image, grid, len(grid) // 2)[None])
         layers = plans.class_token_layers
     if layers:
         with class_token_alone(network, layers):
