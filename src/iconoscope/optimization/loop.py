@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from iconoscope.errors import NonFiniteError
+from iconoscope.extras import imported
 from iconoscope.optimization.blur import Blur
 from iconoscope.optimization.canvas import Canvas
 from iconoscope.optimization.frozen import adjacent_layers, frozen
@@ -248,6 +249,7 @@ def adam(rate: float, *, steps: int = 1, fade: float = 1.0) -> Stepper:
     """Adam (Kingma and Ba 2015); over all steps the rate falls in a straight line to the share `fade` of it."""
 
     def begin(tensors: Sequence[torch.Tensor]) -> Callable[[], None]:
+        imported("torch._dynamo")  # as Adam does, but whole, also where Ctrl-C comes meanwhile
         optimizer = torch.optim.Adam(
             list(tensors), lr=rate, fused=all(tensor.is_floating_point() for tensor in tensors)
         )
