@@ -10,6 +10,7 @@ from iconoscope.auditing import audit
 from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import find_units, map_images, record
+from iconoscope.language import say, term
 from iconoscope.occlusion import occlude
 from iconoscope.show import report
 from iconoscope.signatures import checked
@@ -97,10 +98,12 @@ def demo(
     keep_photographs(photographs[:_SAVED], out)
     keep_photographs(drawn[:_SAVED_ANY_BACKGROUND], out / "any-background")
     audits = [audit(network, photographs, quick=True, seed=seed, store=store) for network in networks]
-    report(store, out / "evidence.html", title=TITLE, lead=LEAD)
-    links = [("What each technique found, side by side", "evidence.html")]
-    links += [(f"A map of photographs by {name}, to move about in", f"map-{name}.html") for name in NETWORKS]
-    return report(audits, out / "report.html", title=TITLE, lead=LEAD, links=links)
+    report(store, out / "evidence.html", title=term(TITLE), lead=term(LEAD))
+    links = [(say("What each technique found, side by side"), "evidence.html")]
+    links += [
+        (say("A map of photographs by {name}, to move about in", name=name), f"map-{name}.html") for name in NETWORKS
+    ]
+    return report(audits, out / "report.html", title=term(TITLE), lead=term(LEAD), links=links)
 
 
 def dark_backgrounds(photographs: Images) -> list[str]:

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import iconoscope
-from iconoscope.results.figure import ColourTable, as_text, colour_bar, colour_table, grid_axes, picture_axes
+from iconoscope.language import say, term
+from iconoscope.results.figure import (
+    ColourTable,
+    as_text,
+    colour_bar,
+    colour_table,
+    grid_axes,
+    localise_ticks,
+    picture_axes,
+)
 from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.live_patch import PatchAnswers, live_element, with_script
 from iconoscope.results.object_evidence import ObjectEvidence, object_evidence
@@ -137,16 +146,23 @@ class Occlusion(ImageResult):
         """Say in one sentence where the answer is lowest."""
         row, column = self.minimum
         lowest = self.map[row, column]
-        patch = f"the {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
-        text = (
-            f"{self.question.subject_name}: the {self.measure} "
-            f"of {self.names[self.target]} is {self.clean[self.target]:.3f} and, "
-            f"under {patch}, {lowest:.3f}"
+        text = say(
+            "{subject}: the {measure} of {name} is {clean:.3f} and, under the {patch} patch at row {row}, column {column}, "
+            "{lowest:.3f}",
+            subject=self.question.subject_name,
+            measure=term(self.measure),
+            name=self.names[self.target],
+            clean=self.clean[self.target],
+            patch=f"{self.patch[0]}x{self.patch[1]}",
+            row=self.top[row],
+            column=self.left[column],
+            lowest=lowest,
         )
         if self.measure in ("probability", "logit") and self.winner[row, column] != self.clean.argmax():
-            text += f" (the answer becomes {self.names[int(self.winner[row, column])]})"
-        text += ": no single patch matters." if self.indifferent else "."
-        return text + (f" No patch covers {self.uncovered:.0%} of the pixels." if self.uncovered else "")
+            text += say(" (the answer becomes {name})", name=self.names[int(self.winner[row, column])])
+        text += say(": no single patch matters.") if self.indifferent else "."
+        uncovered = say(" No patch covers {share:.0%} of the pixels.", share=self.uncovered)
+        return text + (uncovered if self.uncovered else "")
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the clean answer, the lowest, and the map of the target."""
@@ -289,10 +305,12 @@ class Occlusion(ImageResult):
 
     def _on(self, figure: Figure, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)
-        self.draw_photograph(photograph, "the patch that costs most")
+        self.draw_photograph(photograph, say("the patch that costs most"))
         self._heat_map(heat, cmap=cmap, colorbar=colorbar)
-        silent = f"\nno patch covers {self.uncovered:.0%} of the pixels" if self.uncovered else ""
-        picture_axes(laid, self.overlaid(), f"what hiding costs (full red: {self.full_red:.3g}){silent}")
+        title = say("what hiding costs (full red: {drop:.3g})", drop=self.full_red)
+        if self.uncovered:
+            title += "\n" + say("no patch covers {share:.0%} of the pixels", share=self.uncovered)
+        picture_axes(laid, self.overlaid(), title)
         figure.suptitle(as_text(self.question.subject_name), fontsize=10)
         return heat
 
@@ -316,20 +334,22 @@ class Occlusion(ImageResult):
         mesh, (rows, columns) = grid_axes(axes, self.map, (self.top, self.left), self.patch, (height, width), **colours)
         row, column = self.minimum
         axes.plot(columns[column], rows[row], "x", color="white", markersize=8, markeredgewidth=2)
-        axes.set_xlabel("centre of the patch, column", fontsize=8)
-        axes.set_ylabel("row", fontsize=8)
+        axes.set_xlabel(say("centre of the patch, column"), fontsize=8)
+        axes.set_ylabel(say("row"), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.set_title(title, fontsize=9)
+        localise_ticks(axes)
         return mesh
 
     def scale_label(self, *, ours: bool) -> str:
         """Say what the colours of the map are; `ours` is whether they are those that it has by itself."""
-        return self.measure
+        return term(self.measure)
 
     def _heat_map(self, axes: Axes, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         clean, lowest = float(self.clean[self.target]), float(self.map[self.minimum])
-        title = f"{self.measure} of {as_text(self.names[self.target])}\nclean {clean:.3f}, lowest {lowest:.3f} (x)"
+        answer = say("{measure} of {name}", measure=term(self.measure), name=as_text(self.names[self.target]))
+        title = answer + "\n" + say("clean {clean:.3f}, lowest {lowest:.3f} (x)", clean=clean, lowest=lowest)
         mesh = self.draw_map(axes, title, self.limits(), cmap=cmap)
         if colorbar:
-            colour_bar(axes, mesh, "red line: nothing covered", clean=clean)
+            colour_bar(axes, mesh, say("red line: nothing covered"), clean=clean)
         return axes

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import iconoscope
 from iconoscope.errors import QuestionError
+from iconoscope.language import listed, number, say, term
 from iconoscope.results.figure import ColourTable, as_text, colour_bar
 from iconoscope.results.live_patch import PatchAnswers, live_element, with_script
 from iconoscope.results.occlusion import Occlusion
@@ -171,27 +172,46 @@ class OcclusionSeries(Series):
 
     def _summary_of_patches(self) -> str:
         first, largest = self.results[0], self.largest
-        drops = ", ".join(f"{_largest_drop(occlusion):.3f} ({_size(occlusion)})" for occlusion in self.results)
+        drops = listed(
+            [f"{number(_largest_drop(occlusion), '.3f')} ({_size(occlusion)})" for occlusion in self.results]
+        )
         row, column = largest.minimum
-        text = (
-            f"{first.question.subject_name}: the {first.measure} of {first.names[first.target]} is "
-            f"{first.clean[first.target]:.3f} and falls by at most {drops}"
+        text = say(
+            "{subject}: the {measure} of {name} is {clean:.3f} and falls by at most {drops}",
+            subject=first.question.subject_name,
+            measure=term(first.measure),
+            name=first.names[first.target],
+            clean=first.clean[first.target],
+            drops=drops,
         )
         if all(occlusion.indifferent for occlusion in self.results):
-            return f"{text}: no patch of these sizes matters."
-        return f"{text}; the most at row {largest.top[row]}, column {largest.left[column]} with {_size(largest)}."
+            return text + say(": no patch of these sizes matters.")
+        row, column = largest.top[row], largest.left[column]
+        return text + say(
+            "; the most at row {row}, column {column} with {patch}.", row=row, column=column, patch=_size(largest)
+        )
 
     def _summary_of_fills(self) -> str:
         labels = _listed([label.removeprefix("fill ") for label in self.labels])
-        text = f"{self.results[0].question.subject_name}: {'robust' if self.robust else 'depends on the fill'}. With {labels}"
+        text = say(
+            "{subject}: {robust}. With {fills}",
+            subject=self.results[0].question.subject_name,
+            robust=say("robust") if self.robust else say("depends on the fill"),
+            fills=labels,
+        )
         if all(occlusion.indifferent for occlusion in self.results):
-            return f"{text} no single patch matters."
+            return text + say(" no single patch matters.")
         several = len(self._pairs) > 1
-        drops = _listed([f"{_largest_drop(occlusion):.3f}" for occlusion in self.results])
-        return (
-            f"{text} the largest drops are {drops}, {'up to ' * several}{self.distance:.0f} pixels apart; "
-            f"{'at least ' * several}{self.overlap:.0%} overlap of the tenth that drops most, rank correlation "
-            f"{'at least ' * several}{self.correlation:.2f}."
+        drops = _listed([number(_largest_drop(occlusion), ".3f") for occlusion in self.results])
+        return text + say(
+            " the largest drops are {drops}, {up_to}{distance:.0f} pixels apart; {at_least}{overlap:.0%} overlap of the tenth "
+            "that drops most, rank correlation {at_least}{correlation:.2f}.",
+            drops=drops,
+            up_to=say("up to ") * several,
+            distance=self.distance,
+            at_least=say("at least ") * several,
+            overlap=self.overlap,
+            correlation=self.correlation,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -255,18 +275,22 @@ class OcclusionSeries(Series):
         low, high = min(low for low, _ in limits), max(high for _, high in limits)
         panels = figure.subplots(2, len(self.results), squeeze=False)
         for axes, label, occlusion in zip(panels[0], self.labels, self.results, strict=True):
-            occlusion.draw_photograph(axes, f"{label}\nlargest drop {_largest_drop(occlusion):.3f}")
+            drop = say("largest drop {drop:.3f}", drop=_largest_drop(occlusion))
+            occlusion.draw_photograph(axes, f"{term(label)}\n{drop}")
         meshes = [
-            occlusion.draw_map(axes, f"lowest {occlusion.map[occlusion.minimum]:.3f} (x)", (low, high), cmap=cmap)
+            occlusion.draw_map(
+                axes, say("lowest {value:.3f} (x)", value=occlusion.map[occlusion.minimum]), (low, high), cmap=cmap
+            )
             for axes, occlusion in zip(panels[1], self.results, strict=True)
         ]
         first = self.results[0]
         clean = float(first.clean[first.target])
         if colorbar:
-            colour_bar(list(panels[1]), meshes[0], f"red line: nothing covered ({clean:.3f})", clean=clean)
-        figure.suptitle(
-            as_text(f"{first.question.subject_name}: {first.measure} of {first.names[first.target]}"), fontsize=10
-        )
+            colour_bar(
+                list(panels[1]), meshes[0], say("red line: nothing covered ({clean:.3f})", clean=clean), clean=clean
+            )
+        answer = say("{measure} of {name}", measure=term(first.measure), name=first.names[first.target])
+        figure.suptitle(as_text(f"{first.question.subject_name}: {answer}"), fontsize=10)
         return list(panels[1])
 
     def _keep(self, folder: Path) -> Path:
@@ -283,7 +307,7 @@ def _largest_drop(occlusion: Occlusion) -> float:
 
 def _listed(names: list[str]) -> str:
     """Join names with commas, the last with "and"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return say(" and ").join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _nan_first(measure: float) -> tuple[bool, float]:
