@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import current_language
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import SUITE, percent
 from iconoscope.results.decision_rule import ACCUSING, IMAGE_PARTS, UNJUDGED, Examined, conflicting_images
@@ -33,12 +34,13 @@ _CONFUSED = 12  # classes of a table of confusion, else pairs
 
 
 def audit_page(
-    audits: Sequence[Audit], path: str | Path, *, title: str, lead: str, links: Iterable[tuple[str, str]], lang: str
+    audits: Sequence[Audit], path: str | Path, *, title: str, lead: str, links: Iterable[tuple[str, str]]
 ) -> Path:
     """Write one audit, or those of several networks one after another, as a self-contained page.
 
     Settings are those of `report`.
     """
+    lang = current_language()
     sentences = Audit.sentences(lang)
     say = sentences.say
     names = list(dict.fromkeys(audit.question.network for audit in audits))
@@ -58,7 +60,7 @@ def audit_page(
         if all(audit.swap_alone for audit in audits)
         else say("suite", **{key: sentences.localised(figure) for key, figure in SUITE.items()}),
         script=live_script() if any(audit.illustrations.drops.size for audit in audits) else "",
-        audited=[_AuditSection(audit, sentences, lang, number) for number, audit in enumerate(audits)],
+        audited=[_AuditSection(audit, sentences, number) for number, audit in enumerate(audits)],
     )
 
 
