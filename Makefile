@@ -94,7 +94,7 @@ bench-exemplars: $(VENV)/.installed-bench  ## recording, maps and searches again
 bench-attribution: $(VENV)/.installed-bench  ## occlusion beside four of Captum's gradient methods, by deletion and insertion, in half an hour
 	$(BIN)/python -m benchmarks.attribution $(ARGS)
 
-bench-funny-birds: $(VENV)/.installed-dev  ## maps of ten methods and the audit against birds whose parts are really removed, in an hour of a core and a half; wants Chromium. ARGS="--checkout FOLDER", a checkout of visinf/funnybirds
+bench-funny-birds: $(VENV)/.installed-dev  ## maps and the audit against birds whose parts are really removed, in half an hour of a core; wants Chromium. ARGS="--checkout FOLDER", a checkout of visinf/funnybirds
 	$(BIN)/python -m benchmarks.funny_birds $(ARGS)
 
 bench-tetrominoes: $(VENV)/.installed-bench  ## maps against the pixels that are known to matter, tetrominoes on noise, in ten minutes

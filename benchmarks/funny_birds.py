@@ -45,6 +45,9 @@ RESAMPLED = 2000
 COMPARED = 6
 """Scenes that are drawn by the page of the checkout too."""
 
+RENDERED = "rendering.json"
+"""What a folder of pictures was rendered with."""
+
 FAMILIES = ("background brightness", "background hue", "brightness", "colour cast", "object size")
 """What the audit exchanges, beside whole birds and backgrounds; hypotheses would take it minutes on pictures as large."""
 
@@ -233,15 +236,46 @@ def _audit_line(name: str, learned: dict[str, Any], audit: dict[str, Any]) -> st
     return f"| {' | '.join([name, *shares, verdict, accused])} |"
 
 
+def measured_all(data: BirdData, methods: Sequence[str]) -> dict[str, Any]:
+    """Train what is not there yet, and measure everything, or read it where it is kept."""
+    network, learned = trained_network(data, data.folder)
+    planted_network, planted = trained_network(data, data.folder, planted=True)
+    birds = list(data.birds())
+    truths = [truth_of(network, bird) for bird in birds]
+    of_network, of_planted = (
+        data.folder / f"explained-{each.digest()[:12]}-{len(birds)}" for each in (network, planted_network)
+    )
+    return {
+        "machine": machine("captum"),
+        "when": str(date.today()),
+        "rendering": json.loads((data.folder / RENDERED).read_text(encoding="utf-8")),
+        "patch": [PATCH, STRIDE],
+        "birds": len(birds),
+        "tested": len(data.scenes("test")),
+        "network": {**facts_of(truths, learned), "learned": vars(learned)},
+        "planted": vars(planted),
+        "captum_occlusion": kept_answer(
+            of_network / "captum-occlusion.json", lambda: compared_with_captum(network, birds[:AGAINST_CAPTUM])
+        ),
+        "methods": [
+            kept_answer(of_network / _file_of(name), partial(measured, name, network, birds, truths))
+            for name in methods
+        ],
+        "object": kept_answer(of_network / "object.json", lambda: object_evidence(network, birds)),
+        "audit": kept_answer(of_network / "audit.json", lambda: audited(network, data, planted=False)),
+        "planted_audit": kept_answer(of_planted / "audit.json", lambda: audited(planted_network, data, planted=True)),
+    }
+
+
+def _file_of(method: str) -> str:
+    return f"{re.sub('[^a-zA-Z0-9]+', '-', method)}.json"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Render and train what is not there yet, measure, write and report."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
-    parser.add_argument(
-        "--checkout", type=Path, help="git clone https://github.com/visinf/funnybirds; needed until all is rendered"
-    )
-    parser.add_argument(
-        "--kept", type=Path, default=ROOT / "build" / "funny-birds", help="where pictures and networks are kept"
-    )
+    parser.add_argument("--checkout", type=Path, help="of https://github.com/visinf/funnybirds; until all is rendered")
+    parser.add_argument("--kept", type=Path, default=ROOT / "build" / "funny-birds", help="where all is kept")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "funny_birds.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
@@ -249,43 +283,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     data = BirdData(folder=asked.kept)
-    earlier = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.is_file() else {}
-    rendering = earlier.get("rendering")
     if asked.checkout:
         data.render(asked.checkout)
-        rendering = {"revision": revision(asked.checkout), "differences": held_against_published(data, asked.checkout)}
-    elif not data.is_complete:
+        kept_answer(
+            asked.kept / RENDERED,
+            lambda: {
+                "revision": revision(asked.checkout),
+                "differences": held_against_published(data, asked.checkout),
+            },
+        )
+    elif not (data.is_complete and (asked.kept / RENDERED).is_file()):
         parser.error("not all pictures are there: --checkout FOLDER, of https://github.com/visinf/funnybirds")
-    network, learned = trained_network(data, asked.kept)
-    birds = list(data.birds())
-    truths = [truth_of(network, bird) for bird in birds]
-    planted_network, planted = trained_network(data, asked.kept, planted=True)
-    folder = asked.kept / f"explained-{network.digest()[:12]}-{len(birds)}"
-    held = {
-        "machine": machine("captum"),
-        "when": str(date.today()),
-        "rendering": rendering,
-        "patch": [PATCH, STRIDE],
-        "birds": len(birds),
-        "tested": len(data.scenes("test")),
-        "network": {**facts_of(truths, learned), "learned": vars(learned)},
-        "planted": vars(planted),
-        "captum_occlusion": kept_answer(
-            folder / "captum-occlusion.json", lambda: compared_with_captum(network, birds[:AGAINST_CAPTUM])
-        ),
-        "methods": [
-            kept_answer(
-                folder / f"{re.sub('[^a-zA-Z0-9]+', '-', name)}.json", partial(measured, name, network, birds, truths)
-            )
-            for name in asked.methods
-        ],
-        "object": kept_answer(folder / "object.json", lambda: object_evidence(network, birds)),
-        "audit": kept_answer(folder / "audit.json", lambda: audited(network, data, planted=False)),
-        "planted_audit": kept_answer(
-            asked.kept / f"explained-{planted_network.digest()[:12]}" / "audit.json",
-            lambda: audited(planted_network, data, planted=True),
-        ),
-    }
+    held = measured_all(data, asked.methods)
     print(tables(held))
     if not asked.dry:
         asked.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
