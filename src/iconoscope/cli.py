@@ -24,7 +24,8 @@ from docstring_parser import parse
 from iconoscope import __version__
 from iconoscope.commands import COMMANDS, GROUPS, MAKERS, Command, imported
 from iconoscope.errors import MOST, AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError, printable
-from iconoscope.language import LANGUAGES, set_language
+from iconoscope.language import LANGUAGES, current_language, say, set_language
+from iconoscope.language.network_lines import in_spanish
 from iconoscope.options import read_options
 from iconoscope.progress import show_progress
 from iconoscope.removed_names import REMOVED_COMMANDS
@@ -117,10 +118,15 @@ def _output_parameters() -> Iterator[inspect.Parameter]:
 
 def _introduce(network: Network) -> None:
     """Say how the network gets its images and who said so: a wrong preprocessing is the commonest silent error."""
-    print(f"{network.name} on {network.device}: {network.preprocessing.describe()}", file=sys.stderr)
+    treated = network.preprocessing.describe()
     usual = network.activation_origin == "usual"
     activation = "" if usual else f"; {network.activation} from {network.activation_origin}"
-    print(f"{len(network.classes)} classes from {network.classes_origin}{activation}", file=sys.stderr)
+    classes = f"classes from {network.classes_origin}"
+    if current_language() == "es":
+        treated, classes = "; ".join(map(in_spanish, treated.split("; "))), in_spanish(classes)
+    device = say("{network} on {device}", network=network.name, device=network.device)
+    print(f"{device}: {treated}", file=sys.stderr)
+    print(f"{len(network.classes)} {classes}{activation}", file=sys.stderr)
 
 
 def _named(arguments: list[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.language import current_language
+from iconoscope.language.network_lines import in_spanish
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import SUITE, percent
 from iconoscope.results.decision_rule import ACCUSING, IMAGE_PARTS, UNJUDGED, Examined, conflicting_images
@@ -101,9 +102,15 @@ class _AuditSection(AuditView):
         return [
             (say("fact accuracy"), accuracy),
             (say("fact images"), self.audited),
-            (say("fact preprocessing"), images.preprocessing),
+            (say("fact preprocessing"), self.preprocessing),
             (say("fact date"), images.date),
         ]
+
+    @property
+    def preprocessing(self) -> str:
+        """What happened to every image before the network saw it, and who said so."""
+        lines = self.audit.images.preprocessing.split("; ")
+        return "; ".join(map(in_spanish, lines)) if current_language() == "es" else "; ".join(lines)
 
     @property
     def cautions(self) -> list[str]:
