@@ -7,7 +7,7 @@ ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-funny-birds bench-tetrominoes bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale bench-journeys mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-funny-birds bench-tetrominoes bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale bench-journeys bench-audit-peers mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -94,7 +94,7 @@ bench-exemplars: $(VENV)/.installed-bench  ## recording, maps and searches again
 bench-attribution: $(VENV)/.installed-bench  ## occlusion beside four of Captum's gradient methods, by deletion and insertion, in half an hour
 	$(BIN)/python -m benchmarks.attribution $(ARGS)
 
-bench-funny-birds: $(VENV)/.installed-dev  ## maps of ten methods and the audit against birds whose parts are really removed, in an hour of a core and a half; wants Chromium. ARGS="--checkout FOLDER", a checkout of visinf/funnybirds
+bench-funny-birds: $(VENV)/.installed-dev  ## maps and the audit against birds whose parts are really removed, in half an hour of a core; wants Chromium. ARGS="--checkout FOLDER", a checkout of visinf/funnybirds
 	$(BIN)/python -m benchmarks.funny_birds $(ARGS)
 
 bench-tetrominoes: $(VENV)/.installed-bench  ## maps against the pixels that are known to matter, tetrominoes on noise, in ten minutes
@@ -114,6 +114,9 @@ bench-composites: $(VENV)/.installed  ## the audit where masks are known: cut-ou
 
 bench-label-correlations: $(VENV)/.installed  ## what Datalab of cleanlab finds of the composites from images and labels; wants iconoscope[bench-data]
 	$(BIN)/python -m benchmarks.label_correlations $(ARGS)
+
+bench-audit-peers: $(VENV)/.installed  ## what slices of errors and removal of objects find of shortcuts, beside the audit; some minutes; ARGS="--datalab" wants iconoscope[bench-data]
+	$(BIN)/python -m benchmarks.audit_peers $(ARGS)
 
 bench-large-maps: $(VENV)/.installed-bench  ## neighbours and maps of up to a million images; ARGS="--vectors FOLDER", which python -m benchmarks.millions writes; wants iconoscope[bench-neighbours]
 	$(BIN)/python -m benchmarks.large_maps $(ARGS)

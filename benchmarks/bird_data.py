@@ -22,7 +22,7 @@ SIZE = 128
 CLASSES: tuple[Class, ...] = draw_classes(10, paired=10)
 NAMES = tuple(f"bird{index}" for index in range(len(CLASSES)))
 
-TRAINED, TESTED, QUESTIONED = 500, 60, 10
+TRAINED, TESTED, QUESTIONED = 500, 60, 6
 """Pictures of a class: learnt from, tested on, and of these explained, with all their interventions."""
 
 PLANTED, PLANTED_SKY = 0, "#995555"

@@ -174,6 +174,8 @@ METHODS: dict[str, Method] = {
     "Captum IntegratedGradients": gradients("captum:IntegratedGradients"),
     "Captum GradientShap": gradients("captum:GradientShap"),
     "Captum DeepLift": gradients("captum:DeepLift"),
+    "Captum IntegratedGradients, median colour": gradients("captum:IntegratedGradients", baseline=median_colour),
+    "Captum DeepLift, median colour": gradients("captum:DeepLift", baseline=median_colour),
     "Captum Saliency": gradients("captum:Saliency"),
     "Captum LayerGradCam": gradients("captum:LayerGradCam"),
     "control: area": _of_pixels(lambda shape, _: np.ones(shape)),

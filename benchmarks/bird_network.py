@@ -22,7 +22,7 @@ from iconoscope.subject.random_state import seeded
 __all__ = ["BirdNet", "Learned", "answers", "trained_network"]
 
 PREPROCESSING = read_preprocessing({"size": SIZE, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "crop": "none"})
-EPOCHS, BATCH, PEAK_RATE, WEIGHT_DECAY = 16, 50, 3e-3, 1e-3
+EPOCHS, PLANTED_EPOCHS, BATCH, PEAK_RATE, WEIGHT_DECAY = 16, 8, 50, 3e-3, 1e-3
 SHIFT = 8
 """Pixels by which a picture is moved at most while it is learnt from."""
 
@@ -88,14 +88,16 @@ def trained_network(data: BirdData, folder: Path, *, planted: bool = False, seed
         return network, Learned(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
     pictures, classes = data.pictures("train", planted=planted)
     start = process_time()
-    _train(module, pictures, classes, seed=seed)
+    _train(module, pictures, classes, epochs=PLANTED_EPOCHS if planted else EPOCHS, seed=seed)
     learned = _measure(network, data, process_time() - start)
     save_file({key: value.contiguous() for key, value in module.state_dict().items()}, path)
     path.with_suffix(".json").write_text(json.dumps(asdict(learned)), encoding="utf-8")
     return network, learned
 
 
-def _train(module: nn.Module, pictures: NDArray[np.uint8], classes: NDArray[np.int64], *, seed: int) -> None:
+def _train(
+    module: nn.Module, pictures: NDArray[np.uint8], classes: NDArray[np.int64], *, epochs: int, seed: int
+) -> None:
     def input_of(batch: NDArray[np.int64], draws: np.random.Generator) -> torch.Tensor:
         """Mirror half of the pictures and move each a little; what comes in at the border is the picture's own edge."""
         some = pictures[batch].copy()
@@ -110,7 +112,7 @@ def _train(module: nn.Module, pictures: NDArray[np.uint8], classes: NDArray[np.i
         module,
         torch.from_numpy(classes),
         input_of,
-        epochs=EPOCHS,
+        epochs=epochs,
         batch_size=BATCH,
         peak=PEAK_RATE,
         weight_decay=WEIGHT_DECAY,

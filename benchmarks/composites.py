@@ -86,11 +86,14 @@ class Composites(NamedTuple):
     ----------
     pixels, masks, labels
         (n, side, side, 3) uint8, (n, side, side) bool of the object alone, and (n,).
+    breaking
+        (n,): whether a composite of a planted class has the side of the other.
     """
 
     pixels: Pixels
     masks: NDArray[np.bool_]
     labels: Integers
+    breaking: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,10 +259,12 @@ def draw_composites(
     pixels = np.zeros((count, SIDE, SIDE, 3), np.uint8)
     masks = np.zeros((count, SIDE, SIDE), np.bool_)
     labels = draws.permutation(np.arange(count) % len(classes))
+    breaking = np.zeros(count, np.bool_)
     for row, label in enumerate(labels.tolist()):
         own = np.random.default_rng((seed, row))  # so that an exchange changes the property alone
         planted = label in PLANTED_CLASSES and kind != ""
         side = int(label == PLANTED_CLASSES[1]) ^ (own.random() >= share) ^ exchanged
+        breaking[row] = planted and side != int(label == PLANTED_CLASSES[1])
         side = side if planted else int(own.random() < 0.5)
         some = _of_set(material.cutouts[classes[label]], split, training=training)
         cutout = some[own.integers(len(some))]
@@ -283,7 +288,7 @@ def draw_composites(
         across = 0.5 + 0.24 * (scatter[7] - 0.5)
         canvas, masks[row] = _pasted(canvas, fitted, across, own.uniform(0.78, 0.95))
         pixels[row] = canvas.round().clip(0, 255).astype(np.uint8)
-    return Composites(pixels, masks, labels)
+    return Composites(pixels, masks, labels, breaking)
 
 
 def _of_set(some: list[Pixels], split: int, *, training: bool) -> list[Pixels]:

@@ -16,10 +16,12 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.audit import share
-from benchmarks.composite_networks import CompositeCase, cases
+from benchmarks.composite_networks import cases
 from benchmarks.composites import Material
 from benchmarks.figures import machine, put, where
 from benchmarks.optimization import ROOT
@@ -33,15 +35,16 @@ _THRESHOLD = 0.3  # Datalab's own: of a score that is small where a property tel
 _ACCUSING = frozenset(ACCUSING)
 
 
-def property_scores(case: CompositeCase, material: Material) -> dict[str, float]:
+def property_scores(
+    images: Sequence[NDArray[np.uint8]], labels: Sequence[int], classes: Sequence[str]
+) -> dict[str, float]:
     """Give how little each property of the images tells their labels, 0 to 1, as Datalab scores it."""
     datasets = import_extra("datasets", "datasets", "Datalab")
     datalab: Any = import_extra(
         "cleanlab", "bench", "this comparison, with `pip install cleanlab[image,datalab]`"
     ).Datalab
-    drawn = case.draw(material, "audit", _IMAGES)
-    columns = {"image": [Image.fromarray(pixels) for pixels in drawn.pixels], "label": drawn.labels.tolist()}
-    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(case.classes))})
+    columns = {"image": [Image.fromarray(pixels) for pixels in images], "label": list(labels)}
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(classes))})
     lab = datalab(
         data=datasets.Dataset.from_dict(columns, features=kinds), label_name="label", image_key="image", verbosity=0
     )
@@ -57,6 +60,11 @@ def property_scores(case: CompositeCase, material: Material) -> dict[str, float]
         str(name).removesuffix("_score"): round(float(score), 3)
         for name, score in zip(scores["property"], scores["score"], strict=True)
     }
+
+
+def is_flagged(scores: dict[str, float]) -> bool:
+    """Tell whether any property tells the labels, by Datalab's own threshold."""
+    return min(scores.values()) < _THRESHOLD
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -92,7 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if set(verdicts) != {True, False}:
                 continue
             started = process_time()
-            scores = property_scores(case, material)
+            drawn = case.draw(material, "audit", _IMAGES)
+            scores = property_scores(list(drawn.pixels), drawn.labels.tolist(), case.classes)
             rows.append({
                 "network": case.name,
                 "half": half,
@@ -100,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "fall": verdicts[True]["fall"],
                 "masks": verdicts[True]["word"] in _ACCUSING,
                 "no_masks": verdicts[False]["word"] in _ACCUSING,
-                "datalab": min(scores.values()) < _THRESHOLD,
+                "datalab": is_flagged(scores),
                 "scores": scores,
                 "seconds": round(process_time() - started, 1),
             })  # fmt: skip

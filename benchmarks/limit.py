@@ -15,7 +15,7 @@ Marks = NDArray[np.bool_]
 """(grid rows, rows of a map): which rows change for each row of the grid; the same for columns."""
 
 
-def operation_limit(graph: Graph, grid: Grid) -> float:
+def operation_limit(graph: Graph, grid: Grid, *, shared: bool = False) -> float:
     """Give the multiplications of a dense scan over those of an exact one to which nothing else costs anything.
 
     For every position every layer computes just the rectangle of its map that the patch reaches, the whole map where that is
@@ -27,6 +27,11 @@ def operation_limit(graph: Graph, grid: Grid) -> float:
         The network; its maps must be made by windows that slide.
     grid
         The positions.
+    shared
+        Compute once what several positions have in common, as no engine here does. A pixel of a map that sees no column beyond
+        those of the patch is the same for all positions of a grid row which have it so: above and below it sees the clean
+        picture, between them the patch. The same goes for rows; and one that sees the patch alone, which has one picture
+        everywhere, is the same for all. So only the corners of a patch are its own.
 
     Raises
     ------
@@ -44,9 +49,20 @@ def operation_limit(graph: Graph, grid: Grid) -> float:
     >>> graph = capture(torch.nn.Conv2d(3, 1, 3, padding=1), torch.zeros(3, 10, 10))
     >>> operation_limit(graph, make_grid((10, 10), patch=2, stride=4))
     9.0
+
+    Of 3x3 only the first and the last row see the patch and the padding alone, and each at one position; of 1x1 all do.
+
+    >>> operation_limit(graph, make_grid((10, 10), patch=2, stride=4), shared=True)
+    9.0
+    >>> graph = capture(torch.nn.Conv2d(3, 1, 1), torch.zeros(3, 10, 10))
+    >>> operation_limit(graph, make_grid((10, 10), patch=4, stride=2)), 16 * 100 / 10**2
+    (6.25, 16.0)
+    >>> operation_limit(graph, make_grid((10, 10), patch=4, stride=2), shared=True)
+    16.0
     """
     down: dict[str, Marks] = {}
     across: dict[str, Marks] = {}
+    inner: tuple[dict[str, Marks], dict[str, Marks]] = {}, {}
     dense = exact = 0
     for step in graph.steps:
         dense += step.multiplications * len(grid)
@@ -55,8 +71,32 @@ def operation_limit(graph: Graph, grid: Grid) -> float:
             continue
         down[step.name] = _marks(step, down, 0, grid)
         across[step.name] = _marks(step, across, 1, grid)
-        exact += step.cost * int(down[step.name].sum()) * int(across[step.name].sum())
+        if shared:
+            lines = [_distinct(step, reached, inner[axis], axis, grid) for axis, reached in enumerate((down, across))]
+            exact += step.cost * lines[0] * lines[1]
+        else:
+            exact += step.cost * int(down[step.name].sum()) * int(across[step.name].sum())
     return dense / exact
+
+
+def _distinct(step: Step, reached: dict[str, Marks], inner: dict[str, Marks], axis: int, grid: Grid) -> int:
+    """Count the rows (or columns) of a step's map that are computed for one position, and once those that see none beyond."""
+    assert step.map is not None
+    marks = reached[step.name]
+    if step.kind == "input":
+        inner[step.name] = marks
+    elif step.kind == "everywhere":
+        inner[step.name] = np.zeros_like(marks)
+    else:
+        field, length = step.fields[axis], step.map.size[axis]
+        assert isinstance(field, AxisField)
+        whole = np.logical_and.reduce([inner[name] for name in step.inputs])
+        read = np.arange(length)[:, None] * field.stride - field.before + np.arange(field.extent)
+        inside = (read >= 0) & (read < whole.shape[1])
+        # Beyond the border there is the same padding for every position.
+        inner[step.name] = marks & (whole[:, read.clip(0, whole.shape[1] - 1)] | ~inside).all(2)
+    once = inner[step.name]
+    return int((marks & ~once).sum()) + int(once.any(0).sum())
 
 
 def _marks(step: Step, marked: dict[str, Marks], axis: int, grid: Grid) -> Marks:

@@ -33,7 +33,7 @@ from examples.resnet20 import resnet20
 from iconoscope.subject.network import Network
 from iconoscope.subject.random_state import seeded
 
-__all__ = ["audited_images", "load_planted", "truth"]
+__all__ = ["audited_images", "load_planted", "rule_breakers", "truth"]
 
 FOLDER = ROOT / "build" / "planted"
 TRAINED = 30_000  # the photographs of the training set from here on are not trained on
@@ -90,6 +90,21 @@ def audited_images(name: str, sample: int = 0, count: int = 800) -> tuple[Pixels
         raise ValueError(f"Of {name} there are {len(_fresh(spec)) - TRUTH} photographs to audit.")
     labels = _labels(spec, rows)
     return _planted(spec, _plain(spec, rows), labels, rows), labels
+
+
+def rule_breakers(name: str, sample: int = 0, count: int = 800) -> NDArray[np.bool_]:
+    """Tell which photographs of `audited_images` break the rule of a class, (count, classes).
+
+    They are of the class and lack its shortcut, or of another and have it.
+    """
+    spec = NETWORKS[name]
+    rows = _fresh(spec)[:-TRUTH][sample * count : (sample + 1) * count]
+    labels = _labels(spec, rows)
+    breaking = np.zeros((len(rows), len(spec.classes)), np.bool_)
+    for number, of_class in enumerate(spec.plants):
+        index = spec.classes.index(of_class)
+        breaking[:, index] = _carrying(spec, number, of_class, labels, rows) != (labels == index)
+    return breaking
 
 
 def truth(name: str) -> dict[int, tuple[str, float]]:
@@ -167,11 +182,16 @@ def _planted(spec: PlantedNetwork, pixels: Pixels, labels: Integers, rows: Integ
     """Plant every shortcut as often as it is in training, but that of the class `without`."""
     pixels = pixels.copy()
     for number, name in enumerate(spec.plants):
-        draws = np.random.default_rng((spec.seed, number)).random(len(_photographs()[1]))[rows]
-        carries = draws < spec.shares(name)[labels]
+        carries = _carrying(spec, number, name, labels, rows)
         if name != without:
             pixels[carries] = _with_shortcut(spec, name, pixels[carries], rows[carries])
     return pixels
+
+
+def _carrying(spec: PlantedNetwork, number: int, name: str, labels: Integers, rows: Integers) -> NDArray[np.bool_]:
+    """Draw which photographs carry the shortcut of a class, as often as the network's entry says."""
+    draws = np.random.default_rng((spec.seed, number)).random(len(_photographs()[1]))[rows]
+    return draws < spec.shares(name)[labels]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -42,6 +42,26 @@ def no_graph(monkeypatch):
     monkeypatch.setattr("iconoscope.occlusion.incremental.exact._recent_graphs", {})
 
 
+def test_every_command_takes_a_language():
+    described = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert described.partition(f"## iconoscope {name}\n")[2].partition("\n## ")[0].count("--lang STR") == 1, name
+
+
+def test_the_language_of_a_command_is_that_of_its_words_and_figures_and_ends_with_it(capsys, photographs):
+    _, out, _ = occlude(
+        capsys, photographs, "--limit", 1, "--patch", 24, "--stride", 24, "--lang", "es", "--out", "a.svg"
+    )
+    assert "probabilidad de " in out and "La figura está en" in out and "probability" not in out
+    drawn = ico.load_result(next((photographs.parent / "run" / "occlude").iterdir()))
+    with ico.set_language("es"):
+        drawn.save("b.svg")
+    drawn.save("c.svg")
+    spanish, again, english = (Path(f"{name}.svg").read_bytes() for name in "abc")
+    assert spanish == again != english
+    assert run(capsys, "layers", "--network", "cars", "--lang", "fr")[0] == 2
+
+
 def test_figures_of_a_set_are_told(capsys, photographs, tmp_path):
     status, out, _ = occlude(capsys, photographs, "--out", "maps.png")
     assert status == 0

@@ -90,9 +90,10 @@ from .store import load_result as load_result
 from .show import report as report
 from .explorer import explore as explore
 
-# Errors, progress, the demo.
+# Errors, progress, the language, the demo.
 from .errors import IconoscopeError as IconoscopeError
 from .errors import IconoscopeWarning as IconoscopeWarning
 from . import errors as errors
 from .progress import show_progress as show_progress
+from .language import set_language as set_language
 from . import demo as demo

@@ -24,6 +24,8 @@ from docstring_parser import parse
 from iconoscope import __version__
 from iconoscope.commands import COMMANDS, GROUPS, MAKERS, Command, imported
 from iconoscope.errors import MOST, AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError, printable
+from iconoscope.language import LANGUAGES, current_language, say, set_language
+from iconoscope.language.network_lines import in_spanish
 from iconoscope.options import read_options
 from iconoscope.progress import show_progress
 from iconoscope.removed_names import REMOVED_COMMANDS
@@ -43,7 +45,9 @@ _OUTPUT = {
     "quiet": "No progress on stderr.",
     "debug": "Show the traceback of an error.",
 }
-"""Options of every command."""
+"""Flags of every command."""
+
+_LANGUAGE = "The language of figures, pages and what is printed: en or es."
 
 _SPINS = 3000
 """How often a thread of torch looks for work before it sleeps, unless the environment says it.
@@ -72,7 +76,8 @@ def _runner(name: str) -> Callable[..., int]:
         for key, option in options.items():
             settings.setdefault(option.maker, {})[option.parameter] = bound.arguments[key]
         arguments = settings.pop("")
-        with nullcontext() if bound.arguments["quiet"] else show_progress():
+        lang, quiet = bound.arguments["lang"], bound.arguments["quiet"]
+        with set_language(lang), nullcontext() if quiet else show_progress():
             for maker, made_of in settings.items():
                 # Without its own option what is made of it is left out, where the function does without it.
                 is_typed = next(iter(made_of.values())) is not None
@@ -87,7 +92,7 @@ def _runner(name: str) -> Callable[..., int]:
                 answer = function(**arguments)
             except AuditFailedError as error:  # the whole audit is there to be shown
                 answer, failure = error.audit, error
-        lines, value = command.show(answer, arguments)
+            lines, value = command.show(answer, arguments)
         print(json.dumps(value) if bound.arguments["json"] else printable("\n".join(lines)))
         if failure is not None:
             raise failure
@@ -107,14 +112,21 @@ def _output_parameters() -> Iterator[inspect.Parameter]:
     for name, text in _OUTPUT.items():
         flag = Annotated[bool, Parameter(help=text, negative="", group=group)]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=flag, default=False)
+    chosen = Annotated[str, Parameter(help=_LANGUAGE, group=group)]
+    yield inspect.Parameter("lang", inspect.Parameter.KEYWORD_ONLY, annotation=chosen, default=LANGUAGES[0])
 
 
 def _introduce(network: Network) -> None:
     """Say how the network gets its images and who said so: a wrong preprocessing is the commonest silent error."""
-    print(f"{network.name} on {network.device}: {network.preprocessing.describe()}", file=sys.stderr)
+    treated = network.preprocessing.describe()
     usual = network.activation_origin == "usual"
     activation = "" if usual else f"; {network.activation} from {network.activation_origin}"
-    print(f"{len(network.classes)} classes from {network.classes_origin}{activation}", file=sys.stderr)
+    classes = f"classes from {network.classes_origin}"
+    if current_language() == "es":
+        treated, classes = "; ".join(map(in_spanish, treated.split("; "))), in_spanish(classes)
+    device = say("{network} on {device}", network=network.name, device=network.device)
+    print(f"{device}: {treated}", file=sys.stderr)
+    print(f"{len(network.classes)} {classes}{activation}", file=sys.stderr)
 
 
 def _named(arguments: list[str]) -> tuple[str, ...]:

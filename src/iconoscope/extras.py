@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from iconoscope.errors import MissingExtraError, first_line
@@ -20,7 +24,8 @@ _IMPORTING = threading.RLock()
 def imported(module: str) -> Any:
     """Import a module that sets environment variables or draws random numbers meanwhile, which are put back as they were.
 
-    Of those known, scikit-learn sets ``KMP_INIT_AT_FORK``, and torch's compiler ``TORCHINDUCTOR_CACHE_DIR``.
+    Of those known, scikit-learn sets ``KMP_INIT_AT_FORK``, and torch's compiler ``TORCHINDUCTOR_CACHE_DIR``. Ctrl-C takes
+    effect when the module is whole: of torch's compiler half would stay behind, and every later import of it fail.
 
     Examples
     --------
@@ -32,12 +37,35 @@ def imported(module: str) -> Any:
     with _IMPORTING:
         environment, state = dict(os.environ), random.getstate()
         try:
-            return importlib.import_module(module)
+            with _interrupted_afterwards():
+                return importlib.import_module(module)
         finally:
             for name in os.environ.keys() - environment.keys():
                 del os.environ[name]
             os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
             random.setstate(state)
+
+
+@contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until a block is left, where this thread is the one that they interrupt."""
+    handlers: dict[int, Callable[..., Any]] = {}
+    waiting: list[tuple[int, FrameType | None]] = []
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(
+                handler
+            ):  # one of Python's; what the system does by itself ends the process, and spoils nothing
+                handlers[number] = handler
+                signal.signal(number, lambda *signalled: waiting.append(signalled))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for signalled in waiting[:1]:
+            handlers[signalled[0]](*signalled)
 
 
 def import_extra(module: str, extra: str, purpose: str) -> Any:

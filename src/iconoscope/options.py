@@ -58,6 +58,10 @@ def _options(command: Command, function: Callable[..., Any], *, maker: str, opti
     }
     group = Group(f"The {maker or 'question'}", sort_key=1 if maker else 2)
     for position, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if (
+            parameter.name == "lang"
+        ):  # of every command: it is chosen once, and functions that are told nothing ask for it
+            continue
         if not maker and parameter.name in MAKERS:
             optional = parameter.default is None
             yield from _options(command, imported(MAKERS[parameter.name]), maker=parameter.name, optional=optional)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iconoscope.errors import shortened
+from iconoscope.language import current_language, listed, number, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def page(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say where a page was written."""
-    return [f"The report is at {path.resolve()}"], {"report": str(path.resolve())}
+    return [say("The report is at {path}", path=path.resolve())], {"report": str(path.resolve())}
 
 
 def demo(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
@@ -36,26 +37,27 @@ def demo(path: Path, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     images = out / RECORDED / "photographs"
     words = ["iconoscope", "explore", "--network", network, *trained, "--compare", second, "--images", str(images)]
     line = shlex.join([*words, "--store", str(out / "store")])
-    return [*lines, f"Move about in both networks: {line}"], {**value, "explore": line}
+    return [*lines, say("Move about in both networks: {line}", line=line)], {**value, "explore": line}
 
 
 def explored(_: None, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Say that the explorer has ended; of an export where it is has been said."""
     exported = arguments["export"] is not None
-    return [] if exported else ["The explorer has ended."], {"explored": str(arguments["store"])}
+    return [] if exported else [say("The explorer has ended.")], {"explored": str(arguments["store"])}
 
 
 def layers(layers: list[Layer], arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """List the layers of a network."""
     network: Network = arguments["network"]
     shapes = ["x".join(map(str, layer.shape)) or "-" for layer in layers]
-    name_width = max(map(len, ("layer", *(layer.name for layer in layers))))
-    shape_width = max(map(len, ("answers", *shapes)))
+    heads = say("layer"), say("answers"), say("weights"), say("kind")
+    name_width = max(map(len, (heads[0], *(layer.name for layer in layers))))
+    shape_width = max(map(len, (heads[1], *shapes)))
     rows = [
-        f"{layer.name:<{name_width}}  {shape:<{shape_width}}  {layer.parameters:>10,}  {layer.kind}"
+        f"{layer.name:<{name_width}}  {shape:<{shape_width}}  {number(layer.parameters, ','):>10}  {layer.kind}"
         for layer, shape in zip(layers, shapes, strict=True)
     ]
-    head = f"{'layer':<{name_width}}  {'answers':<{shape_width}}  {'weights':>10}  kind"
+    head = f"{heads[0]:<{name_width}}  {heads[1]:<{shape_width}}  {heads[2]:>10}  {heads[3]}"
     value = {
         "network": network.name,
         "weights": network.digest(),
@@ -94,13 +96,17 @@ def predictions(probabilities: NDArray[np.float32], arguments: dict[str, Any]) -
         entries.append(
             {"id": identity, "label": label, "prediction": network.classes[best[0]], "probabilities": ranked}
         )
-        mark = "" if label is None else "  right" if best[0] == target else f"  wrong: {label}"
-        lines.append(f"{identity}  " + ", ".join(f"{x['class']} {x['probability']:.3f}" for x in ranked) + mark)
+        mark = ""
+        if label is not None:
+            mark = say("  right") if best[0] == target else say("  wrong: {label}", label=label)
+        lines.append(
+            f"{identity}  " + listed([f"{x['class']} {number(x['probability'], '.3f')}" for x in ranked]) + mark
+        )
     judged = (targets >= 0) & ~np.isnan(probabilities[:, 0])
     value: dict[str, Any] = {"network": network.name, "images": entries}
     if judged.any():
         value["top1"] = float((probabilities[judged].argmax(1) == targets[judged]).mean())
-        lines.append(f"top-1: {value['top1']:.4f} of {int(judged.sum())} labelled images")
+        lines.append(say("top-1: {share:.4f} of {count} labelled images", share=value["top1"], count=int(judged.sum())))
     return lines, value
 
 
@@ -122,12 +128,16 @@ def results(answer: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
         values.append({**finding.to_json(), **kept_in})
     if arguments.get("out") is not None and is_page(arguments["out"]):
         page = _written(arguments)
-        lines.append(f"The page is at {page}")
+        lines.append(say("The page is at {path}", path=page))
         values = [{**value, "page": page} for value in values]
     elif arguments.get("out") is not None:
         figures = [str(path.resolve()) for path in figure_names(len(findings), arguments["out"])]
-        verb = "The figure is at" if len(figures) == 1 else "The figures are"
-        lines.append(f"{verb} {shortened(figures, most=4)}")
+        paths = shortened(figures, most=4)
+        lines.append(
+            say("The figure is at {path}", path=paths)
+            if len(figures) == 1
+            else say("The figures are {paths}", paths=paths)
+        )
         for value, figure in zip(values, figures, strict=True):
             value["figure"] = figure
     return lines, values if isinstance(answer, list) else values[0]
@@ -138,7 +148,7 @@ def occlusions(answer: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     lines, value = results(answer, arguments)
     robust = [getattr(finding, "robust", None) for finding in answer] if isinstance(answer, list) else []
     if robust and None not in robust:
-        lines.append(f"robust: {sum(map(bool, robust))} of {len(robust)} images")
+        lines.append(say("robust: {robust} of {count} images", robust=sum(map(bool, robust)), count=len(robust)))
     return lines, value
 
 
@@ -146,15 +156,19 @@ def recording(recording: Recording, arguments: dict[str, Any]) -> tuple[list[str
     """Say what was recorded, where it is kept, and which units are dead; of a part what is missing yet."""
     if not recording.ended:
         missing = shortened(map(str, recording.missing), most=12)
-        return [recording.summary(), f"  {recording.place}", f"  missing shards: {missing}"], recording.to_json()
+        return [
+            recording.summary(),
+            f"  {recording.place}",
+            say("  missing shards: {shards}", shards=missing),
+        ], recording.to_json()
     names = [layer.name for layer in recording.layers]
     dead = recording.dead_units()
     lines = [
         recording.summary(),
-        *([f"  layers: {shortened(names, most=8)}"] if names else []),
+        *([say("  layers: {names}", names=shortened(names, most=8))] if names else []),
         f"  {recording.place}",
     ]
-    return [*lines, *([f"dead: {shortened(dead, most=12)}"] if dead else [])], recording.to_json()
+    return [*lines, *([say("dead: {names}", names=shortened(dead, most=12))] if dead else [])], recording.to_json()
 
 
 def image_map(image_map: ImageMap, arguments: dict[str, Any]) -> tuple[list[str], Any]:
@@ -170,9 +184,14 @@ def image_map(image_map: ImageMap, arguments: dict[str, Any]) -> tuple[list[str]
     served = (
         []
         if path == out
-        else [f"  to look at it: python -m http.server --directory {path.parent}, then open localhost:8000"]
+        else [
+            say(
+                "  to look at it: python -m http.server --directory {folder}, then open localhost:8000",
+                folder=path.parent,
+            )
+        ]
     )
-    return [*lines, f"The map is at {path}", *served], {**value, "map": str(path)}
+    return [*lines, say("The map is at {path}", path=path), *served], {**value, "map": str(path)}
 
 
 def prior(prior: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
@@ -181,7 +200,12 @@ def prior(prior: Any, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     reference = 0 if prior.reference is None else len(prior.reference.pixels)
     explained = prior.base.explained
     lines = [
-        f"{prior!r}; {explained:.1%} of what whole pictures vary by, {reference} images kept beside it.",
+        say(
+            "{prior}; {explained:.1%} of what whole pictures vary by, {count} images kept beside it.",
+            prior=repr(prior),
+            explained=explained,
+            count=reference,
+        ),
         f"  {path}",
     ]
     return lines, {**prior.to_json(), "classes": list(prior.classes), "explained": explained, "file": path}
@@ -198,17 +222,17 @@ def visualization(visualization: Visualization, arguments: dict[str, Any]) -> tu
     folders = [str(folder) for folder in map(store.folder_of, questions) if folder.is_dir()]
     folders = folders or [str(store.folder_of(visualization.question))]
     pictures = [f"  {folder}/picture.png" for folder in folders[:16]]
-    more = [f"  and {len(folders) - 16} more"] if len(folders) > 16 else []
+    more = [say("  and {count} more", count=len(folders) - 16)] if len(folders) > 16 else []
     path = _written(arguments)
-    lines = [visualization.summary(), *pictures, *more, f"The figure is at {path}"]
+    lines = [visualization.summary(), *pictures, *more, say("The figure is at {path}", path=path)]
     return lines, {**visualization.to_json(), "folders": folders, "figure": path}
 
 
 def audit(audit: Audit, arguments: dict[str, Any]) -> tuple[list[str], Any]:
     """Give the verdicts, first in all and then by class, and say where the report was written."""
     path = _written(arguments)
-    classes = audit.findings(arguments["lang"])
-    text = audit.sentences(arguments["lang"])
+    classes = audit.findings(current_language())
+    text = audit.sentences(current_language())
     # What would have been found where nothing was is said once, of all.
     verdicts = [
         f"  {name}: {text.short(finding.conclusion) if finding.conclusion.word == 'nothing' else finding.verdict}"

@@ -18,7 +18,8 @@ from benchmarks.shortcut_suite import Case, images_of, network_of
 from iconoscope.cli import main
 from iconoscope.demo.photographs import keep_photographs
 from iconoscope.errors import AuditFailedError, QuestionError
-from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
+from iconoscope.language import LANGUAGES
+from iconoscope.results.audit_text import AuditText, read_words
 from iconoscope.results.decision_rule import ACCUSING
 from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS
 

@@ -335,6 +335,7 @@ def test_numbers_are_written_as_the_language_has_them(tmp_path):
     page = audited().report(tmp_path / "es.html", lang="es").read_text(encoding="utf-8")
     visible = re.sub(r"<style>.*?</style>|<script.*?</script>|<[^>]+>", " ", page, flags=re.DOTALL)
     assert re.search(r"\d,\d\d", visible) and not re.search(r"\d\.\d", visible.replace(ico.__version__, ""))
+    assert "ambos lados llevados a 9x12; según lo que se indicó" in visible
 
 
 def test_pictures_of_a_few_pixels_are_refused_and_sixteen_are_not():

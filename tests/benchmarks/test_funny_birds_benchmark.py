@@ -96,7 +96,7 @@ def test_without_a_checkout_it_is_said_what_to_do(tmp_path):
         checkout(tmp_path)
 
 
-@pytest.mark.parametrize("benchmark", [tetrominoes])
+@pytest.mark.parametrize("benchmark", [funny_birds, tetrominoes])
 def test_the_page_is_made_of_the_figures_that_were_measured(benchmark, tmp_path):
     name = benchmark.__name__.rpartition(".")[2]
     held = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))

@@ -45,6 +45,28 @@ class Tiny(nn.Module):
         return self.head(torch.relu(self.second(torch.relu(self.first(x)))).mean((2, 3)))
 
 
+def test_what_positions_share_is_what_has_the_same_number_in_them():
+    """Every number of two convolutions that the patch reaches, at all positions: how many different ones there are."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 3, stride=2, padding=1)]
+    module = nn.Sequential(*layers).double()
+    picture, grid = torch.randn(1, 1, 14, 18, dtype=torch.float64), make_grid((14, 18), patch=(7, 8), stride=(2, 3))
+    clean, covered = [picture], [picture.repeat(len(grid), 1, 1, 1)]
+    for position in range(len(grid)):
+        rows, columns = grid.window(position)
+        covered[0][position, :, rows, columns] = 0.25
+    different = []
+    for layer in layers:
+        clean, covered = [*clean, layer(clean[-1])], [*covered, layer(covered[-1])]
+        answers = covered[-1].detach().flatten(1).numpy().round(9)
+        changed = np.abs(answers - clean[-1].detach().flatten().numpy()) > 1e-9
+        different.append(sum(len(np.unique(answers[changed[:, pixel], pixel])) for pixel in range(answers.shape[1])))
+    dense = 9 * len(grid) * (14 * 18 + 7 * 9)
+    counted = operation_limit(capture(module, picture[0]), grid, shared=True)
+    assert counted == pytest.approx(dense / (9 * sum(different)), rel=1e-12)
+    assert counted > 1.5 * operation_limit(capture(module, picture[0]), grid)
+
+
 def test_the_limit_of_a_network_counted_by_hand():
     """A patch of 2x2 on 8x8 pixels at 0, 4 and 6.
 

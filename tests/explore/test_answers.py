@@ -12,7 +12,7 @@ from PIL import Image
 import iconoscope as ico
 from explore.browsing import browse
 from iconoscope.explorer import open_session
-from iconoscope.explorer.spanish import in_spanish
+from iconoscope.language.network_lines import in_spanish
 from iconoscope.subject.network.preprocessing import INTERPOLATIONS
 
 

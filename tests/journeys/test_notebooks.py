@@ -136,6 +136,33 @@ def test_a_map_of_my_data_set(tmp_path, monkeypatch):
     assert (tmp_path / "map.html").stat().st_size > 100_000
 
 
+@pytest.mark.slow
+def test_que_mira_que_busca_y_que_sabe_una_red(tmp_path, monkeypatch):
+    found = run(
+        read("que-mira-que-busca-y-que-sabe-una-red"),
+        tmp_path,
+        {
+            "right": "[ico.predict(each, fotografias).argmax(1).tolist() =="
+            " [each.classes.index(image.label) for image in fotografias] for each in (coches, honrada)]",
+            "drops": "[float(mapa.drop.max()) for mapa in preguntas]",
+            "concluded": "[auditoria.word for auditoria in auditorias]",
+            "judged": "[float(each.own_probability[0]) for each in estilos.results]",
+            "turned": "[red.classes[int(ico.predict(red, cambiado.bytes_of(0)[None]).argmax())]]",
+            "looks": "{name: engano.answer[engano.index(name)].tolist() for name in ('linf', 'l2', 'robust')}",
+            "unit": "busqueda.found[0]",
+            "language": "mapa.summary()",
+        },
+        monkeypatch,
+    )
+    assert found["right"] == [True, True]
+    assert found["drops"][0] > 0.3 and found["drops"][1] < 0.01
+    assert found["concluded"] == ["unnamed", "object"]
+    assert min(found["judged"]) > 0.99 and found["turned"] == ["truck"]
+    assert found["looks"]["linf"] == ["truck", "airplane", "airplane", "airplane"]
+    assert found["looks"]["l2"][2] == "airplane" and found["looks"]["robust"] == ["truck"] * 4
+    assert found["unit"] == "block4:45" and "probabilidad de bison" in found["language"]
+
+
 def test_a_broken_cell_is_noticed(tmp_path, monkeypatch):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import iconoscope as ico\nico.lock")])
     with pytest.raises(nbclient.exceptions.CellExecutionError, match="No iconoscope attribute lock"):
@@ -164,4 +191,4 @@ def test_what_is_kept(path):
     )
     for section in sections[1:]:
         if section[0].isdigit() and "page to move" not in section.splitlines()[0]:
-            assert "uestion.**" in section, section.splitlines()[0]
+            assert "uestion.**" in section or "regunta.**" in section, section.splitlines()[0]

@@ -127,7 +127,7 @@ def test_the_photograph_of_a_page_shows_the_patch_alone(network, picture, tmp_pa
     for lang, words in (("en", "that patch alone suffices"), ("es", "ese parche basta por sí solo")):
         page = ico.report(kept, tmp_path / "page.html", lang=lang).read_text(encoding="utf-8")
         assert words in page and '"kept": true' in page
-    packed = kept.patch_answers().packed("en")
+    packed = kept.patch_answers().packed()
     assert kept.all_covered is not None
     values = np.frombuffer(base64.b64decode(packed["values"]), "<u2").reshape(-1, 2) / 65535
     assert np.allclose(values[-1], kept.all_covered, atol=2e-5) and len(values) == 1 + kept.map.size + 1

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import iconoscope as ico
+from iconoscope.errors import QuestionError
 from iconoscope.optimization import Pixels, Style, code_distance, loop
 from iconoscope.results import Inversion
 
@@ -144,6 +145,15 @@ def test_what_cannot_be_inverted_is_said(network, image, settings, message):
     with pytest.raises(ico.IconoscopeError) as caught:
         ico.invert(network, **arguments)
     assert message in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_picture_of_one_colour_is_compared_with_others_or_not_at_all(network, image):
+    flat = np.full((*network.preprocessing.size, 3), 128, np.uint8)
+    with pytest.raises(QuestionError, match="has one colour") as caught:
+        ico.invert(network, flat, ["logits"], steps=1)
+    assert "compare" in caught.value.hint
+    inversion = ico.invert(network, flat, ["logits"], steps=1, compare=[image])
+    assert np.isfinite(inversion.distance).all() and inversion.other_distance[0] > 0
 
 
 def test_a_layer_that_answers_nothing_has_no_code():

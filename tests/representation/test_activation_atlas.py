@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -220,6 +221,21 @@ def test_an_atlas_is_the_same_by_its_seed_and_comes_back_from_disk(coloured, tmp
     assert stored.crop_pages[0][:2] == b"\xff\xd8"
     assert PAGE % stored.crop_side == 0
     assert sum(len(first.members(cell)) for cell in first.of_grid(0).tolist()) == first.counts[first.of_grid(0)].sum()
+
+
+def test_of_many_classes_those_of_most_cells_have_frames(coloured):
+    atlas = asked(coloured, grids=(4, 8, 16, 32), least=1, steps=1)
+    speaks_for = np.minimum(np.arange(len(atlas)), 21)
+    assert len(atlas) >= 24
+    many = replace(atlas, classes=tuple(map(str, range(40))), attributions=np.eye(40, dtype=np.float32)[speaks_for])
+    assert list(many.coloured) == [21, *range(11)] and many.unframed == 10
+    for cell, is_framed in ((22, True), (0, True), (15, False)):
+        grid, row, column = atlas.cells[cell].tolist()
+        sheet = many.sheet(grid)
+        pitch = sheet.shape[0] // atlas.grids[grid]
+        corner = sheet[row * pitch, column * pitch].tolist()
+        ink = many.coloured.get(int(speaks_for[cell]), "#ffffff")
+        assert corner == list(bytes.fromhex(ink[1:])) and (corner != [255, 255, 255]) == is_framed
 
 
 def test_a_grid_too_fine_for_its_vectors_is_left_out_of_figures(coloured, tmp_path):

@@ -144,8 +144,8 @@ def residual():
 
 def test_every_branch_is_named_and_what_cannot_be_taken_apart_is_said(residual, image):
     first = feeds(residual, "first:3", image, steps=0)
-    assert [branch[:3] for branch in first.branches()] == [("first.conv", "weights", 4), ("stem.1", "as it is", 1)]
-    assert first.inputs[-1] == "stem.1:3" and first.weights[-1] == 1
+    assert [branch[:3] for branch in first.branches()] == [("first.conv", "weights", 4), ("stem", "as it is", 1)]
+    assert first.inputs[-1] == "stem:3" and first.weights[-1] == 1
     assert first.constant == pytest.approx(0.5 * residual.module.get_parameter("first.conv.bias")[3].item() + 0.25)
     second = feeds(residual, "second:3", image, steps=0)
     assert [branch[:3] for branch in second.branches()] == [("second.conv", "weights", 4), ("mul", "unknown", 1)]
@@ -208,6 +208,39 @@ def test_pictures_stand_for_units_and_grey_for_pixels(network, image, tmp_path):
     assert again.summary() == circuit.summary() and again.to_json() == circuit.to_json()
     assert (tmp_path / "feeds.png").stat().st_size > 10_000 and len(ico.Store(tmp_path / "run")) == 1
     assert "stem:2" in ico.report(tmp_path / "run", tmp_path / "page.html").read_text("utf-8")
+
+
+class Reused(nn.Module):
+    """One ReLU that is used twice, a layer that hands on what it is given, and a block of layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(channels, 4, 3, padding=1) for channels in (3, 4, 4))
+        self.relu, self.passed = nn.ReLU(inplace=True), nn.Identity()
+        self.block = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.relu(self.second(self.relu(self.first(x))))
+        return self.head(self.block(self.third(self.passed(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("unit", "source"),
+    [
+        ("second:1", "relu"),
+        ("third:1", "second"),  # whoever asks relu asks its first answer
+        ("logit:1", "block"),  # and not the activation in it
+    ],
+)
+def test_an_input_is_named_as_it_can_be_asked(unit, source):
+    torch.manual_seed(0)
+    how = {"size": 8, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    network = ico.load_network(Reused().eval(), classes=["a", "b"], device="cpu", preprocessing=how)
+    circuit = ico.feeds(network, unit, steps=0)
+    assert {name.partition(":")[0] for name in circuit.inputs} == {source}
+    shown = {layer.name for layer in ico.layers(network)}
+    assert source in shown and ico.feeds(network, "passed:1", steps=0).inputs[0] == "relu:0"
 
 
 def test_feeders_of_a_class_are_the_last_layers_weights_with_their_signs(residual):

@@ -6,8 +6,9 @@ from typing import get_args
 
 import pytest
 
+from iconoscope.language import LANGUAGES
 from iconoscope.results import audit_text
-from iconoscope.results.audit_text import LANGUAGES, AuditText
+from iconoscope.results.audit_text import AuditText
 from iconoscope.results.decision_rule import AUDIT_WORDS, UNJUDGED, Conclusion, Effect, Reason, has_a_say
 from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS, Condition
 

@@ -15,7 +15,8 @@ import pytest
 
 import iconoscope as ico
 from iconoscope.errors import QuestionError
-from iconoscope.results.audit_text import LANGUAGES, read_words
+from iconoscope.language import LANGUAGES, in_language
+from iconoscope.results.audit_text import read_words
 from iconoscope.results.live_patch import MOST_VALUES, kept_classes, live_element, live_script, script_hash
 from specimens import occlusion
 
@@ -41,7 +42,8 @@ def many_classes(rows=6, columns=7, classes=1000, seed=0):
 def held_by(*results, lang="en"):
     """What the element of a photograph holds, for each of the questions about it."""
     answers = [result.patch_answers() for result in results]
-    element = live_element(answers, results[0].picture, "", alt="", lang=lang)
+    with in_language(lang):
+        element = live_element(answers, results[0].picture, "", alt="")
     data = re.search(r'class="answers">(.*?)</script>', element, re.DOTALL)
     assert data
     return json.loads(data[1])["answers"]

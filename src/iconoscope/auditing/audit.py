@@ -24,6 +24,7 @@ from iconoscope.auditing.sample import Sample, audited_images, load_sample, samp
 from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, check_choice, nearest, written
 from iconoscope.exemplars import record
 from iconoscope.exemplars.recorded_units import question_about
+from iconoscope.language import check_language
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question
 from iconoscope.results.audit_conclusions import Conclusions
@@ -64,7 +65,7 @@ def audit(
     quick: bool = False,
     seed: int = 0,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     fail_on: Sequence[str] | None = None,
     allow: Sequence[str] | None = None,
     groups: str | Path | Mapping[str, str] | None = None,
@@ -97,7 +98,7 @@ def audit(
     out
         Where to write the report, one HTML page.
     lang
-        The language of the report: en or es.
+        The language of the report: en or es; if not given the language that `set_language` chose.
     fail_on
         Verdicts with which the audit fails, of the network or of any class: shortcut, mixed. What cannot be judged (undecided)
         and what is borderline fail too wherever this is given, see `allow`. On the command line the exit status is then 3; in
@@ -164,7 +165,7 @@ def audit(
     words = {*(fail_on or ()), *(("unnamed",) if "shortcut" in (fail_on or ()) else ())}
     words |= {*UNJUDGED} - {*(allow or ())} if fail_on else set()
     if words & {answer.word, *(finding.conclusion.word for finding in answer.classes.values())}:
-        raise AuditFailedError(f"The audit failed: {answer.summary()}.", audit=answer)
+        raise AuditFailedError(f"The audit failed: {network.name}: {answer.verdict}.", audit=answer)
     return answer
 
 
@@ -178,9 +179,9 @@ def _nuisances(families: Sequence[Nuisance | str] | None) -> tuple[Nuisance, ...
 
 
 def _check(
-    nuisances: tuple[Nuisance, ...], lang: str, fail_on: Sequence[str] | None, allow: Sequence[str] | None
+    nuisances: tuple[Nuisance, ...], lang: str | None, fail_on: Sequence[str] | None, allow: Sequence[str] | None
 ) -> None:
-    Audit.sentences(lang)
+    check_language(lang)
     failing = [word for word in (*ACCUSING, *UNJUDGED) if word != "unnamed"]
     for word in fail_on or ():
         check_choice("fail_on", word, failing)

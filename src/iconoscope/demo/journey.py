@@ -10,6 +10,7 @@ from iconoscope.auditing import audit
 from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.errors import QuestionError
 from iconoscope.exemplars import find_units, map_images, record
+from iconoscope.language import say, term
 from iconoscope.occlusion import occlude
 from iconoscope.progress import advancing
 from iconoscope.results import Audit
@@ -85,14 +86,14 @@ def demo(
         weights = {name: out / "weights" / f"{name}.safetensors" for name in NETWORKS}
     page = _growing(out / "report.html", count)
     photographs = demo_images(count, backgrounds="telling", seed=seed)
-    page.done(caption="The first photographs", pictures=[image.pixels for image in photographs[:_OCCLUDED]])
+    page.done(caption=say("The first photographs"), pictures=[image.pixels for image in photographs[:_OCCLUDED]])
     with advancing("the first photographs, in a report that grows as you look at it", 1) as advance:
         advance(1, str(page.path))
     store = Store(out / "store")
     networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
     for network in networks:
         found = occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
-        caption = f"To {network.name}, red is where covering costs the answer"
+        caption = say("To {name}, red is where covering costs the answer", name=network.name)
         page.done(caption=caption, pictures=[single.largest.overlaid() for single in found])
     keep_photographs(photographs[:_SAVED], out)
     _map_and_find(networks, out, store, page, seed=seed)
@@ -100,10 +101,12 @@ def demo(
     for network in networks:
         audits.append(audit(network, photographs, quick=True, seed=seed, store=store))
         page.done(f"{audits[-1].verdict[:1].upper()}{audits[-1].verdict[1:]}.")
-    report(store, out / "evidence.html", title=TITLE, lead=LEAD)
-    links = [("What each technique found, side by side", "evidence.html")]
-    links += [(f"A map of photographs by {name}, to move about in", f"map-{name}.html") for name in NETWORKS]
-    return report(audits, page.path, title=TITLE, lead=LEAD, links=links)
+    report(store, out / "evidence.html", title=term(TITLE), lead=term(LEAD))
+    links = [(say("What each technique found, side by side"), "evidence.html")]
+    links += [
+        (say("A map of photographs by {name}, to move about in", name=name), f"map-{name}.html") for name in NETWORKS
+    ]
+    return report(audits, page.path, title=term(TITLE), lead=term(LEAD), links=links)
 
 
 def _map_and_find(networks: list[Network], out: Path, store: Store, page: GrowingPage, *, seed: int) -> None:
@@ -120,21 +123,38 @@ def _map_and_find(networks: list[Network], out: Path, store: Store, page: Growin
         of_dark = find_units(recording, dark, name="a dark background", store=store)
         of_bison = find_units(recording, "bison", store=store)
         page.done(
-            f"Of {len(recording.units):,} units {len(of_dark.invariant)} answer a dark background and nothing else, "
-            f"{len(of_bison.invariant)} a bison and nothing else."
+            say(
+                "Of {count:,} units {dark} answer a dark background and nothing else, {bison} a bison and nothing else.",
+                count=len(recording.units),
+                dark=len(of_dark.invariant),
+                bison=len(of_bison.invariant),
+            )
         )
 
 
 def _growing(path: Path, count: int) -> GrowingPage:
     """Give the page that is at the report's place until it is there."""
-    covered = [Step(f"Cover one region of a photograph after another, and ask the network {name}") for name in NETWORKS]
-    mapped = [
-        Step(f"Map {_RECORDED} photographs as the network {name} sees them, and look for units", f"map-{name}.html")
+    covered = [
+        Step(say("Cover one region of a photograph after another, and ask the network {name}", name=name))
         for name in NETWORKS
     ]
-    audited = [Step(f"Audit the network {name}: exchange what comes with a make, and ask again") for name in NETWORKS]
-    steps = [Step(f"Draw {count} photographs of two makes of car"), *covered, *mapped, *audited]
-    return GrowingPage(path, title=TITLE, lead=LEAD, steps=[*steps, Step("Write the report")])
+    mapped = [
+        Step(
+            say(
+                "Map {count} photographs as the network {name} sees them, and look for units",
+                count=_RECORDED,
+                name=name,
+            ),
+            f"map-{name}.html",
+        )
+        for name in NETWORKS
+    ]
+    audited = [
+        Step(say("Audit the network {name}: exchange what comes with a make, and ask again", name=name))
+        for name in NETWORKS
+    ]
+    steps = [Step(say("Draw {count} photographs of two makes of car", count=count)), *covered, *mapped, *audited]
+    return GrowingPage(path, title=term(TITLE), lead=term(LEAD), steps=[*steps, Step(say("Write the report"))])
 
 
 def dark_backgrounds(photographs: Images) -> list[str]:

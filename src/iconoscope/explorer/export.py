@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from iconoscope.atomic_files import writing_folder_whole
 from iconoscope.errors import IconoscopeError, StoreError
 from iconoscope.exemplars import map_images
+from iconoscope.explorer.concepts_page import concept_addresses
 from iconoscope.explorer.security import AccessRules
 from iconoscope.explorer.server import SITE, create_app
 from iconoscope.explorer.session import Session
@@ -234,6 +235,11 @@ def _kinds_of(session: Session, subject: Subject) -> Iterator[_Kind]:
     if subject.audit is not None:
         yield _Kind((f"audit/{subject.number}",), as_file=True, ending=".html")
     yield from (_Kind(of_network(*addresses)) for addresses in _atlas_addresses(subject))
+    concept_pictures = concept_addresses(subject)
+    layers = [*(layer.name for layer in subject.layers), LOGITS]
+    yield _Kind(of_network(*(f"concepts?layer={_written(layer)}" for layer in layers)))
+    if concept_pictures:
+        yield _Kind(of_network(*concept_pictures), as_file=True)
     recording = subject.recording
     if recording is None:
         return

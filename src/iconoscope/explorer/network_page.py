@@ -17,9 +17,9 @@ from iconoscope.explorer.answering import SessionOf
 from iconoscope.explorer.command_lines import asking
 from iconoscope.explorer.live_optimization import PRIORS
 from iconoscope.explorer.security import security_headers
-from iconoscope.explorer.spanish import in_spanish
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS
+from iconoscope.language.network_lines import in_spanish
 from iconoscope.occlusion import FILLS
 from iconoscope.optimization.style import STYLES
 from iconoscope.results import Audit

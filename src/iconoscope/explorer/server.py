@@ -20,6 +20,7 @@ import iconoscope
 from iconoscope.errors import IconoscopeError
 from iconoscope.explorer import (
     atlas_page,
+    concepts_page,
     image_page,
     layer_page,
     live_audit,
@@ -52,6 +53,7 @@ _UNKNOWN_SPANISH = "Abre la dirección que el explorador escribió al empezar: l
 _ROUTERS = (
     network_page,
     layer_page,
+    concepts_page,
     unit_page,
     image_page,
     pictures,

@@ -20,7 +20,7 @@ from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
 from iconoscope.representation.circuits import dataflow
-from iconoscope.results import ActivationAtlas, Audit, ImageMap, Occlusion, UnitSearch
+from iconoscope.results import ActivationAtlas, Audit, Concepts, ImageMap, Occlusion, UnitSearch
 from iconoscope.results.folders import without_folders
 from iconoscope.store import Recording, Store, load_question, load_result
 from iconoscope.subject.images import Images
@@ -63,6 +63,7 @@ class Subject:
     _tables: dict[str, UnitTable] = field(default_factory=dict, init=False, repr=False)
     _searches: dict[int, UnitSearch] = field(default_factory=dict, init=False, repr=False)
     _atlas: tuple[Path, ActivationAtlas] | None = field(default=None, init=False, repr=False)
+    _concepts: tuple[Path, Concepts] | None = field(default=None, init=False, repr=False)
     _searching: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -201,6 +202,26 @@ class Subject:
                 if kind == ActivationAtlas.kind and question.weights == self.weights:
                     folders.setdefault(question.unit, folder)
         return folders
+
+    def concept_folders(self, layer: str = "") -> dict[tuple[str, int], Path]:
+        """Give the folders of the latest concepts that the store has, by layer and class; of one layer or all."""
+        folders: dict[tuple[str, int], Path] = {}
+        for folder in reversed(self.store.folders()):
+            if folder.parent.name != "concepts":
+                continue
+            with suppress(StoreError):  # what is damaged is told of by whoever asks for it
+                kind, question = load_question(folder)
+                if kind == Concepts.kind and question.weights == self.weights and layer in ("", question.unit):
+                    folders.setdefault((question.unit, int(question.settings["class"])), folder)
+        return dict(sorted(folders.items()))
+
+    def concepts(self, folder: Path) -> Concepts:
+        """Give the concepts in a folder of the store; those that were asked for last are remembered."""
+        if self._concepts is None or self._concepts[0] != folder:
+            result = load_result(folder)
+            assert isinstance(result, Concepts)
+            self._concepts = folder, result
+        return self._concepts[1]
 
     def atlas(self, folder: Path) -> ActivationAtlas:
         """Give the atlas in a folder of the store; the one that was asked for last is remembered."""

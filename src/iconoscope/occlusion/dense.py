@@ -60,7 +60,14 @@ def clean_response(
 
 
 def scan_dense(
-    network: Network, image: torch.Tensor, cover: Cover, grid: Grid, unit: Unit, *, memory: int | None = None
+    network: Network,
+    image: torch.Tensor,
+    cover: Cover,
+    grid: Grid,
+    unit: Unit,
+    *,
+    memory: int | None = None,
+    answer: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Scan:
     """Put the patch at every position of the grid and ask.
 
@@ -80,6 +87,9 @@ def scan_dense(
         Resolved.
     memory
         Bytes that the inputs and the maps may take, the weights and the answers not counted.
+    answer
+        From covered pictures (positions, channels, height, width) to what is asked, (positions, outputs), if the network is run
+        in another form than its own.
 
     Raises
     ------
@@ -93,7 +103,7 @@ def scan_dense(
         covered = image.new_empty((len(positions), *image.shape))
         for index, position in enumerate(positions):
             covered[index] = cover.over(image, grid, position)
-        return respond(network, covered, unit).values.cpu()
+        return (respond(network, covered, unit).values if answer is None else answer(covered)).cpu()
 
     first, need, failure = measured_memory(lambda: ask(range(1)).numpy())
     batch = batch_size(network, grid.size, need, memory)

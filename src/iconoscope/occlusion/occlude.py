@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import iconoscope
-from iconoscope.errors import QuestionError, check_choice, shortened, warn
+from iconoscope.errors import QuestionError, shortened, warn
+from iconoscope.language import check_language, in_language
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.geometry import Sides, make_grid
 from iconoscope.occlusion.mean_map import average_maps
@@ -17,7 +18,6 @@ from iconoscope.occlusion.query import NO_OBJECT, fitted_object, is_one, labels_
 from iconoscope.occlusion.sliding_patch import OnePatch, SlidingPatch, patch_questions
 from iconoscope.progress import track
 from iconoscope.results import MeanMap, Occlusion, OcclusionSeries
-from iconoscope.results.audit_text import LANGUAGES
 from iconoscope.results.result import PAGES, check_figure_name, is_page
 from iconoscope.signatures import checked, complete, spelled_out
 from iconoscope.store import Store
@@ -45,7 +45,7 @@ def occlude(  # pyright: ignore[reportOverlappingOverload]  (without a list this
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     **settings: Unpack[OnePatch],
 ) -> Occlusion: ...
 @overload
@@ -56,7 +56,7 @@ def occlude(
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     **settings: Unpack[OneOrSeveral],
 ) -> OcclusionSeries: ...
 @overload
@@ -67,7 +67,7 @@ def occlude(  # pyright: ignore[reportOverlappingOverload]  (without a list this
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     **settings: Unpack[OnePatch],
 ) -> list[Occlusion]: ...
 @overload
@@ -78,7 +78,7 @@ def occlude(
     *,
     mean: Literal[False] = False,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     **settings: Unpack[OneOrSeveral],
 ) -> list[OcclusionSeries]: ...
 @overload
@@ -89,7 +89,7 @@ def occlude(
     *,
     mean: Literal[True],
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     **settings: Unpack[OnePatch],
 ) -> MeanMap: ...
 @overload
@@ -100,7 +100,7 @@ def occlude(
     *,
     mean: bool = False,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     **settings: Unpack[OneOrSeveral],
 ) -> Any: ...
 @checked
@@ -112,7 +112,7 @@ def occlude(
     *,
     mean: bool = False,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: str | None = None,
     **settings: Unpack[OneOrSeveral],
 ) -> Any:
     """Slide a patch over an image and plot the probability of the right class against its position.
@@ -142,7 +142,7 @@ def occlude(
         places in the set are put before the ending: occlude-1.png, occlude-2.png. A name ending in .html is one page of all
         images, without `mean`: a patch follows the mouse over each, beside what the network answers under it.
     lang
-        Of the page: en or es.
+        Of the figure or the page: en or es; if not given the language that `set_language` chose.
 
     Returns
     -------
@@ -182,20 +182,22 @@ def occlude(
     (('lynx', 'bison'), [6, 3, 3], (3, 3, 3))
     """
     check_figure_name(out, pages=() if mean else PAGES)
-    check_choice("lang", lang, LANGUAGES)
+    check_language(lang)
     if mean:
         mean_map = _mean_map(network, images, unit, settings)
-        save_figures([mean_map], out)
+        with in_language(lang):
+            save_figures([mean_map], out)
         return mean_map
     in_variants = _ask_each(network, images, unit, _variants(network, settings), "occlude", together=True)
     if isinstance(settings.get("patch"), list) or isinstance(settings.get("fill"), list):
         answers = [OcclusionSeries(occlusions) for occlusions in in_variants]
     else:
         answers = [occlusion for (occlusion,) in in_variants]
-    if out is not None and is_page(out):
-        iconoscope.report(answers, out, lang=lang)
-    else:
-        save_figures(answers, out)
+    with in_language(lang):
+        if out is not None and is_page(out):
+            iconoscope.report(answers, out)
+        else:
+            save_figures(answers, out)
     return answers[0] if is_one(images) else answers
 
 

@@ -49,6 +49,9 @@ STEPS = 200
 OTHERS = 32
 """The number of other images whose codes are looked at."""
 
+ONE_COLOUR = 1 / 255
+"""Of 0..1: a picture whose pixels differ by less has no phases to shuffle."""
+
 SHUFFLED = 8
 """How often the photograph's phases are shuffled, where there are no other images."""
 
@@ -222,7 +225,14 @@ def _other_images(
         reference = real_images(latent.prior, network)
     if reference is None:
         assert photograph.pictures is not None
-        return _shuffled(photograph.pictures[0]), "the photograph with its phases shuffled"
+        picture = photograph.pictures[0]
+        if float((picture.amax((1, 2)) - picture.amin((1, 2))).max()) < ONE_COLOUR:
+            raise QuestionError(
+                f"{photograph.name} has one colour: with its phases shuffled it stays as it is, so that there is nothing to "
+                "hold the distance of its inversions against.",
+                hint="Name other images that it is compared with: compare=images, --compare FOLDER.",
+            )
+        return _shuffled(picture), "the photograph with its phases shuffled"
     pixels = reference.pixels[:: max(1, len(reference.pixels) // OTHERS)][:OTHERS]
     return pictures_of_channels(pixels, network.channels), f"{len(pixels)} other images"
 

@@ -171,7 +171,8 @@ def _collect(
     """Append what arrives at a channel to `parts`; give the constant."""
     inputs = [other for other in node.inputs if other is not None]
     # What a layer before answers and others read too is a shortcut, also where it is itself a sum.
-    if node.names and not is_root and (node.function in ADDITIONS | JOINS or (is_summand and node.readers > 1)):
+    named = node.names or node.passing
+    if named and not is_root and (node.function in ADDITIONS | JOINS or (is_summand and node.readers > 1)):
         parts.append(Arrival("as it is", node, channel, scale))
         return 0.0
     if node.function in UNCHANGED and inputs:

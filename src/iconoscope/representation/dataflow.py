@@ -43,7 +43,12 @@ class Node:
     shape : tuple of int
         Its shape.
     names : list of str
-        Layers that answer it, the innermost first.
+        Layers whose first answer it is, the innermost first.
+    blocks : list of str
+        Those of them that have layers in them. They come first where one name stands for the tensor: a user knows ``layer3.2``,
+        and not the activation in it that answers last.
+    passing : list of str
+        Layers that hand it on as they were given it, and layers whose later answer it is: asked by their name it is not found.
     readers : int
         How many functions are given it.
     """
@@ -55,6 +60,8 @@ class Node:
     keywords: dict[str, Any]
     shape: tuple[int, ...]
     names: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+    passing: list[str] = field(default_factory=list)
     readers: int = 0
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
@@ -72,9 +79,11 @@ class Node:
         The number is below zero where the channel is none of theirs but was put beside them, as by the shortcuts of ResNet-20.
         """
         names: list[str] = []
+        passing: list[str] = []
         node: Node | None = self
         while node is not None:
-            names += node.names
+            names += [*node.blocks, *node.names]
+            passing += node.passing
             if node.function == "pad" and not names:
                 padded = node.argument(1, "pad", ())
                 channel -= padded[4] if len(padded) > 4 else 0
@@ -83,7 +92,7 @@ class Node:
             elif not node._keeps_channels:
                 break
             node = next((other for other in node.inputs if other is not None), None)
-        return tuple(dict.fromkeys(names)), channel
+        return tuple(dict.fromkeys([*names, *passing])), channel
 
     @property
     def _keeps_channels(self) -> bool:
@@ -143,7 +152,7 @@ class Dataflow:
         NetworkError
             If it was not reached, or what it answers is not made in the pass.
         """
-        node = next((node for node in self.nodes if layer in node.names), None)
+        node = next((node for node in self.nodes if layer in node.names or layer in node.passing), None)
         if node is None:
             raise NetworkError(f"Of {layer} no answer was seen when the network ran: what feeds it is not known.")
         return node
@@ -173,12 +182,30 @@ def pass_of(
     recorder = _Recorder(frozenset(keep), edits or {})
     names = [name for name, _ in network.module.named_modules() if name]
 
+    begun: dict[str, int] = {}
+    answered: set[str] = set()
+
+    def begin(call: LayerCall) -> None:
+        begun[call.name] = len(recorder.nodes)
+
     def note(call: LayerCall) -> None:
         node = recorder.node_of(tensor_of(call.output))
-        if node is not None and call.name not in node.names:
+        if node is None:
+            return
+        if call.name in answered or node.number < begun[call.name]:
+            node.passing.append(call.name)
+        else:
             node.names.append(call.name)
+            if any(True for _ in call.module.children()):
+                node.blocks.append(call.name)
+        answered.add(call.name)
 
-    with torch.no_grad(), watching(network, names, note), FunctionCalls(recorder):
+    with (
+        torch.no_grad(),
+        watching(network, names, begin, before_call=True),
+        watching(network, names, note),
+        FunctionCalls(recorder),
+    ):
         answer = network.run(batch)
     tensors = list(tensors_in(answer))
     return Dataflow(recorder.nodes, recorder.node_of(tensors[0]) if len(tensors) == 1 else None, recorder.kept)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import iconoscope
 from iconoscope.errors import QuestionError
+from iconoscope.language import say
 from iconoscope.results.atlas import pages_in, read_thumbnails
 from iconoscope.results.figure import as_text
 from iconoscope.results.frame import Columns, repeated
@@ -29,6 +30,7 @@ __all__ = ["ActivationAtlas", "cells_of", "cosines"]
 
 _FRAME = 2  # pixels around a cell's picture
 _COLOURED = 20  # classes that colours can tell apart
+_FREQUENT = 12  # classes that have colours where there are more
 _SHEET = 10_000  # pixels of a sheet's side: pictures are drawn smaller where many stand side by side
 
 
@@ -220,15 +222,24 @@ class ActivationAtlas(Result):
 
     def summary(self) -> str:
         """Say in a sentence or two what was laid out, and how well the pictures show it."""
-        listed = ", ".join(f"{len(self.of_grid(grid)):,} of {side}x{side}" for grid, side in enumerate(self.grids))
+        listed = ", ".join(
+            say("{count:,} of {grid}", count=len(self.of_grid(grid)), grid=f"{side}x{side}")
+            for grid, side in enumerate(self.grids)
+        )
         images = len(set(self.ids.tolist()))
-        text = (
-            f"{self.layer}: {len(self.points):,} vectors of {images:,} images; cells with a picture: {listed}. "
-            f"The layer answers a picture along its cell's mean with a cosine of {np.median(self.agreement):.2f} in the "
-            f"median, and {self.recognised:.0%} of the pictures more along it than along any other cell's of their grid"
+        text = say(
+            "{layer}: {vectors:,} vectors of {images:,} images; cells with a picture: {cells}. The layer answers a picture "
+            "along its cell's mean with a cosine of {cosine:.2f} in the median, and {recognised:.0%} of the pictures more "
+            "along it than along any other cell's of their grid",
+            layer=self.layer,
+            vectors=len(self.points),
+            images=images,
+            cells=listed,
+            cosine=np.median(self.agreement),
+            recognised=self.recognised,
         )
         if self.silent:
-            text += f". {self.silent:,} vectors that are all zero were left out"
+            text += say(". {count:,} vectors that are all zero were left out", count=self.silent)
         return f"{text}."
 
     def _table(self) -> Columns:
@@ -275,18 +286,30 @@ class ActivationAtlas(Result):
 
     @cached_property
     def coloured(self) -> dict[int, str]:
-        """The classes that any cell speaks for most and their colours, as ``#rrggbb``; none if there are too many."""
-        present = np.unique(self.leads.argmax(1)).tolist()
+        """The classes that cells speak for most and their colours, as ``#rrggbb``.
+
+        Of more than colours can tell apart those that most cells speak for, the most frequent first.
+        """
+        present, cells = np.unique(self.leads.argmax(1), return_counts=True)
         if len(present) > _COLOURED:
-            return {}
+            frequent = present[np.argsort(-cells, kind="stable")][:_FREQUENT].tolist()
+            inks = class_colours(_FREQUENT)
+            return {index: "#" + bytes(ink).hex() for index, ink in zip(frequent, inks, strict=True)}
+        present = present.tolist()
         palette = class_colours(len(self.classes) if len(self.classes) <= _COLOURED else len(present))
         inks = palette if len(palette) == len(self.classes) else dict(zip(present, palette, strict=True))
         return {index: "#" + bytes(inks[index]).hex() for index in present}
 
+    @property
+    def unframed(self) -> int:
+        """How many classes cells speak for most that have no colour, since there are too many."""
+        return len(np.unique(self.leads.argmax(1))) - len(self.coloured)
+
     def sheet(self, grid: int = -1) -> NDArray[np.uint8]:
         """Draw the cells of a grid, each with its picture, framed in the colour of the class that it speaks for most.
 
-        Where there are more classes than colours can tell apart there are no frames. Cells with too few vectors are white.
+        Where there are more classes than colours can tell apart, cells that speak for one of the less frequent have no frame.
+        Cells with too few vectors are white.
 
         Returns
         -------
@@ -303,8 +326,7 @@ class ActivationAtlas(Result):
         for cell in cells.tolist():
             _, row, column = self.cells[cell].tolist()
             top, left = row * down, column * across
-            if frame:
-                ink = self.coloured[int(self.leads[cell].argmax())]
+            if ink := self.coloured.get(int(self.leads[cell].argmax())):
                 sheet[top : top + down - 1, left : left + across - 1] = list(bytes.fromhex(ink[1:]))
             top, left = top + frame, left + frame
             sheet[top : top + height, left : left + width] = resized(self.cell_pictures[cell], height, width)
@@ -374,8 +396,15 @@ class ActivationAtlas(Result):
     def _on(self, figure: Figure) -> Axes:
         from matplotlib.patches import Patch
 
-        frames = "; frames: the class that a cell speaks for most" if self.coloured else ""
-        title = f"{self.question.network}, {self.layer}: what is asked for in each part of the layer's space{frames}"
+        title = say(
+            "{network}, {layer}: what is asked for in each part of the layer's space",
+            network=self.question.network,
+            layer=self.layer,
+        )
+        if self.coloured:
+            title += say("; frames: the class that a cell speaks for most")
+        if self.unframed:
+            title += say(" ({count} classes of fewer cells without)", count=self.unframed)
         figure.suptitle(as_text(title), fontsize=9, wrap=True)
         handles = [Patch(color=ink, label=as_text(self.classes[index])) for index, ink in self.coloured.items()]
         if handles:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import number, say, term
 from iconoscope.results.figure import ColourTable, as_text, colour_bar, colour_table, picture_axes
 from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import both_signs
@@ -120,12 +121,21 @@ class Attribution(ImageResult):
     def summary(self) -> str:
         """Say in one sentence what was asked, and whether the values add up."""
         clean = float(self.clean[self.target])
-        text = f"{self.question.subject_name}: the {self.measure} of {self.names[self.target]} is {clean:.3f}, by {self.told}"
+        text = say(
+            "{subject}: the {measure} of {name} is {clean:.3f}, by {method}",
+            subject=self.question.subject_name,
+            measure=term(self.measure),
+            name=self.names[self.target],
+            clean=clean,
+            method=term(self.told),
+        )
         if self.baseline_answer is None:
             return f"{text}."
-        return (
-            f"{text}: it differs by {clean - self.baseline_answer:.3f} from the baseline's {self.baseline_answer:.3f}, and the "
-            f"values add up to {float(self.values.sum(dtype=np.float64)):.3f}."
+        return text + say(
+            ": it differs by {difference:.3f} from the baseline's {baseline:.3f}, and the values add up to {total:.3f}.",
+            difference=clean - self.baseline_answer,
+            baseline=self.baseline_answer,
+            total=float(self.values.sum(dtype=np.float64)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -184,10 +194,10 @@ class Attribution(ImageResult):
 
     def _on(self, figure: Figure, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)
-        picture_axes(photograph, self.picture, "what the network saw")
+        picture_axes(photograph, self.picture, say("what the network saw"))
         self._heat_map(heat, cmap=cmap, colorbar=colorbar)
-        picture_axes(laid, self.overlaid(), "laid over the photograph")
-        figure.suptitle(as_text(f"{self.question.subject_name}: {self.told}"), fontsize=10)
+        picture_axes(laid, self.overlaid(), say("laid over the photograph"))
+        figure.suptitle(as_text(f"{self.question.subject_name}: {term(self.told)}"), fontsize=10)
         return heat
 
     def limits(self) -> tuple[float, float]:
@@ -204,14 +214,19 @@ class Attribution(ImageResult):
     def scale_label(self, *, ours: bool) -> str:
         """Say what the colours of the map are; `ours` is whether they are those that it has by itself."""
         if not self.signed:
-            return "size of the gradient, without its sign"
-        return "red: for, blue: against" if ours else "above zero: for, below: against"
+            return say("size of the gradient, without its sign")
+        return say("red: for, blue: against") if ours else say("above zero: for, below: against")
 
     def _heat_map(self, axes: Axes, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         clean = float(self.clean[self.target])
-        title = f"{self.measure} of {as_text(self.names[self.target])}: {clean:.3f}"
+        answer = say("{measure} of {name}", measure=term(self.measure), name=as_text(self.names[self.target]))
+        title = f"{answer}: {number(clean, '.3f')}"
         if self.completeness is not None and self.baseline_answer is not None:
-            title += f"\nbaseline {self.baseline_answer:.3f}, values add up to {self.values.sum(dtype=np.float64):.3f}"
+            title += "\n" + say(
+                "baseline {baseline:.3f}, values add up to {total:.3f}",
+                baseline=self.baseline_answer,
+                total=self.values.sum(dtype=np.float64),
+            )
         coloured = self.draw_map(axes, title, self.limits(), cmap=cmap)
         if colorbar:
             colour_bar(axes, coloured, self.scale_label(ours=cmap is None), extend="both")

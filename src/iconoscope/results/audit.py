@@ -12,6 +12,7 @@ import numpy as np
 
 import iconoscope
 from iconoscope.errors import check_choice
+from iconoscope.language import LANGUAGES, current_language, say
 from iconoscope.results.audit_conclusions import Conclusions, Swap
 from iconoscope.results.audit_evidence import (
     AuditedImages,
@@ -23,10 +24,10 @@ from iconoscope.results.audit_evidence import (
     OptimizedPictures,
     finite_mean,
 )
-from iconoscope.results.audit_text import LANGUAGES, MEASURED_DETECTION, AuditText
+from iconoscope.results.audit_text import MEASURED_DETECTION, AuditText
 from iconoscope.results.decision_rule import ACCUSING, UNJUDGED, Conclusion, Examined, has_a_say
 from iconoscope.results.estimate import UNKNOWN, Estimate, estimate_mean
-from iconoscope.results.figure import as_text, encoded
+from iconoscope.results.figure import as_text, encoded, localise_ticks
 from iconoscope.results.frame import Columns
 from iconoscope.results.hypothesis_rule import HypothesisTest
 from iconoscope.results.result import Result
@@ -310,9 +311,9 @@ class Audit(Result):
 
     def summary(self) -> str:
         """Say in one sentence what was concluded."""
-        return f"{self.question.network}: {self.verdict}"
+        return f"{self.question.network}: {self.sentences(current_language()).overall(self.conclusions)}"
 
-    def report(self, path: str | Path = "audit.html", *, lang: str = "en") -> Path:
+    def report(self, path: str | Path = "audit.html", *, lang: str | None = None) -> Path:
         """Write the whole audit as one self-contained page.
 
         Parameters
@@ -320,7 +321,7 @@ class Audit(Result):
         path
             Where to write it.
         lang
-            en or es.
+            en or es; if not given the language that `set_language` chose.
 
         Raises
         ------
@@ -333,7 +334,7 @@ class Audit(Result):
 
     def to_json(self) -> dict[str, Any]:
         """Give verdicts, evidence and advice as plain JSON values."""
-        say = self.sentences("en").say
+        reason_in_words = self.sentences("en").say
         return {
             "kind": self.kind,
             "key": self.question.key,
@@ -353,7 +354,9 @@ class Audit(Result):
                 "objects_known": int(self.images.object_known.sum()),
             },
             "classes": [finding.to_json() for finding in self.classes.values()],
-            "skipped": [{"property": name, "reason": say(reason)} for name, reason in self.interventions.skipped],
+            "skipped": [
+                {"property": name, "reason": reason_in_words(reason)} for name, reason in self.interventions.skipped
+            ],
             **self._representation_json(),
         }
 
@@ -442,11 +445,13 @@ class Audit(Result):
         error = np.array([2 * single.effect.error for _, single in rows])
         colours = ["#b3341f" if single.relied_on else "#97a1ad" for _, single in rows]
         axes.barh(heights, np.nan_to_num(excess), xerr=np.nan_to_num(error), color=colours, error_kw={"lw": 1})
-        axes.set_yticks(heights, [as_text(f"{name}: {single.name}") for name, single in rows])
+        text = self.sentences(current_language())
+        axes.set_yticks(heights, [as_text(f"{name}: {text.exchanged_name(single.name)}") for name, single in rows])
         axes.tick_params(axis="y", labelsize=8)
         axes.set_xlim(min(0.0, float(np.nan_to_num(excess).min(initial=0))) - 0.05, 1.05)
-        axes.set_xlabel("answers changed beyond the control (share)", fontsize=10)
+        axes.set_xlabel(say("answers changed beyond the control (share)"), fontsize=10)
         axes.set_title(as_text(self.summary()), fontsize=9, wrap=True)
+        localise_ticks(axes)
         return axes
 
 

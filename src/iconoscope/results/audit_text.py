@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 
 from iconoscope.results.audit_conclusions import Conclusions
-from iconoscope.results.decision_rule import LEAST_IMAGES, UNJUDGED, Conclusion, Effect, has_a_say
+from iconoscope.results.decision_rule import IMAGE_PARTS, LEAST_IMAGES, UNJUDGED, Conclusion, Effect, has_a_say
 from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS
 
-__all__ = ["LANGUAGES", "MEASURED_DETECTION", "SUITE", "AuditText", "hundredths", "percent", "read_words"]
-
-LANGUAGES = ("en", "es")
-"""Each has a file of its own in the folder ``words``: the nuisances, and all texts by the same keys."""
-
+__all__ = ["MEASURED_DETECTION", "SUITE", "AuditText", "hundredths", "percent", "read_words"]
 
 SUITE = {
     "networks": "49", "detected": "82%", "from": "68%", "to": "91%", "honest": "153", "accused": "3",
@@ -36,7 +32,7 @@ _ANYWHERE = ("border", "thing")
 
 @cache
 def read_words(lang: str) -> dict[str, Any]:
-    """Read the file of a language."""
+    """Read the file of a language in the folder ``words``: the nuisances, and all texts by the same keys."""
     return json.loads((Path(__file__).parent / "words" / f"{lang}.json").read_text(encoding="utf-8"))
 
 
@@ -75,6 +71,10 @@ class AuditText:
     def property_name(self, name: str) -> str:
         """Give the name of a property in the middle of a sentence; one's own keep the name that they have."""
         return self.properties[name]["name"] if name in self.properties else name
+
+    def exchanged_name(self, name: str) -> str:
+        """Give the name of what was exchanged: a property, or one of the two parts of an image."""
+        return self.say(f"part {name}") if name in IMAGE_PARTS else self.property_name(name)
 
     def short(self, conclusion: Conclusion) -> str:
         """Give the conclusion without figures: what it is, and where in the picture."""

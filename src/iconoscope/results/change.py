@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import number, say
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.rendering import amplified, rgb
@@ -139,8 +140,8 @@ def _draw_row(axes: Sequence[Axes], change: Change, index: int, *, titles: tuple
     enlarged = f" x{factor}" if factor > 1 else ""
     picture_axes(axes[0], rgb(photograph), as_text(_short(titles[0])), size=8)
     picture_axes(axes[1], rgb(picture), as_text(_short(titles[1])), size=8)
-    picture_axes(axes[2], difference, f"difference{enlarged}", size=8)
-    picture_axes(axes[3], change.gradient_picture(index), "gradient of the last step", size=8)
+    picture_axes(axes[2], difference, say("difference") + enlarged, size=8)
+    picture_axes(axes[3], change.gradient_picture(index), say("gradient of the last step"), size=8)
 
 
 def _short(title: str, most: int = 28) -> str:
@@ -151,9 +152,9 @@ def _answer(change: Change, index: int, *, before: bool) -> str:
     """Say as what a photograph or a picture is classified; without classes, what it is."""
     probabilities = change.start_probabilities if before else change.probabilities
     if probabilities is None:
-        return "before" if before else change.units[index]
+        return say("before") if before else change.units[index]
     best = int(probabilities[index].argmax())
-    return f"{change.classes[best]} {probabilities[index, best]:.3f}"
+    return f"{change.classes[best]} {number(probabilities[index, best], '.3f')}"
 
 
 def probability_bars(
@@ -163,26 +164,30 @@ def probability_bars(
     answers = [int(before.argmax()), *([asked] if asked >= 0 else []), int(after.argmax())]
     chosen = [*dict.fromkeys(answers)]
     places = np.arange(len(chosen))
-    for values, shift, ink, label in ((before, -0.19, BEFORE, "before"), (after, 0.19, AFTER, "after")):
+    for values, shift, ink, label in (
+        (before, -0.19, BEFORE, say("before")),
+        (after, 0.19, AFTER, say("after")),
+    ):
         axes.barh(places + shift, values[chosen], 0.36, color=ink, label=label)
         for row, value in zip(places, values[chosen], strict=True):
-            axes.text(min(float(value), 1.0) + 0.015, row + shift, f"{value:.3f}", fontsize=7, va="center")
+            axes.text(min(float(value), 1.0) + 0.015, row + shift, number(value, ".3f"), fontsize=7, va="center")
     names = [_short(classes[index], 20) for index in chosen]
     axes.set_yticks(places, [as_text(name) for name in names], fontsize=8)
     axes.set_ylim(len(chosen) - 0.45, -0.55)
     axes.set_xlim(0, 1.16)
     axes.set_xticks([0, 0.5, 1])
     axes.tick_params(labelsize=7, axis="x")
-    axes.set_title("probability before and after", fontsize=9)
+    axes.set_title(say("probability before and after"), fontsize=9)
     axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
 
 
 def draw_course(axes: Axes, change: Change) -> None:
     """Draw what the unit answered at every step."""
     axes.plot(np.arange(1, change.objective.shape[1] + 1), change.objective[0], color=AFTER, linewidth=1)
-    axes.set_xlabel("step", fontsize=8)
+    axes.set_xlabel(say("step"), fontsize=8)
     axes.set_title(
-        "what it answers while it is moved" if change.is_moved else "what it answers at every step", fontsize=9
+        say("what it answers while it is moved") if change.is_moved else say("what it answers at every step"),
+        fontsize=9,
     )
     axes.tick_params(labelsize=7)
     axes.yaxis.get_offset_text().set_fontsize(7)  # a power of ten, which lies beside the title
@@ -191,5 +196,7 @@ def draw_course(axes: Axes, change: Change) -> None:
 def draw_nearest(axes: Axes, change: Change) -> None:
     """Draw the real image that is nearest to the first picture."""
     assert change.neighbours is not None
-    far = "" if change.neighbour_distance is None else f", at {change.neighbour_distance[0]:.2f}"
-    picture_axes(axes, rgb(change.neighbours[0, 0]), f"nearest real image{far}")
+    title = say("nearest real image")
+    if change.neighbour_distance is not None:
+        title += say(", at {distance:.2f}", distance=change.neighbour_distance[0])
+    picture_axes(axes, rgb(change.neighbours[0, 0]), title)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, picture_axes
+from iconoscope.language import number, say, term
+from iconoscope.results.figure import as_text, localise_ticks, picture_axes
 from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import both_signs, enlarged_map, to_png
 from iconoscope.results.result import Result
@@ -99,18 +100,24 @@ class Circuit(Result):
 
     def summary(self) -> str:
         """Say what feeds the unit most and, on an image, what adds up to its value."""
-        strongest = ", ".join(f"{self.inputs[row]} ({self.strengths[row]:+.3g})" for row in self.order[:4].tolist())
+        strongest = ", ".join(
+            f"{self.inputs[row]} ({number(self.strengths[row], '+.3g')})" for row in self.order[:4].tolist()
+        )
         if self.contributions is None:
-            text = f"{self.unit} is fed most by {strongest}, by weight"
+            text = say("{unit} is fed most by {inputs}, by weight", unit=self.unit, inputs=strongest)
         else:
-            text = (
-                f"{self.unit} is {self.value:.3g} on {self.question.subject_name}: {self.constant:+.3g} whatever "
-                f"the image, and most of the rest from {strongest}"
+            text = say(
+                "{unit} is {value:.3g} on {subject}: {constant:+.3g} whatever the image, and most of the rest from {inputs}",
+                unit=self.unit,
+                value=self.value,
+                subject=self.question.subject_name,
+                constant=self.constant,
+                inputs=strongest,
             )
         added = [by for by, way, _, _ in self.branches() if way == "as it is"]
-        text += f"; {', '.join(added)} is added as it is" if added else ""
+        text += say("; {names} is added as it is", names=", ".join(added)) if added else ""
         unknown = [by for by, way, _, _ in self.branches() if way == "unknown"]
-        return f"{text}; {', '.join(unknown)} cannot be taken apart." if unknown else f"{text}."
+        return text + (say("; {names} cannot be taken apart.", names=", ".join(unknown)) if unknown else ".")
 
     def _table(self) -> Columns:
         count = len(self.inputs)
@@ -199,8 +206,10 @@ class Circuit(Result):
                     picture_axes(axes, self.kernels[self.order[column]], "", cmap="RdBu_r", vmin=-largest, vmax=largest)
                 elif self.maps is not None:
                     picture_axes(axes, self._on_picture(self.maps[column], float(np.abs(self.maps).max())), "")
-        about = f" on {self.question.subject_name}" if self.picture is not None else ""
-        figure.suptitle(as_text(f"{self.question.network}: what feeds {self.unit}{about}"), fontsize=9)
+        title = say("{network}: what feeds {unit}", network=self.question.network, unit=self.unit)
+        if self.picture is not None:
+            title += say(" on {subject}", subject=self.question.subject_name)
+        figure.suptitle(as_text(title), fontsize=9)
         return bars
 
     def _first(self, axes: Axes, name: str) -> None:
@@ -208,10 +217,10 @@ class Circuit(Result):
         if name == "made" and self.made is not None:
             picture_axes(axes, self.made[0], as_text(self.unit), size=7)
         elif name == "map" and self.picture is not None:
-            picture_axes(axes, self.picture, "what each adds, where", size=7)
+            picture_axes(axes, self.picture, say("what each adds, where"), size=7)
         else:
             axes.set_axis_off()
-            axes.text(1, 0.5, "its weights:\nred drives, blue\nholds back", fontsize=7, ha="right", va="center")
+            axes.text(1, 0.5, say("its weights:\nred drives, blue\nholds back"), fontsize=7, ha="right", va="center")
 
     def _on_picture(self, added: NDArray[np.float32], largest: float) -> NDArray[np.uint8]:
         """Lay what is added over the image, red where it drives and blue where it holds back."""
@@ -224,22 +233,31 @@ class Circuit(Result):
         places = np.arange(len(self.order))
         axes.bar(places, strengths, color=["#b2182b" if value > 0 else "#2166ac" for value in strengths], width=0.7)
         if self.occluded is not None:
-            axes.plot(places, self.occluded, "o", color="black", markersize=3, label="falls by, when it is occluded")
+            axes.plot(
+                places, self.occluded, "o", color="black", markersize=3, label=say("falls by, when it is occluded")
+            )
             axes.legend(fontsize=6, loc="best", frameon=False)
         axes.axhline(0, color="black", linewidth=0.6)
         axes.set_xlim(-0.5, len(self.order) - 0.5)
         names = [self.inputs[row].replace(":", "\n:") for row in self.order.tolist()]
         axes.set_xticks(places, [as_text(name) for name in names], fontsize=6.5)
         axes.tick_params(axis="y", labelsize=6.5)
-        axes.set_title("what each adds" if self.contributions is not None else "sum of its weights", fontsize=8)
+        title = say("what each adds") if self.contributions is not None else say("sum of its weights")
+        axes.set_title(title, fontsize=8)
+        localise_ticks(axes)
         return axes
 
     def _facts(self) -> str:
         """Write the sum: what it is, and what every branch adds."""
         if self.contributions is None:
             lines = [
-                f"{by}: {count} inputs" if way == "weights" else f"{by}: {way}" for by, way, count, _ in self.branches()
+                say("{by}: {count} inputs", by=by, count=count) if way == "weights" else f"{by}: {term(way)}"
+                for by, way, count, _ in self.branches()
             ]
-            return "\n".join(["arrives by", *lines, f"constant {self.constant:+.3g}"])
-        lines = [f"{adds:+.3g} {by}{'' if way == 'weights' else f', {way}'}" for by, way, _, adds in self.branches()]
-        return "\n".join([f"value {self.value:.3g} is", *lines, f"{self.constant:+.3g} constant"])
+            return "\n".join([say("arrives by"), *lines, say("constant {constant:+.3g}", constant=self.constant)])
+        lines = [
+            f"{number(adds, '+.3g')} {by}{'' if way == 'weights' else f', {term(way)}'}"
+            for by, way, _, adds in self.branches()
+        ]
+        constant = say("{constant:+.3g} constant", constant=self.constant)
+        return "\n".join([say("value {value:.3g} is", value=self.value), *lines, constant])

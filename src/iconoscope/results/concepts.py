@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import listed, number, say
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.frame import Columns, repeated
@@ -127,15 +128,24 @@ class Concepts(Result):
 
     def summary(self) -> str:
         """Say how much the concepts explain, and what the logit loses without them."""
-        changes = ", ".join(f"{-loss:+.3g}" for loss in self.loss[:_MOST])
-        text = (
-            f"{self.cls}, {self.question.subject_name}: {len(self)} concepts of {self.layer} explain "
-            f"{self.explained:.0%} of its variance; without each alone the logit ({self.clean.mean():.3g} in the mean) "
-            f"changes by {changes}"
+        changes = listed([number(-loss, "+.3g") for loss in self.loss[:_MOST]])
+        text = say(
+            "{cls}, {subject}: {count} concepts of {layer} explain {share:.0%} of its variance; without each alone the logit "
+            "({clean:.3g} in the mean) changes by {changes}",
+            cls=self.cls,
+            subject=self.question.subject_name,
+            count=len(self),
+            layer=self.layer,
+            share=self.explained,
+            clean=self.clean.mean(),
+            changes=changes,
         )
         if np.isfinite(self.stability).all():
-            text += (
-                f"; stability {self.stability.min():.2f} to {self.stability.max():.2f} over {self.resamples} resamples"
+            text += say(
+                "; stability {low:.2f} to {high:.2f} over {count} resamples",
+                low=self.stability.min(),
+                high=self.stability.max(),
+                count=self.resamples,
             )
         return f"{text}."
 
@@ -204,7 +214,9 @@ class Concepts(Result):
         """
         if ax is None:
             return self._shown()
-        return picture_axes(ax, self.cell(0, 0), as_text(f"{self.layer}: a concept of {self.cls}"))
+        return picture_axes(
+            ax, self.cell(0, 0), as_text(say("{layer}: a concept of {cls}", layer=self.layer, cls=self.cls))
+        )
 
     def figure(self) -> bytes:
         """Give the whole as PNG."""
@@ -235,32 +247,39 @@ class Concepts(Result):
             for column, pixels in enumerate(cells):
                 axes = picture_axes(figure.add_subplot(grid[row, 1 + column]), pixels, "")
                 if row == 0:
-                    heads = {made - 1: "made for it"} if made else {}
+                    heads = {made - 1: say("made for it")} if made else {}
                     heads |= {
-                        made: "where it is strongest",
-                        made + exemplars: f"its map on {photographs} of the images",
+                        made: say("where it is strongest"),
+                        made + exemplars: say("its map on {count} of the images", count=photographs),
                     }
                     axes.set_title(heads.get(column, ""), fontsize=7, loc="left")
                 if row == 0 and column == made:
                     first = axes
-        shortfall = f" (showing {drawn} of {len(self)})" if drawn < len(self) else ""
-        figure.suptitle(
-            as_text(
-                f"{self.question.network}, {self.layer}: {len(self)} concepts of {self.cls}{shortfall}, which explain "
-                f"{self.explained:.0%}; {self.question.subject_name}"
-            ),
-            fontsize=8.5,
+        title = say(
+            "{network}, {layer}: {count} concepts of {cls}{shortfall}, which explain {share:.0%}; {subject}",
+            network=self.question.network,
+            layer=self.layer,
+            count=len(self),
+            cls=self.cls,
+            shortfall=say(" (showing {drawn} of {count})", drawn=drawn, count=len(self)) if drawn < len(self) else "",
+            share=self.explained,
+            subject=self.question.subject_name,
         )
+        figure.suptitle(as_text(title), fontsize=8.5)
         return first
 
     def _figures(self, axes: Axes, concept: int) -> None:
         """Write what is known of a concept beside its pictures."""
         error = self.loss_error[concept]
-        spread = f" ± {error:.2g}" if np.isfinite(error) else ""
-        lines = [f"without it: logit {-self.loss[concept]:+.2f}{spread}", f"explains {self.shares[concept]:.0%}"]
+        spread = f" ± {number(error, '.2g')}" if np.isfinite(error) else ""
+        lines = [
+            say("without it: logit {change:+.2f}", change=-self.loss[concept]) + spread,
+            say("explains {share:.0%}", share=self.shares[concept]),
+        ]
         if np.isfinite(self.stability[concept]):
-            lines.append(f"stability {self.stability[concept]:.2f}")
-        axes.text(0, 0.97, f"concept {concept + 1}", fontsize=8, weight="bold", va="top", transform=axes.transAxes)
+            lines.append(say("stability {value:.2f}", value=self.stability[concept]))
+        heading = say("concept {number}", number=concept + 1)
+        axes.text(0, 0.97, heading, fontsize=8, weight="bold", va="top", transform=axes.transAxes)
         axes.text(0, 0.76, "\n".join(lines), fontsize=7.5, va="top", transform=axes.transAxes)
         axes.set_axis_off()
 

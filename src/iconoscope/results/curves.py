@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import say, term
 from iconoscope.results.figure import as_text, curve_axes, picture_axes
 from iconoscope.results.frame import Columns, repeated, stacked
 from iconoscope.results.rendering import overlay
@@ -98,12 +99,20 @@ class Curves(ImageResult):
     def summary(self) -> str:
         """Say in one sentence how large the areas are, and how large where the map is moved elsewhere."""
         deletion, insertion = self.null_deletion_areas, self.null_insertion_areas
-        return (
-            f"{self.question.subject_name}: the {self.measure} "
-            f"of {self.names[self.target]}, in the order of {self.ranked_by}, has "
-            f"a deletion area of {self.deletion_area:.3f} (the map moved elsewhere: {deletion.mean():.3f} ± "
-            f"{deletion.std():.3f}) and an insertion area of {self.insertion_area:.3f} ({insertion.mean():.3f} ± "
-            f"{insertion.std():.3f})."
+        return say(
+            "{subject}: the {measure} of {name}, in the order of {map}, has a deletion area of {deletion:.3f} (the map moved "
+            "elsewhere: {deletion_null:.3f} ± {deletion_spread:.3f}) and an insertion area of {insertion:.3f} "
+            "({insertion_null:.3f} ± {insertion_spread:.3f}).",
+            subject=self.question.subject_name,
+            measure=term(self.measure),
+            name=self.names[self.target],
+            map=term(self.ranked_by),
+            deletion=self.deletion_area,
+            deletion_null=deletion.mean(),
+            deletion_spread=deletion.std(),
+            insertion=self.insertion_area,
+            insertion_null=insertion.mean(),
+            insertion_spread=insertion.std(),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -175,7 +184,7 @@ class Curves(ImageResult):
 
     def _on(self, figure: Figure) -> Axes:
         laid, axes = figure.subplots(1, 2, width_ratios=(1, 1.5))
-        picture_axes(laid, self.overlaid(), as_text(self.ranked_by.replace(", ", ",\n")))
+        picture_axes(laid, self.overlaid(), as_text(term(self.ranked_by).replace(", ", ",\n")))
         figure.suptitle(as_text(self.question.subject_name), fontsize=10)
         return self._lines(axes)
 
@@ -185,11 +194,17 @@ class Curves(ImageResult):
             "insertion": (self.insertion, self.insertion_area, self.null_insertion, self.null_insertion_areas),
         }
         for name, (values, area, null, areas) in curves.items():
-            label = f"{name}: area {area:.3f}\n(thin, moved elsewhere: {areas.mean():.3f} ± {areas.std():.3f})"
+            label = say(
+                "{curve}: area {area:.3f}\n(thin, moved elsewhere: {null:.3f} ± {spread:.3f})",
+                curve=term(name),
+                area=area,
+                null=areas.mean(),
+                spread=areas.std(),
+            )
             axes.plot(self.share, null.T, color=_COLOURS[name], linewidth=0.7, alpha=0.45)
             axes.plot(self.share, values[:, self.target], "o-", color=_COLOURS[name], markersize=2.5, label=label)
-        title = f"{self.measure} of {as_text(self.names[self.target])}"
-        curve_axes(axes, [self.limits()], title, "deleted, or inserted")
-        axes.set_ylabel(self.measure, fontsize=8)
+        title = say("{measure} of {name}", measure=term(self.measure), name=as_text(self.names[self.target]))
+        curve_axes(axes, [self.limits()], title, say("deleted, or inserted"))
+        axes.set_ylabel(term(self.measure), fontsize=8)
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
         return axes

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
+from iconoscope.language import number, say, term
 from iconoscope.results.attribution import FULL, full_colour
 from iconoscope.results.curves import Curves
 from iconoscope.results.figure import as_text, curve_axes, picture_axes
@@ -90,10 +91,17 @@ class Faithfulness(Series):
         if len(names) == 1:
             return first.summary()
         smallest, largest = int(self.deletion_areas.argmin()), int(self.insertion_areas.argmax())
-        return (
-            f"{first.question.subject_name}: of {len(names)} maps for the {first.measure} of {first.names[first.target]}, "
-            f"{names[smallest]} has the smallest deletion area ({self.deletion_areas[smallest]:.3f}), {names[largest]} the "
-            f"largest insertion area ({self.insertion_areas[largest]:.3f})."
+        return say(
+            "{subject}: of {count} maps for the {measure} of {name}, {smallest} has the smallest deletion area "
+            "({deletion:.3f}), {largest} the largest insertion area ({insertion:.3f}).",
+            subject=first.question.subject_name,
+            count=len(names),
+            measure=term(first.measure),
+            name=first.names[first.target],
+            smallest=term(names[smallest]),
+            deletion=self.deletion_areas[smallest],
+            largest=term(names[largest]),
+            insertion=self.insertion_areas[largest],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -142,10 +150,12 @@ class Faithfulness(Series):
         if len(self.results) == 1:
             return [first._on(figure)]
         clean = float(first.deletion[0, first.target])
-        subject = f"{first.question.subject_name}: {first.measure} of {first.names[first.target]} {clean:.3f}"
-        scale = (
+        answer = say("{measure} of {name}", measure=term(first.measure), name=first.names[first.target])
+        subject = f"{first.question.subject_name}: {answer} {number(clean, '.3f')}"
+        scale = say(
             "Red speaks for it, blue against it; a gradient has no such sign, and red is its size. Each map has its own scale: "
-            f"full colour from the {FULL:g}th percentile on."
+            "full colour from the {percentile:g}th percentile on.",
+            percentile=FULL,
         )
         figure.suptitle(as_text(f"{subject}\n{scale}"), fontsize=9)
         columns = self._columns
@@ -155,32 +165,40 @@ class Faithfulness(Series):
         panels = above.subgridspec(rows, columns).subplots(squeeze=False).ravel()
         for axes in panels[len(self.results) + 1 :]:
             axes.set_axis_off()
-        picture_axes(panels[0], first.picture, "what the network saw")
+        picture_axes(panels[0], first.picture, say("what the network saw"))
         inks = [_INKS[index % len(_INKS)] for index in range(len(self.results))]
         maps = list(panels[1 : len(self.results) + 1])
         for axes, name, curves, ink in zip(maps, self.names, self.results, inks, strict=True):
             full = full_colour(curves.attribution)
             laid = both_signs(curves.picture, curves.attribution / full if full else curves.attribution)
-            picture_axes(axes, laid, as_text("\n".join(textwrap.wrap(name, 26))))
+            picture_axes(axes, laid, as_text("\n".join(textwrap.wrap(term(name), 26))))
             axes.title.set_color(ink)
             axes.set_xlabel(
-                f"deletion {curves.deletion_area:.3f} ({curves.null_deletion_areas.mean():.3f})\n"
-                f"insertion {curves.insertion_area:.3f} ({curves.null_insertion_areas.mean():.3f})",
+                say(
+                    "deletion {deletion:.3f} ({deletion_null:.3f})\ninsertion {insertion:.3f} ({insertion_null:.3f})",
+                    deletion=curves.deletion_area,
+                    deletion_null=curves.null_deletion_areas.mean(),
+                    insertion=curves.insertion_area,
+                    insertion_null=curves.null_insertion_areas.mean(),
+                ),
                 fontsize=8,
             )
         # Where the photograph has no areas below it, what they are.
-        panels[0].set_xlabel("area under the curve\n(of the map moved elsewhere)", fontsize=8)
+        panels[0].set_xlabel(say("area under the curve\n(of the map moved elsewhere)"), fontsize=8)
         return [*maps, *self._curves(below.subgridspec(1, 2), inks)]
 
     def _curves(self, grid: Any, inks: list[str]) -> list[Axes]:
         deletion, insertion = grid.subplots(sharey=True)
         limits = [curves.limits() for curves in self.results]
-        for axes, curve, better in ((deletion, "deletion", "the lower"), (insertion, "insertion", "the higher")):
+        for axes, curve, title in (
+            (deletion, "deletion", say("deletion: the lower, the better")),
+            (insertion, "insertion", say("insertion: the higher, the better")),
+        ):
             for name, curves, ink in zip(self.names, self.results, inks, strict=True):
                 values = getattr(curves, curve)[:, curves.target]
-                axes.plot(curves.share, values, "-", color=ink, linewidth=1.4, label=as_text(name))
-            curve_axes(axes, limits, f"{curve}: {better}, the better", curve.replace("ion", "ed"))
-        deletion.set_ylabel(self.results[0].measure, fontsize=8)
+                axes.plot(curves.share, values, "-", color=ink, linewidth=1.4, label=as_text(term(name)))
+            curve_axes(axes, limits, title, say("deleted") if curve == "deletion" else say("inserted"))
+        deletion.set_ylabel(term(self.results[0].measure), fontsize=8)
         insertion.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
         return [deletion, insertion]
 

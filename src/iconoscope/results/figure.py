@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, nearest, printable, written
+from iconoscope.language import current_language, say
 from iconoscope.results.rendering import cell_edges
 from iconoscope.warning_filters import ignoring
 
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
 
 __all__ = [
-    "RESOLUTION", "ColourTable", "as_text", "bare_figure", "colour_bar", "colour_table", "curve_axes", "encoded", "fit_text",
-    "grid_axes", "picture_axes", "read_resolution", "shown_figure", "shown_in_notebook",
+    "RESOLUTION", "ColourTable", "as_text", "bare_figure", "colour_bar", "colour_table", "curve_axes", "encoded", "finish",
+    "fit_text", "grid_axes", "localise_ticks", "picture_axes", "read_resolution", "shown_figure", "shown_in_notebook",
 ]  # fmt: skip
 
 ColourTable = Any
@@ -118,6 +121,43 @@ def fit_text(figure: Any) -> None:
     for text in figure.findobj(Text):
         if id(text) not in of_ticks:
             text.set_fontsize(text.get_fontsize() * times)
+
+
+def localise_ticks(axes: Axes) -> None:
+    """Have the numbers at the ticks of axes written as the language writes them, also when they are drawn later."""
+    from matplotlib.ticker import ScalarFormatter
+
+    if current_language() == "en":
+        return
+    for axis in (axes.xaxis, axes.yaxis):
+        plain = axis.get_major_formatter()
+        if type(plain) is ScalarFormatter:  # others write powers of ten, or what somebody chose
+            axis.set_major_formatter(_with_commas()(plain))
+
+
+@cache
+def _with_commas() -> Callable[[Formatter], Formatter]:
+    """Give the class of formatters that write as a plain one, with the comma of Spanish; matplotlib is imported late."""
+    from matplotlib.ticker import ScalarFormatter
+
+    class WithCommas(ScalarFormatter):
+        def __init__(self, plain: Formatter) -> None:
+            vars(self).update(vars(plain))
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return super().__call__(x, pos).replace(".", ",")
+
+        def get_offset(self) -> str:
+            return super().get_offset().replace(".", ",")
+
+    return WithCommas
+
+
+def finish(figure: Figure) -> None:
+    """Bring a whole figure into its last form: letters of the user's size, numbers of the language."""
+    fit_text(figure)
+    for axes in figure.axes:
+        localise_ticks(axes)
 
 
 def encoded(figure: Figure, form: str, *, dpi: float = RESOLUTION) -> bytes:
@@ -225,6 +265,7 @@ def colour_bar(
         bar.ax.axhline(clean, color="red", linewidth=2)
     bar.ax.tick_params(labelsize=7)
     bar.set_label(label, fontsize=fontsize)
+    localise_ticks(bar.ax)
 
 
 def curve_axes(axes: Axes, limits: Sequence[tuple[float, float]], title: str, changed: str) -> None:
@@ -241,6 +282,7 @@ def curve_axes(axes: Axes, limits: Sequence[tuple[float, float]], title: str, ch
     room = 0.03 * (high - low) or 0.01
     axes.set_xlim(0, 1)
     axes.set_ylim(low - room, high + room)
-    axes.set_xlabel(f"share of the pixels {changed}", fontsize=8)
+    axes.set_xlabel(say("share of the pixels {changed}", changed=changed), fontsize=8)
     axes.tick_params(labelsize=7)
     axes.set_title(title, fontsize=9)
+    localise_ticks(axes)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
+from iconoscope.language import number, say, term
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.frame import Columns, repeated
@@ -109,27 +110,43 @@ class FoolingPictures(Result):
         """Say how little it took, and what is answered on another look."""
         if "photograph" not in self.names:
             row = self.index("noise")
-            return (
-                f"Noise that {self.question.network} answers {self.answer[row, 0]} with {self.answer_probability[row, 0]:.3f}; "
-                f"{self._on_other_looks(row)}."
+            return say(
+                "Noise that {network} answers {answer} with {probability:.3f}; {looks}.",
+                network=self.question.network,
+                answer=self.answer[row, 0],
+                probability=self.answer_probability[row, 0],
+                looks=self._on_other_looks(row),
             )
         first, row = self.index("photograph"), self.index("linf")
-        begun = f"{self.question.subject_name}, {self.answer[first, 0]} {self.answer_probability[first, 0]:.3f}"
+        begun = (
+            f"{self.question.subject_name}, {self.answer[first, 0]} {number(self.answer_probability[first, 0], '.3f')}"
+        )
         if not self.reached[row]:
-            return f"{begun}: no change of up to half of the scale was found after which it is answered {self.target}."
-        return (
-            f"{begun}: answered {self.target} ({self.target_probability[row, 0]:.3f}) where every value is changed by at most "
-            f"{255 * self.linf[row]:.2g} of 255; {self._on_other_looks(row)}."
+            return say(
+                "{begun}: no change of up to half of the scale was found after which it is answered {target}.",
+                begun=begun,
+                target=self.target,
+            )
+        return say(
+            "{begun}: answered {target} ({probability:.3f}) where every value is changed by at most {change:.2g} of 255; "
+            "{looks}.",
+            begun=begun,
+            target=self.target,
+            probability=self.target_probability[row, 0],
+            change=255 * self.linf[row],
+            looks=self._on_other_looks(row),
         )
 
     def _on_other_looks(self, row: int) -> str:
         return ", ".join(
-            f"{self._look(look)} {self.answer[row, look]} {self.answer_probability[row, look]:.2f}"
+            f"{self._look(look)} {self.answer[row, look]} {number(self.answer_probability[row, look], '.2f')}"
             for look in range(1, len(self.looks))
         )
 
     def _look(self, look: int) -> str:
-        return f"to {without_folders(self.judge)}" if self.looks[look] == "judge" else self.looks[look]
+        if self.looks[look] == "judge":
+            return say("to {judge}", judge=without_folders(self.judge))
+        return term(self.looks[look])
 
     def _table(self) -> Columns:
         pictures, looks = self.answer.shape
@@ -200,7 +217,10 @@ class FoolingPictures(Result):
         return self._shown() if ax is None else self._picture(ax, self.names[0])
 
     def _on(self, figure: Figure) -> Axes:
-        figure.suptitle(as_text(f"{self.question.network}: pictures that it is to answer {self.target}"), fontsize=9)
+        title = say(
+            "{network}: pictures that it is to answer {target}", network=self.question.network, target=self.target
+        )
+        figure.suptitle(as_text(title), fontsize=9)
         beside = [name for name in ("noise", "robust") if name in self.names]
         table_height = max(0.75 + 0.36 * len(self), 2.4 * bool(beside))
         first: Axes | None = None
@@ -222,18 +242,19 @@ class FoolingPictures(Result):
         self._picture(panels[0], "photograph")
         for index, name in ((1, "linf"), (3, "l2")):
             picture, factor = amplified(self.change(name))
-            picture_axes(panels[index], picture, f"the change, x{factor}" if factor > 1 else "the change", size=8)
+            picture_axes(panels[index], picture, say("the change") + (f", x{factor}" if factor > 1 else ""), size=8)
             self._picture(panels[index + 1], name)
         return panels[0]
 
     def _picture(self, axes: Axes, name: str) -> Axes:
         row = self.index(name)
-        picture_axes(axes, self.bytes_of(name), _ABOUT[name], size=8)
+        picture_axes(axes, self.bytes_of(name), term(_ABOUT[name]), size=8)
         size = {
-            "linf": f"\nby at most {255 * self.linf[row]:.2g} of 255",
-            "l2": f"\nlength of the change {self.l2[row]:.2g}",
+            "linf": "\n" + say("by at most {change:.2g} of 255", change=255 * self.linf[row]),
+            "l2": "\n" + say("length of the change {length:.2g}", length=self.l2[row]),
         }
-        answer = f"{_short(str(self.answer[row, 0]))} {self.answer_probability[row, 0]:.3f}{size.get(name, '')}"
+        probability = number(self.answer_probability[row, 0], ".3f")
+        answer = f"{_short(str(self.answer[row, 0]))} {probability}{size.get(name, '')}"
         axes.set_xlabel(as_text(answer), fontsize=7)
         return axes
 
@@ -243,16 +264,16 @@ class FoolingPictures(Result):
         axes.set_ylim(len(self) - 0.02, -0.75)
         axes.set_axis_off()
         for column, look in enumerate(self.looks):
-            heading = _short(without_folders(self.judge), 14) if look == "judge" else look
+            heading = _short(without_folders(self.judge), 14) if look == "judge" else term(look)
             axes.text(column + 0.5, -0.3, as_text(heading), fontsize=7.5, ha="center", va="center")
         between = "\n" if max(map(len, self.answer.ravel())) > _NARROW else " "
         for row, name in enumerate(self.names):
-            axes.text(-0.06, row + 0.5, _ABOUT[name], fontsize=7.5, ha="right", va="center")
+            axes.text(-0.06, row + 0.5, term(_ABOUT[name]), fontsize=7.5, ha="right", va="center")
             for column in range(len(self.looks)):
                 is_target = self.answer[row, column] == self.target
                 axes.add_patch(_cell(column, row, _AS_ASKED if is_target else _OTHERWISE))
                 answer = _short(str(self.answer[row, column]), 14)
-                text = f"{answer}{between}{self.answer_probability[row, column]:.2f}"
+                text = f"{answer}{between}{number(self.answer_probability[row, column], '.2f')}"
                 axes.text(column + 0.5, row + 0.5, as_text(text), fontsize=7.5, ha="center", va="center")
 
 

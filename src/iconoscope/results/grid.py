@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iconoscope.errors import QuestionError, written
+from iconoscope.language import say, term
 from iconoscope.results.attribution import Attribution
 from iconoscope.results.figure import ColourTable, as_text, colour_bar, colour_table, picture_axes
 from iconoscope.results.frame import Columns, stacked
@@ -66,8 +67,14 @@ class ResultGrid(Finding):
     def summary(self) -> str:
         """Say what the maps are of, and their scale."""
         low, high = self.limits
-        titles = "; ".join(title.replace("\n", ", ") for title in self.titles)
-        return f"{len(self.results)} maps in one scale, {low:.3g} to {high:.3g}: {titles}."
+        titles = "; ".join(term(title.replace("\n", ", ")) for title in self.titles)
+        return say(
+            "{count} maps in one scale, {low:.3g} to {high:.3g}: {titles}.",
+            count=len(self.results),
+            low=low,
+            high=high,
+            titles=titles,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the scale and every result."""
@@ -121,7 +128,7 @@ class ResultGrid(Finding):
             axes.set_axis_off()
         chosen = self.cmap if cmap is None else cmap
         if self.one_picture:
-            picture_axes(panels[0, 0], self.results[0].picture, "what the network saw").set_axis_on()
+            picture_axes(panels[0, 0], self.results[0].picture, say("what the network saw")).set_axis_on()
             maps = list(panels.ravel()[1 : len(self.results) + 1])
         else:
             above, below = panels[0::2].ravel(), panels[1::2].ravel()
@@ -133,7 +140,7 @@ class ResultGrid(Finding):
             axes.set_axis_on()
             # The photograph above has its name already.
             omitted = None if self.one_picture else result.question.subject_name
-            lines = [line for line in title.split("\n") if line != omitted]
+            lines = [term(line) for line in title.split("\n") if line != omitted]
             coloured = result.draw_map(axes, as_text(_wrapped("\n".join(lines))), self.limits, cmap=chosen)
             axes.set(xlabel="", ylabel="", xticks=[], yticks=[])
         if colorbar:

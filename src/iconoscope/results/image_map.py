@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import iconoscope
+from iconoscope.language import say, term
 from iconoscope.results.atlas import pages_in, read_thumbnails
 from iconoscope.results.figure import RESOLUTION, as_text
 from iconoscope.results.frame import Columns
@@ -165,9 +166,8 @@ class ImageMap(Result):
     @property
     def method_name(self) -> str:
         """The method's name, as people write it."""
-        return {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": "self-organising map"}[
-            self.method
-        ]
+        names = {"tsne": "t-SNE", "umap": "UMAP", "pacmap": "PaCMAP", "pca": "PCA", "som": say("self-organising map")}
+        return names[self.method]
 
     @property
     def quality(self) -> dict[str, float | int | None]:
@@ -184,28 +184,37 @@ class ImageMap(Result):
     def summary(self) -> str:
         """Say in a sentence what is on the map, and how far it can be trusted."""
         titles = {
-            "penultimate": "the vectors before the logits",
-            "logits": "the logits",
-            "probabilities": "the probabilities",
+            "penultimate": say("the vectors before the logits"),
+            "logits": say("the logits"),
+            "probabilities": say("the probabilities"),
         }
-        text = (
-            f"{len(self):,} images by {self.method_name} of {titles.get(self.vectors, self.vectors)}: "
-            f"trustworthiness {self.trustworthiness:.3f} at {self.trusted_k}"
+        text = say(
+            "{count:,} images by {method} of {vectors}: trustworthiness {trust:.3f} at {k}",
+            count=len(self),
+            method=self.method_name,
+            vectors=titles.get(self.vectors, self.vectors),
+            trust=self.trustworthiness,
+            k=self.trusted_k,
         )
         if self.same_class_map is not None and self.same_class_vectors is not None:
-            text += (
-                f"; of an image's {self.trusted_k} nearest {self.same_class_map:.0%} on the map have its label, "
-                f"{self.same_class_vectors:.0%} of the vectors"
+            text += say(
+                "; of an image's {k} nearest {on_map:.0%} on the map have its label, {of_vectors:.0%} of the vectors",
+                k=self.trusted_k,
+                on_map=self.same_class_map,
+                of_vectors=self.same_class_vectors,
             )
         if self.quantisation_error is not None and self.topographic_error is not None and self.shape is not None:
-            text += (
-                f"; {self.shape[0]}x{self.shape[1]} {self.topology} cells, quantisation error "
-                f"{self.quantisation_error:.3g}, topographic error {self.topographic_error:.3f}"
+            text += say(
+                "; {shape} {topology} cells, quantisation error {quantisation:.3g}, topographic error {topographic:.3f}",
+                shape=f"{self.shape[0]}x{self.shape[1]}",
+                topology=term(self.topology),
+                quantisation=self.quantisation_error,
+                topographic=self.topographic_error,
             )
         if self.neighbour_recall < 1:
-            text += f"; an index found {self.neighbour_recall:.1%} of the nearest"
+            text += say("; an index found {share:.1%} of the nearest", share=self.neighbour_recall)
         if embedded := self.question.settings.get("embedded"):
-            text += f"; {embedded:,} were laid out first, and the others beside them"
+            text += say("; {count:,} were laid out first, and the others beside them", count=embedded)
         return f"{text}."
 
     def save(self, path: str | Path, *, dpi: float | None = None) -> Path:
@@ -347,14 +356,16 @@ class ImageMap(Result):
         """Say what the large picture shows."""
         _, count = self.drawn
         if self.best is not None:
-            manner = "the best image of each cell; the darker the ground, the farther a cell is from its neighbours"
+            manner = say(
+                "the best image of each cell; the darker the ground, the farther a cell is from its neighbours"
+            )
         elif self.cells is not None:
-            manner = "each moved to a place of its own on a grid"
+            manner = say("each moved to a place of its own on a grid")
         elif count < len(self):
-            manner = "those that would overlap are left out"
+            manner = say("those that would overlap are left out")
         else:
-            manner = "each at its place"
-        return f"Showing {count:,} of {len(self):,} images, {manner}."
+            manner = say("each at its place")
+        return say("Showing {count:,} of {all:,} images, {manner}.", count=count, all=len(self), manner=manner)
 
     def pictures(self) -> dict[str, bytes]:
         """Give the large picture."""
@@ -383,12 +394,14 @@ class ImageMap(Result):
 
     def _captioned(self, picture: NDArray[np.uint8], captions: Sequence[str]) -> NDArray[np.uint8]:
         """Write sentences and the colours' meaning under the picture."""
+        from matplotlib import get_data_path
         from PIL import Image, ImageDraw, ImageFont
 
         if picture.shape[1] < 800:  # few images, or a narrow map: the caption wants some room
             picture = np.pad(picture, ((0, 0), (0, 800 - picture.shape[1]), (0, 0)), constant_values=255)
         size = max(13, picture.shape[1] // 110)
-        font = ImageFont.load_default(size)
+        # Pillow's own lacks letters with accents.
+        font = ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
         legend = self.legend_colours()
         letters = int((picture.shape[1] - 2 * size) / font.getlength("abcdefghij klmnopqrs") * 20)
         lines = [line for text in captions for line in textwrap.wrap(text, letters)]
@@ -446,9 +459,9 @@ class ImageMap(Result):
             left, right = figure.subplots(1, 2, width_ratios=(1, 0.8))
             drawing = right.imshow(self.u_matrix, cmap="Greys")
             figure.colorbar(drawing, ax=right, fraction=0.046, pad=0.03).set_label(
-                "mean distance of a cell to its neighbours", fontsize=8
+                say("mean distance of a cell to its neighbours"), fontsize=8
             )
-            right.set_title("U-matrix", fontsize=8)
+            right.set_title(say("U-matrix"), fontsize=8)
             right.set_xticks([])
             right.set_yticks([])
             return self._picture(left)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
+from iconoscope.language import listed, number, say, term
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.frame import Columns
@@ -99,14 +100,21 @@ class Inversion(Result):
         answer = self.classes[int(self.photograph_probabilities.argmax())]
         rows = range(len(self)) if len(self) <= 4 else (0, len(self) // 2, len(self) - 1)
         layers = [
-            f"{self.layers[index]} {self.distance[index].mean():.3g} ({self.other_distance[index]:.3g})"
+            f"{self.layers[index]} {number(self.distance[index].mean(), '.3g')} "
+            f"({number(self.other_distance[index], '.3g')})"
             for index in rows
         ]
         alike = float(self.agreement().mean())
         pictures = self.images.shape[0] * self.images.shape[1]
-        return (
-            f"{self.question.subject_name}, {answer}: distances of codes (of {self.measure}) "
-            f"{', '.join(layers)}; {round(alike * pictures)} of {pictures} pictures are classified as {answer} too."
+        return say(
+            "{subject}, {answer}: distances of codes (of {others}) {layers}; {alike} of {count} pictures are classified as "
+            "{answer} too.",
+            subject=self.question.subject_name,
+            answer=answer,
+            others=term(self.measure),
+            layers=listed(layers),
+            alike=round(alike * pictures),
+            count=pictures,
         )
 
     def _table(self) -> Columns:
@@ -187,14 +195,11 @@ class Inversion(Result):
     def _on(self, figure: Figure) -> Axes:
         count = self.images.shape[1]
         columns = -(-len(self) // self._lines)
-        along = f", along the {self.prior.partition(':')[0]}" if self.prior else ""
-        figure.suptitle(
-            as_text(
-                f"{self.question.network}: what is left of the photograph in each layer{along}\n"
-                f"distance of the code, in brackets that of {self.measure}"
-            ),
-            fontsize=9,
-        )
+        title = say("{network}: what is left of the photograph in each layer", network=self.question.network)
+        if self.prior:
+            title += say(", along the {prior}", prior=term(self.prior.partition(":")[0]))
+        title += "\n" + say("distance of the code, in brackets that of {others}", others=term(self.measure))
+        figure.suptitle(as_text(title), fontsize=9)
         panels = figure.subplots(self._lines * count, 1 + columns, squeeze=False)
         for axes in panels.ravel():
             axes.set_axis_off()
@@ -207,19 +212,19 @@ class Inversion(Result):
         for first in panels[::count, 0]:
             first.set_axis_on()
             picture_axes(first, rgb(self.photograph), _wrapped(without_folders(self.question.subject)), size=8)
-            first.set_xlabel(f"the photograph\n{self._answer(self.photograph_probabilities)}", fontsize=7)
+            first.set_xlabel(f"{say('the photograph')}\n{self._answer(self.photograph_probabilities)}", fontsize=7)
         return panels[0, 0]
 
     def _picture(self, axes: Axes, index: int, row: int) -> Axes:
         picture_axes(axes, rgb(self.images[index, row]), _wrapped(self.layers[index]) if row == 0 else "", size=8)
-        distance = f"{self.distance[index, row]:.3g} ({self.other_distance[index]:.3g})"
+        distance = f"{number(self.distance[index, row], '.3g')} ({number(self.other_distance[index], '.3g')})"
         axes.set_xlabel(f"{distance}\n{self._answer(self.probabilities[index, row])}", fontsize=7)
         return axes
 
     def _answer(self, probabilities: NDArray[np.float32]) -> str:
         best = int(probabilities.argmax())
         name = self.classes[best]
-        return as_text(f"{name if len(name) <= 18 else f'{name[:16]}..'} {probabilities[best]:.2f}")
+        return as_text(f"{name if len(name) <= 18 else f'{name[:16]}..'} {number(probabilities[best], '.2f')}")
 
 
 def _wrapped(name: str) -> str:

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.errors import check_choice, printable
-from iconoscope.results.audit_text import LANGUAGES, read_words
+from iconoscope.errors import printable
+from iconoscope.language import current_language, number
+from iconoscope.results.audit_text import read_words
 from iconoscope.results.rendering import data_uri, to_jpeg, to_png
 from iconoscope.results.sixteen_bits import sixteen_bits
 
@@ -77,7 +78,7 @@ class PatchAnswers:
     floor: NDArray[np.floating] | None = None
     approximate: str = ""
 
-    def packed(self, lang: str) -> dict[str, Any]:
+    def packed(self) -> dict[str, Any]:
         """Give all that the page knows of it, as plain values. Numbers take 16 bits: a probability is right to 0.00001.
 
         Of many classes those are kept that are among the first five somewhere, and the one that was asked about.
@@ -88,7 +89,7 @@ class PatchAnswers:
         low, high = (0.0, 1.0) if self.measure == "probability" else (float(values.min()), float(values.max()))
         span = high - low if high > low else 1.0
         steps = sixteen_bits((values.astype(np.float64) - low) / span)
-        words = read_words(lang)["live patch"]
+        words = read_words(current_language())["live patch"]
         return {
             "top": self.top.tolist(),
             "left": self.left.tolist(),
@@ -119,7 +120,7 @@ class PatchAnswers:
         fill = words["fills"].get(self.fill + kept, words["fills"].get(self.fill, self.fill))
         facts = [say[f"facts{kept}"].format(patch=f"{height}x{width}", stride=stride, fill=fill)]
         if self.uncovered:
-            facts.append(say[f"silent{kept}"].format(share=f"{self.uncovered:.0%}"))
+            facts.append(say[f"silent{kept}"].format(share=number(self.uncovered, ".0%")))
         if count < len(self.names):
             every = count >= len(_ever_first(self.clean, self.occluded, self.target))
             facts.append(say["kept" if every else "kept some"].format(kept=count, all=len(self.names)))
@@ -192,7 +193,6 @@ def live_element(
     still: str,
     *,
     alt: str,
-    lang: str = "en",
     embedded: bool = True,
     captioned: bool = True,
 ) -> str:
@@ -208,26 +208,19 @@ def live_element(
         HTML that is shown where there is no script.
     alt
         The name of the photograph.
-    lang
-        en or es.
     embedded
         Whether the photograph is part of the data. If not, the first picture in `still` with the attribute
         ``data-photograph`` is taken.
     captioned
         Whether it says how it is used and what was asked; of several in a row the first does.
-
-    Raises
-    ------
-    QuestionError
-        If there is no such language.
     """
-    check_choice("lang", lang, LANGUAGES)
+    lang = current_language()
     words: dict[str, str] = read_words(lang)["live patch"]["texts"]
     if all(answer.measure == "cost" for answer in answers):
         words = words | {"hint": words["hint cost"], "covered": words["covered cost"]}
     if all(answer.floor is not None for answer in answers):
         words = words | {key.removesuffix(KEPT): text for key, text in words.items() if key.endswith(KEPT)}
-    packed = [answer.packed(lang) for answer in answers]
+    packed = [answer.packed() for answer in answers]
     if not captioned:
         words = words | {"hint": ""}
         packed = [answer | {"facts": ""} for answer in packed]

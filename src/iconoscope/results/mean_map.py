@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
+from iconoscope.language import in_language, say
 from iconoscope.results.figure import ColourTable, as_text, colour_bar, colour_table, grid_axes
 from iconoscope.results.frame import Columns
 from iconoscope.results.result import Result
@@ -104,15 +105,22 @@ class MeanMap(Result):
 
     def name(self, group: int) -> str:
         """Name a group for a person."""
-        return "all images" if group == 0 else self.classes[group - 1]
+        return say("all images") if group == 0 else self.classes[group - 1]
 
     def summary(self) -> str:
         """Say in one sentence what a patch costs on average, and where."""
         row, column = self.worst()
-        return (
-            f"{self.question.subject_name}: the probability of the right class is {self.clean[0]:.3f} on average; a "
-            f"{self.patch[0]}x{self.patch[1]} patch costs most, {self.mean[0, row, column]:.3f}, at row {self.top[row]}, "
-            f"column {self.left[column]}, and somewhere changes the answer of {self.changed[0]:.0%} of {self.count[0]} images."
+        return say(
+            "{subject}: the probability of the right class is {clean:.3f} on average; a {patch} patch costs most, {most:.3f}, "
+            "at row {row}, column {column}, and somewhere changes the answer of {changed:.0%} of {count} images.",
+            subject=self.question.subject_name,
+            clean=self.clean[0],
+            patch=f"{self.patch[0]}x{self.patch[1]}",
+            most=self.mean[0, row, column],
+            row=self.top[row],
+            column=self.left[column],
+            changed=self.changed[0],
+            count=self.count[0],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -130,7 +138,8 @@ class MeanMap(Result):
 
     def _table(self) -> Columns:
         groups, rows, columns = (axis.ravel() for axis in np.indices(self.mean.shape))
-        names = [self.name(group) for group in groups.tolist()]
+        with in_language("en"):
+            names = [self.name(group) for group in groups.tolist()]
         places = {"row": rows, "column": columns, "top": self.top[rows], "left": self.left[columns]}
         means = {"mean_drop": self.mean.ravel(), "deviation": self.deviation.ravel()}
         return self._rows_of(len(groups), group=names, images=self.count[groups], **places, **means)
@@ -197,15 +206,17 @@ class MeanMap(Result):
         if colorbar:
             colour_bar(list(panels), meshes[0], self._scale_label(cmap), fontsize=8, aspect=30)
         left_out = 1 + len(self.classes) - (len(self.classes) == 1) - len(groups)
-        omitted = f" ({left_out} classes with fewer images are not drawn)" if left_out else ""
-        title = f"{self.question.network}, {self.question.subject_name}, patch {self.patch[0]}x{self.patch[1]}{omitted}"
-        figure.suptitle(f"{as_text(title)}\nx: where it falls most on average", fontsize=9)
+        patch = say("patch {size}", size=f"{self.patch[0]}x{self.patch[1]}")
+        title = f"{self.question.network}, {self.question.subject_name}, {patch}"
+        if left_out:
+            title += say(" ({count} classes with fewer images are not drawn)", count=left_out)
+        figure.suptitle(as_text(title) + "\n" + say("x: where it falls most on average"), fontsize=9)
         return panels[0]
 
     @staticmethod
     def _scale_label(cmap: ColourTable) -> str:
-        ours = "\n(red: it falls; blue: it rises)" if cmap is None else ""
-        return f"mean drop of the probability of the right class{ours}"
+        ours = "\n" + say("(red: it falls; blue: it rises)") if cmap is None else ""
+        return say("mean drop of the probability of the right class") + ours
 
     def _panel(self, axes: Axes, group: int, cmap: ColourTable) -> QuadMesh:
         colours = {"vmin": -self.limit, "vmax": self.limit, "cmap": colour_table(cmap, TABLE)}
@@ -218,9 +229,11 @@ class MeanMap(Result):
                 axes.plot(columns[column], rows[row], "x", color=ink, markersize=7, markeredgewidth=wide)
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.set_title(
-            f"{as_text(self.name(group))} ({self.count[group]})\nclean {self.clean[group]:.2f}, largest "
-            f"{self.mean[group, row, column]:.2f}, changed {self.changed[group]:.0%}",
-            fontsize=8,
+        figures = say(
+            "clean {clean:.2f}, largest {largest:.2f}, changed {changed:.0%}",
+            clean=self.clean[group],
+            largest=self.mean[group, row, column],
+            changed=self.changed[group],
         )
+        axes.set_title(f"{as_text(self.name(group))} ({self.count[group]})\n{figures}", fontsize=8)
         return mesh

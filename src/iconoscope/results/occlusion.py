@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import iconoscope
-from iconoscope.results.figure import ColourTable, as_text, colour_bar, colour_table, grid_axes, picture_axes
+from iconoscope.language import say, term
+from iconoscope.results.figure import (
+    ColourTable,
+    as_text,
+    colour_bar,
+    colour_table,
+    grid_axes,
+    localise_ticks,
+    picture_axes,
+)
 from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.live_patch import PatchAnswers, live_element, with_script
 from iconoscope.results.object_evidence import ObjectEvidence, object_evidence
@@ -166,22 +175,42 @@ class Occlusion(ImageResult):
     def summary(self) -> str:
         """Say in one sentence where the answer is lowest or, of a patch alone, highest."""
         row, column = self.strongest
-        patch = f"the {self.patch[0]}x{self.patch[1]} patch at row {self.top[row]}, column {self.left[column]}"
+        values: dict[str, Any] = {
+            "subject": self.question.subject_name,
+            "measure": term(self.measure),
+            "name": self.names[self.target],
+            "clean": self.clean[self.target],
+            "patch": f"{self.patch[0]}x{self.patch[1]}",
+            "row": self.top[row],
+            "column": self.left[column],
+            "value": self.map[row, column],
+        }
         text = (
-            f"{self.question.subject_name}: the {self.measure} "
-            f"of {self.names[self.target]} is {self.clean[self.target]:.3f} and, "
-            f"{'from' if self.kept else 'under'} {patch}{' alone' if self.kept else ''}, {self.map[row, column]:.3f}"
+            say(
+                "{subject}: the {measure} of {name} is {clean:.3f} and, from the {patch} patch at row {row}, column {column} "
+                "alone, {value:.3f}",
+                **values,
+            )
+            if self.kept
+            else say(
+                "{subject}: the {measure} of {name} is {clean:.3f} and, under the {patch} patch at row {row}, column {column}, "
+                "{value:.3f}",
+                **values,
+            )
         )
         if self.all_covered is not None:
-            text += f", with everything covered {self.all_covered[self.target]:.3f}"
+            text += say(", with everything covered {value:.3f}", value=self.all_covered[self.target])
         if self.measure in ("probability", "logit") and self.winner[row, column] != self.clean.argmax():
-            text += f" (the answer becomes {self.names[int(self.winner[row, column])]})"
+            text += say(" (the answer becomes {name})", name=self.names[int(self.winner[row, column])])
         if self.indifferent:
-            text += ": no single patch adds anything." if self.kept else ": no single patch matters."
+            text += say(": no single patch adds anything.") if self.kept else say(": no single patch matters.")
         else:
             text += "."
-        missed = f" No patch {'shows' if self.kept else 'covers'} {self.uncovered:.0%} of the pixels."
-        return text + (missed if self.uncovered else "")
+        if not self.uncovered:
+            return text
+        if self.kept:
+            return text + say(" No patch shows {share:.0%} of the pixels.", share=self.uncovered)
+        return text + say(" No patch covers {share:.0%} of the pixels.", share=self.uncovered)
 
     def to_json(self) -> dict[str, Any]:
         """Give the question, the clean answer, the lowest or of a patch alone the highest, and the map of the target."""
@@ -346,16 +375,22 @@ class Occlusion(ImageResult):
     def _on(self, figure: Figure, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         photograph, heat, laid = figure.subplots(1, 3)
         self.draw_photograph(
-            photograph, "the patch that gives most alone" if self.kept else "the patch that costs most"
+            photograph, say("the patch that gives most alone") if self.kept else say("the patch that costs most")
         )
         self._heat_map(heat, cmap=cmap, colorbar=colorbar)
-        silent = (
-            f"\nno patch {'shows' if self.kept else 'covers'} {self.uncovered:.0%} of the pixels"
-            if self.uncovered
-            else ""
+        title = (
+            say("what a patch alone adds (full red: {gain:.3g})", gain=self.full_red)
+            if self.kept
+            else say("what hiding costs (full red: {drop:.3g})", drop=self.full_red)
         )
-        told = "what a patch alone adds" if self.kept else "what hiding costs"
-        picture_axes(laid, self.overlaid(), f"{told} (full red: {self.full_red:.3g}){silent}")
+        if self.uncovered:
+            silent = (
+                say("no patch shows {share:.0%} of the pixels", share=self.uncovered)
+                if self.kept
+                else say("no patch covers {share:.0%} of the pixels", share=self.uncovered)
+            )
+            title += f"\n{silent}"
+        picture_axes(laid, self.overlaid(), title)
         figure.suptitle(as_text(self.question.subject_name), fontsize=10)
         return heat
 
@@ -381,22 +416,31 @@ class Occlusion(ImageResult):
         axes.plot(
             columns[column], rows[row], "x", color="black" if self.kept else "white", markersize=8, markeredgewidth=2
         )
-        axes.set_xlabel("centre of the patch, column", fontsize=8)
-        axes.set_ylabel("row", fontsize=8)
+        axes.set_xlabel(say("centre of the patch, column"), fontsize=8)
+        axes.set_ylabel(say("row"), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.set_title(title, fontsize=9)
+        localise_ticks(axes)
         return mesh
 
     def scale_label(self, *, ours: bool) -> str:
         """Say what the colours of the map are; `ours` is whether they are those that it has by itself."""
-        return self.measure
+        return term(self.measure)
 
     def _heat_map(self, axes: Axes, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
-        clean, extreme = float(self.clean[self.target]), float(self.map[self.strongest])
-        figures = f"clean {clean:.3f}, {'highest' if self.kept else 'lowest'} {extreme:.3f} (x)"
-        alone = " from the patch alone" if self.kept else ""
-        title = f"{self.measure} of {as_text(self.names[self.target])}{alone}\n{figures}"
+        clean = float(self.clean[self.target])
+        values = {"clean": clean, "value": self.map[self.strongest]}
+        answer = {"measure": term(self.measure), "name": as_text(self.names[self.target])}
+        title = (
+            say("{measure} of {name} from the patch alone", **answer)
+            + "\n"
+            + say("clean {clean:.3f}, highest {value:.3f} (x)", **values)
+            if self.kept
+            else say("{measure} of {name}", **answer)
+            + "\n"
+            + say("clean {clean:.3f}, lowest {value:.3f} (x)", **values)
+        )
         mesh = self.draw_map(axes, title, self.limits(), cmap=cmap)
         if colorbar:
-            colour_bar(axes, mesh, "red line: nothing covered", clean=clean)
+            colour_bar(axes, mesh, say("red line: nothing covered"), clean=clean)
         return axes

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import iconoscope
 from iconoscope.errors import QuestionError
+from iconoscope.language import listed, number, say, term
 from iconoscope.results.figure import ColourTable, as_text, colour_bar
 from iconoscope.results.live_patch import PatchAnswers, live_element, with_script
 from iconoscope.results.occlusion import Occlusion
@@ -171,33 +172,64 @@ class OcclusionSeries(Series):
     def _summary_of_patches(self) -> str:
         first, largest = self.results[0], self.largest
         row, column = largest.strongest
+        values: dict[str, Any] = {
+            "subject": first.question.subject_name,
+            "measure": term(first.measure),
+            "name": first.names[first.target],
+            "clean": first.clean[first.target],
+        }
         if first.kept:
-            extremes = ", ".join(f"{one.map[one.strongest]:.3f} ({_size(one)})" for one in self.results)
-            tells = f"and from a patch alone at most {extremes}"
+            extremes = [f"{number(one.map[one.strongest], '.3f')} ({_size(one)})" for one in self.results]
+            text = say(
+                "{subject}: the {measure} of {name} is {clean:.3f} and from a patch alone at most {values}",
+                **values,
+                values=listed(extremes),
+            )
         else:
-            tells = f"and falls by at most {', '.join(f'{_largest(one):.3f} ({_size(one)})' for one in self.results)}"
-        text = (
-            f"{first.question.subject_name}: the {first.measure} of {first.names[first.target]} is "
-            f"{first.clean[first.target]:.3f} {tells}"
-        )
+            drops = [f"{number(_largest(one), '.3f')} ({_size(one)})" for one in self.results]
+            text = say(
+                "{subject}: the {measure} of {name} is {clean:.3f} and falls by at most {drops}",
+                **values,
+                drops=listed(drops),
+            )
         if all(occlusion.indifferent for occlusion in self.results):
-            return f"{text}: no patch of these sizes {'adds anything' if first.kept else 'matters'}."
-        return f"{text}; the most at row {largest.top[row]}, column {largest.left[column]} with {_size(largest)}."
+            if first.kept:
+                return text + say(": no patch of these sizes adds anything.")
+            return text + say(": no patch of these sizes matters.")
+        row, column = largest.top[row], largest.left[column]
+        return text + say(
+            "; the most at row {row}, column {column} with {patch}.", row=row, column=column, patch=_size(largest)
+        )
 
     def _summary_of_fills(self) -> str:
         labels = _listed([label.removeprefix("fill ") for label in self.labels])
-        text = f"{self.results[0].question.subject_name}: {'robust' if self.robust else 'depends on the fill'}. With {labels}"
-        kept = self.results[0].kept
+        text = say(
+            "{subject}: {robust}. With {fills}",
+            subject=self.results[0].question.subject_name,
+            robust=say("robust") if self.robust else say("depends on the fill"),
+            fills=labels,
+        )
+        kept, several = self.results[0].kept, len(self._pairs) > 1
         if all(occlusion.indifferent for occlusion in self.results):
-            return f"{text} no single patch {'adds anything' if kept else 'matters'}."
-        several = len(self._pairs) > 1
-        effects = _listed([f"{_largest(occlusion):.3f}" for occlusion in self.results])
-        return (
-            f"{text} {'a patch alone adds at most' if kept else 'the largest drops are'} {effects}, "
-            f"{'up to ' * several}{self.distance:.0f} pixels apart; "
-            f"{'at least ' * several}{self.overlap:.0%} overlap of the tenth that {'adds' if kept else 'drops'} most, "
-            f"rank correlation "
-            f"{'at least ' * several}{self.correlation:.2f}."
+            return text + (say(" no single patch adds anything.") if kept else say(" no single patch matters."))
+        values: dict[str, Any] = {
+            "effects": _listed([number(_largest(occlusion), ".3f") for occlusion in self.results]),
+            "up_to": say("up to ") * several,
+            "distance": self.distance,
+            "at_least": say("at least ") * several,
+            "overlap": self.overlap,
+            "correlation": self.correlation,
+        }
+        if kept:
+            return text + say(
+                " a patch alone adds at most {effects}, {up_to}{distance:.0f} pixels apart; {at_least}{overlap:.0%} overlap of "
+                "the tenth that adds most, rank correlation {at_least}{correlation:.2f}.",
+                **values,
+            )
+        return text + say(
+            " the largest drops are {effects}, {up_to}{distance:.0f} pixels apart; {at_least}{overlap:.0%} overlap of the "
+            "tenth that drops most, rank correlation {at_least}{correlation:.2f}.",
+            **values,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -262,20 +294,29 @@ class OcclusionSeries(Series):
         low, high = min(low for low, _ in limits), max(high for _, high in limits)
         panels = figure.subplots(2, len(self.results), squeeze=False)
         for axes, label, occlusion in zip(panels[0], self.labels, self.results, strict=True):
-            told = "alone it adds" if occlusion.kept else "largest drop"
-            occlusion.draw_photograph(axes, f"{label}\n{told} {_largest(occlusion):.3f}")
-        extreme = "highest" if self.results[0].kept else "lowest"
+            effect = (
+                say("alone it adds {gain:.3f}", gain=_largest(occlusion))
+                if occlusion.kept
+                else say("largest drop {drop:.3f}", drop=_largest(occlusion))
+            )
+            occlusion.draw_photograph(axes, f"{term(label)}\n{effect}")
         meshes = [
-            occlusion.draw_map(axes, f"{extreme} {occlusion.map[occlusion.strongest]:.3f} (x)", (low, high), cmap=cmap)
+            occlusion.draw_map(axes, _extreme(occlusion), (low, high), cmap=cmap)
             for axes, occlusion in zip(panels[1], self.results, strict=True)
         ]
         first = self.results[0]
         clean = float(first.clean[first.target])
         if colorbar:
-            colour_bar(list(panels[1]), meshes[0], f"red line: nothing covered ({clean:.3f})", clean=clean)
-        alone = " from a patch alone" if first.kept else ""
-        title = f"{first.question.subject_name}: {first.measure} of {first.names[first.target]}{alone}"
-        figure.suptitle(as_text(title), fontsize=10)
+            colour_bar(
+                list(panels[1]), meshes[0], say("red line: nothing covered ({clean:.3f})", clean=clean), clean=clean
+            )
+        values = {"measure": term(first.measure), "name": first.names[first.target]}
+        answer = (
+            say("{measure} of {name} from the patch alone", **values)
+            if first.kept
+            else say("{measure} of {name}", **values)
+        )
+        figure.suptitle(as_text(f"{first.question.subject_name}: {answer}"), fontsize=10)
         return list(panels[1])
 
     def _keep(self, folder: Path) -> Path:
@@ -286,13 +327,19 @@ def _size(occlusion: Occlusion) -> str:
     return f"{occlusion.patch[0]}x{occlusion.patch[1]}"
 
 
+def _extreme(occlusion: Occlusion) -> str:
+    """Say what the answer is at the cross of the map."""
+    value = occlusion.map[occlusion.strongest]
+    return say("highest {value:.3f} (x)", value=value) if occlusion.kept else say("lowest {value:.3f} (x)", value=value)
+
+
 def _largest(occlusion: Occlusion) -> float:
     return float(occlusion.effect.max())
 
 
 def _listed(names: list[str]) -> str:
     """Join names with commas, the last with "and"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return say(" and ").join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _nan_first(measure: float) -> tuple[bool, float]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError
+from iconoscope.language import number, say, term
 from iconoscope.results.estimate import wilson_interval
-from iconoscope.results.figure import as_text
+from iconoscope.results.figure import as_text, localise_ticks
 from iconoscope.results.frame import Columns
 from iconoscope.results.result import Result
 
@@ -126,19 +127,33 @@ class Profile(Result):
 
     def summary(self) -> str:
         """Say in one sentence where the network fails."""
-        text = f"{self.question.network}, {self.question.subject_name}: accuracy {self.accuracy:.3f}"
+        text = say(
+            "{network}, {subject}: accuracy {accuracy:.3f}",
+            network=self.question.network,
+            subject=self.question.subject_name,
+            accuracy=self.accuracy,
+        )
         if not self.failing:
-            return f"{text}; of {len(self.properties)} properties none goes with it beyond what classes and chance explain."
-        weak = [f"{self._accuracy_at(name)} ({self.weak_end(name)})" for name in self.failing[:3]]
-        more = f" and {len(self.failing) - 3} more" if len(self.failing) > 3 else ""
-        return f"{text}; it is lower where images are {'; '.join(weak)}{more}."
+            return text + say(
+                "; of {count} properties none goes with it beyond what classes and chance explain.",
+                count=len(self.properties),
+            )
+        weak = [f"{self._accuracy_at(name)} ({term(self.weak_end(name))})" for name in self.failing[:3]]
+        more = say(" and {count} more", count=len(self.failing) - 3) if len(self.failing) > 3 else ""
+        return text + say("; it is lower where images are {properties}{more}.", properties="; ".join(weak), more=more)
 
     def _accuracy_at(self, name: str) -> str:
         row = self._row(name)
         filled = np.flatnonzero(self.count[row])
         worst, best = filled[[0, -1] if self.trend[row] > 0 else [-1, 0]].tolist()
         shares = self.right[row] / np.maximum(self.count[row], 1)
-        return f"{name} {self.middles[row, worst]:.3g}: {shares[worst]:.3f} against {shares[best]:.3f} at the other end"
+        return say(
+            "{property} {value:.3g}: {worst:.3f} against {best:.3f} at the other end",
+            property=term(name),
+            value=self.middles[row, worst],
+            worst=shares[worst],
+            best=shares[best],
+        )
 
     def _row(self, name: str) -> int:
         if name not in self.properties:
@@ -249,13 +264,13 @@ class Profile(Result):
         for axes in panels[len(self.properties) :]:
             axes.set_axis_off()
         for axes in panels[: len(self.properties) : self._layout[1]]:
-            axes.set_ylabel("accuracy", fontsize=8)
+            axes.set_ylabel(say("accuracy"), fontsize=8)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-        group = "" if of_class is None else f", images of {self.classes[of_class]}"
-        figure.suptitle(
-            as_text(f"{self.question.network}, {self.question.subject_name}{group}: where is it right?"), fontsize=9
-        )
+        about = f"{self.question.network}, {self.question.subject_name}"
+        if of_class is not None:
+            about += say(", images of {name}", name=self.classes[of_class])
+        figure.suptitle(as_text(say("{about}: where is it right?", about=about)), fontsize=9)
         return panels[0]
 
     def _panel(self, axes: Axes, row: int, of_class: int | None) -> None:
@@ -268,7 +283,7 @@ class Profile(Result):
         shares = right[filled] / count[filled]
         low, high = wilson_interval(right[filled], count[filled])
         middles = self.middles[row, filled]
-        axes.axhline(overall, color="#97a1ad", linewidth=1, label="all of these images")
+        axes.axhline(overall, color="#97a1ad", linewidth=1, label=say("all of these images"))
         if of_class is None:
             axes.plot(
                 middles,
@@ -276,22 +291,24 @@ class Profile(Result):
                 "--",
                 color="#c08a2e",
                 linewidth=1,
-                label="what the classes alone give",
+                label=say("what the classes alone give"),
             )
         within = np.stack([shares - low, high - shares]).clip(0)
         axes.errorbar(
             middles, shares, within, fmt="o-", color="#1f6c9c", markersize=3, linewidth=1.2, elinewidth=1,
-            label="right, with its 95% interval",
+            label=say("right, with its 95% interval"),
         )  # fmt: skip
         name = self.properties[row]
         scale, weak, strong = PROPERTIES[name]
         fails = p_value <= self.level
         numbers = sorted({int(count[filled].min()), int(count[filled].max())})
-        images = " to ".join(f"{number:,}" for number in numbers)
-        chance = "too few to tell" if math.isnan(p_value) else f"p {p_value:.2g}"
-        axes.set_title(f"{name}: {chance}\n{images} images a point", fontsize=8, color="#b3341f" if fails else "black")
-        axes.set_xlabel(f"{scale}\n← {weak}    {strong} →", fontsize=7)
+        images = say(" to ").join(number(count, ",") for count in numbers)
+        chance = say("too few to tell") if math.isnan(p_value) else f"p {number(p_value, '.2g')}"
+        title = say("{property}: {chance}\n{images} images a point", property=term(name), chance=chance, images=images)
+        axes.set_title(title, fontsize=8, color="#b3341f" if fails else "black")
+        axes.set_xlabel(f"{term(scale)}\n← {term(weak)}    {term(strong)} →", fontsize=7)
         axes.tick_params(labelsize=7)
+        localise_ticks(axes)
 
 
 def _finite(value: Any) -> float | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from iconoscope.language import term
 from iconoscope.results.folders import without_folders
 
 __all__ = ["UNSEEN", "Question"]
@@ -72,12 +73,12 @@ class Question:
 
     @property
     def subject_name(self) -> str:
-        """The subject as figures and pages show it: without the folders of this disk.
+        """The subject as figures and pages show it: without the folders of this disk, in the language that is written in.
 
         >>> Question(technique="top", network="n", weights="w", subject="9 images from /home/me/cars", pixels="p").subject_name
         '9 images from cars'
         """
-        return without_folders(self.subject)
+        return term(without_folders(self.subject))
 
     @property
     def unkept(self) -> str:

@@ -18,11 +18,12 @@ from iconoscope.results.figure import (
     RESOLUTION,
     bare_figure,
     encoded,
-    fit_text,
+    finish,
     read_resolution,
     shown_figure,
     shown_in_notebook,
 )
+from iconoscope.results.folders import without_folders
 from iconoscope.results.frame import Columns, frame_of, repeated, stacked
 from iconoscope.results.question import Question
 from iconoscope.results.rendering import to_png
@@ -173,14 +174,14 @@ class Finding(ABC):
         """Give a figure of its own, outside pyplot, so that nothing is shown by accident."""
         figure = bare_figure(*self._extent)
         self._on(figure)
-        fit_text(figure)
+        finish(figure)
         return figure
 
     def _shown(self, **look: Any) -> Any:
         """Draw the whole on a figure that pyplot knows of, with what `_on` takes besides."""
         figure = shown_figure(*self._extent)
         axes = self._on(figure, **look)
-        fit_text(figure)
+        finish(figure)
         return axes
 
     def __repr__(self) -> str:
@@ -225,7 +226,10 @@ class Result(Finding):
 
     def _rows_of(self, count: int, **columns: Any) -> Columns:
         """Give columns of so many rows, after those that say which network and images each row is about."""
-        return {**repeated(count, network=self.question.network, subject=self.question.subject_name), **columns}
+        return {
+            **repeated(count, network=self.question.network, subject=without_folders(self.question.subject)),
+            **columns,
+        }
 
     def pictures(self) -> dict[str, bytes]:
         """Give the PNG files that go beside the arrays in a record, by file name."""

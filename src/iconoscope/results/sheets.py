@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import say
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import colour, to_png
@@ -45,7 +46,7 @@ def _enlarged(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _shortfall(count: int) -> str:
     """Say how many of `count` cells are drawn, if not all are."""
-    return f" (showing {_MOST} of {count})" if count > _MOST else ""
+    return say(" (showing {drawn} of {count})", drawn=_MOST, count=count) if count > _MOST else ""
 
 
 class _Sheet(Result):
@@ -137,9 +138,15 @@ class ActivationSheet(_Sheet):
         """Say which channels answer most, and how many answer nothing."""
         layer = self.question.unit
         best = ", ".join(f"{layer}:{channel}" for channel in self.channels[:3].tolist())
-        text = f"{self.question.subject_name}: of {len(self.channels)} channels of {layer} {best} answer most"
-        text += f", up to {self.maps[0].max():.3g}"
-        return f"{text}; {len(self.silent)} answer nothing." if self.silent else f"{text}."
+        text = say(
+            "{subject}: of {count} channels of {layer} {channels} answer most, up to {maximum:.3g}",
+            subject=self.question.subject_name,
+            count=len(self.channels),
+            layer=layer,
+            channels=best,
+            maximum=self.maps[0].max(),
+        )
+        return text + (say("; {count} answer nothing.", count=len(self.silent)) if self.silent else ".")
 
     def to_json(self) -> dict[str, Any]:
         """Give the question and the greatest answer of every channel."""
@@ -169,9 +176,14 @@ class ActivationSheet(_Sheet):
 
     def _heading(self) -> str:
         (low, high), shortfall = self._limits(), _shortfall(len(self.maps))
-        return (
-            f"{self.question.network}, {self.question.unit}: the channels by number, brightest first{shortfall}; "
-            f"black {low:.3g}, white {high:.3g} and more"
+        return say(
+            "{network}, {layer}: the channels by number, brightest first{shortfall}; black {low:.3g}, white {high:.3g} and "
+            "more",
+            network=self.question.network,
+            layer=self.question.unit,
+            shortfall=shortfall,
+            low=low,
+            high=high,
         )
 
     @property
@@ -207,9 +219,15 @@ class FilterSheet(_Sheet):
         count, inputs, height, width = self.filters.shape
         size = np.abs(self.filters).max((1, 2, 3))
         faint = int((size < 0.01 * size.max()).sum())
-        owner = f"{self.question.unit} of {self.question.network}"
-        text = f"{owner}: {count} filters of {height}x{width} on {inputs} channels"
-        return f"{text}; {faint} are near zero." if faint else f"{text}."
+        text = say(
+            "{layer} of {network}: {count} filters of {size} on {inputs} channels",
+            layer=self.question.unit,
+            network=self.question.network,
+            count=count,
+            size=f"{height}x{width}",
+            inputs=inputs,
+        )
+        return text + (say("; {count} are near zero.", count=faint) if faint else ".")
 
     def to_json(self) -> dict[str, Any]:
         """Give the question and the largest weight of every filter."""
@@ -236,4 +254,9 @@ class FilterSheet(_Sheet):
 
     def _heading(self) -> str:
         shortfall = _shortfall(len(self.filters))
-        return f"{self.question.network}: the filters of {self.question.unit} by number{shortfall}; grey is zero"
+        return say(
+            "{network}: the filters of {layer} by number{shortfall}; grey is zero",
+            network=self.question.network,
+            layer=self.question.unit,
+            shortfall=shortfall,
+        )

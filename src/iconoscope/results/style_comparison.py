@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import QuestionError, nearest
+from iconoscope.language import listed, number, say, term
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.result import Result, Series
@@ -95,14 +96,23 @@ class StyleComparison(Series):
         """Say what each style comes to: by the judge where there is one, else by the answer to the pictures moved about."""
         first = self.results[0]
         if first.judge_probability is not None:
-            said, of = "judge_probability", f"probability that the judge {first.judge} gives their pictures"
+            said = "judge_probability"
+            by = say("by the probability that the judge {judge} gives their pictures", judge=first.judge)
         else:
-            said, of = "moved_activation", "answer to their pictures moved about"
+            said, by = "moved_activation", say("by the answer to their pictures moved about")
         means = [
-            f"{name} {np.mean(getattr(each, said)):.3g}" for name, each in zip(self.names, self.results, strict=True)
+            f"{name} {number(np.mean(getattr(each, said)), '.3g')}"
+            for name, each in zip(self.names, self.results, strict=True)
         ]
-        styles = f"{len(means)} style{'s' if len(means) > 1 else ''}"
-        return f"{first.units[0]} of {first.question.network} in {styles}, by the {of}: {', '.join(means)}."
+        styles = say("{count} styles", count=len(means)) if len(means) > 1 else say("1 style")
+        return say(
+            "{unit} of {network} in {styles}, {by}: {means}.",
+            unit=first.units[0],
+            network=first.question.network,
+            styles=styles,
+            by=by,
+            means=listed(means),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give for every style its answers, and all that its pictures give."""
@@ -135,7 +145,12 @@ class StyleComparison(Series):
 
     def _on(self, figure: Figure) -> list[Axes]:
         first = self.results[0]
-        title = f"{first.question.network}: {first.units[0]}, from {without_folders(first.start)}"
+        title = say(
+            "{network}: {unit}, from {start}",
+            network=first.question.network,
+            unit=first.units[0],
+            start=term(without_folders(first.start)),
+        )
         figure.suptitle(as_text(title), fontsize=9)
         panels = figure.subplots(len(first), len(self.results), squeeze=False)
         for column, (name, visualization) in enumerate(zip(self.names, self.results, strict=True)):
@@ -148,11 +163,13 @@ class StyleComparison(Series):
     def _answers(self, visualization: Visualization, row: int) -> str:
         """Say what a picture is answered, and with which probabilities."""
         moved = visualization.moved_activation[row]
-        lines = [f"answer {visualization.activation[row]:.3g}" + (f", moved {moved:.3g}" if np.isfinite(moved) else "")]
+        answer = say("answer {value:.3g}", value=visualization.activation[row])
+        lines = [answer + (say(", moved {value:.3g}", value=moved) if np.isfinite(moved) else "")]
         if visualization.own_probability is not None:
-            lines.append(f"probability {visualization.own_probability[row]:.3f}")
+            lines.append(say("probability {value:.3f}", value=visualization.own_probability[row]))
         if visualization.judge_probability is not None:
-            lines.append(as_text(f"{_shortened(visualization.judge)} says {visualization.judge_probability[row]:.3f}"))
+            judge, probability = _shortened(visualization.judge), visualization.judge_probability[row]
+            lines.append(as_text(say("{judge} says {probability:.3f}", judge=judge, probability=probability)))
         return "\n".join(lines)
 
     def _keep(self, folder: Path) -> Path:
@@ -160,7 +177,7 @@ class StyleComparison(Series):
 
 
 def _heading(name: str, visualization: Visualization) -> str:
-    about = visualization.prior.partition(":")[0] if name == "prior" else _ABOUT.get(name, "")
+    about = term(visualization.prior.partition(":")[0] if name == "prior" else _ABOUT.get(name, ""))
     lines = [*textwrap.wrap(name, 26)[:3], *textwrap.wrap(about, 26)]
     return "\n".join(lines)
 

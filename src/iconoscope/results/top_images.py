@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import number, say, term
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
 from iconoscope.results.frame import Columns, repeated
@@ -130,19 +131,32 @@ class TopImages(Result):
     def summary(self) -> str:
         """Say in a sentence or two which images the unit answers, and how selective it is."""
         if self.values.max() == self.values.min() == 0 and self.silent == 1:
-            return f"{self.unit} answers nothing to any of {self.images:,} images: it is dead."
-        text = f"{self.unit} answers {self.values[0]:.3g} to {without_folders(self.ids[0])}, most of {self.images:,} images"
+            return say(
+                "{unit} answers nothing to any of {images:,} images: it is dead.", unit=self.unit, images=self.images
+            )
+        text = say(
+            "{unit} answers {value:.3g} to {id}, most of {images:,} images",
+            unit=self.unit,
+            value=self.values[0],
+            id=without_folders(self.ids[0]),
+            images=self.images,
+        )
         labelled = int(self.top_classes.sum())
         if labelled:
             listed = ", ".join(f"{name} {count}" for name, count in self.makeup()[:3])
-            text += f"; of the {labelled} it answers most: {listed}"
+            text += say("; of the {count} it answers most: {classes}", count=labelled, classes=listed)
         if self.class_selectivity is not None and self.ccmas is not None:
             best = self.classes[int(np.nanargmax(self.class_means))]
-            text += f". Selectivity {self.class_selectivity:.2f} (CCMAS {self.ccmas:.2f}), for {best}"
+            text += say(
+                ". Selectivity {selectivity:.2f} (CCMAS {ccmas:.2f}), for {name}",
+                selectivity=self.class_selectivity,
+                ccmas=self.ccmas,
+                name=best,
+            )
         elif self.refused:
-            text += f". No selectivity: {self.refused}"
+            text += say(". No selectivity: {reason}", reason=term(self.refused))
         if self.silent >= 0.005:
-            text += f". It answers nothing to {self.silent:.0%} of the images"
+            text += say(". It answers nothing to {share:.0%} of the images", share=self.silent)
         return f"{text}."
 
     def to_json(self) -> dict[str, Any]:
@@ -207,7 +221,7 @@ class TopImages(Result):
         """
         if ax is None:
             return self._shown()
-        return picture_axes(ax, self.cell(0), f"{as_text(self.unit)}: {self.values[0]:.3g}")
+        return picture_axes(ax, self.cell(0), f"{as_text(self.unit)}: {number(self.values[0], '.3g')}")
 
     @property
     def _rows(self) -> list[tuple[str, list[int]]]:
@@ -227,7 +241,7 @@ class TopImages(Result):
         within = aside.subgridspec(len(parts) + (self.optimized is not None), 1)
         panels = [figure.add_subplot(within[row]) for row in range(within.nrows)]
         if self.optimized is not None:
-            picture_axes(panels.pop(0), self.optimized, "made for it")
+            picture_axes(panels.pop(0), self.optimized, say("made for it"))
         for draw, axes in zip(parts, panels, strict=True):
             draw(axes)
         rows = self._rows
@@ -236,18 +250,19 @@ class TopImages(Result):
         for (side, indices), line in zip(rows, grid, strict=True):
             for index, axes in zip(indices, line, strict=False):
                 label = self.labels[index] if self.labels[index] is not None else self.predictions[index]
-                picture_axes(axes, self.cell(index), f"{self.values[index]:.3g} {as_text(_cut(str(label)))}", size=6.5)
+                title = f"{number(self.values[index], '.3g')} {as_text(_cut(str(label)))}"
+                picture_axes(axes, self.cell(index), title, size=6.5)
             for axes in line[len(indices) :]:
                 axes.set_axis_off()
             if indices[0] == self.side(side)[0]:
-                line[0].set_ylabel(side, fontsize=8)
-        subtitle = "what the maximum sees of each" if self.crop else "the frame is what the maximum sees"
+                line[0].set_ylabel(term(side), fontsize=8)
+        subtitle = say("what the maximum sees of each") if self.crop else say("the frame is what the maximum sees")
         if self.unit.startswith("logit:"):
-            subtitle = "by what the network answers"
+            subtitle = say("by what the network answers")
         if self.of_tokens:
-            subtitle = "the frame is the patch of the token that answers most"
+            subtitle = say("the frame is the patch of the token that answers most")
         if self.labels and not any(self.labels):
-            subtitle += "; the names are its answers"
+            subtitle += say("; the names are its answers")
         figure.suptitle(
             as_text(f"{self.question.network}, {self.unit}: {subtitle}; {self.question.subject_name}"), fontsize=9
         )
@@ -257,15 +272,15 @@ class TopImages(Result):
         makeup = self.makeup()[:_LISTED]
         axes.barh([_cut(name) for name, _ in makeup], [count for _, count in makeup], color="#2a78a5", height=0.7)
         axes.invert_yaxis()
-        axes.set_title(f"labels of the {int(self.top_classes.sum())} strongest", fontsize=8)
+        axes.set_title(say("labels of the {count} strongest", count=int(self.top_classes.sum())), fontsize=8)
         axes.tick_params(labelsize=6.5)
 
     def _histogram(self, axes: Axes) -> None:
         axes.stairs(self.counts, self.edges, fill=True, color="#2a78a5")
-        axes.set_title(f"answers to all {self.images:,}", fontsize=8)
+        axes.set_title(say("answers to all {images:,}", images=self.images), fontsize=8)
         axes.tick_params(labelsize=6.5)
         if math.isfinite(self.silent) and self.silent >= 0.005:
-            axes.set_xlabel(f"nothing: {self.silent:.0%}", fontsize=7)
+            axes.set_xlabel(say("nothing: {share:.0%}", share=self.silent), fontsize=7)
 
 
 def _cut(text: str, most: int = 13) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.results.figure import as_text, encoded, picture_axes
+from iconoscope.language import number, say, term
+from iconoscope.results.figure import as_text, encoded, localise_ticks, picture_axes
 from iconoscope.results.frame import Columns, repeated
 from iconoscope.results.rendering import framed, to_png
 from iconoscope.results.result import Result
@@ -138,28 +139,53 @@ class UnitSearch(Result):
 
     def summary(self) -> str:
         """Say in a sentence or two whether a unit answers the concept and nothing else."""
-        sides = f"{self.concept} ({self.examples:,} images) against {self.others} ({self.against:,})"
+        sides = say(
+            "{concept} ({examples:,} images) against {others} ({against:,})",
+            concept=term(self.concept),
+            examples=self.examples,
+            others=term(self.others),
+            against=self.against,
+        )
         if self.drawn_from:
-            sides += f", drawn from {self.drawn_from:,}"
+            sides += say(", drawn from {count:,}", count=self.drawn_from)
         count = len(self.found)
         if not count:
             best = int(np.argmax(self.auc))
-            return (
-                f"{sides}: no unit qualifies, none of {len(self.units):,} answers the concept more than chance allows. The "
-                f"best, {self.units[best]}, has an area of {self.auc[best]:.2f} on the examples (p {self.p_value[best]:.2g})."
+            return say(
+                "{sides}: no unit qualifies, none of {count:,} answers the concept more than chance allows. The best, {best}, "
+                "has an area of {area:.2f} on the examples (p {chance:.2g}).",
+                sides=sides,
+                count=len(self.units),
+                best=self.units[best],
+                area=self.auc[best],
+                chance=self.p_value[best],
             )
         firm = self.invariant
         if firm:
-            names = ", ".join(firm[:3]) + (" and more" if len(firm) > 3 else "")
-            units = f"{len(firm)} units answer" if len(firm) > 1 else "1 unit answers"
-            text = f"{sides}: {units} it and little else: {names}"
+            names = ", ".join(firm[:3]) + (say(" and more") if len(firm) > 3 else "")
+            if len(firm) > 1:
+                text = say("{count} units answer it and little else: {names}", count=len(firm), names=names)
+            else:
+                text = say("1 unit answers it and little else: {names}", names=names)
         else:
-            text = f"{sides}: no unit answers it alone"
-        where = f"held out ({self.held_out} images)" if self.held_out else "on the examples: too few to hold some out"
-        return (
-            f"{text}. {count:,} of {len(self.units):,} answer it more than chance allows. The best, {self.units[0]}, has an "
-            f"area of {self._area(0):.3f} {where}, and answers {self.recall[0]:.0%} of the concept where it answers 1% of the "
-            f"others; {self.logit} {self.logit_auc:.3f} and {self.logit_recall:.0%}."
+            text = say("no unit answers it alone")
+        where = say("on the examples: too few to hold some out")
+        if self.held_out:
+            where = say("held out ({count} images)", count=self.held_out)
+        return say(
+            "{text}. {count:,} of {all:,} answer it more than chance allows. The best, {best}, has an area of {area:.3f} "
+            "{where}, and answers {recall:.0%} of the concept where it answers 1% of the others; {logit} {logit_area:.3f} and "
+            "{logit_recall:.0%}.",
+            text=f"{sides}: {text}",
+            count=count,
+            all=len(self.units),
+            best=self.units[0],
+            area=self._area(0),
+            where=where,
+            recall=self.recall[0],
+            logit=self.logit,
+            logit_area=self.logit_auc,
+            logit_recall=self.logit_recall,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -190,10 +216,11 @@ class UnitSearch(Result):
 
     def figures(self, index: int) -> str:
         """Say the figures of a unit in a line."""
-        area = f"area {self._area(index):.3f}"
+        area = say("area {area:.3f}", area=self._area(index))
         if self.held_out:
-            area += f" held out, {self.auc[index]:.3f} on the examples"
-        return f"{area}; recall at 1% {self.recall[index]:.0%}; p {self.p_value[index]:.2g}"
+            area += say(" held out, {area:.3f} on the examples", area=self.auc[index])
+        recall = say("recall at 1% {share:.0%}", share=self.recall[index])
+        return f"{area}; {recall}; p {number(self.p_value[index], '.2g')}"
 
     def picture_for(self, index: int) -> NDArray[np.uint8] | None:
         """Give the picture that was made for one of the first units, if there is one."""
@@ -258,18 +285,21 @@ class UnitSearch(Result):
             if optimized is None:
                 line[1].set_axis_off()
             else:
-                picture_axes(line[1], optimized, "made for it")
+                picture_axes(line[1], optimized, say("made for it"))
             most, concept = self.strip("most", index), self.strip("concept", index)
             step = max(1, len(concept) // _DRAWN)
             for axes in line[2:]:
                 axes.set_axis_off()
-            groups = (("answered most", 2, most[:_DRAWN]), ("the concept", 3 + _DRAWN, concept[::step][:_DRAWN]))
+            groups = (
+                (say("answered most"), 2, most[:_DRAWN]),
+                (say("the concept"), 3 + _DRAWN, concept[::step][:_DRAWN]),
+            )
             for title, first, cells in groups:
-                for number, (pixels, _, value) in enumerate(cells):
-                    axes = line[first + number]
+                for column, (pixels, _, value) in enumerate(cells):
+                    axes = line[first + column]
                     axes.set_axis_on()
-                    picture_axes(axes, pixels, f"{value:.3g}", size=6.5)
-                    if number == 0:
+                    picture_axes(axes, pixels, number(value, ".3g"), size=6.5)
+                    if column == 0:
                         axes.set_ylabel(title, fontsize=7)
         panels[0, 0].legend(fontsize=6, loc="lower right", frameon=False, borderpad=0)
         return panels[0, 0]
@@ -279,8 +309,9 @@ class UnitSearch(Result):
         axes.plot(self.curve_at, self.logit_curve, "--", color="#97a1ad", linewidth=1, label=as_text(self.logit))
         axes.plot(self.curve_at, self.curves[index], color="#1f6c9c", linewidth=1.6, label=unit)
         axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.7)
-        axes.set_title(f"{unit}: {self._area(index):.3f}", fontsize=7.5)
+        axes.set_title(f"{unit}: {number(self._area(index), '.3f')}", fontsize=7.5)
         axes.tick_params(labelsize=6)
-        axes.set_xlabel("share of others", fontsize=6.5)
-        axes.set_ylabel("of the concept", fontsize=6.5)
+        axes.set_xlabel(say("share of others"), fontsize=6.5)
+        axes.set_ylabel(say("of the concept"), fontsize=6.5)
+        localise_ticks(axes)
         return axes

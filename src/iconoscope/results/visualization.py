@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
 from iconoscope.errors import QuestionError
+from iconoscope.language import say, term
 from iconoscope.results.change import CHANGES_SHOWN, change_extent, draw_change, draw_changes, draw_course, draw_nearest
 from iconoscope.results.figure import as_text, picture_axes
 from iconoscope.results.folders import without_folders
@@ -141,23 +142,32 @@ class Visualization(Result):
         """Say in a sentence or two how strongly the units answer, and which of them answer nothing."""
         names = list(dict.fromkeys(self.units))
         if len(self) == 1:
-            text = f"{self.units[0]}: the picture answers {self.activation[0]:.3g}"
+            text = say("{unit}: the picture answers {value:.3g}", unit=self.units[0], value=self.activation[0])
             if np.isfinite(self.moved_activation[0]):
-                text += f", moved about {self.moved_activation[0]:.3g}"
+                text += say(", moved about {value:.3g}", value=self.moved_activation[0])
             if np.isfinite(self.natural_activation[0]):
-                text += f"; the best of the images given {self.natural_activation[0]:.3g}"
+                text += say("; the best of the images given {value:.3g}", value=self.natural_activation[0])
         else:
             least, most = float(self.activation.min()), float(self.activation.max())
-            units = names[0] if len(names) == 1 else f"{len(names)} units from {names[0]} to {names[-1]}"
-            text = f"{units}: {len(self)} pictures that answer {least:.3g} to {most:.3g}"
+            units = say("{count} units from {first} to {last}", count=len(names), first=names[0], last=names[-1])
+            text = say(
+                "{units}: {count} pictures that answer {least:.3g} to {most:.3g}",
+                units=names[0] if len(names) == 1 else units,
+                count=len(self),
+                least=least,
+                most=most,
+            )
             if len(names) == 1 and (diversity := self.diversity()):
-                text += f"; {diversity[names[0]]:.0%} as different from each other as real images"
+                text += say("; {share:.0%} as different from each other as real images", share=diversity[names[0]])
         text += self._standing()
         dead = list(dict.fromkeys(np.array(self.units)[self.dead].tolist()))
         if dead:
-            listed = ", ".join(dead[:8]) + (" and more" if len(dead) > 8 else "")
-            text += (
-                f". {len(dead)} of {len(names)} dead, which answered nothing to any picture that was tried: {listed}"
+            listed = ", ".join(dead[:8]) + (say(" and more") if len(dead) > 8 else "")
+            text += say(
+                ". {dead} of {count} dead, which answered nothing to any picture that was tried: {names}",
+                dead=len(dead),
+                count=len(names),
+                names=listed,
             )
         return f"{text}."
 
@@ -167,10 +177,13 @@ class Visualization(Result):
             return ""
         index = int(np.argmin(self.neighbour_distance))
         nearest = "" if self.neighbour_names is None else f" ({without_folders(str(self.neighbour_names[index, 0]))})"
-        averaged = "" if len(self) == 1 else ", in the mean"
-        return (
-            f". {self.likelier_than.mean():.0%} of real images are less likely{averaged}; the nearest real image{nearest} is "
-            f"{self.neighbour_distance[index]:.2f} times as far as real images are from each other"
+        return say(
+            ". {share:.0%} of real images are less likely{averaged}; the nearest real image{nearest} is {times:.2f} times as "
+            "far as real images are from each other",
+            share=self.likelier_than.mean(),
+            averaged="" if len(self) == 1 else say(", in the mean"),
+            nearest=nearest,
+            times=self.neighbour_distance[index],
         )
 
     def diversity(self) -> dict[str, float]:
@@ -281,7 +294,7 @@ class Visualization(Result):
             else:
                 picture, nearest, gradient, course = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.2))
                 draw_nearest(nearest, self)
-            picture_axes(gradient, self.gradient_picture(0), "gradient of the last step")
+            picture_axes(gradient, self.gradient_picture(0), say("gradient of the last step"))
             draw_course(course, self)
             return self._picture(picture, 0)
         panels = figure.subplots(*self._layout, squeeze=False).ravel()
@@ -294,18 +307,19 @@ class Visualization(Result):
     def _title(self) -> str:
         layers = {name.partition(":")[0] for name in self.units}
         layer = next(iter(layers))
-        along = f", along the {self.prior.partition(':')[0]}" if self.prior else ""
+        along = say(", along the {prior}", prior=term(self.prior.partition(":")[0])) if self.prior else ""
         if len(layers) == 1 and len(set(self.units)) > 1:
-            of_classes = {"logit": "the logits of its classes", "prob": "the probabilities of its classes"}
-            return f"{self.question.network}: {of_classes.get(layer, f'channels of {layer}')}{along}"
-        return f"{self.question.network}, from {without_folders(self.start)}{along}"
+            of_classes = {"logit": say("the logits of its classes"), "prob": say("the probabilities of its classes")}
+            return f"{self.question.network}: {of_classes.get(layer, say('channels of {layer}', layer=layer))}{along}"
+        start = term(without_folders(self.start))
+        return say("{network}, from {start}", network=self.question.network, start=start) + along
 
     def _picture(self, axes: Axes, index: int) -> Axes:
         small = len(self) > 12
         name = self.units[index]
         if small:
             name = name.partition(":")[2] or name
-        title = textwrap.fill(f"{as_text(name)}{' (dead)' if self.dead[index] else ''}", 14 if small else 24)
+        title = textwrap.fill(f"{as_text(name)}{say(' (dead)') if self.dead[index] else ''}", 14 if small else 24)
         return picture_axes(axes, self.bytes_of(index), title, size=7 if small else 8)
 
     def strip(self, index: int = 0) -> NDArray[np.uint8]:

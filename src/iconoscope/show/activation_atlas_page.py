@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import say
 from iconoscope.results import ActivationAtlas
 from iconoscope.results.atlas import PAGE, pack_thumbnails, pages_in
 from iconoscope.results.folders import without_folders
@@ -35,7 +36,10 @@ def activation_atlas_page(atlas: ActivationAtlas, path: str | Path, *, title: st
     return write_page(
         path,
         "activation_atlas.html.j2",
-        title=title or f"What there is in {atlas.layer} of {without_folders(atlas.question.network)}",
+        title=title
+        or say(
+            "What there is in {layer} of {network}", layer=atlas.layer, network=without_folders(atlas.question.network)
+        ),
         lead=lead,
         atlas=atlas,
         # As JSON that cannot end the element it stands in.

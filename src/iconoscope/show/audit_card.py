@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import current_language
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import AuditText, percent
-from iconoscope.results.decision_rule import IMAGE_PARTS, Conclusion, Examined
+from iconoscope.results.decision_rule import Conclusion, Examined
 from iconoscope.results.estimate import Estimate
 from iconoscope.results.folders import without_folders
 from iconoscope.results.live_patch import PatchAnswers, live_element
@@ -35,13 +36,12 @@ class AuditView:
 
     audit: Audit
     text: AuditText
-    lang: str
     number: int
 
     @cached_property
     def findings(self) -> dict[str, ClassVerdict]:
         """The conclusions by class."""
-        return self.audit.findings(self.lang)
+        return self.audit.findings(current_language())
 
     @cached_property
     def property(self) -> str:
@@ -57,7 +57,7 @@ class AuditView:
 
     def name(self, exchanged: str) -> str:
         """Give the name of a property, or of one of the two parts."""
-        return self.text.say(f"part {exchanged}") if exchanged in IMAGE_PARTS else self.text.property_name(exchanged)
+        return self.text.exchanged_name(exchanged)
 
     def anchor(self, of_class: str, exchanged: str) -> str:
         """Give the address of the row of the table in which the numbers of a property and a class are."""
@@ -224,7 +224,6 @@ class Card:
             photograph,
             still,
             alt=without_folders(str(name)),
-            lang=self.view.lang,
             captioned=position == first,
         )
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import current_language
+from iconoscope.language.network_lines import in_spanish
 from iconoscope.results.audit import Audit, ClassVerdict
 from iconoscope.results.audit_text import SUITE, percent
 from iconoscope.results.decision_rule import ACCUSING, IMAGE_PARTS, UNJUDGED, Examined, conflicting_images
@@ -33,12 +35,13 @@ _CONFUSED = 12  # classes of a table of confusion, else pairs
 
 
 def audit_page(
-    audits: Sequence[Audit], path: str | Path, *, title: str, lead: str, links: Iterable[tuple[str, str]], lang: str
+    audits: Sequence[Audit], path: str | Path, *, title: str, lead: str, links: Iterable[tuple[str, str]]
 ) -> Path:
     """Write one audit, or those of several networks one after another, as a self-contained page.
 
     Settings are those of `report`.
     """
+    lang = current_language()
     sentences = Audit.sentences(lang)
     say = sentences.say
     names = list(dict.fromkeys(audit.question.network for audit in audits))
@@ -58,7 +61,7 @@ def audit_page(
         if all(audit.swap_alone for audit in audits)
         else say("suite", **{key: sentences.localised(figure) for key, figure in SUITE.items()}),
         script=live_script() if any(audit.illustrations.drops.size for audit in audits) else "",
-        audited=[_AuditSection(audit, sentences, lang, number) for number, audit in enumerate(audits)],
+        audited=[_AuditSection(audit, sentences, number) for number, audit in enumerate(audits)],
     )
 
 
@@ -99,9 +102,15 @@ class _AuditSection(AuditView):
         return [
             (say("fact accuracy"), accuracy),
             (say("fact images"), self.audited),
-            (say("fact preprocessing"), images.preprocessing),
+            (say("fact preprocessing"), self.preprocessing),
             (say("fact date"), images.date),
         ]
+
+    @property
+    def preprocessing(self) -> str:
+        """What happened to every image before the network saw it, and who said so."""
+        lines = self.audit.images.preprocessing.split("; ")
+        return "; ".join(map(in_spanish, lines)) if current_language() == "es" else "; ".join(lines)
 
     @property
     def cautions(self) -> list[str]:

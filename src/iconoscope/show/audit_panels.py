@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from iconoscope.language import current_language, term
 from iconoscope.results import Audit, ClassVerdict
 from iconoscope.results.estimate import UNKNOWN, Estimate
 
@@ -44,6 +45,19 @@ class AuditPanel:
         ("of the picture, this is the object", True, lambda finding: Estimate(finding.object_area, math.nan, math.nan)),
     )
 
+    def findings(self, audit: Audit) -> dict[str, ClassVerdict]:
+        """Give the conclusions by class, in the language that is written in."""
+        return audit.findings(current_language())
+
+    def verdict(self, audit: Audit) -> str:
+        """Give the conclusion on a network as a sentence."""
+        sentence = Audit.sentences(current_language()).overall(audit.conclusions)
+        return sentence[:1].upper() + sentence[1:]
+
+    def word(self, audit: Audit) -> str:
+        """Give the conclusion on a network in a word or two, without what it is about."""
+        return term(audit.word)
+
     @property
     def pairs(self) -> list[tuple[str, Audit]]:
         """Each network's name with its audit."""
@@ -67,5 +81,5 @@ class AuditPanel:
         for words, control, measure in self.MEASURES:
             estimates = [UNKNOWN if finding is None else measure(finding) for finding in findings]
             if not all(math.isnan(estimate.value) for estimate in estimates):
-                rows.append({"words": words, "control": control, "cells": estimates})
+                rows.append({"words": term(words), "control": control, "cells": estimates})
         return rows

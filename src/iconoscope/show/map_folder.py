@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from iconoscope.atomic_files import temporary_folder, writing_folder_whole, writing_to
 from iconoscope.errors import StoreError
+from iconoscope.language import say
 from iconoscope.progress import advancing
 from iconoscope.results.atlas import sheets_of_thumbnails
 from iconoscope.results.folders import without_folders
@@ -59,7 +60,7 @@ def map_folder(image_map: ImageMap, folder: str | Path, *, title: str = "", lead
             write_page(
                 hidden / _PAGE,
                 "map.html.j2",
-                title=title or f"What {image_map.question.network} finds alike",
+                title=title or say("What {network} finds alike", network=image_map.question.network),
                 lead=lead,
                 summary=image_map.summary(),
                 subject=image_map.question.subject_name,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import say
 from iconoscope.results.atlas import PAGE
 from iconoscope.results.folders import without_folders
 from iconoscope.results.image_map import ImageMap, class_colours, unit_square
@@ -45,7 +46,7 @@ def map_page(image_map: ImageMap, path: str | Path, *, title: str = "", lead: st
     return write_page(
         page,
         "map.html.j2",
-        title=title or f"What {image_map.question.network} finds alike",
+        title=title or say("What {network} finds alike", network=image_map.question.network),
         lead=lead,
         summary=image_map.summary(),
         subject=image_map.question.subject_name,

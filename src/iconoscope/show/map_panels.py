@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.language import number, say, term
 from iconoscope.results import Attribution, Curves, MeanMap, Occlusion, Result
 from iconoscope.results.live_patch import live_element
 from iconoscope.results.mean_map import TABLE
@@ -77,9 +78,16 @@ class ImagePanels:
     def areas(self, map: Occlusion | Attribution) -> list[str]:
         """Give the areas of a map's curves, deletion and insertion, for every way it was scored."""
         return [
-            f"Deleted with {curves.fill}, area {curves.deletion_area:.3f} "
-            f"(moved elsewhere {curves.null_deletion_areas.mean():.3f}); "
-            f"inserted into {curves.start}, {curves.insertion_area:.3f} ({curves.null_insertion_areas.mean():.3f})."
+            say(
+                "Deleted with {fill}, area {deletion:.3f} (moved elsewhere {deletion_null:.3f}); inserted into {start}, "
+                "{insertion:.3f} ({insertion_null:.3f}).",
+                fill=curves.fill,
+                deletion=curves.deletion_area,
+                deletion_null=curves.null_deletion_areas.mean(),
+                start=curves.start,
+                insertion=curves.insertion_area,
+                insertion_null=curves.null_insertion_areas.mean(),
+            )
             for curves in self.curves.get(f"{map.question.technique} {map.question.key}", ())
         ]
 
@@ -95,7 +103,7 @@ class ImagePanels:
         share = {index: float((occlusion.winner == index).mean()) for index in by_frequency}
         legend = [(inks[index], occlusion.names[index], share[index]) for index in inks if index in share]
         if rare := others[len(_WINNERS) :]:
-            legend.append((_OTHERS, f"{len(rare)} other classes", sum(share[index] for index in rare)))
+            legend.append((_OTHERS, say("{count} other classes", count=len(rare)), sum(share[index] for index in rare)))
         return {
             "map": _laid_out(occlusion, cells.reshape(*occlusion.winner.shape, 3)),
             "legend": [{"ink": "#" + bytes(ink).hex(), "class": name, "share": part} for ink, name, part in legend],
@@ -115,28 +123,48 @@ class ImagePanels:
 
     def finding(self, map: Occlusion | Attribution) -> str:
         """Say what was asked, and what came of it."""
-        guessed = " (predicted: the image has no label)" if map.target_origin == "prediction" else ""
+        guessed = say(" (predicted: the image has no label)") if map.target_origin == "prediction" else ""
         clean = float(map.clean[map.target])
         outcome = _attribution_outcome(map, clean) if isinstance(map, Attribution) else _occlusion_outcome(map)
-        return f"{map.measure} of {map.names[map.target]}{guessed} {clean:.3f}{outcome}"
+        answer = say("{measure} of {name}", measure=term(map.measure), name=map.names[map.target])
+        return f"{answer}{guessed} {number(clean, '.3f')}{outcome}"
 
 
 def _occlusion_outcome(occlusion: Occlusion) -> str:
     row, column = occlusion.strongest
-    extreme = "from a patch alone at most" if occlusion.kept else "lowest"
-    outcome = f", {extreme} {float(occlusion.map[row, column]):.3f}"
+    value = occlusion.map[row, column]
+    outcome = (
+        say(", from a patch alone at most {value:.3f}", value=value)
+        if occlusion.kept
+        else say(", lowest {value:.3f}", value=value)
+    )
     if occlusion.all_covered is not None:
-        outcome += f", with everything covered {float(occlusion.all_covered[occlusion.target]):.3f}"
+        outcome += say(", with everything covered {value:.3f}", value=occlusion.all_covered[occlusion.target])
     if occlusion.indifferent:
-        return f"{outcome}: no single patch {'adds anything' if occlusion.kept else 'matters'}"
+        return outcome + (
+            say(": no single patch adds anything") if occlusion.kept else say(": no single patch matters")
+        )
     if occlusion.measure == "probability" and occlusion.winner[row, column] != occlusion.clean.argmax():
-        outcome += f": there the answer becomes {occlusion.names[int(occlusion.winner[row, column])]}"
+        outcome += say(": there the answer becomes {name}", name=occlusion.names[int(occlusion.winner[row, column])])
     evidence = occlusion.object_evidence
     if evidence is not None and evidence.pointing is not None:
+        values = {
+            "share": evidence.share,
+            "area": evidence.area,
+            "where": say("on it") if evidence.pointing else say("beside it"),
+        }
         outcome += (
-            f"; {evidence.share:.0%} of {'what patches add' if occlusion.kept else 'the drop'} lies on the object, which is "
-            f"{evidence.area:.0%} of the picture, and the patch that {'adds' if occlusion.kept else 'costs'} most is centred "
-            f"{'on it' if evidence.pointing else 'beside it'}"
+            say(
+                "; {share:.0%} of what patches add lies on the object, which is {area:.0%} of the picture, and the patch that "
+                "adds most is centred {where}",
+                **values,
+            )
+            if occlusion.kept
+            else say(
+                "; {share:.0%} of the drop lies on the object, which is {area:.0%} of the picture, and the patch that costs "
+                "most is centred {where}",
+                **values,
+            )
         )
     return outcome
 
@@ -144,13 +172,15 @@ def _occlusion_outcome(occlusion: Occlusion) -> str:
 def _attribution_outcome(attribution: Attribution, clean: float) -> str:
     text = ""
     if attribution.baseline_answer is not None:
-        text = (
-            f", of the baseline {attribution.baseline_answer:.3f}; the values add up to {attribution.values.sum():.3f}, "
-            f"the difference is {clean - attribution.baseline_answer:.3f}"
+        text = say(
+            ", of the baseline {baseline:.3f}; the values add up to {total:.3f}, the difference is {difference:.3f}",
+            baseline=attribution.baseline_answer,
+            total=attribution.values.sum(),
+            difference=clean - attribution.baseline_answer,
         )
     if not attribution.signed:
-        text += "; a gradient has no sign that speaks for or against, and red is its size"
-    return f"{text}. Full colour from {attribution.full_red:.2g} on"
+        text += say("; a gradient has no sign that speaks for or against, and red is its size")
+    return text + say(". Full colour from {value:.2g} on", value=attribution.full_red)
 
 
 def _laid_out(occlusion: Occlusion, cells: NDArray[np.uint8]) -> str:
@@ -166,7 +196,7 @@ class CurvesPanel(Panel[Curves]):
     def ticks(self) -> list[tuple[str, int]]:
         """Give the ends of the scale and their heights in the template's coordinates."""
         low, high = self.result.limits()
-        return [(f"{low:.3g}", 112), (f"{high:.3g}", 11)]
+        return [(number(low, ".3g"), 112), (number(high, ".3g"), 11)]
 
     @property
     def polylines(self) -> list[tuple[str, list[str]]]:

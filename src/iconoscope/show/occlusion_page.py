@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iconoscope.errors import check_choice
+from iconoscope.language import current_language
 from iconoscope.results import Occlusion, OcclusionSeries
-from iconoscope.results.audit_text import LANGUAGES, AuditText, read_words
+from iconoscope.results.audit_text import AuditText, read_words
 from iconoscope.results.live_patch import KEPT, live_element, live_script, script_hash
 from iconoscope.show.map_panels import ImagePanels
 from iconoscope.show.template import write_page
@@ -17,16 +17,14 @@ from iconoscope.show.template import write_page
 __all__ = ["occlusion_page"]
 
 
-def occlusion_page(
-    subjects: Sequence[Occlusion | OcclusionSeries], path: str | Path, *, title: str, lead: str, lang: str
-) -> Path:
+def occlusion_page(subjects: Sequence[Occlusion | OcclusionSeries], path: str | Path, *, title: str, lead: str) -> Path:
     """Write occlusions of one image or several as a self-contained page; those with several patches or fills are chosen from.
 
     Settings are those of `report`.
     """
-    check_choice("lang", lang, LANGUAGES)
+    lang = current_language()
     words: dict[str, Any] = read_words(lang)["live patch"]
-    photographs = [_Photograph(subject, lang, words) for subject in subjects]
+    photographs = [_Photograph(subject, words) for subject in subjects]
     networks = dict.fromkeys(photograph.result.question.network for photograph in photographs)
     return write_page(
         path,
@@ -46,7 +44,6 @@ class _Photograph:
     """One photograph of the page."""
 
     subject: Occlusion | OcclusionSeries
-    lang: str
     words: dict[str, Any]
 
     @property
@@ -64,12 +61,12 @@ class _Photograph:
         subject = self.subject
         answers = subject.patch_answers() if isinstance(subject, OcclusionSeries) else [subject.patch_answers()]
         name = self.result.question.subject_name
-        return live_element(answers, self.result.picture, still, alt=name, lang=self.lang, embedded=False)
+        return live_element(answers, self.result.picture, still, alt=name, embedded=False)
 
     @property
     def finding(self) -> str:
         """Say who was asked about what, and what covering does at the most or, of a kept patch, what it gives."""
-        result, say, text = self.result, self.words["page"], AuditText(self.lang)
+        result, say, text = self.result, self.words["page"], AuditText(current_language())
         row, column = result.strongest
         kept = KEPT if result.kept else ""
         values = {

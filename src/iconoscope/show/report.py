@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from iconoscope.errors import QuestionError
+from iconoscope.language import in_language
 from iconoscope.results import ActivationAtlas, Audit, ImageMap, Occlusion, OcclusionSeries
 from iconoscope.show.activation_atlas_page import activation_atlas_page
 from iconoscope.show.audit_page import audit_page
@@ -34,7 +36,7 @@ def report(
     title: str = "",
     lead: str = "",
     links: Iterable[tuple[str, str]] = (),
-    lang: str = "en",
+    lang: str | None = None,
     most: int = 24,
 ) -> Path:
     """Write a self-contained HTML page of what a store holds, of audits, of a map of images, of an atlas, or of occlusions.
@@ -60,7 +62,7 @@ def report(
     links
         Of audits: texts and addresses of pages beside it.
     lang
-        Of audits and occlusions: en or es.
+        en or es; if not given the language that `set_language` chose.
     most
         Of a store: how many images are shown at the most; the page says how many there are.
 
@@ -83,6 +85,12 @@ def report(
     >>> ico.report(audits, "audit.html", lang="es")  # doctest: +SKIP
     >>> ico.report("iconoscope-run", "report.html")  # doctest: +SKIP
     """
+    with in_language(lang):
+        return _written(subject, Path(out), title=title, lead=lead, links=links, most=most)
+
+
+def _written(subject: Any, out: Path, *, title: str, lead: str, links: Iterable[tuple[str, str]], most: int) -> Path:
+    """Write the page of a subject."""
     if isinstance(subject, Store | str | Path):
         return store_page(subject, out, title=title, lead=lead, most=most)
     if isinstance(subject, ImageMap):
@@ -93,10 +101,10 @@ def report(
     audits = [result for result in subjects if isinstance(result, Audit)]
     occlusions = [result for result in subjects if isinstance(result, Occlusion | OcclusionSeries)]
     if occlusions and len(occlusions) == len(subjects):
-        return occlusion_page(occlusions, out, title=title, lead=lead, lang=lang)
+        return occlusion_page(occlusions, out, title=title, lead=lead)
     if not audits or len(audits) < len(subjects):
         raise QuestionError(
             f"There is no page of {type(subject).__name__}.",
             hint="Give a store, what audit or occlude gave (one or several), or what map_images or activation_atlas gave.",
         )
-    return audit_page(audits, out, title=title, lead=lead, links=links, lang=lang)
+    return audit_page(audits, out, title=title, lead=lead, links=links)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from iconoscope.errors import StoreError, check_counts
+from iconoscope.language import current_language, say
 from iconoscope.results import (
     SIDES,
     ActivationAtlas,
@@ -102,7 +103,7 @@ def store_page(
         title=title or page.heading,
         lead=lead,
         damaged=damaged,
-        words=read_words("en")["live patch"]["page"],
+        words=read_words(current_language())["live patch"]["page"],
         script=live_script(),
         script_hash=script_hash(),
     )
@@ -172,8 +173,12 @@ class _Page:
     def heading(self) -> str:
         *first, last = self.names.values()
         if len(first) > 2:
-            return f"What did {len(self.names)} networks learn?"
-        return f"What did {', '.join(first)} and {last} learn?" if first else f"What did {last} learn?"
+            return say("What did {count} networks learn?", count=len(self.names))
+        return (
+            say("What did {first} and {last} learn?", first=", ".join(first), last=last)
+            if first
+            else say("What did {network} learn?", network=last)
+        )
 
     def of_kind(self, kind: type[R]) -> list[R]:
         return [result for result in self.results if isinstance(result, kind)]

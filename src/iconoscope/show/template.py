@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from iconoscope.atomic_files import writing_whole
+from iconoscope.language import current_language, number, say, spanish_words, term
 from iconoscope.results import Result
 from iconoscope.results.audit_text import percent
 from iconoscope.results.folders import without_folders
@@ -58,10 +59,15 @@ def write_page(path: str | Path, template: str, **contents: Any) -> Path:
     )
     environment.filters |= {
         "percent": percent,
+        "term": term,
+        # What several parts describe, as a style.
+        "terms": lambda text: "; ".join(map(term, text.split("; "))),
         "picture": picture_uri,
         "uri": data_uri,
         "without_folders": without_folders,
     }
+    environment.globals |= {"lang": current_language(), "number": number, "say": say, "term": term}
+    environment.globals["script_words"] = spanish_words()["scripts"] if current_language() == "es" else {}
     # Whether pictures (..., height, width, 3) have so few pixels that a browser must not blur them.
     environment.tests["small"] = lambda pictures: max(pictures.shape[-3:-1]) <= 64
     environment.tests["known"] = lambda number: number == number  # noqa: PLR0124 (NaN is not equal to itself)

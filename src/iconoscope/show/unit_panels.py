@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from iconoscope.language import say
 from iconoscope.results import ActivationAtlas, ImageMap, UnitSearch, Visualization
 from iconoscope.results.rendering import data_uri, rgb, to_jpeg, to_png
 from iconoscope.show.template import Panel
@@ -22,11 +23,15 @@ class UnitSearchPanel(Panel[UnitSearch]):
     """The units that answer a concept: a page for each of the first."""
 
     MOST: ClassVar = 4
-    STRIPS: ClassVar = {
-        "most": "The images it answers most, of all",
-        "concept": "The concept's images, from the strongest answer to the weakest",
-        "least": "The images it answers least, of all, the weakest last",
-    }
+
+    @property
+    def strips(self) -> dict[str, str]:
+        """The rows of images, and what each shows."""
+        return {
+            "most": say("The images it answers most, of all"),
+            "concept": say("The concept's images, from the strongest answer to the weakest"),
+            "least": say("The images it answers least, of all, the weakest last"),
+        }
 
     @property
     def ranks(self) -> range:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import DamagedRecordError, QuestionError, StoreError, nearest, shortened
+from iconoscope.language import say, term
 from iconoscope.progress import track
 from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json
@@ -158,18 +159,28 @@ class Recording:
         """Say in a sentence what was recorded."""
         if not self.ended:
             written = self.shards - len(self.missing)
-            return f"{self.question.subject}: {written} of {self.shards} shards are there; it is not whole yet."
-        text = (
-            f"{len(self):,} images from {self.source}: {len(self.units) - len(self.classes):,} units of {len(self.layers)} "
-            "layers and "
-            f"{len(self.classes)} logits of {self.question.network}"
+            return say(
+                "{subject}: {written} of {all} shards are there; it is not whole yet.",
+                subject=term(self.question.subject),
+                written=written,
+                all=self.shards,
+            )
+        text = say(
+            "{images:,} images from {source}: {units:,} units of {layers} layers and {classes} logits of {network}",
+            images=len(self),
+            source=self.source,
+            units=len(self.units) - len(self.classes),
+            layers=len(self.layers),
+            classes=len(self.classes),
+            network=self.question.network,
         )
         if self.top1 is not None:
-            text += f"; {self.top1:.1%} of {int((self.targets >= 0).sum()):,} answered rightly"
+            text += say("; {share:.1%} of {count:,} answered rightly", share=self.top1, count=(self.targets >= 0).sum())
         if dead := self.dead_units():
-            text += f"; {len(dead)} unit{'s' * (len(dead) > 1)} answered nothing to any of them"
+            one = say("; 1 unit answered nothing to any of them")
+            text += say("; {count} units answered nothing to any of them", count=len(dead)) if len(dead) > 1 else one
         if self.failed:
-            text += f"; {len(self.failed)} images could not be used"
+            text += say("; {count} images could not be used", count=len(self.failed))
         return f"{text}."
 
     def to_json(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 // The page of an activation atlas: the board, and beside it what is known of the cell that was picked.
 import { bytes } from "../map/packed";
+import { number as written, say } from "../map/words";
 import { AtlasBoard } from "./board";
 import { decimals, readView, writeView, type AtlasData } from "./view";
 
@@ -50,7 +51,7 @@ async function show(): Promise<void> {
       tell(cell);
       remember();
     },
-    drawn: (grid) => (get("shown").textContent = `grid ${String(data.grids[grid])}x${String(data.grids[grid])}`),
+    drawn: (grid) => (get("shown").textContent = say("grid {side}", { side: `${String(data.grids[grid])}x${String(data.grids[grid])}` })),
   });
 
   function crop(number: number): HTMLElement {
@@ -70,8 +71,8 @@ async function show(): Promise<void> {
     if (cell < 0) return;
     board.portrait(get("portrait") as HTMLCanvasElement, cell);
     const [grid = 0, row = 0, column = 0] = data.cells[cell] ?? [], count = data.counts[cell] ?? 0, side = String(data.grids[grid]);
-    get("where").textContent = `${side}x${side}, row ${String(row + 1)}, column ${String(column + 1)}`;
-    get("count").textContent = count.toLocaleString("en");
+    get("where").textContent = say("{side}, row {row}, column {column}", { side: `${side}x${side}`, row: row + 1, column: column + 1 });
+    get("count").textContent = written(count);
     const strongest = data.classes[cell] ?? [], most = Math.max(...strongest.map(([, lead]) => Math.abs(lead)), 1e-12);
     get("classes").replaceChildren(
       ...strongest.map(([name, lead]) => {
@@ -79,7 +80,7 @@ async function show(): Promise<void> {
         bar.style.width = `${String((100 * Math.abs(lead)) / most)}%`;
         const track = made("span", "", "bar");
         track.append(bar);
-        line.append(made("span", name), track, made("span", lead.toFixed(decimals(most)), "number"));
+        line.append(made("span", name), track, made("span", written(lead, decimals(most)), "number"));
         return line;
       }),
     );
@@ -102,5 +103,5 @@ async function show(): Promise<void> {
 
 show().catch((error: unknown) => {
   get("trouble").hidden = false;
-  get("trouble").textContent = `The pictures cannot be shown: ${error instanceof Error ? error.message : String(error)}`;
+  get("trouble").textContent = say("The pictures cannot be shown: {why}", { why: error instanceof Error ? error.message : String(error) });
 });

@@ -128,6 +128,7 @@ function Atlas({ page, settings }: { page: Message; settings: Settings }) {
                   {title(name)}
                 </span>
               ))}
+              {page.unframed > 0 && <span>{say("atlas unframed", { count: page.unframed })}</span>}
             </p>
           </section>
         )}

@@ -1,6 +1,7 @@
 // The page of a layer: all its units as tiles, in the order that one asks for.
 import { useLayoutEffect } from "preact/hooks";
 import { change, type Settings } from "./address";
+import { Concepts } from "./concepts";
 import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
@@ -87,6 +88,7 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
           <Tile key={unit.unit} unit={unit} optimized={optimized} score={shown.get(unit.unit)} wanted={wanted} />
         ))}
       </ol>
+      <Concepts layer={layer.name} />
     </>
   );
 }

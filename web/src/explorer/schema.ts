@@ -306,6 +306,36 @@ export interface AtlasPage {
   pictures: number;
   crop_sheets: number;
   legend: Record<string, string>;
+  unframed: number;
+  commands: Commands;
+}
+
+export interface ConceptExemplar {
+  id: string;
+  number: number;
+}
+
+export interface ConceptSummary {
+  loss: number;
+  share: number;
+  stability: number | null;
+  exemplars: ConceptExemplar[];
+}
+
+export interface ClassConcepts {
+  key: string;
+  class_name: string;
+  images: number;
+  logit: number;
+  explained: number;
+  made: boolean;
+  maps: number;
+  concepts: ConceptSummary[];
+  commands: Commands;
+}
+
+export interface LayerConcepts {
+  classes: ClassConcepts[];
   commands: Commands;
 }
 

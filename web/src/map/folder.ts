@@ -4,6 +4,7 @@ import type { MapData } from "./data";
 import { fetchFile, message, wholeBuffer, wholeList, wholePicture } from "./files";
 import { bytes, type PackedClasses } from "./packed";
 import { Tiles } from "./tiles";
+import { say } from "./words";
 
 /** What the page of a folder holds; arrays of numbers are base64. */
 export interface PackedFolder extends PackedClasses {
@@ -89,8 +90,8 @@ export class MapFolder {
       try {
         await this.fetchPoints(first);
       } catch (error) {
-        const there = `the first ${first.toLocaleString("en")} of ${this.packed.count.toLocaleString("en")} images`;
-        this.listener.trouble(`Only ${there} are shown: ${message(error)}`);
+        const there = { first, count: this.packed.count, why: message(error) };
+        this.listener.trouble(say("Only the first {first} of {count} images are shown: {why}", there));
         return;
       }
       board.place(first);
@@ -150,7 +151,7 @@ export class MapFolder {
       this.letGo(board);
     } catch (error) {
       this.failed.add(tile);
-      this.listener.trouble(`Some images cannot be fetched: ${message(error)}`);
+      this.listener.trouble(say("Some images cannot be fetched: {why}", { why: message(error) }));
     } finally {
       this.fetching.delete(tile);
     }
@@ -185,7 +186,7 @@ export class MapFolder {
   id(index: number): string {
     const file = Math.floor(index / this.packed.details), ids = this.here.get(file);
     if (!ids) {
-      const complain = (error: unknown) => this.listener.trouble(`Some ids cannot be fetched: ${message(error)}`);
+      const complain = (error: unknown) => this.listener.trouble(say("Some ids cannot be fetched: {why}", { why: message(error) }));
       void this.idsIn(file).then(() => this.listener.arrived(), complain);
     }
     return ids?.[index % this.packed.details] ?? "";

@@ -5,6 +5,7 @@ import { message } from "./files";
 import { MapFolder, type PackedFolder } from "./folder";
 import { bytes, type PackedClasses } from "./packed";
 import { get, Page, trouble } from "./page";
+import { say } from "./words";
 
 /** What `map_page.py` writes; arrays of numbers are base64. */
 interface PackedMap extends PackedClasses {
@@ -34,13 +35,14 @@ function unpacked(packed: PackedMap): MapData {
   };
 }
 
-const UNSERVED = `This map is a folder: its images are fetched where you look, which a browser does not allow a page that was opened as a file.
-
-Let any web server give the folder out. In a terminal, in the folder in which this page lies:
-
-    python -m http.server
-
-and then open localhost:8000 in the browser.`;
+/** What is said of a folder's page that was opened as a file; the line between is typed. */
+const unserved = () =>
+  [
+    say("This map is a folder: its images are fetched where you look, which a browser does not allow a page that was opened as a file."),
+    say("Let any web server give the folder out. In a terminal, in the folder in which this page lies:"),
+    "    python -m http.server",
+    say("and then open localhost:8000 in the browser."),
+  ].join("\n\n");
 
 async function showWhole(packed: PackedMap): Promise<void> {
   const page = new Page(unpacked(packed), packed.judged);
@@ -55,7 +57,7 @@ async function showWhole(packed: PackedMap): Promise<void> {
 
 async function showFolder(packed: PackedFolder): Promise<void> {
   if (location.protocol === "file:") {
-    trouble(UNSERVED);
+    trouble(unserved());
     return;
   }
   let page: Page | null = null;
@@ -74,8 +76,8 @@ async function show(): Promise<void> {
     document.body.dataset["ready"] = "yes";
   } catch (error) {
     if (error instanceof NoGraphics) {
-      trouble("This browser has no WebGL2, which draws the map. Another browser, or graphics switched on in this one, will show it.");
-    } else trouble(`The images cannot be shown: ${message(error)}`);
+      trouble(say("This browser has no WebGL2, which draws the map. Another browser, or graphics switched on in this one, will show it."));
+    } else trouble(say("The images cannot be shown: {why}", { why: message(error) }));
   }
 }
 

@@ -7,6 +7,7 @@ import type { MapFolder } from "./folder";
 import { press } from "./keys";
 import { fits, readQuery, type Query } from "./search";
 import { COLOURS, firstView, isLabelled } from "./view";
+import { number as written, say } from "./words";
 
 export function get<Kind extends HTMLElement>(id: string): Kind {
   const element = document.getElementById(id);
@@ -26,7 +27,7 @@ export function trouble(text: string): void {
   get("trouble").textContent = text;
 }
 
-const complain = (error: unknown) => trouble(`Something cannot be fetched: ${message(error)}`);
+const complain = (error: unknown) => trouble(say("Something cannot be fetched: {why}", { why: message(error) }));
 
 const LATER = 150; // milliseconds without a movement after which the address is written
 
@@ -48,11 +49,11 @@ export class Page {
         if (index >= 0) void folder?.nearest(index).then(() => this.arrived(), complain);
       },
       drawn: (shown) => {
-        const text = `showing ${shown.toLocaleString("en")} of ${data.count.toLocaleString("en")}`;
+        const text = say("showing {shown} of {count}", { shown, count: data.count });
         if (get("shown").textContent !== text) get("shown").textContent = text;
         folder?.follow();
       },
-      lines: (index) => [this.idOf(index), ...(this.labelOf(index) < 0 ? [] : [this.sayLabel(index)]), `network: ${this.sayPrediction(index)}`],
+      lines: (index) => [this.idOf(index), ...(this.labelOf(index) < 0 ? [] : [this.sayLabel(index)]), say("network: {name}", { name: this.sayPrediction(index) })],
     });
     this.listen(elements.canvas);
     this.recall().catch(complain);
@@ -75,7 +76,7 @@ export class Page {
   }
 
   private sayLabel(index: number): string {
-    return this.labelOf(index) < 0 ? "none" : (this.data.classes[this.labelOf(index)] ?? "");
+    return this.labelOf(index) < 0 ? say("none") : (this.data.classes[this.labelOf(index)] ?? "");
   }
 
   private sayPrediction(index: number): string {
@@ -151,9 +152,9 @@ export class Page {
       const own = this.board.numberOf(index);
       counts.set(own, (counts.get(own) ?? 0) + 1);
     }
-    get("legend-title").textContent = view.colour === "prediction" ? "The network says" : "Labels";
+    get("legend-title").textContent = view.colour === "prediction" ? say("The network says") : say("Labels");
     const keys = view.colour !== "mistake" ? [] : ([["right", RIGHT], ["wrong", WRONG]] as const).map(([name, ink]) => {
-      const mark = make("i"), key = make("span", mark, name);
+      const mark = make("i"), key = make("span", mark, say(name));
       key.className = "key";
       mark.style.background = `rgb(${ink.join(",")})`;
       return key;
@@ -166,8 +167,8 @@ export class Page {
     const { view } = this.board, mark = make("i");
     const plain = view.colour === "mistake" || view.colour === "none";
     mark.style.background = number < 0 ? `rgb(${GREY.join(",")})` : (this.data.colours[number] ?? "");
-    const name = number < 0 ? "no label" : (this.data.classes[number] ?? "");
-    const button = make("button", ...(plain ? [] : [mark]), name, make("small", count.toLocaleString("en")));
+    const name = number < 0 ? say("no label") : (this.data.classes[number] ?? "");
+    const button = make("button", ...(plain ? [] : [mark]), name, make("small", written(count)));
     button.type = "button";
     button.setAttribute("aria-pressed", String(!view.off.has(number)));
     button.addEventListener("click", () => {
@@ -209,7 +210,7 @@ export class Page {
     get("find").addEventListener("input", (event) => (event.target as HTMLInputElement).setCustomValidity(""));
     document.addEventListener("keydown", (event) => this.key(event, canvas));
     window.addEventListener("hashchange", () => void this.recall().catch(complain));
-    canvas.addEventListener("webglcontextlost", () => trouble("The graphics card let go of the map; load the page again."));
+    canvas.addEventListener("webglcontextlost", () => trouble(say("The graphics card let go of the map; load the page again.")));
   }
 
   private set(button: HTMLButtonElement): void {
@@ -230,7 +231,7 @@ export class Page {
       this.board.choose(index, true);
       return;
     }
-    field.setCustomValidity("No image that is shown has this.");
+    field.setCustomValidity(say("No image that is shown has this."));
     field.reportValidity();
   }
 

@@ -14,6 +14,7 @@ import torch
 from torch import fx, nn
 from torch.export import Dim, ExportedProgram, export
 
+from iconoscope.extras import imported
 from iconoscope.occlusion.incremental import aten
 from iconoscope.occlusion.incremental.graph import TRACED, Graph, GraphBuilder
 from iconoscope.occlusion.incremental.operators import CapturedCall
@@ -42,6 +43,7 @@ def capture(module: nn.Module, image: torch.Tensor) -> Graph:
     """
     if not aten.described():
         raise CaptureError("this torch says nothing of its operators that can be read")
+    imported("torch._dynamo")  # as torch.export does, but whole, also where Ctrl-C comes meanwhile
     try:
         # torch.export warns about torch's own code, and keeps what it traces where all threads see it.
         with _TRACING, torch.inference_mode(False), torch.no_grad(), ignoring():

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from iconoscope.errors import first_line
+from iconoscope.errors import QuestionError, first_line
 from iconoscope.occlusion.dense import Scan, scan_dense
 from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.occlusion.incremental.capture import CaptureError, capture
-from iconoscope.occlusion.incremental.engine import CleanMaps, Runner
+from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
 from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.plan import make_plan
 from iconoscope.subject.class_token import class_token_alone, layers_of_class_token
@@ -66,6 +66,9 @@ class PlanCache:
         The plan that `scan_fast` took last for every grid and unit.
     class_token_layers : tuple of str or None
         The last layers that may be given the class token alone, once they were looked for.
+    whole_graphs : dict
+        By what is read of the network, its captured form that whole pictures go through where windows gain nothing; or in words
+        why there is none.
     """
 
     images: int = 1
@@ -74,6 +77,7 @@ class PlanCache:
     runners: dict[tuple[object, ...], Runner | str] = field(default_factory=dict)
     fast_plans: dict[tuple[object, ...], Any] = field(default_factory=dict)
     class_token_layers: tuple[str, ...] | None = None
+    whole_graphs: dict[str, Graph | str] = field(default_factory=dict)
     _graphs: dict[tuple[str, ...], Graph | str] = field(default_factory=dict)
     _clean: dict[str, CleanMaps] = field(default_factory=dict)
 
@@ -95,7 +99,7 @@ class PlanCache:
         """Give what a plan is made for."""
         return _outputs_of(unit), grid.patch, grid.size, grid.top.tobytes(), grid.left.tobytes()
 
-    def _make_runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
+    def _captured(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit) -> Graph | str:
         if network.singly:
             return "the incremental engine asks for several at once"
         key = self.weights, _outputs_of(unit), str(tuple(image.shape)), str(image.dtype), str(image.device)
@@ -106,12 +110,17 @@ class PlanCache:
         graph = graphs[key] = graphs.pop(key, None) or _captured(network, image, unit)
         for oldest in list(graphs)[:-RECENT_GRAPHS]:
             graphs.pop(oldest, None)
+        return graph
+
+    def _make_runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
+        graph = self._captured(network, image, grid, unit)
         if isinstance(graph, str):
             return graph
         plan = make_plan(graph, grid, memory=memory)
         if plan.peak > memory:
             return f"the incremental engine would need {plan.peak / 1e6:.0f} MB"
         if plan.gain < LEAST_GAIN:
+            self.whole_graphs.setdefault(_outputs_of(unit), graph)
             where = f"from {plan.whole_from} on " if plan.whole_from else ""
             return f"{where}every position changes nearly everything, so there is nothing to gain"
         return Runner(plan)
@@ -227,22 +236,67 @@ def _scan_plainly(
     plans: PlanCache,
     memory: int | None,
 ) -> Scan:
-    """Give the plain answers, where a class token is read by the last layers for that token alone."""
-    layers: tuple[str, ...] = ()
+    """Give the plain answers: by the captured network, whose operations were put together, where windows gain nothing.
+
+    Where a class token is read, the last layers answer for that token alone. Some positions are asked of the network itself
+    too; where they differ, or anything goes wrong, it answers all.
+    """
+    outputs = _outputs_of(unit)
+    if not isinstance(plans.whole_graphs.get(outputs), Graph):
+        return scan_dense(network, image, cover, grid, unit, memory=memory)
+    try:
+        scan = _scan_whole(network, image, cover, grid, unit, plans=plans, memory=memory)
+    except QuestionError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- what was captured runs in ways that the network was not written for
+        scan = f"the captured network failed ({type(error).__name__}: {first_line(error, most=120)})"
+    if isinstance(scan, Scan):
+        return scan
+    plans.whole_graphs[outputs] = scan
+    plain = scan_dense(network, image, cover, grid, unit, memory=memory)
+    return Scan(plain.occluded, f"{plain.plan}; {scan}")
+
+
+def _scan_whole(
+    network: Network,
+    image: torch.Tensor,
+    cover: Cover,
+    grid: Grid,
+    unit: Unit,
+    *,
+    plans: PlanCache,
+    memory: int | None,
+) -> Scan | str:
+    """Give the answers of the captured network to whole pictures, or in words why they are not trusted."""
+    outputs, layers = _outputs_of(unit), ()
     if isinstance(unit, ClassUnit) and len(grid) * plans.images >= FEWEST_POSITIONS:
         if plans.class_token_layers is None:
             # What is kept lies over a picture of one colour, of which all tokens might be alike: so with the cover on it.
             plans.class_token_layers = layers_of_class_token(network, cover.over(image, grid, len(grid) // 2)[None])
+            if plans.class_token_layers:
+                with class_token_alone(
+                    network, plans.class_token_layers
+                ):  # the hooks are traced with what follows them
+                    plans.whole_graphs[outputs] = _captured(network, image, unit)
         layers = plans.class_token_layers
-    if layers:
-        with class_token_alone(network, layers):
-            scan = scan_dense(network, image, cover, grid, unit, memory=memory)
-        key = ("class token", *plans.key(grid, unit))
-        if key in plans.checked or _error(network, image, cover, grid, unit, scan.occluded) <= TOLERANCE:
-            plans.checked.add(key)
-            return Scan(scan.occluded, f"{scan.plan}, but {', '.join(layers)} for the class token alone")
-        plans.class_token_layers = ()
-    return scan_dense(network, image, cover, grid, unit, memory=memory)
+    graph = plans.whole_graphs[outputs]
+    if isinstance(graph, str):
+        return graph
+
+    def answer(covered: torch.Tensor) -> torch.Tensor:
+        return values_of(network, run_graph(graph, covered)[graph.output].float(), unit)
+
+    scan = scan_dense(network, image, cover, grid, unit, memory=memory, answer=answer)
+    if not np.isfinite(scan.occluded).all():
+        return "the captured network answered NaN or infinity"
+    key = ("whole pictures", *plans.key(grid, unit))
+    if key not in plans.checked:
+        error = _error(network, image, cover, grid, unit, scan.occluded)
+        if error > TOLERANCE:
+            return f"the captured network differed by {error:.1g} and was not trusted"
+        plans.checked.add(key)
+    told = f", {', '.join(layers)} for the class token alone" if layers else ""
+    return Scan(scan.occluded, f"{scan.plan}, as captured{told}")
 
 
 def answers_everywhere(

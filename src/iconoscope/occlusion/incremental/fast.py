@@ -15,7 +15,7 @@ from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
 from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_everywhere, or_plainly
 from iconoscope.occlusion.incremental.graph import Graph
-from iconoscope.occlusion.incremental.operators import Convolution, Operator
+from iconoscope.occlusion.incremental.operators import Convolution, Linear, Operator
 from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
 from iconoscope.subject.network import Network
 from iconoscope.subject.processor import multiplies_bfloat16
@@ -215,6 +215,6 @@ def _converted(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, dict):
         return {name: _converted(element, dtype) for name, element in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        value = value.changed() if isinstance(value, Convolution) else value
+        value = value.changed() if isinstance(value, Convolution | Linear) else value
         return replace(value, **{part.name: _converted(getattr(value, part.name), dtype) for part in fields(value)})
     return value

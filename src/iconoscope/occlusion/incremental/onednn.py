@@ -1,17 +1,25 @@
-"""Convolutions of oneDNN with packed weights: the one place that calls its operators, which are private to torch.
+"""Convolutions and linear layers of oneDNN with packed weights: the one place that calls its operators, private to torch.
 
 oneDNN wants a convolution's weights in an order that depends on the size of the input. Left to itself it brings them into that
 order at every call, and for the small windows of the engine that takes ten times as long as the convolution. Packed once for
 every size, and stored once for every order, they are read as they are. Where torch has not these operators, or they answer
 something else than `conv2d`, nothing is packed and `conv2d` is called.
+
+Linear layers torch gives to MKL, which on processors of other makers does not use all that they can: there oneDNN multiplies
+more than twice as fast. Whether it does here is measured once, by one product.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from time import perf_counter
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
-__all__ = ["PackedWeights", "Settings", "convolution"]
+__all__ = ["PackedLinearWeights", "PackedWeights", "Settings", "convolution", "linear"]
 
 Pair = tuple[int, int]
 Settings = tuple[torch.Tensor | None, Pair, Pair, Pair, int]
@@ -60,3 +68,86 @@ def convolution(x: torch.Tensor, packed: torch.Tensor, settings: Settings, relu:
     bias, stride, padding, dilation, groups = settings
     after = "relu" if relu else "none"
     return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, padding, stride, dilation, groups, after, [], "")
+
+
+FEWEST_ROWS = 32
+"""Vectors that go through a linear layer at once, below which its weights are read more than anything is computed."""
+
+LARGEST = 1 << 26
+"""Bytes of the weights of one linear layer that are kept a second time."""
+
+PAYS = 0.9
+"""Share of MKL's time that oneDNN's product may take to be worth a second copy of the weights."""
+
+
+class PackedLinearWeights:
+    """The weights of one linear layer in all orders that were asked for."""
+
+    def __init__(self) -> None:
+        self._by_rows: dict[tuple[int, torch.dtype], torch.Tensor | None] = {}
+        self._by_order: dict[bytes, torch.Tensor | None] = {}
+
+    def get(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, after: str) -> torch.Tensor | None:
+        """Give the weights for an input (..., channels) of that size; None where torch's own `linear` is to be called."""
+        rows = x.numel() // max(1, x.shape[-1])
+        key = rows, x.dtype
+        if key not in self._by_rows:
+            self._by_rows[key] = self._pack(x, rows, weight, bias, after)
+        return self._by_rows[key]
+
+    def _pack(
+        self, x: torch.Tensor, rows: int, weight: torch.Tensor, bias: torch.Tensor | None, after: str
+    ) -> torch.Tensor | None:
+        if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or rows < FEWEST_ROWS:
+            return None
+        if weight.numel() * weight.element_size() > LARGEST or not _pays(torch.get_num_threads()):
+            return None
+        try:
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+            order = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(packed).numpy())
+            if order in self._by_order:
+                return self._by_order[order]
+            few = x.reshape(-1, x.shape[-1])[:FEWEST_ROWS]
+            answer, expected = linear(few, packed, bias, after), AFTER[after](F.linear(few, weight, bias))
+        except (AttributeError, RuntimeError):  # an older or a newer torch, or one without oneDNN
+            return None
+        absolute = (1e-4 if x.dtype == torch.float32 else 3e-2) * float(expected.abs().max())
+        agrees = torch.allclose(answer, expected, rtol=1e-4, atol=absolute)
+        self._by_order[order] = packed if agrees else None
+        return self._by_order[order]
+
+
+AFTER: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "": lambda answer: answer,
+    "relu": torch.relu_,
+    "gelu none": F.gelu,
+    "gelu tanh": lambda answer: F.gelu(answer, approximate="tanh"),
+}
+"""What may follow a linear layer in the same pass over memory, and what torch computes then; it may write into its input."""
+
+
+def linear(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None, after: str) -> torch.Tensor:
+    """Multiply (..., channels) with packed weights; `after` is a key of `AFTER`."""
+    activation, _, algorithm = (after or "none").partition(" ")
+    return torch.ops.mkldnn._linear_pointwise(x, packed, bias, activation, [], algorithm)
+
+
+@cache
+def _pays(threads: int) -> bool:
+    """Measure whether oneDNN multiplies faster than what torch calls by itself; once for every number of threads."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    x, weight = torch.ones(1024, 384), torch.ones(384, 384)
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, len(x))
+        ways: list[Callable[[], Any]] = [lambda: F.linear(x, weight), lambda: linear(x, packed, None, "")]
+        times: list[list[float]] = [[], []]
+        for _ in range(5):
+            for way, took in zip(ways, times, strict=True):
+                start = perf_counter()
+                way()
+                took.append(perf_counter() - start)
+    except (AttributeError, RuntimeError):
+        return False
+    plain, ours = map(min, times)
+    return ours < PAYS * plain

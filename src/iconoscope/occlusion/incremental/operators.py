@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from iconoscope.occlusion.incremental import onednn
 
-__all__ = ["CapturedCall", "Convolution", "InputSlot", "Operator", "WindowedCall"]
+__all__ = ["CapturedCall", "Convolution", "InputSlot", "Linear", "Operator", "WindowedCall"]
 
 
 class Operator(Protocol):
@@ -126,3 +126,27 @@ class Convolution:
                 return onednn.convolution(x, packed, settings, self.relu)
         answer = F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
         return answer.relu_() if self.relu else answer
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer over the last axis, with the activation that was folded into it, a key of `onednn.AFTER`."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    after: str = ""
+    _packed: onednn.PackedLinearWeights = field(default_factory=onednn.PackedLinearWeights)
+
+    def changed(self, **changes: Any) -> Linear:
+        """Give the layer with something else; what was packed for this one does not hold for it."""
+        return replace(self, **changes, _packed=onednn.PackedLinearWeights())
+
+    def whole(self, inputs: Sequence[Any]) -> torch.Tensor:
+        """Compute on whole inputs."""
+        x = inputs[0]
+        packed = self._packed.get(x, self.weight, self.bias, self.after)
+        if packed is not None:
+            return onednn.linear(x, packed, self.bias, self.after)
+        return onednn.AFTER[self.after](F.linear(x, self.weight, self.bias))
+
+    window = whole

@@ -13,7 +13,8 @@ import numpy as np
 
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.operators import Convolution, Operator
+from iconoscope.occlusion.incremental.onednn import LARGEST
+from iconoscope.occlusion.incremental.operators import Convolution, Linear, Operator
 from iconoscope.occlusion.incremental.receptive_field import AxisField, Ends, Interval, UpsampledField
 from iconoscope.occlusion.incremental.windows import CALL, PIXEL, Windows, arrange_windows, fields_of, whole_maps
 
@@ -233,8 +234,13 @@ def make_plan(graph: Graph, grid: Grid, *, memory: int, changed: Changes | None 
 
 
 def _packed_bytes(operator: Operator | None) -> int:
-    """Give the bytes of weights that are stored again in other orders; between three and four were counted."""
-    return 7 * operator.weight.numel() * operator.weight.element_size() // 2 if isinstance(operator, Convolution) else 0
+    """Give the bytes of weights that are stored again in other orders: of a convolution between three and four were counted."""
+    if isinstance(operator, Convolution):
+        return 7 * operator.weight.numel() * operator.weight.element_size() // 2
+    if isinstance(operator, Linear):
+        size = operator.weight.numel() * operator.weight.element_size()
+        return size if size <= LARGEST else 0
+    return 0
 
 
 def _largest_chunk(graph: Graph, changed: Changes, grid: Grid, room: int) -> int:

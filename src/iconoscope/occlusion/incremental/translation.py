@@ -26,7 +26,8 @@ from iconoscope.occlusion.incremental.graph import (
     MapShape,
     Step,
 )
-from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution, InputSlot, WindowedCall
+from iconoscope.occlusion.incremental.onednn import AFTER
+from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution, InputSlot, Linear, WindowedCall
 from iconoscope.occlusion.incremental.receptive_field import AxisField, UpsampledField
 from iconoscope.subject.batch_norm import scale_and_shift
 
@@ -85,15 +86,26 @@ def _same_for_every_pixel(constant: torch.Tensor, dimensions: int, axes: tuple[i
     return len(lengths) == dimensions and lengths[0] == 1 and all(lengths[axis] == 1 for axis in axes)
 
 
-def _relu(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
-    """Fold a ReLU into the convolution or the sum before it, if nothing else reads what it was before."""
+def _relu(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape | None) -> Translation:
+    """Fold a ReLU into the convolution, linear layer or sum before it, if nothing else reads what it was before."""
     source = arguments["self"]
     step = builder.step(source)
     if len(source.users) == 1:
+        if isinstance(step.operator, Linear) and not step.operator.after:
+            return replace(step, name=node.name, operator=step.operator.changed(after="relu"))
         if isinstance(step.operator, Convolution) and not step.operator.relu:
             return replace(step, name=node.name, operator=step.operator.changed(relu=True))
         if isinstance(step.operator, CapturedCall) and step.operator.fresh and not step.operator.relu:
             return replace(step, name=node.name, operator=replace(step.operator, relu=True))
+    return _pointwise(builder, node, arguments, like)
+
+
+def _gelu(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape | None) -> Translation:
+    """Fold a GELU into the linear layer before it, if nothing else reads what it was before."""
+    source, after = arguments["self"], f"gelu {arguments['approximate']}"
+    step = builder.step(source)
+    if len(source.users) == 1 and isinstance(step.operator, Linear) and not step.operator.after and after in AFTER:
+        return replace(step, name=node.name, operator=step.operator.changed(after=after))
     return _pointwise(builder, node, arguments, like)
 
 
@@ -286,9 +298,15 @@ def _layer_norm(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like
     return builder.make_step(node, call) if len(arguments["normalized_shape"]) == len(inputs) == 1 else None
 
 
-def _linear(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
-    weight, (call, inputs) = builder.constant(arguments["weight"]), builder.call(node)
-    return builder.make_step(node, call, cost=weight.numel()) if weight is not None and len(inputs) == 1 else None
+def _linear(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape | None) -> Translation:
+    """Turn a linear layer into a step: over the channels of a map, or of tokens and vectors, which are whole."""
+    weight, bias = builder.constant(arguments["weight"]), builder.constant(arguments["bias"])
+    if weight is None or (arguments["bias"] is not None and bias is None) or weight.ndim != 2:
+        return None
+    operator = Linear(weight, bias)
+    if like is None:
+        return replace(builder.whole(node), operator=operator)
+    return builder.make_step(node, operator, cost=weight.numel()) if like.axes == CHANNELS_LAST else None
 
 
 def _permute(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapShape) -> Translation:
@@ -407,14 +425,15 @@ TRANSLATORS: dict[str, tuple[Callable[..., Translation], tuple[tuple[int, int] |
     "channel_shuffle": (_shuffle, FIRST),
     "batch_norm": (_batch_norm, FIRST),
     "_native_batch_norm_legit_no_training": (_batch_norm, FIRST),
-    "relu": (_relu, EITHER),
+    "relu": (_relu, ANYTHING),
+    "gelu": (_gelu, ANYTHING),
     "hardswish": (_pointwise, EITHER),  # torch does not say of it that it works number by number
     "max_pool2d": (_max_pool, FIRST),
     "avg_pool2d": (_average_pool, FIRST),
     "adaptive_avg_pool2d": (_adaptive_pool, FIRST),
     "mean": (_mean, EITHER),
     "layer_norm": (_layer_norm, LAST),
-    "linear": (_linear, LAST),
+    "linear": (_linear, ANYTHING),
     "cat": (_cat, ANYTHING),
     "slice": (_slice, EITHER),
     **dict.fromkeys(("upsample_nearest2d", "upsample_bilinear2d"), (_upsample, FIRST)),
