@@ -165,8 +165,10 @@ def main(arguments: Sequence[str]) -> None:
                 walked[name].append(walk(JOURNEYS[name], folders) | {"load": load})
                 print(name, walked[name][-1], flush=True)
     for name, times in walked.items():
-        columns = {column: [time[column] for time in times if time[column] is not None] for column in times[0]}
-        medians = {column: median(values) if values else None for column, values in columns.items()}
+        medians: dict[str, float | None] = {}
+        for column in times[0]:
+            values = [value for each in times if (value := each[column]) is not None]
+            medians[column] = median(values) if values else None
         keep({"name": name, **medians, "when": date.today().isoformat()})
 
 
