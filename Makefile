@@ -161,14 +161,14 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # transformers imports torchvision where it finds it, and cannot where that was built for another torch.
 .venv-hf/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-hf
-	.venv-hf/bin/python -m pip install -c constraints.txt -e '.[hf]' pytest
+	.venv-hf/bin/python -m pip install -c constraints.txt -e '.[hf]' pytest hypothesis
 	touch $@
 
 # Some 3 GB on x86: the torch of that time that PyPI has cannot be imported without the libraries of CUDA.
 .venv-oldest/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-oldest
 	grep -v '^torch==' constraints.txt >.venv-oldest/constraints.txt
-	.venv-oldest/bin/python -m pip install -c .venv-oldest/constraints.txt torch==2.6.0 -e . pytest
+	.venv-oldest/bin/python -m pip install -c .venv-oldest/constraints.txt torch==2.6.0 -e . pytest hypothesis
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed

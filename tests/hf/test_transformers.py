@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import iconoscope as ico
-from iconoscope.errors import NetworkError, NetworkNameError
+from iconoscope.errors import NetworkError, NetworkNameError, QuestionError
 
 transformers = pytest.importorskip("transformers")
 
@@ -119,6 +119,40 @@ def test_units_of_tokens(photographs, tmp_path):
         assert ico.occlude(network, photographs[0], unit, patch=32, stride=32).clean[5] == pytest.approx(
             float(wanted), abs=1e-5
         )
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_tokens_are_dropped_and_kept_as_by_hand(photographs, tmp_path, keep):
+    module = save(tmp_path / "vit", "ViT")
+    for parameter in module.parameters():  # as they are drawn all answers are alike
+        torch.nn.init.normal_(parameter, std=0.2)
+    module.save_pretrained(tmp_path / "vit")
+    network = ico.load_network(str(tmp_path / "vit"), device="cpu")
+    answered = ico.occlude(network, photographs[0], "logit:newt", patch=32, stride=16, fill="drop", keep=keep)
+    wanted = []
+    with torch.no_grad():
+        pixels = network.preprocessing.normalise(network.preprocessing.shown(ico.load_images(photographs[0])[0])[None])
+        tokens = module.vit.embeddings(pixels)
+        for top in range(3):
+            for left in range(3):
+                touched = {1 + 4 * row + column for row in (top, top + 1) for column in (left, left + 1)}
+                hidden = tokens[:, [0, *(number for number in range(1, 17) if (number in touched) == keep)]]
+                for layer in module.vit.layers:
+                    answer = layer(hidden)
+                    hidden = answer[0] if isinstance(answer, tuple) else answer
+                wanted.append(module.classifier(module.vit.layernorm(hidden)[:, 0])[0].numpy())
+    assert np.ptp(np.array(wanted)[:, 1]) > 1e-2
+    np.testing.assert_allclose(answered.occluded.reshape(9, 3), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["Swin", "ConvNext", "ResNet"])
+def test_what_has_no_tokens_to_drop_says_why(photographs, tmp_path, kind):
+    save(tmp_path / kind, kind)
+    network = ico.load_network(str(tmp_path / kind), device="cpu")
+    for keep in (False, True):
+        with pytest.raises(QuestionError, match="has no tokens that can be dropped") as caught:
+            ico.occlude(network, photographs[0], fill="drop", keep=keep)
+        assert "mean" in caught.value.hint
 
 
 def test_norms_with_their_channels_first_are_read_so(tmp_path):
