@@ -1,32 +1,47 @@
-"""The page that is at the place of a report until the report is there."""
+"""The page that stands where a report will be, while it is made."""
 
 import numpy as np
 import pytest
 
-from iconoscope.demo import journey
+from iconoscope.language import in_language, term
 from iconoscope.show.growing_page import GrowingPage, Step
 
 
 def test_it_says_what_is_done_and_what_is_to_come(tmp_path):
-    steps = [Step("Draw cars"), Step("Map <them>", "map.html"), Step("Audit cars", "audit.html")]
-    page = GrowingPage(tmp_path / "report.html", title="Two makes", lead="Which?", steps=steps)
-    page.done(caption="a lynx", pictures=[np.full((8, 8, 3), 200, np.uint8)])
-    first = page.path.read_text(encoding="utf-8")
-    assert 'http-equiv="refresh"' in first and "1 of 3 steps" in first and "a lynx" in first
-    # What is not there yet is no link.
-    assert "Map &lt;them&gt;" in first and "href" not in first
-    page.done("Of 9 units none.")
-    second = page.path.read_text(encoding="utf-8")
-    assert 'href="map.html"' in second and "audit.html" not in second
-    assert "Of 9 units none." in second and "a lynx" in second and "2 of 3 steps" in second
+    page = GrowingPage(tmp_path / "report.html", title="Cars", lead="", steps=[Step("ask"), Step("write", "map.html")])
+    page.done("All answers are right.", caption="The first", pictures=[np.zeros((4, 4, 3), np.uint8)])
+    text = page.path.read_text(encoding="utf-8")
+    assert "1 of 2 steps are done" in text and "All answers are right." in text and "The first" in text
+    assert 'http-equiv="refresh"' in text and "map.html" not in text
 
 
-def test_the_demo_has_something_to_look_at_before_a_network_is_asked(tmp_path, monkeypatch):
-    def stop(*_, **__):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_one_that_is_not_finished_says_so_and_is_asked_for_no_more(tmp_path, error):
+    steps = [Step("ask"), Step("write")]
+    with pytest.raises(error), GrowingPage(tmp_path / "report.html", title="Cars", lead="", steps=steps) as page:
+        page.done()
+        raise error
+    text = page.path.read_text(encoding="utf-8")
+    assert "The report was not finished" in text and 'http-equiv="refresh"' not in text
 
-    monkeypatch.setattr(journey, "load_network", stop)
-    with pytest.raises(KeyboardInterrupt):
-        journey.demo(out=tmp_path, count=8)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "1 of 8 steps" in page and page.count("<img") == 4 and journey.TITLE in page
+
+def test_nothing_is_written_before_the_first_step(tmp_path):
+    with pytest.raises(ValueError), GrowingPage(tmp_path / "report.html", title="", lead="", steps=[Step("ask")]):
+        raise ValueError
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("english", "spanish"),
+    [
+        ("blurred by 0.5 to 0.25 px after every step", "desenfocada de 0,5 a 0,25 px tras cada paso"),
+        ("blurred by 0.5 px after every 4 steps", "desenfocada 0,5 px cada 4 pasos"),
+        (
+            "occlusion with a patch of 24x24 kept, all else filled with mean",
+            "oclusión: solo queda un parche de 24x24, lo demás relleno mean",
+        ),
+    ],
+)
+def test_what_blur_and_kept_patches_say_of_themselves_is_in_spanish(english, spanish):
+    with in_language("es"):
+        assert term(english) == spanish

@@ -84,29 +84,32 @@ def demo(
 
         train(out / "weights", seed=seed)
         weights = {name: out / "weights" / f"{name}.safetensors" for name in NETWORKS}
-    page = _growing(out / "report.html", count)
-    photographs = demo_images(count, backgrounds="telling", seed=seed)
-    page.done(caption=say("The first photographs"), pictures=[image.pixels for image in photographs[:_OCCLUDED]])
-    with advancing("the first photographs, in a report that grows as you look at it", 1) as advance:
-        advance(1, str(page.path))
-    store = Store(out / "store")
-    networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
-    for network in networks:
-        found = occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
-        caption = say("To {name}, red is where covering costs the answer", name=network.name)
-        page.done(caption=caption, pictures=[single.largest.overlaid() for single in found])
-    keep_photographs(photographs[:_SAVED], out)
-    _map_and_find(networks, out, store, page, seed=seed)
-    audits: list[Audit] = []
-    for network in networks:
-        audits.append(audit(network, photographs, quick=True, seed=seed, store=store))
-        page.done(f"{audits[-1].verdict[:1].upper()}{audits[-1].verdict[1:]}.")
-    report(store, out / "evidence.html", title=term(TITLE), lead=term(LEAD))
-    links = [(say("What each technique found, side by side"), "evidence.html")]
-    links += [
-        (say("A map of photographs by {name}, to move about in", name=name), f"map-{name}.html") for name in NETWORKS
-    ]
-    return report(audits, page.path, title=term(TITLE), lead=term(LEAD), links=links)
+    with _growing(out / "report.html", count) as page:
+        photographs = demo_images(count, backgrounds="telling", seed=seed)
+        page.done(caption=say("The first photographs"), pictures=[image.pixels for image in photographs[:_OCCLUDED]])
+        with advancing(
+            f"{page.path} can be opened now and grows as it is looked at; the first photographs", 1
+        ) as advance:
+            advance(1)
+        store = Store(out / "store")
+        networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
+        for network in networks:
+            found = occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
+            caption = say("To {name}, red is where covering costs the answer", name=network.name)
+            page.done(caption=caption, pictures=[single.largest.overlaid() for single in found])
+        keep_photographs(photographs[:_SAVED], out)
+        _map_and_find(networks, out, store, page, seed=seed)
+        audits: list[Audit] = []
+        for network in networks:
+            audits.append(audit(network, photographs, quick=True, seed=seed, store=store))
+            page.done(f"{audits[-1].verdict[:1].upper()}{audits[-1].verdict[1:]}.")
+        report(store, out / "evidence.html", title=term(TITLE), lead=term(LEAD))
+        links = [(say("What each technique found, side by side"), "evidence.html")]
+        links += [
+            (say("A map of photographs by {name}, to move about in", name=name), f"map-{name}.html")
+            for name in NETWORKS
+        ]
+        return report(audits, page.path, title=term(TITLE), lead=term(LEAD), links=links)
 
 
 def _map_and_find(networks: list[Network], out: Path, store: Store, page: GrowingPage, *, seed: int) -> None:

@@ -410,7 +410,11 @@ class Occlusion(ImageResult):
         """Draw the map with the patch marked that matters most, in colours that go from one limit to the other."""
         low, high = limits
         height, width = self.picture.shape[:2]
-        colours = {"vmin": low, "vmax": high if high > low else low + 1e-6, "cmap": colour_table(cmap)}
+        colours = {
+            "vmin": low,
+            "vmax": high if high > low else low + max(1e-6, 1e-3 * abs(low)),
+            "cmap": colour_table(cmap),
+        }
         mesh, (rows, columns) = grid_axes(axes, self.map, (self.top, self.left), self.patch, (height, width), **colours)
         row, column = self.strongest
         axes.plot(

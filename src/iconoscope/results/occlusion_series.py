@@ -339,7 +339,7 @@ def _largest(occlusion: Occlusion) -> float:
 
 def _listed(names: list[str]) -> str:
     """Join names with commas, the last with "and"."""
-    return say(" and ").join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return say(" and ").join([listed(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _nan_first(measure: float) -> tuple[bool, float]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +38,11 @@ class Step:
     finding: str = ""
 
 
-class GrowingPage:
+class GrowingPage(AbstractContextManager["GrowingPage"]):
     """A page that is written anew after every step, at the place of the page that comes in the end.
 
-    A browser that shows it asks for it again every few seconds, and so shows the final page once it is there.
+    A browser that shows it asks for it again every few seconds, and so shows the final page once it is there. As a context
+    manager it says so where its block ends in an error or an interrupt, and is asked for no more.
 
     Parameters
     ----------
@@ -81,11 +84,20 @@ class GrowingPage:
         self._finished += 1
         if pictures:
             self._rows.append((caption, list(pictures)))
+        self._write()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self._finished:
+            self._write(stopped=True)
+
+    def _write(self, *, stopped: bool = False) -> None:
         write_page(
             self.path,
             "growing.html.j2",
             **self._heading,
-            seconds=SECONDS,
+            seconds=None if stopped else SECONDS,
             steps=self._steps,
             finished=self._finished,
             rows=self._rows,
