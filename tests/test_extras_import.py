@@ -26,7 +26,7 @@ def package(tmp_path, monkeypatch):
         return name
 
     yield make
-    for name in ("interrupted_once", "interrupted_by_system", "interrupted_elsewhere"):
+    for name in ("interrupted_once", "interrupted_by_system", "interrupted_elsewhere", "interrupted_twice"):
         sys.modules.pop(name, None)
 
 
@@ -44,6 +44,20 @@ def test_sigterm_waits_as_well_where_python_handles_it(package):
     before = signal.signal(signal.SIGTERM, lambda *signalled: calls.append(sys.modules["interrupted_by_system"].whole))
     try:
         assert imported(package("interrupted_by_system", "SIGTERM")).whole and calls == [True]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_each_kind_of_signal_that_waited_is_handled(package, tmp_path):
+    calls = []
+    name = package("interrupted_twice")
+    with (tmp_path / f"{name}.py").open("a", encoding="utf-8") as module:
+        module.write("os.kill(os.getpid(), signal.SIGTERM)\n")
+    before = signal.signal(signal.SIGTERM, lambda number, _: calls.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            imported(name)
+        assert calls == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, before)
 

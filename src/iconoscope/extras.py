@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -50,22 +50,27 @@ def imported(module: str) -> Any:
 def _interrupted_afterwards() -> Iterator[None]:
     """Let SIGINT and SIGTERM wait until a block is left, where this thread is the one that they interrupt."""
     handlers: dict[int, Callable[..., Any]] = {}
-    waiting: list[tuple[int, FrameType | None]] = []
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
-            if callable(
-                handler
-            ):  # one of Python's; what the system does by itself ends the process, and spoils nothing
-                handlers[number] = handler
-                signal.signal(number, lambda *signalled: waiting.append(signalled))
+    waiting: dict[int, FrameType | None] = {}
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        waiting.setdefault(number, frame)
+
     try:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                handler = signal.getsignal(number)
+                if callable(
+                    handler
+                ):  # one of Python's; what the system does by itself ends the process, and spoils nothing
+                    handlers[number] = handler
+                    signal.signal(number, wait)
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for signalled in waiting[:1]:
-            handlers[signalled[0]](*signalled)
+        with ExitStack() as calls:  # all are called, also where one raises
+            for number, frame in reversed(waiting.items()):
+                calls.callback(handlers[number], number, frame)
 
 
 def import_extra(module: str, extra: str, purpose: str) -> Any:

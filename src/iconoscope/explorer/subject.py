@@ -217,19 +217,21 @@ class Subject:
 
     def concepts(self, folder: Path) -> Concepts:
         """Give the concepts in a folder of the store; those that were asked for last are remembered."""
-        if self._concepts is None or self._concepts[0] != folder:
+        remembered = self._concepts  # read once: other threads answer other questions meanwhile
+        if remembered is None or remembered[0] != folder:
             result = load_result(folder)
             assert isinstance(result, Concepts)
-            self._concepts = folder, result
-        return self._concepts[1]
+            self._concepts = remembered = folder, result
+        return remembered[1]
 
     def atlas(self, folder: Path) -> ActivationAtlas:
         """Give the atlas in a folder of the store; the one that was asked for last is remembered."""
-        if self._atlas is None or self._atlas[0] != folder:
+        remembered = self._atlas
+        if remembered is None or remembered[0] != folder:
             atlas = load_result(folder)
             assert isinstance(atlas, ActivationAtlas)
-            self._atlas = folder, atlas
-        return self._atlas[1]
+            self._atlas = remembered = folder, atlas
+        return remembered[1]
 
     @cached_property
     def audit(self) -> Audit | None:

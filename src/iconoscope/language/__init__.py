@@ -168,9 +168,14 @@ def _forms() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Give the terms with values in them, as patterns, the longest first: it says most."""
     with_values = sorted((term for term in spanish_words()["terms"] if "{" in term), key=len, reverse=True)
     return tuple(
-        (re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(term)), re.DOTALL), spanish_words()["terms"][term])
+        (re.compile(re.sub(r"\\{(\w+)\\}", _pattern, re.escape(term)), re.DOTALL), spanish_words()["terms"][term])
         for term in with_values
     )
+
+
+def _pattern(field: re.Match[str]) -> str:
+    """Give what may stand at a field of a term: a number or a size where it is one, so that names are left alone."""
+    return f"(?P<{field[1]}>{'[-+0-9.,ex]+' if field[1] in NUMBERS else '.+?'})"
 
 
 def _localised_number(value: str) -> str:
@@ -201,6 +206,11 @@ def localised(written: str) -> str:
     """Write a number that has a point before its decimals, and commas between thousands, as the language does."""
     return written.translate(_SWAPPED) if current_language() == "es" else written
 
+
+NUMBERS = {
+    "count", "every", "first", "gain", "high", "jitter", "last", "low", "lowest", "noise", "rotation", "sigma", "size", "wanted"
+}  # fmt: skip
+"""Fields of terms that are numbers, or sizes as 24x24."""
 
 _SWAPPED = str.maketrans(".,", ",.")
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-__all__ = ["PackedLinearWeights", "PackedWeights", "Settings", "convolution", "linear"]
+__all__ = ["PackedLinearWeights", "PackedWeights", "Settings", "convolution", "linear", "packed_bytes"]
 
 Pair = tuple[int, int]
 Settings = tuple[torch.Tensor | None, Pair, Pair, Pair, int]
@@ -100,7 +100,7 @@ class PackedLinearWeights:
     ) -> torch.Tensor | None:
         if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or rows < FEWEST_ROWS:
             return None
-        if weight.numel() * weight.element_size() > LARGEST or not _pays(torch.get_num_threads()):
+        if not packed_bytes(weight):
             return None
         try:
             packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
@@ -109,10 +109,10 @@ class PackedLinearWeights:
                 return self._by_order[order]
             few = x.reshape(-1, x.shape[-1])[:FEWEST_ROWS]
             answer, expected = linear(few, packed, bias, after), AFTER[after](F.linear(few, weight, bias))
+            absolute = (1e-4 if x.dtype == torch.float32 else 3e-2) * float(expected.abs().max())
+            agrees = torch.allclose(answer, expected, rtol=1e-4, atol=absolute)
         except (AttributeError, RuntimeError):  # an older or a newer torch, or one without oneDNN
             return None
-        absolute = (1e-4 if x.dtype == torch.float32 else 3e-2) * float(expected.abs().max())
-        agrees = torch.allclose(answer, expected, rtol=1e-4, atol=absolute)
         self._by_order[order] = packed if agrees else None
         return self._by_order[order]
 
@@ -130,6 +130,14 @@ def linear(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None, aft
     """Multiply (..., channels) with packed weights; `after` is a key of `AFTER`."""
     activation, _, algorithm = (after or "none").partition(" ")
     return torch.ops.mkldnn._linear_pointwise(x, packed, bias, activation, [], algorithm)
+
+
+def packed_bytes(weight: torch.Tensor) -> int:
+    """Give the bytes of a linear layer's weights that are stored again in oneDNN's order; 0 where torch's own way is taken."""
+    size = weight.numel() * weight.element_size()
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16) or size > LARGEST:
+        return 0
+    return size if _pays(torch.get_num_threads()) else 0
 
 
 @cache

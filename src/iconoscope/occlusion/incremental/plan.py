@@ -13,7 +13,7 @@ import numpy as np
 
 from iconoscope.occlusion.geometry import Grid
 from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.onednn import LARGEST
+from iconoscope.occlusion.incremental.onednn import packed_bytes
 from iconoscope.occlusion.incremental.operators import Convolution, Linear, Operator
 from iconoscope.occlusion.incremental.receptive_field import AxisField, Ends, Interval, UpsampledField
 from iconoscope.occlusion.incremental.windows import CALL, PIXEL, Windows, arrange_windows, fields_of, whole_maps
@@ -238,8 +238,7 @@ def _packed_bytes(operator: Operator | None) -> int:
     if isinstance(operator, Convolution):
         return 7 * operator.weight.numel() * operator.weight.element_size() // 2
     if isinstance(operator, Linear):
-        size = operator.weight.numel() * operator.weight.element_size()
-        return size if size <= LARGEST else 0
+        return packed_bytes(operator.weight)
     return 0
 
 
