@@ -17,6 +17,14 @@ whole = True
 """
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """As in a terminal: a process that a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)

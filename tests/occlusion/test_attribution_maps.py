@@ -80,7 +80,7 @@ def test_occlusions_find_their_images_in_any_order(planted, images):
         assert find(image).unit == "prob:seen" and "patch of 6x6" in find(image).name
     with pytest.raises(QuestionError, match=r"no map of 000001; there are maps of 000000\.") as caught:
         read_maps(found[0], images, SIZE)(images[1])
-    assert "drop_by_pixel" in caught.value.hint
+    assert "effect_by_pixel" in caught.value.hint
     with pytest.raises(QuestionError, match="24x24 does not fit the network's input of 32x32"):
         read_maps(found, images, (32, 32))(images[0])
 

@@ -90,9 +90,9 @@ class Pictures:
 
         Examples
         --------
-        >>> pictures = take_apart(np.full((3, 32, 32, 3), 51, np.uint8), [None] * 3, np.full((3, 2), 32))
-        >>> pictures[np.array([2, 0, 2])].of_each(lambda chosen: chosen.pixels[:, 0, 0, :1]).round(1).tolist()
-        [[0.2], [0.2], [0.2]]
+        >>> pictures = take_apart(np.full((3, 32, 32, 3), 255, np.uint8), [None] * 3, np.full((3, 2), 32))
+        >>> pictures[np.array([2, 0, 2])].of_each(lambda chosen: chosen.pixels[:, 0, 0, :1]).tolist()
+        [[1.0], [1.0], [1.0]]
         """
         origin, rows = self._origin
         if measure not in origin._measured and len(origin):

@@ -73,6 +73,11 @@ def test_an_npy_of_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_images(TWO, masks=tmp_path / "m.npy")[1].mask, MASKS[1])
 
 
+def test_a_single_value_is_no_mask() -> None:
+    with pytest.raises(ImagesError, match="masks is a single value, 2"):
+        load_images(TWO, masks=np.array(2))
+
+
 def test_the_mask_has_the_size_of_the_upright_image(tmp_path: Path) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = 6

@@ -56,6 +56,8 @@ def read_masks(source: Any, ids: Sequence[str]) -> dict[str, MaskReader]:
         if not isinstance(source, Sequence):
             raise ImagesError(f"masks is of type {type(source).__name__}.", hint=MASKS)
         masks = source
+    elif masks.ndim == 0:
+        raise ImagesError(f"masks is a single value, {masks}.", hint=MASKS)
     elif masks.ndim == 2 and len(ids) == 1:
         masks = masks[None]
     if len(masks) != len(ids):
