@@ -11,6 +11,8 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.auditing.measured_properties import MEASURES, measured
 from iconoscope.auditing.profile import trends
+from iconoscope.cli import main
+from iconoscope.demo.photographs import keep_photographs
 from iconoscope.errors import QuestionError
 from iconoscope.results.estimate import estimate_mean, wilson_interval
 from iconoscope.results.profile import PROPERTIES
@@ -139,6 +141,38 @@ def test_objects_are_measured_where_they_are_known(tmp_path):
         assert values[name][0] == pytest.approx(wanted, abs=1e-3), name
         assert np.isnan(values[name][40]) == name.startswith("object ")
     assert set(MEASURES) == set(PROPERTIES)
+
+
+def test_masks_are_given_to_a_recording_that_is_opened_again(tmp_path):
+    keep_photographs(ico.demo_images(50, seed=2), tmp_path)
+    photographs, masks = tmp_path / "photographs", tmp_path / "masks"
+    network = ico.load_network("cars", device="cpu")
+    made = ico.record(network, ico.load_images(photographs, masks=masks), layers=[], store=tmp_path / "run")
+    expected = ico.profile(made, ["object size"]).to_json()
+    for again in (
+        ico.load_recording(tmp_path / "run", masks=masks),
+        ico.load_recording(tmp_path / "run", images=photographs, masks=masks),
+        ico.load_recording(ico.load_recording(tmp_path / "run"), masks=masks),
+    ):
+        assert ico.profile(again, ["object size"]).to_json() == expected
+    with pytest.raises(QuestionError, match="0 images have a known object"):
+        ico.profile(tmp_path / "run", ["object size"])
+    assert (
+        main(
+            [
+                "profile",
+                "object size",
+                "--store",
+                str(tmp_path / "run"),
+                "--masks",
+                str(masks),
+                "--quiet",
+                "--out",
+                str(tmp_path / "p.png"),
+            ]
+        )
+        == 0
+    )
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,13 @@ __all__ = ["find_recordings", "find_unfinished", "load_recording"]
 
 
 @checked
-def load_recording(recording: Recording | str | Path = "iconoscope-run", *, images: Images | Any = None) -> Recording:
+def load_recording(
+    recording: Recording | str | Path = "iconoscope-run",
+    *,
+    images: Images | Any = None,
+    masks: Any = None,
+    boxes: Any = None,
+) -> Recording:
     """Open what `record` has kept.
 
     Parameters
@@ -29,6 +35,12 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
         either, of which a copy is kept in the cache (~/.cache/iconoscope). On the command line by default that of --store.
     images
         The set that was recorded, if it is not any more where it was. Images are matched by their ids.
+    masks : str, os.PathLike, array or dict, optional
+        The masks of its images, which a recording does not keep: a folder of masks with the same paths as the images; COCO's
+        instances.json or a VOC root; or an array (n, height, width), or masks by id.
+    boxes : str, os.PathLike or dict, optional
+        The boxes of its images, likewise: a CSV (id,left,top,right,bottom) or JSON file of boxes in pixels by id, right and
+        bottom exclusive; COCO's instances.json or a VOC root.
 
     Returns
     -------
@@ -40,10 +52,15 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
     StoreError
         If there is no recording, or it was not ended.
     ImagesError
-        If `images` lacks some that were recorded.
+        If `images` lacks some that were recorded, or masks or boxes are given and the images are not at hand.
     """
+    annotations = {"masks": masks, "boxes": boxes}
+    given = any(value is not None for value in (images, masks, boxes))
     if isinstance(recording, Recording):
-        return recording if images is None else _attached(recording, load_images(images), required=True)
+        if not given:
+            return recording
+        known = recording.source if recording.images is None else recording.images
+        return _attached(recording, load_images(known if images is None else images, **annotations), required=True)
     folder = fetched_recording(str(recording)) if is_address(recording) else Path(recording).expanduser()
     if not (folder / INDEX).is_file():
         indices = _indices(folder)
@@ -54,8 +71,8 @@ def load_recording(recording: Recording | str | Path = "iconoscope-run", *, imag
             )
         folder = _latest_ended(indices)
     opened = Recording.open(folder)
-    if images is not None:
-        return _attached(opened, load_images(images), required=True)
+    if given:
+        return _attached(opened, load_images(opened.source if images is None else images, **annotations), required=True)
     try:
         return _attached(opened, load_images(opened.source), required=False)
     except (ImagesError, QuestionError):  # they came from memory, or have gone: some questions need no pictures
