@@ -10,6 +10,7 @@ from torch import nn
 
 import iconoscope as ico
 from iconoscope.auditing.measured_properties import MEASURES, measured
+from iconoscope.auditing.profile import _edges as profile_edges
 from iconoscope.auditing.profile import trends
 from iconoscope.cli import main
 from iconoscope.demo.photographs import keep_photographs
@@ -173,6 +174,15 @@ def test_masks_are_given_to_a_recording_that_is_opened_again(tmp_path):
         )
         == 0
     )
+
+
+@pytest.mark.parametrize("equal", [0, 0.5, 1])
+def test_no_bin_has_few_images_where_many_are_equal(equal):
+    """As the sides of photographs: most are alike, and a few above and below."""
+    values = np.concatenate([np.full(100, equal), np.linspace(0, 1, 50)])
+    edges = profile_edges(values, 8)
+    count = np.histogram(values, edges)[0]
+    assert count.sum() == 150 and count.min() >= 20 and len(count) > 1
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def profile(
         object size, object distance, object brightness, object contrast, object sharpness; on the command line with commas
         between. All by default.
     bins
-        How many points a curve has at the most. Each has 20 images or more, but that equal values stay together.
+        How many points a curve has at the most. Each has 20 images or more; equal values stay together.
     level
         Which share of the properties that are named as failing may be so by chance.
     out
@@ -189,7 +189,7 @@ def _curve(
     values: NDArray[np.float64], right: NDArray[np.bool_], targets: NDArray[np.int64], classes: int, bins: int
 ) -> _Curve:
     """Sort images into bins of equally many, and count what is right in each, in all and class by class."""
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, min(bins, len(values) // LEAST) + 1)))
+    edges = _edges(values, bins)
     bin_of = np.searchsorted(edges[1:-1], values, side="right")
     number = max(1, len(edges) - 1)
     class_count = np.bincount(targets * number + bin_of, minlength=classes * number).reshape(classes, number)
@@ -209,6 +209,17 @@ def _curve(
         trend=trend,
         class_trend=class_trend,
     )
+
+
+def _edges(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+    """Give the edges of bins with equally many images; where many values are equal bins are joined until each has `LEAST`."""
+    lowest, *inner, highest = np.unique(np.quantile(values, np.linspace(0, 1, min(bins, len(values) // LEAST) + 1)))
+    kept = [lowest]
+    for edge in inner:
+        below, above = np.count_nonzero((values >= kept[-1]) & (values < edge)), np.count_nonzero(values >= edge)
+        if min(below, above) >= LEAST:
+            kept.append(edge)
+    return np.array([*kept, highest])
 
 
 def trends(
