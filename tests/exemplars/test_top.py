@@ -132,6 +132,14 @@ def test_what_was_not_recorded_is_said_with_what_was(recorded):
         ico.top_images(recorded, "relu3:5", 21)
 
 
+def test_of_a_few_images_all_are_shown(tmp_path):
+    few = ico.record(
+        ico.load_network("cars", device="cpu"), ico.demo_images(3, seed=3), layers=["relu4"], store=tmp_path
+    )
+    top = ico.top_images(few, "relu4:7", steps=0)
+    assert top.sides.count("most") == 3 and len(set(top.ids)) == 3
+
+
 def test_a_recording_is_opened_again_with_or_without_its_images(recorded, photographs, tmp_path):
     store = recorded.folder.parent.parent
     opened = ico.load_recording(store)

@@ -51,7 +51,7 @@ def top_images(
     unit
         A channel that was recorded, or a logit: ``layer3.2.relu2:17``, ``logit:truck``.
     k
-        How many images on either side.
+        How many images on either side; of fewer recorded images all.
     steps
         How many images between, at equal steps of the order; 0 for none.
     whole
@@ -86,6 +86,7 @@ def top_images(
     check_figure_name(out)
     recording = load_recording(recording)
     index = unit_index(recording, unit)
+    k = min(k, len(recording))  # of fewer images all are shown
     if not 1 <= k <= recording.k:
         raise QuestionError(
             f"k={k!r} is not possible: {recording.k} images of every unit are ranked on either side.",
