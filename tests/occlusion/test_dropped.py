@@ -261,3 +261,15 @@ def test_the_last_layers_answer_for_the_class_token_alone_where_it_alone_is_read
     assert ", as captured" in quick.plan
     assert "class token" not in plain.plan and ("class token" in quick.plan) == bool(layers)
     assert not any(part._forward_pre_hooks for part in network.module.modules())
+
+
+def test_a_transformer_is_captured_once_for_all_questions(vit, picture, monkeypatch):
+    from iconoscope.occlusion.incremental import exact
+
+    captures, capture = [], exact.capture
+    monkeypatch.setattr(exact, "LEAST_WORK", 0)
+    monkeypatch.setattr(exact, "capture", lambda *asked: captures.append(asked) or capture(*asked))
+    network, later = vit(), picture[::-1].copy()
+    plans = [ico.occlude(network, image, "logit:2", patch=8, stride=1, fill="zero").plan for image in (picture, later)]
+    assert all("for the class token alone" in plan for plan in plans)
+    assert len(captures) == 2  # as it is, and with the class token alone

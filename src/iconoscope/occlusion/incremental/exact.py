@@ -102,15 +102,34 @@ class PlanCache:
     def _captured(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit) -> Graph | str:
         if network.singly:
             return "the incremental engine asks for several at once"
-        key = self.weights, _outputs_of(unit), str(tuple(image.shape)), str(image.dtype), str(image.device)
-        graphs = _recent_graphs if self.weights else self._graphs
-        if key not in graphs and _work(network, image) * len(grid) * self.images < LEAST_WORK:
+        if not self._has(image, unit) and _work(network, image) * len(grid) * self.images < LEAST_WORK:
             return "too little work for a plan to pay"
+        return self.captured(network, image, unit)
+
+    def captured(
+        self, network: Network, image: torch.Tensor, unit: Unit, *, class_token: tuple[str, ...] = ()
+    ) -> Graph | str:
+        """Give the captured network, kept for the next call too; or why it cannot be captured.
+
+        `class_token` are the layers that are given the class token alone while it is captured.
+        """
+        key, graphs = self._graph_key(image, unit, class_token), self._kept_graphs
         # The latest is put last, and the one that was not asked for longest goes first, while other threads may do the same.
         graph = graphs[key] = graphs.pop(key, None) or _captured(network, image, unit)
         for oldest in list(graphs)[:-RECENT_GRAPHS]:
             graphs.pop(oldest, None)
         return graph
+
+    def _has(self, image: torch.Tensor, unit: Unit) -> bool:
+        return self._graph_key(image, unit) in self._kept_graphs
+
+    @property
+    def _kept_graphs(self) -> dict[tuple[str, ...], Graph | str]:
+        return _recent_graphs if self.weights else self._graphs
+
+    def _graph_key(self, image: torch.Tensor, unit: Unit, class_token: tuple[str, ...] = ()) -> tuple[str, ...]:
+        kind = str(tuple(image.shape)), str(image.dtype), str(image.device)
+        return self.weights, _outputs_of(unit), *kind, *class_token
 
     def _make_runner(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit, memory: int) -> Runner | str:
         graph = self._captured(network, image, grid, unit)
@@ -274,10 +293,11 @@ def _scan_whole(
             # What is kept lies over a picture of one colour, of which all tokens might be alike: so with the cover on it.
             plans.class_token_layers = layers_of_class_token(network, cover.over(image, grid, len(grid) // 2)[None])
             if plans.class_token_layers:
-                with class_token_alone(
-                    network, plans.class_token_layers
-                ):  # the hooks are traced with what follows them
-                    plans.whole_graphs[outputs] = _captured(network, image, unit)
+                # The hooks are traced with what follows them.
+                with class_token_alone(network, plans.class_token_layers):
+                    plans.whole_graphs[outputs] = plans.captured(
+                        network, image, unit, class_token=plans.class_token_layers
+                    )
         layers = plans.class_token_layers
     graph = plans.whole_graphs[outputs]
     if isinstance(graph, str):
