@@ -213,5 +213,4 @@ def test_the_language_is_chosen_for_the_process_or_a_block_and_a_page_has_its_ow
 def test_a_name_that_is_written_like_a_term_is_left_alone(name):
     with in_language("es"):
         assert term(name) == name
-    with in_language("es"):
         assert term("patch 24x24") == "parche de 24x24" and term("1,000 images") == "1.000 imágenes"

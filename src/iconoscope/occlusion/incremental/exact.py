@@ -102,7 +102,10 @@ class PlanCache:
     def _captured(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit) -> Graph | str:
         if network.singly:
             return "the incremental engine asks for several at once"
-        if not self._has(image, unit) and _work(network, image) * len(grid) * self.images < LEAST_WORK:
+        if (
+            self._graph_key(image, unit) not in self._kept_graphs
+            and _work(network, image) * len(grid) * self.images < LEAST_WORK
+        ):
             return "too little work for a plan to pay"
         return self.captured(network, image, unit)
 
@@ -119,9 +122,6 @@ class PlanCache:
         for oldest in list(graphs)[:-RECENT_GRAPHS]:
             graphs.pop(oldest, None)
         return graph
-
-    def _has(self, image: torch.Tensor, unit: Unit) -> bool:
-        return self._graph_key(image, unit) in self._kept_graphs
 
     @property
     def _kept_graphs(self) -> dict[tuple[str, ...], Graph | str]:
@@ -202,13 +202,9 @@ def scan_exact(
         if not np.isfinite(occluded).all():
             return "the incremental engine answered NaN or infinity"
         key = plans.key(grid, unit)
-        if key not in plans.checked:
-            error = _error(network, image, cover, grid, unit, occluded)
-            if error > TOLERANCE:
-                reason = f"the incremental engine differed by {error:.1g} and was not trusted"
-                plans.runners[key] = reason
-                return reason
-            plans.checked.add(key)
+        if error := _error_once(network, image, cover, grid, unit, occluded, plans=plans, key=key):
+            reason = plans.runners[key] = f"the incremental engine differed by {error:.1g} and was not trusted"
+            return reason
         text = f"exact: {len(grid)} positions, {runner.plan.gain:.1f}x fewer operations than dense"
         whole_from = runner.plan.whole_from
         return Scan(occluded, f"{text}; dense from {whole_from} on" if whole_from else text)
@@ -310,11 +306,8 @@ def _scan_whole(
     if not np.isfinite(scan.occluded).all():
         return "the captured network answered NaN or infinity"
     key = ("whole pictures", *plans.key(grid, unit))
-    if key not in plans.checked:
-        error = _error(network, image, cover, grid, unit, scan.occluded)
-        if error > TOLERANCE:
-            return f"the captured network differed by {error:.1g} and was not trusted"
-        plans.checked.add(key)
+    if error := _error_once(network, image, cover, grid, unit, scan.occluded, plans=plans, key=key):
+        return f"the captured network differed by {error:.1g} and was not trusted"
     told = f", {', '.join(layers)} for the class token alone" if layers else ""
     return Scan(scan.occluded, f"{scan.plan}, as captured{told}")
 
@@ -375,6 +368,27 @@ def _work(network: Network, image: torch.Tensor) -> float:
     with torch.inference_mode(False), torch.no_grad(), operation_calls(count):
         network.run(image[None])
     return operations / 2
+
+
+def _error_once(
+    network: Network,
+    image: torch.Tensor,
+    cover: Cover,
+    grid: Grid,
+    unit: Unit,
+    occluded: NDArray[np.float32],
+    *,
+    plans: PlanCache,
+    key: tuple[object, ...],
+) -> float:
+    """Give the error of answers if it is more than is tolerated, else 0; what was within that once is not compared again."""
+    if key in plans.checked:
+        return 0.0
+    error = _error(network, image, cover, grid, unit, occluded)
+    if error > TOLERANCE:
+        return error
+    plans.checked.add(key)
+    return 0.0
 
 
 def _error(
