@@ -14,6 +14,7 @@ from iconoscope.language import say, term
 from iconoscope.occlusion import occlude
 from iconoscope.progress import advancing
 from iconoscope.results import Audit
+from iconoscope.results.audit_text import capitalised
 from iconoscope.show import report
 from iconoscope.show.growing_page import GrowingPage, Step
 from iconoscope.signatures import checked
@@ -102,7 +103,7 @@ def demo(
         audits: list[Audit] = []
         for network in networks:
             audits.append(audit(network, photographs, quick=True, seed=seed, store=store))
-            page.done(f"{audits[-1].verdict[:1].upper()}{audits[-1].verdict[1:]}.")
+            page.done(f"{capitalised(audits[-1].verdict)}.")
         report(store, out / "evidence.html", title=term(TITLE), lead=term(LEAD))
         links = [(say("What each technique found, side by side"), "evidence.html")]
         links += [

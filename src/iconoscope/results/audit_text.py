@@ -14,7 +14,7 @@ from iconoscope.results.audit_conclusions import Conclusions
 from iconoscope.results.decision_rule import IMAGE_PARTS, LEAST_IMAGES, UNJUDGED, Conclusion, Effect, has_a_say
 from iconoscope.results.hypothesis_rule import HYPOTHESIS_KINDS
 
-__all__ = ["MEASURED_DETECTION", "SUITE", "AuditText", "hundredths", "percent", "read_words"]
+__all__ = ["MEASURED_DETECTION", "SUITE", "AuditText", "capitalised", "hundredths", "percent", "read_words"]
 
 SUITE = {
     "networks": "49", "detected": "82%", "from": "68%", "to": "91%", "honest": "153", "accused": "3",
@@ -207,6 +207,11 @@ class AuditText:
         if overall.names:
             return bool(conclusion.names) and overall.names[0] in conclusion.names
         return conclusion.word == overall.word
+
+
+def capitalised(sentence: str) -> str:
+    """Begin a sentence with a capital; the rest stays as it is, as names do."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def percent(share: float) -> str:

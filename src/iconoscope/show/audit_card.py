@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from iconoscope.language import current_language
 from iconoscope.results.audit import Audit, ClassVerdict
-from iconoscope.results.audit_text import AuditText, percent
+from iconoscope.results.audit_text import AuditText, capitalised, percent
 from iconoscope.results.decision_rule import Conclusion, Examined
 from iconoscope.results.estimate import Estimate
 from iconoscope.results.folders import without_folders
@@ -143,8 +143,8 @@ class Card:
             pictured.append(
                 SeenHypothesis(
                     kind=kind,
-                    name=_capitalised(self.view.text.placed_name(named)),
-                    cost=_capitalised(self.view.text.cost(self.finding.name, effects[kind])) + ".",
+                    name=capitalised(self.view.text.placed_name(named)),
+                    cost=capitalised(self.view.text.cost(self.finding.name, effects[kind])) + ".",
                     picture=evidence.pictures[number],
                     pairs=[[_middle(picture) for picture in pair] for pair in pairs[:2]]
                     if zoomed
@@ -297,10 +297,6 @@ class Card:
             others=self.view.text.decimal(values[~in_class].mean() if (~in_class).any() else math.nan),
         )
         return f"{caption} {sentence}"
-
-
-def _capitalised(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

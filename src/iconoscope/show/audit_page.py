@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from iconoscope.language import current_language
 from iconoscope.language.network_lines import in_spanish
 from iconoscope.results.audit import Audit, ClassVerdict
-from iconoscope.results.audit_text import SUITE, percent
+from iconoscope.results.audit_text import SUITE, capitalised, percent
 from iconoscope.results.decision_rule import ACCUSING, IMAGE_PARTS, UNJUDGED, Examined, conflicting_images
 from iconoscope.results.image_map import class_colours
 from iconoscope.results.live_patch import live_script
@@ -370,7 +370,7 @@ class _AuditSection(AuditView):
 
 
 def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
+    return f"{capitalised(words)}."
 
 
 def _hexadecimal(ink: Iterable[int]) -> str:

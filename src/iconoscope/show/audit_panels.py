@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from iconoscope.language import current_language, term
 from iconoscope.results import Audit, ClassVerdict
+from iconoscope.results.audit_text import capitalised
 from iconoscope.results.estimate import UNKNOWN, Estimate
 
 __all__ = ["AuditPanel", "audit_key"]
@@ -51,8 +52,7 @@ class AuditPanel:
 
     def verdict(self, audit: Audit) -> str:
         """Give the conclusion on a network as a sentence."""
-        sentence = Audit.sentences(current_language()).overall(audit.conclusions)
-        return sentence[:1].upper() + sentence[1:]
+        return capitalised(Audit.sentences(current_language()).overall(audit.conclusions))
 
     def word(self, audit: Audit) -> str:
         """Give the conclusion on a network in a word or two, without what it is about."""
