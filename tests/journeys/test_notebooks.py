@@ -50,6 +50,7 @@ def streams(notebook, name):
     return [output.text for output in outputs if output.output_type == "stream" and output.name == name]
 
 
+@pytest.mark.slow
 def test_did_it_learn_the_cars(tmp_path, monkeypatch):
     found = run(
         read("did-it-learn-the-cars"),
@@ -84,6 +85,7 @@ def test_did_it_learn_the_cars(tmp_path, monkeypatch):
     assert found["named"] == {make: ["background brightness", "tone"] for make in ("lynx", "bison")}
 
 
+@pytest.mark.slow
 def test_what_does_this_neuron_look_for(tmp_path, monkeypatch):
     found = run(
         read("what-does-this-neuron-look-for"),
