@@ -16,7 +16,7 @@ import iconoscope as ico
 from iconoscope.occlusion.incremental import exact as exact_engine
 
 STATM = Path("/proc/self/statm")
-IMAGES = 500
+IMAGES = 150
 REGISTRY = vars(weakref.finalize)["_registry"]  # private to Python
 
 
@@ -47,7 +47,7 @@ def state():
     return len(gc.get_objects()), len(REGISTRY), resident()
 
 
-def assert_flat(ask, times, *, first=3, objects=200, megabytes=8.0):
+def assert_flat(ask, times, *, first=3, objects=100, megabytes=8.0):
     """Ask some times first, at least a tenth as often, since much is imported and prepared once."""
     numbers = count()
     for _ in range(max(first, times // 10)):
