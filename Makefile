@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= iconoscope-demo
 ARGS ?=
 # A process a core, each with one thread: so small networks are asked fastest. All tests of a file run in one process, as its fixtures do;
-# files in their order, in which long ones come before short ones, and not by the number of their tests.
+# files are begun in their order, whose last are short, and not by the number of their tests.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-funny-birds bench-tetrominoes bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale bench-journeys bench-audit-peers mutation clean
