@@ -208,7 +208,7 @@ def kept_neighbours(folder: Path, near: Any, wanted: int) -> tuple[NDArray[Any],
     rows, distances = approximate_neighbours.neighbours_of(near, wanted)
     search = {"seconds": process_time() - began, "gb": peak()}
     with writing_whole(path) as beside, beside.open("wb") as file:
-        np.savez(file, rows=rows, distances=distances, **search)
+        np.savez(file, rows=rows, distances=distances, seconds=search["seconds"], gb=search["gb"])
     return rows, distances, search
 
 

@@ -2,7 +2,8 @@
 
 Images are made of CIFAR-10 by flips, shifts and colour. They are recorded by one process, by two parts at once, and by two
 workers of Ray, actors of ours and Ray Data, one after another; then a recording of a million images is made up, by the store's
-own writer, and asked.
+own writer, and asked. What was measured on this machine stays, so that a run that was ended goes on; ``--again`` measures it
+anew.
 """
 
 from __future__ import annotations
@@ -147,6 +148,11 @@ def run(*scripts: tuple[str, str]) -> dict[str, float]:
     }
 
 
+def goes_first() -> bool:
+    """Tell whether this process and those that it starts go before all others, as `chrt --rr 10` has them do."""
+    return os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
+
+
 def ray_processes() -> dict[int, tuple[bool, float, float]]:
     """Give of every process of Ray whether it is a worker that records, its memory (GiB) and its processor's seconds."""
     found: dict[int, tuple[bool, float, float]] = {}
@@ -177,10 +183,10 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 
 def recording_rows(
-    data: Path, images: Path, counts: Sequence[int], folder: Path, names: Sequence[str]
+    data: Path, images: Path, asked: Sequence[tuple[str, int]], folder: Path
 ) -> Iterator[dict[str, Any]]:
-    """Record so many images in each way, one after another."""
-    for limit in counts:
+    """Record so many images in this way or that, one after another."""
+    for name, limit in asked:
         about = {
             "network": str(ROOT / "examples" / "resnet20.py") + ":resnet20",
             "checkpoint": str(data / "weights" / "resnet20_cifar10.safetensors"),
@@ -188,16 +194,14 @@ def recording_rows(
             "limit": limit,
             "peak": PEAK,
         }
-        for name, settings in WAYS.items():
-            if name not in names:
-                continue
-            store = folder / "store"
-            shutil.rmtree(store, ignore_errors=True)
-            before = os.getloadavg()[0]
-            script = (RECORD if settings[0] else RAY_DATA).format(**about, store=str(store))
-            figures = run(*((script, own) for own in settings))
-            written = sum(path.stat().st_size for path in store.rglob("*.parquet"))
-            yield {"name": name, "images": limit, **figures, "load": before, "bytes": written}
+        store = folder / "store"
+        shutil.rmtree(store, ignore_errors=True)
+        before = os.getloadavg()[0]
+        settings = WAYS[name]
+        script = (RECORD if settings[0] else RAY_DATA).format(**about, store=str(store))
+        figures = run(*((script, own) for own in settings))
+        written = sum(path.stat().st_size for path in store.rglob("*.parquet"))
+        yield {"name": name, "images": limit, **figures, "load": before, "first": goes_first(), "bytes": written}
 
 
 ASK = (
@@ -299,7 +303,7 @@ def make_recording(folder: Path, count: int, units: int) -> None:
     writer.end(total.to_columns())
 
 
-def reading_rows(store: Path, questions: Sequence[str]) -> Iterator[dict[str, Any]]:
+def reading_rows(store: Path, images: int, questions: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Ask a recording, each question in a process of its own: the first of a kind may make files that the second has."""
     done: list[str] = []
     for what in questions:
@@ -309,18 +313,28 @@ def reading_rows(store: Path, questions: Sequence[str]) -> Iterator[dict[str, An
         print(asked.partition("asked")[0], flush=True)
         names = ("opened", "opened_cpu", "seconds", "cpu", "gib")
         figures = dict(zip(names, map(float, asked.split("asked")[-1].split()), strict=True))
-        yield {"name": what, "again": what in done, **figures, "load": os.getloadavg()[0]}
+        yield {
+            "name": what,
+            "images": images,
+            "again": what in done,
+            **figures,
+            "load": os.getloadavg()[0],
+            "first": goes_first(),
+        }
         done.append(what)
 
 
 def tables(held: dict[str, Any]) -> str:
     """Give all that was measured as text in Markdown."""
     recorded, read = held.get("recording", []), held.get("reading", [])
-    loads = [row["load"] for row in (*recorded, *read)]
-    lines = [
-        where(held["machine"], [held["when"]]),
-        f"Others kept the machine busy: its load was {min(loads):.0f} to {max(loads):.0f} before each line.",
-    ]
+    rows = [*recorded, *read]
+    loads = [row["load"] for row in rows] or [0.0]
+    busy = f"the load of the machine was {min(loads):.0f} to {max(loads):.0f} before each line"
+    lines = [where(held["machine"], [row["when"] for row in rows])]
+    if all(row["first"] for row in rows):
+        lines.append(f"Other programs did not come in between (real-time priority), though {busy}.")
+    else:
+        lines.append(f"Other programs came in between: {busy}.")
     if recorded:
         lines += ["", *recording_table(recorded)]
     if read:
@@ -389,9 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "scale.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
-    parser.add_argument(
-        "--images", type=int, nargs="*", default=[10_000, 50_000, 100_000], help="how many are recorded"
-    )
+    parser.add_argument("--images", type=int, nargs="*", default=[10_000, 100_000], help="how many are recorded")
     parser.add_argument("--recorded", type=int, default=1_000_000, help="how many the recording that is read holds")
     parser.add_argument("--units", type=int, default=1_000)
     parser.add_argument("--asked", nargs="*", default=["open", "open", "vectors", "top", "top", "find", "find", "map"])
@@ -400,6 +412,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--stages", default="recording,reading")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--again", action="store_true", help="measure what is held too")
     options = parser.parse_args(arguments)
     held: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
     if held.get("machine") != machine("ray"):
@@ -411,22 +424,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(row, flush=True)
             same = ("name", "images", "again")
             others = [other for other in held.get(kind, []) if any(other.get(of) != row.get(of) for of in same)]
-            held.update({kind: [*others, row], "when": str(date.today())})
+            held[kind] = [*others, row | {"when": str(date.today())}]
             options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
             put(options.page, COMMAND, tables(held))
 
+    recorded = set() if options.again else {(row["name"], row["images"]) for row in held.get("recording", [])}
+    ways = [(name, count) for count in options.images for name in options.ways if (name, count) not in recorded]
+    # The first question of a kind makes files for the second: what one recording is asked is measured as a whole.
+    read = set() if options.again else {(row["name"], row["images"]) for row in held.get("reading", [])}
+    to_read = {(name, options.recorded) for name in options.asked} - read
     with tempfile.TemporaryDirectory() as name:
         folder: Path = options.folder or Path(name)
-        if "recording" in options.stages:
+        if "recording" in options.stages and ways:
             images = folder / f"images-{max(options.images)}"
             if not images.is_dir():
                 make_images(find_data(), images, max(options.images))
-            keep("recording", recording_rows(find_data(), images, options.images, folder, options.ways))
-        if "reading" in options.stages:
+            keep("recording", recording_rows(find_data(), images, ways, folder))
+        if "reading" in options.stages and to_read:
             made = folder / f"recording-{options.recorded}"
             if not made.is_dir():
                 make_recording(made, options.recorded, options.units)
-            keep("reading", reading_rows(made / "store", options.asked))
+            keep("reading", reading_rows(made / "store", options.recorded, options.asked))
+    put(options.page, COMMAND, tables(held))
     return 0
 
 
