@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from benchmarks.optimization import ROOT
 from examples.resnet20 import ResNet20
 
 COMMAND = "make bench-scale"
+ROUNDS = 3
 ROWS = 50_000
 GROUP = 2_048
 
@@ -183,10 +185,10 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 
 def recording_rows(
-    data: Path, images: Path, asked: Sequence[tuple[str, int]], folder: Path
+    data: Path, images: Path, asked: Sequence[tuple[str, int, int]], folder: Path
 ) -> Iterator[dict[str, Any]]:
-    """Record so many images in this way or that, one after another."""
-    for name, limit in asked:
+    """Record so many images in this way or that, one after another; of each the round is given too."""
+    for name, limit, each in asked:
         about = {
             "network": str(ROOT / "examples" / "resnet20.py") + ":resnet20",
             "checkpoint": str(data / "weights" / "resnet20_cifar10.safetensors"),
@@ -201,7 +203,15 @@ def recording_rows(
         script = (RECORD if settings[0] else RAY_DATA).format(**about, store=str(store))
         figures = run(*((script, own) for own in settings))
         written = sum(path.stat().st_size for path in store.rglob("*.parquet"))
-        yield {"name": name, "images": limit, **figures, "load": before, "first": goes_first(), "bytes": written}
+        yield {
+            "name": name,
+            "images": limit,
+            "round": each,
+            **figures,
+            "load": before,
+            "first": goes_first(),
+            "bytes": written,
+        }
 
 
 ASK = (
@@ -352,44 +362,56 @@ def tables(held: dict[str, Any]) -> str:
 
 
 def recording_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Give what was recorded in each way: what a further image takes beyond what is done once, and memory against images."""
-    of = {(row["name"], row["images"]): row for row in rows}
+    """Give what was recorded in each way: what a further image takes beyond what is done once, and memory against images.
+
+    Figures are medians of rounds, in each of which all ways take turns.
+    """
+    of = {(row["name"], row["images"], row["round"]): row for row in rows}
     names, counts = dict.fromkeys(row["name"] for row in rows), sorted({row["images"] for row in rows})
-    shared = [count for count in counts if all((name, count) in of for name in names)] or [0]
+    rounds = [each for each in range(ROUNDS) if all((name, count, each) in of for name in names for count in counts)]
+    fewer, more = counts[0], counts[-1]
 
-    def slope(name: str, measure: str) -> float:
-        """Give what an image takes beyond what is done once, ms."""
-        fewer, more = shared[0], shared[-1]
-        return 1000 * (of[name, more][measure] - of[name, fewer][measure]) / (more - fewer) if more > fewer else 0.0
+    def slope(name: str, measure: str, each: int) -> float:
+        """Give what an image takes beyond what is done once, in one round, ms."""
+        return 1000 * (of[name, more, each][measure] - of[name, fewer, each][measure]) / max(more - fewer, 1)
 
-    def over(name: str, measure: str) -> str:
-        """Give by how much that is more than by two parts."""
-        parts = slope("two parts at once", measure) if ("two parts at once", shared[0]) in of else 0.0
-        return f"{slope(name, measure) / parts - 1:+.0%}" if parts else ""
+    def further(name: str, measure: str) -> str:
+        """Give that of all rounds, and by how much it is more than by two parts in the same round."""
+        if not rounds or fewer == more:
+            return ""
+        own = f"{median(slope(name, measure, each) for each in rounds):.2f}"
+        if name == "two parts at once" or "two parts at once" not in names:
+            return own
+        over = [slope(name, measure, each) / slope("two parts at once", measure, each) - 1 for each in rounds]
+        spread = f", {min(over):+.0%} to {max(over):+.0%}" if len(over) > 1 else ""
+        return f"{own} ({median(over):+.0%}{spread})"
 
-    def of_sizes(name: str, value: Callable[[dict[str, Any]], str]) -> list[str]:
-        return [value(of[name, count]) if (name, count) in of else "" for count in counts]
+    def of_sizes(name: str, measure: str, value: Callable[[float, int], str]) -> list[str]:
+        measured = {
+            count: [row[measure] for (way, size, _), row in of.items() if (way, size) == (name, count)]
+            for count in counts
+        }
+        return [value(median(values), count) if values else "" for count, values in measured.items()]
 
     speed = [
         [
             name,
-            *of_sizes(name, lambda row: f"{row['images'] / row['seconds']:,.0f}"),
-            *(f"{slope(name, measure):.2f} ({over(name, measure)})" for measure in ("seconds", "cpu")),
+            *of_sizes(name, "seconds", lambda seconds, count: f"{count / seconds:,.0f}"),
+            *(further(name, measure) for measure in ("seconds", "cpu")),
         ]
         for name in names
     ]
     memory = [
-        [name + words, *of_sizes(name, lambda row, measure=measure: f"{row[measure]:.2f}")]
+        [name + words, *of_sizes(name, measure, lambda gib, _: f"{gib:.2f}")]
         for name in names
         for words, measure in (("", "gib"), (", a worker", "worker_gib"))
         if not words or "Ray" in name
     ]
     written = {row["images"]: f"{row['bytes'] / 1e6:,.0f}" for row in rows}
     sizes = [f"{count:,} images" for count in counts]
-    span = f"{shared[0]:,} to {shared[-1]:,}"
-    further = [f"ms of a further image, {span} (over two parts)", "of processors, ms (goal: 10% over)"]
+    heads = [f"ms of a further image, {fewer:,} to {more:,} (over two parts)", "of processors, ms (goal: 10% over)"]
     return [
-        *table(["recorded by", *(f"{size}: a second" for size in sizes), *further], speed),
+        *table(["recorded by", *(f"{size}: a second" for size in sizes), *heads], speed),
         "",
         *table(
             ["largest memory of a process, GiB", *sizes],
@@ -422,14 +444,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         """Write every row as it comes, in the place of one of the same name and size."""
         for row in rows:
             print(row, flush=True)
-            same = ("name", "images", "again")
+            same = ("name", "images", "round", "again")
             others = [other for other in held.get(kind, []) if any(other.get(of) != row.get(of) for of in same)]
             held[kind] = [*others, row | {"when": str(date.today())}]
             options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
             put(options.page, COMMAND, tables(held))
 
-    recorded = set() if options.again else {(row["name"], row["images"]) for row in held.get("recording", [])}
-    ways = [(name, count) for count in options.images for name in options.ways if (name, count) not in recorded]
+    recorded = {(row["name"], row["images"], row["round"]) for row in held.get("recording", [])}
+    ways = [
+        (name, count, each) for each in range(ROUNDS) for count in options.images for name in options.ways
+        if options.again or (name, count, each) not in recorded
+    ]  # fmt: skip
     # The first question of a kind makes files for the second: what one recording is asked is measured as a whole.
     read = set() if options.again else {(row["name"], row["images"]) for row in held.get("reading", [])}
     to_read = {(name, options.recorded) for name in options.asked} - read
