@@ -1,15 +1,17 @@
 """Neighbours and maps of very many images: ``make bench-large-maps ARGS="--vectors FOLDER"``.
 
 The folder is what ``python -m benchmarks.millions`` wrote. Each row runs in a process of its own with one thread; seconds are
-those of the processor, since other programs may have the cores, and memory is the most that the process held.
+those of the processor, since other programs may have the cores, and memory is the most that the process held. Rows that were
+measured on this machine with these versions stay, so that a run that was ended goes on; ``--again`` measures them anew.
+Neighbours that one map has looked for are kept in the folder for the others of the same images.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figures import machine, put, where
+from iconoscope.atomic_files import writing_whole
 from iconoscope.extras import import_extra
 
 COMMAND = "make bench-large-maps"
@@ -124,6 +127,10 @@ SEARCHES: dict[str, Callable[[Vectors], Rows]] = {
 }
 
 
+MOST_NUMBERS = dict.fromkeys(SEARCHES, 64_000_000) | {"every pair": 60_000 * 512, "usearch (ours)": 512_000_000}
+"""Numbers, images by numbers of each, up to which a search is measured: every pair of a million images would take hours."""
+
+
 def neighbours_row(folder: Path, name: str, count: int, numbers: int) -> dict[str, Any]:
     """Time a search and say which share of the true neighbours it gives."""
     import torch
@@ -131,6 +138,7 @@ def neighbours_row(folder: Path, name: str, count: int, numbers: int) -> dict[st
     from iconoscope.exemplars.approximate_neighbours import neighbour_recall
 
     vectors = read_vectors(folder, count, numbers)
+    forget_peak()
     held, began = peak(), process_time()
     rows = SEARCHES[name](vectors)
     seconds = process_time() - began
@@ -151,7 +159,7 @@ def map_row(folder: Path, method: str, count: int) -> dict[str, Any]:
     import torch
 
     from iconoscope.exemplars import tsne
-    from iconoscope.exemplars.approximate_neighbours import neighbour_recall, neighbours_of
+    from iconoscope.exemplars.approximate_neighbours import neighbour_recall
     from iconoscope.exemplars.layouts import LAYOUTS
     from iconoscope.exemplars.nearest_neighbours import trustworthiness
 
@@ -167,25 +175,52 @@ def map_row(folder: Path, method: str, count: int) -> dict[str, Any]:
     if count > tsne.WHOLE:
         settings["embedded"] = tsne.SAMPLE
     wanted = {"tsne": 30 if count > tsne.WHOLE else 90}.get(method, K)
+    rows, distances, search = kept_neighbours(folder, near, wanted)
     began = process_time()
-    rows, distances = neighbours_of(near, wanted)
-    searched = process_time()
     points = LAYOUTS[method](near, rows, distances, settings).points
-    placed = process_time()
+    placed = process_time() - began
     return {
         "name": method,
         "images": count,
-        "neighbours": searched - began,
-        "seconds": placed - searched,
-        "gb": peak(),
+        "neighbours": search["seconds"],
+        "seconds": placed,
+        "gb": max(peak(), search["gb"]),
         "recall": neighbour_recall(near, rows, K, sample=500),
         "trustworthiness": trustworthiness(near, torch.from_numpy(points), K, sample=500),
     }
 
 
+def kept_neighbours(folder: Path, near: Any, wanted: int) -> tuple[NDArray[Any], NDArray[np.float32], dict[str, float]]:
+    """Give neighbours as `map_images` looks for them, and what the search took: seconds, and the memory by its end.
+
+    They are kept in the folder, under what decides about them, and searched once for the maps of all methods.
+    """
+    from iconoscope.exemplars import approximate_neighbours
+
+    source = Path(approximate_neighbours.__file__).read_bytes()
+    versions = json.dumps(machine("usearch")).encode()
+    key = hashlib.sha256(near.numpy().tobytes() + source + versions).hexdigest()[:16]
+    path = folder / f"neighbours-{len(near)}-{wanted}-{key}.npz"
+    if path.is_file():
+        with np.load(path) as held:
+            return held["rows"], held["distances"], {name: float(held[name]) for name in ("seconds", "gb")}
+    began = process_time()
+    rows, distances = approximate_neighbours.neighbours_of(near, wanted)
+    search = {"seconds": process_time() - began, "gb": peak()}
+    with writing_whole(path) as beside, beside.open("wb") as file:
+        np.savez(file, rows=rows, distances=distances, seconds=search["seconds"], gb=search["gb"])
+    return rows, distances, search
+
+
 def peak() -> float:
-    """Give the most memory that this process held, gigabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    """Give the most memory that this process held since it began, or since `forget_peak`, gigabytes."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
+
+
+def forget_peak() -> None:
+    """Let the most that was held begin anew from what is held now: making the vectors takes more than they do."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def tables(figures: dict[str, Any]) -> str:
@@ -213,17 +248,41 @@ def tables(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def keep(kind: str, row: dict[str, Any]) -> None:
-    """Put a row among those that were measured on this machine, and the tables on their page."""
+def held_figures() -> dict[str, Any]:
+    """Give what was measured on this machine with these versions."""
     figures: dict[str, Any] = {"machine": machine(*PEERS), "neighbours": [], "maps": []}
     if RESULTS.is_file():
         held = json.loads(RESULTS.read_text(encoding="utf-8"))
         figures = held if held["machine"] == figures["machine"] else figures
-    same = ("name", "images", "numbers")
-    others = [other for other in figures[kind] if any(other.get(name) != row.get(name) for name in same)]
+    return figures
+
+
+def is_same(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether two rows were asked for the same; rows of maps have no numbers, since all are of 64."""
+    return all(row.get(name) == other.get(name) for name in ("name", "images", "numbers"))
+
+
+def keep(kind: str, row: dict[str, Any]) -> None:
+    """Put a row among those that were measured on this machine, and the tables on their page."""
+    figures = held_figures()
+    others = [other for other in figures[kind] if not is_same(other, row)]
     figures[kind] = [*others, row | {"when": date.today().isoformat()}]
     RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     put(ROOT / "docs" / "performance.md", COMMAND, tables(figures))
+
+
+def planned(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """Give the rows that a run measures, in order: what is asked for, without what would take hours, and what is held."""
+    rows = [
+        {"kind": "neighbours", "name": name, "images": count, "numbers": numbers}
+        for numbers in asked.numbers
+        for count in asked.counts
+        for name in asked.searches
+        if count * numbers <= MOST_NUMBERS[name]
+    ]
+    rows += [{"kind": "maps", "name": name, "images": count} for count in asked.counts for name in asked.maps]
+    held = held_figures()
+    return [row for row in rows if asked.again or not any(is_same(row, other) for other in held[row["kind"]])]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -234,6 +293,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--numbers", type=int, nargs="*", default=[64, 512])
     parser.add_argument("--searches", nargs="*", default=list(SEARCHES), choices=list(SEARCHES))
     parser.add_argument("--maps", nargs="*", default=["pca", "som", "tsne"])
+    parser.add_argument("--again", action="store_true", help="measure what is held too")
     parser.add_argument("--one", nargs="*", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     if asked.one:
@@ -243,25 +303,12 @@ def main(arguments: Sequence[str]) -> None:
         else:
             keep(kind, neighbours_row(asked.vectors, name, int(count), int(numbers)))
         return
-    ones = [
-        ("neighbours", name, count, numbers)
-        for numbers in asked.numbers
-        for count in asked.counts
-        for name in asked.searches
-    ]
-    ones += [("maps", name, count, 64) for count in asked.counts for name in asked.maps]
-    for one in ones:
+    for row in planned(asked):
+        one = [row["kind"], row["name"], str(row["images"]), str(row.get("numbers", 64))]
         print(*one, flush=True)
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.large_maps",
-            "--vectors",
-            str(asked.vectors),
-            "--one",
-            *map(str, one),
-        ]
+        command = [sys.executable, "-m", "benchmarks.large_maps", "--vectors", str(asked.vectors), "--one", *one]
         subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"})
+    put(ROOT / "docs" / "performance.md", COMMAND, tables(held_figures()))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Images are made of CIFAR-10 by flips, shifts and colour. They are recorded by one process, by two parts at once, and by two
 workers of Ray, actors of ours and Ray Data, one after another; then a recording of a million images is made up, by the store's
-own writer, and asked.
+own writer, and asked. What was measured on this machine stays, so that a run that was ended goes on; ``--again`` measures it
+anew.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ from benchmarks.optimization import ROOT
 from examples.resnet20 import ResNet20
 
 COMMAND = "make bench-scale"
+ROUNDS = 3
 ROWS = 50_000
 GROUP = 2_048
 
@@ -147,6 +150,11 @@ def run(*scripts: tuple[str, str]) -> dict[str, float]:
     }
 
 
+def goes_first() -> bool:
+    """Tell whether this process and those that it starts go before all others, as `chrt --rr 10` has them do."""
+    return os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
+
+
 def ray_processes() -> dict[int, tuple[bool, float, float]]:
     """Give of every process of Ray whether it is a worker that records, its memory (GiB) and its processor's seconds."""
     found: dict[int, tuple[bool, float, float]] = {}
@@ -177,10 +185,10 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 
 def recording_rows(
-    data: Path, images: Path, counts: Sequence[int], folder: Path, names: Sequence[str]
+    data: Path, images: Path, asked: Sequence[tuple[str, int, int]], folder: Path
 ) -> Iterator[dict[str, Any]]:
-    """Record so many images in each way, one after another."""
-    for limit in counts:
+    """Record so many images in this way or that, one after another; of each the round is given too."""
+    for name, limit, each in asked:
         about = {
             "network": str(ROOT / "examples" / "resnet20.py") + ":resnet20",
             "checkpoint": str(data / "weights" / "resnet20_cifar10.safetensors"),
@@ -188,16 +196,22 @@ def recording_rows(
             "limit": limit,
             "peak": PEAK,
         }
-        for name, settings in WAYS.items():
-            if name not in names:
-                continue
-            store = folder / "store"
-            shutil.rmtree(store, ignore_errors=True)
-            before = os.getloadavg()[0]
-            script = (RECORD if settings[0] else RAY_DATA).format(**about, store=str(store))
-            figures = run(*((script, own) for own in settings))
-            written = sum(path.stat().st_size for path in store.rglob("*.parquet"))
-            yield {"name": name, "images": limit, **figures, "load": before, "bytes": written}
+        store = folder / "store"
+        shutil.rmtree(store, ignore_errors=True)
+        before = os.getloadavg()[0]
+        settings = WAYS[name]
+        script = (RECORD if settings[0] else RAY_DATA).format(**about, store=str(store))
+        figures = run(*((script, own) for own in settings))
+        written = sum(path.stat().st_size for path in store.rglob("*.parquet"))
+        yield {
+            "name": name,
+            "images": limit,
+            "round": each,
+            **figures,
+            "load": before,
+            "first": goes_first(),
+            "bytes": written,
+        }
 
 
 ASK = (
@@ -299,7 +313,7 @@ def make_recording(folder: Path, count: int, units: int) -> None:
     writer.end(total.to_columns())
 
 
-def reading_rows(store: Path, questions: Sequence[str]) -> Iterator[dict[str, Any]]:
+def reading_rows(store: Path, images: int, questions: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Ask a recording, each question in a process of its own: the first of a kind may make files that the second has."""
     done: list[str] = []
     for what in questions:
@@ -309,18 +323,28 @@ def reading_rows(store: Path, questions: Sequence[str]) -> Iterator[dict[str, An
         print(asked.partition("asked")[0], flush=True)
         names = ("opened", "opened_cpu", "seconds", "cpu", "gib")
         figures = dict(zip(names, map(float, asked.split("asked")[-1].split()), strict=True))
-        yield {"name": what, "again": what in done, **figures, "load": os.getloadavg()[0]}
+        yield {
+            "name": what,
+            "images": images,
+            "again": what in done,
+            **figures,
+            "load": os.getloadavg()[0],
+            "first": goes_first(),
+        }
         done.append(what)
 
 
 def tables(held: dict[str, Any]) -> str:
     """Give all that was measured as text in Markdown."""
     recorded, read = held.get("recording", []), held.get("reading", [])
-    loads = [row["load"] for row in (*recorded, *read)]
-    lines = [
-        where(held["machine"], [held["when"]]),
-        f"Others kept the machine busy: its load was {min(loads):.0f} to {max(loads):.0f} before each line.",
-    ]
+    rows = [*recorded, *read]
+    loads = [row["load"] for row in rows] or [0.0]
+    busy = f"the load of the machine was {min(loads):.0f} to {max(loads):.0f} before each line"
+    lines = [where(held["machine"], [row["when"] for row in rows])]
+    if all(row["first"] for row in rows):
+        lines.append(f"Other programs did not come in between (real-time priority), though {busy}.")
+    else:
+        lines.append(f"Other programs came in between: {busy}.")
     if recorded:
         lines += ["", *recording_table(recorded)]
     if read:
@@ -338,44 +362,56 @@ def tables(held: dict[str, Any]) -> str:
 
 
 def recording_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Give what was recorded in each way: what a further image takes beyond what is done once, and memory against images."""
-    of = {(row["name"], row["images"]): row for row in rows}
+    """Give what was recorded in each way: what a further image takes beyond what is done once, and memory against images.
+
+    Figures are medians of rounds, in each of which all ways take turns.
+    """
+    of = {(row["name"], row["images"], row["round"]): row for row in rows}
     names, counts = dict.fromkeys(row["name"] for row in rows), sorted({row["images"] for row in rows})
-    shared = [count for count in counts if all((name, count) in of for name in names)] or [0]
+    rounds = [each for each in range(ROUNDS) if all((name, count, each) in of for name in names for count in counts)]
+    fewer, more = counts[0], counts[-1]
 
-    def slope(name: str, measure: str) -> float:
-        """Give what an image takes beyond what is done once, ms."""
-        fewer, more = shared[0], shared[-1]
-        return 1000 * (of[name, more][measure] - of[name, fewer][measure]) / (more - fewer) if more > fewer else 0.0
+    def slope(name: str, measure: str, each: int) -> float:
+        """Give what an image takes beyond what is done once, in one round, ms."""
+        return 1000 * (of[name, more, each][measure] - of[name, fewer, each][measure]) / max(more - fewer, 1)
 
-    def over(name: str, measure: str) -> str:
-        """Give by how much that is more than by two parts."""
-        parts = slope("two parts at once", measure) if ("two parts at once", shared[0]) in of else 0.0
-        return f"{slope(name, measure) / parts - 1:+.0%}" if parts else ""
+    def further(name: str, measure: str) -> str:
+        """Give that of all rounds, and by how much it is more than by two parts in the same round."""
+        if not rounds or fewer == more:
+            return ""
+        own = f"{median(slope(name, measure, each) for each in rounds):.2f}"
+        if name == "two parts at once" or "two parts at once" not in names:
+            return own
+        over = [slope(name, measure, each) / slope("two parts at once", measure, each) - 1 for each in rounds]
+        spread = f", {min(over):+.0%} to {max(over):+.0%}" if len(over) > 1 else ""
+        return f"{own} ({median(over):+.0%}{spread})"
 
-    def of_sizes(name: str, value: Callable[[dict[str, Any]], str]) -> list[str]:
-        return [value(of[name, count]) if (name, count) in of else "" for count in counts]
+    def of_sizes(name: str, measure: str, value: Callable[[float, int], str]) -> list[str]:
+        measured = {
+            count: [row[measure] for (way, size, _), row in of.items() if (way, size) == (name, count)]
+            for count in counts
+        }
+        return [value(median(values), count) if values else "" for count, values in measured.items()]
 
     speed = [
         [
             name,
-            *of_sizes(name, lambda row: f"{row['images'] / row['seconds']:,.0f}"),
-            *(f"{slope(name, measure):.2f} ({over(name, measure)})" for measure in ("seconds", "cpu")),
+            *of_sizes(name, "seconds", lambda seconds, count: f"{count / seconds:,.0f}"),
+            *(further(name, measure) for measure in ("seconds", "cpu")),
         ]
         for name in names
     ]
     memory = [
-        [name + words, *of_sizes(name, lambda row, measure=measure: f"{row[measure]:.2f}")]
+        [name + words, *of_sizes(name, measure, lambda gib, _: f"{gib:.2f}")]
         for name in names
         for words, measure in (("", "gib"), (", a worker", "worker_gib"))
         if not words or "Ray" in name
     ]
     written = {row["images"]: f"{row['bytes'] / 1e6:,.0f}" for row in rows}
     sizes = [f"{count:,} images" for count in counts]
-    span = f"{shared[0]:,} to {shared[-1]:,}"
-    further = [f"ms of a further image, {span} (over two parts)", "of processors, ms (goal: 10% over)"]
+    heads = [f"ms of a further image, {fewer:,} to {more:,} (over two parts)", "of processors, ms (goal: 10% over)"]
     return [
-        *table(["recorded by", *(f"{size}: a second" for size in sizes), *further], speed),
+        *table(["recorded by", *(f"{size}: a second" for size in sizes), *heads], speed),
         "",
         *table(
             ["largest memory of a process, GiB", *sizes],
@@ -389,9 +425,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "scale.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
-    parser.add_argument(
-        "--images", type=int, nargs="*", default=[10_000, 50_000, 100_000], help="how many are recorded"
-    )
+    parser.add_argument("--images", type=int, nargs="*", default=[10_000, 100_000], help="how many are recorded")
     parser.add_argument("--recorded", type=int, default=1_000_000, help="how many the recording that is read holds")
     parser.add_argument("--units", type=int, default=1_000)
     parser.add_argument("--asked", nargs="*", default=["open", "open", "vectors", "top", "top", "find", "find", "map"])
@@ -400,6 +434,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--stages", default="recording,reading")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--again", action="store_true", help="measure what is held too")
     options = parser.parse_args(arguments)
     held: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
     if held.get("machine") != machine("ray"):
@@ -409,24 +444,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         """Write every row as it comes, in the place of one of the same name and size."""
         for row in rows:
             print(row, flush=True)
-            same = ("name", "images", "again")
+            same = ("name", "images", "round", "again")
             others = [other for other in held.get(kind, []) if any(other.get(of) != row.get(of) for of in same)]
-            held.update({kind: [*others, row], "when": str(date.today())})
+            held[kind] = [*others, row | {"when": str(date.today())}]
             options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
             put(options.page, COMMAND, tables(held))
 
+    recorded = {(row["name"], row["images"], row["round"]) for row in held.get("recording", [])}
+    ways = [
+        (name, count, each) for each in range(ROUNDS) for count in options.images for name in options.ways
+        if options.again or (name, count, each) not in recorded
+    ]  # fmt: skip
+    # The first question of a kind makes files for the second: what one recording is asked is measured as a whole.
+    read = set() if options.again else {(row["name"], row["images"]) for row in held.get("reading", [])}
+    to_read = {(name, options.recorded) for name in options.asked} - read
     with tempfile.TemporaryDirectory() as name:
         folder: Path = options.folder or Path(name)
-        if "recording" in options.stages:
+        if "recording" in options.stages and ways:
             images = folder / f"images-{max(options.images)}"
             if not images.is_dir():
                 make_images(find_data(), images, max(options.images))
-            keep("recording", recording_rows(find_data(), images, options.images, folder, options.ways))
-        if "reading" in options.stages:
+            keep("recording", recording_rows(find_data(), images, ways, folder))
+        if "reading" in options.stages and to_read:
             made = folder / f"recording-{options.recorded}"
             if not made.is_dir():
                 make_recording(made, options.recorded, options.units)
-            keep("reading", reading_rows(made / "store", options.asked))
+            keep("reading", reading_rows(made / "store", options.recorded, options.asked))
+    put(options.page, COMMAND, tables(held))
     return 0
 
 

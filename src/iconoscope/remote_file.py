@@ -248,8 +248,9 @@ def unreachable(name: str, error: Exception, address: str = "") -> ImagesError:
 def reason_of(error: Exception) -> str:
     """Say in a line what a filesystem raised."""
     lines = str(error).strip().splitlines()
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
+    if isinstance(error, FileNotFoundError):  # of a bucket the servers of S3 and Google say the same sentence
+        is_bucket = bool(lines) and "bucket does not exist" in lines[0]
+        return "there is no such bucket" if is_bucket else "there is no such file"
     if _is_timeout(error):
         return f"nothing came in time ({type(error).__name__})"
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

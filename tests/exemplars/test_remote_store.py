@@ -343,6 +343,6 @@ def test_other_results_are_not_kept_at_an_address(straight, network, images):
 def test_of_a_bucket_that_is_missing_nothing_is_said_to_be_kept(network, images, address):
     if address.startswith("memory"):
         pytest.skip("memory has no buckets")
-    with pytest.raises(StoreError, match="cannot be reached") as caught:
+    with pytest.raises(StoreError, match="cannot be reached: there is no such bucket") as caught:
         ico.record(network, images, store="s3://no-such-bucket/run", **SETTINGS)
     assert "is kept" not in caught.value.hint and "AWS" in caught.value.hint

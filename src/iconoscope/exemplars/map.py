@@ -253,14 +253,14 @@ def _assembled(
     points = torch.from_numpy(placed.points)
     k = min(_TRUSTED, max(1, (len(rows) - 2) // 2))
     on_map = nearest_points(placed.points, k)
-    labels = np.array([recording.labels[row] or "" for row in rows])
+    labels = np.array([label or "" for label in recording.labels.chosen(rows)])
     classes = np.where(labels == "", -1, np.unique(labels, return_inverse=True)[1])
     side = thumbnail_side(len(rows), min(recording.question.settings["preprocessing"]["size"]))
     atlas, atlas_ends = pack_thumbnails(_thumbnails(recording, rows, side), len(rows), side)
     return ImageMap(
         question=question,
         points=placed.points,
-        ids=np.array([recording.ids[row] for row in rows]),
+        ids=np.array(recording.ids.chosen(rows)),
         labels=labels,
         targets=recording.targets[rows],
         predictions=recording.predictions[rows],

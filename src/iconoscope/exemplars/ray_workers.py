@@ -36,7 +36,7 @@ _RUN = 4
 """Shards at most that a worker is given at once: their images are read in one stream."""
 
 _RUNS_EACH = 4
-"""Runs at least for every worker, so that none waits long for the last."""
+"""Runs for every worker that are left at least when one is cut: the last are of one shard, so that none waits long for another."""
 
 _DEATHS = 3
 """Workers that a run of shards may end before nobody asks about it again."""
@@ -195,10 +195,7 @@ def record_by_ray(recording_pass: RecordingPass, weights: str, workers: int | No
     with _cluster(ray, address):
         count, resources = _room(ray, workers)
         recording_pass = replace(recording_pass, network=None, workers=resources["num_cpus"] - 1)
-        size = max(1, min(_RUN, len(missing) // (_RUNS_EACH * count)))
-        runs = deque(
-            run for first in range(0, len(missing), size) for run in consecutive_runs(missing[first : first + size])
-        )
+        runs = _runs(missing, count)
         shipped = [ray.put(recording_pass)]
         kind = ray.remote(max_restarts=-1, **resources)(ShardRecorder)
         recorders = [kind.remote() for _ in range(min(count, len(runs)))]
@@ -213,6 +210,21 @@ def record_by_ray(recording_pass: RecordingPass, weights: str, workers: int | No
         finally:  # also where Ctrl-C has ended it: a shard is on disk whole, or not at all
             for recorder in recorders:
                 ray.kill(recorder)
+
+
+def _runs(missing: Sequence[int], workers: int) -> deque[range]:
+    """Cut shards into runs for so many workers, shorter towards the end.
+
+    >>> [len(run) for run in _runs(range(49), 2)]
+    [4, 4, 4, 4, 4, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    """
+    runs: deque[range] = deque()
+    first = 0
+    while first < len(missing):
+        size = max(1, min(_RUN, (len(missing) - first) // (_RUNS_EACH * workers)))
+        runs.extend(consecutive_runs(missing[first : first + size]))
+        first += size
+    return runs
 
 
 def _hand_out(

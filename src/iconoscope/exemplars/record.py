@@ -312,8 +312,8 @@ def fingerprint(images: Images, targets: Any, preprocessing: Preprocessing) -> s
         sha.update(identity.encode() + b"\0")
     sha.update(targets.tobytes())
     source, rows = images.rows
-    for row in rows:
-        sha.update(source.stamp(int(row)) + b"\0")
+    for row in rows.tolist():
+        sha.update(source.stamp(row) + b"\0")
     step = max(1, len(images) // _COMPARED)
     for row in range(0, len(images), step):
         try:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.columns import ArrowColumn, Column
 from iconoscope.errors import DamagedRecordError, QuestionError, StoreError, nearest, shortened
 from iconoscope.language import say, term
 from iconoscope.progress import track
@@ -20,16 +21,20 @@ from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json
 from iconoscope.store.answer_columns import AnswerColumns
 from iconoscope.store.array_files import map_array, write_array
+from iconoscope.store.image_columns import image_columns
 from iconoscope.store.parquet_tables import RECORD_AGAIN, list_width, matrix, read_metadata, read_numbers, read_table
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.vocabulary.resolver import Names, resolve
 from iconoscope.vocabulary.unit import LayerUnit, Unit
 
-__all__ = ["FORMAT", "INDEX", "UNITS", "Recording", "rows_name"]
+__all__ = ["FORMAT", "INDEX", "MADE_OF_SHARDS", "UNITS", "Recording", "rows_name"]
 
 FORMAT = 1
 INDEX = "recording.json"
 UNITS = "units.parquet"
+
+MADE_OF_SHARDS = ("*.npy", "*.arrow", "*.crc")
+"""Files that questions make of the shards: they go where a shard is replaced."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -205,23 +210,20 @@ class Recording:
     @cached_property
     def _image_columns(self) -> Any:
         """What is short of every image, as a pyarrow.Table."""
-        import pyarrow
-
-        columns = ["row", "id", "label", "target", "prediction"]
-        return pyarrow.concat_tables(read_table(shard, columns) for shard in self._shards)
+        return image_columns(self.folder, self._shards)
 
     def __len__(self) -> int:
         return self._image_columns.num_rows
 
     @cached_property
-    def ids(self) -> tuple[str, ...]:
-        """The images' ids, (images,); those that could not be used are not among them."""
-        return tuple(self._image_columns.column("id").to_pylist())
+    def ids(self) -> Column:
+        """The images' ids, (images,); those that could not be used are not among them. Read like a tuple, and equal to one."""
+        return ArrowColumn(self._image_columns.column("id"))
 
     @cached_property
-    def labels(self) -> tuple[str | None, ...]:
-        """Their labels as text, None where there is none, (images,)."""
-        return tuple(self._image_columns.column("label").to_pylist())
+    def labels(self) -> Column:
+        """Their labels as text, None where there is none, (images,). Read like a tuple, and equal to one."""
+        return ArrowColumn(self._image_columns.column("label"))
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:

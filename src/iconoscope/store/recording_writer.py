@@ -19,7 +19,7 @@ from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json, sealed_json
 from iconoscope.store.parquet_tables import RECORD_AGAIN, read_numbers, write_table
 from iconoscope.store.recorded_layer import RecordedLayer
-from iconoscope.store.recording import FORMAT, INDEX, UNITS, rows_name
+from iconoscope.store.recording import FORMAT, INDEX, MADE_OF_SHARDS, UNITS, rows_name
 from iconoscope.store.witness import is_same_witness
 
 __all__ = ["BINS", "UNIT_COLUMNS", "RecordingWriter", "bin_edges"]
@@ -176,7 +176,7 @@ class RecordingWriter:
 
     def discard(self, shard: int) -> None:
         """Remove the files of a shard, and what was made of all."""
-        for pattern in (self._images_path(shard).name, self._units_path(shard).name, UNITS, "*.npy", "*.crc"):
+        for pattern in (self._images_path(shard).name, self._units_path(shard).name, UNITS, *MADE_OF_SHARDS):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 

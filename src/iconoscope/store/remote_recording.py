@@ -30,7 +30,7 @@ from iconoscope.results.question import Question
 from iconoscope.results.result_folder import read_sealed_json
 from iconoscope.store.parquet_tables import FETCHED, RECORD_AGAIN, read_numbers
 from iconoscope.store.recorded_layer import RecordedLayer
-from iconoscope.store.recording import INDEX, UNITS, Recording, rows_name
+from iconoscope.store.recording import INDEX, MADE_OF_SHARDS, UNITS, Recording, rows_name
 from iconoscope.store.recording_writer import RecordingWriter
 
 __all__ = ["RemoteRecordingWriter", "fetched_recording", "is_address", "unfinished_recordings"]
@@ -163,7 +163,7 @@ class RecordingCopy:
         stale = [
             name for name in names if not there[name] or self._fetched.get(name) != [there[name], *self._state(name)]
         ]
-        for derived in [path for kind in ("*.npy", "*.crc") for path in self.folder.glob(kind)] if stale else []:
+        for derived in [path for kind in MADE_OF_SHARDS for path in self.folder.glob(kind)] if stale else []:
             derived.unlink(missing_ok=True)
         for name in track(stale, f"fetching {self._remote}"):
             self._fetch(name)

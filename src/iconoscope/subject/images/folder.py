@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from iconoscope.columns import CodedColumn, text_column
 from iconoscope.errors import ImagesError, QuestionError, nearest, shortened, warn
 from iconoscope.subject.images.decoding import SUFFIXES
 from iconoscope.subject.images.encoded_images import EncodedImages, FileReader
@@ -35,7 +36,10 @@ def open_folder(folder: Path) -> EncodedImages:
         )
     ids = [_printable(path) for path in paths]
     labels, names = class_folders(ids, str(folder))
-    return EncodedImages(str(folder), ids, labels, FileReader(folder, paths), label_names=names)
+    kept_paths = text_column(paths)
+    kept_ids = kept_paths if ids == paths else text_column(ids)
+    reader = FileReader(folder, kept_paths)
+    return EncodedImages(str(folder), kept_ids, CodedColumn.of(labels), reader, label_names=names)
 
 
 def class_folders(paths: Sequence[str], folder: str) -> tuple[list[str | None], tuple[str, ...]]:

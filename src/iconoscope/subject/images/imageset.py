@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.columns import ChosenRows
 from iconoscope.errors import ImageFileError, ImagesError, QuestionError, shortened, warn
 from iconoscope.signatures import checked
 from iconoscope.subject.images.decoding import image_reason
@@ -67,15 +67,16 @@ class Images(Sequence[Image]):
     [(8, 8, 3), (8, 8, 3)]
     """
 
-    def __init__(self, source: Source, rows: NDArray[np.intp] | None = None) -> None:
+    def __init__(self, source: Source, rows: NDArray[np.intp] | range | None = None) -> None:
         self._source = source
-        self._rows = np.arange(len(source)) if rows is None else rows
+        self._rows = range(len(source)) if rows is None else rows
         self.unreadable: dict[str, str] = {}
 
     @property
     def rows(self) -> tuple[Source, NDArray[np.intp]]:
         """The source, and the row of it that each image is."""
-        return self._source, self._rows
+        rows = self._rows
+        return self._source, np.arange(rows.start, rows.stop, rows.step) if isinstance(rows, range) else rows
 
     @property
     def source(self) -> str:
@@ -87,15 +88,21 @@ class Images(Sequence[Image]):
         """The names of the classes in the source's own order (class folders sorted), or ``()``."""
         return self._source.label_names
 
-    @cached_property
-    def ids(self) -> tuple[str, ...]:
-        """The ids, unique and the same in every run."""
-        return tuple(self._source.ids[row] for row in self._rows.tolist())
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids, unique and the same in every run: read like a tuple, and equal to one."""
+        return ChosenRows(self._source.ids, self._rows)
 
     @property
-    def labels(self) -> list[Label]:
+    def labels(self) -> Sequence[Label]:
         """The labels, None where there is none."""
-        return [self._source.label(row) for row in self._rows.tolist()]
+        source = self._source
+        if source.labels is not None and type(source).label is Source.label:
+            return ChosenRows(source.labels, self._rows)
+        return [source.label(row) for row in self._row_numbers()]
+
+    def _row_numbers(self) -> Iterable[int]:
+        return self._rows if isinstance(self._rows, range) else self._rows.tolist()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -112,7 +119,7 @@ class Images(Sequence[Image]):
                 raise IndexError(f"There is no image {index}; there are {len(self)}.")
             row = int(self._rows[index])
             return Image(self._source.ids[row], self._source.label(row), self._source, row)
-        return Images(self._source, self._rows[self._positions(index)])
+        return Images(self._source, self.rows[1][self._positions(index)])
 
     def _positions(self, index: Any) -> NDArray[Any]:
         positions = np.asarray(index)
@@ -189,9 +196,8 @@ class Images(Sequence[Image]):
     def say_depth(self) -> None:
         """Warn where the values of all images end at fewer bits than the 16 in which they are stored; some are looked at."""
         depths: set[int] = set()
-        for row in self._rows[
-            :: -max(1, len(self) // LOOKED_AT)
-        ].tolist():  # the last was read last, and may still be at hand
+        # The last was read last, and may still be at hand.
+        for row in self[:: -max(1, len(self) // LOOKED_AT)]._row_numbers():
             try:
                 depths.add(self._source.depth(row))
             except ImagesError:  # it is said elsewhere that it cannot be read

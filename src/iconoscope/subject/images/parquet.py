@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.columns import ArrowColumn, CodedColumn, Column, NumberedNames
 from iconoscope.errors import (
     IconoscopeError,
     ImageFileError,
@@ -175,7 +176,9 @@ def open_parquet(files: Sequence[Path | RemoteFile], origin: str) -> EncodedImag
     """Read what is small of the files: the schema, the labels, the paths. Raises `ImagesError`."""
     import pyarrow
 
-    starts, groups, values, names, numbered = [], [], [], [], []
+    starts, groups, ends = [], [], []
+    paths: dict[int, list[str | None]] = {}
+    labels: list[CodedColumn] = []
     count, column, label, class_names = 0, "", None, ()
     for number, path in enumerate(files):
         try:
@@ -192,11 +195,11 @@ def open_parquet(files: Sequence[Path | RemoteFile], origin: str) -> EncodedImag
                 has_paths = path_field(file.schema_arrow.field(column).type) >= 0
                 columns = ([label] if label else []) + ([f"{column}.path"] if has_paths else [])
                 table = file.read(columns=columns) if columns else None
-                numbered += [f"{path.stem}#{row}" for row in range(file.metadata.num_rows)]
                 for group in range(file.num_row_groups):
                     starts.append(count)
                     groups.append((number, group))
                     count += file.metadata.row_group(group).num_rows
+                ends.append(count)
         except (pyarrow.ArrowException, OSError, KeyError, ValueError, OverflowError) as error:
             if isinstance(error, IconoscopeError):
                 raise
@@ -204,27 +207,39 @@ def open_parquet(files: Sequence[Path | RemoteFile], origin: str) -> EncodedImag
             raise ImagesError(
                 f"{path} cannot be read as parquet with the column {column or 'image'}: {reason}."
             ) from error
-        if table is not None:
-            values += table.column(label).to_pylist() if label else []
-            names += (
-                [cell and cell["path"] for cell in table.column(column).to_pylist()]
-                if has_paths
-                else [None] * table.num_rows
-            )
+        if table is not None and label:
+            labels.append(CodedColumn.of(table.column(label).to_pylist()))
+        if table is not None and has_paths:
+            paths[number] = [cell and cell["path"] for cell in table.column(column).to_pylist()]
     if not count:
         raise ImagesError(f"{origin} holds no rows.")
-    highest = max((value for value in values if isinstance(value, int)), default=-1)
+    values = CodedColumn.joined(labels)
+    highest = max((value for value in values.values if isinstance(value, int)), default=-1)
     if class_names and highest >= len(class_names):
         raise ImagesError(
             f"{origin}: the label {highest} is outside the {len(class_names)} class names of its metadata."
         )
     return EncodedImages(
         origin,
-        [name or number for name, number in zip(unique_names(names) or numbered, numbered, strict=True)],
-        named_labels(values, class_names) if values else None,
+        _ids([path.stem for path in files], ends, paths),
+        CodedColumn(values.codes, named_labels(values.values, class_names)) if labels else None,
         ParquetReader(files, column, np.array(starts, np.int64), groups),
         label_names=class_names,
     )
+
+
+def _ids(stems: Sequence[str], ends: Sequence[int], paths: Mapping[int, Sequence[str | None]]) -> Column:
+    """Give every row the path that it has alone, or else the name of its file and its number there."""
+    import pyarrow
+
+    numbered = NumberedNames([f"{stem}#" for stem in stems], ends)
+    if not paths:
+        return numbered
+    counts = np.diff([0, *ends]).tolist()
+    names = [name for number, count in enumerate(counts) for name in paths.get(number, [None] * count)]
+    if (unique := unique_names(names)) is None:
+        return numbered
+    return ArrowColumn(pyarrow.array([name or number for name, number in zip(unique, numbered, strict=True)]))
 
 
 def _image_column(schema: Any, path: Path | RemoteFile) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from iconoscope.columns import NumberedNames
 from iconoscope.errors import ImagesError
 
 __all__ = ["Box", "Label", "MaskReader", "Pixels", "Source", "numbered", "three_channels"]
@@ -88,9 +89,9 @@ class Source(ABC):
         return (self.boxes_by_id or {}).get(self.ids[row], ())
 
 
-def numbered(count: int) -> list[str]:
+def numbered(count: int) -> NumberedNames:
     """Give ids to images that have no names: their indices in six digits."""
-    return [f"{row:06d}" for row in range(count)]
+    return NumberedNames([""], [count], digits=6)
 
 
 def three_channels(name: str, channels: str = "three channels") -> ImagesError:
