@@ -201,7 +201,10 @@ class Synthesis:
         objectives = [request.objective for request in requests]
         natural = [reference[objective] for objective in objectives] if reference else []
         assert (
-            isinstance(style.colours, np.ndarray) and style.rate is not None and not isinstance(style.transforms, str)
+            isinstance(style.colours, np.ndarray)
+            and style.rate is not None
+            and style.fade is not None
+            and not isinstance(style.transforms, str)
         )
         parameterization = style.parameterization
         if isinstance(parameterization, LatentParameterization):
