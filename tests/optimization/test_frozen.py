@@ -230,3 +230,40 @@ def test_a_module_that_was_given_a_forward_keeps_it():
     with frozen(module, [(module[0], module[1])]):
         assert torch.allclose(module(x), expected) and torch.equal(module[2](x), x * 7)
     assert torch.equal(module[2](x), x * 7) and torch.equal(module[0](x), x * 5)
+
+
+@pytest.mark.parametrize("kernel, stride, padding, dilation", [(1, 1, 0, 1), (3, 1, 1, 1), ((3, 5), 2, (1, 0), 2)])
+@pytest.mark.parametrize("asked_channels", [[], [3], [0, 5], list(range(12))])
+def test_a_gradient_of_few_channels_is_that_of_all(monkeypatch, kernel, stride, padding, dilation, asked_channels):
+    torch.manual_seed(0)
+    module: Any = nn.Sequential(nn.Conv2d(6, 12, kernel, stride, padding, dilation)).eval()
+    x = torch.randn(2, 6, 13, 11)
+    kept = torch.zeros(12)
+    kept[asked_channels] = 1.0
+
+    def gradient():
+        changed = x.clone().requires_grad_()
+        (module(changed).square() * kept.view(1, -1, 1, 1)).sum().backward()
+        assert changed.grad is not None
+        return changed.grad
+
+    before, widths = gradient(), []
+    backward = torch.ops.aten.convolution_backward
+
+    def counted(gradient, *settings):
+        widths.append(gradient.shape[1])
+        return backward(gradient, *settings)
+
+    monkeypatch.setattr(torch.ops.aten, "convolution_backward", counted)
+    with frozen(module):
+        first, again = gradient(), gradient()
+    assert torch.allclose(first, before, atol=1e-5) and torch.equal(first, again)
+    assert set(widths) == ({len(asked_channels)} if asked_channels else set())
+
+
+def test_a_gradient_that_is_nan_is_not_taken_for_none():
+    module: Any = nn.Sequential(nn.Conv2d(6, 8, 1)).eval()
+    x = torch.randn(1, 6, 4, 4, requires_grad=True)
+    with frozen(module):
+        (module(x)[:, 2] * float("nan")).sum().backward()
+    assert x.grad is not None and bool(x.grad.isnan().all())

@@ -12,6 +12,7 @@ from iconoscope.optimization.latent_parameterization import LatentParameterizati
 from iconoscope.optimization.loop import Loss, adam, normalised
 from iconoscope.optimization.parameterization import Fourier, Network2D, Phase, Pixels, Pyramid
 from iconoscope.optimization.regularizers import L1, L2, Alignment, Frequency, OutOfRange, TotalVariation
+from iconoscope.optimization.style import Style
 from iconoscope.optimization.transforms import Transforms
 
 SIZES = [(6, 10), (11, 7)]
@@ -33,11 +34,16 @@ def frequencies(height, width):
 def test_defaults_are_those_of_the_documentation():
     assert [way.rate for way in (Pixels(), Fourier(), Phase(), Pyramid(), Network2D())] == [
         0.05,
-        0.05,
+        0.1,
         0.1,
         0.05,
         0.005,
     ]
+    fitted = {kind: Style(parameterization=kind()).fitted((32, 32), 3) for kind in (Fourier, Pixels, Pyramid)}
+    assert [style.fade for style in fitted.values()] == [0.5, 1.0, 1.0]
+    assert Style(fade=0.7).fitted((32, 32), 3).fade == 0.7
+    sizes = ((99, 200), (100, 100))
+    assert [style.steps_for(size) for style in fitted.values() for size in sizes] == [48, 96, 128, 256, 128, 256]
     assert [way.noise for way in (Pixels(), Fourier(), Pyramid())] == [0.01] * 3
     assert (Fourier().decay, Phase().contrast, Phase().magnitude, Pyramid().levels) == (1, 1, None, 5)
     assert (Network2D().width, Network2D().depth) == (24, 6) and pytest.approx(3**0.5) == Network2D.REACH

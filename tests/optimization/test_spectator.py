@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import iconoscope as ico
+from iconoscope.optimization import Style
 from iconoscope.optimization.spectator import watched_by
 
 
@@ -46,8 +47,8 @@ def test_pictures_are_the_same_to_the_last_bit(network, style):
 def test_the_gradient_is_that_of_the_step(network):
     spectator = Spectator()
     with watched_by(spectator):
-        ico.optimize(network, "conv4:0", steps=6)
-    until = ico.optimize(network, "conv4:0", steps=5)  # whose last step is the one that was seen
+        ico.optimize(network, "conv4:0", steps=6, style=Style(fade=1.0))
+    until = ico.optimize(network, "conv4:0", steps=5, style=Style(fade=1.0))  # whose last step is the one that was seen
     np.testing.assert_allclose(spectator.seen[2].gradient[0].permute(1, 2, 0), until.last_gradient[0], atol=1e-6)
 
 

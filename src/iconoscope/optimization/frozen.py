@@ -20,6 +20,9 @@ __all__ = ["adjacent_layers", "frozen"]
 NARROW = 4
 """A convolution of at most so many channels is one of pictures, whose gradient has a way of its own."""
 
+FEW = 0.25
+"""Share of a convolution's channels up to which its gradient is computed through these alone."""
+
 
 @contextmanager
 def frozen(
@@ -32,7 +35,8 @@ def frozen(
     - the weights of convolutions lie in the memory order of channels last, in which they would be brought anew in every pass;
     - batch norms, which only scale and shift by now, are taken into the convolution before them, or do just that;
     - a ReLU before a maximum pooling is done after it, where there is less to do; the maximum does not mind;
-    - the gradient with respect to pictures is a convolution forward, which is several times as fast as the one back.
+    - the gradient with respect to pictures is a convolution forward, which is several times as fast as the one back;
+    - the gradient of a convolution of which few channels have one goes through these alone.
 
     Parameters
     ----------
@@ -124,7 +128,57 @@ def _convolution(
     if isinstance(padding, tuple) and weight.shape[1] <= NARROW and set(dilation) == {1} and groups == 1:
         phases = _phases(weight, stride)
         return lambda input: _PictureConvolution.apply(input, weight, bias, stride, padding, phases)
+    if isinstance(padding, tuple) and groups == 1:
+        sparse = _SparseGradient(weight, stride, padding, dilation)
+        return lambda input: _PrunedConvolution.apply(input, weight, bias, sparse)
     return lambda input: F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+
+
+class _SparseGradient:
+    """The gradient of one convolution with respect to its input, where most of the channels that it answers have none.
+
+    Of the last layer one channel is asked for, and of a layer that joins several convolutions perhaps none of this one's. To
+    see that takes a pass over the gradient, so once a convolution had more channels with a gradient it is not looked at again.
+    """
+
+    def __init__(
+        self, weight: torch.Tensor, stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...]
+    ) -> None:
+        self.weight, self.settings = weight, (stride, padding, dilation)
+        self.few = True
+
+    def __call__(self, gradient: torch.Tensor, size: torch.Size) -> torch.Tensor:
+        weight = self.weight
+        if self.few:
+            used = gradient.abs().amax((0, 2, 3)).nonzero().squeeze(1)  # NaN is not zero either
+            self.few = len(used) <= FEW * len(weight)
+            if self.few and len(used) == 0:
+                return gradient.new_zeros(size)
+            if self.few:
+                gradient, weight = (
+                    tensor.index_select(axis, used).contiguous(memory_format=torch.channels_last)
+                    for tensor, axis in ((gradient, 1), (weight, 0))
+                )
+        stride, padding, dilation = self.settings
+        unread = weight.new_empty(1).expand(size)  # its shape alone is asked for
+        return torch.ops.aten.convolution_backward(
+            gradient, unread, weight, None, stride, padding, dilation, False, (0, 0), 1, (True, False, False)
+        )[0]
+
+
+class _PrunedConvolution(torch.autograd.Function):
+    """A convolution whose gradient goes back through the channels alone that have one."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, sparse: _SparseGradient
+    ) -> torch.Tensor:
+        ctx.sparse, ctx.size = sparse, input.shape
+        return F.conv2d(input, weight, bias, *sparse.settings)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return ctx.sparse(gradients[0], ctx.size), None, None, None
 
 
 def _phases(weight: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:

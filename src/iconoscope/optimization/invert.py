@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["invert"]
 
-INVERTING = Style(transforms=None, regularizers=(TotalVariation(0.1),), fade=0.1)
+INVERTING = Style(transforms=None, regularizers=(TotalVariation(0.1),), rate=0.05, fade=0.1)
 """How inversions are made where nothing else is said: along the spectrum, and differences of neighbouring pixels cost a little.
 They are not moved about, as the code says where things are."""
 
@@ -333,6 +333,7 @@ class _Inverting:
 
         network, style = self.network, self.style
         assert self.photograph.pictures is not None and isinstance(style.colours, np.ndarray) and style.rate is not None
+        assert style.fade is not None
         assert not isinstance(style.transforms, str)
         read = LOGITS if layer == "logits" else layer
         draws = [self._generator(number) for number in range(self.count)]

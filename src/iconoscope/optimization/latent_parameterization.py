@@ -65,6 +65,7 @@ class LatentParameterization:
     labels: tuple[int, ...] = ()
     rate: float = 0.05
     keeps_limits: ClassVar[bool] = True
+    STEPS: ClassVar[tuple[int, int]] = STEPS
 
     def __post_init__(self) -> None:
         for name in ("weight", "limits", "spread"):

@@ -219,6 +219,9 @@ def _check_finite(
     network: Network, pictures: torch.Tensor, answers: Mapping[str, torch.Tensor], values: torch.Tensor, *, where: str
 ) -> None:
     """Say what is NaN or infinite first: the pictures by a gradient, the answers of the network, or what is made of them."""
+    # A sum of them is finite only if all are, and takes a twentieth of the time to see.
+    if bool((values.sum(dtype=torch.float64) + pictures.sum(dtype=torch.float64)).isfinite()):
+        return
     if bool(values.isfinite().all()) and bool(pictures.isfinite().all()):
         return
     if not bool(pictures.isfinite().all()):

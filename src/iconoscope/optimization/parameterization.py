@@ -59,7 +59,11 @@ class Parameters:
 
 
 class Parameterization(Protocol):
-    """A way to write a picture down."""
+    """A way to write a picture down.
+
+    One that is at its best by a rate that falls, or in another number of steps than others, has ``FADE`` and ``STEPS`` beside
+    its rate: the share of the rate that is left at the last step, and the steps of small pictures and of large ones.
+    """
 
     @property
     def rate(self) -> float:
@@ -124,7 +128,9 @@ class Fourier:
 
     decay: float = 1.0
     noise: float = 0.01
-    rate: float = 0.05
+    rate: float = 0.1
+    FADE: ClassVar[float] = 0.5
+    STEPS: ClassVar[tuple[int, int]] = 48, 96
 
     def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at raw pictures, or at noise."""

@@ -21,6 +21,9 @@ __all__ = ["STYLES", "Style", "read_style"]
 LARGE = 100
 """Pixels of the short side from which on pictures are moved further, as what is seen in them is larger."""
 
+STEPS = 128, 256
+"""Numbers of steps that suit small pictures, and large ones, if their parameterization says nothing else."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Style:
@@ -41,8 +44,8 @@ class Style:
         A key of `LIMITS`: how colours are kept in 0..1.
     rate : float or None
         Step size of Adam; None: what suits the parameterization.
-    fade : float
-        What share of it is left at the last step, 0..1.
+    fade : float or None
+        What share of it is left at the last step, 0..1; None: what suits the parameterization.
     blur : Blur or None
         How pictures are blurred after a step; of `Pixels` alone.
     """
@@ -53,7 +56,7 @@ class Style:
     colours: NDArray[np.float64] | Literal["plain"] | None = None
     limits: str = "sigmoid"
     rate: float | None = None
-    fade: float = 1.0
+    fade: float | None = None
     blur: Blur | None = None
 
     def __post_init__(self) -> None:
@@ -64,7 +67,7 @@ class Style:
             )
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise QuestionError(f"rate={self.rate} must be over 0.")
-        if not 0 < self.fade <= 1:
+        if self.fade is not None and not 0 < self.fade <= 1:
             raise QuestionError(f"fade={self.fade} must be over 0 and at most 1.")
         if self.blur is not None and not isinstance(self.parameterization, Pixels):
             raise QuestionError(
@@ -87,7 +90,12 @@ class Style:
         if self.limits == "penalty" and not charged:
             charges = (*charges, OutOfRange())
         rate = self.parameterization.rate if self.rate is None else self.rate
-        return replace(self, transforms=transforms, colours=colours, regularizers=charges, rate=rate)
+        fade = getattr(self.parameterization, "FADE", 1.0) if self.fade is None else self.fade
+        return replace(self, transforms=transforms, colours=colours, regularizers=charges, rate=rate, fade=fade)
+
+    def steps_for(self, size: tuple[int, int]) -> int:
+        """Give the number of steps that suits the parameterization, for pictures of a size."""
+        return getattr(self.parameterization, "STEPS", STEPS)[min(size) >= LARGE]
 
     @property
     def joint(self) -> bool:

@@ -36,8 +36,9 @@ __all__ = ["PictureRequest", "Synthesis", "check_pictures", "concatenate"]
 FRAMES = 9
 """The number of pictures on the way that are kept."""
 
-PIXELS, MOST = 8 * 256 * 256, 64
-"""Of all pictures that go through the network at once, and how many these are at most."""
+PIXELS, MOST = 4 * 256 * 256, 64
+"""Of all pictures that go through the network at once, and how many these are at most. With more the maps of the first layers
+no longer lie in memory that the process keeps: the system takes it back, and clears it anew, at every step."""
 
 USED = 0.75
 """The share of the memory that is planned for."""
@@ -200,7 +201,10 @@ class Synthesis:
         objectives = [request.objective for request in requests]
         natural = [reference[objective] for objective in objectives] if reference else []
         assert (
-            isinstance(style.colours, np.ndarray) and style.rate is not None and not isinstance(style.transforms, str)
+            isinstance(style.colours, np.ndarray)
+            and style.rate is not None
+            and style.fade is not None
+            and not isinstance(style.transforms, str)
         )
         parameterization = style.parameterization
         if isinstance(parameterization, LatentParameterization):
