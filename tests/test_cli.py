@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import iconoscope as ico
+from iconoscope import cli
 from iconoscope.cli import main
 from iconoscope.commands import COMMANDS
 from iconoscope.demo.photographs import keep_photographs
@@ -60,6 +61,14 @@ def test_the_language_of_a_command_is_that_of_its_words_and_figures_and_ends_wit
     spanish, again, english = (Path(f"{name}.svg").read_bytes() for name in "abc")
     assert spanish == again != english
     assert run(capsys, "layers", "--network", "cars", "--lang", "fr")[0] == 2
+
+
+def test_a_command_without_a_language_speaks_the_one_that_was_chosen(capsys, photographs):
+    asked = photographs, "--limit", 1, "--patch", 24, "--stride", 24
+    with ico.set_language("es"):
+        assert "probabilidad de " in occlude(capsys, *asked)[1]
+        assert "probability" in occlude(capsys, *asked, "--lang", "en")[1]
+        assert ico.language.current_language() == "es"
 
 
 def test_figures_of_a_set_are_told(capsys, photographs, tmp_path):
@@ -327,13 +336,16 @@ def test_threads_of_torch_sleep_soon_unless_the_environment_says_how_long_they_l
         monkeypatch.delenv(name)
     for name, value in own.items():
         monkeypatch.setenv(name, value)
+    seen = []
+    monkeypatch.setattr(cli, "_answer", lambda _: seen.append(os.environ.get("GOMP_SPINCOUNT")) or 0)
+    before = dict(os.environ)
     assert main(["--version"]) == 0
-    assert os.environ.get("GOMP_SPINCOUNT") == spins
+    assert seen == [spins] and dict(os.environ) == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have another OpenMP")
 def test_openmp_reads_how_long_threads_look_for_work():
-    code = "from iconoscope.cli import main; main(['--version']); import torch"
+    code = "from iconoscope.cli import main; main(['layers', '--network', 'cars'])"
     environment = {
         name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     }

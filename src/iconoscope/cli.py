@@ -24,7 +24,7 @@ from docstring_parser import parse
 from iconoscope import __version__
 from iconoscope.commands import COMMANDS, GROUPS, MAKERS, Command, imported
 from iconoscope.errors import MOST, AuditFailedError, IconoscopeError, IconoscopeWarning, QuestionError, printable
-from iconoscope.language import LANGUAGES, current_language, say, set_language
+from iconoscope.language import current_language, say, set_language
 from iconoscope.language.network_lines import in_spanish
 from iconoscope.options import read_options
 from iconoscope.progress import show_progress
@@ -47,7 +47,7 @@ _OUTPUT = {
 }
 """Flags of every command."""
 
-_LANGUAGE = "The language of figures, pages and what is printed: en or es."
+_LANGUAGE = "The language of figures, pages and what is printed: en or es; if not given en, or what set_language chose."
 
 _SPINS = 3000
 """How often a thread of torch looks for work before it sleeps, unless the environment says it.
@@ -77,7 +77,8 @@ def _runner(name: str) -> Callable[..., int]:
             settings.setdefault(option.maker, {})[option.parameter] = bound.arguments[key]
         arguments = settings.pop("")
         lang, quiet = bound.arguments["lang"], bound.arguments["quiet"]
-        with set_language(lang), nullcontext() if quiet else show_progress():
+        spoken = nullcontext() if lang is None else set_language(lang)
+        with spoken, nullcontext() if quiet else show_progress():
             for maker, made_of in settings.items():
                 # Without its own option what is made of it is left out, where the function does without it.
                 is_typed = next(iter(made_of.values())) is not None
@@ -112,8 +113,8 @@ def _output_parameters() -> Iterator[inspect.Parameter]:
     for name, text in _OUTPUT.items():
         flag = Annotated[bool, Parameter(help=text, negative="", group=group)]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=flag, default=False)
-    chosen = Annotated[str, Parameter(help=_LANGUAGE, group=group)]
-    yield inspect.Parameter("lang", inspect.Parameter.KEYWORD_ONLY, annotation=chosen, default=LANGUAGES[0])
+    chosen = Annotated[str | None, Parameter(help=_LANGUAGE, group=group)]
+    yield inspect.Parameter("lang", inspect.Parameter.KEYWORD_ONLY, annotation=chosen, default=None)
 
 
 def _introduce(network: Network) -> None:
@@ -171,14 +172,25 @@ def main(arguments: list[str] | None = None) -> int:
 
     0, 1 (could not), 2 (usage), 3 (an audit failed), 130 (interrupted by Ctrl-C), 143 (by SIGTERM).
     """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))  # read by torch's OpenMP when torch is imported
-    with _terminating() as terminations:
+    with _threads_that_sleep_soon(), _terminating() as terminations:
         try:
             status = _answer(arguments)
         except KeyboardInterrupt:
             return _interrupted(143 if terminations else 130)
         return _interrupted(143) if terminations else status
+
+
+@contextmanager
+def _threads_that_sleep_soon() -> Iterator[None]:
+    """Say in the environment how often torch's threads look for work; OpenMP reads it when torch is imported in the block."""
+    said = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
+    if not said:
+        os.environ["GOMP_SPINCOUNT"] = str(_SPINS)
+    try:
+        yield
+    finally:
+        if not said:
+            os.environ.pop("GOMP_SPINCOUNT", None)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 import iconoscope as ico
 from iconoscope.cli import main
-from iconoscope.demo.journey import dark_backgrounds
+from iconoscope.demo.questions import dark_backgrounds
 from iconoscope.results import Audit, ImageMap, Occlusion, UnitSearch
 from iconoscope.store import Store
 

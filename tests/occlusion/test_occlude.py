@@ -315,6 +315,19 @@ def test_figures_are_written_under_the_name_that_was_given(planted, bright, tmp_
         ico.occlude_each(planted, bright, **{"out": "one.png"})  # pyright: ignore[reportArgumentType]
 
 
+def test_the_figure_of_an_image_is_there_before_the_next_is_asked_about(planted, bright, tmp_path):
+    there = []
+
+    def paint(picture):
+        there.append(sorted(path.name for path in tmp_path.iterdir()))
+        return np.zeros_like(picture)
+
+    pictures = np.stack([bright, bright[::-1], bright[:, ::-1]])
+    ico.occlude(planted, pictures, patch=12, stride=12, fill=paint, out=tmp_path / "maps.png")
+    names = [f"maps-{number}.png" for number in (1, 2, 3)]
+    assert names[:0] in there and names[:1] in there and there[-1] == names[:2]
+
+
 def test_the_object_comes_with_the_images_and_not_with_the_question(tmp_path):
     network = ico.load_network("cars-honest", device="cpu")
     images = ico.demo_images(2, seed=1)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from iconoscope.auditing import audit
 from iconoscope.demo.photographs import demo_images, keep_photographs
+from iconoscope.demo.questions import OCCLUDED, RECORDED, RECORDED_COUNT, STEPS, Questions, draw_recorded
+from iconoscope.demo.second_process import DRAWN, SecondProcess, second_process
 from iconoscope.errors import QuestionError
-from iconoscope.exemplars import find_units, map_images, record
-from iconoscope.language import say, term
-from iconoscope.occlusion import occlude
+from iconoscope.language import current_language, say, term
 from iconoscope.progress import advancing
 from iconoscope.results import Audit
 from iconoscope.results.audit_text import capitalised
@@ -19,21 +18,12 @@ from iconoscope.show import report
 from iconoscope.show.growing_page import GrowingPage, Step
 from iconoscope.signatures import checked
 from iconoscope.store import Store
-from iconoscope.subject.images import Images, load_images
-from iconoscope.subject.network import Network, load_network
+from iconoscope.store.store import load_question
 
-__all__ = ["demo"]
+__all__ = ["RECORDED", "demo"]
 
 NETWORKS = ("cars", "cars-honest")
-# Sides of the patch, pixels: a window of a car, and half a car. It is filled with the mean colour, as by default: on a dark
-# wall the grey of fill="zero" is itself something to see, and looks like a van.
-PATCHES, STRIDE = [12, 24], 4
-_OCCLUDED = 4  # images that are covered patch by patch
-_RECORDED = 400  # photographs on any background that are recorded
-# Photographs that are left in the folder, to try the other commands on.
-_SAVED, _SAVED_ANY_BACKGROUND = 24, 120
-RECORDED = "recorded"
-"""Folder of the photographs that were recorded."""
+_SAVED = 24  # photographs that are left in the folder, to try the other commands on
 TITLE = "Two makes of car: what did each network learn?"
 LEAD = (
     "Lynx and bison are two invented makes of car, a low saloon and a tall van. The network cars was trained on photographs in "
@@ -76,8 +66,8 @@ def demo(
         it is whole. Beside it lie a page of what each technique found, and a map of photographs
         for each network, to move about in.
     """
-    if count < _OCCLUDED:
-        raise QuestionError(f"count={count} photographs are too few.", hint=f"Draw {_OCCLUDED} or more; 80 is usual.")
+    if count < OCCLUDED:
+        raise QuestionError(f"count={count} photographs are too few.", hint=f"Draw {OCCLUDED} or more; 80 is usual.")
     out = Path(out)
     weights: dict[str, Path | None] = dict.fromkeys(NETWORKS)
     if retrain:
@@ -87,23 +77,24 @@ def demo(
         weights = {name: out / "weights" / f"{name}.safetensors" for name in NETWORKS}
     with _growing(out / "report.html", count) as page:
         photographs = demo_images(count, backgrounds="telling", seed=seed)
-        page.done(caption=say("The first photographs"), pictures=[image.pixels for image in photographs[:_OCCLUDED]])
+        page.done(caption=say("The first photographs"), pictures=[image.pixels for image in photographs[:OCCLUDED]])
         with advancing(
             f"{page.path} can be opened now and grows as it is looked at; the first photographs", 1
         ) as advance:
             advance(1)
+        first, second = NETWORKS
+        alike = {"seed": seed, "device": device}
+        with second_process(second, out, count=count, checkpoint=weights[second], **alike) as other:
+            asked = [
+                Questions.about(name, photographs, out, checkpoint=weights[name], **alike) for name in (first, second)
+            ]
+            _cover(asked, other, page)
+            keep_photographs(photographs[:_SAVED], out)
+            if not other.has(DRAWN):
+                draw_recorded(out, seed=seed)
+            _map_and_find(asked, other, page)
+            audits = _audit(asked, other, page)
         store = Store(out / "store")
-        networks = [load_network(name, checkpoint=weights[name], device=device) for name in NETWORKS]
-        for network in networks:
-            found = occlude(network, photographs[:_OCCLUDED], patch=PATCHES, stride=STRIDE, store=store)
-            caption = say("To {name}, red is where covering costs the answer", name=network.name)
-            page.done(caption=caption, pictures=[single.largest.overlaid() for single in found])
-        keep_photographs(photographs[:_SAVED], out)
-        _map_and_find(networks, out, store, page, seed=seed)
-        audits: list[Audit] = []
-        for network in networks:
-            audits.append(audit(network, photographs, quick=True, seed=seed, store=store))
-            page.done(f"{capitalised(audits[-1].verdict)}.")
         report(store, out / "evidence.html", title=term(TITLE), lead=term(LEAD))
         links = [(say("What each technique found, side by side"), "evidence.html")]
         links += [
@@ -113,27 +104,54 @@ def demo(
         return report(audits, page.path, title=term(TITLE), lead=term(LEAD), links=links)
 
 
-def _map_and_find(networks: list[Network], out: Path, store: Store, page: GrowingPage, *, seed: int) -> None:
+def _cover(asked: list[Questions], other: SecondProcess, page: GrowingPage) -> None:
+    """Show where covering costs each network the answer."""
+    for questions in _in_turn(asked, other, "covered"):
+        found = questions.covered()
+        caption = say("To {name}, red is where covering costs the answer", name=questions.network.name)
+        page.done(caption=caption, pictures=[single.largest.overlaid() for single in found])
+
+
+def _map_and_find(asked: list[Questions], other: SecondProcess, page: GrowingPage) -> None:
     """Record photographs on any background, and see by what each network orders them."""
-    drawn = demo_images(_RECORDED, backgrounds="neutral", seed=seed + 1)
-    # As files, so that the explorer finds them again.
-    keep_photographs(drawn, out / RECORDED)
-    keep_photographs(drawn[:_SAVED_ANY_BACKGROUND], out / "any-background")
-    photographs = load_images(out / RECORDED / "photographs", masks=out / RECORDED / "masks")
-    dark = dark_backgrounds(photographs)
-    for network in networks:
-        recording = record(network, photographs, store=store)
-        map_images(recording, out=out / f"map-{network.name}.html", store=store)
-        of_dark = find_units(recording, dark, name="a dark background", store=store)
-        of_bison = find_units(recording, "bison", store=store)
+    for questions in _in_turn(asked, other, "mapped"):
+        count, of_dark, of_bison = questions.mapped(page=questions.out / f"map-{questions.network.name}.html")
         page.done(
             say(
                 "Of {count:,} units {dark} answer a dark background and nothing else, {bison} a bison and nothing else.",
-                count=len(recording.units),
+                count=count,
                 dark=len(of_dark.invariant),
                 bison=len(of_bison.invariant),
             )
         )
+
+
+def _audit(asked: list[Questions], other: SecondProcess, page: GrowingPage) -> list[Audit]:
+    audits: list[Audit] = []
+    for questions in _in_turn(asked, other, "audited"):
+        audits.append(questions.audited())
+        said = audits[-1].sentences(current_language()).overall(audits[-1].conclusions)
+        page.done(f"{capitalised(said)}.")
+    return audits
+
+
+def _in_turn(asked: list[Questions], other: SecondProcess, step: str) -> Iterator[Questions]:
+    """Give the questions about one network after another, those about the second once the other process has answered them.
+
+    Pages show answers in the order in which they were written, which is to be the same whoever wrote them.
+    """
+    for number, questions in enumerate(asked):
+        if number and other.has(step):
+            _written_now(questions, step)
+        yield questions
+
+
+def _written_now(questions: Questions, step: str) -> None:
+    """Let the answers of a step about a network be the last that were written, in the order in which they were."""
+    digest = questions.network.digest()
+    for folder in questions.store.folders():
+        if folder.parent.name in STEPS[step] and load_question(folder)[1].weights == digest:
+            os.utime(folder)
 
 
 def _growing(path: Path, count: int) -> GrowingPage:
@@ -146,7 +164,7 @@ def _growing(path: Path, count: int) -> GrowingPage:
         Step(
             say(
                 "Map {count} photographs as the network {name} sees them, and look for units",
-                count=_RECORDED,
+                count=RECORDED_COUNT,
                 name=name,
             ),
             f"map-{name}.html",
@@ -159,10 +177,3 @@ def _growing(path: Path, count: int) -> GrowingPage:
     ]
     steps = [Step(say("Draw {count} photographs of two makes of car", count=count)), *covered, *mapped, *audited]
     return GrowingPage(path, title=term(TITLE), lead=term(LEAD), steps=[*steps, Step(say("Write the report"))])
-
-
-def dark_backgrounds(photographs: Images) -> list[str]:
-    """Give the ids of the photographs whose background is darker than that of most."""
-    brightness = {image.id: float(image.pixels[~np.asarray(image.mask)].mean()) for image in photographs}
-    median = float(np.median(list(brightness.values())))
-    return [id for id, value in brightness.items() if value < median]

@@ -60,4 +60,6 @@ def keep_photographs(images: Images, folder: Path) -> None:
         for kind, pixels in (("photographs", image.pixels), ("masks", np.asarray(image.mask))):
             path = folder / kind / str(image.label) / f"{image.id}.png"
             with writing_whole(path) as hidden:
-                Image.fromarray(pixels).save(hidden, "PNG")
+                Image.fromarray(pixels).save(
+                    hidden, "PNG", compress_level=1
+                )  # hundreds are written while somebody waits

@@ -22,7 +22,7 @@ from iconoscope.errors import (
 )
 from iconoscope.occlusion.fills import Fill, FillLike, read_fill
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.query import ImageQuestion, asked_alike, is_one, labels_of, save_figures, say_unlabelled
+from iconoscope.occlusion.query import ImageQuestion, asked_alike, is_one, labels_of, say_unlabelled, with_figures
 from iconoscope.progress import track
 from iconoscope.results import Attribution, Question
 from iconoscope.results.rendering import rgb
@@ -211,8 +211,8 @@ def attribute(
     True
     """
     check_figure_name(out)
-    attributions = list(attribute_each(network, images, unit, **settings))
-    save_figures(attributions, out)
+    pictures = load_images(images)
+    attributions = list(with_figures(attribute_each(network, pictures, unit, **settings), len(pictures), out))
     return attributions[0] if is_one(images) else attributions
 
 

@@ -14,7 +14,15 @@ from iconoscope.language import check_language, in_language
 from iconoscope.occlusion.fills import FillLike
 from iconoscope.occlusion.geometry import Sides, make_grid
 from iconoscope.occlusion.mean_map import average_maps
-from iconoscope.occlusion.query import NO_OBJECT, fitted_object, is_one, labels_of, save_figures, say_unlabelled
+from iconoscope.occlusion.query import (
+    NO_OBJECT,
+    fitted_object,
+    is_one,
+    labels_of,
+    save_figures,
+    say_unlabelled,
+    with_figures,
+)
 from iconoscope.occlusion.sliding_patch import OnePatch, SlidingPatch, patch_questions
 from iconoscope.progress import track
 from iconoscope.results import MeanMap, Occlusion, OcclusionSeries
@@ -139,8 +147,9 @@ def occlude(
         memory. With a store, a run that was ended goes on where it was.
     out
         Where to write the figure: a name ending in .png, .pdf, .svg, .jpg or .webp. Where there are several images, their
-        places in the set are put before the ending: occlude-1.png, occlude-2.png. A name ending in .html is one page of all
-        images, without `mean`: a patch follows the mouse over each, beside what the network answers under it.
+        places in the set are put before the ending: occlude-1.png, occlude-2.png; each is there as soon as its image is
+        answered. A name ending in .html is one page of all images, without `mean`: a patch follows the mouse over each, beside
+        what the network answers under it.
     lang
         Of the figure or the page: en or es; if not given the language that `set_language` chose.
 
@@ -188,16 +197,18 @@ def occlude(
         with in_language(lang):
             save_figures([mean_map], out)
         return mean_map
-    in_variants = _ask_each(network, images, unit, _variants(network, settings), "occlude", together=True)
+    pictures = load_images(images)
+    in_variants = _ask_each(network, pictures, unit, _variants(network, settings), "occlude", together=True)
     if isinstance(settings.get("patch"), list) or isinstance(settings.get("fill"), list):
-        answers = [OcclusionSeries(occlusions) for occlusions in in_variants]
+        found = map(OcclusionSeries, in_variants)
     else:
-        answers = [occlusion for (occlusion,) in in_variants]
-    with in_language(lang):
-        if out is not None and is_page(out):
-            iconoscope.report(answers, out)
-        else:
-            save_figures(answers, out)
+        found = (occlusion for (occlusion,) in in_variants)
+    page = None if out is None or not is_page(out) else out
+    # A figure is there as soon as its image is answered: the next may take a while.
+    answers = list(with_figures(found, len(pictures), None if page else out, lang))
+    if page is not None:
+        with in_language(lang):
+            iconoscope.report(answers, page)
     return answers[0] if is_one(images) else answers
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from iconoscope import __version__
 from iconoscope.errors import ImagesError, check_seed, warn
+from iconoscope.language import in_language
 from iconoscope.results import Question, Result
 from iconoscope.results.result import Finding, figure_names
 from iconoscope.store import Store
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_OBJECT", "ImageQuestion", "asked_alike", "fitted_object", "is_one", "labels_of", "save_figures", "say_unlabelled",
+    "with_figures",
 ]  # fmt: skip
 
 # What the object may be of the picture: of a speck, or of all but a speck, there is nothing to tell.
@@ -33,6 +36,7 @@ _OBJECT_SHARE = (0.002, 0.998)
 NO_OBJECT = "neither mask nor box"
 
 Answer = TypeVar("Answer", bound=Result)
+FindingT = TypeVar("FindingT", bound=Finding)
 
 
 def is_one(images: Any) -> bool:
@@ -148,6 +152,21 @@ def save_figures(findings: Sequence[Finding], out: str | Path | None) -> None:
     if out is not None:
         for finding, name in zip(findings, figure_names(len(findings), out), strict=True):
             finding.save(name)
+
+
+def with_figures(
+    findings: Iterable[FindingT], count: int, out: str | Path | None, lang: str | None = None
+) -> Iterator[FindingT]:
+    """Give one finding after another, the figure of each written under its name, if there is one, before the next is asked for.
+
+    `count` is that of the images that are asked about; of several, figures have their numbers before the ending.
+    """
+    names = repeat(None) if out is None else figure_names(count, out)
+    for finding, name in zip(findings, names, strict=False):
+        if name is not None:
+            with in_language(lang):
+                finding.save(name)
+        yield finding
 
 
 def say_unlabelled(origins: Sequence[str]) -> None:

@@ -211,7 +211,7 @@ def to_png(picture: Picture) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Operators of an exported program: the one place that reads how torch describes them, which is private to torch.
+"""Operators of a traced program: the one place that reads how torch describes them, which is private to torch.
 
 An operator's schema says its name, its arguments, and which of them it writes into. A torch that keeps it elsewhere cannot be
 read here: `described` is then false, and the plain engine answers.
@@ -13,9 +13,19 @@ from typing import Any
 import torch
 from torch import fx
 
-__all__ = ["described", "may_be_view", "name_of", "out_of_place", "same_length", "schema_of", "traced_length", "writes"]
+__all__ = [
+    "SHAPES", "PerImage", "described", "hangs_on_images", "is_mutable", "may_be_view", "name_of", "out_of_place",
+    "same_length", "schema_of", "shapes_of", "traced_length", "writes",
+]  # fmt: skip
 
 SCHEMA = "_schema"
+
+SHAPES = "shapes"
+"""Where a node that was not traced by torch.export has the shapes of all tensors that it answers."""
+
+
+class PerImage(int):
+    """A length that is so many times the number of images, as it was when it was traced."""
 
 
 def described() -> bool:
@@ -37,7 +47,12 @@ def name_of(node: Any) -> str:
 
 def writes(node: fx.Node) -> bool:
     """Whether the operator writes into one of its arguments."""
-    schema = schema_of(node)
+    return is_mutable(node.target)
+
+
+def is_mutable(operation: Any) -> bool:
+    """Whether an operator writes into one of its arguments."""
+    schema = getattr(operation, SCHEMA, None)
     return schema is not None and schema.is_mutable
 
 
@@ -61,13 +76,29 @@ def may_be_view(node: fx.Node) -> bool:
     return any(answer.alias_info is not None and not answer.alias_info.is_write for answer in schema.returns)
 
 
+def shapes_of(node: fx.Node) -> list[tuple[Any, ...]]:
+    """Give the shapes of all tensors that a node answers; lengths that hang on the number of images are no plain `int`."""
+    if SHAPES in node.meta:
+        return node.meta[SHAPES]
+    value = node.meta.get("val")
+    values = value if isinstance(value, tuple | list) else [value]
+    return [tuple(tensor.shape) for tensor in values if isinstance(tensor, torch.Tensor)]
+
+
+def hangs_on_images(length: Any) -> bool:
+    """Whether a length depends on the number of images."""
+    return isinstance(length, torch.SymInt | PerImage)
+
+
 def same_length(length: Any, other: Any) -> bool:
     """Whether two lengths that depend on the number of images are the same for any number."""
-    return isinstance(length, torch.SymInt) and isinstance(other, torch.SymInt) and str(length) == str(other)
+    return hangs_on_images(length) and hangs_on_images(other) and str(length) == str(other)
 
 
 def traced_length(length: Any, traced: int) -> int:
     """Give what a length that depends on the number of images was with as many as were `traced`; 1 for any other length."""
+    if isinstance(length, PerImage):
+        return int(length)
     if isinstance(length, int):
         return 1
     hint = getattr(length.node, "hint", None)  # private to torch; as a rule a length is the number of images itself

@@ -1,4 +1,4 @@
-"""From a module to steps: torch.export traces it, and every operation is asked how a change passes through it.
+"""From a module to steps: it is traced, and every operation is asked how a change passes through it.
 
 What is not known here becomes a step that runs the captured operator on whole maps: unknown costs speed, never correctness.
 """
@@ -18,13 +18,13 @@ from iconoscope.extras import imported
 from iconoscope.occlusion.incremental import aten
 from iconoscope.occlusion.incremental.graph import TRACED, Graph, GraphBuilder
 from iconoscope.occlusion.incremental.operators import CapturedCall
+from iconoscope.occlusion.incremental.tracing import Trace, trace
 from iconoscope.occlusion.incremental.translation import translate
 from iconoscope.warning_filters import ignoring
 
 __all__ = ["CaptureError", "capture"]
 
 LARGEST_BATCH = 4096
-
 
 _TRACING = threading.Lock()
 
@@ -43,6 +43,23 @@ def capture(module: nn.Module, image: torch.Tensor) -> Graph:
     """
     if not aten.described():
         raise CaptureError("this torch says nothing of its operators that can be read")
+    traced = _traced(module, image) or _exported(module, image)
+    with torch.no_grad():
+        return _graph(traced)
+
+
+def _traced(module: nn.Module, image: torch.Tensor) -> Trace | None:
+    """Give what a module computes as two passes without numbers show it; None if they cannot."""
+    try:
+        with ignoring():
+            traced = trace(module, image)
+    except Exception:  # noqa: BLE001 -- torch.export is asked then, and says what is the matter if it cannot either
+        return None
+    return traced if _can_be_followed(traced.graph) else None
+
+
+def _exported(module: nn.Module, image: torch.Tensor) -> Trace:
+    """Give what a module computes as torch.export sees it."""
     imported("torch._dynamo")  # as torch.export does, but whole, also where Ctrl-C comes meanwhile
     try:
         # torch.export warns about torch's own code, and keeps what it traces where all threads see it.
@@ -52,20 +69,19 @@ def capture(module: nn.Module, image: torch.Tensor) -> Graph:
             # a fixed batch would be written into every reshape. Traced with two, since export takes one for a constant.
             open_batch = ({0: Dim("batch", min=1, max=LARGEST_BATCH)},)
             program = export(module, (batch,), dynamic_shapes=open_batch, strict=False)
-            if not _can_be_followed(program):
+            if not _can_be_followed(program.graph):
                 # Writes into views of other tensors: torch takes them apart itself, which takes several times as long.
                 program = program.run_decompositions({})
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CaptureError(f"torch.export cannot trace the network ({lines[0][:120].strip()})") from error
-    with torch.no_grad():
-        return _graph(program)
+    return Trace(program.graph, _constants(program))
 
 
-def _can_be_followed(program: ExportedProgram) -> bool:
+def _can_be_followed(graph: fx.Graph) -> bool:
     """Whether all that is written in place is a tensor's own memory, and there is an operator that does it elsewhere."""
     before: set[fx.Node] = set()
-    for node in program.graph.nodes:
+    for node in graph.nodes:
         before.add(node)
         if node.op != "call_function" or not aten.writes(node):
             continue
@@ -76,11 +92,17 @@ def _can_be_followed(program: ExportedProgram) -> bool:
     return True
 
 
-def _graph(program: ExportedProgram) -> Graph:
+def _graph(traced: Trace) -> Graph:
     """Turn every node into a step and leave out what nobody reads."""
     builder = GraphBuilder()
-    _add_inputs(builder, program)
-    for node in program.graph.nodes:
+    for node in traced.graph.nodes:
+        if node.op == "placeholder" and node in traced.constants:
+            builder.constants[node] = traced.constants[node]
+        elif node.op == "placeholder" and not builder.steps:
+            builder.add_image(node)
+        elif node.op == "placeholder":
+            raise CaptureError(f"the network has a further input, {node.name}")
+    for node in traced.graph.nodes:
         if node.op == "call_function":
             written = node.args[0] if aten.writes(node) else None
             if written is not None:
@@ -89,7 +111,7 @@ def _graph(program: ExportedProgram) -> Graph:
             if isinstance(written, fx.Node):
                 # Whoever reads the tensor from here on reads what was written.
                 builder.names[written] = builder.names[node]
-    (answers,) = next(node for node in program.graph.nodes if node.op == "output").args
+    (answers,) = next(node for node in traced.graph.nodes if node.op == "output").args
     if len(answers) != 1 or answers[0] not in builder.names:
         raise CaptureError("the network does not answer one tensor")
     output = builder.names[answers[0]]
@@ -101,25 +123,17 @@ def _graph(program: ExportedProgram) -> Graph:
     return Graph(steps, output)
 
 
-def _add_inputs(builder: GraphBuilder, program: ExportedProgram) -> None:
-    """Note weights and other constants, and the step that the image comes in by."""
+def _constants(program: ExportedProgram) -> dict[fx.Node, Any]:
+    """Give the values of the placeholders that are weights and other constants."""
     signature = program.graph_signature
-    constants = {**program.constants, **program.state_dict}
+    values = {**program.constants, **program.state_dict}
     sources = {
         **signature.inputs_to_parameters,
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    for node in program.graph.nodes:
-        if node.op != "placeholder":
-            continue
-        if node.name in sources:
-            constant: Any = constants[sources[node.name]]
-            builder.constants[node] = constant.detach() if isinstance(constant, torch.Tensor) else constant
-        elif not builder.steps:
-            builder.add_image(node)
-        else:
-            raise CaptureError(f"the network has a further input, {node.name}")
+    constants = {node: values[sources[node.name]] for node in program.graph.nodes if node.name in sources}
+    return {node: value.detach() if isinstance(value, torch.Tensor) else value for node, value in constants.items()}
 
 
 def _add(builder: GraphBuilder, node: fx.Node) -> None:

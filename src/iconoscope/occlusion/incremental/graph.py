@@ -188,7 +188,7 @@ class GraphBuilder:
         Splits of channels: a step for each part follows, once it is known which parts are read.
     repeats : set
         Nodes that only pick the first of several answers.
-    batch : torch.SymInt
+    batch : torch.SymInt or aten.PerImage
         The number of images.
     """
 
@@ -207,7 +207,8 @@ class GraphBuilder:
 
     def add_image(self, node: fx.Node) -> None:
         """Add the step that the image comes in by."""
-        self.batch = node.meta["val"].shape[0]
+        (shape,) = aten.shapes_of(node)
+        self.batch = shape[0]
         shape = self.answered_map(node, CHANNELS_FIRST)
         self.add(node, self.make_step(node, None, kind="input", inputs=(), map=shape))
 
@@ -279,7 +280,11 @@ class GraphBuilder:
             return Step(node.name, "batch", (), None, None)
         call, inputs = self.call(node)
         kind: Kind = "number" if isinstance(value, int | torch.SymInt) else "whole"
-        by_image = isinstance(value, torch.Tensor) and value.ndim > 0 and aten.same_length(value.shape[0], self.batch)
+        by_image = (
+            isinstance(value, torch.Tensor)
+            and value.ndim > 0
+            and aten.same_length(aten.shapes_of(node)[0][0], self.batch)
+        )
         shape = None
         if isinstance(value, torch.Tensor) and value.ndim == 4 and by_image:
             layouts = [step.map.axes for step in map(self.steps.__getitem__, inputs) if step.map is not None]
@@ -289,10 +294,10 @@ class GraphBuilder:
 
     def _multiplications(self, node: fx.Node) -> int:
         """Give the multiplications of a convolution or of linear layers for one image, none for anything else."""
-        name, answer = aten.name_of(node), node.meta.get("val")
-        if not isinstance(answer, torch.Tensor):
+        name = aten.name_of(node)
+        if not isinstance(node.meta.get("val"), torch.Tensor):
             return 0
-        shape = answer.shape
+        (shape,) = aten.shapes_of(node)
         constants = [self.constant(source) for source in node.all_input_nodes]
         weights = sum(weight.numel() for weight in constants if isinstance(weight, torch.Tensor) and weight.ndim > 1)
         if name == "linear" or "multi_head_attention" in name or "transformer_encoder" in name:
@@ -300,7 +305,7 @@ class GraphBuilder:
         if name.startswith("conv"):
             source = node.args[0]
             if "transpose" in name and isinstance(source, fx.Node):
-                shape = source.meta["val"].shape
+                (shape,) = aten.shapes_of(source)
             return weights * _fixed(shape[2:])
         return 0
 
@@ -314,15 +319,14 @@ def _layer_of(node: fx.Node) -> str:
 def _bytes_for_one_image(node: fx.Node) -> int:
     """Give the bytes of a node's answer for one image, whether or not the images are an axis of their own."""
     value = node.meta.get("val")
-    tensors = value if isinstance(value, tuple | list) else [value]
+    values = value if isinstance(value, tuple | list) else [value]
+    tensors = [tensor for tensor in values if isinstance(tensor, torch.Tensor)]
     return sum(
-        _fixed(tensor.shape) * prod(aten.traced_length(length, TRACED) for length in tensor.shape) // TRACED
-        * tensor.element_size()
-        for tensor in tensors
-        if isinstance(tensor, torch.Tensor)
-    )  # fmt: skip
+        _fixed(shape) * prod(aten.traced_length(length, TRACED) for length in shape) // TRACED * tensor.element_size()
+        for shape, tensor in zip(aten.shapes_of(node) if tensors else (), tensors, strict=True)
+    )
 
 
 def _fixed(lengths: Any) -> int:
     """Multiply those lengths that do not depend on the number of images."""
-    return prod(length for length in lengths if isinstance(length, int))
+    return prod(length for length in lengths if not aten.hangs_on_images(length))
