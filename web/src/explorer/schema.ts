@@ -33,6 +33,7 @@ export interface AtlasPage {
   crop_sheets: number;
   legend: Record<string, string>;
   unframed: number;
+  damaged: DamagedRecord[];
   commands: Commands;
 }
 
@@ -62,6 +63,7 @@ export interface ConceptSummary {
 
 export interface LayerConcepts {
   classes: ClassConcepts[];
+  damaged: DamagedRecord[];
   commands: Commands;
 }
 
@@ -106,6 +108,7 @@ export interface MapPage {
   ids: string[];
   classes: string[];
   colours: string[];
+  damaged: DamagedRecord[];
   commands: Commands;
 }
 
@@ -237,6 +240,7 @@ export interface NetworkPage {
   confusion: number[][];
   layers: LayerSummary[];
   audit: AuditSummary | null;
+  damaged: DamagedRecord[];
   commands: Commands;
 }
 
@@ -301,6 +305,11 @@ export interface HeatQuestion {
   network: number;
 }
 
+export interface KeptHeats {
+  maps: HeatAnswer[];
+  damaged: DamagedRecord[];
+}
+
 export interface PatchAnswer {
   probabilities: number[];
   milliseconds: number;
@@ -320,6 +329,12 @@ export interface PatchQuestion {
 export interface Commands {
   python: string;
   shell: string;
+}
+
+export interface DamagedRecord {
+  record: string;
+  message: string;
+  hint: string;
 }
 
 export interface MakingProgress {
@@ -389,6 +404,7 @@ export interface ImagesBetween {
 export interface LayerPage {
   layer: LayerSummary;
   units: UnitSummary[];
+  damaged: DamagedRecord[];
   commands: Commands;
 }
 
@@ -420,6 +436,7 @@ export interface UnitPage {
   alike_by_weights: UnitLink[];
   fed_by: UnitLink[];
   feeds: UnitLink[];
+  damaged: DamagedRecord[];
   commands: Commands;
 }
 

@@ -33,10 +33,11 @@ from iconoscope.explorer.messages.patches import (
     DistanceQuestion,
     HeatAnswer,
     HeatQuestion,
+    KeptHeats,
     PatchAnswer,
     PatchQuestion,
 )
-from iconoscope.explorer.messages.session import Commands, MakingProgress, NetworkName, Problem, Session
+from iconoscope.explorer.messages.session import Commands, DamagedRecord, MakingProgress, NetworkName, Problem, Session
 from iconoscope.explorer.messages.units import (
     ClassSelectivity,
     Histogram,
@@ -67,6 +68,7 @@ __all__ = [
     "Commands",
     "ConceptExemplar",
     "ConceptSummary",
+    "DamagedRecord",
     "DistanceAnswer",
     "DistanceQuestion",
     "HeatAnswer",
@@ -77,6 +79,7 @@ __all__ = [
     "ImagePage",
     "ImageSearch",
     "ImagesBetween",
+    "KeptHeats",
     "LayerConcepts",
     "LayerPage",
     "LayerSummary",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iconoscope.explorer.messages.session import Commands
+from iconoscope.explorer.messages.session import Commands, DamagedRecord
 
 __all__ = ["AtlasCell", "AtlasCrop", "AtlasPage"]
 
@@ -66,6 +66,8 @@ class AtlasPage:
         How many sheets there are.
     legend, unframed
         The colours of classes, by their names; and how many have none, since there are too many.
+    damaged
+        Atlases that cannot be read, of whatever layer.
     """
 
     layers: list[str]
@@ -83,4 +85,5 @@ class AtlasPage:
     crop_sheets: int
     legend: dict[str, str]
     unframed: int
+    damaged: list[DamagedRecord]
     commands: Commands

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iconoscope.explorer.messages.session import Commands
+from iconoscope.explorer.messages.session import Commands, DamagedRecord
 
 __all__ = ["ClassConcepts", "ConceptExemplar", "ConceptSummary", "LayerConcepts"]
 
@@ -67,7 +67,11 @@ class ClassConcepts:
 
 @dataclass(frozen=True)
 class LayerConcepts:
-    """The concepts of a layer (`GET concepts?layer=`) that the store has, class by class, and the lines that make some."""
+    """The concepts of a layer (`GET concepts?layer=`) that the store has, class by class, and the lines that make some.
+
+    `damaged` are those that cannot be read.
+    """
 
     classes: list[ClassConcepts]
+    damaged: list[DamagedRecord]
     commands: Commands

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from iconoscope.explorer.messages.images import ClassProbability
 from iconoscope.explorer.messages.network import AuditSummary
-from iconoscope.explorer.messages.session import Commands
+from iconoscope.explorer.messages.session import Commands, DamagedRecord
 
 __all__ = [
     "AnswerCount",
@@ -30,6 +30,8 @@ class MapPage:
     ----------
     numbers
         Of every point the number of its image, by which it is asked about and chosen.
+    damaged
+        Maps that cannot be read; an earlier one, or one that was made anew, stands for them.
     """
 
     count: int
@@ -46,6 +48,7 @@ class MapPage:
     ids: list[str]
     classes: list[str]
     colours: list[str]
+    damaged: list[DamagedRecord]
     commands: Commands
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iconoscope.explorer.messages.session import Commands
+from iconoscope.explorer.messages.session import Commands, DamagedRecord
 
 __all__ = ["AuditSummary", "ClassVerdict", "LayerSummary", "NetworkPage"]
 
@@ -53,6 +53,8 @@ class NetworkPage:
         The share of labelled images answered rightly, 0 to 1; None where none is labelled.
     confusion
         Images of each label (row) by answer (column); empty where none is labelled.
+    damaged
+        Audits that cannot be read.
     """
 
     name: str
@@ -64,4 +66,5 @@ class NetworkPage:
     confusion: list[list[int]]
     layers: list[LayerSummary]
     audit: AuditSummary | None
+    damaged: list[DamagedRecord]
     commands: Commands

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iconoscope.explorer.messages.session import Commands
+from iconoscope.explorer.messages.session import Commands, DamagedRecord
 
-__all__ = ["DistanceAnswer", "DistanceQuestion", "HeatAnswer", "HeatQuestion", "PatchAnswer", "PatchQuestion"]
+__all__ = [
+    "DistanceAnswer",
+    "DistanceQuestion",
+    "HeatAnswer",
+    "HeatQuestion",
+    "KeptHeats",
+    "PatchAnswer",
+    "PatchQuestion",
+]
 
 
 @dataclass(frozen=True)
@@ -49,10 +57,7 @@ class HeatQuestion:
 
 @dataclass(frozen=True)
 class HeatAnswer:
-    """An occlusion map: the drop of the unit's answer with the patch at every position (rows, columns).
-
-    `GET images/{name}/heat` gives a list of all that the store has of an image.
-    """
+    """An occlusion map: the drop of the unit's answer with the patch at every position (rows, columns)."""
 
     top: list[int]
     left: list[int]
@@ -63,6 +68,14 @@ class HeatAnswer:
     unit: str
     fill: str
     commands: Commands
+
+
+@dataclass(frozen=True)
+class KeptHeats:
+    """All occlusion maps of an image that the store has (`GET images/{name}/heat`), and those that cannot be read."""
+
+    maps: list[HeatAnswer]
+    damaged: list[DamagedRecord]
 
 
 @dataclass(frozen=True)

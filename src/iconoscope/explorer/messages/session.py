@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Commands", "MakingProgress", "NetworkName", "Problem", "Session"]
+__all__ = ["Commands", "DamagedRecord", "MakingProgress", "NetworkName", "Problem", "Session"]
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,14 @@ class Problem:
     """What went wrong, and what would work."""
 
     kind: Literal["question", "not found", "busy", "refused", "damaged"]
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class DamagedRecord:
+    """A record of the store that cannot be read, by its folder in the store; what is wrong with it, and what would work."""
+
+    record: str
     message: str
     hint: str

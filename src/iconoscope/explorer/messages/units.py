@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from iconoscope.explorer.messages.network import LayerSummary
-from iconoscope.explorer.messages.session import Commands
+from iconoscope.explorer.messages.session import Commands, DamagedRecord
 
 __all__ = [
     "ClassSelectivity",
@@ -60,10 +60,11 @@ class UnitSummary:
 
 @dataclass(frozen=True)
 class LayerPage:
-    """All units of a layer."""
+    """All units of a layer; `damaged` are pictures of them that cannot be read."""
 
     layer: LayerSummary
     units: list[UnitSummary]
+    damaged: list[DamagedRecord]
     commands: Commands
 
 
@@ -127,6 +128,8 @@ class UnitPage:
         Units of the same layer whose answers correlate most, `alike_by_weights` whose incoming weights do.
     feeds, fed_by
         The strongest weights to the layer behind and from the layer before; empty where no weights lie between.
+    damaged
+        Records of pictures that cannot be read.
     """
 
     unit: str
@@ -143,6 +146,7 @@ class UnitPage:
     alike_by_weights: list[UnitLink]
     fed_by: list[UnitLink]
     feeds: list[UnitLink]
+    damaged: list[DamagedRecord]
     commands: Commands
 
 
