@@ -140,6 +140,7 @@ function FindUnits({ wanted }: { wanted: string }) {
         choose={(chosen) => change({ class: chosen }, { step: true })}
       />
       {problem && <Trouble problem={problem} />}
+      {wanted && !units && !problem && <Waiting />}
       {units && (
         <>
           <Ranking
