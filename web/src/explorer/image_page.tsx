@@ -6,7 +6,7 @@ import { AnswerBars } from "./answer_bars";
 import { useClassTitle, useSession } from "./explored";
 import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
 import { HeatControls, keptHeat, Legend, useHeat, useKeptHeats } from "./heat_map";
-import { number, say, sayName } from "./language";
+import { entitle, number, say, sayName } from "./language";
 import { Newest, viewName } from "./newest";
 import { AnswersOf, CopyCommands, DamagedRecords, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
 import { PatchLine } from "./patch_line";
@@ -20,7 +20,10 @@ const LATER = 200; // milliseconds without a movement after which the address is
 export function ImagePage({ name, settings }: { name: string; settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>(`images/${encodeURIComponent(name)}`);
   const text = useImageText("page");
-  const session = useSession();
+  const session = useSession(), shown = page?.id ?? "";
+  useEffect(() => {
+    if (shown) entitle(shown);
+  }, [shown]);
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
   return (
