@@ -15,7 +15,7 @@ from iconoscope.explorer import messages
 
 SCHEMA = Path(__file__).parent / "src" / "explorer" / "schema.ts"
 
-_HEAD = "// The messages between server and front end: written by web/make_schema.py from explorer/messages.py, not by hand.\n"
+_HEAD = "// The messages between server and front end: written by web/make_schema.py from explorer/messages/, not by hand.\n"
 _PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", types.NoneType: "null"}
 
 

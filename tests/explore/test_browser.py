@@ -239,6 +239,7 @@ def test_a_photograph_of_ones_own_is_asked(opened, picture, tmp_path):
     page.set_input_files("input[type=file]", tmp_path / "mine.jpg")
     page.wait_for_selector(".stage")
     assert "#/image/upload-" in page.url
+    assert page.title().startswith("mine.jpg")  # in the tab too, and not the name that addresses it
     assert sum(bars(page).values()) == pytest.approx(1, abs=1e-3)
 
 

@@ -111,7 +111,7 @@ def test_maps_of_the_store_are_asked_again_as_they_were(place, tuned, rules):
         tuned, images[2], "prob:lynx", patch=(48, 32), stride=(40, 16), fill="0.5", store=place / "kept"
     )
     with browse(open_session(tuned, images, store=place / "kept"), rules) as client:
-        (heat,) = client.get("/api/images/2/heat").json()
+        (heat,) = client.get("/api/images/2/heat").json()["maps"]
     again = run(heat["commands"]["python"])
     assert again.question.key == occlusion.question.key
     np.testing.assert_array_equal(again.drop, occlusion.drop)

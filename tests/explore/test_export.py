@@ -86,7 +86,7 @@ def test_every_answer_is_the_servers(exported, client):
 def test_occlusions_of_the_store_are_in_it(exported, network, images):
     answers = read(exported[1])
     assert [key for key in answers if key.endswith("/heat")] == ["images/2/heat"]
-    (heat,) = answers["images/2/heat"]
+    (heat,) = answers["images/2/heat"]["maps"]
     occlusion = ico.occlude(network, images[2], patch=48, stride=48)
     np.testing.assert_allclose(heat["drop"], occlusion.drop, atol=1e-5)
     assert heat["unit"] == occlusion.question.unit and heat["fill"] == "mean"

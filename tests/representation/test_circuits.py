@@ -282,3 +282,20 @@ def test_the_module_comes_back_as_it_was(network, image):
     before = network.digest()
     feeds(network, "bn2:1", image, steps=0)
     assert network.digest() == before and not any(module._forward_hooks for module in network.module.modules())
+
+
+def test_a_unit_behind_its_activation_says_both_its_value_and_what_it_answers(network, image):
+    batch = network.preprocessing.normalise(image)
+    with network.questioned(), torch.inference_mode():
+        maps = activations(network, batch, "relu")[0]
+    channel = int(maps.mean((1, 2)).argmin())
+    circuit = feeds(network, f"relu:{channel}", image, steps=0)
+    assert circuit.answer == pytest.approx(float(maps[channel].mean()), abs=1e-6)
+    assert circuit.value < circuit.answer and "before its activation, behind which it answers" in circuit.summary()
+    own = feeds(network, "logit:b", image, steps=0)
+    assert own.answer == own.value and "activation" not in own.summary()
+
+
+def test_of_several_images_it_says_which_is_asked(network, image):
+    with pytest.warns(ico.errors.IconoscopeWarning, match=r"of 2 \S+ is asked"):
+        feeds(network, "bn2:1", np.concatenate([image, image]), steps=0)

@@ -207,3 +207,9 @@ def test_a_class_without_images_is_refused(network, images):
     with pytest.raises(ImagesError, match="labelled flag") as caught:
         ico.concepts(network, images[24:], "rectified", "flag")
     assert "other 6" in caught.value.hint and "over='all'" in caught.value.hint
+
+
+def test_concepts_of_one_image_are_told_to_be_of_that_picture(network, images):
+    with pytest.warns(ico.errors.IconoscopeWarning, match="Concepts of one image alone"):
+        alone = ico.concepts(network, images[:1], "rectified", "flag", count=2, resamples=2, steps=0, over="all")
+    assert np.isnan(alone.stability).all() and np.isnan(alone.loss_error).all()

@@ -30,6 +30,7 @@ export interface Ranked {
   index: number;
   value: number;
   clean: number;
+  floor: number | null; // with everything covered, where the patch is kept
 }
 
 /** The middles of patches along one axis, each cut at the border. */
@@ -81,7 +82,7 @@ export class Answers {
   }
 
   ranked(index: number, cell: Cell | null): Ranked {
-    return { index, value: this.value(index, cell), clean: this.value(index, null) };
+    return { index, value: this.value(index, cell), clean: this.value(index, null), floor: this.of.kept ? this.at(index, this.positions) : null };
   }
 
   /** Where the patch matters most to a class. */

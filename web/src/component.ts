@@ -36,6 +36,7 @@ export class LivePatch {
   private readonly stage = make("div", "stage");
   private readonly image = make("img");
   private readonly heat = make("canvas", "heat");
+  private readonly veil = make("i", "veil"); // over all but a patch that is kept, under the map
   private readonly patch = make("i", "patch");
   private readonly mark = make("i", "mark", "\u00d7");
   private readonly answer = make("p", "answer");
@@ -83,8 +84,8 @@ export class LivePatch {
     this.stage.setAttribute("aria-label", this.say("keys"));
     this.stage.style.aspectRatio = `${width} / ${height}`;
     if (Math.max(height, width) <= SMALL) this.stage.classList.add("small");
-    for (const drawn of [this.heat, this.patch, this.mark]) drawn.setAttribute("aria-hidden", "true");
-    this.stage.append(this.image, this.heat, this.patch, this.mark);
+    for (const drawn of [this.veil, this.heat, this.patch, this.mark]) drawn.setAttribute("aria-hidden", "true");
+    this.stage.append(this.image, this.veil, this.heat, this.patch, this.mark);
     this.status.setAttribute("role", "status");
     this.status.setAttribute("aria-live", "polite");
 
@@ -92,6 +93,7 @@ export class LivePatch {
     const legend = make("p", "legend");
     legend.hidden = this.current.of.most;
     legend.append(make("i", "under"), this.say("under"), make("i", "tick"), this.say("without"));
+    if (this.current.of.kept) legend.append(make("i", "tick floor"), this.say("floor"));
     const side = make("div", "side");
     if (this.say("hint")) side.append(make("p", "hint", this.say("hint")));
     side.append(this.answer, this.bars, legend, this.place);
@@ -198,7 +200,7 @@ export class LivePatch {
     this.facts.hidden = question.of.facts === "";
     this.patch.classList.toggle("kept", question.of.kept);
     this.patch.classList.toggle("unknown", question.of.fill === "");
-    this.patch.style.setProperty("--fill", question.of.fill || "#555");
+    this.stage.style.setProperty("--fill", question.of.fill || "#555");
     if (this.cell) this.cell = question.strongest(this.shown);
     this.draw();
   }
@@ -228,13 +230,16 @@ export class LivePatch {
     this.cell = cell;
     const [height, width] = this.packed.size;
     this.patch.hidden = !cell;
+    this.veil.hidden = !cell || !this.current.of.kept;
     let place = this.say("nothing covered");
     if (cell) {
       const { top, left, bottom, right } = this.current.covered(cell);
-      this.patch.style.top = `${(100 * top) / height}%`;
-      this.patch.style.left = `${(100 * left) / width}%`;
-      this.patch.style.height = `${(100 * (bottom - top)) / height}%`;
-      this.patch.style.width = `${(100 * (right - left)) / width}%`;
+      for (const { style } of [this.patch, this.veil]) {
+        style.top = `${(100 * top) / height}%`;
+        style.left = `${(100 * left) / width}%`;
+        style.height = `${(100 * (bottom - top)) / height}%`;
+        style.width = `${(100 * (right - left)) / width}%`;
+      }
       place = this.say("covered", { top, left, bottom: bottom - 1, right: right - 1 });
     }
     this.place.textContent = place;
@@ -258,7 +263,7 @@ export class LivePatch {
   private room(ranked: Ranked[]): HTMLElement[] {
     const most = Math.min(this.current.of.names.length, SHOWN + new Set([this.current.of.target, this.shown]).size);
     return Array.from({ length: most - ranked.length }, () => {
-      const row = this.bar({ index: this.shown, value: 0, clean: 0 });
+      const row = this.bar({ index: this.shown, value: 0, clean: 0, floor: null });
       row.className = "empty";
       row.setAttribute("aria-hidden", "true");
       return row;
@@ -274,7 +279,7 @@ export class LivePatch {
     this.answer.textContent = this.say(!this.cell ? "answer" : now === before ? "same" : "turned", { name });
   }
 
-  private bar({ index, value, clean }: Ranked): HTMLElement {
+  private bar({ index, value, clean, floor }: Ranked): HTMLElement {
     const name = this.current.of.names[index] ?? "";
     const [low, high] = this.current.scale;
     const share = (number: number) => (100 * (number - low)) / (high - low);
@@ -289,18 +294,25 @@ export class LivePatch {
     tick.style.left = `${share(clean)}%`;
     track.append(filled);
     if (!this.current.of.most) track.append(tick);
-    const was = make("small", "", this.current.of.most ? "" : this.say("was", { value: this.number(clean) }));
+    if (floor !== null) {
+      const empty = make("i", "tick floor");
+      empty.style.left = `${share(floor)}%`;
+      track.append(empty);
+    }
+    const values = { value: this.number(clean), floor: floor === null ? "" : this.number(floor) };
+    const was = make("small", "", this.current.of.most ? "" : this.say("was", values));
     row.append(label, make("span", "value", this.number(value)), track, was);
     return row;
   }
 
   /** Tells a screen reader the same figures. */
   private tell(place: string, ranked: Ranked[]): void {
-    const listed = ranked.map(({ index, value, clean }) =>
+    const listed = ranked.map(({ index, value, clean, floor }) =>
       this.say(this.current.of.most ? "figure alone" : "figure", {
         name: this.current.of.names[index] ?? "",
         value: this.number(value),
         clean: this.number(clean),
+        floor: floor === null ? "" : this.number(floor),
       }),
     );
     this.status.textContent = `${place} ${this.answer.hidden ? "" : `${this.answer.textContent} `}${listed.join("; ")}.`;

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.progress import advancing
+from iconoscope.progress import advancing, track
 
 __all__ = [
     "distances_to", "exact_distances", "kept_class", "metric_vectors", "nearest_by_products", "nearest_points", "nearest_rows",
@@ -153,7 +153,7 @@ def trustworthiness(
         chosen = np.sort(np.random.default_rng(seed).choice(count, sample, replace=False))
     penalty = 0
     step = max(1, _CHUNK // 4 // count)
-    for first in range(0, len(chosen), step):
+    for first in track(range(0, len(chosen), step), "measuring the map"):
         rows = torch.from_numpy(chosen[first : first + step])
         line = torch.arange(len(rows))
         near = exact_distances(points[rows], points)

@@ -73,6 +73,7 @@ def show_atlas(session: SessionOf, subject: SubjectOf, layer: LayerName = "") ->
         crop_sheets=len(atlas.crop_pages),
         legend={atlas.classes[index]: ink for index, ink in atlas.coloured.items()},
         unframed=atlas.unframed,
+        damaged=subject.optional.damaged("atlas"),
         commands=of_set(
             session, subject, "activation_atlas", atlas.layer, command="atlas", **_settings(atlas), out="atlas.html"
         ),
@@ -110,7 +111,8 @@ def _none(session: Session, subject: Subject) -> messages.AtlasPage:
     maps = [layer.name for layer in subject.layers if len(layer.shape) == 3 and min(layer.shape[1:]) > 1]
     layer = maps[-1] if maps else subject.layers[-1].name if subject.layers else ""
     commands = of_set(session, subject, "activation_atlas", layer, command="atlas", out="atlas.html")
-    return messages.AtlasPage([], layer, 0, 0, 0.0, [], [], [], 1, 1, 1, 0, 0, {}, 0, commands)
+    damaged = subject.optional.damaged("atlas")
+    return messages.AtlasPage([], layer, 0, 0, 0.0, [], [], [], 1, 1, 1, 0, 0, {}, 0, damaged, commands)
 
 
 @router.get("/activation-atlas/pictures/{sheet}", response_class=Response)

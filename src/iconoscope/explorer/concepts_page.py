@@ -34,7 +34,7 @@ def show_concepts(session: SessionOf, subject: SubjectOf, layer: LayerName) -> m
     found = [_class_concepts(session, subject, folder) for folder in subject.concept_folders(layer).values()]
     cls = subject.classes[0]
     commands = of_set(session, subject, "concepts", layer, cls, command="concepts", out="concepts.png")
-    return messages.LayerConcepts(found, commands)
+    return messages.LayerConcepts(found, subject.optional.damaged("concepts", [layer]), commands)
 
 
 def _class_concepts(session: Session, subject: Subject, folder: Path) -> messages.ClassConcepts:

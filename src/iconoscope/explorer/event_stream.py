@@ -100,4 +100,5 @@ class Watcher:
             steps_done += steps
             self._stream.put(self._message(description, int(steps_done), int(total or 0)))
 
+        advance(0)  # so that nobody reads of the task before it as long as the first step takes
         yield advance

@@ -23,6 +23,7 @@ from iconoscope.atomic_files import writing_folder_whole
 from iconoscope.errors import IconoscopeError, StoreError
 from iconoscope.exemplars import map_images
 from iconoscope.explorer.concepts_page import concept_addresses
+from iconoscope.explorer.messages import DamagedRecord
 from iconoscope.explorer.security import AccessRules
 from iconoscope.explorer.server import SITE, create_app
 from iconoscope.explorer.session import Session
@@ -75,6 +76,8 @@ class Export:
         About how many.
     without_map
         Why there will be no map in it; empty where there will be one.
+    damaged
+        Records of the store that cannot be read, and are left out.
     """
 
     session: Session
@@ -82,11 +85,13 @@ class Export:
     files: int
     megabytes: float
     without_map: str
+    damaged: tuple[str, ...]
 
     def summary(self) -> str:
         """Say how much it will be, and what will not be in it."""
         missing = f", without a map: {self.without_map}" if self.without_map else "."
-        return f"{self.files:,} files, about {self.megabytes:,.1f} MB{missing}"
+        damaged = f" What is damaged is left out: {'; '.join(self.damaged)}." if self.damaged else ""
+        return f"{self.files:,} files, about {self.megabytes:,.1f} MB{missing}{damaged}"
 
     def write(self, folder: str | Path) -> Path:
         """Write it into a new or empty folder.
@@ -187,7 +192,16 @@ def plan_export(session: Session) -> Export:
             total += sum(sizes) / len(sizes) * len(kind.addresses)
             files += len(kind.addresses) if kind.as_file else 0
             scripts |= set() if kind.as_file else {script_name(_key(address)) for address in kind.addresses}
-    return Export(session, kinds, files + len(scripts), total / 1e6, without_map)
+    damaged = [record.record for subject in session.subjects for record in _damaged(subject)]
+    return Export(session, kinds, files + len(scripts), total / 1e6, without_map, tuple(dict.fromkeys(damaged)))
+
+
+def _damaged(subject: Subject) -> list[DamagedRecord]:
+    """Name the records that cannot be read, of occlusions too, which nobody has read yet."""
+    for identity, folders in subject.occluded.items():
+        for folder in folders:
+            subject.optional.is_readable(folder, identity)
+    return subject.optional.damaged()
 
 
 def _making_map(session: Session, subject: Subject) -> str:

@@ -36,9 +36,10 @@ def show_layer(layer: str, session: SessionOf, subject: SubjectOf, like: str = "
         subject, "optimize", f"{layer}:*" if layer != LOGITS else f"logit:{subject.classes[0]}", out="units.png"
     )
     if not summary.recorded:
-        return messages.LayerPage(summary, [], commands)
+        return messages.LayerPage(summary, [], [], commands)
     table = subject.units(layer)
-    return messages.LayerPage(summary, unit_summaries(subject, table, like), commands)
+    units = unit_summaries(subject, table, like)
+    return messages.LayerPage(summary, units, subject.optional.damaged("optimize", table.units), commands)
 
 
 def unit_summaries(subject: Subject, table: UnitTable, like: str = "") -> list[messages.UnitSummary]:

@@ -97,6 +97,7 @@ def show_map(session: SessionOf, subject: SubjectOf) -> messages.MapPage:
         wrong=((targets >= 0) & (targets != predictions)).tolist(),
         ids=image_map.ids.tolist(),
         classes=list(image_map.classes),
+        damaged=subject.optional.damaged("map"),
         colours=["#" + bytes(ink).hex() for ink in class_colours(len(image_map.classes))],
         commands=of_recording(
             subject, "map_images", command="map", **unusual(map_images, image_map.question.settings), out="map.html"

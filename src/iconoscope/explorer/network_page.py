@@ -81,6 +81,7 @@ def show_network(network: int, session: SessionOf, lang: Language = "en") -> mes
         confusion=confusion(subject) if labelled else [],
         layers=layer_summaries(subject),
         audit=None if subject.audit is None else audit_summary(subject.audit, f"audit/{subject.number}", lang),
+        damaged=subject.optional.damaged("audit"),
         commands=asking(subject, "layers"),
     )
 

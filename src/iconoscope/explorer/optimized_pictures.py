@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.errors import StoreError
+from iconoscope.explorer.optional_records import OptionalRecords
 from iconoscope.results import Visualization
 from iconoscope.results.result_folder import is_record
-from iconoscope.store import Store, load_question, load_result
+from iconoscope.store import Store, load_result
 
 __all__ = ["OptimizedPictures"]
 
@@ -35,10 +35,12 @@ class OptimizedPictures:
         The store.
     weights : str
         The digest of the network.
+    optional : OptionalRecords
+        What reads them, and remembers which cannot be read.
     """
 
-    def __init__(self, store: Store, weights: str) -> None:
-        self._folder, self._weights = store.folder / "optimize", weights
+    def __init__(self, store: Store, weights: str, optional: OptionalRecords) -> None:
+        self._folder, self._weights, self._optional = store.folder / "optimize", weights, optional
         self._seen: dict[str, _Content] = {}  # by the folder's name
 
     def addresses(self) -> dict[str, list[str]]:
@@ -76,12 +78,13 @@ class OptimizedPictures:
 
     def _look(self, name: str) -> _Content:
         """Read whose pictures are in a folder; of several objectives together none is a unit's own."""
-        content = _Content()
-        with suppress(StoreError):  # what is damaged is told of by whoever asks for it
-            _, question = load_question(self._folder / name)
-            if question.weights == self._weights and "; " not in question.unit:
-                count = len(load_result(self._folder / name).units)  # pyright: ignore[reportAttributeAccessIssue]
+        content, folder = _Content(), self._folder / name
+        known = self._optional.question(folder)
+        if known is not None and known[1].weights == self._weights and "; " not in known[1].unit:
+            question = known[1]
+            result = self._optional.result(folder, question.unit)
+            if isinstance(result, Visualization):
                 # What begins with noise has no pixels of its own.
-                content = _Content(question.unit, count, question.subject if question.pixels else "")
+                content = _Content(question.unit, len(result.units), question.subject if question.pixels else "")
         self._seen[name] = content
         return content

@@ -22,7 +22,6 @@ from iconoscope.explorer.problems import problem_of, problem_of_form
 from iconoscope.explorer.session import Session, check_fill
 from iconoscope.occlusion import occlude
 from iconoscope.results import MeanMap, Occlusion
-from iconoscope.store import load_result
 from iconoscope.warning_filters import ignoring
 
 __all__ = ["router"]
@@ -117,19 +116,21 @@ def _heat(occlusion: Occlusion, commands: messages.Commands) -> messages.HeatAns
 
 
 @router.get("/images/{name}/heat")
-def show_maps_of_places(name: str, session: SessionOf, subject: SubjectOf) -> list[messages.HeatAnswer]:
+def show_maps_of_places(name: str, session: SessionOf, subject: SubjectOf) -> messages.KeptHeats:
     """Give the occlusion maps of an image that the store has."""
     number = session.number(name)
     identity = session.recording.ids[number] if number is not None and session.recording else ""
     answers: list[messages.HeatAnswer] = []
-    for occlusion in map(load_result, subject.occluded.get(identity, [])):
-        assert isinstance(occlusion, Occlusion)
+    for folder in subject.occluded.get(identity, []):
+        occlusion = subject.optional.result(folder, identity)
+        if not isinstance(occlusion, Occlusion):
+            continue
         settings = {**unusual(occlude, occlusion.question.settings), **_grid(occlusion)}
         if "fill" in settings:
             settings["fill"] = str(settings["fill"]).removeprefix("grey ")  # as it is given
         unit = occlusion.question.unit
         answers.append(_heat(occlusion, on_image(session, subject, name, "occlude", unit, **settings)))
-    return answers
+    return messages.KeptHeats(answers, subject.optional.damaged("occlude", [identity]))
 
 
 def _grid(occlusion: Occlusion) -> dict[str, int | tuple[int, int]]:

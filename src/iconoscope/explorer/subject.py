@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,12 @@ from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.exemplars.map import LEAST_IMAGES, carried_over
 from iconoscope.exemplars.nearest_neighbours import distances_to, metric_vectors, nearest_by_products
 from iconoscope.explorer.optimized_pictures import OptimizedPictures
+from iconoscope.explorer.optional_records import OptionalRecords
 from iconoscope.explorer.unit_table import UnitTable, read_unit_table
 from iconoscope.representation.circuits import dataflow
-from iconoscope.results import ActivationAtlas, Audit, Concepts, ImageMap, Occlusion, UnitSearch
+from iconoscope.results import ActivationAtlas, Audit, Concepts, ImageMap, Occlusion, Question, UnitSearch
 from iconoscope.results.folders import without_folders
-from iconoscope.store import Recording, Store, load_question, load_result
+from iconoscope.store import Recording, Store, load_result
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Layer, Network, Preprocessing, layers, read_preprocessing
 from iconoscope.subject.network.connections import Connection, connections
@@ -136,11 +137,14 @@ class Subject:
         if self.recording is None:
             return None
         question = self.recording.question
-        own = self.store.latest(ImageMap, "map", weights=self.weights, recording=question.key)
+        own = self._latest_map(recording=question.key)
         if own is not None:
             return own
-        earlier = self.store.latest(ImageMap, "map", weights=self.weights, pixels=question.pixels)
+        earlier = self._latest_map(pixels=question.pixels)
         return None if earlier is None else carried_over(earlier, self.recording)
+
+    def _latest_map(self, **asked: str) -> ImageMap | None:
+        return self.store.latest(ImageMap, "map", weights=self.weights, skipped=self.optional.note, **asked)
 
     @property
     def can_have_map(self) -> bool:
@@ -192,27 +196,27 @@ class Subject:
 
     @property
     def atlas_folders(self) -> dict[str, Path]:
-        """The folders of the latest activation atlases of the network that the store has, by layer, the latest first."""
+        """The folders of the latest activation atlases of the network that can be read, by layer, the latest first."""
         folders: dict[str, Path] = {}
-        for folder in reversed(self.store.folders()):
-            if folder.parent.name != "atlas":
-                continue
-            with suppress(StoreError):  # what is damaged is told of by whoever asks for it
-                kind, question = load_question(folder)
-                if kind == ActivationAtlas.kind and question.weights == self.weights:
-                    folders.setdefault(question.unit, folder)
+        for folder, question in self._records("atlas", ActivationAtlas.kind):
+            if question.unit not in folders and self.optional.is_readable(folder, question.unit):
+                folders[question.unit] = folder
         return folders
 
+    def _records(self, technique: str, kind: str) -> Iterator[tuple[Path, Question]]:
+        """Give the folders of a technique's records that are about the network, the latest first, with their questions."""
+        for folder in self.optional.folders(technique):
+            known = self.optional.question(folder)
+            if known is not None and known[0] == kind and known[1].weights == self.weights:
+                yield folder, known[1]
+
     def concept_folders(self, layer: str = "") -> dict[tuple[str, int], Path]:
-        """Give the folders of the latest concepts that the store has, by layer and class; of one layer or all."""
+        """Give the folders of the latest concepts that can be read, by layer and class; of one layer or all."""
         folders: dict[tuple[str, int], Path] = {}
-        for folder in reversed(self.store.folders()):
-            if folder.parent.name != "concepts":
-                continue
-            with suppress(StoreError):  # what is damaged is told of by whoever asks for it
-                kind, question = load_question(folder)
-                if kind == Concepts.kind and question.weights == self.weights and layer in ("", question.unit):
-                    folders.setdefault((question.unit, int(question.settings["class"])), folder)
+        for folder, question in self._records("concepts", Concepts.kind):
+            key = (question.unit, int(question.settings["class"]))
+            if layer in ("", question.unit) and key not in folders and self.optional.is_readable(folder, question.unit):
+                folders[key] = folder
         return dict(sorted(folders.items()))
 
     def concepts(self, folder: Path) -> Concepts:
@@ -236,23 +240,25 @@ class Subject:
     @cached_property
     def audit(self) -> Audit | None:
         """The latest audit of the network that the store has."""
-        return self.store.latest(Audit, "audit", weights=self.weights)
+        return self.store.latest(Audit, "audit", weights=self.weights, skipped=self.optional.note)
 
     @cached_property
     def occluded(self) -> dict[str, list[Path]]:
         """The store's folders of occlusions by the network, by the ids of their images; those that were there at first."""
         folders: dict[str, list[Path]] = {}
-        for folder in sorted((self.store.folder / "occlude").glob("*")):
-            with suppress(StoreError):  # what is damaged is told of by whoever asks for it
-                kind, question = load_question(folder)
-                if kind == Occlusion.kind and question.weights == self.weights:
-                    folders.setdefault(question.subject, []).append(folder)
-        return folders
+        for folder, question in self._records("occlude", Occlusion.kind):
+            folders.setdefault(question.subject, []).append(folder)
+        return {identity: sorted(of_image) for identity, of_image in folders.items()}
+
+    @cached_property
+    def optional(self) -> OptionalRecords:
+        """Records of the store that pages can do without."""
+        return OptionalRecords(self.store)
 
     @cached_property
     def pictures(self) -> OptimizedPictures:
         """The optimised pictures of its units."""
-        return OptimizedPictures(self.store, self.weights)
+        return OptimizedPictures(self.store, self.weights, self.optional)
 
     def units(self, layer: str) -> UnitTable:
         """Give what was recorded of a layer's units; raises `UnitError` if they were not recorded."""

@@ -53,13 +53,14 @@ def show_unit(unit: str, session: SessionOf, subject: SubjectOf) -> messages.Uni
     counts, edges = np.histogram(values, bins=_BINS)
     likeness = correlations(table.responses, number)
     alike = [row for row in np.argsort(-likeness, kind="stable").tolist() if row != number and likeness[row] > 0]
+    optimized, optimized_from = subject.pictures.addresses(), subject.pictures.beginnings()
     return messages.UnitPage(
         unit=name,
         layer=table.layer,
         number=number,
         dead=bool(table.dead[number]),
-        optimized=subject.pictures.addresses().get(name, []),
-        optimized_from=subject.pictures.beginnings().get(name, []),
+        optimized=optimized.get(name, []),
+        optimized_from=optimized_from.get(name, []),
         most=_ranked(subject, index, values, "most"),
         least=_ranked(subject, index, values, "least"),
         histogram=messages.Histogram(edges.tolist(), counts.tolist()),
@@ -68,6 +69,7 @@ def show_unit(unit: str, session: SessionOf, subject: SubjectOf) -> messages.Uni
         alike_by_weights=_alike_by_weights(subject, table, number),
         fed_by=_fed_by(subject, table, number),
         feeds=_feeds(subject, table, number),
+        damaged=subject.optional.damaged("optimize", [name]),
         commands=of_recording(subject, "top_images", name, command="top", k=min(_SHOWN, subject.recorded.k)),
     )
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope import __version__
-from iconoscope.errors import NetworkError, QuestionError, UnitError, check_counts
+from iconoscope.errors import NetworkError, QuestionError, UnitError, check_counts, warn
 from iconoscope.results import Circuit, Question
+from iconoscope.results.folders import without_folders
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.signatures import checked
@@ -69,7 +70,7 @@ def feeds(
     unit
         A channel, a neuron or a logit: layer3.2:17, layer3.2:17@5,3, logit:bird. Of a channel the mean over its map is asked.
     image
-        An image; of several the first that can be read. Without one only weights are given.
+        An image; of several the first that can be read, with a warning. Without one only weights are given.
     k
         How many of the strongest are shown.
     steps
@@ -113,6 +114,8 @@ def feeds(
     images = None if image is None else load_images(image)
     # One that cannot be read is refused by its own error; of none at all `readable` says so.
     photograph = None if images is None else next(iter(images) if len(images) == 1 else images.readable())
+    if images is not None and photograph is not None and len(images) > 1:
+        warn(f"What feeds a unit is said of one image: of {len(images):,} {without_folders(photograph.id)} is asked.")
     question = Question(
         technique="feeds",
         network=network.name,
@@ -182,12 +185,17 @@ def fed_units(connections: Sequence[Connection], layer: str, channel: int, chann
 
 
 class _Located(NamedTuple):
-    """The tensor of a unit before its activation, the unit's channel of it, its place if it has one, and what arrives there."""
+    """The tensor of a unit before its activation, the unit's channel of it, its place if it has one, and what arrives there.
+
+    `answering` is the tensor that the unit answers with, behind its activation, and `answering_channel` the unit's of it.
+    """
 
     node: Node
     channel: int
     place: tuple[int, ...] | None
     arrivals: Arrivals
+    answering: Node
+    answering_channel: int
 
     def at_place(self, values: torch.Tensor) -> torch.Tensor:
         """Take the place of values (..., places), or the mean over all."""
@@ -197,9 +205,14 @@ class _Located(NamedTuple):
         return values.flatten(values.ndim - places).mean(-1) if places else values
 
     def value(self, kept: dict[int, torch.Tensor]) -> float:
-        """Give the unit's value of one image from what a pass has kept."""
+        """Give the unit's value of one image before its activation, from what a pass has kept."""
         maps = kept[self.node.number].double().movedim(self.node.channel_axis, 1)
         return float(self.at_place(maps[0, self.channel]))
+
+    def answer(self, kept: dict[int, torch.Tensor]) -> float:
+        """Give what the unit answers to one image, from what a pass has kept."""
+        maps = kept[self.answering.number].double().movedim(self.answering.channel_axis, 1)
+        return float(self.at_place(maps[0, self.answering_channel]))
 
 
 def _located(network: Network, flow: Dataflow, unit: Unit, *, pools: bool = False) -> _Located:
@@ -215,8 +228,9 @@ def _located(network: Network, flow: Dataflow, unit: Unit, *, pools: bool = Fals
         if unit.position is not None:
             places = [side for number, side in enumerate(node.shape) if number not in (0, axis)]
             map_index = place_at((1, node.shape[axis], *places), unit.layer, unit.position, network.preprocessing.size)
+        answering = node
         node, channel = before_activation(node, unit.channel, pools=pools)
-        return _Located(node, channel, map_index, arrivals_at(node, channel))
+        return _Located(node, channel, map_index, arrivals_at(node, channel), answering, unit.channel)
     node = flow.answer
     if node is not None and network.ending and node.inputs and node.inputs[0] is not None:
         node = node.inputs[0]  # the softmax is undone
@@ -227,7 +241,7 @@ def _located(network: Network, flow: Dataflow, unit: Unit, *, pools: bool = Fals
             hint=f"Ask a channel of its last layer: {last}:0." if last else "Ask a channel of its last layer.",
         )
     assert unit.index is not None
-    return _Located(node, unit.index, None, arrivals_at(node, unit.index))
+    return _Located(node, unit.index, None, arrivals_at(node, unit.index), node, unit.index)
 
 
 def _circuit(
@@ -292,13 +306,15 @@ def _on_image(network: Network, image: Image, located: _Located) -> dict[str, An
     picture = network.preprocessing.shown(image)
     batch = network.preprocessing.normalise(picture[None]).to(network.device)
     with network.questioned():
-        values = pass_of(network, batch, keep=[located.node.number, *(part.source.number for part in parts)]).kept
+        kept_nodes = [located.node.number, located.answering.number, *(part.source.number for part in parts)]
+        values = pass_of(network, batch, keep=kept_nodes).kept
     added = torch.cat([part.contributions(values) for part in parts])
     return {
         "picture": rgb(picture),
         "batch": batch,
         "kept": values,
         "value": located.value(values),
+        "answer": located.answer(values),
         "contributions": located.at_place(added).cpu().numpy(),
         "maps": added,
     }

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope import __version__
-from iconoscope.errors import ImageFileError, QuestionError, check_choice, check_counts
+from iconoscope.errors import ImageFileError, QuestionError, check_choice, check_counts, warn
 from iconoscope.progress import track
 from iconoscope.results import Concepts, Question
+from iconoscope.results.folders import without_folders
 from iconoscope.results.rendering import rgb
 from iconoscope.results.result import check_figure_name
 from iconoscope.signatures import checked
@@ -75,7 +76,7 @@ def concepts(
         What is done where the layer answers less than zero, as in transformers: refuse, or cut (it is left out of the
         concepts and stays in the network's maps).
     resamples
-        How often the images are drawn anew to see whether the same concepts come out; 0 leaves it out.
+        How often the images are drawn anew to see whether the same concepts come out; 0 leaves it out, as does one image.
     steps
         Steps of the picture made for each concept, as in `optimize`; 0 makes none.
     seed
@@ -165,6 +166,11 @@ def _take_apart(
 ) -> Concepts:
     from iconoscope.representation.factors import amounts, factorize, stability
 
+    if len(maps.ids) == 1:
+        warn(
+            f"Concepts of one image alone, {without_folders(maps.ids[0])}: they are parts of that picture, and whether they "
+            "would be those of others cannot be seen. Give more images."
+        )
     positive = np.maximum(maps.maps, 0)
     if not positive.any():
         raise QuestionError(f"{maps.layer} answers nothing to any of these images.", hint="Ask another layer.")

@@ -51,6 +51,9 @@ class Circuit(Result):
         The image.
     value : float, or None
         The unit's value on the image before its activation, in the mean over its map where no position is asked.
+    answer : float, or None
+        What the unit answers to the image, behind its activation, in the mean over its map where no position is asked; the same
+        as `value` where it has none.
     contributions : ndarray of float64, (inputs,), or None
         What each input adds to that value.
     occluded : ndarray of float64, (shown,), or None
@@ -72,6 +75,7 @@ class Circuit(Result):
     made: NDArray[np.uint8] | None = None
     picture: NDArray[np.uint8] | None = None
     value: float | None = None
+    answer: float | None = None
     contributions: NDArray[np.float64] | None = None
     occluded: NDArray[np.float64] | None = None
     maps: NDArray[np.float32] | None = None
@@ -107,9 +111,11 @@ class Circuit(Result):
             text = say("{unit} is fed most by {inputs}, by weight", unit=self.unit, inputs=strongest)
         else:
             text = say(
-                "{unit} is {value:.3g} on {subject}: {constant:+.3g} whatever the image, and most of the rest from {inputs}",
+                "{unit} is {value:.3g} on {subject}{before}: {constant:+.3g} whatever the image, and most of the rest from "
+                "{inputs}",
                 unit=self.unit,
                 value=self.value,
+                before=self._before_activation(),
                 subject=self.question.subject_name,
                 constant=self.constant,
                 inputs=strongest,
@@ -118,6 +124,12 @@ class Circuit(Result):
         text += say("; {names} is added as it is", names=", ".join(added)) if added else ""
         unknown = [by for by, way, _, _ in self.branches() if way == "unknown"]
         return text + (say("; {names} cannot be taken apart.", names=", ".join(unknown)) if unknown else ".")
+
+    def _before_activation(self) -> str:
+        """Say that the value is not what the unit answers, where an activation comes behind it."""
+        if self.answer is None or self.answer == self.value:
+            return ""
+        return say(" before its activation, behind which it answers {answer:.3g}", answer=self.answer)
 
     def _table(self) -> Columns:
         count = len(self.inputs)
@@ -140,6 +152,7 @@ class Circuit(Result):
         return {
             **self._stated("constant"),
             "value": self.value,
+            "answer": self.answer,
             "branches": [
                 {"by": by, "way": way, "inputs": count, "adds": None if added is None else adds}
                 for by, way, count, adds in self.branches()
@@ -260,4 +273,9 @@ class Circuit(Result):
             for by, way, _, adds in self.branches()
         ]
         constant = say("{constant:+.3g} constant", constant=self.constant)
-        return "\n".join([say("value {value:.3g} is", value=self.value), *lines, constant])
+        head = say("value {value:.3g} is", value=self.value)
+        if self._before_activation():
+            head = say(
+                "it answers {answer:.3g};\nbefore its activation {value:.3g} is", answer=self.answer, value=self.value
+            )
+        return "\n".join([head, *lines, constant])

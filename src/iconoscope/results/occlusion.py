@@ -417,9 +417,8 @@ class Occlusion(ImageResult):
         }
         mesh, (rows, columns) = grid_axes(axes, self.map, (self.top, self.left), self.patch, (height, width), **colours)
         row, column = self.strongest
-        axes.plot(
-            columns[column], rows[row], "x", color="black" if self.kept else "white", markersize=8, markeredgewidth=2
-        )
+        for ink, wide in (("black", 4), ("white", 2)):  # seen on every colour of every table
+            axes.plot(columns[column], rows[row], "x", color=ink, markersize=8, markeredgewidth=wide)
         axes.set_xlabel(say("centre of the patch, column"), fontsize=8)
         axes.set_ylabel(say("row"), fontsize=8)
         axes.tick_params(labelsize=7)
@@ -433,12 +432,13 @@ class Occlusion(ImageResult):
 
     def _heat_map(self, axes: Axes, *, cmap: ColourTable = None, colorbar: bool = True) -> Axes:
         clean = float(self.clean[self.target])
-        values = {"clean": clean, "value": self.map[self.strongest]}
+        values, floor = {"clean": clean, "value": self.map[self.strongest]}, self.all_covered
         answer = {"measure": term(self.measure), "name": as_text(self.names[self.target])}
         title = (
             say("{measure} of {name} from the patch alone", **answer)
             + "\n"
             + say("clean {clean:.3f}, highest {value:.3f} (x)", **values)
+            + ("" if floor is None else say(", all covered {floor:.3f}", floor=floor[self.target]))
             if self.kept
             else say("{measure} of {name}", **answer)
             + "\n"

@@ -276,21 +276,31 @@ class Store:
         return sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name))
 
     def latest(
-        self, kind: type[R], technique: str, *, weights: str, pixels: str | None = None, **settings: object
+        self,
+        kind: type[R],
+        technique: str,
+        *,
+        weights: str,
+        pixels: str | None = None,
+        skipped: Callable[[Path, StoreError], None] | None = None,
+        **settings: object,
     ) -> R | None:
         """Give the last result of a technique on a network, by its digest, with these settings; None without one.
 
-        With `pixels` the last one about these, by their digest. What is damaged is passed over.
+        With `pixels` the last one about these, by their digest. What is damaged is passed over, and `skipped` is told of it.
         """
         folders = filter(is_record, (self.folder / technique).glob("*"))
         for folder in sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name), reverse=True):
-            with contextlib.suppress(StoreError):
+            try:
                 _, question = load_question(folder)
                 is_about = pixels is None or question.pixels == pixels
                 if question.weights == weights and is_about and settings.items() <= dict(question.settings).items():
                     result = load_result(folder)
                     if isinstance(result, kind):
                         return result
+            except StoreError as error:
+                if skipped is not None:
+                    skipped(folder, error)
         return None
 
     def __iter__(self) -> Iterator[Result]:

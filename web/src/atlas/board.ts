@@ -1,6 +1,6 @@
 // The atlas on a canvas: it is dragged, zoomed and clicked; the grid that is drawn follows from how near one is.
 import { listen } from "../map/gestures";
-import { cellAt, cellsSeen, dragged, extent, firstView, gridSeen, onScreen, zoomed, type AtlasData, type AtlasView, type Screen } from "./view";
+import { cellAt, cellsSeen, dragged, extent, finestGrid, firstView, gridSeen, onScreen, zoomed, type AtlasData, type AtlasView, type Screen } from "./view";
 
 export interface AtlasEvents {
   moved: () => void; // another part is seen
@@ -101,12 +101,14 @@ export class AtlasBoard {
     this.canvas.height = Math.round(height * dense);
     context.scale(dense, dense);
     const pixels = extent(this.view, this.screen), grid = gridSeen(this.data.grids, pixels);
+    const drawn: number[] = [];
     for (const number of cellsSeen(this.data, grid)) {
       const cell = this.data.cells[number];
       if (!cell) continue;
       const side = pixels / (this.data.grids[cell[0]] ?? 1);
       const [left, top] = onScreen(this.view, this.screen, (cell[2] * side) / pixels, (cell[1] * side) / pixels);
       if (left > width || top > height || left + side < 0 || top + side < 0) continue;
+      drawn.push(number);
       const ink = this.data.inks[number], frame = ink ? Math.max(1, FRAME * side) : 0.5;
       if (ink) {
         context.fillStyle = ink;
@@ -115,7 +117,7 @@ export class AtlasBoard {
       this.picture(context, number, left + frame, top + frame, side - 2 * frame);
     }
     this.outline(context, pixels);
-    this.events.drawn(grid);
+    this.events.drawn(finestGrid(this.data, drawn, grid)); // that which is seen, and not a finer one that has no cell here
   }
 
   /** Shows which cell is picked; of another grid than that which is seen too. */

@@ -55,6 +55,11 @@ export function cellsSeen(data: AtlasData, grid: number): number[] {
   return seen;
 }
 
+/** The finest grid of which one of these cells is; `grid` where there are none. */
+export function finestGrid(data: AtlasData, cells: readonly number[], grid: number): number {
+  return cells.length ? Math.max(...cells.map((number) => data.cells[number]?.[0] ?? 0)) : grid;
+}
+
 /** Where a place of the atlas is on the screen. */
 export function onScreen(view: AtlasView, screen: Screen, x: number, y: number): [number, number] {
   const pixels = extent(view, screen);

@@ -5,7 +5,7 @@ import { decimals, readView, writeView, type AtlasData } from "../atlas/view";
 import { change, type Settings } from "./address";
 import { useClassTitle } from "./explored";
 import { number, say } from "./language";
-import { CopyCommands, Ranking, Select, Trouble, Waiting } from "./parts";
+import { CopyCommands, DamagedRecords, Ranking, Select, Trouble, Waiting } from "./parts";
 import type { AtlasCell, AtlasPage as Message, Problem } from "./schema";
 import { bytes, problemOf, useAnswer, useLink, useNetwork } from "./server";
 
@@ -26,6 +26,7 @@ function NoAtlas({ page }: { page: Message }) {
     <section class="boardless">
       <h1>{say("atlas")}</h1>
       <p class="note">{say("atlas note")}</p>
+      <DamagedRecords records={page.damaged} />
       <p>{say("no atlas")}</p>
       <pre class="command">{page.commands.shell || page.commands.python}</pre>
       <CopyCommands commands={page.commands} />
@@ -116,6 +117,7 @@ function Atlas({ page, settings }: { page: Message; settings: Settings }) {
             {say("atlas note")} {say("atlas quality", { count: page.vectors, images: page.images, value: number(page.agreement, 2) })}
           </p>
           <CopyCommands commands={page.commands} />
+          <DamagedRecords records={page.damaged} />
         </header>
         {cell && board ? <Picked page={page} cell={cell} index={picked} board={board} crops={crops} /> : <p>{say("atlas pick")}</p>}
         {Object.keys(page.legend).length > 0 && (

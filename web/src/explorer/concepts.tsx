@@ -2,7 +2,7 @@
 import { useClassTitle } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
-import { CopyCommands, Figure, Trouble, usePictureClass } from "./parts";
+import { CopyCommands, DamagedRecords, Figure, Trouble, usePictureClass } from "./parts";
 import type { ClassConcepts, ConceptSummary, LayerConcepts } from "./schema";
 import { useAnswer, useFileAddress, useLink } from "./server";
 
@@ -10,13 +10,21 @@ export function Concepts({ layer }: { layer: string }) {
   const { value: found, problem } = useAnswer<LayerConcepts>(`concepts?layer=${encodeURIComponent(layer)}`);
   if (problem) return isExported() ? null : <Trouble problem={problem} />;
   if (!found) return null;
-  if (!found.classes.length) return isExported() || layer === "logits" ? null : <NoConcepts found={found} />;
+  if (!found.classes.length) {
+    return (
+      <>
+        <DamagedRecords records={found.damaged} />
+        {!isExported() && layer !== "logits" && <NoConcepts found={found} />}
+      </>
+    );
+  }
   return (
     <section class="figure wide concepts">
       <header>
         <h2>{say("concepts")}</h2>
       </header>
       <p class="note">{say("concepts note")}</p>
+      <DamagedRecords records={found.damaged} />
       {found.classes.map((each) => (
         <OfClass key={each.key} found={each} />
       ))}

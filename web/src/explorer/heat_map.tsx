@@ -9,7 +9,7 @@ import { figures, say } from "./language";
 import { Choices, CopyCommands, Select, Trouble } from "./parts";
 import { viewName } from "./newest";
 import type { Overlay } from "./patch_stage";
-import type { DistanceAnswer, DistanceQuestion, HeatAnswer, HeatQuestion, ImagePage, Problem } from "./schema";
+import type { DistanceAnswer, DistanceQuestion, HeatAnswer, HeatQuestion, ImagePage, KeptHeats, Problem } from "./schema";
 import { isReplaced, useNetwork, post, problemOf, useAnswer } from "./server";
 
 const STRENGTH = 70; // percent: how strongly the map covers the photograph at first
@@ -74,9 +74,9 @@ export function useHeat(page: ImagePage, settings: Settings, side: number, fill:
 }
 
 /** The maps of an image that the store has, where no network is at hand to make others. */
-export function useKeptHeats(page: ImagePage): HeatAnswer[] {
+export function useKeptHeats(page: ImagePage): KeptHeats {
   const { asks } = useSession();
-  return useAnswer<HeatAnswer[]>(asks || !page.occluded ? null : `images/${encodeURIComponent(page.name)}/heat`).value ?? [];
+  return useAnswer<KeptHeats>(asks || !page.occluded ? null : `images/${encodeURIComponent(page.name)}/heat`).value ?? { maps: [], damaged: [] };
 }
 
 /** One of these as it is laid over the photograph. */

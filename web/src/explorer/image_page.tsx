@@ -6,9 +6,9 @@ import { AnswerBars } from "./answer_bars";
 import { useClassTitle, useSession } from "./explored";
 import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
 import { HeatControls, keptHeat, Legend, useHeat, useKeptHeats } from "./heat_map";
-import { number, say, sayName } from "./language";
+import { entitle, number, say, sayName } from "./language";
 import { Newest, viewName } from "./newest";
-import { AnswersOf, CopyCommands, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
+import { AnswersOf, CopyCommands, DamagedRecords, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
 import { PatchLine } from "./patch_line";
 import { PatchStage } from "./patch_stage";
 import type { HeatAnswer, ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
@@ -20,7 +20,10 @@ const LATER = 200; // milliseconds without a movement after which the address is
 export function ImagePage({ name, settings }: { name: string; settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>(`images/${encodeURIComponent(name)}`);
   const text = useImageText("page");
-  const session = useSession();
+  const session = useSession(), shown = page?.id ?? "";
+  useEffect(() => {
+    if (shown) entitle(shown);
+  }, [shown]);
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
   return (
@@ -103,13 +106,14 @@ function Keep({ page }: { page: Message }) {
 /** What is shown where no network is at hand: the probabilities as they were recorded, and the maps that the store has. */
 function StillAnswers({ page, settings }: { page: Message; settings: Settings }) {
   const { classes } = useSession();
-  const heats = useKeptHeats(page), chosen = heats[Number(settings["heat"] ?? "0")] ?? heats[0];
+  const { maps: heats, damaged } = useKeptHeats(page), chosen = heats[Number(settings["heat"] ?? "0")] ?? heats[0];
   const heat = useMemo(() => (chosen ? keptHeat(chosen, page) : null), [chosen, page]);
   const clean = classes.map((name) => page.probabilities.find((recorded) => recorded.name === name)?.probability ?? 0);
   return (
     <div class="felt">
       <div>
         <p class="note">{say(heats.length > 0 ? "still" : "still no maps")}</p>
+        <DamagedRecords records={damaged} />
         <PatchStage name={page.name} size={page.size as unknown as Size} patch={null} fill="" heat={heat} move={() => undefined} />
         {heats.length > 1 && (
           <Select

@@ -58,3 +58,8 @@ export function figures(value: number): string {
 export function percent(share: number, decimals = 0): string {
   return new Intl.NumberFormat(current, { style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: decimals }).format(share);
 }
+
+/** Says in the browser's tab what a page is about. */
+export const entitle = (name: string) => {
+  document.title = `${name} \u00b7 iconoscope`;
+};

@@ -6,7 +6,7 @@ import { useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
 import { RecordButton } from "./live_recording";
-import { Bar, Choices, CopyCommands, Figure, Picture, Select, Trouble, usePictureClass, useUnitTitle, Waiting } from "./parts";
+import { Bar, Choices, CopyCommands, DamagedRecords, Figure, Picture, Select, Trouble, usePictureClass, useUnitTitle, Waiting } from "./parts";
 import type { LayerPage as Message, LayerSummary, UnitsFound, UnitSummary } from "./schema";
 import { useAnswer, useFileAddress, useLink } from "./server";
 import { heldOut, layerSize } from "./network_page";
@@ -49,6 +49,7 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
         </p>
         <CopyCommands commands={page.commands} />
       </header>
+      <DamagedRecords records={page.damaged} />
       {units.length === 0 && <Channels layer={layer} />}
       <div class="controls" hidden={units.length === 0}>
         {!wanted && <Choices name={say("sorted by")} value={order} choices={orders.map((value) => ({ value, text: say(`order ${value}`) }))} choose={(sort) => change({ sort })} />}

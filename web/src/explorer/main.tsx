@@ -6,7 +6,7 @@ import { change, go, link, unknownPage, useAddress, type Address, type PageName 
 import { Explored } from "./explored";
 import { ImagePage } from "./image_page";
 import { ImagesPage } from "./images_page";
-import { LANGUAGES, language, read, say, type Language } from "./language";
+import { entitle, LANGUAGES, language, read, say, type Language } from "./language";
 import { LayerPage } from "./layer_page";
 import { MapPage } from "./map_page";
 import { NetworkPage } from "./network_page";
@@ -139,8 +139,7 @@ function Explorer() {
     setSpoken(chosen);
   };
   useEffect(() => {
-    const name = address.name || say(address.page);
-    document.title = `${name} \u00b7 iconoscope`;
+    if (address.page !== "image") entitle(address.name || say(address.page)); // the page of an image knows what it is called
     window.scrollTo(0, 0);
   }, [address.page, address.name]);
   const unknown = unknownPage(location.hash);

@@ -10,7 +10,7 @@ import { useLoadedMap, type LoadedMap, type Loading } from "./loaded_map";
 import { MapControls } from "./map_controls";
 import { addressed, settingsOf, viewKey, viewSettings } from "./map_settings";
 import { coloursOf, MapStage } from "./map_stage";
-import { CopyCommands, Trouble, Waiting } from "./parts";
+import { CopyCommands, DamagedRecords, Trouble, Waiting } from "./parts";
 import { PickedImage } from "./picked_image";
 import type { MapPage as Message, Problem } from "./schema";
 import { readLine, searched } from "./selection";
@@ -29,7 +29,7 @@ export function MapPage({ settings }: { settings: Settings }) {
   return <Maps key={numbers.join()} maps={maps} settings={settings} problem={numbers.length > 1 ? second.problem : null} />;
 }
 
-const STEPS: Record<string, Word> = { "looking for neighbours": "map neighbours", "t-SNE": "map layout", thumbnails: "map thumbnails" };
+const STEPS: Record<string, Word> = { "looking for neighbours": "map neighbours", "t-SNE": "map layout", thumbnails: "map thumbnails", "measuring the map": "map measure" };
 
 /** A map on its way, which may be stopped where it is being made. */
 function MapMaking({ loading: { step, stopped, begin, stop } }: { loading: Loading }) {
@@ -101,6 +101,7 @@ function Maps({ maps, settings, problem }: { maps: LoadedMap[]; settings: Settin
           <MapNote page={main.page} />
           {two && <p class="note">{say("two maps note")}</p>}
           <CopyCommands commands={main.page.commands} />
+          <DamagedRecords records={main.page.damaged} />
         </header>
         {board && board.view.picked >= 0 && <PickedImage board={board} page={main.page} index={board.view.picked} />}
         {maps.map((map, index) => {

@@ -5,7 +5,7 @@ import { ConfusionMatrix } from "./confusion_matrix";
 import { useClassTitle, useSession } from "./explored";
 import { language, number as written, percent, say } from "./language";
 import { LiveRecording } from "./live_recording";
-import { CopyCommands, Figure, Ranking, Select, Trouble, UnitLinkTo, Waiting } from "./parts";
+import { CopyCommands, DamagedRecords, Figure, Ranking, Select, Trouble, UnitLinkTo, Waiting } from "./parts";
 import type { LayerSummary, NetworkPage as Message, UnitsFound } from "./schema";
 import { useAnswer, useLink, useNetwork } from "./server";
 import { useEffect, useRef } from "preact/hooks";
@@ -52,6 +52,7 @@ export function NetworkPage({ settings }: { settings: Settings }) {
               <AuditVerdicts audit={page.audit} />
             </Figure>
           )}
+          <DamagedRecords records={page.damaged} />
           {isRecorded && <FindUnits wanted={isClass ? wanted : ""} />}
           <Figure title={say("preprocessing")}>
             <ul class="lines">
@@ -139,6 +140,7 @@ function FindUnits({ wanted }: { wanted: string }) {
         choose={(chosen) => change({ class: chosen }, { step: true })}
       />
       {problem && <Trouble problem={problem} />}
+      {wanted && !units && !problem && <Waiting />}
       {units && (
         <>
           <Ranking

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { useClassTitle, useSession } from "./explored";
 import { say } from "./language";
 import { worded } from "./problem_words";
-import type { Commands, ImageCard, Problem } from "./schema";
+import type { Commands, DamagedRecord, ImageCard, Problem } from "./schema";
 import { useFileAddress, useLink, useNetwork } from "./server";
 
 export function Trouble({ problem }: { problem: Problem }) {
@@ -13,6 +13,17 @@ export function Trouble({ problem }: { problem: Problem }) {
       <p>{worded(problem.message)}</p>
       {problem.hint && <p class="soft">{worded(problem.hint)}</p>}
     </div>
+  );
+}
+
+/** Which records of the store a part of the page lacks, since they cannot be read. */
+export function DamagedRecords({ records }: { records: readonly DamagedRecord[] }) {
+  return (
+    <>
+      {records.map(({ record, message, hint }) => (
+        <Trouble key={record} problem={{ kind: "damaged", message: `${say("damaged record", { record })} ${worded(message)}`, hint }} />
+      ))}
+    </>
   );
 }
 

@@ -5,7 +5,7 @@ import { useClassTitle, useSession } from "./explored";
 import { LiveOptimization } from "./live_optimization";
 import { figures, language, number, say } from "./language";
 import { LiveRecording } from "./live_recording";
-import { CopyCommands, fieldShown, Figure, ImageLink, Ranking, Trouble, UnitLinkTo, usePictureClass, useUnitTitle, Waiting } from "./parts";
+import { CopyCommands, DamagedRecords, fieldShown, Figure, ImageLink, Ranking, Trouble, UnitLinkTo, usePictureClass, useUnitTitle, Waiting } from "./parts";
 import type { ImageAnswer, LayerPage, NetworkPage, Problem, UnitLink, UnitPage as Message, UnitSummary } from "./schema";
 import { useAnswer, useFileAddress, useLink, useNetwork } from "./server";
 import { Spectrum } from "./spectrum";
@@ -66,6 +66,7 @@ function Optimized({ page }: { page: Message }) {
   const { asks } = useSession(), fileAddress = useFileAddress(), pictureClass = usePictureClass("optimized");
   return (
     <Figure title={say("optimized")} note={say("optimized note")}>
+      <DamagedRecords records={page.damaged} />
       {page.optimized.length === 0 && <p class="soft">{say(asks ? "no optimized" : "no optimized store")}</p>}
       <div class={pictureClass}>
         {page.optimized.map((picture, index) => (

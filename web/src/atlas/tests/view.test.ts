@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cellAt, cellsSeen, decimals, dragged, firstView, gridSeen, onAtlas, onScreen, readView, writeView, zoomed, type AtlasData } from "../view";
+import { cellAt, cellsSeen, decimals, dragged, finestGrid, firstView, gridSeen, onAtlas, onScreen, readView, writeView, zoomed, type AtlasData } from "../view";
 
 const data: AtlasData = { grids: [2, 4], cells: [[0, 0, 1], [0, 1, 0], [1, 0, 3], [1, 3, 3]], inks: [], side: 32, page: 4096 };
 const screen = { width: 200, height: 100 };
@@ -20,6 +20,11 @@ describe("the view of an atlas", () => {
     expect(cellsSeen(data, 1)).toEqual([2, 3, 1]); // the first lies behind a finer one
     expect(cellAt(data, { ...firstView(), z: 2, x: 0.1, y: 0.9 }, screen, 100, 50)).toBe(1);
     expect(cellsSeen({ ...data, grids: [2, 4, 8] }, 2)).toEqual([2, 3, 1]); // also where the finest grid has none at all
+  });
+  it("names the grid that is seen, and not a finer one that has no cell there", () => {
+    expect(finestGrid(data, [0, 1], 1)).toBe(0);
+    expect(finestGrid(data, [2, 1], 1)).toBe(1);
+    expect(finestGrid(data, [], 1)).toBe(1);
   });
   it("keeps the point that one zooms at", () => {
     const before = onAtlas(firstView(), screen, 120, 40), view = zoomed(firstView(), screen, 3, 120, 40);
