@@ -27,7 +27,7 @@ import numpy as np
 
 import iconoscope as ico
 from benchmarks.exemplars import table
-from benchmarks.figures import machine, put, where
+from benchmarks.figures import goes_first, machine, put, said_of_others, where
 from benchmarks.millions import changed, originals
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT
@@ -148,11 +148,6 @@ def run(*scripts: tuple[str, str]) -> dict[str, float]:
         "gib": max(size for _, size, _ in figures),
         "worker_gib": largest,
     }
-
-
-def goes_first() -> bool:
-    """Tell whether this process and those that it starts go before all others, as `chrt --rr 10` has them do."""
-    return os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
 
 
 def ray_processes() -> dict[int, tuple[bool, float, float]]:
@@ -338,13 +333,7 @@ def tables(held: dict[str, Any]) -> str:
     """Give all that was measured as text in Markdown."""
     recorded, read = held.get("recording", []), held.get("reading", [])
     rows = [*recorded, *read]
-    loads = [row["load"] for row in rows] or [0.0]
-    busy = f"the load of the machine was {min(loads):.0f} to {max(loads):.0f} before each line"
-    lines = [where(held["machine"], [row["when"] for row in rows])]
-    if all(row["first"] for row in rows):
-        lines.append(f"Other programs did not come in between (real-time priority), though {busy}.")
-    else:
-        lines.append(f"Other programs came in between: {busy}.")
+    lines = [where(held["machine"], [row["when"] for row in rows]), said_of_others(rows)]
     if recorded:
         lines += ["", *recording_table(recorded)]
     if read:
