@@ -119,10 +119,10 @@ bench-label-correlations: $(VENV)/.installed  ## what Datalab of cleanlab finds 
 bench-audit-peers: $(VENV)/.installed  ## what slices of errors and removal of objects find of shortcuts, beside the audit; some minutes; ARGS="--datalab" wants iconoscope[bench-data]
 	$(BIN)/python -m benchmarks.audit_peers $(ARGS)
 
-bench-large-maps: $(VENV)/.installed-bench  ## neighbours and maps of up to a million images; ARGS="--vectors FOLDER", which python -m benchmarks.millions writes; wants iconoscope[bench-neighbours]
+bench-large-maps: $(VENV)/.installed-bench  ## neighbours and maps of up to a million images; ARGS="--vectors FOLDER", which python -m benchmarks.millions writes; two hours, and goes on where it was; wants iconoscope[bench-neighbours]
 	$(BIN)/python -m benchmarks.large_maps $(ARGS)
 
-bench-map-folder: $(VENV)/.installed-dev  ## how soon the folder of a large map opens in a browser, and how it moves; wants Chromium
+bench-map-folder: $(VENV)/.installed-dev  ## how soon the folder of a large map opens in a browser, and how it moves; wants Chromium, and goes on where it was
 	$(BIN)/python -m benchmarks.map_folder $(ARGS)
 
 bench-explorer: $(VENV)/.installed-dev  ## how soon the bars follow the mouse in a browser, and how large an export is; ARGS="--threads 1"
@@ -131,7 +131,7 @@ bench-explorer: $(VENV)/.installed-dev  ## how soon the bars follow the mouse in
 bench-journeys: $(VENV)/.installed  ## whole commands from the shell to the answer, as a user waits for them; ARGS="--journeys demo --times 5"
 	$(BIN)/python -m benchmarks.journeys $(ARGS)
 
-bench-scale: $(VENV)/.installed-dev  ## recording by parts and by Ray, and reading a recording of a million images; an hour, 20 GB of disk. ARGS="--images 1000000"
+bench-scale: $(VENV)/.installed-dev  ## recording by parts and by Ray, and reading a recording of a million images; an hour, 20 GB of disk, and goes on where it was. ARGS="--again"
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 bench-gpu: $(VENV)/.installed-dev  ## make test on a machine with CUDA, then occlusion, optimisation and recording there; ARGS="--device cpu --small" runs it small without a card

@@ -12,7 +12,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-__all__ = ["Figures", "machine", "put", "read", "tables", "where", "write", "write_page"]
+__all__ = [
+    "Figures",
+    "goes_first",
+    "machine",
+    "put",
+    "read",
+    "said_of_others",
+    "tables",
+    "where",
+    "write",
+    "write_page",
+]
 
 COMMAND = "make bench-occlusion"
 
@@ -149,6 +160,21 @@ def put(path: Path, command: str, text: str) -> None:
     if not begin or not end:
         raise ValueError(f"{path} has no place for the tables: it lies between {first} and {last}.")
     path.write_text(f"{before}{first}\n{text}\n{last}{after}", encoding="utf-8")
+
+
+def goes_first() -> bool:
+    """Tell whether this process and those that it starts go before all others, as `chrt --rr 10` has them do."""
+    return os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
+
+
+def said_of_others(rows: Sequence[dict[str, Any]]) -> str:
+    """Say whether other programs came in between, by what `goes_first` said of each row and the machine's load before it."""
+    loads = [row["load"] for row in rows] or [0.0]
+    span = " to ".join(dict.fromkeys(f"{load:.0f}" for load in (min(loads), max(loads))))
+    busy = f"the load of the machine was {span} before each line"
+    if all(row["first"] for row in rows):
+        return f"Other programs did not come in between (real-time priority), though {busy}."
+    return f"Other programs came in between: {busy}."
 
 
 def where(measured_on: dict[str, Any], dates: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import functools
 import http.server
 import io
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -26,7 +27,7 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from benchmarks.figures import machine, put, where
+from benchmarks.figures import goes_first, machine, put, said_of_others, where
 from iconoscope.results import ImageMap, Question
 from iconoscope.show import map_folder
 
@@ -144,6 +145,8 @@ def measure(folder: Path, count: int, seconds: float) -> dict[str, Any]:
         whole = perf_counter() - began
         row = {
             "images": count,
+            "first": goes_first(),
+            "load": os.getloadavg()[0],
             "files": sum(path.is_file() for path in folder.rglob("*")),
             "mb": sum(path.stat().st_size for path in folder.rglob("*")) / 1e6,
             "page_mb": (folder / "index.html").stat().st_size / 1e6,
@@ -165,6 +168,7 @@ def tables(figures: dict[str, Any]) -> str:
     rows = sorted(figures["rows"], key=lambda row: row["images"])
     lines = [
         where(figures["machine"], [row["when"] for row in rows]),
+        said_of_others(rows),
         "",
         "| images | files | MB | the page, MB | first images, s | fetched by then, MB | all points, s | by then, MB |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -188,15 +192,23 @@ def main(arguments: Sequence[str]) -> None:
     """Write, open and measure folders of so many images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--counts", type=int, nargs="*", default=[250_000, 1_000_000])
+    parser.add_argument("--folder", type=Path, help="where the maps are written, and stay for the next run")
+    parser.add_argument("--again", action="store_true", help="measure what is held too")
+    asked = parser.parse_args(arguments)
     figures: dict[str, Any] = {"machine": machine("playwright"), "rows": []}
-    for count in parser.parse_args(arguments).counts:
+    if RESULTS.is_file() and (held := json.loads(RESULTS.read_text(encoding="utf-8")))["machine"] == figures["machine"]:
+        figures = held
+    measured = {row["images"]: row for row in figures["rows"]}
+    for count in asked.counts:
+        if count in measured and not asked.again:
+            continue
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) / "map"
-            row = measure(folder, count, write(count, folder))
-        figures["rows"].append(row | {"when": date.today().isoformat()})
-        print(json.dumps(row), flush=True)
-    RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    put(ROOT / "docs" / "performance.md", COMMAND, tables(figures))
+            folder = (asked.folder or Path(temporary)) / f"map-{count}"
+            seconds = measured.get(count, {}).get("written", 0.0) if folder.is_dir() else write(count, folder)
+            measured[count] = measure(folder, count, seconds) | {"when": date.today().isoformat()}
+        figures["rows"] = list(measured.values())
+        RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        put(ROOT / "docs" / "performance.md", COMMAND, tables(figures))
 
 
 if __name__ == "__main__":

@@ -27,11 +27,13 @@ import numpy as np
 
 import iconoscope as ico
 from benchmarks.exemplars import table
-from benchmarks.figures import machine, put, where
+from benchmarks.figures import goes_first, machine, put, said_of_others, where
 from benchmarks.millions import changed, originals
 from benchmarks.occlusion import find_data
 from benchmarks.optimization import ROOT
 from examples.resnet20 import ResNet20
+from iconoscope.atomic_files import writing_whole
+from iconoscope.store.recording import UNITS
 
 COMMAND = "make bench-scale"
 ROUNDS = 3
@@ -56,9 +58,15 @@ def make_images(data: Path, folder: Path, count: int) -> Path:
             Image.fromarray(picture).save(file, "JPEG", quality=90)
             cells.append({"bytes": file.getvalue()})
         content = pyarrow.table({"image": cells, "label": [ResNet20.classes[label] for label in labels[rows].tolist()]})
-        pyarrow.parquet.write_table(content, folder / f"part-{first // ROWS:05d}.parquet", row_group_size=GROUP)
+        with writing_whole(_part(folder, first)) as hidden:
+            pyarrow.parquet.write_table(content, hidden, row_group_size=GROUP)
         print("images", first + len(rows), flush=True)
     return folder
+
+
+def _part(folder: Path, first: int) -> Path:
+    """Give the file of images that begins with one."""
+    return folder / f"part-{first // ROWS:05d}.parquet"
 
 
 # What getrusage tells of a process begins with the memory of the one that has started it.
@@ -148,11 +156,6 @@ def run(*scripts: tuple[str, str]) -> dict[str, float]:
         "gib": max(size for _, size, _ in figures),
         "worker_gib": largest,
     }
-
-
-def goes_first() -> bool:
-    """Tell whether this process and those that it starts go before all others, as `chrt --rr 10` has them do."""
-    return os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
 
 
 def ray_processes() -> dict[int, tuple[bool, float, float]]:
@@ -338,13 +341,7 @@ def tables(held: dict[str, Any]) -> str:
     """Give all that was measured as text in Markdown."""
     recorded, read = held.get("recording", []), held.get("reading", [])
     rows = [*recorded, *read]
-    loads = [row["load"] for row in rows] or [0.0]
-    busy = f"the load of the machine was {min(loads):.0f} to {max(loads):.0f} before each line"
-    lines = [where(held["machine"], [row["when"] for row in rows])]
-    if all(row["first"] for row in rows):
-        lines.append(f"Other programs did not come in between (real-time priority), though {busy}.")
-    else:
-        lines.append(f"Other programs came in between: {busy}.")
+    lines = [where(held["machine"], [row["when"] for row in rows]), said_of_others(rows)]
     if recorded:
         lines += ["", *recording_table(recorded)]
     if read:
@@ -462,12 +459,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder: Path = options.folder or Path(name)
         if "recording" in options.stages and ways:
             images = folder / f"images-{max(options.images)}"
-            if not images.is_dir():
+            if not _part(images, max(options.images) - 1).is_file():
                 make_images(find_data(), images, max(options.images))
             keep("recording", recording_rows(find_data(), images, ways, folder))
         if "reading" in options.stages and to_read:
             made = folder / f"recording-{options.recorded}"
-            if not made.is_dir():
+            if not list(made.glob(f"store/record/*/{UNITS}")):  # which is written last
+                shutil.rmtree(made, ignore_errors=True)
                 make_recording(made, options.recorded, options.units)
             keep("reading", reading_rows(made / "store", options.recorded, options.asked))
     put(options.page, COMMAND, tables(held))
