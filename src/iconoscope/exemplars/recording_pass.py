@@ -44,8 +44,8 @@ class RecordingPass:
         What is kept.
     writer : RecordingWriter
         The recording's folder.
-    batch, shard, workers : int
-        Images that are shown at once, and that make one file; processes that read them.
+    batch, together, shard, workers : int
+        Images that are taken in at once, that go through the network at once, and that make one file; processes that read them.
     """
 
     network: Network
@@ -56,6 +56,7 @@ class RecordingPass:
     plan: RecordingPlan
     writer: RecordingWriter
     batch: int
+    together: int
     shard: int
     workers: int
 
@@ -91,7 +92,7 @@ class RecordingPass:
         writing: Future[None] | None = None
         with (
             advancing(f"recording, {self.network.name}", len(self.rows_of(shards))) as advance,
-            summarizing(self.network, self.layers, self.penultimate) as summarize,
+            summarizing(self.network, self.layers, self.penultimate, together=self.together) as summarize,
             ThreadPoolExecutor(1) as background,  # a shard is written while the next is asked about
         ):
             stream: Iterator[Batch] | None = None
