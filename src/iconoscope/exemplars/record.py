@@ -29,7 +29,6 @@ from iconoscope.signatures import checked
 from iconoscope.store import Recording, Store
 from iconoscope.store.recording_writer import RecordingWriter
 from iconoscope.store.remote_recording import RemoteRecordingWriter, fetched_recording, is_address
-from iconoscope.subject.allocator import let_memory_be_kept
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.memory import check_fits
 from iconoscope.subject.network import Network, Preprocessing
@@ -205,7 +204,6 @@ def _begun(
     # Of every unit two numbers for each image of a shard, and a value, a place and an image on either side of the ranking.
     check_fits(count * (8.0 * min(shard, len(images)) + 48.0 * plan.k), f"The tables of {count:,} units", hint=hint)
     check_pass(network, min(batch, len(images)), hint=hint)
-    let_memory_be_kept()
     together = images_together(network, min(batch, len(images)))
     settings = {"batch": batch, "together": together, "shard": shard, "places": plan.samples, "channels_last": last}
     question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})

@@ -18,6 +18,7 @@ from iconoscope.exemplars.shard import RecordingPlan, ShardAnswers, Tally, ask_s
 from iconoscope.progress import advancing, track
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.store.recording_writer import RecordingWriter
+from iconoscope.subject.allocator import let_memory_be_kept
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
 
@@ -89,6 +90,7 @@ class RecordingPass:
         total = Tally.empty(self.plan) if earlier is None else earlier
         if len(stored) == len(shards) and self.writer.ended:
             return total  # which nobody needs
+        let_memory_be_kept()
         writing: Future[None] | None = None
         with (
             advancing(f"recording, {self.network.name}", len(self.rows_of(shards))) as advance,
