@@ -212,7 +212,7 @@ def judged(network: Network, lucent: Lucent, data: Path) -> dict[str, Quality]:
     ]
     classes = np.array([judge_network.class_index(name) for name in names])
     return {
-        "ours, 48 steps": judge.judge(np.concatenate(ours), np.tile(classes, SEEDS)),
+        "ours, 64 steps": judge.judge(np.concatenate(ours), np.tile(classes, SEEDS)),
         "lucent, 512 steps": judge.judge(np.concatenate(theirs).astype(np.float32), classes.repeat(SEEDS)),
     }
 

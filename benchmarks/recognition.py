@@ -58,11 +58,11 @@ class Contest:
 CONTESTS = {
     "resnet20": Contest(
         title="ResNet-20, judged by cifar10", classes=(0, 2, 3, 7, 9), count=8, size=32, enough=1.0,
-        ours=(8, 16, 24, 32, 48), lucent=(16, 32, 64, 128, 256),
+        ours=(8, 16, 24, 32, 64), lucent=(16, 32, 64, 128, 256),
     ),
     "squeezenet": Contest(
         title="SqueezeNet 1.1, judged by EfficientNet-Lite0", classes=(9, 130, 291, 817), count=2, size=224, enough=0.75,
-        ours=(16, 32, 64, 96), lucent=(16, 32, 64, 128),
+        ours=(16, 32, 64, 128), lucent=(16, 32, 64, 128),
     ),
 }  # fmt: skip
 

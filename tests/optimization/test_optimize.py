@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import iconoscope as ico
-from iconoscope.optimization import Alignment, Fourier, Pixels, Style, Transforms, loop
+from iconoscope.optimization import Alignment, Fourier, Pixels, Style, Transforms, loop, synthesis
 
 PREPROCESSING = {"size": 8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop": "none"}
 PLAIN = Style(parameterization=Pixels(), transforms=None, colours=np.eye(3))
@@ -178,15 +178,18 @@ class Interrupting(Linear):
 
 def test_ctrl_c_gives_what_has_been_reached_and_keeps_nothing_unfinished(tmp_path, monkeypatch):
     network = network_of(Interrupting())
-    after = iter(
-        [12] * 9
-    )  # judged nine times: first after the step that measures what a picture takes, then after the loop
-    plain = loop.score
+    measured, plain = synthesis.Synthesis.batch_size, loop.score
+
+    def batch_size(*question):
+        size = measured(*question)
+        Interrupting.after = 12  # passes from here on, in the midst of the loop
+        return size
 
     def score(*question):
-        Interrupting.after = next(after, 10**9)
-        return plain(*question) if Interrupting.after > 12 else torch.zeros(1)
+        Interrupting.after = 10**9
+        return plain(*question)
 
+    monkeypatch.setattr(synthesis.Synthesis, "batch_size", batch_size)
     monkeypatch.setattr(loop, "score", score)
     with pytest.warns(ico.IconoscopeWarning, match="1 of 1 pictures"):
         found = ico.optimize(network, "logit:a", steps=50, store=tmp_path / "run")

@@ -43,7 +43,7 @@ def test_defaults_are_those_of_the_documentation():
     assert [style.fade for style in fitted.values()] == [0.5, 1.0, 1.0]
     assert Style(fade=0.7).fitted((32, 32), 3).fade == 0.7
     sizes = ((99, 200), (100, 100))
-    assert [style.steps_for(size) for style in fitted.values() for size in sizes] == [48, 96, 128, 256, 128, 256]
+    assert [style.steps_for(size) for style in fitted.values() for size in sizes] == [64, 128, 128, 256, 128, 256]
     assert [way.noise for way in (Pixels(), Fourier(), Pyramid())] == [0.01] * 3
     assert (Fourier().decay, Phase().contrast, Phase().magnitude, Pyramid().levels) == (1, 1, None, 5)
     assert (Network2D().width, Network2D().depth) == (24, 6) and pytest.approx(3**0.5) == Network2D.REACH

@@ -179,14 +179,25 @@ def _runs(network: Network) -> bool:
 
 
 @contextmanager
-def summarizing(network: Network, layers: Sequence[RecordedLayer], penultimate: Penultimate) -> Iterator[Any]:
+def summarizing(
+    network: Network, layers: Sequence[RecordedLayer], penultimate: Penultimate, *, together: int | None = None
+) -> Iterator[Any]:
     """Give a function that runs the network and summarizes its layers, for the time of a block.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    layers, penultimate
+        What is read.
+    together
+        How many images go through the network at once; all of a batch if not given.
 
     Yields
     ------
     callable
         From normalised input (images, channels, height, width), the thresholds and the places that
-        are sampled to `BatchSummary`. The network must be in evaluation mode.
+        are sampled to `BatchSummary`.
     """
     readers: list[_LayerReader] = []
     for layer in layers:
@@ -201,8 +212,9 @@ def summarizing(network: Network, layers: Sequence[RecordedLayer], penultimate: 
             vector.append(_maps(maps, call.module, pixels[0], penultimate.layer).mean((2, 3)))
 
     def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> BatchSummary:
-        if network.singly and len(batch) > 1:
-            return concatenated([run(image, thresholds, places) for image in batch.split(1)])
+        most = 1 if network.singly else together or len(batch)
+        if len(batch) > most:
+            return concatenated([run(part, thresholds, places) for part in batch.split(most)])
         vector.clear()
         pixels[:] = [batch]
         for reader in readers:

@@ -32,7 +32,7 @@ from iconoscope.store.remote_recording import RemoteRecordingWriter, fetched_rec
 from iconoscope.subject.images import Images, load_images
 from iconoscope.subject.memory import check_fits
 from iconoscope.subject.network import Network, Preprocessing
-from iconoscope.subject.network.pass_memory import check_pass
+from iconoscope.subject.network.pass_memory import check_pass, images_together
 from iconoscope.vocabulary.labels import match_labels
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def record(
     k
         How many images of every unit are ranked, most and least.
     batch
-        How many images go through the network at once.
+        How many images are taken in at once. Through the network they go in parts where that is faster: on a processor.
     shard
         How many images make one file on disk: what a killed process loses at most.
     workers
@@ -204,7 +204,8 @@ def _begun(
     # Of every unit two numbers for each image of a shard, and a value, a place and an image on either side of the ranking.
     check_fits(count * (8.0 * min(shard, len(images)) + 48.0 * plan.k), f"The tables of {count:,} units", hint=hint)
     check_pass(network, min(batch, len(images)), hint=hint)
-    settings = {"batch": batch, "shard": shard, "places": plan.samples, "channels_last": last}
+    together = images_together(network, min(batch, len(images)))
+    settings = {"batch": batch, "together": together, "shard": shard, "places": plan.samples, "channels_last": last}
     question = _question(network, weights, images, targets, {"layers": names, "k": plan.k, **settings})
     units = [f"{layer.name}:{channel}" for layer in recorded_layers for channel in range(layer.channels)]
     units += [str(network.class_unit("logit", index)) for index in range(len(network.classes))]
@@ -226,7 +227,7 @@ def _begun(
         source=images.source,
     )
     return question, RecordingPass(
-        network, images, targets, recorded_layers, penultimate, plan, writer, batch, shard, processes
+        network, images, targets, recorded_layers, penultimate, plan, writer, batch, together, shard, processes
     )
 
 

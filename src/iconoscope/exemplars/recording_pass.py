@@ -18,6 +18,7 @@ from iconoscope.exemplars.shard import RecordingPlan, ShardAnswers, Tally, ask_s
 from iconoscope.progress import advancing, track
 from iconoscope.store.recorded_layer import RecordedLayer
 from iconoscope.store.recording_writer import RecordingWriter
+from iconoscope.subject.allocator import let_memory_be_kept
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network
 
@@ -44,8 +45,8 @@ class RecordingPass:
         What is kept.
     writer : RecordingWriter
         The recording's folder.
-    batch, shard, workers : int
-        Images that are shown at once, and that make one file; processes that read them.
+    batch, together, shard, workers : int
+        Images that are taken in at once, that go through the network at once, and that make one file; processes that read them.
     """
 
     network: Network
@@ -56,6 +57,7 @@ class RecordingPass:
     plan: RecordingPlan
     writer: RecordingWriter
     batch: int
+    together: int
     shard: int
     workers: int
 
@@ -88,10 +90,11 @@ class RecordingPass:
         total = Tally.empty(self.plan) if earlier is None else earlier
         if len(stored) == len(shards) and self.writer.ended:
             return total  # which nobody needs
+        let_memory_be_kept()
         writing: Future[None] | None = None
         with (
             advancing(f"recording, {self.network.name}", len(self.rows_of(shards))) as advance,
-            summarizing(self.network, self.layers, self.penultimate) as summarize,
+            summarizing(self.network, self.layers, self.penultimate, together=self.together) as summarize,
             ThreadPoolExecutor(1) as background,  # a shard is written while the next is asked about
         ):
             stream: Iterator[Batch] | None = None

@@ -86,7 +86,7 @@ def optimize(
         Side of the pictures, or height and width as 128x192 (in Python (128, 192)), in pixels. If not given, that of the
         network's input; a larger one is shown to the network part by part.
     steps
-        How many steps. If not given, 48 for pictures under 100 pixels, else 96; where it is not their spectrum that is
+        How many steps. If not given, 64 for pictures under 100 pixels, else 128; where it is not their spectrum that is
         changed, as in the styles none, blur, frequency and robust, 128 and 256.
     diversity
         What it costs, in the unit's answers, that pictures of one unit are alike: try 1 to 100.

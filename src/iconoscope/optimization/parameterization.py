@@ -130,7 +130,7 @@ class Fourier:
     noise: float = 0.01
     rate: float = 0.1
     FADE: ClassVar[float] = 0.5
-    STEPS: ClassVar[tuple[int, int]] = 48, 96
+    STEPS: ClassVar[tuple[int, int]] = 64, 128
 
     def begin(self, shape: Shape, draws: Draws, start: torch.Tensor | None) -> Parameters:
         """Begin at raw pictures, or at noise."""

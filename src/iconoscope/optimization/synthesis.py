@@ -25,6 +25,7 @@ from iconoscope.subject.network import Network
 if TYPE_CHECKING:
     import torch
 
+    from iconoscope.optimization.canvas import Canvas
     from iconoscope.optimization.initial_image import Start
     from iconoscope.optimization.loop import Ascent
     from iconoscope.optimization.reference_activations import ReferenceAnswers, ReferenceImages
@@ -149,8 +150,9 @@ class Synthesis:
         if self.prior is not None:
             _ = self.prior.comparison  # made ready once for a prior: it is no part of what a picture takes
         try:
-            with quietly(), unwatched(), Ledger() as ledger:
-                _, ended = replace(self, steps=1, cap=None).make(bundle[:1], {})
+            # What comes after the steps takes less than they do.
+            with quietly(), unwatched(), self.network.questioned(), Ledger() as ledger:
+                ended = replace(self, steps=1, cap=None)._climb(bundle[:1], {})[2].ended
         except NonFiniteError:
             return len(bundle)  # and it will be said at which step of all
         if not ended:
@@ -176,6 +178,61 @@ class Synthesis:
         with self.network.questioned():
             return reference.answers(self.network, objectives)
 
+    def _climb(
+        self, requests: Sequence[PictureRequest], reference: dict[Objective, ReferenceAnswers]
+    ) -> tuple[Scores, Canvas, Ascent]:
+        """Change the pictures of a batch step by step; the network must be in evaluation mode."""
+        import torch
+
+        from iconoscope.optimization.canvas import begin_canvas
+        from iconoscope.optimization.loop import Loss, adam, ascend
+        from iconoscope.optimization.scores import Scores
+
+        style = self.style
+        draws = [request.generator(self.seed) for request in requests]
+        shape = (len(requests), self.network.channels, *self.size)
+        objectives = [request.objective for request in requests]
+        natural = [reference[objective] for objective in objectives] if reference else []
+        assert (
+            isinstance(style.colours, np.ndarray)
+            and style.rate is not None
+            and style.fade is not None
+            and not isinstance(style.transforms, str)
+        )
+        parameterization, start = style.parameterization, self._starts(requests)
+        if isinstance(parameterization, LatentParameterization):
+            parameterization = parameterization.labelled(self.network.classes, objectives)
+        scores = Scores(objectives, self.network)
+        canvas = begin_canvas(parameterization, shape, draws, start, root=style.colours, limits=style.limits)
+        caps, deviations = (
+            None if self.cap is None else [answers.cap(self.cap) for answers in natural],
+            [answers.deviation for answers in natural],
+        )
+        ascent = ascend(
+            self.network,
+            scores,
+            canvas,
+            loss=Loss(
+                regularizers=style.regularizers,
+                diversity=self.diversity,
+                cap=None if caps is None else torch.tensor(caps, dtype=torch.float32),
+                price=torch.tensor(deviations, dtype=torch.float32) if natural else 1.0,
+            ),
+            transforms=style.transforms,
+            draws=draws,
+            stepper=adam(style.rate, steps=self.steps, fade=style.fade),
+            steps=self.steps,
+            frames=FRAMES,
+            blur=style.blur,
+            precision=self.precision,
+        )
+        return scores, canvas, ascent
+
+    def _starts(self, requests: Sequence[PictureRequest]) -> torch.Tensor | None:
+        """Give what pictures begin as (pictures, channels, height, width), unless it is noise."""
+        begun = self.start.pictures
+        return None if begun is None else begun[[request.number % len(begun) for request in requests]]
+
     def make(
         self, requests: Sequence[PictureRequest], reference: dict[Objective, ReferenceAnswers]
     ) -> tuple[dict[str, np.ndarray], bool]:
@@ -186,57 +243,16 @@ class Synthesis:
         dict of str to ndarray, and bool
             The arrays of a `Visualization`, and whether all steps were done.
         """
-        import torch
+        from iconoscope.optimization.loop import channels_last
 
-        from iconoscope.optimization.canvas import begin_canvas
-        from iconoscope.optimization.loop import Loss, adam, ascend, channels_last
-        from iconoscope.optimization.scores import Scores
-
-        style = self.style
-        draws = [request.generator(self.seed) for request in requests]
-        start = None
-        if self.start.pictures is not None:
-            start = self.start.pictures[[request.number % len(self.start.pictures) for request in requests]]
-        shape = (len(requests), self.network.channels, *self.size)
-        objectives = [request.objective for request in requests]
-        natural = [reference[objective] for objective in objectives] if reference else []
-        assert (
-            isinstance(style.colours, np.ndarray)
-            and style.rate is not None
-            and style.fade is not None
-            and not isinstance(style.transforms, str)
-        )
-        parameterization = style.parameterization
-        if isinstance(parameterization, LatentParameterization):
-            parameterization = parameterization.labelled(self.network.classes, objectives)
+        start, parameterization = self._starts(requests), self.style.parameterization
         with self.network.questioned():
-            scores = Scores(objectives, self.network)
-            canvas = begin_canvas(parameterization, shape, draws, start, root=style.colours, limits=style.limits)
-            ascent = ascend(
-                self.network,
-                scores,
-                canvas,
-                loss=Loss(
-                    regularizers=style.regularizers,
-                    diversity=self.diversity,
-                    cap=None
-                    if self.cap is None
-                    else torch.tensor([answers.cap(self.cap) for answers in natural], dtype=torch.float32),
-                    price=torch.tensor([answers.deviation for answers in natural], dtype=torch.float32)
-                    if natural
-                    else 1.0,
-                ),
-                transforms=style.transforms,
-                draws=draws,
-                stepper=adam(style.rate, steps=self.steps, fade=style.fade),
-                steps=self.steps,
-                frames=FRAMES,
-                blur=style.blur,
-                precision=self.precision,
-            )
+            scores, canvas, ascent = self._climb(requests, reference)
             arrays, evaluated = self._evaluate(scores, ascent, requests, reference)
             if self.start.photographed and start is not None:
-                beside, classified = self._before_and_after(start, ascent.pictures, objectives)
+                beside, classified = self._before_and_after(
+                    start, ascent.pictures, [request.objective for request in requests]
+                )
                 arrays, evaluated = arrays | beside, evaluated and classified
         if isinstance(parameterization, LatentParameterization):
             arrays |= parameterization.standing_of(ascent.pictures, canvas.parameters.tensors[0])

@@ -98,7 +98,7 @@ def activation_atlas(
         Side of the pictures, or height and width as 96x128, in pixels; that of the network's input if not given. The network is
         shown pictures of just that size, so that smaller ones take less time.
     steps
-        Steps of each picture. If not given, as many as `optimize` takes: 48 under 100 pixels, else 96.
+        Steps of each picture. If not given, as many as `optimize` takes: 64 under 100 pixels, else 128.
     seed
         Seed of the places, the map and the pictures.
     out

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from iconoscope.subject.allocator import KEPT_BY_ITSELF
 from iconoscope.subject.memory import check_fits, free_memory
 from iconoscope.subject.network.network import Network
 
-__all__ = ["check_pass"]
+__all__ = ["check_pass", "images_together"]
 
 MOST_MAPS = 100
 """What the maps of a pass take at most, in multiples of its input; of VGG, whose first maps have 64 channels, it is 65."""
+
+
+FEWEST = 4
+"""Images that are shown at once even where their maps take more: with fewer the network is mostly begun anew."""
+
+
+def images_together(network: Network, most: int) -> int:
+    """Give how many images, of so many at most, go through the network at once so that the memory of their maps is kept.
+
+    Half of what the allocator keeps by itself, as free pieces lie between those in use. It is the same on every machine, since
+    answers differ by rounding with the number that is asked together. On other devices than processors all go at once.
+    """
+    if network.device.type != "cpu" or most <= FEWEST or not (need := _pass_memory(network, 1)):
+        return most
+    together = max(FEWEST, int(KEPT_BY_ITSELF / 2 / need))
+    return -(-most // -(-most // together))  # parts of one size
 
 
 def check_pass(network: Network, images: int = 1, *, memory: int | None = None, hint: str = "") -> None:
