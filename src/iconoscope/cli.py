@@ -47,7 +47,7 @@ _OUTPUT = {
 }
 """Flags of every command."""
 
-_LANGUAGE = "The language of figures, pages and what is printed: en or es; if not given en, or what set_language chose."
+_LANGUAGE = "The language of figures, pages and what is printed: en or es; en if not given."
 
 _SPINS = 3000
 """How often a thread of torch looks for work before it sleeps, unless the environment says it.

@@ -16,7 +16,7 @@ NUMBERS = {
     "iconoscope.occlusion.rectifiers": {"SMALL": 0.001, "LARGE": 1000},
     "iconoscope.occlusion.incremental.capture": {"LARGEST_BATCH": 4096},
     "iconoscope.occlusion.incremental.exact": {
-        "LEAST_GAIN": 1.15, "LEAST_WORK": 5e10, "TOLERANCE": 1e-4, "RECENT_GRAPHS": 2,
+        "LEAST_GAIN": 1.15, "LEAST_WORK": 5e9, "EXPORTING": 10, "TOLERANCE": 1e-4, "RECENT_GRAPHS": 2,
     },
     "iconoscope.occlusion.incremental.fast": {"SHARES": (0.7, 0.85, 1), "TOLERABLE": 0.02, "SAMPLE": 0.03, "FEWEST": 5},
     "iconoscope.occlusion.incremental.graph": {

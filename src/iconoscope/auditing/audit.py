@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from iconoscope.auditing.donors import draw_donors
 from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.illustrations import illustrate, make_pictures
 from iconoscope.auditing.interventions import intervene
+from iconoscope.auditing.meanwhile import asking_meanwhile
 from iconoscope.auditing.neighbourhoods import look_at_neighbourhoods
 from iconoscope.auditing.nuisances import NUISANCES, Nuisance
 from iconoscope.auditing.occlusion_evidence import occlude_sample
@@ -25,6 +26,7 @@ from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, chec
 from iconoscope.exemplars import record
 from iconoscope.exemplars.recorded_units import question_about
 from iconoscope.language import check_language
+from iconoscope.optimization import optimize
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question
 from iconoscope.results.audit_conclusions import Conclusions
@@ -48,6 +50,10 @@ class Effort(NamedTuple):
     patches: tuple[float, ...]  # sides, shares of the shorter side of the network's input
     classes: int  # that have pictures
     steps: int | None  # of an optimised picture; as `optimize` chooses if None
+
+    def patches_on(self, sample: Sample) -> tuple[int, ...]:
+        """Give the sides of the patches in pixels."""
+        return tuple(max(1, round(share * min(sample.pictures.shape))) for share in self.patches)
 
 
 THOROUGH = Effort(images=1600, covered=60, patches=(1 / 6, 1 / 3), classes=10, steps=None)
@@ -286,13 +292,18 @@ def _ask(
     with advancing(f"auditing {network.name}", 6 if nuisances else 2) as advance:
         sample = load_sample(network, recording, images, most=effort.images, seed=seed, of_interest=of_interest)
         hypotheses = None
-        if nuisances:
-            advance(1, "(looking for what decides)")
-            hypotheses = examine_hypotheses(network, sample, seed=seed, parts=PartialAnswers(aside / "hypotheses"))
-        advance(1, "(exchanging properties)")
-        conclusions = conclude_from_evidence(
-            network, sample, nuisances, hypotheses, seed=seed, chosen=chosen, parts=parts
-        )
+        certain = _certain_questions(network, sample, effort, seed=seed, store=work) if nuisances else ()
+        with asking_meanwhile(network, certain) as meanwhile:
+            if nuisances:
+                advance(1, "(looking for what decides)")
+                hypotheses = examine_hypotheses(network, sample, seed=seed, parts=PartialAnswers(aside / "hypotheses"))
+            advance(1, "(exchanging properties)")
+            conclusions = conclude_from_evidence(
+                network, sample, nuisances, hypotheses, seed=seed, chosen=chosen, parts=parts
+            )
+            if meanwhile is not None:
+                advance(0, "(covering, and making pictures)")
+                meanwhile.wait()
         by_gravity = sorted(conclusions.answered, key=lambda index: conclusions.by_class[index].word not in ACCUSING)
         classes = tuple(by_gravity[: effort.classes])
         height, width = sample.pictures.shape
@@ -300,8 +311,9 @@ def _ask(
         usable = tuple(nuisance for nuisance in nuisances if nuisance.name in conclusions.interventions.nuisances)
         if nuisances:
             advance(1, "(covering)")
-            patches = tuple(max(1, round(share * min(height, width))) for share in effort.patches)
-            occlusion, maps = occlude_sample(network, sample, classes, most=effort.covered, patches=patches, store=work)
+            occlusion, maps = occlude_sample(
+                network, sample, classes, most=effort.covered, patches=effort.patches_on(sample), store=work
+            )
             rows = occlusion.rows
             advance(1, "(neighbours and units)")
             neighbourhoods = look_at_neighbourhoods(recording, sample, conclusions, seed=seed, store=work)
@@ -329,6 +341,25 @@ def _ask(
         neighbourhoods=neighbourhoods,
         illustrations=illustrations,
         optimized=optimized,
+    )
+
+
+def _certain_questions(
+    network: Network, sample: Sample, effort: Effort, *, seed: int, store: Store
+) -> tuple[Callable[[Network], object], ...]:
+    """Give what is asked in the end whatever decides: nothing where it depends on that which classes are looked at.
+
+    Where no answer can be kept, nothing is asked before its time.
+    """
+    counts = np.bincount(sample.evidence.predicted, minlength=len(network.classes))
+    answered = [index for index, count in enumerate(counts.tolist()) if count and sample.evidence.interests(index)]
+    if not 0 < len(answered) <= effort.classes or network.digest().startswith("?"):
+        return ()
+    classes, patches = tuple(answered), effort.patches_on(sample)
+    units = [str(network.class_unit("logit", of_class)) for of_class in classes]
+    return (
+        lambda asked: occlude_sample(asked, sample, classes, most=effort.covered, patches=patches, store=store),
+        lambda asked: optimize(asked, units, steps=effort.steps, seed=seed, store=store),
     )
 
 

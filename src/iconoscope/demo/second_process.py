@@ -88,7 +88,8 @@ def second_process(
     finally:
         torch.set_num_threads(threads)
         process.kill()  # whoever asks again goes on from what is in the store
-        process.communicate()
+        with process:  # waits for it, and closes what leads to it
+            pass
 
 
 def _accelerated() -> bool:

@@ -40,6 +40,10 @@ _FEWEST = 8  # matches that a thing is refined by
 _MARGIN = 14  # pixels around its square that a thing may reach
 _AGREEING = 0.3  # of the variance of pictures: where matches vary less, they have the same
 _LARGEST = 0.3  # of the picture that a thing covers
+_CORRELATIONS, _FEWEST_AT_ONCE = (
+    1 << 20,
+    4,
+)  # that are compared at once, and the pictures that these are of at the least
 _WORTH = 0.1  # of the answers, that filling more than the square has to take beyond it
 
 
@@ -115,8 +119,7 @@ def recurring_things(
         return
     best = max(candidates, key=lambda candidate: candidate.area)
     level, side = best.level, best.side
-    maps = square_correlations(level, slice(None), best.template, best.weight)
-    highest, corners = _strongest(maps)
+    highest, corners = _strongest_squares(level, np.arange(len(photographs)), best.template, best.weight)
     score, corner = highest[:, 0], corners[:, 0]
     donors = members[np.argsort(-score[members])[: max(_FEWEST, len(members) // 2)]]
     limits = level.pictures.shape[1] - side + 1, level.pictures.shape[2] - side + 1
@@ -200,11 +203,11 @@ def _things(level: Level, side: int, members: Rows, others: Rows) -> list[_Thing
     is_member = np.arange(len(rows)) < len(members)
     squares, sources = _costly_squares(level, side, members)
     everywhere = np.ones((1, side, side, 1), np.float32)
-    score, _ = _strongest(square_correlations(level, rows, squares, everywhere))
+    score, _ = _strongest_squares(level, rows, squares, everywhere)
     areas = areas_elsewhere(score, is_member, np.array(sources))
     templates, weights = squares[np.argsort(-areas, kind="stable")[:_REFINED]], everywhere
     for _ in range(_ROUNDS):
-        strength, corners = _strongest(square_correlations(level, members, templates, weights))
+        strength, corners = _strongest_squares(level, members, templates, weights)
         best = np.argsort(-strength, axis=0, kind="stable")[: max(_FEWEST, len(members) // 2)].T
         matches = [
             _cut(level.pictures[members[strongest]], corners[strongest, number], side)
@@ -212,7 +215,7 @@ def _things(level: Level, side: int, members: Rows, others: Rows) -> list[_Thing
         ]
         templates = np.stack([matched.mean(0) for matched in matches])
         weights = np.stack([1 / (matched.var(0).mean(-1, keepdims=True) + 3e-3) for matched in matches])
-    strength, _ = _strongest(square_correlations(level, rows, templates, weights))
+    strength, _ = _strongest_squares(level, rows, templates, weights)
     return [
         _Thing(level, side, templates[number, None], weights[number, None], roc_area(strength[:, number], is_member))
         for number in range(len(templates))
@@ -245,7 +248,7 @@ def _costly_squares(level: Level, side: int, rows: Rows) -> tuple[Floats, list[i
     return np.stack(squares), sources
 
 
-def square_correlations(level: Level, rows: Rows | slice, templates: Floats, weights: Floats) -> Floats:
+def square_correlations(level: Level, rows: Rows, templates: Floats, weights: Floats) -> Floats:
     """Weighted normalised correlation of templates (k, side, side, 3) at every place of pictures: (n, k, rows, columns).
 
     One weight (1, side, side, 1) is for all templates, or each has its own.
@@ -279,6 +282,24 @@ def _channels_first(values: Floats) -> torch.Tensor:
 
 def _root(energy: torch.Tensor) -> torch.Tensor:
     return (energy.clamp_min(0) + 3e-3).sqrt()
+
+
+def _strongest_squares(
+    level: Level, rows: Rows, templates: Floats, weights: Floats
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Give the largest correlation of every picture with every template, (n, k), and where it is, (n, k, 2).
+
+    Some pictures at a time, so that their correlations are still in the processor's cache when they are divided and compared.
+    """
+    side = templates.shape[1]
+    places = (level.pictures.shape[1] - side + 1) * (level.pictures.shape[2] - side + 1)
+    count = max(_FEWEST_AT_ONCE, _CORRELATIONS // (len(templates) * places))
+    parts = [
+        _strongest(square_correlations(level, rows[first : first + count], templates, weights))
+        for first in range(0, len(rows), count)
+    ]
+    strongest, corners = zip(*parts, strict=True)
+    return np.concatenate(strongest), np.concatenate(corners)
 
 
 def _strongest(maps: Floats) -> tuple[Floats, NDArray[np.int64]]:

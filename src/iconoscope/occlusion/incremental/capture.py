@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.export import Dim, ExportedProgram, export
+from torch.export import Dim, ExportedProgram
 
 from iconoscope.extras import imported
 from iconoscope.occlusion.incremental import aten
@@ -33,8 +33,10 @@ class CaptureError(Exception):
     """The module cannot be captured; the message says why, in a few words."""
 
 
-def capture(module: nn.Module, image: torch.Tensor) -> Graph:
+def capture(module: nn.Module, image: torch.Tensor, *, export: bool = True) -> Graph:
     """Trace a module in evaluation mode on an image (channels, height, width) and give its steps.
+
+    Without `export`, torch.export is not asked where two passes cannot trace it.
 
     Raises
     ------
@@ -43,7 +45,10 @@ def capture(module: nn.Module, image: torch.Tensor) -> Graph:
     """
     if not aten.described():
         raise CaptureError("this torch says nothing of its operators that can be read")
-    traced = _traced(module, image) or _exported(module, image)
+    traced = _traced(module, image)
+    if traced is None and not export:
+        raise CaptureError("two passes cannot trace the network")
+    traced = traced or _exported(module, image)
     with torch.no_grad():
         return _graph(traced)
 
@@ -68,7 +73,7 @@ def _exported(module: nn.Module, image: torch.Tensor) -> Trace:
             # One program serves batches of any size: positions run together in chunks whose sizes the plan chooses later, and
             # a fixed batch would be written into every reshape. Traced with two, since export takes one for a constant.
             open_batch = ({0: Dim("batch", min=1, max=LARGEST_BATCH)},)
-            program = export(module, (batch,), dynamic_shapes=open_batch, strict=False)
+            program = torch.export.export(module, (batch,), dynamic_shapes=open_batch, strict=False)
             if not _can_be_followed(program.graph):
                 # Writes into views of other tensors: torch takes them apart itself, which takes several times as long.
                 program = program.run_decompositions({})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +33,11 @@ MEMORY = 1 << 30
 LEAST_GAIN = 1.15
 """Factor by which the multiplications must become fewer, to be worth the moving of pixels."""
 
-LEAST_WORK = 5e10
-"""Multiplications of a plain scan of all images, about a second; below, it is over before a plan is made."""
+LEAST_WORK = 5e9
+"""Multiplications of a plain scan of all images, a fifth of a second; below, it is over before a plan is made."""
+
+EXPORTING = 10
+"""How many times as many they must be for torch.export to be asked where two passes cannot trace the network."""
 
 FEWEST_POSITIONS = 200
 """Of all images: with fewer, to find the layers of a class token costs about what they save, 7% of a ViT-S/16."""
@@ -102,26 +106,37 @@ class PlanCache:
     def _captured(self, network: Network, image: torch.Tensor, grid: Grid, unit: Unit) -> Graph | str:
         if network.singly:
             return "the incremental engine asks for several at once"
-        if (
-            self._graph_key(image, unit) not in self._kept_graphs
-            and _work(network, image) * len(grid) * self.images < LEAST_WORK
-        ):
+        if self._graph_key(image, unit) in self._kept_graphs:
+            return self.captured(network, image, unit)
+        work = _work(network, image) * len(grid) * self.images
+        if work < LEAST_WORK:
             return "too little work for a plan to pay"
+        if work < EXPORTING * LEAST_WORK:
+            with suppress(CaptureError):
+                return self.captured(network, image, unit, graph=_captured(network, image, unit, export=False))
+            return "too little work for torch.export to pay"
         return self.captured(network, image, unit)
 
     def captured(
-        self, network: Network, image: torch.Tensor, unit: Unit, *, class_token: tuple[str, ...] = ()
+        self,
+        network: Network,
+        image: torch.Tensor,
+        unit: Unit,
+        *,
+        class_token: tuple[str, ...] = (),
+        graph: Graph | None = None,
     ) -> Graph | str:
         """Give the captured network, kept for the next call too; or why it cannot be captured.
 
-        `class_token` are the layers that are given the class token alone while it is captured.
+        `class_token` are the layers that are given the class token alone while it is captured; `graph` is what it is, where it
+        was captured before.
         """
         key, graphs = self._graph_key(image, unit, class_token), self._kept_graphs
         # The latest is put last, and the one that was not asked for longest goes first, while other threads may do the same.
-        graph = graphs[key] = graphs.pop(key, None) or _captured(network, image, unit)
+        found = graphs[key] = graph or graphs.pop(key, None) or _captured_or_why(network, image, unit)
         for oldest in list(graphs)[:-RECENT_GRAPHS]:
             graphs.pop(oldest, None)
-        return graph
+        return found
 
     @property
     def _kept_graphs(self) -> dict[tuple[str, ...], Graph | str]:
@@ -145,13 +160,17 @@ class PlanCache:
         return Runner(plan)
 
 
-def _captured(network: Network, image: torch.Tensor, unit: Unit) -> Graph | str:
+def _captured_or_why(network: Network, image: torch.Tensor, unit: Unit) -> Graph | str:
     """Give the captured network, or why it cannot be captured."""
-    module = network.answering(image[None]) if isinstance(unit, ClassUnit) else responding(network, unit)
     try:
-        return capture(module, image)
+        return _captured(network, image, unit)
     except CaptureError as error:
         return str(error)
+
+
+def _captured(network: Network, image: torch.Tensor, unit: Unit, *, export: bool = True) -> Graph:
+    module = network.answering(image[None]) if isinstance(unit, ClassUnit) else responding(network, unit)
+    return capture(module, image) if export else capture(module, image, export=False)
 
 
 def _outputs_of(unit: Unit) -> str:

@@ -32,6 +32,9 @@ class PackedWeights:
     def __init__(self) -> None:
         self._by_size: dict[tuple[int, ...], torch.Tensor | None] = {}
         self._by_order: dict[bytes, torch.Tensor | None] = {}
+        self._plain: torch.Tensor | None = (
+            None  # as oneDNN takes them: to bring them there costs more than to pack them
+        )
 
     def get(self, x: torch.Tensor, weight: torch.Tensor, settings: Settings, relu: bool) -> torch.Tensor | None:
         """Give the weights for an input (batch, channels, rows, columns) of that size; None where `conv2d` is to be called."""
@@ -47,8 +50,9 @@ class PackedWeights:
             return None
         _, stride, padding, dilation, groups = settings
         try:
+            self._plain = weight.to_mkldnn() if self._plain is None else self._plain
             packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # pyright: ignore[reportAttributeAccessIssue]
-                weight.to_mkldnn(), padding, stride, dilation, groups, list(x.shape)
+                self._plain, padding, stride, dilation, groups, list(x.shape)
             )
             order = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(packed).numpy())
             if order in self._by_order:
