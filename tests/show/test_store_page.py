@@ -145,6 +145,13 @@ def test_a_record_of_a_later_version_does_not_end_the_page(tmp_path):
 def test_what_is_left_out_is_said(tmp_path):
     found = page(tmp_path, *(occlusion(seed) for seed in range(5)), most=3)
     assert "Showing 3 of 5 images" in found.text
+    assert "The other" not in found.text
+
+
+def test_of_many_images_that_were_asked_about_once_some_are_folded_away(tmp_path):
+    page(tmp_path, *(occlusion(seed) for seed in range(9)))
+    seen, _, folded = (tmp_path / "r.html").read_text(encoding="utf-8").partition("The other 3 images")
+    assert seen.count('class="image"') == 6 and folded.count('class="image"') == 3
 
 
 def test_what_is_not_shown_is_not_read(tmp_path, monkeypatch):

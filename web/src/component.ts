@@ -15,6 +15,7 @@ export interface PackedPicture {
 const SHOWN = 5;
 const SMALL = 64; // pixels up to which a picture is drawn with sharp edges
 const FADED = 70; // percent: how strongly the map covers the photograph at first
+const LONG = 14; // letters of a name with which what it says may take two lines
 const PAUSE = 250; // milliseconds without a movement after which a screen reader is told
 
 /** Makes an element, its text never read as HTML. */
@@ -196,6 +197,7 @@ export class LivePatch {
         return new Option(told, String(index), false, index === this.shown);
       }),
     );
+    this.answer.classList.toggle("long", question.of.names.some((each) => each.length > LONG));
     this.facts.textContent = question.of.facts;
     this.facts.hidden = question.of.facts === "";
     this.patch.classList.toggle("kept", question.of.kept);
@@ -275,7 +277,6 @@ export class LivePatch {
     const name = this.current.of.names[now] ?? "";
     this.answer.hidden = !this.current.of.competing;
     this.answer.classList.toggle("turned", now !== before);
-    this.answer.title = name;
     this.answer.textContent = this.say(!this.cell ? "answer" : now === before ? "same" : "turned", { name });
   }
 

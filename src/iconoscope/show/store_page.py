@@ -142,6 +142,8 @@ class _Page:
     all_questions: list[tuple[str, Question]]  # the kind and the question of all that the store holds
     most: int
 
+    AT_ONCE: ClassVar[int] = 6
+    """Images that are seen before the others are unfolded, where each was asked about once: a mean asks about hundreds."""
     PANELS: ClassVar[dict[str, type[Panel[Any]]]] = {
         MeanMap.kind: MeanMapPanel,
         Profile.kind: Panel,

@@ -195,6 +195,9 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
   const fill = session.fills.find((each) => each === settings["fill"]) ?? (session.fills.includes(USUAL) ? USUAL : (session.fills[0] ?? USUAL));
   const heat = useHeat(page, settings, sides[0], fill);
   const networks = session.networks.length > 1 ? session.networks : session.networks.slice(0, 1);
+  // What does not move with the patch is not drawn anew with it: its bars are waited for.
+  const neighbours = useMemo(() => <Neighbours page={page} />, [page]);
+  const controls = useMemo(() => <HeatControls page={page} settings={settings} heat={heat} />, [page, settings, heat]);
   const resize = (side: number) => {
     change({ side: String(side) });
     if (patch) setPatch({ ...patch, height: side, width: side });
@@ -217,7 +220,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
               </button>
             )}
           </div>
-          <HeatControls page={page} settings={settings} heat={heat} />
+          {controls}
         </div>
         <div>
           <div class={networks.length > 1 ? "answers two" : "answers"}>
@@ -225,7 +228,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
               <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} heading={networks.length > 1 ? network.name : ""} />
             ))}
           </div>
-          <Neighbours page={page} />
+          {neighbours}
         </div>
       </div>
     </>

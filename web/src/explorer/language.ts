@@ -44,19 +44,29 @@ export function sayName(group: string, name: string): string {
   return word in WORDS[current] ? WORDS[current][word as Word] : name;
 }
 
+const formats = new Map<string, Intl.NumberFormat>();
+
+/** What writes numbers in the language that is read; it is made once, since that takes longer than to write one. */
+function format(kind: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = `${current} ${kind}`, known = formats.get(key) ?? new Intl.NumberFormat(current, options);
+  formats.set(key, known);
+  return known;
+}
+
 /** Writes a number with so many decimals; without, as it is. */
 export function number(value: number, decimals?: number): string {
   const digits = decimals === undefined ? {} : { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
-  return new Intl.NumberFormat(current, { useGrouping: "always" as unknown as boolean, ...digits }).format(value);
+  return format(`number ${decimals ?? ""}`, { useGrouping: "always" as unknown as boolean, ...digits }).format(value);
 }
 
 /** Writes a number of any size by three digits that matter. */
 export function figures(value: number): string {
-  return new Intl.NumberFormat(current, { maximumSignificantDigits: 3 }).format(value);
+  return format("figures", { maximumSignificantDigits: 3 }).format(value);
 }
 
 export function percent(share: number, decimals = 0): string {
-  return new Intl.NumberFormat(current, { style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: decimals }).format(share);
+  const options = { style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: decimals } as const;
+  return format(`percent ${decimals}`, options).format(share);
 }
 
 /** Says in the browser's tab what a page is about. */

@@ -15,30 +15,19 @@ import { ordered, type Order } from "./unit_order";
 const ORDERS: Order[] = ["number", "selectivity", "answered", "likeness"];
 
 export function LayerPage({ name, settings }: { name: string; settings: Settings }) {
-  const { classes } = useSession(), title = useClassTitle();
   const like = settings["like"] ?? "", wanted = settings["class"] ?? "";
   const { value: page, problem } = useAnswer<Message>(`layers/${encodeURIComponent(name)}${like ? `?like=${encodeURIComponent(like)}` : ""}`);
   const find = useAnswer<UnitsFound>(wanted && page ? `find?class=${encodeURIComponent(wanted)}&layer=${encodeURIComponent(name)}&limit=${page.layer.channels}` : null);
   const optimized = settings["pictures"] !== "images";
-  // Not after the next frame, as other effects: a key is pressed as soon as the page is seen.
-  useLayoutEffect(() => {
-    const press = (event: KeyboardEvent) => {
-      if (event.key !== "o" || event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).matches("input, select")) return;
-      change({ pictures: optimized ? "images" : "" });
-    };
-    document.addEventListener("keydown", press);
-    return () => document.removeEventListener("keydown", press);
-  }, [optimized]);
+  useSwitchKey(optimized);
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
   const { layer } = page;
-  const hasPictures = page.units.some((unit) => unit.optimized !== "");
   // In the order of choosing: one by what was held out would choose by it, and flatter it. The numbers are held out, where some were.
   const scores = new Map(find.value?.units.map(({ unit, auc }) => [unit, auc]));
   const shown = new Map(find.value?.units.map(({ unit, auc, auc_held_out: held }) => [unit, held ?? auc]));
   const order = (ORDERS.find((each) => each === settings["sort"]) ?? (like ? "likeness" : "number"));
   const units = ordered(page.units, wanted && find.value ? "class" : order, scores);
-  const orders = ORDERS.filter((each) => each !== "likeness" || like !== "");
   return (
     <>
       <header class="title">
@@ -51,7 +40,48 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
       </header>
       <DamagedRecords records={page.damaged} />
       {units.length === 0 && <Channels layer={layer} />}
-      <div class="controls" hidden={units.length === 0}>
+      <TilesControls page={page} find={find.value} wanted={wanted} like={like} order={order} optimized={optimized} />
+      {find.problem && <Trouble problem={find.problem} />}
+      <ol class="tiles">
+        {units.map((unit) => (
+          <Tile key={unit.unit} unit={unit} optimized={optimized} score={shown.get(unit.unit)} wanted={wanted} />
+        ))}
+      </ol>
+      <Concepts layer={layer.name} />
+    </>
+  );
+}
+
+/** Shows the strongest images in place of the optimised pictures, and the other way round, by a key. */
+function useSwitchKey(optimized: boolean): void {
+  // Not after the next frame, as other effects: a key is pressed as soon as the page is seen.
+  useLayoutEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (event.key !== "o" || event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).matches("input, select")) return;
+      change({ pictures: optimized ? "images" : "" });
+    };
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  }, [optimized]);
+}
+
+interface TilesControlsSettings {
+  page: Message;
+  find: UnitsFound | null;
+  wanted: string;
+  like: string;
+  order: Order;
+  optimized: boolean;
+}
+
+/** In which order the units stand, and as what they are shown. */
+function TilesControls({ page, find, wanted, like, order, optimized }: TilesControlsSettings) {
+  const { classes } = useSession(), title = useClassTitle();
+  const hasPictures = page.units.some((unit) => unit.optimized !== "");
+  const orders = ORDERS.filter((each) => each !== "likeness" || like !== "");
+  return (
+    <>
+      <div class="controls" hidden={page.units.length === 0}>
         {!wanted && <Choices name={say("sorted by")} value={order} choices={orders.map((value) => ({ value, text: say(`order ${value}`) }))} choose={(sort) => change({ sort })} />}
         <Select
           name={say("tells class")}
@@ -73,23 +103,16 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
           </button>
         )}
       </div>
-      {wanted && find.value ? (
+      {wanted && find ? (
         <p class="note">
-          {say("ranked by class", { class: title(wanted) })} {heldOut(find.value)}
+          {say("ranked by class", { class: title(wanted) })} {heldOut(find)}
         </p>
       ) : (
         <>
-          {order === "selectivity" && units.length > 0 && <p class="note">{say("selectivity note")}</p>}
+          {order === "selectivity" && page.units.length > 0 && <p class="note">{say("selectivity note")}</p>}
           {hasPictures && <p class="note">{say("toggle note")}</p>}
         </>
       )}
-      {find.problem && <Trouble problem={find.problem} />}
-      <ol class="tiles">
-        {units.map((unit) => (
-          <Tile key={unit.unit} unit={unit} optimized={optimized} score={shown.get(unit.unit)} wanted={wanted} />
-        ))}
-      </ol>
-      <Concepts layer={layer.name} />
     </>
   );
 }
