@@ -36,7 +36,7 @@ _RUN = 4
 """Shards at most that a worker is given at once: their images are read in one stream."""
 
 _RUNS_EACH = 4
-"""Runs for every worker that are left at least when one is cut: the last are short, so that none waits long for another."""
+"""Runs for every worker that are left at least when one is cut: the last are of one shard, and none waits long for another."""
 
 _DEATHS = 3
 """Workers that a run of shards may end before nobody asks about it again."""
