@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from iconoscope.optimization.canvas import Canvas
     from iconoscope.optimization.initial_image import Start
     from iconoscope.optimization.loop import Ascent
+    from iconoscope.optimization.parameterization import Parameterization
     from iconoscope.optimization.reference_activations import ReferenceAnswers, ReferenceImages
     from iconoscope.optimization.scores import Scores
     from iconoscope.priors import Prior
@@ -199,9 +200,7 @@ class Synthesis:
             and style.fade is not None
             and not isinstance(style.transforms, str)
         )
-        parameterization, start = style.parameterization, self._starts(requests)
-        if isinstance(parameterization, LatentParameterization):
-            parameterization = parameterization.labelled(self.network.classes, objectives)
+        parameterization, start = self._parameterization(objectives), self._starts(requests)
         scores = Scores(objectives, self.network)
         canvas = begin_canvas(parameterization, shape, draws, start, root=style.colours, limits=style.limits)
         caps, deviations = (
@@ -228,6 +227,13 @@ class Synthesis:
         )
         return scores, canvas, ascent
 
+    def _parameterization(self, objectives: Sequence[Objective]) -> Parameterization:
+        """Give how the pictures of some objectives are written down: along a prior, by the class that is asked for."""
+        parameterization = self.style.parameterization
+        if isinstance(parameterization, LatentParameterization):
+            return parameterization.labelled(self.network.classes, objectives)
+        return parameterization
+
     def _starts(self, requests: Sequence[PictureRequest]) -> torch.Tensor | None:
         """Give what pictures begin as (pictures, channels, height, width), unless it is noise."""
         begun = self.start.pictures
@@ -245,14 +251,13 @@ class Synthesis:
         """
         from iconoscope.optimization.loop import channels_last
 
-        start, parameterization = self._starts(requests), self.style.parameterization
+        start, objectives = self._starts(requests), [request.objective for request in requests]
+        parameterization = self._parameterization(objectives)
         with self.network.questioned():
             scores, canvas, ascent = self._climb(requests, reference)
             arrays, evaluated = self._evaluate(scores, ascent, requests, reference)
             if self.start.photographed and start is not None:
-                beside, classified = self._before_and_after(
-                    start, ascent.pictures, [request.objective for request in requests]
-                )
+                beside, classified = self._before_and_after(start, ascent.pictures, objectives)
                 arrays, evaluated = arrays | beside, evaluated and classified
         if isinstance(parameterization, LatentParameterization):
             arrays |= parameterization.standing_of(ascent.pictures, canvas.parameters.tensors[0])
