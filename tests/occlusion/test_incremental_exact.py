@@ -15,6 +15,7 @@ from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import Cover, make_grid
 from iconoscope.occlusion.incremental import PlanCache, scan_exact
 from iconoscope.occlusion.incremental import exact as exact_engine
+from tests.networks import Doing
 
 
 class ChannelsLast(nn.Module):
@@ -394,6 +395,22 @@ def test_little_work_needs_no_plan():
     network, image = awake(nn.Sequential(nn.Conv2d(3, 6, 3), HEADS["mean"](6)), (24, 24), 0)
     found, _ = both(network, image, make_grid((24, 24), patch=8, stride=8))
     assert "too little work" in found.plan
+
+
+def test_torch_export_is_asked_for_larger_questions_alone(monkeypatch):
+    """Of what two passes cannot trace: here a number is read from the picture."""
+    looking = Doing(lambda x: x * float(x.abs().max() > -1))
+    network, image = awake(nn.Sequential(nn.Conv2d(3, 6, 3), looking, HEADS["mean"](6)), (24, 24), 0)
+    monkeypatch.setattr(exact_engine, "LEAST_WORK", 1)
+    monkeypatch.setattr(exact_engine, "EXPORTING", 1e15)
+    monkeypatch.setattr(torch.export, "export", lambda *_, **__: pytest.fail("it is too little work"))
+    grid, plans = make_grid((24, 24), patch=8, stride=8), PlanCache()
+    found, oracle = both(network, image, grid, plans=plans)
+    assert "too little work for torch.export to pay" in found.plan and agree(found, oracle)
+    asked = []
+    monkeypatch.setattr(exact_engine, "EXPORTING", 0)
+    monkeypatch.setattr(torch.export, "export", lambda *_, **__: asked.append(1) or 1 / 0)
+    assert "torch.export cannot trace the network" in both(network, image, grid, plans=PlanCache())[0].plan and asked
 
 
 def test_the_module_is_left_as_it_was(always):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,6 @@ from iconoscope.auditing.donors import draw_donors
 from iconoscope.auditing.hypotheses.examination import examine_hypotheses
 from iconoscope.auditing.illustrations import illustrate, make_pictures
 from iconoscope.auditing.interventions import intervene
-from iconoscope.auditing.meanwhile import asking_meanwhile
 from iconoscope.auditing.neighbourhoods import look_at_neighbourhoods
 from iconoscope.auditing.nuisances import NUISANCES, Nuisance
 from iconoscope.auditing.occlusion_evidence import occlude_sample
@@ -26,7 +27,6 @@ from iconoscope.errors import AuditFailedError, ImagesError, QuestionError, chec
 from iconoscope.exemplars import record
 from iconoscope.exemplars.recorded_units import question_about
 from iconoscope.language import check_language
-from iconoscope.optimization import optimize
 from iconoscope.progress import advancing
 from iconoscope.results import Audit, Question
 from iconoscope.results.audit_conclusions import Conclusions
@@ -59,6 +59,7 @@ class Effort(NamedTuple):
 THOROUGH = Effort(images=1600, covered=60, patches=(1 / 6, 1 / 3), classes=10, steps=None)
 QUICK = Effort(images=320, covered=12, patches=(1 / 3,), classes=4, steps=48)
 _LEAST_SIDE = 16  # pixels: in smaller pictures there is no border, no ring of background and no place beside a thing
+_SMALL = 64 * 64  # pixels of pictures for which torch has one thread
 _ALIKE = 1.05  # images whose original sizes differ by less are alike in them
 
 
@@ -292,8 +293,7 @@ def _ask(
     with advancing(f"auditing {network.name}", 6 if nuisances else 2) as advance:
         sample = load_sample(network, recording, images, most=effort.images, seed=seed, of_interest=of_interest)
         hypotheses = None
-        certain = _certain_questions(network, sample, effort, seed=seed, store=work) if nuisances else ()
-        with asking_meanwhile(network, certain) as meanwhile:
+        with _threads_that_pay(network, sample):
             if nuisances:
                 advance(1, "(looking for what decides)")
                 hypotheses = examine_hypotheses(network, sample, seed=seed, parts=PartialAnswers(aside / "hypotheses"))
@@ -301,9 +301,6 @@ def _ask(
             conclusions = conclude_from_evidence(
                 network, sample, nuisances, hypotheses, seed=seed, chosen=chosen, parts=parts
             )
-            if meanwhile is not None:
-                advance(0, "(covering, and making pictures)")
-                meanwhile.wait()
         by_gravity = sorted(conclusions.answered, key=lambda index: conclusions.by_class[index].word not in ACCUSING)
         classes = tuple(by_gravity[: effort.classes])
         height, width = sample.pictures.shape
@@ -311,9 +308,10 @@ def _ask(
         usable = tuple(nuisance for nuisance in nuisances if nuisance.name in conclusions.interventions.nuisances)
         if nuisances:
             advance(1, "(covering)")
-            occlusion, maps = occlude_sample(
-                network, sample, classes, most=effort.covered, patches=effort.patches_on(sample), store=work
-            )
+            with _threads_that_pay(network, sample):
+                occlusion, maps = occlude_sample(
+                    network, sample, classes, most=effort.covered, patches=effort.patches_on(sample), store=work
+                )
             rows = occlusion.rows
             advance(1, "(neighbours and units)")
             neighbourhoods = look_at_neighbourhoods(recording, sample, conclusions, seed=seed, store=work)
@@ -344,23 +342,20 @@ def _ask(
     )
 
 
-def _certain_questions(
-    network: Network, sample: Sample, effort: Effort, *, seed: int, store: Store
-) -> tuple[Callable[[Network], object], ...]:
-    """Give what is asked in the end whatever decides: nothing where it depends on that which classes are looked at.
+@contextmanager
+def _threads_that_pay(network: Network, sample: Sample) -> Iterator[None]:
+    """Let torch have one thread for small pictures in a block: two mostly wait for each other there."""
+    import torch
 
-    Where no answer can be kept, nothing is asked before its time.
-    """
-    counts = np.bincount(sample.evidence.predicted, minlength=len(network.classes))
-    answered = [index for index, count in enumerate(counts.tolist()) if count and sample.evidence.interests(index)]
-    if not 0 < len(answered) <= effort.classes or network.digest().startswith("?"):
-        return ()
-    classes, patches = tuple(answered), effort.patches_on(sample)
-    units = [str(network.class_unit("logit", of_class)) for of_class in classes]
-    return (
-        lambda asked: occlude_sample(asked, sample, classes, most=effort.covered, patches=patches, store=store),
-        lambda asked: optimize(asked, units, steps=effort.steps, seed=seed, store=store),
-    )
+    threads = torch.get_num_threads()
+    if network.device.type != "cpu" or math.prod(sample.pictures.shape) > _SMALL:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _unasked(network: Network, recording: Recording, rows: NDArray[np.int64], question: Question) -> Audit:
