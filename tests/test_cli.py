@@ -39,8 +39,9 @@ def run(capsys, *arguments):
 
 @pytest.fixture
 def no_graph(monkeypatch):
-    """No network is traced yet: so small a question is then not worth it, and goes to the plain engine."""
+    """No network is traced: the question is not worth it, and goes to the plain engine."""
     monkeypatch.setattr("iconoscope.occlusion.incremental.exact._recent_graphs", {})
+    monkeypatch.setattr("iconoscope.occlusion.incremental.exact.LEAST_WORK", float("inf"))
 
 
 def test_every_command_takes_a_language():

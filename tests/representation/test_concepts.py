@@ -194,6 +194,7 @@ def test_what_makes_no_sense_is_refused(network, images, layer, cls, settings, e
     assert hint in (caught.value.hint or "")
 
 
+@pytest.mark.filterwarnings("ignore:Concepts of one image alone")
 def test_a_layer_that_answers_the_same_everywhere_is_refused():
     module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.ReLU(), nn.Linear(3, 2))
     net = ico.load_network(module, classes=("a", "b"), preprocessing={"size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3})
