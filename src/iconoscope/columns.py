@@ -141,7 +141,7 @@ class NumberedNames(Column):
 
         made: list[Any] = []
         for text, begin, end in self._stretches(first, stop):
-            numbers = compute.cast(_arrow_numbers(np.arange(begin, end)), pyarrow.string())
+            numbers = compute.cast(_arrow_numbers(np.arange(begin, end, dtype=np.int64)), pyarrow.string())
             padded = compute.utf8_lpad(numbers, width=self._digits, padding="0")  # pyright: ignore[reportAttributeAccessIssue]
             joined = compute.binary_join_element_wise(text, padded, "")  # pyright: ignore[reportAttributeAccessIssue]
             made.append(joined)

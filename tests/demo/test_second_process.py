@@ -38,7 +38,8 @@ def test_where_there_is_one_thread_or_an_accelerator_there_is_no_other_process(t
 
 
 def test_what_it_says_is_heard_in_its_order_and_its_end_is_no_step(tmp_path, two_threads, monkeypatch):
-    said = 'import json; print(json.dumps({"warning": "a note"})); print(json.dumps({"step": "covered"}))'
+    said = 'import json; print("a library prints"); print(3); '
+    said += 'print(json.dumps({"warning": "a note"})); print(json.dumps({"step": "covered"}))'
     popen = ahead.subprocess.Popen
     monkeypatch.setattr(
         ahead.subprocess, "Popen", lambda command, **settings: popen([sys.executable, "-c", said], **settings)

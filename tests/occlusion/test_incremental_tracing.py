@@ -81,6 +81,8 @@ def test_steps_are_those_of_torch_export_and_answer_as_the_network_does(make, mo
 REFUSED = {
     "a number of the picture": lambda x: x * float(x.mean()),
     "numpy's number of the picture": lambda x: x * float(x.numpy(force=True).mean()),
+    "a choice by a list of numbers": lambda x: x if max(x.std((1, 2, 3)).tolist()) > 0.3 else -x,
+    "a choice by an array of numbers": lambda x: x if x.std((1, 2, 3)).detach().numpy().max() > 0.3 else -x,
     "a choice by the picture": lambda x: x if x.sum() > 3 else -x,
     "a choice by the number of images": lambda x: x if len(x) > 2 else -x,
     "more than a multiple of the images": lambda x: F.pad(x, (0, 0, 0, 0, 0, 0, 0, 1))[: len(x) + 1][:-1],
@@ -92,6 +94,12 @@ REFUSED = {
 def test_what_hangs_on_what_is_shown_or_on_how_much_is_refused(work):
     with pytest.raises(TraceError):
         trace(Doing(work), torch.zeros(3, *SIZE))
+
+
+def test_maps_that_are_too_large_to_be_held_are_refused(monkeypatch):
+    monkeypatch.setattr("iconoscope.occlusion.incremental.tracing.LARGEST", 10_000)
+    with pytest.raises(TraceError, match="too large"):
+        trace(Small().eval(), torch.zeros(3, *SIZE))
 
 
 def test_what_the_network_keeps_is_never_written_into():

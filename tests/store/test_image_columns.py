@@ -87,6 +87,8 @@ def test_a_damaged_file_is_made_again(writer: RecordingWriter, at: int) -> None:
         path.write_bytes(content)
         check(Recording.open(writer.folder))
         assert path.read_bytes() == whole
+    path.with_suffix(".crc").write_text("")
+    check(Recording.open(writer.folder))
     path.with_suffix(".crc").unlink()
     check(Recording.open(writer.folder))
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,7 +57,6 @@ class Effort(NamedTuple):
 THOROUGH = Effort(images=1600, covered=60, patches=(1 / 6, 1 / 3), classes=10, steps=None)
 QUICK = Effort(images=320, covered=12, patches=(1 / 3,), classes=4, steps=48)
 _LEAST_SIDE = 16  # pixels: in smaller pictures there is no border, no ring of background and no place beside a thing
-_SMALL = 64 * 64  # pixels of pictures for which torch has one thread
 _ALIKE = 1.05  # images whose original sizes differ by less are alike in them
 
 
@@ -293,14 +290,13 @@ def _ask(
     with advancing(f"auditing {network.name}", 6 if nuisances else 2) as advance:
         sample = load_sample(network, recording, images, most=effort.images, seed=seed, of_interest=of_interest)
         hypotheses = None
-        with _threads_that_pay(network, sample):
-            if nuisances:
-                advance(1, "(looking for what decides)")
-                hypotheses = examine_hypotheses(network, sample, seed=seed, parts=PartialAnswers(aside / "hypotheses"))
-            advance(1, "(exchanging properties)")
-            conclusions = conclude_from_evidence(
-                network, sample, nuisances, hypotheses, seed=seed, chosen=chosen, parts=parts
-            )
+        if nuisances:
+            advance(1, "(looking for what decides)")
+            hypotheses = examine_hypotheses(network, sample, seed=seed, parts=PartialAnswers(aside / "hypotheses"))
+        advance(1, "(exchanging properties)")
+        conclusions = conclude_from_evidence(
+            network, sample, nuisances, hypotheses, seed=seed, chosen=chosen, parts=parts
+        )
         by_gravity = sorted(conclusions.answered, key=lambda index: conclusions.by_class[index].word not in ACCUSING)
         classes = tuple(by_gravity[: effort.classes])
         height, width = sample.pictures.shape
@@ -308,10 +304,9 @@ def _ask(
         usable = tuple(nuisance for nuisance in nuisances if nuisance.name in conclusions.interventions.nuisances)
         if nuisances:
             advance(1, "(covering)")
-            with _threads_that_pay(network, sample):
-                occlusion, maps = occlude_sample(
-                    network, sample, classes, most=effort.covered, patches=effort.patches_on(sample), store=work
-                )
+            occlusion, maps = occlude_sample(
+                network, sample, classes, most=effort.covered, patches=effort.patches_on(sample), store=work
+            )
             rows = occlusion.rows
             advance(1, "(neighbours and units)")
             neighbourhoods = look_at_neighbourhoods(recording, sample, conclusions, seed=seed, store=work)
@@ -340,22 +335,6 @@ def _ask(
         illustrations=illustrations,
         optimized=optimized,
     )
-
-
-@contextmanager
-def _threads_that_pay(network: Network, sample: Sample) -> Iterator[None]:
-    """Let torch have one thread for small pictures in a block: two mostly wait for each other there."""
-    import torch
-
-    threads = torch.get_num_threads()
-    if network.device.type != "cpu" or math.prod(sample.pictures.shape) > _SMALL:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _unasked(network: Network, recording: Recording, rows: NDArray[np.int64], question: Question) -> Audit:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from iconoscope.demo.photographs import demo_images, keep_photographs
 from iconoscope.demo.questions import OCCLUDED, RECORDED, RECORDED_COUNT, STEPS, Questions, draw_recorded
 from iconoscope.demo.second_process import DRAWN, SecondProcess, second_process
-from iconoscope.errors import QuestionError
+from iconoscope.errors import QuestionError, StoreError
 from iconoscope.language import current_language, say, term
 from iconoscope.progress import advancing
 from iconoscope.results import Audit
@@ -151,8 +152,11 @@ def _written_now(questions: Questions, step: str) -> None:
     """Let the answers of a step about a network be the last that were written, in the order in which they were."""
     digest, now = questions.network.digest(), time.time_ns()
     for number, folder in enumerate(questions.store.folders()):
-        if folder.parent.name in STEPS[step] and load_question(folder)[1].weights == digest:
-            os.utime(folder, ns=(now + number, now + number))  # the system's own clock stands still in between
+        if folder.parent.name not in STEPS[step]:
+            continue
+        with suppress(StoreError):  # an old record may be damaged, and is asked for again when its turn comes
+            if load_question(folder)[1].weights == digest:
+                os.utime(folder, ns=(now + number, now + number))  # the system's own clock stands still in between
 
 
 def _growing(path: Path, count: int) -> GrowingPage:

@@ -42,11 +42,14 @@ class SecondProcess:
             if not line:
                 self._process = None
                 break
-            told = json.loads(line)
-            if "warning" in told:
+            try:
+                told = json.loads(line)
+            except ValueError:  # a library that prints
+                continue
+            if isinstance(told, dict) and "warning" in told:
                 warn(told["warning"])
-            else:
-                self._said.add(told["step"])
+            elif isinstance(told, dict):
+                self._said.add(told.get("step", ""))
         return step in self._said
 
 
@@ -68,7 +71,8 @@ def second_process(
     import torch
 
     threads = torch.get_num_threads()
-    if threads < 2 or not sys.executable or device not in ("auto", "cpu") or (device == "auto" and _accelerated()):
+    # On Windows libraries that are loaded wait for a thread that reads from the standard input (cpython#78961).
+    if threads < 2 or not sys.executable or os.name == "nt" or not _asks_processors(device):
         yield SecondProcess(None)
         return
     asked = {"name": name, "out": str(out), "count": count, "seed": seed}
@@ -79,9 +83,18 @@ def second_process(
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "PYTHONSAFEPATH": "1",  # what lies in the user's folder is imported there no more than here
     }
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+    except OSError:  # no memory or no room for one more
+        yield SecondProcess(None)
+        return
     torch.set_num_threads(threads - threads // 2)
     try:
         yield SecondProcess(process)
@@ -92,10 +105,12 @@ def second_process(
             pass
 
 
-def _accelerated() -> bool:
+def _asks_processors(device: str) -> bool:
     import torch
 
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
+    return device == "cpu" or (
+        device == "auto" and not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    )
 
 
 def answer() -> None:

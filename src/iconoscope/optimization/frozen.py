@@ -130,7 +130,11 @@ def _convolution(
         return lambda input: _PictureConvolution.apply(input, weight, bias, stride, padding, phases)
     if isinstance(padding, tuple) and groups == 1:
         sparse = _SparseGradient(weight, stride, padding, dilation)
-        return lambda input: _PrunedConvolution.apply(input, weight, bias, sparse)
+        return lambda input: (
+            _PrunedConvolution.apply(input, weight, bias, sparse)
+            if input.ndim == 4
+            else F.conv2d(input, weight, bias, stride, padding, dilation)
+        )
     return lambda input: F.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 

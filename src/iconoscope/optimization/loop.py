@@ -220,7 +220,8 @@ def _check_finite(
 ) -> None:
     """Say what is NaN or infinite first: the pictures by a gradient, the answers of the network, or what is made of them."""
     # A sum of them is finite only if all are, and takes a twentieth of the time to see.
-    if bool((values.sum(dtype=torch.float64) + pictures.sum(dtype=torch.float64)).isfinite()):
+    wide = torch.float32 if "mps" in (values.device.type, pictures.device.type) else torch.float64  # which MPS has not
+    if bool(values.sum(dtype=wide).isfinite()) and bool(pictures.sum(dtype=wide).isfinite()):
         return
     if bool(values.isfinite().all()) and bool(pictures.isfinite().all()):
         return

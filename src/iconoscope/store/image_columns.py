@@ -58,7 +58,7 @@ def _mapped(path: Path) -> Any:
         if not is_as_written(path):
             return None
         table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
-    except (OSError, pyarrow.ArrowException):
+    except (OSError, ValueError, pyarrow.ArrowException):
         return None
     return table if tuple(table.column_names) == COLUMNS else None
 

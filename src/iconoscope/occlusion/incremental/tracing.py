@@ -23,11 +23,18 @@ from torch.nn.modules import module as modules
 from iconoscope.occlusion.incremental import aten
 from iconoscope.occlusion.incremental.graph import TRACED
 from iconoscope.subject.dispatcher import operation_calls
+from iconoscope.subject.probe import FunctionCalls
 
 __all__ = ["Trace", "TraceError", "trace"]
 
 MORE = 3
 """Images of the second pass."""
+
+LARGEST = 2**29
+"""Bytes of the maps of a pass, which are all held; of larger ones torch.export asks no numbers."""
+
+_OUT_OF_TORCH = {"numpy", "tolist", "__array__", "__dlpack__"}
+"""Ways in which numbers leave torch without an operator that could be noted: what becomes of them is not seen."""
 
 
 class TraceError(Exception):
@@ -79,6 +86,8 @@ class _Pass:
         What heavy operators answer everywhere.
     calls
         In their order.
+    bytes
+        Of all tensors that are made of the images.
     values
         All tensors, by their places; the images are the first. That they are held here keeps their identities apart.
     layers
@@ -86,6 +95,7 @@ class _Pass:
     """
 
     number: float
+    bytes: int = 0
     calls: list[_Call] = field(default_factory=list)
     values: list[torch.Tensor] = field(default_factory=list)
     layers: list[str] = field(default_factory=list)
@@ -99,6 +109,9 @@ class _Pass:
         self.values.append(tensor)
         if of_images:
             self._of_images.add(id(tensor))
+            self.bytes += tensor.numel() * tensor.element_size()
+            if self.bytes > LARGEST:
+                raise TraceError("its maps are too large to be held")
         return len(self.values) - 1
 
     def reads_images(self, tensor: torch.Tensor) -> bool:
@@ -175,11 +188,20 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
     TraceError
         If it does not do the same, whatever the number of images, or does what can be told by numbers alone.
     """
+    with FunctionCalls(_staying_in_torch):  # by itself: under it torch's transformers take another way
+        _run(module, image, TRACED, 0.5)
     few, outcome = _run(module, image, TRACED, 0.5)
     many, outcome_of_many = _run(module, image, MORE, 1.0)
     if outcome != outcome_of_many or len(few.calls) != len(many.calls) or len(few.values) != len(many.values):
         raise TraceError("what the network does hangs on the number of images")
     return _Comparison(few, many).graph(outcome)
+
+
+def _staying_in_torch(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call a function of torch, unless it hands numbers to others."""
+    if getattr(function, "__name__", "") in _OUT_OF_TORCH:
+        raise TraceError(f"{function.__name__} takes numbers out of torch")
+    return function(*args, **kwargs)
 
 
 def _run(module: nn.Module, image: torch.Tensor, count: int, number: float) -> tuple[_Pass, int]:

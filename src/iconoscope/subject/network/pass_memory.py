@@ -22,10 +22,23 @@ def images_together(network: Network, most: int) -> int:
     Half of what the allocator keeps by itself, as free pieces lie between those in use. It is the same on every machine, since
     answers differ by rounding with the number that is asked together. On other devices than processors all go at once.
     """
-    if network.device.type != "cpu" or most <= FEWEST or not (need := _pass_memory(network, 1)):
+    if network.device.type != "cpu" or most <= FEWEST or not (need := _map_bytes(network)):
         return most
     together = max(FEWEST, int(KEPT_BY_ITSELF / 2 / need))
     return -(-most // -(-most // together))  # parts of one size
+
+
+def _map_bytes(network: Network) -> float:
+    """Give the bytes of a pass of one image, which is made; 0 if the network cannot be looked into."""
+    import torch
+
+    from iconoscope.subject.ledger import Ledger
+
+    if network.opaque:
+        return 0.0
+    with network.questioned(), torch.inference_mode(), Ledger() as ledger:
+        network.run(network.blank())
+    return float(ledger.peak)
 
 
 def check_pass(network: Network, images: int = 1, *, memory: int | None = None, hint: str = "") -> None:
