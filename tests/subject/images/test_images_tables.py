@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from iconoscope.subject.images import load_images
 THREE = np.zeros((3, 2, 2, 3), np.uint8)
 
 
-def labelled(labels: object) -> list:
+def labelled(labels: object) -> Sequence[Any]:
     return load_images(THREE, labels=labels).labels
 
 
