@@ -95,7 +95,7 @@ def test_a_folder_says_everything_and_all_three_techniques_ask(kind, photographs
     np.testing.assert_allclose(found.occluded, plain.occluded, atol=1e-5)
     recording = ico.record(network, photographs, store=tmp_path / "run", k=2)
     unit = recording.units[3]
-    made = ico.optimize(network, [unit, "logit:carp"], steps=16, seed=0)
+    made = ico.optimize(network, [unit, "logit:carp"], steps=64, seed=0)
     assert (made.objective[:, -1] > made.objective[:, 0]).all()
     assert ico.top_images(recording, unit, 2).ids
     assert ico.map_images(recording, "pca").points.shape == (4, 2)
