@@ -49,10 +49,6 @@ class Effort(NamedTuple):
     classes: int  # that have pictures
     steps: int | None  # of an optimised picture; as `optimize` chooses if None
 
-    def patches_on(self, sample: Sample) -> tuple[int, ...]:
-        """Give the sides of the patches in pixels."""
-        return tuple(max(1, round(share * min(sample.pictures.shape))) for share in self.patches)
-
 
 THOROUGH = Effort(images=1600, covered=60, patches=(1 / 6, 1 / 3), classes=10, steps=None)
 QUICK = Effort(images=320, covered=12, patches=(1 / 3,), classes=4, steps=48)
@@ -304,9 +300,8 @@ def _ask(
         usable = tuple(nuisance for nuisance in nuisances if nuisance.name in conclusions.interventions.nuisances)
         if nuisances:
             advance(1, "(covering)")
-            occlusion, maps = occlude_sample(
-                network, sample, classes, most=effort.covered, patches=effort.patches_on(sample), store=work
-            )
+            patches = tuple(max(1, round(share * min(height, width))) for share in effort.patches)
+            occlusion, maps = occlude_sample(network, sample, classes, most=effort.covered, patches=patches, store=work)
             rows = occlusion.rows
             advance(1, "(neighbours and units)")
             neighbourhoods = look_at_neighbourhoods(recording, sample, conclusions, seed=seed, store=work)

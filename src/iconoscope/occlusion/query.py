@@ -149,9 +149,8 @@ def fitted_object(preprocessing: Preprocessing, image: Image) -> tuple[NDArray[n
 
 def save_figures(findings: Sequence[Finding], out: str | Path | None) -> None:
     """Write the figure of each finding under its name, if there is one."""
-    if out is not None:
-        for finding, name in zip(findings, figure_names(len(findings), out), strict=True):
-            finding.save(name)
+    for _ in with_figures(findings, len(findings), out):
+        pass
 
 
 def with_figures(

@@ -40,10 +40,8 @@ _FEWEST = 8  # matches that a thing is refined by
 _MARGIN = 14  # pixels around its square that a thing may reach
 _AGREEING = 0.3  # of the variance of pictures: where matches vary less, they have the same
 _LARGEST = 0.3  # of the picture that a thing covers
-_CORRELATIONS, _FEWEST_AT_ONCE = (
-    1 << 20,
-    4,
-)  # that are compared at once, and the pictures that these are of at the least
+_CORRELATIONS = 1 << 20  # that are compared at once
+_FEWEST_AT_ONCE = 4  # pictures that these are of at the least
 _WORTH = 0.1  # of the answers, that filling more than the square has to take beyond it
 
 

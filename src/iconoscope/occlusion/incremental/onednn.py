@@ -32,9 +32,8 @@ class PackedWeights:
     def __init__(self) -> None:
         self._by_size: dict[tuple[int, ...], torch.Tensor | None] = {}
         self._by_order: dict[bytes, torch.Tensor | None] = {}
-        self._plain: torch.Tensor | None = (
-            None  # as oneDNN takes them: to bring them there costs more than to pack them
-        )
+        # As oneDNN takes them: to bring them there costs more than to pack them.
+        self._plain: torch.Tensor | None = None
 
     def get(self, x: torch.Tensor, weight: torch.Tensor, settings: Settings, relu: bool) -> torch.Tensor | None:
         """Give the weights for an input (batch, channels, rows, columns) of that size; None where `conv2d` is to be called."""

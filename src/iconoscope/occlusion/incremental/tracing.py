@@ -148,10 +148,8 @@ class _Pass:
         """Give what stands for the answer of a convolution or of a linear layer; None for any other operator."""
         if operation is torch.ops.aten.conv2d.default:
             x, weight = args[:2]
-            stride, padding, dilation = (
-                *args[3:6],
-                *(1, 0, 1)[max(0, len(args) - 3) :],
-            )  # the last are as they mostly are
+            # The last are left out where they are as they mostly are.
+            stride, padding, dilation = (*args[3:6], *(1, 0, 1)[max(0, len(args) - 3) :])
             lengths = [
                 (length + 2 * pad - spread * (extent - 1) - 1) // step + 1
                 for length, pad, spread, extent, step in zip(
