@@ -107,6 +107,8 @@ def test_public_functions_are_checked():
         lambda: public.load_images([image], limit=True),
         lambda: public.demo_images("3"),
         lambda: public.predict("cars", [image]),
+        lambda: public.report(np.array(2)),
+        lambda: public.report(torch.tensor(2)),
     ):
         with pytest.raises(QuestionError, match="must be"):
             ask()

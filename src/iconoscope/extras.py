@@ -15,7 +15,7 @@ from typing import Any
 
 from iconoscope.errors import MissingExtraError, first_line
 
-__all__ = ["import_extra"]
+__all__ = ["import_extra", "imported", "interrupted_afterwards"]
 
 
 _IMPORTING = threading.RLock()
@@ -37,7 +37,7 @@ def imported(module: str) -> Any:
     with _IMPORTING:
         environment, state = dict(os.environ), random.getstate()
         try:
-            with _interrupted_afterwards():
+            with interrupted_afterwards():
                 return importlib.import_module(module)
         finally:
             for name in os.environ.keys() - environment.keys():
@@ -47,7 +47,7 @@ def imported(module: str) -> Any:
 
 
 @contextmanager
-def _interrupted_afterwards() -> Iterator[None]:
+def interrupted_afterwards() -> Iterator[None]:
     """Let SIGINT and SIGTERM wait until a block is left, where this thread is the one that they interrupt."""
     handlers: dict[int, Callable[..., Any]] = {}
     waiting: dict[int, FrameType | None] = {}

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
 from numbers import Integral, Real
@@ -137,6 +137,8 @@ def _fitted(name: str, argument: Any, kind: Any) -> Any:
         return argument if isinstance(argument, str | os.PathLike if origin is Path else origin) else _UNREAD
     if kind is _Unimported:
         return _UNREAD if argument is None or isinstance(argument, bool | int | float | complex | bytes) else argument
+    if isinstance(origin, type) and issubclass(origin, Iterable) and getattr(argument, "ndim", None) == 0:
+        return _UNREAD  # an array without dimensions only seems to be iterable
     # Any, a type variable, an array, a literal: the function knows.
     is_class = isinstance(origin, type) and origin not in (Any, _Unimported) and origin.__module__ != "numpy"
     classes: tuple[type, ...] = (origin,) if is_class else (object,)

@@ -17,7 +17,8 @@ from iconoscope.errors import QuestionError
 
 ray = pytest.importorskip("ray")
 
-SETTINGS: dict[str, Any] = {"k": 7, "batch": 8, "shard": 8, "workers": 0}
+IMAGES, SHARD = 400, 2
+SETTINGS: dict[str, Any] = {"k": 7, "batch": SHARD, "shard": SHARD, "workers": 0}
 # Ray leaves files and sockets to the collector, and says what it will do otherwise one day.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 def images(tmp_path_factory):
     """Enough shards that something can die while they are asked about."""
     folder = tmp_path_factory.mktemp("images")
-    keep_photographs(ico.demo_images(400, backgrounds="neutral", seed=3), folder)
+    keep_photographs(ico.demo_images(IMAGES, backgrounds="neutral", seed=3), folder)
     return folder / "photographs"
 
 
@@ -102,7 +103,7 @@ def test_a_machine_that_goes_and_a_worker_that_is_killed_change_nothing(images, 
         os.kill(before[0], signal.SIGKILL)
         wait_for(lambda: shards_in(tmp_path / "run") >= 8)
         cluster.remove_node(others[0], allow_graceful=False)
-        assert shards_in(tmp_path / "run") < 50, "it was done before the machine went"
+        assert shards_in(tmp_path / "run") < IMAGES // SHARD, "it was done before the machine went"
         recording.join(240)
         assert not recording.is_alive()
     finally:
@@ -115,11 +116,11 @@ def test_a_machine_that_goes_and_a_worker_that_is_killed_change_nothing(images, 
 
 def test_an_interrupt_ends_workers_and_keeps_what_was_asked(images, straight, tmp_path):
     command = [sys.executable, "-m", "iconoscope", "record", "--network", "cars", "--device", "cpu"]
-    command += ["--images", str(images), "--store", str(tmp_path / "run"), "--k", "7", "--batch", "8", "--shard", "8"]
-    command += ["--workers", "0"]
+    command += ["--images", str(images), "--store", str(tmp_path / "run"), "--k", "7"]
+    command += ["--batch", str(SHARD), "--shard", str(SHARD), "--workers", "0"]
     running = subprocess.Popen([*command, "--engine", "ray"], stderr=subprocess.PIPE, text=True, process_group=0)
     wait_for(lambda: shards_in(tmp_path / "run") >= 3)
-    assert shards_in(tmp_path / "run") < 50, "it was done before it was interrupted"
+    assert shards_in(tmp_path / "run") < IMAGES // SHARD, "it was done before it was interrupted"
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said

@@ -140,9 +140,12 @@ def test_the_resident_set_stays_under_the_bound(kind):
         picture = np.zeros((128, 128, 3), np.uint8)
         ico.occlude(network, picture, patch=64, stride=64, memory=40_000_000)
         before = most()
-        found = ico.occlude(network, picture, patch=16, stride=10, memory={memory})
-        print(most() - before)
+        for method in ("exact", "dense"):
+            ico.occlude(network, picture, patch=16, stride=10, memory={memory}, method=method)
+            print(most() - before)
     """
-    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True, text=True)
+    answer = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True, text=True)
+    exact, dense = map(int, answer.stdout.split())
     # What was taken before, in the first question and by imports, may be taken again without growing: up to 60 MB of it.
-    assert 0.2 * memory < int(told.stdout) < memory
+    # The exact engine may need little; whole pictures are asked in as large parts as the bound allows.
+    assert exact <= dense < memory and dense > 0.2 * memory

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from iconoscope import __version__
 from iconoscope.errors import IconoscopeError, NetworkError, QuestionError, StoreError, first_line, warn
 from iconoscope.exemplars.parts import consecutive_runs
-from iconoscope.extras import import_extra
+from iconoscope.extras import import_extra, interrupted_afterwards
 from iconoscope.progress import advancing
 from iconoscope.store.recording import INDEX
 from iconoscope.store.remote_recording import RemoteRecordingWriter
@@ -350,7 +350,8 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        with interrupted_afterwards():  # Ray loses the Ctrl-C that comes while it goes
+            ray.shutdown()
 
 
 def _check_reachable(address: str, host: str, port: int) -> None:
