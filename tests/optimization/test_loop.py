@@ -332,3 +332,36 @@ def test_the_home_of_nobody_is_refused_in_our_own_words():
         ico.optimize(network, "logit:lynx", steps=1, start="~nobody-here/x")
     with pytest.raises(ico.errors.QuestionError, match="compare='~nobody-here/x' begins with the home of a user"):
         ico.optimize(network, "logit:lynx", steps=1, compare="~nobody-here/x")
+
+
+@pytest.mark.parametrize("diversity", [0.0, 2.0])
+def test_a_unit_behind_a_relu_that_noise_leaves_off_is_turned_on_by_a_pattern(diversity):
+    """There is no gradient where the pooled map is zero, so nothing would say where up is: these were called dead."""
+    network = ico.load_network("cars-honest", device="cpu")
+    settings = {"count": 2, "diversity": diversity} if diversity else {}
+    units = ["flatten:47", "flatten:0", "pool:8"]
+    pooled = ico.optimize(network, units, steps=32, **settings)
+    assert not pooled.dead.any() and "dead" not in pooled.summary()
+    if diversity:  # charges are free to turn a picture off again
+        return
+    before = ico.optimize(network, ["relu4:47", "relu4:0", "relu4:8"], steps=32)
+    assert (pooled.activation > 0.6 * before.activation).all()
+    alone = ico.optimize(network, "flatten:0", steps=32)  # which noise turns on, whatever is made with it
+    assert np.allclose(pooled.images[pooled.units.index("flatten:0")], alone.images[0], atol=2e-3)
+
+
+def test_a_unit_that_real_images_turn_on_is_not_dead():
+    """A spot of one pixel's size, that no noise and none of the patterns has."""
+
+    class Spot(nn.Module):
+        def forward(self, x):
+            x = x / 4 + 0.5
+            lit = (x[:, :1, 4:5, 4:5] - 200 * x[:, 1:].square().mean((1, 2, 3), keepdim=True)).relu().mean((2, 3))
+            return torch.cat([lit] * 4, 1)
+
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[4, 4, 0] = 255
+    style = Style(parameterization=Pixels(), transforms=None)
+    network = network_of(Spot())
+    assert ico.optimize(network, "logit:a", steps=2, style=style).dead.all()
+    assert not ico.optimize(network, "logit:a", steps=2, style=style, compare=[image]).dead.any()

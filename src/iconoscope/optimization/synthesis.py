@@ -153,7 +153,7 @@ class Synthesis:
         try:
             # What comes after the steps takes less than they do.
             with quietly(), unwatched(), self.network.questioned(), Ledger() as ledger:
-                ended = replace(self, steps=1, cap=None)._climb(bundle[:1], {})[2].ended
+                ended = replace(self, steps=1, cap=None)._climb(bundle[:1], {}, self._starts(bundle[:1]))[2].ended
         except NonFiniteError:
             return len(bundle)  # and it will be said at which step of all
         if not ended:
@@ -180,7 +180,10 @@ class Synthesis:
             return reference.answers(self.network, objectives)
 
     def _climb(
-        self, requests: Sequence[PictureRequest], reference: dict[Objective, ReferenceAnswers]
+        self,
+        requests: Sequence[PictureRequest],
+        reference: dict[Objective, ReferenceAnswers],
+        start: torch.Tensor | None,
     ) -> tuple[Scores, Canvas, Ascent]:
         """Change the pictures of a batch step by step; the network must be in evaluation mode."""
         import torch
@@ -200,7 +203,7 @@ class Synthesis:
             and style.fade is not None
             and not isinstance(style.transforms, str)
         )
-        parameterization, start = self._parameterization(objectives), self._starts(requests)
+        parameterization = self._parameterization(objectives)
         scores = Scores(objectives, self.network)
         canvas = begin_canvas(parameterization, shape, draws, start, root=style.colours, limits=style.limits)
         caps, deviations = (
@@ -244,17 +247,81 @@ class Synthesis:
     ) -> tuple[dict[str, np.ndarray], bool]:
         """Make some pictures in one batch, knowing what real images answer.
 
+        A unit that noise leaves off, and whose gradient says nothing therefore, is asked for again from a pattern that turns it
+        on, if there is one: none is called dead because of the noise that it began at.
+
         Returns
         -------
         dict of str to ndarray, and bool
             The arrays of a `Visualization`, and whether all steps were done.
         """
+        import torch
+
+        start = self._starts(requests)
+        arrays, ended = self._made(requests, reference, start)
+        if not ended or start is not None or not arrays["dead"].any():
+            return arrays, ended
+        try:
+            woken = self._woken(requests, arrays)
+            again = self._beginning_at(woken, requests, arrays)
+            if again:
+                awake, ended = self._made(
+                    [requests[row] for row in again], reference, torch.stack(list(again.values()))
+                )
+                if ended:
+                    for name, values in awake.items():
+                        arrays[name][list(again)] = values
+            # What one picture turns on is not dead, though charges may have turned others off again.
+            alive = {
+                request.objective for row, request in enumerate(requests) if row in woken or not arrays["dead"][row]
+            }
+            arrays["dead"] &= [request.objective not in alive for request in requests]
+        except KeyboardInterrupt:  # what was made from noise is whole
+            return arrays, False
+        return arrays, ended
+
+    def _woken(self, requests: Sequence[PictureRequest], arrays: dict[str, np.ndarray]) -> dict[int, torch.Tensor]:
+        """Give patterns (channels, height, width) that turn on units which noise leaves off, by the rows of their pictures."""
+        from iconoscope.optimization.waking import waking_pictures
+
+        if self.prior is not None:  # its own pictures are all that it can write down
+            return {}
+        dead = np.flatnonzero(arrays["dead"]).tolist()
+        objectives, answers = [requests[row].objective for row in dead], arrays["activation"][dead].tolist()
+        with self.network.questioned():
+            patterns = waking_pictures(self.network, objectives, answers, self.size)
+        return {int(row): pattern for row, pattern in zip(dead, patterns, strict=True) if pattern is not None}
+
+    def _beginning_at(
+        self, woken: dict[int, torch.Tensor], requests: Sequence[PictureRequest], arrays: dict[str, np.ndarray]
+    ) -> dict[int, torch.Tensor]:
+        """Give what pictures are made from again, by their rows: patterns, and beside them what they are charged for.
+
+        Those begin at the noise that they began at.
+        """
+        import torch
+
+        def company(request: PictureRequest) -> object:
+            return None if self.style.joint else request.objective if self.diversity else request
+
+        companies = {company(requests[row]) for row in woken}
+        rows = [row for row, request in enumerate(requests) if company(request) in companies]
+        noise = torch.from_numpy(arrays["frames"][rows, 0]).movedim(-1, 1).float() / 255
+        return {row: woken.get(row, began) for row, began in zip(rows, noise, strict=True)}
+
+    def _made(
+        self,
+        requests: Sequence[PictureRequest],
+        reference: dict[Objective, ReferenceAnswers],
+        start: torch.Tensor | None,
+    ) -> tuple[dict[str, np.ndarray], bool]:
+        """Make some pictures from noise, or from pictures (pictures, channels, height, width) of 0..1; see `make`."""
         from iconoscope.optimization.loop import channels_last
 
-        start, objectives = self._starts(requests), [request.objective for request in requests]
+        objectives = [request.objective for request in requests]
         parameterization = self._parameterization(objectives)
         with self.network.questioned():
-            scores, canvas, ascent = self._climb(requests, reference)
+            scores, canvas, ascent = self._climb(requests, reference, start)
             arrays, evaluated = self._evaluate(scores, ascent, requests, reference)
             if self.start.photographed and start is not None:
                 beside, classified = self._before_and_after(start, ascent.pictures, objectives)
@@ -307,7 +374,9 @@ class Synthesis:
         silent = (activation.cpu() == 0) | flat
         arrays["activation"] = activation.cpu().numpy()
         arrays["moved_activation"] = moved.cpu().numpy()
-        arrays["dead"] = silent.numpy() & np.array(excited) & ascent.ended
+        # Real images turn it on. NaN, where there are none, is not more than anything.
+        awake = arrays["natural_activation"] > arrays["activation"] + 1e-5 * np.abs(arrays["activation"])
+        arrays["dead"] = silent.numpy() & np.array(excited) & ~awake & ascent.ended
         return arrays, True
 
     def _before_and_after(
