@@ -1,7 +1,7 @@
 """The loop step by step, and what becomes of runs that end early."""
 
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from iconoscope.optimization.canvas import begin_canvas
 from iconoscope.optimization.loop import Loss, adam, ascend, normalised
 from iconoscope.optimization.objective import objectives
 from iconoscope.optimization.scores import Scores
+from iconoscope.optimization.spectator import watched_by
 from iconoscope.subject.network.steadiness import Steadiness
 
 PLAIN = Style(parameterization=Pixels(), transforms=None, colours=np.eye(3))
@@ -365,3 +366,25 @@ def test_a_unit_that_real_images_turn_on_is_not_dead():
     network = network_of(Spot())
     assert ico.optimize(network, "logit:a", steps=2, style=style).dead.all()
     assert not ico.optimize(network, "logit:a", steps=2, style=style, compare=[image]).dead.any()
+
+
+def test_a_picture_that_is_stopped_while_it_grows_from_a_pattern_is_what_it_had_come_to():
+    """The first time from noise, all steps; then some from the pattern."""
+
+    class Stopping:
+        steps: ClassVar[list[int]] = []
+
+        def wants(self, step):
+            self.steps.append(step)
+            if len(self.steps) > 12:
+                raise KeyboardInterrupt
+            return False
+
+        def see(self, growing):
+            raise AssertionError
+
+    network = ico.load_network("cars-honest", device="cpu")
+    with watched_by(Stopping()), pytest.warns(ico.IconoscopeWarning, match="Interrupted: 1 of 1"):
+        stopped = ico.optimize(network, "flatten:47", steps=8)
+    assert Stopping.steps == [*range(7), *range(6)]  # nothing follows the last step
+    assert stopped.objective.shape[1] < 8 and stopped.objective[0, -1] > 0

@@ -268,7 +268,9 @@ class Synthesis:
                 awake, ended = self._made(
                     [requests[row] for row in again], reference, torch.stack(list(again.values()))
                 )
-                if ended:
+                if len(again) == len(requests):
+                    arrays = awake
+                elif ended:  # what was interrupted has fewer steps than the others
                     for name, values in awake.items():
                         arrays[name][list(again)] = values
             # What one picture turns on is not dead, though charges may have turned others off again.
