@@ -351,6 +351,12 @@ def test_a_unit_behind_a_relu_that_noise_leaves_off_is_turned_on_by_a_pattern(di
     assert np.allclose(pooled.images[pooled.units.index("flatten:0")], alone.images[0], atol=2e-3)
 
 
+def test_where_the_start_is_chosen_a_unit_that_a_pattern_turns_on_is_not_dead_either():
+    network = ico.load_network("cars-honest", device="cpu")
+    grey = ico.optimize(network, "flatten:47", steps=4, start="grey")
+    assert grey.activation[0] == 0 and not grey.dead.any() and grey.start == "grey"
+
+
 def test_a_unit_that_real_images_turn_on_is_not_dead():
     """A spot of one pixel's size, that no noise and none of the patterns has."""
 

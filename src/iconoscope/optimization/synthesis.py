@@ -259,11 +259,13 @@ class Synthesis:
 
         start = self._starts(requests)
         arrays, ended = self._made(requests, reference, start)
-        if not ended or start is not None or not arrays["dead"].any():
+        if not ended or not arrays["dead"].any():
             return arrays, ended
         try:
             woken = self._woken(requests, arrays)
-            again = self._beginning_at(woken, requests, arrays)
+            # Who chose a start wants no other, and of a prior its own pictures are all that it can write down.
+            from_noise = start is None and self.prior is None
+            again = self._beginning_at(woken, requests, arrays) if from_noise else {}
             if again:
                 awake, ended = self._made(
                     [requests[row] for row in again], reference, torch.stack(list(again.values()))
@@ -286,8 +288,6 @@ class Synthesis:
         """Give patterns (channels, height, width) that turn on units which noise leaves off, by the rows of their pictures."""
         from iconoscope.optimization.waking import waking_pictures
 
-        if self.prior is not None:  # its own pictures are all that it can write down
-            return {}
         dead = np.flatnonzero(arrays["dead"]).tolist()
         objectives, answers = [requests[row].objective for row in dead], arrays["activation"][dead].tolist()
         with self.network.questioned():
