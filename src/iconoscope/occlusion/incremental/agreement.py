@@ -6,8 +6,6 @@ what was captured. So the answers to every untouched image are compared, and tho
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -30,7 +28,7 @@ def values_of(network: Network, answers: torch.Tensor, unit: Unit) -> torch.Tens
 
 
 def clean_error(
-    network: Network, image: torch.Tensor, unit: Unit, captured: Callable[[], torch.Tensor], clean: Response | None
+    network: Network, image: torch.Tensor, unit: Unit, answers: torch.Tensor, clean: Response | None
 ) -> float:
     """Give how far apart the network and what was captured of it answer an untouched image; 0 if that is tolerated.
 
@@ -40,13 +38,13 @@ def clean_error(
         The question.
     image
         (channels, height, width), in the network's input space.
-    captured
-        Gives the answers (1, outputs) of what was captured, as `values_of` takes them.
+    answers
+        (1, outputs): those of what was captured, as `values_of` takes them.
     clean
         What the network itself answers, where it was asked already.
     """
     clean = respond(network, image[None], unit) if clean is None else clean
-    answers = captured().float()
+    answers = answers.float()
     error = _relative_error(values_of(network, answers, unit), clean.values)
     if error <= TOLERANCE and clean.logits is not None and not network.ending:
         # A probability near 0 or 1 stays there whatever becomes of its logit. Of a network that ends in an activation the

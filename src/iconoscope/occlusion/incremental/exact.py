@@ -110,10 +110,18 @@ class PlanCache:
         if work < LEAST_WORK:
             return "too little work for a plan to pay"
         if work < EXPORTING * LEAST_WORK:
-            with suppress(CaptureError):
-                return self.captured(network, image, unit, graph=_captured(network, image, unit, export=False))
-            return "too little work for torch.export to pay"
+            return self.traced(network, image, unit) or "too little work for torch.export to pay"
         return self.captured(network, image, unit)
+
+    def traced(self, network: Network, image: torch.Tensor, unit: Unit) -> Graph | None:
+        """Give the captured network where it is kept, or where two passes can trace it: that takes a moment alone."""
+        kept = self._kept_graphs.get(self._graph_key(image, unit))
+        if isinstance(kept, str):
+            return None
+        with suppress(CaptureError):
+            captured = self.captured(network, image, unit, graph=kept or _captured(network, image, unit, export=False))
+            return captured if isinstance(captured, Graph) else None
+        return None
 
     def captured(
         self,
@@ -238,7 +246,7 @@ def scan_exact(
 
 def untrusted(network: Network, maps: CleanMaps, unit: Unit, clean: Response | None) -> str:
     """Give in words why the engine does not answer for an image, if the network answers it otherwise; else nothing."""
-    error = clean_error(network, maps.image, unit, lambda: maps.answer, clean)
+    error = clean_error(network, maps.image, unit, maps.answer, clean)
     return f"the incremental engine differed by {error:.1g} on the untouched image and was not trusted" if error else ""
 
 
@@ -338,7 +346,7 @@ def _scan_whole(
     def answer(covered: torch.Tensor) -> torch.Tensor:
         return values_of(network, captured(covered), unit)
 
-    if error := clean_error(network, image, unit, lambda: captured(image[None]), clean):
+    if error := clean_error(network, image, unit, captured(image[None]), clean):
         return f"the captured network differed by {error:.1g} on the untouched image and was not trusted"
     scan = scan_dense(network, image, cover, grid, unit, memory=memory, answer=answer)
     if not np.isfinite(scan.occluded).all():
