@@ -109,8 +109,10 @@ ERRORS = [RuntimeError("no\nkernel"), MemoryError(), torch.OutOfMemoryError("non
 @pytest.mark.parametrize(
     ("engine", "stage"),
     [
-        *product([scan_exact, scan_fast], ["_work", "capture", "make_plan", "CleanMaps", "answers_everywhere"]),
-        (scan_exact, "_error"),
+        *product(
+            [scan_exact, scan_fast], ["_work", "capture", "make_plan", "CleanMaps", "clean_error", "answers_everywhere"]
+        ),
+        (scan_exact, "covered_error"),
         (scan_fast, "_make_fast_plan"),
     ],
 )

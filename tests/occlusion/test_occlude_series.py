@@ -34,7 +34,7 @@ def test_all_sizes_of_an_image_before_the_next_with_one_engine(planted, bright, 
     def make(images, weights):
         made.append(images)
 
-        def scan(network, image, cover, grid, unit, *, memory):
+        def scan(network, image, cover, grid, unit, *, memory, clean):
             asked.append((float(image.sum()), grid.patch, memory))
             return scan_dense(network, image, cover, grid, unit, memory=memory)
 

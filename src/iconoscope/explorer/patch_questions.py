@@ -65,7 +65,7 @@ async def cover_again(line: WebSocket) -> None:
         except Exception as error:  # noqa: BLE001
             await line.send_json(dataclasses.asdict(problem_of(error, session.folders)[1]))
         else:
-            await line.send_bytes(np.array([milliseconds, *probabilities], "<f4").tobytes())
+            await line.send_bytes(np.concatenate([[milliseconds], probabilities]).astype("<f4").tobytes())
 
 
 async def _asked(session: Session, question: messages.PatchQuestion) -> tuple[NDArray[np.float32], float]:
@@ -77,9 +77,10 @@ async def _asked(session: Session, question: messages.PatchQuestion) -> tuple[ND
 def _covered(session: Session, question: messages.PatchQuestion) -> tuple[NDArray[np.float32], float]:
     if not (math.isfinite(question.top) and math.isfinite(question.left)):
         raise QuestionError("A patch lies at a row and a column.")
-    # To reserve a network takes longer than to ask a small one: it is done once for as long as the patch moves.
-    session.worker.hold(question.network, session.subject(question.network).asked.reserved)
     patch = session.patch(question.network, question.image, question.fill)
+    if patch.asks_module:
+        # To reserve a network takes longer than to ask a small one: it is done once for as long as the patch moves.
+        session.worker.hold(question.network, session.subject(question.network).asked.reserved)
     begun = time.perf_counter()
     probabilities = patch.probabilities(round(question.top), round(question.left), question.height, question.width)
     return probabilities, round((time.perf_counter() - begun) * 1000, 3)

@@ -14,9 +14,12 @@ from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.subject.images import Image
 from iconoscope.subject.network import Network
 from iconoscope.subject.patch_tokens import PatchTokens, find_patch_tokens
+from iconoscope.torch_modes import plain_torch
 
 if TYPE_CHECKING:
     import torch
+
+    from iconoscope.occlusion.incremental.graph import Graph
 
 __all__ = ["FreePatch"]
 
@@ -24,8 +27,9 @@ __all__ = ["FreePatch"]
 class FreePatch:
     """The probabilities of one image under a patch at any place, of any size.
 
-    What does not change from one place to the next is done once: the image is decoded, fitted and normalised, and the fill of a
-    size of patch is drawn.
+    What does not change from one place to the next is done once: the image is decoded, fitted and normalised, the fill of a
+    size of patch is drawn, and the network is captured as exact occlusion does it, which halves the time of a small one. The
+    network itself is asked where it cannot be captured soon, or where it answers this image otherwise.
 
     Parameters
     ----------
@@ -61,9 +65,16 @@ class FreePatch:
             network.notice_changes()
         self._tokens = find_patch_tokens(network, network.digest()) if self._fill.drops else None
         self._memory_format = torch.contiguous_format
+        self._graph: Graph | None = None
         self.clean = self._ask(self._tensor)
-        if self._bears(torch.channels_last):
+        self._graph = self._captured()
+        if self._graph is None and self._bears(torch.channels_last):
             self._memory_format = torch.channels_last
+
+    @property
+    def asks_module(self) -> bool:
+        """Whether each place is a pass of the network's own module, which has to be reserved for that."""
+        return self._graph is None
 
     def probabilities(self, top: int, left: int, height: int, width: int) -> NDArray[np.float32]:
         """Give the probabilities of all classes (classes,) with a patch there; what lies outside of the image is cut off.
@@ -116,6 +127,39 @@ class FreePatch:
     def _covering(self, grid: Grid) -> Cover:
         return self._fill.cover(self._picture, self.network.preprocessing, grid, self._seed).to(self._tensor)
 
+    def _captured(self) -> Graph | None:
+        """Give what exact occlusion captures of the network, if it answers this image as the network does, also covered."""
+        import torch
+
+        from iconoscope.occlusion.incremental import PlanCache
+        from iconoscope.occlusion.incremental.agreement import clean_error
+        from iconoscope.occlusion.incremental.engine import run_graph
+
+        network, unit = self.network, self.network.class_unit("prob", 0)
+        if network.singly or self._tokens is not None:
+            return None
+        side = height, width = max(1, self.size[0] // 4), max(1, self.size[1] // 4)
+        middle = Grid(
+            np.array([(self.size[0] - height) // 2]), np.array([(self.size[1] - width) // 2]), side, self.size
+        )
+        pictures = [self._tensor, self._covering(middle).over(self._tensor, middle, 0)]
+        digest = network.digest()
+        plans = PlanCache(
+            weights="" if digest.startswith("?") else digest
+        )  # under a digest that comes once nothing is found
+        with network.questioned(), torch.inference_mode():
+            try:
+                graph = plans.traced(network, network.fitted(self._tensor), unit)
+                if graph is None:
+                    return None
+                for picture in map(network.fitted, pictures):
+                    answers = run_graph(graph, picture[None])[graph.output]
+                    if clean_error(network, picture, unit, answers, None):
+                        return None
+            except Exception:  # noqa: BLE001 -- what was captured runs in ways that the network was not written for
+                return None
+        return graph
+
     def _bears(self, memory_format: torch.memory_format) -> bool:
         """Tell whether the network answers the same to the image in another order of its memory.
 
@@ -132,6 +176,13 @@ class FreePatch:
         import torch
 
         network = self.network
+        if self._graph is not None:
+            from iconoscope.occlusion.incremental.engine import run_graph
+
+            with plain_torch(), torch.inference_mode():
+                logits = run_graph(self._graph, network.fitted(covered)[None])[self._graph.output].float()
+                if bool(torch.isfinite(logits).all()):  # else the network itself says what is wrong
+                    return network.probabilities(logits)[0].cpu().numpy()
         batch = covered[None].contiguous(memory_format=memory_format or self._memory_format)
         with network.questioned(), torch.inference_mode():
             return network.probabilities(network.logits(batch).float())[0].cpu().numpy()

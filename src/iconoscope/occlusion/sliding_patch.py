@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from iconoscope.occlusion.dense import Scan
+    from iconoscope.subject.response import Response
 
 __all__ = ["METHODS", "OnePatch", "PatchQuestion", "SlidingPatch", "patch_grid", "patch_questions", "tokens_for"]
 
@@ -99,13 +100,16 @@ def _fast(images: int, weights: str) -> Callable[..., Scan]:
 def _dense(images: int, weights: str) -> Callable[..., Scan]:
     from iconoscope.occlusion.dense import scan_dense
 
-    return scan_dense
+    def engine(*question: Any, memory: int | None = None, clean: Response | None = None) -> Scan:
+        return scan_dense(*question, memory=memory)
+
+    return engine
 
 
 METHODS: dict[str, Callable[[int, str], Callable[..., Scan]]] = {"exact": _exact, "fast": _fast, "dense": _dense}
 """From the number of images and the digest of the network to the engine that answers for each of them: called as
-``engine(network, image, cover, grid, unit, memory=bytes or None)``, with one image after another, in several grids or covers
-before the next."""
+``engine(network, image, cover, grid, unit, memory=bytes or None, clean=Response or None)``, with one image after another, in
+several grids or covers before the next; `clean` is what the network answers to the image with nothing covered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +138,6 @@ class PatchQuestion(ImageQuestion):
         """Ask about one image; `label` is the index of its class, or -1, and `mask` (height, width) its object."""
         import torch
 
-        from iconoscope.occlusion.dense import clean_response
-
         with self.network.questioned(), torch.inference_mode():
             picture, tensor = self.seen(image)
             unit, origin = self.unit_for(tensor, label)
@@ -153,20 +155,20 @@ class PatchQuestion(ImageQuestion):
             question = self.about("occlude", image, unit, settings)
 
             def answer() -> Occlusion:
-                clean, names, target, measure = clean_response(self.network, tensor, unit)
-                scan, all_covered = self._scan(picture, tensor, fill, unit)
+                clean = self._clean(tensor, unit)
+                scan, all_covered = self._scan(picture, tensor, fill, unit, clean)
                 return Occlusion(
                     question=question,
                     top=self.grid.top,
                     left=self.grid.left,
                     patch=self.grid.patch,
-                    clean=clean,
+                    clean=clean.values[0].cpu().numpy(),
                     occluded=scan.occluded,
                     all_covered=all_covered,
-                    target=target,
+                    target=clean.target or 0,
                     target_origin=origin,
-                    names=names,
-                    measure=measure,
+                    names=clean.names,
+                    measure=clean.measure,
                     picture=rgb(picture),
                     method=self.method,
                     plan=scan.plan,
@@ -175,8 +177,14 @@ class PatchQuestion(ImageQuestion):
 
             return self.answered(question, Occlusion, answer, target_origin=origin, object_mask=mask)
 
+    def _clean(self, tensor: torch.Tensor, unit: Unit) -> Response:
+        """Give what the network answers to a picture (channels, height, width) with nothing covered."""
+        from iconoscope.subject.response import respond
+
+        return respond(self.network, tensor[None].to(self.network.device), unit)
+
     def _scan(
-        self, picture: NDArray[np.uint8], tensor: torch.Tensor, fill: Fill, unit: Unit
+        self, picture: NDArray[np.uint8], tensor: torch.Tensor, fill: Fill, unit: Unit, clean: Response
     ) -> tuple[Scan, NDArray[np.float32] | None]:
         """Give the answers at all positions and, where the patch is kept, those with everything covered (outputs,)."""
         network, grid = self.network, self.grid
@@ -187,16 +195,16 @@ class PatchQuestion(ImageQuestion):
             return scan, respond_to_nothing(network, tensor, unit, self.tokens) if self.keep else None
         if not self.keep:
             cover = fill.cover(picture, network.preprocessing, grid, self.seed)
-            return self.engine(network, tensor, cover, grid, unit, memory=self.memory), None
+            return self.engine(network, tensor, cover, grid, unit, memory=self.memory, clean=clean), None
         import torch
 
-        from iconoscope.occlusion.dense import clean_response
         from iconoscope.occlusion.geometry import Cover
 
         # The photograph, cut to the patch, is laid over the picture of the fill: to an engine it is what covers.
         filled = torch.from_numpy(fill.field(picture, network.preprocessing, grid.patch, self.seed))
-        scan = self.engine(network, filled, Cover(tensor), grid, unit, memory=self.memory)
-        return scan, clean_response(network, filled, unit)[0]
+        all_covered = self._clean(filled, unit)
+        scan = self.engine(network, filled, Cover(tensor), grid, unit, memory=self.memory, clean=all_covered)
+        return scan, all_covered.values[0].cpu().numpy()
 
 
 def patch_questions(

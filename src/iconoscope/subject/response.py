@@ -32,12 +32,15 @@ class Response:
         The output that the unit names.
     measure : str
         What the values are, in words.
+    logits : torch.Tensor or None
+        (images, classes), float32: what the probabilities of classes were made of.
     """
 
     values: torch.Tensor
     names: tuple[str, ...]
     target: int | None
     measure: str
+    logits: torch.Tensor | None = None
 
 
 def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
@@ -56,9 +59,9 @@ def respond(network: Network, batch: torch.Tensor, unit: Unit) -> Response:
     """
     if isinstance(unit, ClassUnit):
         logits = network.logits(batch).float()
-        values = logits if unit.kind == "logit" else network.probabilities(logits)
-        measure = "logit" if unit.kind == "logit" else "probability"
-        return Response(values, network.classes, unit.index, measure)
+        if unit.kind == "logit":
+            return Response(logits, network.classes, unit.index, "logit")
+        return Response(network.probabilities(logits), network.classes, unit.index, "probability", logits)
     maps = activations(network, batch, unit.layer).float()
     check_channel(unit, maps.shape[1])
     response = _read(maps, unit, (int(batch.shape[2]), int(batch.shape[3])))

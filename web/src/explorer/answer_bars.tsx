@@ -10,19 +10,30 @@ interface BarsSettings {
   label: string;
 }
 
+/** The places of the highest values, the highest first; in one walk, as there may be a thousand of them under a moving mouse. */
+function highest(values: readonly number[], count: number): number[] {
+  const first: number[] = [];
+  values.forEach((value, index) => {
+    if (first.length === count && value <= (values[first[count - 1] ?? 0] ?? 0)) return;
+    let place = first.length;
+    while (place > 0 && (values[first[place - 1] ?? 0] ?? 0) < value) place--;
+    first.splice(place, 0, index);
+    first.length = Math.min(first.length, count);
+  });
+  return first;
+}
+
 /** The classes whose bars are shown: those that are first now, and after them the label and what was first without the patch. */
 export function shownClasses(clean: readonly number[], under: readonly number[] | null, label: number): number[] {
-  const ranked = (values: readonly number[]) =>
-    values.map((value, index) => ({ value, index })).sort((one, other) => other.value - one.value || one.index - other.index);
-  const first = ranked(under ?? clean).slice(0, SHOWN).map(({ index }) => index);
-  const also = [ranked(clean)[0]?.index ?? -1, label].filter((index) => index >= 0 && !first.includes(index));
+  const first = highest(under ?? clean, SHOWN);
+  const also = [highest(clean, 1)[0] ?? -1, label].filter((index) => index >= 0 && !first.includes(index));
   return [...first, ...new Set(also)];
 }
 
 export function AnswerBars({ clean, under, label }: BarsSettings) {
   const { classes } = useSession(), title = useClassTitle();
   const own = classes.indexOf(label), shown = shownClasses(clean, under, own);
-  const now = shown[0] ?? 0, before = shownClasses(clean, null, own)[0] ?? 0;
+  const now = shown[0] ?? 0, before = highest(clean, 1)[0] ?? 0;
   const name = title(classes[now] ?? "");
   // Room for two more rows, so that nothing below moves under the pointer.
   const room = Math.min(classes.length, SHOWN + 2) - shown.length;

@@ -261,10 +261,12 @@ function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersS
     return all;
   }, [probabilities]);
   const { answer, problem } = usePatchAnswers(page, patch, fill, network);
+  // A patch that moves is asked about once all is drawn: its bars are drawn when they are answered, and not before that too.
+  const bars = useMemo(() => <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />, [clean, answer, page.label]);
   return (
     <section>
       {heading && <h2>{heading}</h2>}
-      <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />
+      {bars}
       {(problem ?? own.problem) && <Trouble problem={(problem ?? own.problem) as Problem} />}
       {answer && <p class="note timing">{say("answered in", { milliseconds: number(answer.milliseconds, 1) })}</p>}
       {!patch && <p class="note">{say("patch hint")}</p>}

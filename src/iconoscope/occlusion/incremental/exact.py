@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from iconoscope.errors import QuestionError, first_line
 from iconoscope.occlusion.dense import Scan, scan_dense
 from iconoscope.occlusion.geometry import Cover, Grid
+from iconoscope.occlusion.incremental.agreement import TOLERANCE, clean_error, covered_error, values_of
 from iconoscope.occlusion.incremental.capture import CaptureError, capture
 from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
 from iconoscope.occlusion.incremental.graph import Graph
@@ -22,10 +23,10 @@ from iconoscope.occlusion.incremental.plan import make_plan
 from iconoscope.subject.class_token import class_token_alone, layers_of_class_token
 from iconoscope.subject.dispatcher import operation_calls
 from iconoscope.subject.network import Network
-from iconoscope.subject.response import respond, responding
+from iconoscope.subject.response import Response, responding
 from iconoscope.vocabulary.unit import ClassUnit, Unit
 
-__all__ = ["MEMORY", "PlanCache", "answers_everywhere", "or_plainly", "scan_exact", "values_of"]
+__all__ = ["MEMORY", "PlanCache", "answers_everywhere", "or_plainly", "scan_exact", "untrusted"]
 
 MEMORY = 1 << 30
 """Bytes that the engine may take if nothing else is said."""
@@ -41,9 +42,6 @@ EXPORTING = 10
 
 FEWEST_POSITIONS = 200
 """Of all images: with fewer, to find the layers of a class token costs about what they save, 7% of a ViT-S/16."""
-
-TOLERANCE = 1e-4
-"""Of a probability, or of the largest logit: what the answers may differ by from naive ones."""
 
 RECENT_GRAPHS = 2
 _recent_graphs: dict[tuple[str, ...], Graph | str] = {}
@@ -112,10 +110,18 @@ class PlanCache:
         if work < LEAST_WORK:
             return "too little work for a plan to pay"
         if work < EXPORTING * LEAST_WORK:
-            with suppress(CaptureError):
-                return self.captured(network, image, unit, graph=_captured(network, image, unit, export=False))
-            return "too little work for torch.export to pay"
+            return self.traced(network, image, unit) or "too little work for torch.export to pay"
         return self.captured(network, image, unit)
+
+    def traced(self, network: Network, image: torch.Tensor, unit: Unit) -> Graph | None:
+        """Give the captured network where it is kept, or where two passes can trace it: that takes a moment alone."""
+        kept = self._kept_graphs.get(self._graph_key(image, unit))
+        if isinstance(kept, str):
+            return None
+        with suppress(CaptureError):
+            captured = self.captured(network, image, unit, graph=kept or _captured(network, image, unit, export=False))
+            return captured if isinstance(captured, Graph) else None
+        return None
 
     def captured(
         self,
@@ -187,11 +193,13 @@ def scan_exact(
     *,
     plans: PlanCache | None = None,
     memory: int | None = None,
+    clean: Response | None = None,
 ) -> Scan:
     """Put the patch at every position of the grid and ask, computing anew only what the patch changes.
 
     The answers are those of `scan_dense` up to the rounding of float32 (Krypton: Nakandala, Kumar and Papakonstantinou,
-    SIGMOD 2019). With the first image some positions are asked naively too; if they differ, the plain engine answers.
+    SIGMOD 2019). Of every image the answer to the untouched picture is compared with the network's own, and with the first
+    image some positions are asked naively too; if they differ, the plain engine answers.
 
     Parameters
     ----------
@@ -209,6 +217,8 @@ def scan_exact(
         Where the plan is kept for the next image.
     memory
         Bytes that maps, indices and one chunk of positions may take together, the weights not counted.
+    clean
+        What the network answers to the image with nothing covered; it is asked where that is not given.
     """
     plans = PlanCache() if plans is None else plans
 
@@ -216,19 +226,28 @@ def scan_exact(
         runner = plans.runner(network, image, grid, unit, memory or MEMORY)
         if isinstance(runner, str):
             return runner
-        clean = plans.clean(runner.plan.graph, image, unit)
-        occluded = answers_everywhere(network, runner, clean, cover, unit)
+        maps = plans.clean(runner.plan.graph, image, unit)
+        key = plans.key(grid, unit)
+        if reason := untrusted(network, maps, unit, clean):
+            plans.runners[key] = reason
+            return reason
+        occluded = answers_everywhere(network, runner, maps, cover, unit)
         if not np.isfinite(occluded).all():
             return "the incremental engine answered NaN or infinity"
-        key = plans.key(grid, unit)
-        if error := _error_once(network, image, cover, grid, unit, occluded, plans=plans, key=key):
+        if error := _covered_error_once(network, image, cover, grid, unit, occluded, plans=plans, key=key):
             reason = plans.runners[key] = f"the incremental engine differed by {error:.1g} and was not trusted"
             return reason
         text = f"exact: {len(grid)} positions, {runner.plan.gain:.1f}x fewer operations than dense"
         whole_from = runner.plan.whole_from
         return Scan(occluded, f"{text}; dense from {whole_from} on" if whole_from else text)
 
-    return or_plainly(incrementally, network, image, cover, grid, unit, plans=plans, memory=memory)
+    return or_plainly(incrementally, network, image, cover, grid, unit, plans=plans, memory=memory, clean=clean)
+
+
+def untrusted(network: Network, maps: CleanMaps, unit: Unit, clean: Response | None) -> str:
+    """Give in words why the engine does not answer for an image, if the network answers it otherwise; else nothing."""
+    error = clean_error(network, maps.image, unit, maps.answer, clean)
+    return f"the incremental engine differed by {error:.1g} on the untouched image and was not trusted" if error else ""
 
 
 def or_plainly(
@@ -241,6 +260,7 @@ def or_plainly(
     *,
     plans: PlanCache,
     memory: int | None,
+    clean: Response | None,
 ) -> Scan:
     """Give what an engine answers to an image and its cover, as the network takes them; the plain answer where it has none.
 
@@ -256,7 +276,7 @@ def or_plainly(
         plans.runners[plans.key(grid, unit)] = scan
     if isinstance(scan, Scan):
         return scan
-    plain = _scan_plainly(network, image, cover, grid, unit, plans=plans, memory=memory)
+    plain = _scan_plainly(network, image, cover, grid, unit, plans=plans, memory=memory, clean=clean)
     return Scan(plain.occluded, f"{plain.plan}; {scan}")
 
 
@@ -269,6 +289,7 @@ def _scan_plainly(
     *,
     plans: PlanCache,
     memory: int | None,
+    clean: Response | None,
 ) -> Scan:
     """Give the plain answers: by the captured network, whose operations were put together, where windows gain nothing.
 
@@ -279,7 +300,7 @@ def _scan_plainly(
     if not isinstance(plans.whole_graphs.get(outputs), Graph):
         return scan_dense(network, image, cover, grid, unit, memory=memory)
     try:
-        scan = _scan_whole(network, image, cover, grid, unit, plans=plans, memory=memory)
+        scan = _scan_whole(network, image, cover, grid, unit, plans=plans, memory=memory, clean=clean)
     except QuestionError:
         raise
     except Exception as error:  # noqa: BLE001 -- what was captured runs in ways that the network was not written for
@@ -300,6 +321,7 @@ def _scan_whole(
     *,
     plans: PlanCache,
     memory: int | None,
+    clean: Response | None,
 ) -> Scan | str:
     """Give the answers of the captured network to whole pictures, or in words why they are not trusted."""
     outputs, layers = _outputs_of(unit), ()
@@ -318,14 +340,19 @@ def _scan_whole(
     if isinstance(graph, str):
         return graph
 
-    def answer(covered: torch.Tensor) -> torch.Tensor:
-        return values_of(network, run_graph(graph, covered)[graph.output].float(), unit)
+    def captured(pictures: torch.Tensor) -> torch.Tensor:
+        return run_graph(graph, pictures)[graph.output].float()
 
+    def answer(covered: torch.Tensor) -> torch.Tensor:
+        return values_of(network, captured(covered), unit)
+
+    if error := clean_error(network, image, unit, captured(image[None]), clean):
+        return f"the captured network differed by {error:.1g} on the untouched image and was not trusted"
     scan = scan_dense(network, image, cover, grid, unit, memory=memory, answer=answer)
     if not np.isfinite(scan.occluded).all():
         return "the captured network answered NaN or infinity"
     key = ("whole pictures", *plans.key(grid, unit))
-    if error := _error_once(network, image, cover, grid, unit, scan.occluded, plans=plans, key=key):
+    if error := _covered_error_once(network, image, cover, grid, unit, scan.occluded, plans=plans, key=key):
         return f"the captured network differed by {error:.1g} and was not trusted"
     told = f", {', '.join(layers)} for the class token alone" if layers else ""
     return Scan(scan.occluded, f"{scan.plan}, as captured{told}")
@@ -365,11 +392,6 @@ def answers_everywhere(
     return occluded
 
 
-def values_of(network: Network, answers: torch.Tensor, unit: Unit) -> torch.Tensor:
-    """Turn the network's own answers into what is asked for."""
-    return network.probabilities(answers) if isinstance(unit, ClassUnit) and unit.kind == "prob" else answers
-
-
 def _work(network: Network, image: torch.Tensor) -> float:
     """Give the multiplications of one pass of the network, by torch's own formulas."""
     formulas = FlopCounterMode(display=False).flop_registry
@@ -389,7 +411,7 @@ def _work(network: Network, image: torch.Tensor) -> float:
     return operations / 2
 
 
-def _error_once(
+def _covered_error_once(
     network: Network,
     image: torch.Tensor,
     cover: Cover,
@@ -403,23 +425,8 @@ def _error_once(
     """Give the error of answers if it is more than is tolerated, else 0; what was within that once is not compared again."""
     if key in plans.checked:
         return 0.0
-    error = _error(network, image, cover, grid, unit, occluded)
+    error = covered_error(network, image, cover, grid, unit, occluded)
     if error > TOLERANCE:
         return error
     plans.checked.add(key)
     return 0.0
-
-
-def _error(
-    network: Network, image: torch.Tensor, cover: Cover, grid: Grid, unit: Unit, occluded: NDArray[np.float32]
-) -> float:
-    """Give the largest difference from naive answers: at the corners, in the centre and at two places drawn at random."""
-    rows, columns = grid.shape
-    corners = [0, columns - 1, (rows - 1) * columns, rows * columns - 1]
-    drawn = np.random.default_rng(0).integers(len(grid), size=2).tolist()
-    error = 0.0
-    for position in dict.fromkeys([*corners, (rows // 2) * columns + columns // 2, *drawn]):
-        naive = respond(network, cover.over(image, grid, position)[None], unit).values[0].cpu().numpy()
-        difference = float(np.abs(naive - occluded[divmod(position, columns)]).max())
-        error = max(error, difference / max(1.0, float(np.abs(naive).max())))
-    return error

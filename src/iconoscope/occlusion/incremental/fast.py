@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from iconoscope.occlusion.dense import Scan
 from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
-from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_everywhere, or_plainly
+from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_everywhere, or_plainly, untrusted
 from iconoscope.occlusion.incremental.graph import Graph
 from iconoscope.occlusion.incremental.operators import Convolution, Linear, Operator
 from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
 from iconoscope.subject.network import Network
 from iconoscope.subject.processor import multiplies_bfloat16
+from iconoscope.subject.response import Response
 from iconoscope.vocabulary.unit import ClassUnit, Unit
 
 __all__ = ["scan_fast"]
@@ -63,6 +64,7 @@ def scan_fast(
     *,
     plans: PlanCache | None = None,
     memory: int | None = None,
+    clean: Response | None = None,
 ) -> Scan:
     """Put the patch at every position of the grid and ask, about right and several times faster.
 
@@ -83,6 +85,9 @@ def scan_fast(
             return runner
         graph = runner.plan.graph
         exact_clean = plans.clean(graph, image, unit)
+        if reason := untrusted(network, exact_clean, unit, clean):
+            plans.runners[key] = reason
+            return reason
         index = getattr(unit, "index", None)
         outputs = slice(None) if index is None else index
         first = SHARES.index(plans.fast_plans[key].share) if key in plans.fast_plans else 0
@@ -90,10 +95,10 @@ def scan_fast(
             if key not in plans.fast_plans or plans.fast_plans[key].share != share:
                 plans.fast_plans[key] = _make_fast_plan(graph, image, grid, share, memory or MEMORY)
             plan = plans.fast_plans[key]
-            clean = CleanMaps(plan.runner.plan.graph, image.to(plan.dtype))
-            correction = exact_clean.answer.float() - clean.answer.float()
-            fast_cover = cover.to(clean.image)
-            occluded = answers_everywhere(network, plan.runner, clean, fast_cover, unit, correction=correction)
+            maps = CleanMaps(plan.runner.plan.graph, image.to(plan.dtype))
+            correction = exact_clean.answer.float() - maps.answer.float()
+            fast_cover = cover.to(maps.image)
+            occluded = answers_everywhere(network, plan.runner, maps, fast_cover, unit, correction=correction)
             exact = answers_everywhere(network, plan.sample, exact_clean, _sampled(cover, plan), unit)
             sampled = occluded[np.ix_(plan.rows, plan.columns)]
             difference = np.abs(sampled - exact)[..., outputs]
@@ -103,7 +108,7 @@ def scan_fast(
                 return Scan(occluded, _describe(plan, grid, difference, largest))
         return "the incremental engine answered NaN or infinity"
 
-    return or_plainly(nearly, network, image, cover, grid, unit, plans=plans, memory=memory)
+    return or_plainly(nearly, network, image, cover, grid, unit, plans=plans, memory=memory, clean=clean)
 
 
 def _make_fast_plan(graph: Graph, image: torch.Tensor, grid: Grid, share: float, memory: int) -> _FastPlan:

@@ -33,8 +33,9 @@ MORE = 3
 LARGEST = 2**29
 """Bytes of the maps of a pass, which are all held; of larger ones torch.export asks no numbers."""
 
-_OUT_OF_TORCH = {"numpy", "tolist", "__array__", "__dlpack__"}
-"""Ways in which numbers leave torch without an operator that could be noted: what becomes of them is not seen."""
+_OUT_OF_TORCH = {"numpy", "tolist", "__array__", "__dlpack__", "data_ptr", "__repr__"}
+"""Ways in which numbers leave torch without an operator that could be noted: what becomes of them is not seen. There are more,
+as by another thread; so every image's answer is compared (`agreement.py`)."""
 
 
 class TraceError(Exception):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import FunctionType, MethodType
+from itertools import chain
+from types import FunctionType, MethodType, NoneType
 from typing import Any
 
 import torch
@@ -117,14 +119,14 @@ def parts_of(module: nn.Module) -> dict[int, Any]:
     ahead: list[Any] = [module]
     while ahead:
         part = ahead.pop()
-        inner: Any = ()
-        if isinstance(part, nn.Module):
-            inner = (
-                *part.children(),
-                *part.parameters(recurse=False),
-                *part.buffers(recurse=False),
-                *vars(part).values(),
-            )
+        if id(part) in passed:
+            continue
+        inner: Iterable[Any] = ()
+        if isinstance(part, torch.Tensor):
+            parts[id(part)] = part
+        elif isinstance(part, nn.Module):
+            parts[id(part)] = part
+            inner = _inside(part)
         elif isinstance(part, dict | list | tuple | set | frozenset) and len(part) <= LONGEST:
             inner = part.values() if isinstance(part, dict) else part
         elif isinstance(part, FunctionType):
@@ -133,11 +135,25 @@ def parts_of(module: nn.Module) -> dict[int, Any]:
             inner = (part.__self__,)
         elif isinstance(part, partial):
             inner = (part.func, part.args, part.keywords)
-        elif not isinstance(part, torch.Tensor):
+        else:
             continue
-        if id(part) not in passed:
-            passed.add(id(part))
-            ahead.extend(inner)
-            if isinstance(part, nn.Module | torch.Tensor):
-                parts[id(part)] = part
+        passed.add(id(part))
+        # Every question begins with this walk, and most of what it meets are numbers, names and empty dicts of hooks.
+        ahead.extend(value for value in inner if type(value) not in _LEAVES and (type(value) not in _DICTS or value))
     return parts
+
+
+_LEAVES = frozenset({NoneType, bool, int, float, complex, str, bytes, torch.dtype, torch.device})
+_DICTS = frozenset({dict, OrderedDict})
+_REGISTERED = ("_modules", "_parameters", "_buffers")
+
+
+def _inside(module: nn.Module) -> Iterable[Any]:
+    """Give what is registered in a module, however much that is, and its other attributes."""
+    attributes = vars(module)
+    registered = [attributes.get(name) for name in _REGISTERED]
+    others = (value for name, value in attributes.items() if name not in _REGISTERED)
+    if all(isinstance(each, dict) for each in registered):
+        return chain(*(each.values() for each in registered if each is not None), others)
+    children, parameters, buffers = module.children(), module.parameters(recurse=False), module.buffers(recurse=False)
+    return chain(children, parameters, buffers, attributes.values())

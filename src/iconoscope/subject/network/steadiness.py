@@ -19,7 +19,7 @@ from iconoscope.errors import NetworkError, shortened
 from iconoscope.subject.network.reservation import parts_of
 from iconoscope.subject.random_state import drawn_in_vain
 
-__all__ = ["Steadiness", "measure_steadiness", "unchanged"]
+__all__ = ["Steadiness", "measure_steadiness", "rounding_share", "unchanged"]
 
 ROUNDING = 5e-3
 """Of the largest logit: how far two answers may lie apart that differ by the order of sums alone. Kernels for batches of other
@@ -120,17 +120,21 @@ def _pictures(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _differ(one: torch.Tensor, other: torch.Tensor, dtype: torch.dtype) -> bool:
     """Whether two answers of a network of some type differ by more than rounding; what is NaN or infinite says nothing."""
-    steps = [torch.finfo(kind).eps for kind in (one.dtype, dtype) if kind.is_floating_point]
-    if one.device.type == "cuda" and (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32):
-        steps.append(TF32)
+    share = rounding_share(one.dtype, dtype, device=one.device)
     finite = one.isfinite() & other.isfinite()
     one, other = one[finite].double(), other[finite].double()
     if not one.numel():
         return False
-    allowed = max(ROUNDING, *(FEW_ROUNDINGS * step for step in steps)) * float(
-        torch.maximum(one.abs(), other.abs()).max()
-    )
+    allowed = share * float(torch.maximum(one.abs(), other.abs()).max())
     return bool(((one - other).abs() > allowed).any())
+
+
+def rounding_share(*dtypes: torch.dtype, device: torch.device) -> float:
+    """Give how far two answers may lie apart by rounding alone, of the largest logit, where some types are computed with."""
+    steps = [torch.finfo(kind).eps for kind in dtypes if kind.is_floating_point]
+    if device.type == "cuda" and (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32):
+        steps.append(TF32)
+    return max([ROUNDING, *(FEW_ROUNDINGS * step for step in steps)])
 
 
 def _why(module: nn.Module) -> str:

@@ -47,6 +47,16 @@ describe("what is chosen and in which order it is shown", () => {
     expect(shownClasses(clean, under, -1)).toEqual([3, 2, 4, 5, 1, 0]);
   });
 
+  it("shows of many classes those that a sort would put first, of equal ones the earlier", () => {
+    let seed = 1;
+    const draw = () => (seed = (seed * 48271) % 2147483647) % 50;
+    for (let round = 0; round < 50; round++) {
+      const values = Array.from({ length: 1 + (round % 40) }, draw);
+      const sorted = values.map((value, index) => ({ value, index })).sort((one, other) => other.value - one.value || one.index - other.index);
+      expect(shownClasses(values, values, -1)).toEqual(sorted.slice(0, 5).map(({ index }) => index));
+    }
+  });
+
   it("asks for coarse maps first, and never twice for one", () => {
     expect(strides(16)).toEqual([16, 8, 4, 2]);
     expect(strides(2)).toEqual([2, 1]);
