@@ -15,7 +15,7 @@ from iconoscope.errors import StoreError
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf
 from iconoscope.explorer.command_lines import asking
-from iconoscope.explorer.live_optimization import PRIORS
+from iconoscope.explorer.live_optimization import PRIORS, usual_steps
 from iconoscope.explorer.security import security_headers
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS
@@ -40,7 +40,10 @@ def show_session(session: SessionOf) -> messages.Session:
     classes = list(first.classes)
     return messages.Session(
         version=iconoscope.__version__,
-        networks=[messages.NetworkName(subject.number, subject.name) for subject in session.subjects],
+        networks=[
+            messages.NetworkName(subject.number, subject.name, usual_steps(subject.preprocessing.size))
+            for subject in session.subjects
+        ],
         classes=classes,
         class_titles=session.class_titles or {"en": classes, "es": classes},
         size=list(first.preprocessing.size),
