@@ -41,7 +41,9 @@ def show_session(session: SessionOf) -> messages.Session:
     return messages.Session(
         version=iconoscope.__version__,
         networks=[
-            messages.NetworkName(subject.number, subject.name, usual_steps(subject.preprocessing.size))
+            messages.NetworkName(
+                subject.number, subject.name, subject.network is not None, usual_steps(subject.preprocessing.size)
+            )
             for subject in session.subjects
         ],
         classes=classes,
@@ -50,7 +52,7 @@ def show_session(session: SessionOf) -> messages.Session:
         images=session.count,
         given=session.given,
         source=session.source,
-        asks=first.network is not None,
+        asks=any(subject.network is not None for subject in session.subjects),
         read_only=session.read_only,
         fills=[name for name, fill in FILLS.items() if not fill.drops],  # which few networks can
         styles=list(STYLES),

@@ -347,6 +347,7 @@ export interface MakingProgress {
 export interface NetworkName {
   number: number;
   name: string;
+  asks: boolean;
   steps: Record<string, number>;
 }
 

@@ -22,6 +22,8 @@ class NetworkName:
 
     Attributes
     ----------
+    asks
+        Whether the network is at hand, so that new questions can be asked; else only what the store has of it is shown.
     steps
         How many steps `optimize` takes for a picture of the network's size if nobody says: by style, and along a prior by the
         prior's name.
@@ -29,6 +31,7 @@ class NetworkName:
 
     number: int
     name: str
+    asks: bool
     steps: dict[str, int]
 
 
@@ -53,7 +56,7 @@ class Session:
     source
         Where they came from, without folders.
     asks
-        Whether the network is at hand, so that new questions can be asked; else only what the store has is shown.
+        Whether one of the networks is at hand.
     read_only
         Whether nothing may be kept.
     fills
