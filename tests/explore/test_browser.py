@@ -180,6 +180,8 @@ def test_an_image_is_turned_into_a_class_at_once_and_one_looks_back(opened, netw
     index = int(np.argmax(np.asarray(explored.subjects[0].recorded.predictions) == 0))
     page = opened(f"#/image/{index}")
     page.get_by_label("Turn it into").select_option(network.classes[1])
+    assert "#/image/" in page.url  # arrow keys choose one class after the other
+    page.get_by_role("button", name="Grow", exact=True).click()
     page.wait_for_selector("img.growing")
     photograph = page.get_by_alt_text("The image that it starts from").last
     for seen in (photograph, page.locator("img.growing")):

@@ -64,6 +64,9 @@ def test_a_lasso_takes_the_points_inside_of_it(opened, explored):
     assert 0 < inside.sum() < len(ids)
     assert selected(page) == set(ids[inside].tolist())
     page.wait_for_selector(".selection .ranking a")  # the units that tell them
+    page.mouse.move(5, 5)
+    # The line is gone with the button: a canvas with nothing on it is not shown, since it might show an older frame.
+    wait_until(lambda: page.locator(".stage-map canvas").nth(1).is_hidden())
     assert selected(opened_map(opened, "?" + page.url.split("?")[1])) == set(ids[inside].tolist())
 
 

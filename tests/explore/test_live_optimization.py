@@ -11,7 +11,9 @@ from PIL import Image
 import iconoscope as ico
 from explore.browsing import browse
 from iconoscope.explorer import open_session
-from iconoscope.explorer.live_optimization import LiveOptimization
+from iconoscope.explorer.live_optimization import PRIORS, LiveOptimization, usual_steps
+from iconoscope.optimization.latent_parameterization import style_with_prior
+from iconoscope.optimization.style import STYLES, read_style
 
 
 @pytest.fixture
@@ -52,6 +54,25 @@ def test_the_last_frame_is_what_optimize_makes_bit_for_bit(client, network, eage
     probabilities = ico.predict(network, result.images)
     for entry in events[-1]["probabilities"]:
         assert entry["probability"] == pytest.approx(probabilities[0, entry["index"]], abs=0.02)  # the picture rounded
+
+
+def test_without_a_number_of_steps_it_is_the_picture_that_optimize_makes_by_itself(client, network):
+    last = watch(client, unit="conv4:3")[-1]
+    result = ico.optimize(network, "conv4:3")
+    np.testing.assert_array_equal(pixels(last["picture"]), result.bytes_of(0))
+    assert (
+        last["steps"]
+        == result.objective.shape[1]
+        == client.get("/api/session").json()["networks"][0]["steps"]["default"]
+    )
+    assert "steps" not in last["commands"]["python"]
+
+
+@pytest.mark.parametrize("size", [(32, 32), (224, 224)])
+def test_the_usual_steps_are_those_of_the_styles_that_optimize_reads(size):
+    usual = usual_steps(size)
+    assert all(usual[name] == read_style(name).steps_for(size) for name in STYLES)
+    assert all(usual[name] == style_with_prior(name, "default").steps_for(size) for name in PRIORS)
 
 
 def test_it_begins_as_a_photograph(client, network, images, eager):

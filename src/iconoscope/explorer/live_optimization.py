@@ -26,14 +26,15 @@ from iconoscope.explorer.session import Session
 from iconoscope.explorer.subject import Subject
 from iconoscope.optimization import optimize
 from iconoscope.optimization.classification import class_probabilities
+from iconoscope.optimization.latent_parameterization import LatentParameterization
 from iconoscope.optimization.spectator import GrowingPictures, watched_by
-from iconoscope.optimization.style import STYLES
+from iconoscope.optimization.style import STYLES, suitable_steps
 from iconoscope.results import Visualization
 from iconoscope.results.rendering import data_uri, gradient_picture, rgb
 from iconoscope.subject.network import Network
 from iconoscope.warning_filters import ignoring
 
-__all__ = ["PRIORS", "LiveOptimization", "router"]
+__all__ = ["PRIORS", "LiveOptimization", "router", "usual_steps"]
 
 router = APIRouter()
 
@@ -44,6 +45,12 @@ _PAUSE = 0.12  # seconds between two frames
 _SHOWN = 5  # classes of a frame
 _IMAGE = "image:"  # before the name of one, as a start
 _numbers = itertools.count(1)
+
+
+def usual_steps(size: tuple[int, int]) -> dict[str, int]:
+    """Give the steps that `optimize` takes for pictures of a size if nobody says: by style, and along a prior by its name."""
+    along = suitable_steps(LatentParameterization, size)
+    return {name: style.steps_for(size) for name, style in STYLES.items()} | dict.fromkeys(PRIORS, along)
 
 
 @dataclass(eq=False)
@@ -99,11 +106,11 @@ class LiveOptimization:
         store = None if self.session.read_only else self.subject.store
         with watched_by(self), ignoring(category=IconoscopeWarning):
             result = optimize(self._painter, self.question.unit, store=store, **self.settings)
-        ran_through = result.objective.shape[1] == self.question.steps  # what was stopped, no line makes again
+        ran_through = result.objective.shape[1] == self.steps  # what was stopped, no line makes again
         is_stored = store is not None and ran_through
         last = self._frame(
             result.objective.shape[1],
-            self.question.steps,
+            self.steps,
             float(np.nan_to_num(result.activation[0], nan=result.objective[0, -1])),
             result.images[0],
             result.last_gradient[0],
@@ -112,6 +119,12 @@ class LiveOptimization:
         key = result.question.key[:24] if is_stored else ""
         self.frames.put(dataclasses.replace(last, ended=True, key=key, commands=commands))
         return result
+
+    @property
+    def steps(self) -> int:
+        """How many steps are done."""
+        question = self.question
+        return question.steps or usual_steps(self.subject.preprocessing.size)[question.prior or question.style]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -140,7 +153,7 @@ class LiveOptimization:
             "start": start,
             "style": question.style,
             "prior": question.prior or None,
-            "steps": question.steps,
+            "steps": self.steps,
             "seed": question.seed,
         }
 
@@ -151,7 +164,9 @@ class LiveOptimization:
             name: getattr(question, name)
             for name in ("start", "style", "prior", "seed")
             if getattr(question, name) != getattr(usual, name)
-        } | {"steps": question.steps}
+        }
+        if self.steps != usual_steps(self.subject.preprocessing.size)[question.prior or question.style]:
+            settings["steps"] = self.steps
         if not question.start.startswith(_IMAGE):
             return asking(self.subject, "optimize", question.unit, **settings)
         del settings["start"]
@@ -184,7 +199,7 @@ async def begin(question: messages.OptimizationQuestion, session: SessionOf) -> 
     """Make a picture, and send it some times a second while it grows: a stream of events, of which the last has ended."""
     subject = session.subject(question.network)
     unit = subject.asked.resolve(question.unit)
-    if not 1 <= question.steps <= 4096:
+    if question.steps is not None and not 1 <= question.steps <= 4096:
         raise QuestionError(f"steps={question.steps} is not possible.", hint="Give 1 to 4096.")
     optimization = LiveOptimization(session, subject, dataclasses.replace(question, unit=str(unit)))
     _ = optimization.settings  # what is wrong with them is said at once

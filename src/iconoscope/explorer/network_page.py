@@ -15,7 +15,7 @@ from iconoscope.errors import StoreError
 from iconoscope.explorer import messages
 from iconoscope.explorer.answering import SessionOf
 from iconoscope.explorer.command_lines import asking
-from iconoscope.explorer.live_optimization import PRIORS
+from iconoscope.explorer.live_optimization import PRIORS, usual_steps
 from iconoscope.explorer.security import security_headers
 from iconoscope.explorer.subject import Subject
 from iconoscope.explorer.unit_table import LOGITS
@@ -40,14 +40,19 @@ def show_session(session: SessionOf) -> messages.Session:
     classes = list(first.classes)
     return messages.Session(
         version=iconoscope.__version__,
-        networks=[messages.NetworkName(subject.number, subject.name) for subject in session.subjects],
+        networks=[
+            messages.NetworkName(
+                subject.number, subject.name, subject.network is not None, usual_steps(subject.preprocessing.size)
+            )
+            for subject in session.subjects
+        ],
         classes=classes,
         class_titles=session.class_titles or {"en": classes, "es": classes},
         size=list(first.preprocessing.size),
         images=session.count,
         given=session.given,
         source=session.source,
-        asks=first.network is not None,
+        asks=any(subject.network is not None for subject in session.subjects),
         read_only=session.read_only,
         fills=[name for name, fill in FILLS.items() if not fill.drops],  # which few networks can
         styles=list(STYLES),

@@ -25,6 +25,11 @@ STEPS = 128, 256
 """Numbers of steps that suit small pictures, and large ones, if their parameterization says nothing else."""
 
 
+def suitable_steps(parameterization: Parameterization | type[Parameterization], size: tuple[int, int]) -> int:
+    """Give the number of steps that suits a parameterization, or all of a class, for pictures of a size."""
+    return getattr(parameterization, "STEPS", STEPS)[min(size) >= LARGE]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Style:
     """All that decides what a picture will look like, but what it is asked for.
@@ -95,7 +100,7 @@ class Style:
 
     def steps_for(self, size: tuple[int, int]) -> int:
         """Give the number of steps that suits the parameterization, for pictures of a size."""
-        return getattr(self.parameterization, "STEPS", STEPS)[min(size) >= LARGE]
+        return suitable_steps(self.parameterization, size)
 
     @property
     def joint(self) -> bool:

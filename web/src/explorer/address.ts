@@ -65,8 +65,9 @@ export function change(settings: Settings, { step = false } = {}): void {
   const now = readAddress(location.hash);
   const hash = writeAddress({ ...now, settings: { ...now.settings, ...settings } });
   if (hash === location.hash) return;
-  if (step) history.pushState(null, "", hash);
-  else history.replaceState(null, "", hash);
+  // What the entry remembers of the page stays: it is the same page.
+  if (step) history.pushState(history.state, "", hash);
+  else history.replaceState(history.state, "", hash);
   for (const listener of listeners) listener();
 }
 

@@ -2,8 +2,32 @@
 import { useClassTitle } from "./explored";
 import { isExported } from "./exported";
 import { language, say, sayName } from "./language";
-import type { AuditSummary } from "./schema";
+import type { AuditSummary, ClassVerdict } from "./schema";
 import { useFileAddress } from "./server";
+
+/** A class and its verdict; where nothing was found, what could have been is read by whoever opens it: of all together it stands above. */
+function Verdict({ name, verdict: { word, text } }: { name: string; verdict: ClassVerdict }) {
+  const head = (
+    <>
+      <b>{name}</b>
+      <span class={`word ${word}`}>{sayName("verdict", word)}</span>
+    </>
+  );
+  if (word !== "nothing") {
+    return (
+      <>
+        {head}
+        <p>{text}</p>
+      </>
+    );
+  }
+  return (
+    <details>
+      <summary>{head}</summary>
+      <p>{text}</p>
+    </details>
+  );
+}
 
 export function AuditVerdicts({ audit }: { audit: AuditSummary }) {
   const title = useClassTitle(), fileAddress = useFileAddress();
@@ -12,9 +36,7 @@ export function AuditVerdicts({ audit }: { audit: AuditSummary }) {
       <ul class="verdicts">
         {audit.classes.map((verdict) => (
           <li>
-            <b>{title(verdict.name)}</b>
-            <span class={`word ${verdict.word}`}>{sayName("verdict", verdict.word)}</span>
-            <p>{verdict.text}</p>
+            <Verdict name={title(verdict.name)} verdict={verdict} />
             {verdict.findings.length > 0 && (
               <ul>
                 {verdict.findings.map((finding) => (

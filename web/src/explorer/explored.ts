@@ -3,6 +3,7 @@ import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import { language } from "./language";
 import type { Session } from "./schema";
+import { useNetwork } from "./server";
 
 export const Explored = createContext<Session | null>(null);
 
@@ -10,6 +11,12 @@ export function useSession(): Session {
   const session = useContext(Explored);
   if (!session) throw new Error("There is no session above this component.");
   return session;
+}
+
+/** Whether the network of a part of the page is at hand: of one that was only recorded nothing new can be asked. */
+export function useAsks(): boolean {
+  const { asks, networks } = useSession(), number = useNetwork();
+  return asks && (networks.find((network) => network.number === number)?.asks ?? false);
 }
 
 /** Gives what a class is called in the language that is read. */

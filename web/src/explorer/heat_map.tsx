@@ -5,7 +5,7 @@ import { middles } from "../answers";
 import { changeColour, distanceColour, margin, ramp, type Grid } from "../heat";
 import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
-import { figures, say } from "./language";
+import { figures, percent, say } from "./language";
 import { Choices, CopyCommands, Select, Trouble } from "./parts";
 import { viewName } from "./newest";
 import type { Overlay } from "./patch_stage";
@@ -33,6 +33,9 @@ export function strides(side: number): number[] {
   const steps = [side, side / 2, side / 4, side / FINEST].map((step) => Math.max(1, Math.round(step)));
   return [...new Set(steps)];
 }
+
+/** How strongly the map covers the photograph, in percent. */
+const strengthOf = (settings: Settings): number => Math.min(Math.max(Number(settings["strength"] ?? STRENGTH) || 0, 0), 100);
 
 export function useHeat(page: ImagePage, settings: Settings, side: number, fill: string): (Overlay & HeatState) | null {
   const kind = settings["heat"] ?? "", session = useSession();
@@ -68,7 +71,7 @@ export function useHeat(page: ImagePage, settings: Settings, side: number, fill:
       controller.abort();
     };
   }, [kind, unit, side, fill, page.name, network, session]);
-  const strength = (Number(settings["strength"] ?? STRENGTH) || 0) / 100;
+  const strength = strengthOf(settings) / 100;
   if (!state.heat) return state.problem ? { ...EMPTY, ...state } : null;
   return { ...state.heat, strength, ...state };
 }
@@ -128,7 +131,8 @@ export function HeatControls({ page, settings, heat }: { page: ImagePage; settin
           )}
           <label class="control">
             <span>{say("strength")}</span>
-            <input type="range" min={0} max={100} value={settings["strength"] ?? STRENGTH} onInput={(event) => change({ strength: event.currentTarget.value })} />
+            <input type="range" min={0} max={100} value={strengthOf(settings)} aria-valuetext={percent(strengthOf(settings) / 100)} onInput={(event) => change({ strength: event.currentTarget.value })} />
+            <output>{percent(strengthOf(settings) / 100)}</output>
           </label>
         </div>
       )}

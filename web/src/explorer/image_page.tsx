@@ -3,24 +3,25 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { ActivationMapsOf } from "./activation_maps";
 import { change, go, link, type Settings } from "./address";
 import { AnswerBars } from "./answer_bars";
-import { useClassTitle, useSession } from "./explored";
+import { useAsks, useClassTitle, useSession } from "./explored";
 import { firstSide, patchSettings, readPatch, type FreePatch, type Size } from "./free_patch";
 import { HeatControls, keptHeat, Legend, useHeat, useKeptHeats } from "./heat_map";
-import { entitle, number, say, sayName } from "./language";
+import { entitle, language, number, say, sayName } from "./language";
 import { Newest, viewName } from "./newest";
 import { AnswersOf, CopyCommands, DamagedRecords, Figure, ImageLink, Select, Trouble, useImageText, Waiting } from "./parts";
 import { PatchLine } from "./patch_line";
 import { PatchStage } from "./patch_stage";
-import type { HeatAnswer, ImagePage as Message, PatchAnswer, PatchQuestion, Problem } from "./schema";
+import type { HeatAnswer, ImagePage as Message, NetworkName, PatchAnswer, PatchQuestion, Problem } from "./schema";
 import { forget, useNetwork, post, problemOf, useAnswer } from "./server";
 
 const USUAL = "mean"; // how everything else in the package fills a patch
+const NO_SETTINGS: Settings = {};
 const LATER = 200; // milliseconds without a movement after which the address is written
 
 export function ImagePage({ name, settings }: { name: string; settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>(`images/${encodeURIComponent(name)}`);
   const text = useImageText("page");
-  const session = useSession(), shown = page?.id ?? "";
+  const session = useSession(), asks = useAsks(), shown = page?.id ?? "";
   useEffect(() => {
     if (shown) entitle(shown);
   }, [shown]);
@@ -36,11 +37,11 @@ export function ImagePage({ name, settings }: { name: string; settings: Settings
           <CopyCommands commands={page.commands} />
           <Neighbourhood page={page} />
           {!page.kept && <Keep page={page} />}
-          {session.asks && <TurnInto page={page} />}
+          {asks && <TurnInto page={page} />}
         </div>
       </header>
       {session.asks ? <LivePatch page={page} settings={settings} /> : <StillAnswers page={page} settings={settings} />}
-      {session.asks && <ActivationMapsOf image={name} layer={settings["layer"] ?? ""} />}
+      {asks && <ActivationMapsOf image={name} layer={settings["layer"] ?? ""} />}
     </>
   );
 }
@@ -49,8 +50,8 @@ function Neighbourhood({ page }: { page: Message }) {
   const at = /^\d+$/.test(page.name) ? Number(page.name) : -1;
   return (
     <p class="links">
-      {at > 0 && <a href={link("image", String(at - 1))}>← {say("image before")}</a>}
-      {at >= 0 && at + 1 < useSession().images && <a href={link("image", String(at + 1))}>{say("image next")} →</a>}
+      {at > 0 && <a data-again="before" href={link("image", String(at - 1))}>← {say("image before")}</a>}
+      {at >= 0 && at + 1 < useSession().images && <a data-again="next" href={link("image", String(at + 1))}>{say("image next")} →</a>}
       {page.point.length === 2 && at >= 0 && <a href={link("map", "", { image: page.name })}>{say("on the map")}</a>}
     </p>
   );
@@ -59,8 +60,19 @@ function Neighbourhood({ page }: { page: Message }) {
 /** The way to a class's unit, whose picture is grown from this image. */
 function TurnInto({ page }: { page: Message }) {
   const { classes } = useSession(), title = useClassTitle();
+  const [chosen, choose] = useState("");
   const choices = [{ value: "", text: say("choose class") }, ...classes.map((value) => ({ value, text: title(value) }))];
-  return <Select name={say("turn into")} value="" choices={choices} choose={(name) => name && go("unit", `logit:${name}`, { start: `image:${page.name}`, grow: "now" })} />;
+  // Not at once when one is chosen: arrow keys choose one after the other.
+  return (
+    <span class="turn-into">
+      <Select name={say("turn into")} value={chosen} choices={choices} choose={choose} />
+      {chosen && (
+        <button type="button" class="primary" onClick={() => go("unit", `logit:${chosen}`, { start: `image:${page.name}`, grow: "now" })}>
+          {say("grow")}
+        </button>
+      )}
+    </span>
+  );
 }
 
 /** The images that are nearest in the space of the last layer. */
@@ -167,7 +179,7 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
 }
 
 function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
-  const session = useSession();
+  const session = useSession(), asks = useAsks();
   const size = page.size as unknown as Size;
   const [held, hold] = useState<FreePatch | null>(() => readPatch(settings, size));
   const [passing, setPassing] = useState<FreePatch | null>(null); // under a mouse that has not clicked
@@ -193,11 +205,11 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
   }, [held]);
   const sides = readSides(settings, size);
   const fill = session.fills.find((each) => each === settings["fill"]) ?? (session.fills.includes(USUAL) ? USUAL : (session.fills[0] ?? USUAL));
-  const heat = useHeat(page, settings, sides[0], fill);
+  const heat = useHeat(page, asks ? settings : NO_SETTINGS, sides[0], fill);
   const networks = session.networks.length > 1 ? session.networks : session.networks.slice(0, 1);
   // What does not move with the patch is not drawn anew with it: its bars are waited for.
-  const neighbours = useMemo(() => <Neighbours page={page} />, [page]);
-  const controls = useMemo(() => <HeatControls page={page} settings={settings} heat={heat} />, [page, settings, heat]);
+  const neighbours = useMemo(() => <Neighbours page={page} />, [page, language()]);
+  const controls = useMemo(() => asks && <HeatControls page={page} settings={settings} heat={heat} />, [page, settings, heat, asks, language()]);
   const resize = (side: number) => {
     change({ side: String(side) });
     if (patch) setPatch({ ...patch, height: side, width: side });
@@ -210,7 +222,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
           <div class="controls">
             <label class="control">
               <span>{say("patch side")}</span>
-              <input type="range" min={1} max={Math.min(...size)} value={sides[0]} onInput={(event) => resize(Number(event.currentTarget.value))} />
+              <input type="range" min={1} max={Math.min(...size)} value={sides[0]} aria-valuetext={`${number(sides[0])} px`} onInput={(event) => resize(Number(event.currentTarget.value))} />
               <output>{number(sides[0])} px</output>
             </label>
             <Select name={say("fill")} value={fill} choices={session.fills.map((value) => ({ value, text: sayName("fill", value) }))} choose={(chosen) => change({ fill: chosen })} />
@@ -225,7 +237,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
         <div>
           <div class={networks.length > 1 ? "answers two" : "answers"}>
             {networks.map((network) => (
-              <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} heading={networks.length > 1 ? network.name : ""} />
+              <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network} heading={networks.length > 1 ? network.name : ""} />
             ))}
           </div>
           {neighbours}
@@ -236,7 +248,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
 }
 
 function readSides(settings: Settings, size: Size): [number, number] {
-  const side = Number(settings["side"]);
+  const side = Number(settings["side"] ?? readPatch(settings, size)?.height);
   const chosen = Number.isFinite(side) && side >= 1 ? Math.min(Math.round(side), ...size) : firstSide(size);
   return [chosen, chosen];
 }
@@ -245,7 +257,7 @@ interface NetworkAnswersSettings {
   page: Message;
   patch: FreePatch | null;
   fill: string;
-  network: number;
+  network: NetworkName;
   heading: string;
 }
 
@@ -253,14 +265,14 @@ interface NetworkAnswersSettings {
 function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersSettings) {
   const { classes } = useSession();
   const around = useNetwork();
-  const own = useAnswer<Message>(network === around ? null : `images/${encodeURIComponent(page.name)}`, network);
+  const own = useAnswer<Message>(network.number === around ? null : `images/${encodeURIComponent(page.name)}`, network.number);
   const probabilities = (own.value ?? page).probabilities;
   const clean = useMemo(() => {
     const all = new Array<number>(classes.length).fill(0);
     for (const { index, probability } of probabilities) all[index] = probability;
     return all;
   }, [probabilities]);
-  const { answer, problem } = usePatchAnswers(page, patch, fill, network);
+  const { answer, problem } = usePatchAnswers(page, network.asks ? patch : null, fill, network.number);
   // A patch that moves is asked about once all is drawn: its bars are drawn when they are answered, and not before that too.
   const bars = useMemo(() => <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />, [clean, answer, page.label]);
   return (
@@ -269,7 +281,7 @@ function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersS
       {bars}
       {(problem ?? own.problem) && <Trouble problem={(problem ?? own.problem) as Problem} />}
       {answer && <p class="note timing">{say("answered in", { milliseconds: number(answer.milliseconds, 1) })}</p>}
-      {!patch && <p class="note">{say("patch hint")}</p>}
+      {!network.asks ? <p class="note">{say("only recorded")}</p> : !patch && <p class="note">{say("patch hint")}</p>}
     </section>
   );
 }

@@ -2,7 +2,7 @@
 import { useLayoutEffect } from "preact/hooks";
 import { change, type Settings } from "./address";
 import { Concepts } from "./concepts";
-import { useClassTitle, useSession } from "./explored";
+import { useAsks, useClassTitle, useSession } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
 import { RecordButton } from "./live_recording";
@@ -80,7 +80,7 @@ function TilesControls({ page, find, wanted, like, order, optimized }: TilesCont
   const hasPictures = page.units.some((unit) => unit.optimized !== "");
   const orders = ORDERS.filter((each) => each !== "likeness" || like !== "");
   return (
-    <>
+    <div class="controls-block">
       <div class="controls" hidden={page.units.length === 0}>
         {!wanted && <Choices name={say("sorted by")} value={order} choices={orders.map((value) => ({ value, text: say(`order ${value}`) }))} choose={(sort) => change({ sort })} />}
         <Select
@@ -110,16 +110,16 @@ function TilesControls({ page, find, wanted, like, order, optimized }: TilesCont
       ) : (
         <>
           {order === "selectivity" && page.units.length > 0 && <p class="note">{say("selectivity note")}</p>}
-          {hasPictures && <p class="note">{say("toggle note")}</p>}
+          {hasPictures && <p class="note of-keys">{say("toggle note")}</p>}
         </>
       )}
-    </>
+    </div>
   );
 }
 
 /** The units of a layer that was not recorded: of each a picture can be grown. */
 function Channels({ layer }: { layer: LayerSummary }) {
-  const { asks, images, read_only } = useSession();
+  const { images, read_only } = useSession(), asks = useAsks();
   const units = Array.from({ length: layer.channels }, (_, channel) => channel), link = useLink();
   return (
     <Figure title={say("not recorded")} note={say("not recorded note")}>

@@ -9,7 +9,7 @@ import type { OptimizationFrame, OptimizationQuestion, Problem } from "./schema"
 import { events, forget, isReplaced, problemOf, useLink, useNetwork } from "./server";
 
 const FROM_IMAGE = "image:"; // how a start from an image is written, before its name
-const STEPS = ["32", "64", "128", "256", "512"];
+const STEPS = [32, 64, 128, 256, 512]; // that one may choose, beside what `optimize` takes
 const MOST_CLASSES = 4;
 
 const MOST_TURNS = 8; // changes of the answer that are listed, the last ones
@@ -39,7 +39,7 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
     start: settings["start"] || "noise",
     style: settings["style"] || session.styles[0] || "default",
     prior: settings["prior"] || "",
-    steps: Number(settings["steps"]) || 128,
+    steps: Number(settings["steps"]) || null,
     seed: Number(settings["seed"]) || 0,
     network,
   };
@@ -92,6 +92,10 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
   );
 }
 
+/** The numbers of steps that may be chosen: among them the usual one, and that of the address. */
+export const stepsOffered = (usual: number, asked: number | null): number[] =>
+  [...new Set([...STEPS, usual, asked ?? usual])].sort((one, other) => one - other);
+
 interface ControlsSettings {
   question: OptimizationQuestion;
   growing: boolean;
@@ -101,6 +105,7 @@ interface ControlsSettings {
 
 function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
   const session = useSession(), link = useLink();
+  const usual = session.networks.find(({ number }) => number === question.network)?.steps[question.prior || question.style] ?? 0;
   const image = question.start.startsWith(FROM_IMAGE) ? question.start.slice(FROM_IMAGE.length) : "";
   const starts = [
     { value: "noise", text: say("start noise") },
@@ -129,7 +134,12 @@ function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
           choose={(prior) => change({ prior })}
         />
       )}
-      <Select name={say("steps")} value={String(question.steps)} choices={STEPS.map((value) => ({ value, text: number(Number(value)) }))} choose={(steps) => change({ steps })} />
+      <Select
+        name={say("steps")}
+        value={String(question.steps ?? usual)}
+        choices={stepsOffered(usual, question.steps).map((steps) => ({ value: String(steps), text: steps === usual ? say("usual steps", { steps }) : number(steps) }))}
+        choose={(steps) => change({ steps: Number(steps) === usual ? "" : steps })}
+      />
       <label class="control">
         <span>{say("seed")}</span>
         <input type="number" min={0} max={9999} value={question.seed} onChange={(event) => change({ seed: event.currentTarget.value })} />

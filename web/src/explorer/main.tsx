@@ -1,11 +1,12 @@
 // The explorer: which page the address names, and what stands around every page.
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { AtlasPage } from "./atlas_page";
 import { change, go, link, unknownPage, useAddress, type Address, type PageName } from "./address";
 import { Explored } from "./explored";
 import { ImagePage } from "./image_page";
 import { ImagesPage } from "./images_page";
+import { useJourney } from "./journey";
 import { entitle, LANGUAGES, language, read, say, type Language } from "./language";
 import { LayerPage } from "./layer_page";
 import { MapPage } from "./map_page";
@@ -59,8 +60,13 @@ function Pages({ session, address }: { session: Session; address: Address }) {
 
 function Header({ session, address, speak }: { session: Session; address: Address; speak: (language: Language) => void }) {
   const here = (...pages: string[]) => (pages.includes(address.page) ? { "aria-current": "page" as const } : {});
+  const bar = useRef<HTMLElement>(null);
+  useHeight(bar, "--top");
   return (
-    <header class="top">
+    <header class="top" ref={bar}>
+      <button type="button" class="skip" onClick={() => document.querySelector("main")?.focus()}>
+        {say("skip")}
+      </button>
       <a class="maker" href={link("network")}>
         iconoscope
       </a>
@@ -103,6 +109,18 @@ function Header({ session, address, speak }: { session: Session; address: Addres
   );
 }
 
+/** Tells the styles how high an element is: lines of it break as they must, and others stand below. */
+function useHeight(element: { current: HTMLElement | null }, name: string): void {
+  useLayoutEffect(() => {
+    if (!element.current) return;
+    const measured = element.current, tell = () => document.documentElement.style.setProperty(name, `${measured.offsetHeight}px`);
+    const sized = new ResizeObserver(tell);
+    sized.observe(measured);
+    tell();
+    return () => sized.disconnect();
+  }, []);
+}
+
 function NetworkSwitch({ session, address }: { session: Session; address: Address }) {
   return (
     <select
@@ -140,15 +158,15 @@ function Explorer() {
   };
   useEffect(() => {
     if (address.page !== "image") entitle(address.name || say(address.page)); // the page of an image knows what it is called
-    window.scrollTo(0, 0);
-  }, [address.page, address.name]);
+  }, [address.page, address.name, language()]);
+  useJourney(`${address.page} ${address.name}`);
   const unknown = unknownPage(location.hash);
   if (problem) return <Trouble problem={problem} />;
   if (!session) return <Waiting />;
   return (
     <Explored.Provider value={session}>
       <Header session={session} address={address} speak={speak} />
-      <main class={isBeside(session, address) && COLUMNS.includes(address.page) ? "beside" : `page-${address.page}`} key={language()}>
+      <main tabIndex={-1} class={isBeside(session, address) && COLUMNS.includes(address.page) ? "beside" : `page-${address.page}`}>
         {unknown && <Trouble problem={{ kind: "not found", message: say("no such page", { name: unknown }), hint: say("no such page hint") }} />}
         <Pages session={session} address={address} />
       </main>
@@ -157,7 +175,7 @@ function Explorer() {
 }
 
 // The token of the first address is a cookie by now, and must not lie about in links and in the history.
-if (location.search) history.replaceState(null, "", location.pathname + location.hash);
+if (location.search) history.replaceState(history.state, "", location.pathname + location.hash);
 read(language());
 const root = document.getElementById("app");
 if (root) render(<Explorer />, root);

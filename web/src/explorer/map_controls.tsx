@@ -5,22 +5,32 @@ import type { Tool } from "../map/gestures";
 import type { MapView } from "../map/view";
 import { change, type Settings } from "./address";
 import { useClassTitle } from "./explored";
-import { number, say } from "./language";
+import { number, percent, say } from "./language";
 import { Choices } from "./parts";
 
 interface MapState {
   board: MapBoard;
   data: MapData;
   colours: readonly MapView["colour"][];
-  tool: Tool;
-  setTool: (tool: Tool) => void;
   refresh: () => void;
-  settings: Settings;
 }
 
 const TOOLS: Tool[] = ["move", "lasso", "rectangle"];
 
-export function MapControls({ board, data, colours, tool, setTool, refresh, settings }: MapState) {
+/** How images are chosen: it stands above what is said of those that are, so that others can be. */
+export function MapTools({ tool, setTool, settings }: { tool: Tool; setTool: (tool: Tool) => void; settings: Settings }) {
+  return (
+    <section class="map-controls">
+      <Choices name={say("tool")} value={tool} choices={TOOLS.map((value) => ({ value, text: say(`tool ${value}`) }))} choose={(chosen) => setTool(chosen as Tool)} />
+      <label class="control wide">
+        <span>{say("find")}</span>
+        <input type="search" value={settings["find"] ?? ""} placeholder={say("find hint")} onChange={(event) => change({ find: event.currentTarget.value.trim(), lasso: "", "lasso-of": "" }, { step: true })} />
+      </label>
+    </section>
+  );
+}
+
+export function MapControls({ board, data, colours, refresh }: MapState) {
   const { view } = board;
   const set = (changed: Partial<MapView>) => {
     if (changed.colour && (changed.colour === "prediction") !== (view.colour === "prediction")) view.off.clear();
@@ -29,11 +39,6 @@ export function MapControls({ board, data, colours, tool, setTool, refresh, sett
   };
   return (
     <section class="map-controls">
-      <Choices name={say("tool")} value={tool} choices={TOOLS.map((value) => ({ value, text: say(`tool ${value}`) }))} choose={(chosen) => setTool(chosen as Tool)} />
-      <label class="control wide">
-        <span>{say("find")}</span>
-        <input type="search" value={settings["find"] ?? ""} placeholder={say("find hint")} onChange={(event) => change({ find: event.currentTarget.value.trim(), lasso: "", "lasso-of": "" }, { step: true })} />
-      </label>
       <Choices
         name={say("drawn as")}
         value={view.mode}
@@ -43,7 +48,8 @@ export function MapControls({ board, data, colours, tool, setTool, refresh, sett
       <Choices name={say("colour")} value={view.colour} choices={colours.map((value) => ({ value, text: say(`colour ${value}`) }))} choose={(colour) => set({ colour: colour as MapView["colour"] })} />
       <label class="control wide">
         <span>{say("size")}</span>
-        <input type="range" min={-2} max={3} step={0.1} value={view.size} onInput={(event) => set({ size: Number(event.currentTarget.value) })} />
+        <input type="range" min={-2} max={3} step={0.1} value={view.size} aria-valuetext={percent(2 ** view.size)} onInput={(event) => set({ size: Number(event.currentTarget.value) })} />
+        <output>{percent(2 ** view.size)}</output>
       </label>
       <p class="controls">
         {colours.includes("mistake") && (

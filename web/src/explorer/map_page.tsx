@@ -7,7 +7,7 @@ import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { number, say, type Word } from "./language";
 import { useLoadedMap, type LoadedMap, type Loading } from "./loaded_map";
-import { MapControls } from "./map_controls";
+import { MapControls, MapTools } from "./map_controls";
 import { addressed, settingsOf, viewKey, viewSettings } from "./map_settings";
 import { coloursOf, MapStage } from "./map_stage";
 import { CopyCommands, DamagedRecords, Trouble, Waiting } from "./parts";
@@ -103,6 +103,7 @@ function Maps({ maps, settings, problem }: { maps: LoadedMap[]; settings: Settin
           <CopyCommands commands={main.page.commands} />
           <DamagedRecords records={main.page.damaged} />
         </header>
+        <MapTools tool={tool} setTool={setTool} settings={settings} />
         {board && board.view.picked >= 0 && <PickedImage board={board} page={main.page} index={board.view.picked} />}
         {maps.map((map, index) => {
           const selection = selections[index];
@@ -114,7 +115,7 @@ function Maps({ maps, settings, problem }: { maps: LoadedMap[]; settings: Settin
             )
           );
         })}
-        {board && <MapControls board={board} data={main.data} colours={coloursOf(main)} tool={tool} setTool={setTool} refresh={refresh} settings={settings} />}
+        {board && <MapControls board={board} data={main.data} colours={coloursOf(main)} refresh={refresh} />}
       </aside>
     </div>
   );

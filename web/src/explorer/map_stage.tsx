@@ -9,7 +9,7 @@ import { thinned } from "../map/lasso";
 import { COLOURS, firstView, isLabelled } from "../map/view";
 import { change, type Settings } from "./address";
 import { useClassTitle } from "./explored";
-import { say } from "./language";
+import { language, say } from "./language";
 import type { LoadedMap } from "./loaded_map";
 import { addressed, pickedIn, settingsOf, viewKey, viewSettings } from "./map_settings";
 import { Trouble } from "./parts";
@@ -99,6 +99,7 @@ export function MapStage({ map, settings, second, tool, selection, made, changed
     changed();
   }, [board, viewed]);
   useEffect(() => board?.select(selection), [board, selection]);
+  useEffect(() => board?.again(), [board, language()]); // it says how many are seen
   if (board) board.tool = tool;
   useKeys(board, stage.current, map, { second, changed });
   return (

@@ -2,7 +2,7 @@
 import { change, type Settings } from "./address";
 import { AuditVerdicts } from "./audit_verdicts";
 import { ConfusionMatrix } from "./confusion_matrix";
-import { useClassTitle, useSession } from "./explored";
+import { useAsks, useClassTitle, useSession } from "./explored";
 import { language, number as written, percent, say } from "./language";
 import { LiveRecording } from "./live_recording";
 import { CopyCommands, DamagedRecords, Figure, Ranking, Select, Trouble, UnitLinkTo, Waiting } from "./parts";
@@ -14,7 +14,7 @@ const MOST_UNITS = 8; // that are shown of those which tell a class
 const MOST_DEAD = 24; // that are listed of a layer's dead units
 
 export function NetworkPage({ settings }: { settings: Settings }) {
-  const session = useSession(), number = useNetwork();
+  const session = useSession(), asks = useAsks(), number = useNetwork();
   const { value: page, problem } = useAnswer<Message>(`network/${number}?lang=${language()}`);
   if (problem) return <Trouble problem={problem} />;
   if (!page) return <Waiting />;
@@ -25,7 +25,7 @@ export function NetworkPage({ settings }: { settings: Settings }) {
       {wanted && !isClass && <Trouble problem={{ kind: "not found", message: say("no such class", { name: wanted }), hint: "" }} />}
       <header class="title">
         <h1>{page.name}</h1>
-        <p class="soft">{page.source}</p>
+        {page.source !== page.name && <p class="soft">{page.source}</p>}
         <p class="facts">
           {page.parameters !== null && <span>{say("parameters", { count: page.parameters })}</span>}
           <span>{say("classes count", { count: session.classes.length })}</span>
@@ -33,7 +33,7 @@ export function NetworkPage({ settings }: { settings: Settings }) {
         </p>
         <CopyCommands commands={page.commands} />
       </header>
-      {session.asks && !session.read_only && session.images > 0 && !isRecorded && <LiveRecording />}
+      {asks && !session.read_only && session.images > 0 && !isRecorded && <LiveRecording />}
       <Figure title={say("layers")} note={say("layers note")} wide>
         <Layers layers={page.layers} />
       </Figure>
@@ -70,7 +70,7 @@ export function NetworkPage({ settings }: { settings: Settings }) {
 
 /** The layers one behind the other, drawn as high as their maps and as wide as they have channels; those that were recorded are named. */
 function Layers({ layers }: { layers: LayerSummary[] }) {
-  const { asks } = useSession(), link = useLink();
+  const asks = useAsks(), link = useLink();
   const strip = useRef<HTMLOListElement>(null);
   // Where they do not fit, those before the answer are seen first: they are what one mostly comes for.
   useEffect(() => {

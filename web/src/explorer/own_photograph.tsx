@@ -57,6 +57,7 @@ export function OwnPhotograph() {
       {camera && <Camera stream={camera} take={(photograph) => (close(), void ask(photograph))} close={close} />}
       {problem && (
         <div class="floating">
+          <Escape close={() => setProblem(null)} />
           <Trouble problem={problem} />
           <button type="button" onClick={() => setProblem(null)}>
             {say("close")}
@@ -65,6 +66,16 @@ export function OwnPhotograph() {
       )}
     </div>
   );
+}
+
+/** Closes what it stands in by the key for it. */
+function Escape({ close }: { close: () => void }) {
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => event.key === "Escape" && close();
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  });
+  return null;
 }
 
 /** Listens for a file that is dragged over the page; gives what ends it. */

@@ -53,7 +53,12 @@ export function CopyCommands({ commands }: { commands: Commands }) {
       setShown(kind);
       return;
     }
-    await navigator.clipboard.writeText(commands[kind]);
+    try {
+      await navigator.clipboard.writeText(commands[kind]);
+    } catch {
+      setShown(kind); // nor to a page that it does not trust, or that has not the focus
+      return;
+    }
     setCopied(kind);
     window.setTimeout(() => setCopied(""), TOLD);
   };
@@ -68,6 +73,9 @@ export function CopyCommands({ commands }: { commands: Commands }) {
           </button>
         ))}
       {commands.python && !commands.shell && <small>{say("no shell")}</small>}
+      <span class="unseen" role="status">
+        {copied && say("copied")}
+      </span>
       {shown && <code>{commands[shown]}</code>}
     </p>
   );

@@ -261,7 +261,7 @@ export interface OptimizationQuestion {
   start: string;
   style: string;
   prior: string;
-  steps: number;
+  steps: number | null;
   seed: number;
   network: number;
 }
@@ -347,6 +347,8 @@ export interface MakingProgress {
 export interface NetworkName {
   number: number;
   name: string;
+  asks: boolean;
+  steps: Record<string, number>;
 }
 
 export interface Problem {

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { change } from "./address";
 import { MistakesList } from "./confusion_matrix";
-import { useClassTitle, useSession } from "./explored";
+import { useAsks, useClassTitle } from "./explored";
 import { isExported } from "./exported";
 import { number, percent, say } from "./language";
 import { MeanHeat } from "./mean_heat";
@@ -37,7 +37,7 @@ function knownOf(map: MapPage, indices: readonly number[]): SelectionPage {
 export function SelectionPanel({ map, indices, heading }: { map: MapPage; indices: readonly number[]; heading: string }) {
   const [page, setPage] = useState<SelectionPage | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const { asks } = useSession(), network = useNetwork();
+  const asks = useAsks(), network = useNetwork();
   const images = indices.map((index) => map.numbers[index] ?? -1), ids = indices.map((index) => map.ids[index] ?? "");
   const key = images.join(",");
   useEffect(() => {

@@ -1,7 +1,7 @@
 // The page of a unit: what makes it answer, which classes it tells, what it is like, and its picture grown live.
 import { useState } from "preact/hooks";
 import { change, type Settings } from "./address";
-import { useClassTitle, useSession } from "./explored";
+import { useAsks, useClassTitle, useSession } from "./explored";
 import { LiveOptimization } from "./live_optimization";
 import { figures, language, number, say } from "./language";
 import { LiveRecording } from "./live_recording";
@@ -17,7 +17,7 @@ const FELT = 0.005; // a weight below it is written as zero, and is drawn as non
 
 export function UnitPage({ name, settings }: { name: string; settings: Settings }) {
   const { value: page, problem } = useAnswer<Message>(`units/${encodeURIComponent(name)}`);
-  const session = useSession();
+  const asks = useAsks();
   const [fromImage] = useState(settings["start"] !== undefined); // whoever comes from an image wants to see it change
   const mostNote = useMostNote(page?.most ?? []);
   if (problem) return <Unrecorded name={name} problem={problem} settings={settings} />;
@@ -34,7 +34,7 @@ export function UnitPage({ name, settings }: { name: string; settings: Settings 
           <Siblings page={page} />
         </div>
       </header>
-      {session.asks && fromImage && <LiveOptimization unit={page.unit} settings={settings} />}
+      {asks && fromImage && <LiveOptimization unit={page.unit} settings={settings} />}
       <div class="columns pictures">
         <Optimized page={page} />
         {page.most.length > 0 && !page.dead && (
@@ -43,7 +43,7 @@ export function UnitPage({ name, settings }: { name: string; settings: Settings 
           </Figure>
         )}
       </div>
-      {session.asks && !fromImage && <LiveOptimization unit={page.unit} settings={settings} />}
+      {asks && !fromImage && <LiveOptimization unit={page.unit} settings={settings} />}
       {page.histogram.counts.length > 0 && <Spectrum unit={page.unit} histogram={page.histogram} settings={settings} change={change} />}
       {page.least.length > 0 && !page.dead && (
         <Figure title={say("least")} note={`${say("least note")} ${say("caption note")}`} wide>
@@ -63,7 +63,7 @@ export function UnitPage({ name, settings }: { name: string; settings: Settings 
 
 /** The pictures of the store that were made for a unit. */
 function Optimized({ page }: { page: Message }) {
-  const { asks } = useSession(), fileAddress = useFileAddress(), pictureClass = usePictureClass("optimized");
+  const asks = useAsks(), fileAddress = useFileAddress(), pictureClass = usePictureClass("optimized");
   return (
     <Figure title={say("optimized")} note={say("optimized note")}>
       <DamagedRecords records={page.damaged} />
@@ -90,7 +90,7 @@ function useMostNote(images: ImageAnswer[]): string {
 
 /** A unit of which nothing was recorded: its picture can be grown all the same, and the way back is shown. */
 function Unrecorded({ name, problem, settings }: { name: string; problem: Problem; settings: Settings }) {
-  const { asks, read_only, images } = useSession(), link = useLink(), number = useNetwork();
+  const { read_only, images } = useSession(), asks = useAsks(), link = useLink(), number = useNetwork();
   const network = useAnswer<NetworkPage>(`network/${number}?lang=${language()}`).value;
   const layer = network?.layers.find((each) => each.name === name.slice(0, name.lastIndexOf(":")));
   const nothing = network !== null && !network.layers.some((each) => each.recorded);
@@ -132,9 +132,9 @@ function Siblings({ page }: { page: Message }) {
   const before = units[at - 1], next = at >= 0 ? units[at + 1] : undefined;
   return (
     <p class="links">
-      {before && <a href={link("unit", before.unit)}>← {short(before)}</a>}
+      {before && <a data-again="before" href={link("unit", before.unit)}>← {short(before)}</a>}
       <a href={link("layer", page.layer)}>{page.layer}</a>
-      {next && <a href={link("unit", next.unit)}>{short(next)} →</a>}
+      {next && <a data-again="next" href={link("unit", next.unit)}>{short(next)} →</a>}
     </p>
   );
 }

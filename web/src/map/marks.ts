@@ -18,6 +18,8 @@ export function drawMarks(pen: CanvasRenderingContext2D, screen: Screen, drawing
   const ratio = window.devicePixelRatio || 1, [width, height] = screen.size(), { picked } = screen.view;
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
+  // Where a frame clears all and draws nothing, Chromium 156 goes on showing an older one: a lasso that has ended.
+  pen.canvas.style.visibility = picked >= 0 || marked.hovered >= 0 || marked.lasso.length > 1 ? "" : "hidden";
   pen.strokeStyle = pen.fillStyle = pageColour("--mark");
   if (picked >= 0) {
     for (const other of neighboursOf(data, picked)) {

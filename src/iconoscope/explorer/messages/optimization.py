@@ -18,13 +18,15 @@ class OptimizationQuestion:
     ----------
     start
         `noise`, a colour, or the name of an image (`image:12`, `image:upload-...`).
+    steps
+        How many; null: what `optimize` takes, which the session says of each network.
     """
 
     unit: str
     start: str = "noise"
     style: str = "default"
     prior: str = ""
-    steps: int = 128
+    steps: int | None = None
     seed: int = 0
     network: int = 0
 

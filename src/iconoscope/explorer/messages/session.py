@@ -18,10 +18,21 @@ class Commands:
 
 @dataclass(frozen=True)
 class NetworkName:
-    """A network that is explored: its number in the address, and its name."""
+    """A network that is explored: its number in the address, and its name.
+
+    Attributes
+    ----------
+    asks
+        Whether the network is at hand, so that new questions can be asked; else only what the store has of it is shown.
+    steps
+        How many steps `optimize` takes for a picture of the network's size if nobody says: by style, and along a prior by the
+        prior's name.
+    """
 
     number: int
     name: str
+    asks: bool
+    steps: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Session:
     source
         Where they came from, without folders.
     asks
-        Whether the network is at hand, so that new questions can be asked; else only what the store has is shown.
+        Whether one of the networks is at hand.
     read_only
         Whether nothing may be kept.
     fills

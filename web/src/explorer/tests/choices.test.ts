@@ -5,7 +5,7 @@ vi.stubGlobal("localStorage", { getItem: () => "es", setItem: () => undefined })
 const { number, percent, say } = await import("../language");
 const { shownClasses } = await import("../answer_bars");
 const { strides } = await import("../heat_map");
-const { turns } = await import("../live_optimization");
+const { stepsOffered, turns } = await import("../live_optimization");
 const { fieldShown } = await import("../parts");
 const { readInterval } = await import("../spectrum");
 const { ordered } = await import("../unit_order");
@@ -30,6 +30,11 @@ describe("what is chosen and in which order it is shown", () => {
     const frame = (step: number, name: string) => ({ step, steps: 9, activation: 0, probabilities: [{ name, index: 0, probability: 1 }], picture: "", gradient: "", ended: false, key: "", commands: null });
     expect(turns([frame(1, "a"), frame(2, "a"), frame(3, "b"), frame(5, "b"), frame(8, "a")])).toEqual([2, 4]);
     expect(turns([])).toEqual([]);
+  });
+
+  it("offers the usual number of steps, and that of the address, among the others", () => {
+    expect(stepsOffered(100, null)).toEqual([32, 64, 100, 128, 256, 512]);
+    expect(stepsOffered(64, 7)).toEqual([7, 32, 64, 128, 256, 512]);
   });
 
   it("frames a field, and crops around a small one", () => {

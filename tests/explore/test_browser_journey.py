@@ -1,0 +1,100 @@
+"""How one goes from page to page: where one was is found again, and the keyboard is led along."""
+
+import iconoscope as ico
+from explore.chromium import NARROW, wait_until
+from iconoscope.explorer import open_session
+from iconoscope.explorer.serving import serving
+
+
+def focused(page, what="tagName"):
+    return page.evaluate(f"document.activeElement.{what}")
+
+
+def test_the_back_button_and_a_reload_lead_to_where_one_was(opened):
+    page = opened("#/layer/relu4")
+    page.wait_for_selector(".tile:nth-of-type(60)")
+    page.mouse.wheel(0, 1000)
+    wait_until(lambda: page.evaluate("history.state?.y > 400"))
+    place = page.evaluate("scrollY")
+    seen = page.locator(".tile").nth(40).locator("a").first
+    seen.evaluate("(link) => link.click()")
+    page.wait_for_selector(".spectrum")
+    assert page.evaluate("scrollY") == 0
+    page.go_back()
+    wait_until(lambda: page.evaluate("scrollY") == place)
+    page.get_by_role("button", name="selectivity").evaluate("(button) => button.click()")  # the same page still
+    page.reload()
+    wait_until(lambda: page.evaluate("scrollY") == place)
+
+
+def test_the_focus_goes_to_the_page_that_was_opened(opened):
+    page = opened("#/network")
+    page.wait_for_selector(".layers a")
+    page.keyboard.press("Tab")
+    assert focused(page, "textContent") == "Skip to the page"
+    page.keyboard.press("Enter")
+    assert focused(page) == "MAIN"
+    page.locator(".layers li:not(.unrecorded) a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".tiles")
+    assert focused(page) == "MAIN"
+    page.goto(page.url.split("#")[0] + "#/image/3")
+    page.locator("[data-again=next]").focus()
+    for number in (4, 5):
+        page.keyboard.press("Enter")
+        wait_until(lambda number=number: f"#/image/{number}" in page.url)
+        wait_until(lambda: focused(page, "dataset.again") == "next")
+
+
+def test_another_language_leaves_what_is_being_done(opened):
+    page = opened("#/unit/relu3:2?steps=2")
+    page.get_by_role("button", name="Grow", exact=True).click()
+    page.wait_for_selector("img.growing[data-ended=yes]", timeout=60_000)
+    page.get_by_role("button", name="es", exact=True).click()
+    page.get_by_role("heading", name="Haz crecer su imagen").wait_for()
+    assert page.locator("img.growing").count() == 1
+
+
+def test_what_cannot_be_copied_is_shown(opened):
+    page = opened("#/unit/relu3:2")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')) }")
+    page.get_by_role("button", name="Copy Python").first.click()
+    page.get_by_text("import iconoscope as ico").first.wait_for()
+
+
+def test_a_notice_is_closed_by_escape(browser, address, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more of it")
+    page = browser.new_page()
+    page.goto(address)
+    page.set_input_files("input[type=file]", tmp_path / "broken.png")
+    page.locator(".floating").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".floating").wait_for(state="detached")
+    page.close()
+
+
+def test_of_a_network_that_was_only_recorded_nothing_is_asked(browser, network, images, store, tmp_path):
+    other = ico.load_network("cars", device="cpu")
+    ico.record(other, images, store=tmp_path / "other", workers=0)
+    page = browser.new_page(viewport=NARROW)
+    page.set_default_timeout(30_000)
+    failed = []
+    page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+    with serving(open_session(network, images, store=store, compare=f"other={tmp_path / 'other'}")) as rules:
+        page.goto(rules.address)
+        home = rules.address.split("?")[0]
+        page.goto(f"{home}#/image/3?patch=40,50,31,31")
+        page.get_by_text("The network answered in").wait_for()
+        page.get_by_text("none under a patch").wait_for()
+        page.goto(f"{home}#/unit/relu4:3?beside=1")
+        first, second = (page.locator(f".column:nth-of-type({number})") for number in (1, 2))
+        second.locator(".spectrum").wait_for()
+        first.get_by_role("button", name="Grow", exact=True).wait_for()
+        assert second.get_by_role("button", name="Grow", exact=True).count() == 0
+        second.get_by_text("None is in the store.", exact=True).wait_for()
+        page.goto(f"{home}#/image/3?network=1&heat=drop")
+        page.get_by_text("none under a patch").wait_for()
+        assert page.get_by_label("Turn it into").count() == 0 and page.locator(".heat-controls").count() == 0
+        page.goto("about:blank")
+    assert not failed
+    page.close()
