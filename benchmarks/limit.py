@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iconoscope.occlusion.geometry import Grid
-from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.receptive_field import AxisField
+from iconoscope.subject.captured.graph import Graph, Step
+from iconoscope.subject.captured.receptive_field import AxisField
 
 __all__ = ["operation_limit"]
 
@@ -45,7 +45,7 @@ def operation_limit(graph: Graph, grid: Grid, *, shared: bool = False) -> float:
 
     >>> import torch
     >>> from iconoscope.occlusion.geometry import make_grid
-    >>> from iconoscope.occlusion.incremental.capture import capture
+    >>> from iconoscope.subject.captured.capture import capture
     >>> graph = capture(torch.nn.Conv2d(3, 1, 3, padding=1), torch.zeros(3, 10, 10))
     >>> operation_limit(graph, make_grid((10, 10), patch=2, stride=4))
     9.0

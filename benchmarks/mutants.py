@@ -17,8 +17,8 @@ __all__ = ["CORE", "KINDS", "LEFT_OUT", "SPEED_ONLY", "Mutant", "core_files", "d
 
 CORE = {
     "occlusion": "geometry fills dense mean_map faithfulness attribution_maps gradients rectifiers",
-    "occlusion/incremental": "aten capture engine exact fast graph instructions onednn operators plan receptive_field "
-    "translation windows",
+    "occlusion/incremental": "engine exact fast instructions plan windows",
+    "subject/captured": "aten capture graph onednn operators receptive_field translation",
     "optimization": "loop scores transforms canvas parameterization regularizers frozen objective latent_parameterization "
     "reference_activations",
     "exemplars": "activation_summary top_k roc_area som nearest_neighbours layouts grid_assignment shard find map",
@@ -70,7 +70,7 @@ SPEED_ONLY = {
         "_packed_bytes": "an estimate of bytes",
         "_split": "how positions are divided over chunks",
     },
-    "occlusion/incremental/graph.py": {"_bytes_for_one_image": "an estimate of bytes"},
+    "subject/captured/graph.py": {"_bytes_for_one_image": "an estimate of bytes"},
 }
 """Functions that decide nothing but speed and memory, each with what it decides."""
 

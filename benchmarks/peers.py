@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from iconoscope.occlusion.geometry import Grid
-from iconoscope.occlusion.incremental.capture import capture
-from iconoscope.occlusion.incremental.engine import run_graph
-from iconoscope.occlusion.incremental.graph import Graph
+from iconoscope.subject.captured.capture import capture
+from iconoscope.subject.captured.graph import Graph, run_graph
 
 __all__ = ["FORWARDS", "DenseLoop", "Forward", "Function", "attribute", "captum_ms"]
 

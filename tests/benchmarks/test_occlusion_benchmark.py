@@ -16,7 +16,7 @@ from benchmarks.networks import VGG16, ResNet18, awaken
 from benchmarks.peers import FORWARDS, DenseLoop, attribute, captum_ms
 from iconoscope.occlusion.dense import clean_response
 from iconoscope.occlusion.geometry import make_grid
-from iconoscope.occlusion.incremental.capture import capture
+from iconoscope.subject.captured.capture import capture
 
 MACHINE = {"processor": "slow", "cores": 1, "system": "none", "python": "3", "torch": "2", "captum": "0"}
 

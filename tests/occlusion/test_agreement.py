@@ -8,9 +8,10 @@ from torch import nn
 import iconoscope as ico
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import Cover, make_grid
-from iconoscope.occlusion.incremental import PlanCache, scan_exact, scan_fast, tracing
+from iconoscope.occlusion.incremental import PlanCache, scan_exact, scan_fast
 from iconoscope.occlusion.incremental import exact as exact_engine
-from iconoscope.occlusion.incremental.capture import capture
+from iconoscope.subject.captured import tracing
+from iconoscope.subject.captured.capture import capture
 from iconoscope.subject.response import respond
 from tests.deciding import (
     BRIGHT,

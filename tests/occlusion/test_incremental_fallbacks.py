@@ -15,9 +15,10 @@ import iconoscope as ico
 from iconoscope.errors import NetworkError
 from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import Cover, make_grid
-from iconoscope.occlusion.incremental import PlanCache, aten, onednn, scan_exact, scan_fast
+from iconoscope.occlusion.incremental import PlanCache, scan_exact, scan_fast
 from iconoscope.occlusion.incremental import exact as exact_engine
 from iconoscope.occlusion.incremental import fast as fast_engine
+from iconoscope.subject.captured import aten, onednn
 from iconoscope.subject.ledger import Ledger
 from iconoscope.subject.processor import has_bfloat16, multiplies_bfloat16
 

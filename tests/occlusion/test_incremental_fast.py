@@ -11,7 +11,7 @@ from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.geometry import Cover, make_grid
 from iconoscope.occlusion.incremental import PlanCache, fast, plan, scan_fast
 from iconoscope.occlusion.incremental import exact as exact_engine
-from iconoscope.occlusion.incremental.receptive_field import AxisField, Interval
+from iconoscope.subject.captured.receptive_field import AxisField, Interval
 from iconoscope.vocabulary.unit import ClassUnit
 
 

@@ -13,11 +13,11 @@ from iconoscope.occlusion.dense import scan_dense
 from iconoscope.occlusion.fills import patch_means, read_fill
 from iconoscope.occlusion.geometry import Cover, make_grid
 from iconoscope.occlusion.incremental import exact, scan_exact
-from iconoscope.occlusion.incremental.capture import capture
-from iconoscope.occlusion.incremental.engine import run_graph
 from iconoscope.occlusion.incremental.instructions import make_instructions
 from iconoscope.occlusion.incremental.plan import make_plan
 from iconoscope.occlusion.incremental.windows import arrange_windows, whole_maps
+from iconoscope.subject.captured.capture import capture
+from iconoscope.subject.captured.graph import run_graph
 from tests.networks import Doing
 
 

@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from iconoscope.occlusion.geometry import Cover, make_grid
-from iconoscope.occlusion.incremental.capture import capture
-from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
-from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, CHANNELS_LAST, EDGE, LOWEST, ZEROS, MapShape
-from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution
+from iconoscope.occlusion.incremental.engine import CleanMaps, Runner
 from iconoscope.occlusion.incremental.plan import make_plan
-from iconoscope.occlusion.incremental.receptive_field import AxisField, UpsampledField
+from iconoscope.subject.captured.capture import capture
+from iconoscope.subject.captured.graph import CHANNELS_FIRST, CHANNELS_LAST, EDGE, LOWEST, ZEROS, MapShape, run_graph
+from iconoscope.subject.captured.operators import CapturedCall, Convolution
+from iconoscope.subject.captured.receptive_field import AxisField, UpsampledField
 from tests.networks import Doing
 
 SIZE = (24, 20)

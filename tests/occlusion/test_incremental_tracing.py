@@ -8,11 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.networks import ResNet18
-from iconoscope.occlusion.incremental import capture as capturing
-from iconoscope.occlusion.incremental.capture import capture
-from iconoscope.occlusion.incremental.engine import run_graph
-from iconoscope.occlusion.incremental.graph import Graph
-from iconoscope.occlusion.incremental.tracing import TraceError, trace
+from iconoscope.subject.captured import capture as capturing
+from iconoscope.subject.captured.capture import capture
+from iconoscope.subject.captured.graph import Graph, run_graph
+from iconoscope.subject.captured.tracing import TraceError, trace
 from tests.networks import Doing, Small
 
 SIZE = (12, 10)
@@ -97,7 +96,7 @@ def test_what_hangs_on_what_is_shown_or_on_how_much_is_refused(work):
 
 
 def test_maps_that_are_too_large_to_be_held_are_refused(monkeypatch):
-    monkeypatch.setattr("iconoscope.occlusion.incremental.tracing.LARGEST", 10_000)
+    monkeypatch.setattr("iconoscope.subject.captured.tracing.LARGEST", 10_000)
     with pytest.raises(TraceError, match="too large"):
         trace(Small().eval(), torch.zeros(3, *SIZE))
 

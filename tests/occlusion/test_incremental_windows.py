@@ -5,8 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iconoscope.occlusion.incremental.graph import CHANNELS_FIRST, EDGE, LOWEST, ZEROS, MapShape
-from iconoscope.occlusion.incremental.receptive_field import AxisField, Interval, UpsampledField
 from iconoscope.occlusion.incremental.windows import (
     CALL,
     PADS,
@@ -16,6 +14,8 @@ from iconoscope.occlusion.incremental.windows import (
     fields_of,
     whole_maps,
 )
+from iconoscope.subject.captured.graph import CHANNELS_FIRST, EDGE, LOWEST, ZEROS, MapShape
+from iconoscope.subject.captured.receptive_field import AxisField, Interval, UpsampledField
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.integers(-3, 6), st.integers(1, 20), st.data())

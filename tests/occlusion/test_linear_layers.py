@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import iconoscope as ico
-from iconoscope.occlusion.incremental import exact, onednn
-from iconoscope.occlusion.incremental.capture import capture
-from iconoscope.occlusion.incremental.engine import run_graph
-from iconoscope.occlusion.incremental.operators import Linear
+from iconoscope.occlusion.incremental import exact
+from iconoscope.subject.captured import onednn
+from iconoscope.subject.captured.capture import capture
+from iconoscope.subject.captured.graph import run_graph
+from iconoscope.subject.captured.operators import Linear
 
 
 class Tokens(nn.Module):

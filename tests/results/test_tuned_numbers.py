@@ -14,12 +14,12 @@ NUMBERS = {
     "iconoscope.occlusion.faithfulness": {"DRAWS": 5},
     "iconoscope.occlusion.gradients": {"NOISE": 0.15},
     "iconoscope.occlusion.rectifiers": {"SMALL": 0.001, "LARGE": 1000},
-    "iconoscope.occlusion.incremental.capture": {"LARGEST_BATCH": 4096},
+    "iconoscope.subject.captured.capture": {"LARGEST_BATCH": 4096},
     "iconoscope.occlusion.incremental.exact": {
         "LEAST_GAIN": 1.15, "LEAST_WORK": 5e9, "EXPORTING": 10, "TOLERANCE": 1e-4, "RECENT_GRAPHS": 2,
     },
     "iconoscope.occlusion.incremental.fast": {"SHARES": (0.7, 0.85, 1), "TOLERABLE": 0.02, "SAMPLE": 0.03, "FEWEST": 5},
-    "iconoscope.occlusion.incremental.graph": {
+    "iconoscope.subject.captured.graph": {
         "CHANNELS_FIRST": (2, 3), "CHANNELS_LAST": (1, 2), "ZEROS": 0, "LOWEST": 1, "EDGE": 2, "TRACED": 2,
     },
     "iconoscope.occlusion.incremental.windows": {"LARGEST_SHARE": 0.85, "PADS": 2},

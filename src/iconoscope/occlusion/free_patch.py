@@ -19,7 +19,7 @@ from iconoscope.torch_modes import plain_torch
 if TYPE_CHECKING:
     import torch
 
-    from iconoscope.occlusion.incremental.graph import Graph
+    from iconoscope.subject.captured.graph import Graph
 
 __all__ = ["FreePatch"]
 
@@ -133,7 +133,7 @@ class FreePatch:
 
         from iconoscope.occlusion.incremental import PlanCache
         from iconoscope.occlusion.incremental.agreement import clean_error
-        from iconoscope.occlusion.incremental.engine import run_graph
+        from iconoscope.subject.captured.graph import run_graph
 
         network, unit = self.network, self.network.class_unit("prob", 0)
         if network.singly or self._tokens is not None:
@@ -177,7 +177,7 @@ class FreePatch:
 
         network = self.network
         if self._graph is not None:
-            from iconoscope.occlusion.incremental.engine import run_graph
+            from iconoscope.subject.captured.graph import run_graph
 
             with plain_torch(), torch.inference_mode():
                 logits = run_graph(self._graph, network.fitted(covered)[None])[self._graph.output].float()

@@ -8,50 +8,23 @@ are made of, from the clean map, from rows of padding and from the windows of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from iconoscope.occlusion.geometry import Cover
-from iconoscope.occlusion.incremental.graph import Graph, Step
 from iconoscope.occlusion.incremental.instructions import Instruction, make_instructions
 from iconoscope.occlusion.incremental.plan import Chunk, ScanPlan
 from iconoscope.occlusion.incremental.windows import PADS, Windows
 from iconoscope.progress import track
+from iconoscope.subject.captured.graph import Graph, Step, StepOutputs, follow, run_graph
 
-__all__ = ["CleanMaps", "Runner", "run_graph"]
+__all__ = ["CleanMaps", "Runner"]
 
 TAIL = 256
 """Positions that are collected before the steps after the last map run for all of them. The weights of a linear layer are
 larger than what a few positions give it to do: run for each chunk, they would be read from memory again and again."""
-
-StepOutputs = dict[str, Any]
-"""Answers of steps by their names."""
-
-
-def run_graph(graph: Graph, batch: torch.Tensor, outputs: set[str] | None = None) -> StepOutputs:
-    """Run all steps on whole images (n, channels, height, width); give the answers of those named (the last alone)."""
-    outputs = {graph.output} if outputs is None else outputs
-    first = graph.steps[0]
-    answers: StepOutputs = {first.name: batch.contiguous(memory_format=torch.channels_last)}
-    stored = {name: answers[name] for name in outputs & {first.name}}
-    for step in _follow(graph, graph.steps[1:], answers, len(batch)):
-        if step.name in outputs:
-            stored[step.name] = answers[step.name]
-    return stored
-
-
-def _follow(graph: Graph, steps: Iterable[Step], answers: StepOutputs, count: int) -> Iterator[Step]:
-    """Do steps on whole answers, and say when each is done; answers that nobody reads any more are dropped after that."""
-    for step in steps:
-        if step.operator is None:
-            answers[step.name] = count
-        else:
-            answers[step.name] = step.operator.whole([answers[name] for name in step.inputs])
-        yield step
-        for name in graph.last_reads.get(step.name, ()):
-            del answers[name]
 
 
 class CleanMaps:
@@ -141,7 +114,7 @@ class Runner:
             step.name: torch.cat([chunk[step.name] for chunk in waiting]) if step.kind != "batch" else count
             for step in self._crossing
         }
-        for _ in _follow(graph, graph.steps[self._tail :], answers, count):
+        for _ in follow(graph, graph.steps[self._tail :], answers, count):
             pass
         return answers[graph.output]
 

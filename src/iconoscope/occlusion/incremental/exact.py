@@ -16,10 +16,10 @@ from iconoscope.errors import QuestionError, first_line
 from iconoscope.occlusion.dense import Scan, scan_dense
 from iconoscope.occlusion.geometry import Cover, Grid
 from iconoscope.occlusion.incremental.agreement import TOLERANCE, clean_error, covered_error, values_of
-from iconoscope.occlusion.incremental.capture import CaptureError, capture
-from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
-from iconoscope.occlusion.incremental.graph import Graph
+from iconoscope.occlusion.incremental.engine import CleanMaps, Runner
 from iconoscope.occlusion.incremental.plan import make_plan
+from iconoscope.subject.captured.capture import CaptureError, capture
+from iconoscope.subject.captured.graph import Graph, run_graph
 from iconoscope.subject.class_token import class_token_alone, layers_of_class_token
 from iconoscope.subject.dispatcher import operation_calls
 from iconoscope.subject.network import Network

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from iconoscope.occlusion.dense import Scan
 from iconoscope.occlusion.geometry import Cover, Grid
-from iconoscope.occlusion.incremental.engine import CleanMaps, Runner, run_graph
+from iconoscope.occlusion.incremental.engine import CleanMaps, Runner
 from iconoscope.occlusion.incremental.exact import MEMORY, PlanCache, answers_everywhere, or_plainly, untrusted
-from iconoscope.occlusion.incremental.graph import Graph
-from iconoscope.occlusion.incremental.operators import Convolution, Linear, Operator
 from iconoscope.occlusion.incremental.plan import changes, cut, make_plan
+from iconoscope.subject.captured.graph import Graph, run_graph
+from iconoscope.subject.captured.operators import Convolution, Linear, Operator
 from iconoscope.subject.network import Network
 from iconoscope.subject.processor import multiplies_bfloat16
 from iconoscope.subject.response import Response

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from iconoscope.occlusion.incremental.graph import Graph, MapShape, Step
 from iconoscope.occlusion.incremental.plan import Chunk, ScanPlan, WindowsByStep
 from iconoscope.occlusion.incremental.windows import Rectangles, Windows, fields_of, whole_maps
+from iconoscope.subject.captured.graph import Graph, MapShape, Step
 
 __all__ = ["Gather", "Instruction", "make_instructions"]
 

@@ -12,11 +12,11 @@ from math import ceil
 import numpy as np
 
 from iconoscope.occlusion.geometry import Grid
-from iconoscope.occlusion.incremental.graph import Graph, Step
-from iconoscope.occlusion.incremental.onednn import packed_bytes
-from iconoscope.occlusion.incremental.operators import Convolution, Linear, Operator
-from iconoscope.occlusion.incremental.receptive_field import AxisField, Ends, Interval, UpsampledField
 from iconoscope.occlusion.incremental.windows import CALL, PIXEL, Windows, arrange_windows, fields_of, whole_maps
+from iconoscope.subject.captured.graph import Graph, Step
+from iconoscope.subject.captured.onednn import packed_bytes
+from iconoscope.subject.captured.operators import Convolution, Linear, Operator
+from iconoscope.subject.captured.receptive_field import AxisField, Ends, Interval, UpsampledField
 
 __all__ = ["Changes", "Chunk", "ScanPlan", "changes", "cut", "make_plan"]
 

@@ -18,8 +18,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from iconoscope.occlusion.incremental.graph import EDGE, MapShape
-from iconoscope.occlusion.incremental.receptive_field import AxisField, Ends, Interval, UpsampledField
+from iconoscope.subject.captured.graph import EDGE, MapShape
+from iconoscope.subject.captured.receptive_field import AxisField, Ends, Interval, UpsampledField
 
 __all__ = ["CALL", "LARGEST_SHARE", "PADS", "Rectangles", "Windows", "arrange_windows", "fields_of", "whole_maps"]
 

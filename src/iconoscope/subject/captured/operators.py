@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 
-from iconoscope.occlusion.incremental import onednn
+from iconoscope.subject.captured import aten, onednn
 
-__all__ = ["CapturedCall", "Convolution", "InputSlot", "Linear", "Operator", "WindowedCall"]
+__all__ = ["CapturedCall", "Convolution", "InputSlot", "Linear", "Operator", "WindowedCall", "keeps_finite"]
 
 
 class Operator(Protocol):
@@ -130,11 +130,16 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear layer over the last axis, with the activation that was folded into it, a key of `onednn.AFTER`."""
+    """A linear layer over the last axis, with the activation that was folded into it, a key of `onednn.AFTER`.
+
+    Unless it may be `packed`, torch's own product is taken everywhere: which of the two is faster is measured, so that two
+    processes may find otherwise.
+    """
 
     weight: torch.Tensor
     bias: torch.Tensor | None
     after: str = ""
+    packed: bool = True
     _packed: onednn.PackedLinearWeights = field(default_factory=onednn.PackedLinearWeights)
 
     def changed(self, **changes: Any) -> Linear:
@@ -144,9 +149,32 @@ class Linear:
     def whole(self, inputs: Sequence[Any]) -> torch.Tensor:
         """Compute on whole inputs."""
         x = inputs[0]
-        packed = self._packed.get(x, self.weight, self.bias, self.after)
+        packed = self._packed.get(x, self.weight, self.bias, self.after) if self.packed else None
         if packed is not None:
             return onednn.linear(x, packed, self.bias, self.after)
         return onednn.AFTER[self.after](F.linear(x, self.weight, self.bias))
 
     window = whole
+
+
+FINITE = {
+    "abs", "adaptive_avg_pool2d", "adaptive_max_pool2d", "add", "addcmul", "addmm", "alias", "amax", "amin", "avg_pool2d",
+    "batch_norm", "bmm", "cat", "channel_shuffle", "chunk", "clamp", "clamp_max", "clamp_min", "clone", "constant_pad_nd",
+    "contiguous", "conv1d", "conv2d", "conv_transpose2d", "detach", "dropout", "elu", "expand", "feature_dropout",
+    "flatten", "gelu", "hardsigmoid", "hardswish", "hardtanh", "layer_norm", "leaky_relu", "linear", "matmul", "max_pool2d",
+    "maximum", "mean", "minimum", "mish", "mm", "mul", "neg", "pad", "permute", "prelu", "relu", "relu6", "repeat",
+    "reshape", "roll", "rsub", "scaled_dot_product_attention", "select", "sigmoid", "silu", "slice", "softmax", "softplus",
+    "split", "split_with_sizes", "square", "squeeze", "stack", "sub", "sum", "t", "tanh", "transpose", "unbind",
+    "unflatten", "unsqueeze", "upsample_bilinear2d", "upsample_nearest2d", "view",
+    "_scaled_dot_product_flash_attention_for_cpu", "_softmax", "_unsafe_view",
+}  # fmt: skip
+"""Operators that answer finite numbers where they are given finite ones, unless these are near the largest of their type."""
+
+
+def keeps_finite(operator: Operator | None) -> bool:
+    """Whether an operator is known to answer finite numbers where it is given finite ones, those near the largest aside."""
+    if isinstance(operator, WindowedCall):
+        operator = operator.on_maps
+    if isinstance(operator, CapturedCall):
+        return aten.operator_name(operator.target) in FINITE
+    return operator is None or isinstance(operator, Convolution | Linear)

@@ -20,8 +20,9 @@ import torch
 from torch import fx, nn
 from torch.nn.modules import module as modules
 
-from iconoscope.occlusion.incremental import aten
-from iconoscope.occlusion.incremental.graph import TRACED
+from iconoscope.subject.activation_layout import tensor_of
+from iconoscope.subject.captured import aten
+from iconoscope.subject.captured.graph import TRACED
 from iconoscope.subject.dispatcher import operation_calls
 from iconoscope.subject.probe import FunctionCalls
 
@@ -52,10 +53,15 @@ class Trace:
         Its operators. The first placeholder is the images, the others are what is the same for all.
     constants : dict
         The values of the other placeholders.
+    inputs, outputs : dict
+        By the names of the layers, which node is the first argument of each, and which is its answer (the first tensor of it),
+        at its first call. Layers for which these are no tensors made of the images are not among them.
     """
 
     graph: fx.Graph
     constants: dict[fx.Node, Any]
+    inputs: dict[str, fx.Node] = field(default_factory=dict)
+    outputs: dict[str, fx.Node] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,8 @@ class _Pass:
         All tensors, by their places; the images are the first. That they are held here keeps their identities apart.
     layers
         The layers that the pass is in, the innermost last.
+    inputs, outputs
+        By the names of the layers, the places of the first argument and of the answer of each, at its first call.
     """
 
     number: float
@@ -100,6 +108,8 @@ class _Pass:
     calls: list[_Call] = field(default_factory=list)
     values: list[torch.Tensor] = field(default_factory=list)
     layers: list[str] = field(default_factory=list)
+    inputs: dict[str, int | None] = field(default_factory=dict)
+    outputs: dict[str, int | None] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
     _of_images: set[int] = field(default_factory=set)  # identities of the tensors that are made of the images
     _kept: set[int] = field(default_factory=set)  # the memory of the network's own tensors
@@ -125,6 +135,19 @@ class _Pass:
             return self._places[id(tensor)]
         self._kept.add(tensor.untyped_storage().data_ptr())
         return self.add(tensor, of_images=False)
+
+    def enter(self, layer: str, given: Any) -> None:
+        """Note that a layer begins, and what it is given, as it is now."""
+        self.layers.append(layer)
+        self.inputs.setdefault(layer, self._place_of_images(given))
+
+    def leave(self, layer: str, answer: Any) -> None:
+        """Note that a layer has ended, and what it answers, as it is now: what follows may write into it."""
+        self.layers.pop()
+        self.outputs.setdefault(layer, self._place_of_images(tensor_of(answer)))
+
+    def _place_of_images(self, value: Any) -> int | None:
+        return self.place(value) if isinstance(value, torch.Tensor) and self.reads_images(value) else None
 
     def call(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run an operator, and note it."""
@@ -209,7 +232,7 @@ def _run(module: nn.Module, image: torch.Tensor, count: int, number: float) -> t
     with torch.inference_mode():
         images = image.new_full((count, *image.shape), number)
         made.add(images, of_images=True)
-        with _layers_entered(module, made.layers), operation_calls(made.call):
+        with _layers_noted(module, made), operation_calls(made.call):
             answer = module(images)
     if not isinstance(answer, torch.Tensor) or not made.reads_images(answer):
         raise TraceError("the network does not answer one tensor")
@@ -217,20 +240,20 @@ def _run(module: nn.Module, image: torch.Tensor, count: int, number: float) -> t
 
 
 @contextmanager
-def _layers_entered(module: nn.Module, entered: list[str]) -> Iterator[None]:
-    """Keep in a list which layers this thread is in, the innermost last.
+def _layers_noted(module: nn.Module, made: _Pass) -> Iterator[None]:
+    """Tell a pass which layers this thread enters and leaves.
 
     No layer is given a hook of its own: those of torch's transformers take another way where they have any.
     """
     names, thread = {id(layer): name for name, layer in module.named_modules()}, threading.get_ident()
 
-    def enter(layer: nn.Module, _: Any) -> None:
+    def enter(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         if threading.get_ident() == thread and id(layer) in names:
-            entered.append(names[id(layer)])
+            made.enter(names[id(layer)], next(iter(inputs), None))
 
-    def leave(layer: nn.Module, *_: Any) -> None:
+    def leave(layer: nn.Module, _: Any, answer: Any) -> None:
         if threading.get_ident() == thread and id(layer) in names:
-            entered.pop()
+            made.leave(names[id(layer)], answer)
 
     handles = [modules.register_module_forward_pre_hook(enter), modules.register_module_forward_hook(leave)]
     try:
@@ -265,7 +288,14 @@ class _Comparison:
         for call, other in zip(self._few.calls, self._many.calls, strict=True):
             self._add(call, other)
         self._graph.output((self._nodes[answer],))
-        return Trace(self._graph, self._constants)
+        return Trace(self._graph, self._constants, self._layers("inputs"), self._layers("outputs"))
+
+    def _layers(self, side: str) -> dict[str, fx.Node]:
+        """Give the nodes that go into layers, or come out of them: those for which both passes say the same."""
+        few, many = getattr(self._few, side), getattr(self._many, side)
+        return {
+            name: self._nodes[place] for name, place in few.items() if place is not None and many.get(name) == place
+        }
 
     def _add(self, call: _Call, other: _Call) -> None:
         if (call.operation, call.answers, call.several) != (other.operation, other.answers, other.several):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +16,11 @@ from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
 from iconoscope.extras import imported
-from iconoscope.occlusion.incremental import aten
-from iconoscope.occlusion.incremental.graph import TRACED, Graph, GraphBuilder
-from iconoscope.occlusion.incremental.operators import CapturedCall
-from iconoscope.occlusion.incremental.tracing import Trace, trace
-from iconoscope.occlusion.incremental.translation import translate
+from iconoscope.subject.captured import aten
+from iconoscope.subject.captured.graph import TRACED, Graph, GraphBuilder
+from iconoscope.subject.captured.operators import CapturedCall
+from iconoscope.subject.captured.tracing import Trace, trace
+from iconoscope.subject.captured.translation import translate
 from iconoscope.warning_filters import ignoring
 
 __all__ = ["CaptureError", "capture"]
@@ -33,15 +34,34 @@ class CaptureError(Exception):
     """The module cannot be captured; the message says why, in a few words."""
 
 
-def capture(module: nn.Module, image: torch.Tensor, *, export: bool = True) -> Graph:
+def capture(
+    module: nn.Module,
+    image: torch.Tensor,
+    *,
+    export: bool = True,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    repeatable: bool = False,
+) -> Graph:
     """Trace a module in evaluation mode on an image (channels, height, width) and give its steps.
 
-    Without `export`, torch.export is not asked where two passes cannot trace it.
+    Parameters
+    ----------
+    module, image
+        What is traced, and on what.
+    export
+        Whether torch.export is asked where two passes cannot trace it.
+    inputs, outputs
+        Layers of which the first argument or the answer (of a tuple the first) will be read, at their first call: the graph
+        says which steps answer them.
+    repeatable
+        Whether every process must compute the same to the last bit.
 
     Raises
     ------
     CaptureError
-        If torch.export cannot trace the module with any number of images, or if it does not answer one tensor.
+        If torch.export cannot trace the module with any number of images, or if it does not answer one tensor; if a layer is
+        asked for that is not reached, or of which no step is the answer.
     """
     if not aten.described():
         raise CaptureError("this torch says nothing of its operators that can be read")
@@ -50,7 +70,7 @@ def capture(module: nn.Module, image: torch.Tensor, *, export: bool = True) -> G
         raise CaptureError("two passes cannot trace the network")
     traced = traced or _exported(module, image)
     with torch.no_grad():
-        return _graph(traced)
+        return _graph(traced, inputs, outputs, repeatable=repeatable)
 
 
 def _traced(module: nn.Module, image: torch.Tensor) -> Trace | None:
@@ -97,14 +117,21 @@ def _can_be_followed(graph: fx.Graph) -> bool:
     return True
 
 
-def _graph(traced: Trace) -> Graph:
+def _graph(
+    traced: Trace, inputs: Sequence[str] = (), outputs: Sequence[str] = (), *, repeatable: bool = False
+) -> Graph:
     """Turn every node into a step and leave out what nobody reads."""
-    builder = GraphBuilder()
+    asked = {name: traced.inputs.get(name) for name in inputs}, {name: traced.outputs.get(name) for name in outputs}
+    if missing := [name for nodes in asked for name, node in nodes.items() if node is None]:
+        raise CaptureError(f"the pass does not show what {missing[0]} is given or answers")
+    read: dict[fx.Node, str] = {node: "" for nodes in asked for node in nodes.values() if node is not None}
+    builder = GraphBuilder(read, repeatable=repeatable)
     for node in traced.graph.nodes:
         if node.op == "placeholder" and node in traced.constants:
             builder.constants[node] = traced.constants[node]
         elif node.op == "placeholder" and not builder.steps:
             builder.add_image(node)
+            read |= {node: builder.names[node]} if node in read else {}
         elif node.op == "placeholder":
             raise CaptureError(f"the network has a further input, {node.name}")
     for node in traced.graph.nodes:
@@ -113,6 +140,8 @@ def _graph(traced: Trace) -> Graph:
             if written is not None:
                 node.target = aten.out_of_place(node)
             _add(builder, node)
+            if node in read:  # now, since what is written into it later is something else
+                read[node] = builder.names.get(node, "")
             if isinstance(written, fx.Node):
                 # Whoever reads the tensor from here on reads what was written.
                 builder.names[written] = builder.names[node]
@@ -120,12 +149,15 @@ def _graph(traced: Trace) -> Graph:
     if len(answers) != 1 or answers[0] not in builder.names:
         raise CaptureError("the network does not answer one tensor")
     output = builder.names[answers[0]]
-    needed = {output}
+    if "" in read.values():
+        raise CaptureError("no step answers what a layer does")
+    needed = {output, *read.values()}
     for step in reversed(builder.steps.values()):
         if step.name in needed:
             needed.update(step.inputs)
     steps = tuple(step for step in builder.steps.values() if step.name in needed or step.kind == "input")
-    return Graph(steps, output)
+    layers = [{name: read[node] for name, node in nodes.items() if node is not None} for nodes in asked]
+    return Graph(steps, output, *layers)
 
 
 def _constants(program: ExportedProgram) -> dict[fx.Node, Any]:

@@ -14,8 +14,8 @@ import torch
 from torch import fx
 
 __all__ = [
-    "SHAPES", "PerImage", "described", "hangs_on_images", "is_mutable", "may_be_view", "name_of", "out_of_place",
-    "same_length", "schema_of", "shapes_of", "traced_length", "writes",
+    "SHAPES", "PerImage", "described", "hangs_on_images", "is_mutable", "may_be_view", "name_of", "operator_name",
+    "out_of_place",    "same_length", "schema_of", "shapes_of", "traced_length", "writes",
 ]  # fmt: skip
 
 SCHEMA = "_schema"
@@ -43,6 +43,12 @@ def name_of(node: Any) -> str:
     """Give the operator's name, as conv2d; empty if a node calls none."""
     schema = schema_of(node)
     return schema.name.removeprefix("aten::") if schema else ""
+
+
+def operator_name(target: Any) -> str:
+    """Give the name of an operator, or that of any other function, as conv2d."""
+    schema = getattr(target, SCHEMA, None)
+    return schema.name.removeprefix("aten::") if schema else getattr(target, "__name__", "").removeprefix("_")
 
 
 def writes(node: fx.Node) -> bool:

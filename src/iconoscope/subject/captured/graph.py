@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any, Literal
@@ -11,9 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import fx
 
-from iconoscope.occlusion.incremental import aten
-from iconoscope.occlusion.incremental.operators import CapturedCall, InputSlot, Operator
-from iconoscope.occlusion.incremental.receptive_field import AxisField, UpsampledField
+from iconoscope.subject.captured import aten
+from iconoscope.subject.captured.operators import CapturedCall, InputSlot, Operator
+from iconoscope.subject.captured.receptive_field import AxisField, UpsampledField
 
 __all__ = [
     "CHANNELS_FIRST",
@@ -26,6 +26,9 @@ __all__ = [
     "GraphBuilder",
     "MapShape",
     "Step",
+    "StepOutputs",
+    "follow",
+    "run_graph",
 ]
 
 CHANNELS_FIRST = (2, 3)
@@ -147,10 +150,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Graph:
-    """The steps in an order in which they can be done, the input first."""
+    """The network as steps.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+        In an order in which they can be done, the input first.
+    output : str
+        The step that has the network's answer.
+    layer_inputs, layer_outputs : dict
+        For the layers that are read, which step answers what goes into the layer, or what comes out of it.
+    """
 
     steps: tuple[Step, ...]
     output: str
+    layer_inputs: Mapping[str, str] = field(default_factory=dict)
+    layer_outputs: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def by_name(self) -> dict[str, Step]:
@@ -173,6 +188,34 @@ class Graph:
         return sum(step.multiplications for step in self.steps)
 
 
+StepOutputs = dict[str, Any]
+"""Answers of steps by their names."""
+
+
+def run_graph(graph: Graph, batch: torch.Tensor, outputs: set[str] | None = None) -> StepOutputs:
+    """Run all steps on whole images (n, channels, height, width); give the answers of those named (the last alone)."""
+    outputs = {graph.output} if outputs is None else outputs
+    first = graph.steps[0]
+    answers: StepOutputs = {first.name: batch.contiguous(memory_format=torch.channels_last)}
+    stored = {name: answers[name] for name in outputs & {first.name}}
+    for step in follow(graph, graph.steps[1:], answers, len(batch)):
+        if step.name in outputs:
+            stored[step.name] = answers[step.name]
+    return stored
+
+
+def follow(graph: Graph, steps: Iterable[Step], answers: StepOutputs, count: int) -> Iterator[Step]:
+    """Do steps on whole answers, and say when each is done; answers that nobody reads any more are dropped after that."""
+    for step in steps:
+        if step.operator is None:
+            answers[step.name] = count
+        else:
+            answers[step.name] = step.operator.whole([answers[name] for name in step.inputs])
+        yield step
+        for name in graph.last_reads.get(step.name, ()):
+            del answers[name]
+
+
 class GraphBuilder:
     """The steps so far, and what is known of the nodes that they stand for.
 
@@ -188,11 +231,17 @@ class GraphBuilder:
         Splits of channels: a step for each part follows, once it is known which parts are read.
     repeats : set
         Nodes that only pick the first of several answers.
+    read : set
+        Nodes whose answers are read by others than the steps, so that what follows them must not be folded into their steps.
+    repeatable : bool
+        Whether every process must compute the same to the last bit, so that nothing is left to a measurement of time.
     batch : torch.SymInt or aten.PerImage
         The number of images.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, read: Collection[fx.Node] = (), *, repeatable: bool = False) -> None:
+        self.read = frozenset(read)
+        self.repeatable = repeatable
         self.constants: dict[fx.Node, Any] = {}
         self.names: dict[fx.Node, str] = {}
         self.steps: dict[str, Step] = {}
@@ -211,6 +260,10 @@ class GraphBuilder:
         self.batch = shape[0]
         shape = self.answered_map(node, CHANNELS_FIRST)
         self.add(node, self.make_step(node, None, kind="input", inputs=(), map=shape))
+
+    def read_once(self, node: fx.Node) -> bool:
+        """Whether one other node and nobody else reads the answer of a node, so that it can be folded into its step."""
+        return len(node.users) == 1 and node not in self.read
 
     def step(self, node: Any) -> Step:
         """Give the step that has the answer of a node."""

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from iconoscope.occlusion.incremental import aten
-from iconoscope.occlusion.incremental.graph import (
+from iconoscope.subject.batch_norm import scale_and_shift
+from iconoscope.subject.captured import aten
+from iconoscope.subject.captured.graph import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
     EDGE,
@@ -26,10 +27,9 @@ from iconoscope.occlusion.incremental.graph import (
     MapShape,
     Step,
 )
-from iconoscope.occlusion.incremental.onednn import AFTER
-from iconoscope.occlusion.incremental.operators import CapturedCall, Convolution, InputSlot, Linear, WindowedCall
-from iconoscope.occlusion.incremental.receptive_field import AxisField, UpsampledField
-from iconoscope.subject.batch_norm import scale_and_shift
+from iconoscope.subject.captured.onednn import AFTER
+from iconoscope.subject.captured.operators import CapturedCall, Convolution, InputSlot, Linear, WindowedCall
+from iconoscope.subject.captured.receptive_field import AxisField, UpsampledField
 
 __all__ = ["TRANSLATORS", "translate"]
 
@@ -90,7 +90,7 @@ def _relu(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapS
     """Fold a ReLU into the convolution, linear layer or sum before it, if nothing else reads what it was before."""
     source = arguments["self"]
     step = builder.step(source)
-    if len(source.users) == 1:
+    if builder.read_once(source):
         if isinstance(step.operator, Linear) and not step.operator.after:
             return replace(step, name=node.name, operator=step.operator.changed(after="relu"))
         if isinstance(step.operator, Convolution) and not step.operator.relu:
@@ -104,7 +104,7 @@ def _gelu(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: MapS
     """Fold a GELU into the linear layer before it, if nothing else reads what it was before."""
     source, after = arguments["self"], f"gelu {arguments['approximate']}"
     step = builder.step(source)
-    if len(source.users) == 1 and isinstance(step.operator, Linear) and not step.operator.after and after in AFTER:
+    if builder.read_once(source) and isinstance(step.operator, Linear) and not step.operator.after and after in AFTER:
         return replace(step, name=node.name, operator=step.operator.changed(after=after))
     return _pointwise(builder, node, arguments, like)
 
@@ -192,7 +192,7 @@ def _batch_norm(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like
     scale, shift = scale_and_shift(mean, variance, weight, bias, arguments["eps"])
     scale, shift = scale.to(mean.dtype), shift.to(mean.dtype)
     step = builder.step(source)
-    if isinstance(step.operator, Convolution) and len(source.users) == 1 and not step.operator.relu:
+    if isinstance(step.operator, Convolution) and builder.read_once(source) and not step.operator.relu:
         folded = replace(step, name=node.name, operator=step.operator.scaled(scale, shift))
     else:
         affine = (shift[:, None, None], InputSlot(0), scale[:, None, None])
@@ -303,7 +303,7 @@ def _linear(builder: GraphBuilder, node: fx.Node, arguments: Arguments, like: Ma
     weight, bias = builder.constant(arguments["weight"]), builder.constant(arguments["bias"])
     if weight is None or (arguments["bias"] is not None and bias is None) or weight.ndim != 2:
         return None
-    operator = Linear(weight, bias)
+    operator = Linear(weight, bias, packed=not builder.repeatable)
     if like is None:
         return replace(builder.whole(node), operator=operator)
     return builder.make_step(node, operator, cost=weight.numel()) if like.axes == CHANNELS_LAST else None
