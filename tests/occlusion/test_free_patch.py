@@ -124,7 +124,7 @@ def test_a_branch_that_only_a_cover_takes_is_found_before_the_patch_moves():
 
 
 def test_what_fails_where_it_is_captured_is_asked_of_the_network(planted, bright, monkeypatch):
-    monkeypatch.setattr("iconoscope.occlusion.incremental.engine.run_graph", lambda *_: 1 / 0)
+    monkeypatch.setattr("iconoscope.subject.captured.graph.run_graph", lambda *_: 1 / 0)
     patch = FreePatch(planted, ico.load_images(bright)[0], fill="black")
     assert patch.asks_module
     np.testing.assert_allclose(patch.clean, ico.predict(planted, bright)[0], atol=1e-6)
