@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from iconoscope.errors import QuestionError
+from iconoscope.occlusion.incremental.operators import Convolution
 from iconoscope.subject import dispatcher, memory
 from iconoscope.subject.ledger import Ledger
 from iconoscope.subject.memory import free_memory, read_memory
@@ -110,6 +111,21 @@ def test_a_ledger_passes_over_what_has_no_storage():
     with Ledger() as ledger:
         dense = torch.sparse.mm(sparse, torch.ones(4, 4))
     assert ledger.held >= dense.numel() * 4 and (dense == 1).all()
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+def test_a_ledger_of_weights_that_are_packed():
+    """A convolution of the exact engine keeps its weights a second and a third time, as oneDNN wants them."""
+    weight, pixels = torch.randn(32, 16, 3, 3), torch.randn(1, 16, 8, 8).contiguous(memory_format=torch.channels_last)
+    convolution = Convolution(weight, None, (1, 1), (1, 1), (1, 1), 1)
+    with torch.inference_mode(), Ledger() as ledger:
+        answer = convolution.whole([pixels])
+        assert convolution._packed._plain is not None
+        assert ledger.held == answer.nbytes + 2 * weight.nbytes
+        again = convolution.whole([pixels])  # they are there
+        assert ledger.held == answer.nbytes + again.nbytes + 2 * weight.nbytes
+        del convolution
+        assert ledger.held == answer.nbytes + again.nbytes
 
 
 @pytest.mark.slow

@@ -17,9 +17,10 @@ __all__ = ["Ledger"]
 class Ledger:
     """Counts, inside its ``with`` block, the bytes of all tensors that came into being there and are still held.
 
-    A storage that several tensors share is counted once. What was there before, such as the weights, is not counted. While
-    an operation runs, its result is counted twice: convolutions compute it in a memory layout of their own first (oneDNN
-    on processors; the resident memory of four kinds of network was 0.95 to 1.06 times what is counted so).
+    A storage that several tensors share is counted once. What was there before, such as the weights, is not counted; weights
+    that are packed for oneDNN inside the block are, by their numbers, since torch shows no storage of them. While an operation
+    runs, its result is counted twice: convolutions compute it in a memory layout of their own first (oneDNN on processors; the
+    resident memory of four kinds of network was 0.95 to 1.06 times what is counted so).
 
     Attributes
     ----------
@@ -39,9 +40,9 @@ class Ledger:
     def __init__(self) -> None:
         self.held = 0
         self.peak = 0
-        # The storages that are still there, by id, as one storage has one Python object. These references and what they call
+        # What holds memory and is still there, by id, as one storage has one Python object. These references and what they call
         # go with the ledger; a finaliser would stay with every storage that outlives it.
-        self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        self._holders: dict[int, weakref.ref[Any]] = {}
         self._mode = operation_calls(self._count)
 
     def __enter__(self) -> Ledger:
@@ -52,28 +53,37 @@ class Ledger:
         self._mode.__exit__(*error)
 
     def _count(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        before = _storages([*args, *kwargs.values()])
+        before = _holders([*args, *kwargs.values()])
         answer = operation(*args, **kwargs)
-        after = _storages(answer)
-        new = sum(self._enter(storage) for identity, storage in after.items() if identity not in before)
+        after = _holders(answer)
+        new = sum(self._enter(*held) for identity, held in after.items() if identity not in before)
         self.peak = max(self.peak, self.held + new)
         return answer
 
-    def _enter(self, storage: torch.UntypedStorage) -> int:
-        identity, size = id(storage), storage.nbytes()
-        if identity in self._storages:
+    def _enter(self, holder: Any, size: int) -> int:
+        identity = id(holder)
+        if identity in self._holders:
             return 0
 
-        def leave(reference: weakref.ref[torch.UntypedStorage]) -> None:
-            del self._storages[identity]
+        def leave(reference: weakref.ref[Any]) -> None:
+            del self._holders[identity]
             self.held -= size
 
-        self._storages[identity] = weakref.ref(storage, leave)
+        self._holders[identity] = weakref.ref(holder, leave)
         self.held += size
         return size
 
 
-def _storages(values: Any) -> dict[int, torch.UntypedStorage]:
-    """Give the storages of the tensors in arguments or answers by their ids; those that are not strided show none."""
-    strided = (tensor for tensor in tensors_in(values) if tensor.layout == torch.strided)
-    return {id(storage): storage for storage in (tensor.untyped_storage() for tensor in strided)}
+def _holders(values: Any) -> dict[int, tuple[Any, int]]:
+    """Give what holds the memory of the tensors in arguments or answers, and its bytes, by its id.
+
+    It is a storage or, of what is packed for oneDNN, the tensor itself; other tensors that are not strided show none.
+    """
+    holders: dict[int, tuple[Any, int]] = {}
+    for tensor in tensors_in(values):
+        if tensor.layout == torch.strided:
+            storage = tensor.untyped_storage()
+            holders[id(storage)] = storage, storage.nbytes()
+        elif tensor.is_mkldnn:
+            holders[id(tensor)] = tensor, tensor.numel() * tensor.element_size()
+    return holders
