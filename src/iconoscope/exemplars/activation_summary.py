@@ -16,7 +16,16 @@ from iconoscope.subject.activation_layout import read_maps
 from iconoscope.subject.network import Network
 from iconoscope.subject.probe import LayerCall, concatenated, watching
 
-__all__ = ["BatchSummary", "Penultimate", "Thresholds", "channels_last", "reading_vectors", "summarizing"]
+__all__ = [
+    "BatchSummary",
+    "PassReaders",
+    "Penultimate",
+    "Summarize",
+    "Thresholds",
+    "channels_last",
+    "reading_vectors",
+    "summarizing",
+]
 
 _FEW = 256  # maps
 
@@ -54,6 +63,9 @@ BatchSummary = dict[str, torch.Tensor]
 - ``logits``, float32, (images, classes): what the network answered.
 """
 
+Summarize = Callable[[torch.Tensor, Thresholds, torch.Tensor], BatchSummary]
+"""From normalised input (images, channels, height, width), the thresholds and the places that are sampled to a summary."""
+
 
 class _LayerReader:
     """The reader of one layer; it is called as soon as the layer has answered, since what follows may work in place."""
@@ -71,26 +83,21 @@ class _LayerReader:
             return
         maps = _maps(call.output, call.module, self.batch, self.layer.name)
         count = maps.shape[2] * maps.shape[3]
-        chosen = self.places % count
-        if count > 1 and maps.is_contiguous(memory_format=torch.channels_last):
-            images, channels, rows, columns = maps.shape
-            last = maps.permute(0, 2, 3, 1)
-            # First over rows: of the few maps where the position counts, a row and a column are all that is looked at again.
-            highest = last.reshape(images, rows, columns * channels).amax(1).view(images, columns, channels)
-            lines = last.view(images, count, channels)
-            maximum, mean = _highest(highest), lines.mean(1)
-            sampled = lines.index_select(1, chosen).transpose(1, 2)
-            passing = self._passing(maximum, self.thresholds)
-            image, channel = passing.div(channels, rounding_mode="floor"), passing.remainder(channels)
-            column = highest[image, :, channel].argmax(1)
-            positions = last[image, :, column, channel].argmax(1).mul_(columns).add_(column)
+        last = count > 1 and maps.is_contiguous(memory_format=torch.channels_last)
+        if last:
+            maximum, mean, highest = _read_channels_last(maps)
         else:
-            maximum, mean = maps.amax((2, 3)), maps.mean((2, 3))
-            sampled = maps.flatten(2).index_select(2, chosen)
-            passing = self._passing(maximum, self.thresholds)
-            positions = _places(maps, passing)
-        position = torch.full(maximum.shape, -1, dtype=torch.int32, device=maximum.device)
-        position.view(-1)[passing] = positions.int()
+            maximum, mean, highest = maps.amax((2, 3)), maps.mean((2, 3)), None
+        position = maximum.new_full(maximum.shape, -1, dtype=torch.int32)
+        passing = self._passing(maximum, self.thresholds)
+        if len(passing):
+            places = _places(maps, passing) if highest is None else _places_channels_last(maps, highest, passing)
+            position.view(-1)[passing] = places.int()
+        sampled = maximum.new_empty(*maximum.shape, 0)
+        if len(self.places):
+            chosen = self.places % count
+            lines = maps.permute(0, 2, 3, 1).flatten(1, 2) if last else maps.flatten(2).transpose(1, 2)
+            sampled = lines.index_select(1, chosen).transpose(1, 2)
         self.summary = {"maximum": maximum, "mean": mean, "position": position, "sampled": sampled}
 
     def _passing(self, maximum: torch.Tensor, thresholds: Thresholds) -> torch.Tensor:
@@ -98,6 +105,94 @@ class _LayerReader:
         low, high = thresholds.least[self.units], thresholds.most[self.units]
         # Of few images the lower threshold may be over the higher one, so that to clamp by both would tell something else.
         return (maximum < low).logical_or_(maximum > high).flatten().nonzero().squeeze(1)
+
+
+class PassReaders:
+    """The readers of all layers, and of the vector before the logits, for one pass after another.
+
+    Parameters
+    ----------
+    network
+        The network.
+    layers, penultimate
+        What is read.
+    """
+
+    def __init__(self, network: Network, layers: Sequence[RecordedLayer], penultimate: Penultimate) -> None:
+        self._network, self._penultimate = network, penultimate
+        self.layers: dict[str, _LayerReader] = {}
+        first = 0
+        for layer in layers:
+            self.layers[layer.name] = _LayerReader(layer, first)
+            first += layer.channels
+        self._vector: torch.Tensor | None = None
+        self._batch, self._places = torch.zeros(0), 0
+
+    def begin(self, batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> None:
+        """Forget the pass before, and note what goes into this one."""
+        self._vector, self._batch, self._places = None, batch, len(places)
+        for reader in self.layers.values():
+            reader.summary, reader.thresholds, reader.batch = None, thresholds, batch
+            reader.places = places.to(batch.device)
+
+    def read_layer(self, call: LayerCall) -> None:
+        """Summarize what a layer answers."""
+        self.layers[call.name](call)
+
+    def read_vector(self, call: LayerCall) -> None:
+        """Take the vector before the logits."""
+        if self._vector is None:
+            maps = call.inputs[0] if self._penultimate.input else call.output
+            # What goes into a layer lies as that layer wants it: for a linear one the channels last.
+            self._vector = _maps(maps, call.module, self._batch, self._penultimate.layer).mean((2, 3))
+
+    def summary(self, logits: torch.Tensor) -> BatchSummary:
+        """Give what was read of the pass that ended with these logits.
+
+        Raises
+        ------
+        UnitError
+            If a layer was not reached.
+        """
+        name, vector = self._network.name, self._vector
+        if not self._penultimate.layer:
+            vector = logits.float()
+        parts = [reader.summary for reader in self.layers.values() if reader.summary is not None]
+        if missing := [layer for layer, reader in self.layers.items() if reader.summary is None]:
+            raise UnitError(f"{missing[0]} was not reached when {name} ran: no unit of it can answer.")
+        if vector is None:
+            raise UnitError(
+                f"{self._penultimate.layer} was not reached when {name} ran, so there is no vector before the logits."
+            )
+        if not parts:
+            nothing_read = torch.zeros(len(logits), 0, dtype=torch.float32)
+            unsampled = nothing_read[:, :, None].expand(-1, -1, self._places)
+            parts = [
+                {"maximum": nothing_read, "mean": nothing_read, "position": nothing_read.int(), "sampled": unsampled}
+            ]
+        joined = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+        return {**joined, "penultimate": vector, "logits": logits.float()}
+
+
+def _read_channels_last(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Give the maximum and the mean, (images, channels), of maps that lie channels last.
+
+    The third is the maximum over rows, (images, columns, channels): of the few maps where the position counts, a row and a
+    column are then all that is looked at again.
+    """
+    images, channels, rows, columns = maps.shape
+    last = maps.permute(0, 2, 3, 1)
+    highest = last.reshape(images, rows, columns * channels).amax(1).view(images, columns, channels)
+    return _highest(highest), last.view(images, rows * columns, channels).mean(1), highest
+
+
+def _places_channels_last(maps: torch.Tensor, highest: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Find where the maximum of some maps is, as `_places` does; `highest` is as `_read_channels_last` gives it."""
+    channels, columns = maps.shape[1], maps.shape[3]
+    image, channel = chosen.div(channels, rounding_mode="floor"), chosen.remainder(channels)
+    column = highest[image, :, channel].argmax(1)
+    row = maps.permute(0, 2, 3, 1)[image, :, column, channel].argmax(1)
+    return row.mul_(columns).add_(column)
 
 
 def _highest(lines: torch.Tensor) -> torch.Tensor:
@@ -181,7 +276,7 @@ def _runs(network: Network) -> bool:
 @contextmanager
 def summarizing(
     network: Network, layers: Sequence[RecordedLayer], penultimate: Penultimate, *, together: int | None = None
-) -> Iterator[Any]:
+) -> Iterator[Summarize]:
     """Give a function that runs the network and summarizes its layers, for the time of a block.
 
     Parameters
@@ -195,56 +290,25 @@ def summarizing(
 
     Yields
     ------
-    callable
-        From normalised input (images, channels, height, width), the thresholds and the places that
-        are sampled to `BatchSummary`.
+    Summarize
+        By the network's module.
     """
-    readers: list[_LayerReader] = []
-    for layer in layers:
-        readers.append(_LayerReader(layer, readers[-1].units.stop if readers else 0))
-    vector: list[torch.Tensor] = []
-    pixels: list[torch.Tensor] = []
-
-    def keep(call: LayerCall) -> None:
-        if not vector:
-            maps = call.inputs[0] if penultimate.input else call.output
-            # What goes into a layer lies as that layer wants it: for a linear one the channels last.
-            vector.append(_maps(maps, call.module, pixels[0], penultimate.layer).mean((2, 3)))
+    readers = PassReaders(network, layers, penultimate)
 
     def run(batch: torch.Tensor, thresholds: Thresholds, places: torch.Tensor) -> BatchSummary:
         most = 1 if network.singly else together or len(batch)
         if len(batch) > most:
             return concatenated([run(part, thresholds, places) for part in batch.split(most)])
-        vector.clear()
-        pixels[:] = [batch]
-        for reader in readers:
-            reader.summary, reader.thresholds, reader.batch = None, thresholds, batch
-            reader.places = places.to(batch.device)
+        readers.begin(batch, thresholds, places)
         logits = network.answer(batch)
         if logits.ndim != 2:
             network.logits(batch)  # says what is wrong
-        if not penultimate.layer:
-            vector.append(logits.float())
-        parts = [reader.summary for reader in readers if reader.summary is not None]
-        if missing := [reader.layer.name for reader in readers if reader.summary is None]:
-            raise UnitError(f"{missing[0]} was not reached when {network.name} ran: no unit of it can answer.")
-        if not vector:
-            raise UnitError(
-                f"{penultimate.layer} was not reached when {network.name} ran, so there is no vector before the logits."
-            )
-        if not parts:
-            nothing_read = torch.zeros(len(batch), 0, dtype=torch.float32)
-            unsampled = nothing_read[:, :, None].expand(-1, -1, len(places))
-            parts = [
-                {"maximum": nothing_read, "mean": nothing_read, "position": nothing_read.int(), "sampled": unsampled}
-            ]
-        joined = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
-        return {**joined, "penultimate": vector[0], "logits": logits.float()}
+        return readers.summary(logits)
 
-    by_name = {reader.layer.name: reader for reader in readers}
+    read_before = [penultimate.layer] if penultimate.layer else []
     with (
-        watching(network, by_name, lambda call: by_name[call.name](call)),
-        watching(network, [penultimate.layer] if penultimate.layer else [], keep, before_call=penultimate.input),
+        watching(network, readers.layers, readers.read_layer),
+        watching(network, read_before, readers.read_vector, before_call=penultimate.input),
     ):
         yield run
 

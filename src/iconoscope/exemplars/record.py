@@ -194,9 +194,9 @@ def _begun(
 
     processes = worker_count(workers, images)
     targets = match_labels(network.names, images.labels)
-    recorded_layers, penultimate = choose_layers(network, layers)
     weights = network.digest()  # of the weights as they lie
     last = memory_format.enter_context(channels_last(network))
+    recorded_layers, penultimate = choose_layers(network, layers)
     names = [layer.name for layer in recorded_layers]
     plan = RecordingPlan.of(network, recorded_layers, images=len(images), k=k)
     count = sum(layer.channels for layer in recorded_layers) + len(network.classes)

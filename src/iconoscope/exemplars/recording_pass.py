@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from iconoscope.errors import DamagedRecordError, StoreError, shortened, warn
 from iconoscope.exemplars.activation_summary import Penultimate, summarizing
+from iconoscope.exemplars.captured_summary import CapturedSummary, ShardSummary, captured_summary, pays
 from iconoscope.exemplars.loader import Batch, feed
 from iconoscope.exemplars.parts import commands_for
 from iconoscope.exemplars.shard import RecordingPlan, ShardAnswers, Tally, ask_shard
@@ -91,6 +92,7 @@ class RecordingPass:
         if len(stored) == len(shards) and self.writer.ended:
             return total  # which nobody needs
         let_memory_be_kept()
+        captured = self._captured([shard for shard in shards if shard not in stored])
         writing: Future[None] | None = None
         with (
             advancing(f"recording, {self.network.name}", len(self.rows_of(shards))) as advance,
@@ -117,8 +119,9 @@ class RecordingPass:
                     continue
                 if stream is None:  # up to the next that is on disk: processes are started once for all of them
                     stream = self._stream(range(shard, min({shards.stop} | {done for done in stored if done > shard})))
-                end = self.rows_of(range(shard, shard + 1)).stop
-                answers, tally = ask_shard(summarize, batches(stream, end), self.plan, earlier=total)
+                rows = self.rows_of(range(shard, shard + 1))
+                summary = ShardSummary(summarize, captured, self.together, len(rows))
+                answers, tally = ask_shard(summary, batches(stream, rows.stop), self.plan, earlier=total)
                 if writing is not None:
                     writing.result()
                 writing = background.submit(self._write, shard, answers, tally)
@@ -152,6 +155,12 @@ class RecordingPass:
     def rows_of(self, shards: range) -> range:
         """Give the numbers of the images in some shards that follow each other."""
         return range(shards.start * self.shard, min(shards.stop * self.shard, len(self.images)))
+
+    def _captured(self, shards: Sequence[int]) -> CapturedSummary | None:
+        """Capture the network, if that pays for one of these shards."""
+        if any(pays(len(self.rows_of(range(shard, shard + 1))), self.together) for shard in shards):
+            return captured_summary(self.network, self.layers, self.penultimate)
+        return None
 
     def _tally(self, shard: int) -> Tally:
         return Tally.from_columns(self.writer.read_tally(shard))

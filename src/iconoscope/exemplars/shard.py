@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iconoscope.exemplars.activation_summary import BatchSummary, Thresholds
+from iconoscope.exemplars.activation_summary import BatchSummary, Summarize, Thresholds
 from iconoscope.exemplars.loader import Batch
 from iconoscope.exemplars.top_k import EMPTY, TopK
 from iconoscope.store.recorded_layer import RecordedLayer
@@ -242,7 +242,7 @@ class ShardAnswers:
 
 
 def ask_shard(
-    summarize: Any, batches: Iterable[Batch], plan: RecordingPlan, *, earlier: Tally | None = None
+    summarize: Summarize, batches: Iterable[Batch], plan: RecordingPlan, *, earlier: Tally | None = None
 ) -> tuple[ShardAnswers, Tally]:
     """Show a shard's images to a network.
 
