@@ -1,7 +1,7 @@
 """How one goes from page to page: where one was is found again, and the keyboard is led along."""
 
 import iconoscope as ico
-from explore.chromium import NARROW, wait_until
+from explore.chromium import NARROW, WIDE, wait_until
 from iconoscope.explorer import open_session
 from iconoscope.explorer.serving import serving
 
@@ -13,9 +13,8 @@ def focused(page, what="tagName"):
 def test_the_back_button_and_a_reload_lead_to_where_one_was(opened):
     page = opened("#/layer/relu4")
     page.wait_for_selector(".tile:nth-of-type(60)")
-    page.mouse.wheel(0, 1000)
-    wait_until(lambda: page.evaluate("history.state?.y > 400"))
-    place = page.evaluate("scrollY")
+    place = page.evaluate("scrollTo(0, 900), scrollY")
+    wait_until(lambda: page.evaluate("history.state?.y") == place > 400)
     seen = page.locator(".tile").nth(40).locator("a").first
     seen.evaluate("(link) => link.click()")
     page.wait_for_selector(".spectrum")
@@ -98,3 +97,25 @@ def test_of_a_network_that_was_only_recorded_nothing_is_asked(browser, network, 
         page.goto("about:blank")
     assert not failed
     page.close()
+
+
+def test_long_names_with_signs_stay_in_their_places(browser, network, images, store, tmp_path):
+    (tmp_path / "titles.csv").write_text(f'class,title\nbison,"<b>&""{"a" * 74}"\nlynx,{"long words " * 7}\n')
+    with serving(open_session(network, images, store=store, titles=tmp_path / "titles.csv")) as rules:
+        page = browser.new_context(locale="es-ES").new_page()
+        page.goto(rules.address)
+        for size in (WIDE, NARROW):
+            page.set_viewport_size(size)
+            for place, shown in (
+                ("network", ".confusion"),
+                ("images", ".images a"),
+                ("image/3", ".bars"),
+                ("layer/relu4", ".tiles"),
+            ):
+                page.goto(f"{rules.address.split('?')[0]}#/{place}")
+                page.wait_for_selector(shown)
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (place, size)
+        page.goto(f"{rules.address.split('?')[0]}#/network")
+        assert page.locator(".confusion thead").bounding_box()["height"] < 200
+        assert page.locator(".confusion b").count() == 0  # a name is no markup
+        page.context.close()

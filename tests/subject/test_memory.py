@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from iconoscope.errors import QuestionError
-from iconoscope.occlusion.incremental.operators import Convolution
 from iconoscope.subject import dispatcher, memory
+from iconoscope.subject.captured.operators import Convolution
 from iconoscope.subject.ledger import Ledger
 from iconoscope.subject.memory import free_memory, read_memory
 

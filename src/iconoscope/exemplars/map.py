@@ -183,7 +183,7 @@ def _sampled_rows(count: int, limit: int | None, seed: int) -> NDArray[np.int64]
         rows = np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
     if len(rows) < LEAST_IMAGES:
         few = "Record four or more." if count < LEAST_IMAGES else "Give a limit of four or more."
-        raise QuestionError(f"{len(rows)} images make no map.", hint=few)
+        raise QuestionError(f"{len(rows)} image{'s' * (len(rows) != 1)} make{'s' * (len(rows) == 1)} no map.", hint=few)
     return rows
 
 

@@ -23,7 +23,7 @@ function Matrix({ counts }: { counts: number[][] }) {
             <td />
             {classes.map((name) => (
               <th scope="col">
-                <span>{title(name)}</span>
+                <span title={title(name)}>{title(name)}</span>
               </th>
             ))}
           </tr>
@@ -33,7 +33,9 @@ function Matrix({ counts }: { counts: number[][] }) {
             const own = classes[label] ?? "", all = row.reduce((sum, count) => sum + count, 0);
             return (
               <tr>
-                <th scope="row">{title(own)}</th>
+                <th scope="row">
+                  <span title={title(own)}>{title(own)}</span>
+                </th>
                 {row.map((count, answer) => {
                   const text = say("confusion cell", { count, label: title(own), answer: title(classes[answer] ?? "") });
                   const strength = answer === label ? count / Math.max(all, 1) : Math.sqrt(count / largest);

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 
 const LATER = 150; // milliseconds without scrolling after which the place is written down
-const PATIENCE = 3000; // for which a page that is still being filled may become as long as it was
+const PATIENCE = 10_000; // for which a page that is still being filled may become as long as it was
 
 let again = ""; // what was followed: a link that is also on the next page, as that to the next image
 let returning = 0; // the frame at which the place is tried next; 0 where one is there
