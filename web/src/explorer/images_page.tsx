@@ -2,7 +2,7 @@
 import { change, type Settings } from "./address";
 import { useClassTitle, useSession } from "./explored";
 import { say } from "./language";
-import { AnswersOf, ImageLink, Select, Trouble, Waiting } from "./parts";
+import { AnswersOf, ImageLink, Select, TextField, Trouble, Waiting } from "./parts";
 import type { ImageSearch } from "./schema";
 import { useAnswer } from "./server";
 
@@ -31,7 +31,7 @@ export function ImagesPage({ settings }: { settings: Settings }) {
       <div class="controls">
         <label class="control">
           <span>{say("search")}</span>
-          <input type="search" value={settings["q"] ?? ""} onChange={(event) => narrow({ q: event.currentTarget.value.trim() })} />
+          <TextField type="search" value={settings["q"] ?? ""} choose={(q) => narrow({ q })} />
         </label>
         <Select name={say("label")} value={settings["label"] ?? ""} choices={choices} choose={(label) => narrow({ label })} />
         <Select name={say("answer")} value={settings["prediction"] ?? ""} choices={choices} choose={(prediction) => narrow({ prediction })} />

@@ -4,7 +4,7 @@ import { change, type Settings } from "./address";
 import { Curve } from "./curve";
 import { useClassTitle, useSession } from "./explored";
 import { figures, number, percent, say, sayName } from "./language";
-import { Figure, Picture, Ranking, Select, Trouble, usePictureClass } from "./parts";
+import { Figure, Picture, Ranking, Select, TextField, Trouble, usePictureClass } from "./parts";
 import type { OptimizationFrame, OptimizationQuestion, Problem } from "./schema";
 import { events, forget, isReplaced, problemOf, useLink, useNetwork } from "./server";
 
@@ -117,7 +117,7 @@ function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
       {question.start.startsWith("image") && (
         <label class="control">
           <span>{say("image number")}</span>
-          <input type="text" size={8} value={image} onChange={(event) => change({ start: `image:${event.currentTarget.value.trim()}` })} />
+          <TextField type="text" size={8} value={image} choose={(name) => change({ start: `image:${name}` })} />
           <a class="thumbnail" href={link("image", image)}>
             <Picture name={image} alt={say("start picture")} />
           </a>
@@ -142,7 +142,7 @@ function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
       />
       <label class="control">
         <span>{say("seed")}</span>
-        <input type="number" min={0} max={9999} value={question.seed} onChange={(event) => change({ seed: event.currentTarget.value })} />
+        <TextField type="number" min={0} max={9999} value={String(question.seed)} choose={(seed) => change({ seed })} />
       </label>
       <button type="button" class="primary" onClick={growing ? stop : grow}>
         {say(growing ? "stop" : "grow")}

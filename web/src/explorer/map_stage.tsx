@@ -25,7 +25,7 @@ export const coloursOf = ({ data }: LoadedMap) =>
   COLOURS.filter((name) => (name === "label" ? isLabelled(data) : name === "mistake" ? data.labels.some((label) => label >= 0) : true));
 
 /** What is said of an image that is pointed at. */
-function linesAbout({ data }: LoadedMap, index: number, title: (name: string) => string): string[] {
+export function linesAbout({ data }: LoadedMap, index: number, title: (name: string) => string): string[] {
   const className = (number: number) => title(data.classes[number] ?? ""), label = data.labels[index] ?? -1;
   return [data.ids[index] ?? "", ...(label < 0 ? [] : [className(label)]), say("network says", { name: className(data.predictions[index] ?? -1) })];
 }
