@@ -66,7 +66,7 @@ def test_a_notice_is_closed_by_escape(browser, address, tmp_path):
     page = browser.new_page()
     page.goto(address)
     page.set_input_files("input[type=file]", tmp_path / "broken.png")
-    page.locator(".floating").wait_for()
+    page.locator(".floating [role=alert]").wait_for()
     page.keyboard.press("Escape")
     page.locator(".floating").wait_for(state="detached")
     page.close()
@@ -119,3 +119,31 @@ def test_long_names_with_signs_stay_in_their_places(browser, network, images, st
         assert page.locator(".confusion thead").bounding_box()["height"] < 200
         assert page.locator(".confusion b").count() == 0  # a name is no markup
         page.context.close()
+
+
+def test_an_address_that_names_nothing_there_is_offers_nothing_that_fails(browser, address):
+    page = browser.new_page()
+    page.goto(address)
+    home = address.split("?")[0]
+    page.goto(f"{home}#/unit/relu4:99999")
+    page.get_by_role("alert").wait_for()
+    page.get_by_text("has no channel 99999").wait_for()
+    assert page.get_by_role("button", name="Grow", exact=True).count() == 0
+    page.goto(f"{home}#/images?label=elephant")
+    page.get_by_text("0 images").wait_for()
+    assert page.locator("label", has_text="Label").locator("select").input_value() == "elephant"
+    page.close()
+
+
+def test_an_answer_to_a_photograph_takes_nobody_away_from_another_page(opened, picture, tmp_path):
+    (tmp_path / "mine.jpg").write_bytes(picture)
+    page = opened("#/network")
+    held = []
+    page.route("**/api/uploads*", held.append)
+    page.set_input_files("input[type=file]", tmp_path / "mine.jpg")
+    page.get_by_text("asked about your photograph").wait_for()
+    page.evaluate("location.hash = '#/images'")
+    page.wait_for_selector(".images a")
+    held[0].continue_()
+    page.get_by_role("link", name="mine.jpg is answered").click()
+    page.wait_for_selector(".stage")

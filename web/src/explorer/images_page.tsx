@@ -10,7 +10,7 @@ const AT_ONCE = 60;
 
 export function ImagesPage({ settings }: { settings: Settings }) {
   const { classes, networks } = useSession(), title = useClassTitle();
-  const from = Number(settings["from"] ?? "0") || 0;
+  const from = Math.max(0, Math.round(Number(settings["from"] ?? "0") || 0));
   const query = new URLSearchParams({ from: String(from), limit: String(AT_ONCE) });
   for (const name of ["q", "label", "prediction", "mistakes", "differ"]) {
     const value = settings[name];
@@ -24,7 +24,7 @@ export function ImagesPage({ settings }: { settings: Settings }) {
       <header class="title">
         <h1>{say("images")}</h1>
         <p class="soft" role="status">
-          {settings["q"] ? say("images named", { total: search?.total ?? 0, text: settings["q"] }) : say("images total", { total: search?.total ?? 0 })}
+          {search && (settings["q"] ? say("images named", { total: search.total, text: settings["q"] }) : say("images total", { total: search.total }))}
         </p>
         <AnswersOf />
       </header>

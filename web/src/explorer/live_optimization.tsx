@@ -181,7 +181,7 @@ function Grown({ growth: { frames, gradient, growing } }: { growth: Growth }) {
         <p class="large">
           {figures(frame.activation)} <small>{say("activation")}</small>
         </p>
-        <Curve points={frames.map(({ step, activation }) => [step, activation])} width={frame.steps} label={say("activation curve")} mark={frame.step} />
+        {last > 0 && <Curve points={frames.map(({ step, activation }) => [step, activation])} width={frame.steps} label={say("activation curve")} mark={frame.step} />}
         <Ranking rows={frame.probabilities.slice(0, MOST_CLASSES).map(({ name, probability }) => ({ label: title(name), share: probability, value: percent(probability) }))} />
         <Turns frames={frames} look={lookAt} />
       </div>

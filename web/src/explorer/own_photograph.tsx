@@ -1,8 +1,8 @@
 // A photograph of one's own: chosen, dropped anywhere on the page, or taken with the camera.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { go, useAddress } from "./address";
+import { go, link, useAddress } from "./address";
 import { say } from "./language";
-import { Trouble } from "./parts";
+import { Trouble, Waiting } from "./parts";
 import type { ImagePage, Problem } from "./schema";
 import { problemOf, upload } from "./server";
 
@@ -10,16 +10,25 @@ export function OwnPhotograph() {
   const [problem, setProblem] = useState<Problem | null>(null);
   const [camera, setCamera] = useState<MediaStream | null>(null);
   const [over, setOver] = useState(false);
+  const [waits, setWaits] = useState(false);
+  const [answered, setAnswered] = useState<ImagePage | null>(null); // while one had gone elsewhere
   const { page, name } = useAddress();
-  useEffect(() => setProblem(null), [page, name]); // it was about what was tried on the page before
+  useEffect(() => {
+    setProblem(null); // it was about what was tried on the page before
+    setAnswered(null);
+  }, [page, name]);
   const ask = async (photograph: Blob) => {
+    const here = location.hash;
+    setProblem(null);
+    setWaits(true);
     try {
       const taken = await upload<ImagePage>(photograph);
-      setProblem(null);
-      go("image", taken.name);
+      if (location.hash === here) go("image", taken.name);
+      else setAnswered(taken);
     } catch (error) {
       setProblem(problemOf(error));
     }
+    setWaits(false);
   };
   useEffect(() => dropping(setOver, (photograph) => void ask(photograph)), []);
   const film = async () => {
@@ -55,6 +64,16 @@ export function OwnPhotograph() {
       )}
       {over && <div class="drop">{say("drop here")}</div>}
       {camera && <Camera stream={camera} take={(photograph) => (close(), void ask(photograph))} close={close} />}
+      {(waits || answered) && (
+        <div class="floating">
+          {waits && <Waiting text={say("own waiting")} />}
+          {answered && (
+            <p role="status">
+              <a href={link("image", answered.name)}>{say("own answered", { name: answered.id })}</a>
+            </p>
+          )}
+        </div>
+      )}
       {problem && (
         <div class="floating">
           <Escape close={() => setProblem(null)} />

@@ -149,8 +149,9 @@ export function Choices({ name, value, choices, choose }: ChoicesSettings) {
   );
 }
 
-/** One of many. */
-export function Select({ name, value, choices, choose }: ChoicesSettings) {
+/** One of many; what is chosen is among them, though it be none that could be. */
+export function Select({ name, value, choices: known, choose }: ChoicesSettings) {
+  const choices = known.some((choice) => choice.value === value) ? known : [...known, { value, text: value }];
   return (
     <label class="control">
       <span>{name}</span>
