@@ -139,7 +139,11 @@ def test_an_answer_to_a_photograph_takes_nobody_away_from_another_page(opened, p
     (tmp_path / "mine.jpg").write_bytes(picture)
     page = opened("#/network")
     held = []
-    page.route("**/api/uploads*", held.append)
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/api/uploads*", hold)
     page.set_input_files("input[type=file]", tmp_path / "mine.jpg")
     page.get_by_text("asked about your photograph").wait_for()
     page.evaluate("location.hash = '#/images'")

@@ -178,9 +178,8 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
   return { answer: patch ? answer : null, problem };
 }
 
-function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
-  const session = useSession(), asks = useAsks();
-  const size = page.size as unknown as Size;
+/** The patch: where a mouse passes that has not clicked, else where it is held, which the address keeps. */
+function usePatch(settings: Settings, size: Size) {
   const [held, hold] = useState<FreePatch | null>(() => readPatch(settings, size));
   const [passing, setPassing] = useState<FreePatch | null>(null); // under a mouse that has not clicked
   const patch = passing ?? held;
@@ -203,6 +202,13 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
     }, LATER);
     return () => window.clearTimeout(timer);
   }, [held]);
+  return { held, patch, setPatch, setPassing };
+}
+
+function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
+  const session = useSession(), asks = useAsks();
+  const size = page.size as unknown as Size;
+  const { held, patch, setPatch, setPassing } = usePatch(settings, size);
   const sides = readSides(settings, size);
   const fill = session.fills.find((each) => each === settings["fill"]) ?? (session.fills.includes(USUAL) ? USUAL : (session.fills[0] ?? USUAL));
   const heat = useHeat(page, asks ? settings : NO_SETTINGS, sides[0], fill);

@@ -30,11 +30,10 @@ const answerOf = (frame: OptimizationFrame | undefined): string => frame?.probab
 export const turns = (frames: readonly OptimizationFrame[]): number[] =>
   frames.map((_, position) => position).filter((position) => position > 0 && answerOf(frames[position]) !== answerOf(frames[position - 1]));
 
-export function LiveOptimization({ unit, settings }: { unit: string; settings: Settings }) {
+/** What is asked, as the address says it. */
+function useQuestion(unit: string, settings: Settings): OptimizationQuestion {
   const session = useSession(), network = useNetwork();
-  const [growth, setGrowth] = useState<Growth>(NOTHING);
-  const controller = useRef<AbortController | null>(null);
-  const question: OptimizationQuestion = {
+  return {
     unit,
     start: settings["start"] || "noise",
     style: settings["style"] || session.styles[0] || "default",
@@ -43,6 +42,12 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
     seed: Number(settings["seed"]) || 0,
     network,
   };
+}
+
+/** Has a picture grown, frame by frame; who leaves the page ends it. */
+function useGrowth(question: OptimizationQuestion) {
+  const [growth, setGrowth] = useState<Growth>(NOTHING);
+  const controller = useRef<AbortController | null>(null);
   const grow = async () => {
     controller.current?.abort();
     const here = new AbortController();
@@ -64,18 +69,23 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
       if (controller.current === here) setGrowth((before) => ({ ...before, growing: false }));
     }
   };
+  useEffect(() => () => controller.current?.abort(), []);
+  return { growth, grow: () => void grow(), stop: () => controller.current?.abort() };
+}
+
+export function LiveOptimization({ unit, settings }: { unit: string; settings: Settings }) {
+  const question = useQuestion(unit, settings), { growth, grow, stop } = useGrowth(question);
   useEffect(() => {
     // "Turn it into" on the page of an image has already said what is wanted.
     if (settings["grow"] === "now") {
       change({ grow: "" });
-      void grow();
+      grow();
     }
-    return () => controller.current?.abort();
   }, []);
   const photograph = question.start.startsWith(FROM_IMAGE) ? question.start.slice(FROM_IMAGE.length) : "";
   return (
     <Figure title={say("live")} note={say("live note")} commands={growth.frames[growth.frames.length - 1]?.commands ?? undefined} wide>
-      <LiveControls question={question} growing={growth.growing} grow={() => void grow()} stop={() => controller.current?.abort()} />
+      <LiveControls question={question} growing={growth.growing} grow={grow} stop={stop} />
       {growth.problem && <Trouble problem={growth.problem} />}
       {(photograph || growth.frames.length > 0) && (
         <div class="grown">

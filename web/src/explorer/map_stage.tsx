@@ -44,7 +44,8 @@ interface StageSettings {
   changed: () => void; // what is shown beside the map is another
 }
 
-export function MapStage({ map, settings, second, tool, selection, made, changed }: StageSettings) {
+/** The board of a map: it follows the address, and writes there where one has moved. */
+function useBoard({ map, settings, second, made, changed }: Pick<StageSettings, "map" | "settings" | "second" | "made" | "changed">) {
   const { page, data, network } = map, own = viewSettings(settings, second), viewed = viewKey(own);
   const stage = useRef<HTMLDivElement>(null), canvas = useRef<HTMLCanvasElement>(null), over = useRef<HTMLCanvasElement>(null);
   const shown = useRef<HTMLParagraphElement>(null);
@@ -98,12 +99,17 @@ export function MapStage({ map, settings, second, tool, selection, made, changed
     board.paint();
     changed();
   }, [board, viewed]);
+  return { board, problem, stage, canvas, over, shown };
+}
+
+export function MapStage({ map, settings, second, tool, selection, made, changed }: StageSettings) {
+  const { board, problem, stage, canvas, over, shown } = useBoard({ map, settings, second, made, changed });
   useEffect(() => board?.select(selection), [board, selection]);
   useEffect(() => board?.again(), [board, language()]); // it says how many are seen
   if (board) board.tool = tool;
   useKeys(board, stage.current, map, { second, changed });
   return (
-    <div class="stage-map" ref={stage} data-tool={tool} data-network={network}>
+    <div class="stage-map" ref={stage} data-tool={tool} data-network={map.network}>
       <canvas ref={canvas} tabIndex={0} role="application" aria-label={say("map keys")} />
       <canvas ref={over} aria-hidden="true" />
       <p ref={shown} class="shown" role="status" />

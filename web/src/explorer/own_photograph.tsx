@@ -6,10 +6,9 @@ import { Trouble, Waiting } from "./parts";
 import type { ImagePage, Problem } from "./schema";
 import { problemOf, upload } from "./server";
 
-export function OwnPhotograph() {
+/** Has the network asked about photographs; whoever stays on the page sees the answer. */
+function useUpload() {
   const [problem, setProblem] = useState<Problem | null>(null);
-  const [camera, setCamera] = useState<MediaStream | null>(null);
-  const [over, setOver] = useState(false);
   const [waits, setWaits] = useState(false);
   const [answered, setAnswered] = useState<ImagePage | null>(null); // while one had gone elsewhere
   const { page, name } = useAddress();
@@ -30,6 +29,13 @@ export function OwnPhotograph() {
     }
     setWaits(false);
   };
+  return { ask, waits, answered, problem, setProblem };
+}
+
+export function OwnPhotograph() {
+  const { ask, setProblem, ...told } = useUpload();
+  const [camera, setCamera] = useState<MediaStream | null>(null);
+  const [over, setOver] = useState(false);
   useEffect(() => dropping(setOver, (photograph) => void ask(photograph)), []);
   const film = async () => {
     try {
@@ -64,6 +70,22 @@ export function OwnPhotograph() {
       )}
       {over && <div class="drop">{say("drop here")}</div>}
       {camera && <Camera stream={camera} take={(photograph) => (close(), void ask(photograph))} close={close} />}
+      <Notices {...told} forget={() => setProblem(null)} />
+    </div>
+  );
+}
+
+interface NoticesSettings {
+  waits: boolean;
+  answered: ImagePage | null;
+  problem: Problem | null;
+  forget: () => void;
+}
+
+/** What has become of a photograph that the network was asked about. */
+function Notices({ waits, answered, problem, forget }: NoticesSettings) {
+  return (
+    <>
       {(waits || answered) && (
         <div class="floating">
           {waits && <Waiting text={say("own waiting")} />}
@@ -76,14 +98,14 @@ export function OwnPhotograph() {
       )}
       {problem && (
         <div class="floating">
-          <Escape close={() => setProblem(null)} />
+          <Escape close={forget} />
           <Trouble problem={problem} />
-          <button type="button" onClick={() => setProblem(null)}>
+          <button type="button" onClick={forget}>
             {say("close")}
           </button>
         </div>
       )}
-    </div>
+    </>
   );
 }
 
