@@ -95,6 +95,14 @@ def test_of_a_network_that_was_only_recorded_nothing_is_asked(browser, network, 
         page.get_by_text("none under a patch").wait_for()
         assert page.get_by_label("Turn it into").count() == 0 and page.locator(".heat-controls").count() == 0
         page.goto("about:blank")
+    stores = open_session(store=store, compare=f"other={tmp_path / 'other'}")
+    with serving(stores) as rules:  # neither is at hand: still both are seen
+        page.goto(rules.address)
+        page.goto(f"{rules.address.split('?')[0]}#/image/3")
+        page.wait_for_selector(".answers section:nth-of-type(2) .bars li")
+        shown = page.locator(".answers .bars li:first-child .value").all_inner_texts()
+        assert shown == [f"{subject.recorded.vectors('probabilities')[3].max():.3f}" for subject in stores.subjects]
+        page.goto("about:blank")
     assert not failed
     page.close()
 

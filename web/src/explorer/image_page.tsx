@@ -117,10 +117,9 @@ function Keep({ page }: { page: Message }) {
 
 /** What is shown where no network is at hand: the probabilities as they were recorded, and the maps that the store has. */
 function StillAnswers({ page, settings }: { page: Message; settings: Settings }) {
-  const { classes } = useSession();
+  const { networks } = useSession();
   const { maps: heats, damaged } = useKeptHeats(page), chosen = heats[Number(settings["heat"] ?? "0")] ?? heats[0];
   const heat = useMemo(() => (chosen ? keptHeat(chosen, page) : null), [chosen, page]);
-  const clean = classes.map((name) => page.probabilities.find((recorded) => recorded.name === name)?.probability ?? 0);
   return (
     <div class="felt">
       <div>
@@ -138,9 +137,7 @@ function StillAnswers({ page, settings }: { page: Message; settings: Settings })
         {heat && <Legend heat={heat.heat} />}
       </div>
       <div>
-        <div class="answers">
-          <AnswerBars clean={clean} under={null} label={page.label} />
-        </div>
+        <Answers networks={networks} page={page} patch={null} fill="" />
         <Neighbours page={page} />
       </div>
     </div>
@@ -148,13 +145,14 @@ function StillAnswers({ page, settings }: { page: Message; settings: Settings })
 }
 
 /** The answers of one network to the picture under the patch, the newest patch alone. */
-function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, network: number) {
+function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, network: number, isAsked: boolean) {
   const [answer, setAnswer] = useState<PatchAnswer | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const view = useMemo(() => viewName("patch"), [network]);
   const newest = useRef<Newest<PatchQuestion, PatchAnswer> | null>(null);
   // Asked as soon as the patch lies elsewhere, not after the next frame is painted.
   useLayoutEffect(() => {
+    if (!isAsked) return;
     const line = new PatchLine();
     const asking = new Newest<PatchQuestion, PatchAnswer>(
       (question) => line.ask(question),
@@ -212,7 +210,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
   const sides = readSides(settings, size);
   const fill = session.fills.find((each) => each === settings["fill"]) ?? (session.fills.includes(USUAL) ? USUAL : (session.fills[0] ?? USUAL));
   const heat = useHeat(page, asks ? settings : NO_SETTINGS, sides[0], fill);
-  const networks = session.networks.length > 1 ? session.networks : session.networks.slice(0, 1);
+  const { networks } = session;
   // What does not move with the patch is not drawn anew with it: its bars are waited for.
   const neighbours = useMemo(() => <Neighbours page={page} />, [page, language()]);
   const controls = useMemo(() => asks && <HeatControls page={page} settings={settings} heat={heat} />, [page, settings, heat, asks, language()]);
@@ -241,11 +239,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
           {controls}
         </div>
         <div>
-          <div class={networks.length > 1 ? "answers two" : "answers"}>
-            {networks.map((network) => (
-              <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network} heading={networks.length > 1 ? network.name : ""} />
-            ))}
-          </div>
+          <Answers networks={networks} page={page} patch={patch} fill={fill} />
           {neighbours}
         </div>
       </div>
@@ -259,6 +253,18 @@ function readSides(settings: Settings, size: Size): [number, number] {
   return [chosen, chosen];
 }
 
+/** The bars of every network, beside each other where they are two. */
+function Answers({ networks, ...asked }: { networks: NetworkName[]; page: Message; patch: FreePatch | null; fill: string }) {
+  const two = networks.length > 1;
+  return (
+    <div class={two ? "answers two" : "answers"}>
+      {networks.map((network) => (
+        <NetworkAnswers key={network.number} {...asked} network={network} heading={two ? network.name : ""} />
+      ))}
+    </div>
+  );
+}
+
 interface NetworkAnswersSettings {
   page: Message;
   patch: FreePatch | null;
@@ -269,23 +275,24 @@ interface NetworkAnswersSettings {
 
 /** The bars of one network: what it answers to the whole picture, and under the patch. */
 function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersSettings) {
-  const { classes } = useSession();
+  const { classes, asks } = useSession(), isAsked = asks && network.asks;
   const around = useNetwork();
   const own = useAnswer<Message>(network.number === around ? null : `images/${encodeURIComponent(page.name)}`, network.number);
-  const probabilities = (own.value ?? page).probabilities;
+  const probabilities = (network.number === around ? page : own.value)?.probabilities; // never those of the other one
   const clean = useMemo(() => {
     const all = new Array<number>(classes.length).fill(0);
-    for (const { index, probability } of probabilities) all[index] = probability;
+    for (const { index, probability } of probabilities ?? []) all[index] = probability;
     return all;
   }, [probabilities]);
-  const { answer, problem } = usePatchAnswers(page, network.asks ? patch : null, fill, network.number);
+  const { answer, problem } = usePatchAnswers(page, isAsked ? patch : null, fill, network.number, isAsked);
   return (
     <section>
       {heading && <h2>{heading}</h2>}
-      <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />
+      {probabilities ? <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} /> : !own.problem && <Waiting />}
       {(problem ?? own.problem) && <Trouble problem={(problem ?? own.problem) as Problem} />}
       {answer && <p class="note timing">{say("answered in", { milliseconds: number(answer.milliseconds, 1) })}</p>}
-      {!network.asks ? <p class="note">{say("only recorded")}</p> : !patch && <p class="note">{say("patch hint")}</p>}
+      {asks && !network.asks && <p class="note">{say("only recorded")}</p>}
+      {isAsked && !patch && <p class="note">{say("patch hint")}</p>}
     </section>
   );
 }

@@ -1,5 +1,5 @@
 // A photograph of one's own: chosen, dropped anywhere on the page, or taken with the camera.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { go, link, useAddress } from "./address";
 import { say } from "./language";
 import { Trouble, Waiting } from "./parts";
@@ -111,7 +111,8 @@ function Notices({ waits, answered, problem, forget }: NoticesSettings) {
 
 /** Closes what it stands in by the key for it. */
 function Escape({ close }: { close: () => void }) {
-  useEffect(() => {
+  // Before it is seen: a key that is pressed then counts.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => event.key === "Escape" && close();
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);
