@@ -66,7 +66,7 @@ def test_a_notice_is_closed_by_escape(browser, address, tmp_path):
     page = browser.new_page()
     page.goto(address)
     page.set_input_files("input[type=file]", tmp_path / "broken.png")
-    page.locator(".floating").wait_for()
+    page.locator(".floating [role=alert]").wait_for()
     page.keyboard.press("Escape")
     page.locator(".floating").wait_for(state="detached")
     page.close()
@@ -95,6 +95,14 @@ def test_of_a_network_that_was_only_recorded_nothing_is_asked(browser, network, 
         page.get_by_text("none under a patch").wait_for()
         assert page.get_by_label("Turn it into").count() == 0 and page.locator(".heat-controls").count() == 0
         page.goto("about:blank")
+    stores = open_session(store=store, compare=f"other={tmp_path / 'other'}")
+    with serving(stores) as rules:  # neither is at hand: still both are seen
+        page.goto(rules.address)
+        page.goto(f"{rules.address.split('?')[0]}#/image/3")
+        page.wait_for_selector(".answers section:nth-of-type(2) .bars li")
+        shown = page.locator(".answers .bars li:first-child .value").all_inner_texts()
+        assert shown == [f"{subject.recorded.vectors('probabilities')[3].max():.3f}" for subject in stores.subjects]
+        page.goto("about:blank")
     assert not failed
     page.close()
 
@@ -119,3 +127,35 @@ def test_long_names_with_signs_stay_in_their_places(browser, network, images, st
         assert page.locator(".confusion thead").bounding_box()["height"] < 200
         assert page.locator(".confusion b").count() == 0  # a name is no markup
         page.context.close()
+
+
+def test_an_address_that_names_nothing_there_is_offers_nothing_that_fails(browser, address):
+    page = browser.new_page()
+    page.goto(address)
+    home = address.split("?")[0]
+    page.goto(f"{home}#/unit/relu4:99999")
+    page.get_by_role("alert").wait_for()
+    page.get_by_text("has no channel 99999").wait_for()
+    assert page.get_by_role("button", name="Grow", exact=True).count() == 0
+    page.goto(f"{home}#/images?label=elephant")
+    page.get_by_text("0 images").wait_for()
+    assert page.locator("label", has_text="Label").locator("select").input_value() == "elephant"
+    page.close()
+
+
+def test_an_answer_to_a_photograph_takes_nobody_away_from_another_page(opened, picture, tmp_path):
+    (tmp_path / "mine.jpg").write_bytes(picture)
+    page = opened("#/network")
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/api/uploads*", hold)
+    page.set_input_files("input[type=file]", tmp_path / "mine.jpg")
+    page.get_by_text("asked about your photograph").wait_for()
+    page.evaluate("location.hash = '#/images'")
+    page.wait_for_selector(".images a")
+    held[0].continue_()
+    page.get_by_role("link", name="mine.jpg is answered").click()
+    page.wait_for_selector(".stage")

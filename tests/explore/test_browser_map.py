@@ -83,8 +83,16 @@ def test_a_rectangle_and_a_search_choose_images(opened, explored, images):
     assert selected(page) == set(ids[inside].tolist())
     page.keyboard.press("Escape")
     page.wait_for_selector(".selection", state="detached")
-    page.get_by_role("searchbox", name="Find").fill("lynx")
-    page.get_by_role("searchbox", name="Find").press("Enter")
+    page.locator(".stage-map canvas").first.press("Enter")  # whatever lies in the middle, the nearest is chosen
+    nearest = ids[np.hypot(*(places - 0.5).T).argmin()]
+    page.locator(".picked dd a", has_text=str(nearest)).wait_for()
+    page.keyboard.press("Escape")
+    find = page.get_by_role("searchbox", name="Find")
+    find.fill("lynx")
+    page.evaluate("history.replaceState(null, '', '#/map?size=0.5'), dispatchEvent(new PopStateEvent('popstate'))")
+    page.wait_for_timeout(50)
+    assert find.input_value() == "lynx"  # what is typed outlasts a change of the address
+    find.press("Enter")
     image_map = explored.subjects[0].mapped
     lynx = image_map.classes.index("lynx")
     expected = ids[(image_map.targets == lynx) | (image_map.predictions == lynx)]

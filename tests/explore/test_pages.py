@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import iconoscope
+from iconoscope.occlusion import FILLS
+from iconoscope.optimization.style import STYLES
+from iconoscope.results.decision_rule import AUDIT_WORDS
 
 WEB = Path(__file__).parents[2] / "web"
 SITE = Path(iconoscope.__file__).parent / "explorer" / "site"
@@ -99,3 +102,12 @@ def test_the_built_files_are_built_anew_to_the_byte(tmp_path):
     subprocess.run(["node", "build.mjs"], cwd=copy, check=True, capture_output=True)
     for path in (*SITE.iterdir(), SITE.parents[1] / "show/templates/map.js"):
         assert (tmp_path / "src/iconoscope" / path.relative_to(SITE.parents[1])).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [("style", STYLES), ("fill", [name for name, fill in FILLS.items() if not fill.drops]), ("verdict", AUDIT_WORDS)],
+)
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_what_the_server_names_has_words_on_the_pages(group, names, lang):
+    assert [name for name in names if f"{group} {name}" not in WORDS[lang]] == []

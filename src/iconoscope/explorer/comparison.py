@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from iconoscope.errors import QuestionError, warn
+from iconoscope.exemplars import load_recording
+from iconoscope.exemplars.load_recording import find_recordings
 from iconoscope.explorer.subject import Subject, find_subject
-from iconoscope.store import Store
+from iconoscope.results.folders import without_folders
+from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Images
 from iconoscope.subject.network import Network, load_network, load_weights, read_checkpoint
 
-__all__ = ["find_second", "of_same_images"]
+__all__ = ["find_second", "ids_to_compare", "of_same_images"]
 
 _WEIGHTS = {".safetensors", ".pt", ".pth", ".bin", ".ckpt"}
 
@@ -48,13 +52,46 @@ def find_second(compare: Network | str, first: Subject, images: Images | None = 
         network = None if is_store else _with_weights(first, path) if is_weights else _named(spec, first)
         store = Store(path) if is_store else store
         name = name or path.name
-    second = find_subject(1, name, network, images, store)
+    recording = None if network is not None else _recording_of(store, first, images)
+    if recording is None:
+        second = find_subject(1, name, network, images, store)
+    else:
+        second = Subject(1, without_folders(name or recording.question.network), None, recording, store)
     if second.classes != first.classes:
         raise QuestionError(
             f"{second.name} has other classes than {first.name}: they cannot stand beside each other.",
             hint=f"{len(first.classes)} classes from {first.classes[0]}, and {len(second.classes)} from {second.classes[0]}.",
         )
     return of_same_images(second, first, images)
+
+
+def ids_to_compare(compare: Network | str | None) -> list[Sequence[str]]:
+    """Give the ids of every recording of the store that a first network is compared with; none where it is no store."""
+    if not isinstance(compare, str):
+        return []
+    return [recording.ids for recording in find_recordings(_divided(compare)[1], None)]
+
+
+def _recording_of(store: Store, first: Subject, images: Images | None) -> Recording | None:
+    """Give the latest recording of a store that is of the first network's images; None where the store has none at all.
+
+    Raises
+    ------
+    QuestionError
+        If all are of other images.
+    """
+    ids = first.recording.ids if first.recording is not None else None if images is None else tuple(images.ids)
+    recordings = list(find_recordings(store.folder, None))
+    for recording in recordings:
+        if ids is None or recording.ids == ids:
+            return load_recording(recording.folder) if images is None else load_recording(recording, images=images)
+    if recordings:
+        raise QuestionError(
+            f"Of the second network there are only recordings of other images than the {len(ids or ()):,} that are shown of "
+            f"{first.name}.",
+            hint="Give --images on which both were recorded, or record both on the same.",
+        )
+    return None
 
 
 def _divided(compare: str) -> tuple[str, str]:

@@ -152,13 +152,13 @@ def open_session(
     read_only: bool = False,
 ) -> Session:
     """Put together what is explored; the arguments are those of `explore`."""
-    from iconoscope.explorer.comparison import find_second
+    from iconoscope.explorer.comparison import find_second, ids_to_compare
     from iconoscope.explorer.session import Session
     from iconoscope.explorer.subject import find_subject
 
     image_set = None if images is None else load_images(images)
     store = Store.at(store)
-    subject = find_subject(0, "", network, image_set, store)
+    subject = find_subject(0, "", network, image_set, store, beside=ids_to_compare(compare))
     _say_of_whom(subject, read_only=read_only)
     _say_how_many(subject, image_set)
     recorded = None if subject.recording is None else subject.recording.images

@@ -7,7 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from iconoscope.errors import DamagedRecordError, IconoscopeError, ImagesError, QuestionError, StoreError, UnitError
+from iconoscope.errors import (
+    DamagedRecordError,
+    IconoscopeError,
+    ImageFileError,
+    ImagesError,
+    QuestionError,
+    StoreError,
+    UnitError,
+)
 from iconoscope.explorer.messages import Problem
 from iconoscope.explorer.session import ReadOnlyError
 from iconoscope.explorer.worker import ReplacedError
@@ -26,6 +34,7 @@ _KINDS: dict[type[IconoscopeError], tuple[int, Kind]] = {
     ReadOnlyError: (403, "refused"),
     UnitError: (404, "not found"),
     QuestionError: (400, "question"),
+    ImageFileError: (400, "question"),
     ImagesError: (404, "not found"),
     DamagedRecordError: (500, "damaged"),
     StoreError: (404, "not found"),

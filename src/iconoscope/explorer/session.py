@@ -98,7 +98,7 @@ class Session:
     def subject(self, number: int) -> Subject:
         """Give one of the networks; raises `QuestionError` where there is no such."""
         if not 0 <= number < len(self.subjects):
-            raise QuestionError(f"There is no network {number} here.", hint=f"There are {len(self.subjects)}.")
+            raise QuestionError(f"There is no network {number} here.", hint=f"Give 0 to {len(self.subjects) - 1}.")
         return self.subjects[number]
 
     @property

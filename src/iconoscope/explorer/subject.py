@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -283,29 +283,42 @@ class Subject:
         self.__dict__.pop("map_rows", None)
 
 
-def find_subject(number: int, name: str, network: Network | None, images: Images | None, store: Store) -> Subject:
+def find_subject(
+    number: int,
+    name: str,
+    network: Network | None,
+    images: Images | None,
+    store: Store,
+    *,
+    beside: Sequence[Sequence[str]] = (),
+) -> Subject:
     """Put a network and what a store has of it together.
 
     Without the network it is the one that was recorded last. Where images are given, the recording is of exactly these or,
-    where there is none, of the most of them.
+    where there is none, of the most of them. Else it is the latest one, of images that a recording is of that it is to stand
+    beside, where there is such a one (`beside` has the ids of each).
 
     Raises
     ------
     StoreError
         If there is neither a network nor a recording.
     """
-    recording = _recording(None if network is None else network.digest(), images, store)
+    recording = _recording(None if network is None else network.digest(), images, store, beside)
     if recording is None and network is None:
         recording = load_recording(store.folder, images=images)  # says why there is none
     name = name or (network.name if network is not None else recording.question.network if recording else "")
     return Subject(number, without_folders(name), network, recording, store)
 
 
-def _recording(weights: str | None, images: Images | None, store: Store) -> Recording | None:
+def _recording(
+    weights: str | None, images: Images | None, store: Store, beside: Sequence[Sequence[str]]
+) -> Recording | None:
     """Give a recording of a network by its digest, or of the one that was recorded last; None where none fits."""
     recordings = find_recordings(store.folder, weights)
     if images is None:
-        latest = next(recordings, None)
+        latest_first = list(recordings)
+        common = (recording for recording in latest_first if any(recording.ids == ids for ids in beside))
+        latest = next(common, None) or next(iter(latest_first), None)
         return None if latest is None else load_recording(latest.folder)
     ids = set(images.ids)
     fitting = [recording for recording in recordings if ids.issuperset(recording.ids)]

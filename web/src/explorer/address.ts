@@ -5,6 +5,9 @@ const PAGES = ["network", "layer", "unit", "image", "images", "map", "atlas"] as
 
 export type PageName = (typeof PAGES)[number];
 
+/** Pages that are about one thing, and that of all of them, where the address names none. */
+const OF_ALL: Partial<Record<PageName, PageName>> = { layer: "network", unit: "network", image: "images" };
+
 /** Settings of a page by name; one that is empty does not stand in the address. */
 export type Settings = Readonly<Record<string, string>>;
 
@@ -34,7 +37,7 @@ export function readAddress(hash: string): Address {
   const [path, query] = cut < 0 ? [text, ""] : [text.slice(0, cut), text.slice(cut + 1)];
   const slash = path.indexOf("/");
   const [first, name] = slash < 0 ? [path, ""] : [path.slice(0, slash), path.slice(slash + 1)];
-  const page = PAGES.find((name) => name === first) ?? "network";
+  const known = PAGES.find((name) => name === first) ?? "network", page = (!name && OF_ALL[known]) || known;
   return { page, name: decoded(name), settings: Object.fromEntries(new URLSearchParams(query)) };
 }
 

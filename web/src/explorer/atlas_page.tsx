@@ -52,8 +52,18 @@ function sheetsOf(page: Message, kind: "pictures" | "crops", network: number): P
   );
 }
 
-function Atlas({ page, settings }: { page: Message; settings: Settings }) {
-  const network = useNetwork(), title = useClassTitle();
+interface Shown {
+  canvas: { current: HTMLCanvasElement | null };
+  shown: { current: HTMLParagraphElement | null }; // where it is said which grid is drawn
+  board: AtlasBoard | null;
+  crops: ImageBitmap[];
+  picked: number;
+  problem: Problem | null;
+}
+
+/** The board of an atlas: it begins where the address says, and writes there where one has moved. */
+function useBoard(page: Message, settings: Settings): Shown {
+  const network = useNetwork();
   const canvas = useRef<HTMLCanvasElement>(null), shown = useRef<HTMLParagraphElement>(null), data = useRef<AtlasData>(drawnOf(page));
   const [board, setBoard] = useState<AtlasBoard | null>(null);
   const [crops, setCrops] = useState<ImageBitmap[]>([]);
@@ -90,7 +100,11 @@ function Atlas({ page, settings }: { page: Message; settings: Settings }) {
       made.end();
     };
   }, [page]);
-  const cell = page.cells[picked];
+  return { canvas, shown, board, crops, picked, problem };
+}
+
+function Atlas({ page, settings }: { page: Message; settings: Settings }) {
+  const { canvas, shown, board, crops, picked, problem } = useBoard(page, settings), cell = page.cells[picked];
   return (
     <div class="board">
       <section class="stage-of" aria-label={say("atlas")}>
@@ -101,42 +115,56 @@ function Atlas({ page, settings }: { page: Message; settings: Settings }) {
         </div>
       </section>
       <aside>
-        <header class="title">
-          <h1>{say("atlas")}</h1>
-          {page.layers.length > 1 ? (
-            <Select
-              name={say("layer")}
-              value={page.layer}
-              choices={page.layers.map((layer) => ({ value: layer, text: layer }))}
-              choose={(layer) => change({ layer, cell: "", x: "", y: "", z: "" }, { step: true })}
-            />
-          ) : (
-            <p>{page.layer}</p>
-          )}
-          <p class="note">
-            {say("atlas note")} {say("atlas quality", { count: page.vectors, images: page.images, value: number(page.agreement, 2) })}
-          </p>
-          <CopyCommands commands={page.commands} />
-          <DamagedRecords records={page.damaged} />
-        </header>
+        <AtlasTitle page={page} />
         {cell && board ? <Picked page={page} cell={cell} index={picked} board={board} crops={crops} /> : <p>{say("atlas pick")}</p>}
-        {Object.keys(page.legend).length > 0 && (
-          <section>
-            <h2>{say("atlas frames")}</h2>
-            <p class="atlas-legend">
-              {Object.entries(page.legend).map(([name, ink]) => (
-                <span key={name}>
-                  <i style={{ background: ink }} />
-                  {title(name)}
-                </span>
-              ))}
-              {page.unframed > 0 && <span>{say("atlas unframed", { count: page.unframed })}</span>}
-            </p>
-          </section>
-        )}
+        <Frames page={page} />
         <p class="note">{say("atlas help")}</p>
       </aside>
     </div>
+  );
+}
+
+/** What the atlas is of. */
+function AtlasTitle({ page }: { page: Message }) {
+  return (
+    <header class="title">
+      <h1>{say("atlas")}</h1>
+      {page.layers.length > 1 ? (
+        <Select
+          name={say("layer")}
+          value={page.layer}
+          choices={page.layers.map((layer) => ({ value: layer, text: layer }))}
+          choose={(layer) => change({ layer, cell: "", x: "", y: "", z: "" }, { step: true })}
+        />
+      ) : (
+        <p>{page.layer}</p>
+      )}
+      <p class="note">
+        {say("atlas note")} {say("atlas quality", { count: page.vectors, images: page.images, value: number(page.agreement, 2) })}
+      </p>
+      <CopyCommands commands={page.commands} />
+      <DamagedRecords records={page.damaged} />
+    </header>
+  );
+}
+
+/** Which class has which colour. */
+function Frames({ page }: { page: Message }) {
+  const title = useClassTitle();
+  if (Object.keys(page.legend).length === 0) return null;
+  return (
+    <section>
+      <h2>{say("atlas frames")}</h2>
+      <p class="atlas-legend">
+        {Object.entries(page.legend).map(([name, ink]) => (
+          <span key={name}>
+            <i style={{ background: ink }} />
+            {title(name)}
+          </span>
+        ))}
+        {page.unframed > 0 && <span>{say("atlas unframed", { count: page.unframed })}</span>}
+      </p>
+    </section>
   );
 }
 

@@ -15,7 +15,7 @@ import type { HeatAnswer, ImagePage as Message, NetworkName, PatchAnswer, PatchQ
 import { forget, useNetwork, post, problemOf, useAnswer } from "./server";
 
 const USUAL = "mean"; // how everything else in the package fills a patch
-const NO_SETTINGS: Settings = {};
+const NO_SETTINGS: Settings = {}, NOBODY = new Set<Ask>();
 const LATER = 200; // milliseconds without a movement after which the address is written
 
 export function ImagePage({ name, settings }: { name: string; settings: Settings }) {
@@ -117,10 +117,9 @@ function Keep({ page }: { page: Message }) {
 
 /** What is shown where no network is at hand: the probabilities as they were recorded, and the maps that the store has. */
 function StillAnswers({ page, settings }: { page: Message; settings: Settings }) {
-  const { classes } = useSession();
+  const { networks } = useSession();
   const { maps: heats, damaged } = useKeptHeats(page), chosen = heats[Number(settings["heat"] ?? "0")] ?? heats[0];
   const heat = useMemo(() => (chosen ? keptHeat(chosen, page) : null), [chosen, page]);
-  const clean = classes.map((name) => page.probabilities.find((recorded) => recorded.name === name)?.probability ?? 0);
   return (
     <div class="felt">
       <div>
@@ -138,25 +137,41 @@ function StillAnswers({ page, settings }: { page: Message; settings: Settings })
         {heat && <Legend heat={heat.heat} />}
       </div>
       <div>
-        <div class="answers">
-          <AnswerBars clean={clean} under={null} label={page.label} />
-        </div>
+        <Answers networks={networks} page={page} patch={null} fill="" asking={NOBODY} />
         <Neighbours page={page} />
       </div>
     </div>
   );
 }
 
+type Ask = (patch: FreePatch) => void;
+
+/** What networks are asked about a picture. */
+interface Asked {
+  page: Message;
+  patch: FreePatch | null;
+  fill: string;
+  asking: Set<Ask>; // who is told where the patch goes
+}
+
 /** The answers of one network to the picture under the patch, the newest patch alone. */
-function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, network: number) {
+function usePatchAnswers({ page, patch, fill, asking }: Asked, network: number, isAsked: boolean) {
   const [answer, setAnswer] = useState<PatchAnswer | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const view = useMemo(() => viewName("patch"), [network]);
   const newest = useRef<Newest<PatchQuestion, PatchAnswer> | null>(null);
-  // Asked as soon as the patch lies elsewhere, not after the next frame is painted.
+  const latest = useRef("");
+  const ask = (patch: FreePatch) => {
+    const top = Math.round(patch.y - patch.height / 2), left = Math.round(patch.x - patch.width / 2);
+    const question = { image: page.name, top, left, height: patch.height, width: patch.width, fill, view, network };
+    const text = JSON.stringify(question);
+    if (text !== latest.current) newest.current?.put(question);
+    latest.current = text;
+  };
   useLayoutEffect(() => {
+    if (!isAsked) return;
     const line = new PatchLine();
-    const asking = new Newest<PatchQuestion, PatchAnswer>(
+    const questions = new Newest<PatchQuestion, PatchAnswer>(
       (question) => line.ask(question),
       (newest) => {
         setAnswer(newest);
@@ -164,29 +179,41 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
       },
       (error) => setProblem(problemOf(error)),
     );
-    newest.current = asking;
+    newest.current = questions;
     return () => {
-      asking.end();
+      questions.end();
       line.end();
     };
   }, []);
   useLayoutEffect(() => {
-    if (!patch) return;
-    const top = Math.round(patch.y - patch.height / 2), left = Math.round(patch.x - patch.width / 2);
-    newest.current?.put({ image: page.name, top, left, height: patch.height, width: patch.width, fill, view, network });
+    if (!isAsked) return;
+    asking.add(ask);
+    return () => void asking.delete(ask);
+  });
+  // What has moved the patch has asked already. This is for all else: another fill, a link, a patch that is there at first.
+  useLayoutEffect(() => {
+    if (patch) ask(patch);
+    else latest.current = "";
   }, [page.name, patch?.y, patch?.x, patch?.height, patch?.width, fill, network]);
   return { answer: patch ? answer : null, problem };
 }
 
-function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
-  const session = useSession(), asks = useAsks();
-  const size = page.size as unknown as Size;
+/** The patch: where a mouse passes that has not clicked, else where it is held, which the address keeps. */
+function usePatch(settings: Settings, size: Size) {
   const [held, hold] = useState<FreePatch | null>(() => readPatch(settings, size));
   const [passing, setPassing] = useState<FreePatch | null>(null); // under a mouse that has not clicked
   const patch = passing ?? held;
+  // The networks are asked before the patch is drawn where it lies now, and answer while that is done.
+  const asking = useRef(new Set<Ask>()).current;
+  const ask = (patch: FreePatch | null) => patch && asking.forEach((each) => each(patch));
   const setPatch = (chosen: FreePatch | null) => {
+    ask(chosen);
     setPassing(null);
     hold(chosen);
+  };
+  const pass = (over: FreePatch | null) => {
+    ask(over);
+    setPassing(over);
   };
   const kept = settings["patch"] ?? "", written = useRef(kept);
   useEffect(() => {
@@ -203,10 +230,17 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
     }, LATER);
     return () => window.clearTimeout(timer);
   }, [held]);
+  return { held, patch, setPatch, pass, asking };
+}
+
+function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
+  const session = useSession(), asks = useAsks();
+  const size = page.size as unknown as Size;
+  const { held, patch, setPatch, pass, asking } = usePatch(settings, size);
   const sides = readSides(settings, size);
   const fill = session.fills.find((each) => each === settings["fill"]) ?? (session.fills.includes(USUAL) ? USUAL : (session.fills[0] ?? USUAL));
   const heat = useHeat(page, asks ? settings : NO_SETTINGS, sides[0], fill);
-  const networks = session.networks.length > 1 ? session.networks : session.networks.slice(0, 1);
+  const { networks } = session;
   // What does not move with the patch is not drawn anew with it: its bars are waited for.
   const neighbours = useMemo(() => <Neighbours page={page} />, [page, language()]);
   const controls = useMemo(() => asks && <HeatControls page={page} settings={settings} heat={heat} />, [page, settings, heat, asks, language()]);
@@ -218,7 +252,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
     <>
       <div class="felt">
         <div>
-          <PatchStage name={page.name} size={size} patch={patch} side={sides} fill={fill} heat={heat} move={setPatch} hover={setPassing} />
+          <PatchStage name={page.name} size={size} patch={patch} side={sides} fill={fill} heat={heat} move={setPatch} hover={pass} />
           <div class="controls">
             <label class="control">
               <span>{say("patch side")}</span>
@@ -235,11 +269,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
           {controls}
         </div>
         <div>
-          <div class={networks.length > 1 ? "answers two" : "answers"}>
-            {networks.map((network) => (
-              <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network} heading={networks.length > 1 ? network.name : ""} />
-            ))}
-          </div>
+          <Answers networks={networks} page={page} patch={patch} fill={fill} asking={asking} />
           {neighbours}
         </div>
       </div>
@@ -253,35 +283,41 @@ function readSides(settings: Settings, size: Size): [number, number] {
   return [chosen, chosen];
 }
 
-interface NetworkAnswersSettings {
-  page: Message;
-  patch: FreePatch | null;
-  fill: string;
-  network: NetworkName;
-  heading: string;
+/** The bars of every network, beside each other where they are two. */
+function Answers({ networks, ...asked }: Asked & { networks: NetworkName[] }) {
+  const two = networks.length > 1;
+  return (
+    <div class={two ? "answers two" : "answers"}>
+      {networks.map((network) => (
+        <NetworkAnswers key={network.number} asked={asked} network={network} heading={two ? network.name : ""} />
+      ))}
+    </div>
+  );
 }
 
 /** The bars of one network: what it answers to the whole picture, and under the patch. */
-function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersSettings) {
-  const { classes } = useSession();
+function NetworkAnswers({ asked, network, heading }: { asked: Asked; network: NetworkName; heading: string }) {
+  const { page, patch } = asked;
+  const { classes, asks } = useSession(), isAsked = asks && network.asks;
   const around = useNetwork();
   const own = useAnswer<Message>(network.number === around ? null : `images/${encodeURIComponent(page.name)}`, network.number);
-  const probabilities = (own.value ?? page).probabilities;
+  const probabilities = (network.number === around ? page : own.value)?.probabilities; // never those of the other one
   const clean = useMemo(() => {
     const all = new Array<number>(classes.length).fill(0);
-    for (const { index, probability } of probabilities) all[index] = probability;
+    for (const { index, probability } of probabilities ?? []) all[index] = probability;
     return all;
   }, [probabilities]);
-  const { answer, problem } = usePatchAnswers(page, network.asks ? patch : null, fill, network.number);
-  // A patch that moves is asked about once all is drawn: its bars are drawn when they are answered, and not before that too.
-  const bars = useMemo(() => <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />, [clean, answer, page.label]);
+  const { answer, problem } = usePatchAnswers(isAsked ? asked : { ...asked, patch: null }, network.number, isAsked);
+  // Bars are drawn when they are answered, and not where the patch has moved too.
+  const bars = useMemo(() => <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />, [clean, answer, page.label, language()]);
   return (
     <section>
       {heading && <h2>{heading}</h2>}
-      {bars}
+      {probabilities ? bars : !own.problem && <Waiting />}
       {(problem ?? own.problem) && <Trouble problem={(problem ?? own.problem) as Problem} />}
       {answer && <p class="note timing">{say("answered in", { milliseconds: number(answer.milliseconds, 1) })}</p>}
-      {!network.asks ? <p class="note">{say("only recorded")}</p> : !patch && <p class="note">{say("patch hint")}</p>}
+      {asks && !network.asks && <p class="note">{say("only recorded")}</p>}
+      {isAsked && !patch && <p class="note">{say("patch hint")}</p>}
     </section>
   );
 }

@@ -33,8 +33,7 @@ export function LayerPage({ name, settings }: { name: string; settings: Settings
       <header class="title">
         <h1>{layer.name}</h1>
         <p class="soft">
-          {layer.kind} · {layerSize(layer)}
-          {layer.dead.length > 0 && ` \u00b7 ${say("dead count", { count: layer.dead.length })}`}
+          {[layer.kind, layerSize(layer), layer.dead.length > 0 ? say("dead count", { count: layer.dead.length }) : ""].filter(Boolean).join(" \u00b7 ")}
         </p>
         <CopyCommands commands={page.commands} />
       </header>
@@ -157,7 +156,7 @@ function Tile({ unit, optimized, score, wanted }: TileSettings) {
           <Picture name={unit.strongest} field={unit.field} alt={alt} />
         )}
         <span class="caption">
-          <b>{unit.number}</b>
+          <b aria-hidden="true">{unit.number}</b>
           {auc !== null && (
             <>
               <span>{title(wanted || unit.class_name)}</span>
@@ -171,7 +170,7 @@ function Tile({ unit, optimized, score, wanted }: TileSettings) {
         <small title={say("answered note")}>
           {unit.likeness === null ? say("answered", { share: percent(unit.answered) }) : say("likeness", { value: number(unit.likeness, 2) })}
         </small>
-        {!isExported() && <button type="button" class="quiet" onClick={() => change({ like: unit.unit, sort: "", class: "" }, { step: true })}>
+        {!isExported() && <button type="button" class="quiet" aria-label={`${say("alike")}: ${unitTitle(unit.unit)}`} onClick={() => change({ like: unit.unit, sort: "", class: "" }, { step: true })}>
           {say("alike")}
         </button>}
       </span>

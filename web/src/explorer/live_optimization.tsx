@@ -4,7 +4,7 @@ import { change, type Settings } from "./address";
 import { Curve } from "./curve";
 import { useClassTitle, useSession } from "./explored";
 import { figures, number, percent, say, sayName } from "./language";
-import { Figure, Picture, Ranking, Select, Trouble, usePictureClass } from "./parts";
+import { Figure, Picture, Ranking, Select, TextField, Trouble, usePictureClass } from "./parts";
 import type { OptimizationFrame, OptimizationQuestion, Problem } from "./schema";
 import { events, forget, isReplaced, problemOf, useLink, useNetwork } from "./server";
 
@@ -30,11 +30,10 @@ const answerOf = (frame: OptimizationFrame | undefined): string => frame?.probab
 export const turns = (frames: readonly OptimizationFrame[]): number[] =>
   frames.map((_, position) => position).filter((position) => position > 0 && answerOf(frames[position]) !== answerOf(frames[position - 1]));
 
-export function LiveOptimization({ unit, settings }: { unit: string; settings: Settings }) {
+/** What is asked, as the address says it. */
+function useQuestion(unit: string, settings: Settings): OptimizationQuestion {
   const session = useSession(), network = useNetwork();
-  const [growth, setGrowth] = useState<Growth>(NOTHING);
-  const controller = useRef<AbortController | null>(null);
-  const question: OptimizationQuestion = {
+  return {
     unit,
     start: settings["start"] || "noise",
     style: settings["style"] || session.styles[0] || "default",
@@ -43,6 +42,12 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
     seed: Number(settings["seed"]) || 0,
     network,
   };
+}
+
+/** Has a picture grown, frame by frame; who leaves the page ends it. */
+function useGrowth(question: OptimizationQuestion) {
+  const [growth, setGrowth] = useState<Growth>(NOTHING);
+  const controller = useRef<AbortController | null>(null);
   const grow = async () => {
     controller.current?.abort();
     const here = new AbortController();
@@ -64,18 +69,23 @@ export function LiveOptimization({ unit, settings }: { unit: string; settings: S
       if (controller.current === here) setGrowth((before) => ({ ...before, growing: false }));
     }
   };
+  useEffect(() => () => controller.current?.abort(), []);
+  return { growth, grow: () => void grow(), stop: () => controller.current?.abort() };
+}
+
+export function LiveOptimization({ unit, settings }: { unit: string; settings: Settings }) {
+  const question = useQuestion(unit, settings), { growth, grow, stop } = useGrowth(question);
   useEffect(() => {
     // "Turn it into" on the page of an image has already said what is wanted.
     if (settings["grow"] === "now") {
       change({ grow: "" });
-      void grow();
+      grow();
     }
-    return () => controller.current?.abort();
   }, []);
   const photograph = question.start.startsWith(FROM_IMAGE) ? question.start.slice(FROM_IMAGE.length) : "";
   return (
     <Figure title={say("live")} note={say("live note")} commands={growth.frames[growth.frames.length - 1]?.commands ?? undefined} wide>
-      <LiveControls question={question} growing={growth.growing} grow={() => void grow()} stop={() => controller.current?.abort()} />
+      <LiveControls question={question} growing={growth.growing} grow={grow} stop={stop} />
       {growth.problem && <Trouble problem={growth.problem} />}
       {(photograph || growth.frames.length > 0) && (
         <div class="grown">
@@ -117,7 +127,7 @@ function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
       {question.start.startsWith("image") && (
         <label class="control">
           <span>{say("image number")}</span>
-          <input type="text" size={8} value={image} onChange={(event) => change({ start: `image:${event.currentTarget.value.trim()}` })} />
+          <TextField type="text" size={8} value={image} choose={(name) => change({ start: `image:${name}` })} />
           <a class="thumbnail" href={link("image", image)}>
             <Picture name={image} alt={say("start picture")} />
           </a>
@@ -142,7 +152,7 @@ function LiveControls({ question, growing, grow, stop }: ControlsSettings) {
       />
       <label class="control">
         <span>{say("seed")}</span>
-        <input type="number" min={0} max={9999} value={question.seed} onChange={(event) => change({ seed: event.currentTarget.value })} />
+        <TextField type="number" min={0} max={9999} value={String(question.seed)} choose={(seed) => change({ seed })} />
       </label>
       <button type="button" class="primary" onClick={growing ? stop : grow}>
         {say(growing ? "stop" : "grow")}
@@ -181,7 +191,7 @@ function Grown({ growth: { frames, gradient, growing } }: { growth: Growth }) {
         <p class="large">
           {figures(frame.activation)} <small>{say("activation")}</small>
         </p>
-        <Curve points={frames.map(({ step, activation }) => [step, activation])} width={frame.steps} label={say("activation curve")} mark={frame.step} />
+        {last > 0 && <Curve points={frames.map(({ step, activation }) => [step, activation])} width={frame.steps} label={say("activation curve")} mark={frame.step} />}
         <Ranking rows={frame.probabilities.slice(0, MOST_CLASSES).map(({ name, probability }) => ({ label: title(name), share: probability, value: percent(probability) }))} />
         <Turns frames={frames} look={lookAt} />
       </div>

@@ -6,7 +6,7 @@ import type { MapView } from "../map/view";
 import { change, type Settings } from "./address";
 import { useClassTitle } from "./explored";
 import { number, percent, say } from "./language";
-import { Choices } from "./parts";
+import { Choices, TextField } from "./parts";
 
 interface MapState {
   board: MapBoard;
@@ -24,7 +24,7 @@ export function MapTools({ tool, setTool, settings }: { tool: Tool; setTool: (to
       <Choices name={say("tool")} value={tool} choices={TOOLS.map((value) => ({ value, text: say(`tool ${value}`) }))} choose={(chosen) => setTool(chosen as Tool)} />
       <label class="control wide">
         <span>{say("find")}</span>
-        <input type="search" value={settings["find"] ?? ""} placeholder={say("find hint")} onChange={(event) => change({ find: event.currentTarget.value.trim(), lasso: "", "lasso-of": "" }, { step: true })} />
+        <TextField type="search" value={settings["find"] ?? ""} placeholder={say("find hint")} choose={(find) => change({ find, lasso: "", "lasso-of": "" }, { step: true })} />
       </label>
     </section>
   );

@@ -9,7 +9,7 @@ import { number, say, type Word } from "./language";
 import { useLoadedMap, type LoadedMap, type Loading } from "./loaded_map";
 import { MapControls, MapTools } from "./map_controls";
 import { addressed, settingsOf, viewKey, viewSettings } from "./map_settings";
-import { coloursOf, MapStage } from "./map_stage";
+import { coloursOf, linesAbout, MapStage } from "./map_stage";
 import { CopyCommands, DamagedRecords, Trouble, Waiting } from "./parts";
 import { PickedImage } from "./picked_image";
 import type { MapPage as Message, Problem } from "./schema";
@@ -62,7 +62,7 @@ function useChosen(maps: readonly LoadedMap[], boards: ReadonlyMap<number, MapBo
 }
 
 function Maps({ maps, settings, problem }: { maps: LoadedMap[]; settings: Settings; problem: Problem | null }) {
-  const { networks } = useSession();
+  const { networks } = useSession(), title = useClassTitle();
   const [boards, setBoards] = useState<ReadonlyMap<number, MapBoard>>(new Map());
   const [, setChanges] = useState(0); // of what the maps hold themselves: an image that is picked, how it is coloured
   const changed = () => setChanges((count) => count + 1);
@@ -104,6 +104,9 @@ function Maps({ maps, settings, problem }: { maps: LoadedMap[]; settings: Settin
           <DamagedRecords records={main.page.damaged} />
         </header>
         <MapTools tool={tool} setTool={setTool} settings={settings} />
+        <p class="unseen" role="status">
+          {board && board.view.picked >= 0 && linesAbout(main, board.view.picked, title).join(", ")}
+        </p>
         {board && board.view.picked >= 0 && <PickedImage board={board} page={main.page} index={board.view.picked} />}
         {maps.map((map, index) => {
           const selection = selections[index];

@@ -25,7 +25,7 @@ export const coloursOf = ({ data }: LoadedMap) =>
   COLOURS.filter((name) => (name === "label" ? isLabelled(data) : name === "mistake" ? data.labels.some((label) => label >= 0) : true));
 
 /** What is said of an image that is pointed at. */
-function linesAbout({ data }: LoadedMap, index: number, title: (name: string) => string): string[] {
+export function linesAbout({ data }: LoadedMap, index: number, title: (name: string) => string): string[] {
   const className = (number: number) => title(data.classes[number] ?? ""), label = data.labels[index] ?? -1;
   return [data.ids[index] ?? "", ...(label < 0 ? [] : [className(label)]), say("network says", { name: className(data.predictions[index] ?? -1) })];
 }
@@ -44,7 +44,8 @@ interface StageSettings {
   changed: () => void; // what is shown beside the map is another
 }
 
-export function MapStage({ map, settings, second, tool, selection, made, changed }: StageSettings) {
+/** The board of a map: it follows the address, and writes there where one has moved. */
+function useBoard({ map, settings, second, made, changed }: Pick<StageSettings, "map" | "settings" | "second" | "made" | "changed">) {
   const { page, data, network } = map, own = viewSettings(settings, second), viewed = viewKey(own);
   const stage = useRef<HTMLDivElement>(null), canvas = useRef<HTMLCanvasElement>(null), over = useRef<HTMLCanvasElement>(null);
   const shown = useRef<HTMLParagraphElement>(null);
@@ -98,12 +99,17 @@ export function MapStage({ map, settings, second, tool, selection, made, changed
     board.paint();
     changed();
   }, [board, viewed]);
+  return { board, problem, stage, canvas, over, shown };
+}
+
+export function MapStage({ map, settings, second, tool, selection, made, changed }: StageSettings) {
+  const { board, problem, stage, canvas, over, shown } = useBoard({ map, settings, second, made, changed });
   useEffect(() => board?.select(selection), [board, selection]);
   useEffect(() => board?.again(), [board, language()]); // it says how many are seen
   if (board) board.tool = tool;
   useKeys(board, stage.current, map, { second, changed });
   return (
-    <div class="stage-map" ref={stage} data-tool={tool} data-network={network}>
+    <div class="stage-map" ref={stage} data-tool={tool} data-network={map.network}>
       <canvas ref={canvas} tabIndex={0} role="application" aria-label={say("map keys")} />
       <canvas ref={over} aria-hidden="true" />
       <p ref={shown} class="shown" role="status" />

@@ -91,13 +91,15 @@ function Layers({ layers }: { layers: LayerSummary[] }) {
         if (!layer.recorded) {
           const text = `${layer.name} \u00b7 ${layer.kind} \u00b7 ${size}`;
           return (
-            <li class="unrecorded" title={text}>
+            <li class="unrecorded">
               {asks ? (
-                <a href={link("layer", layer.name)} aria-label={text}>
+                <a href={link("layer", layer.name)} title={text} aria-label={text}>
                   {block}
                 </a>
               ) : (
-                <span>{block}</span>
+                <span title={text} role="img" aria-label={text}>
+                  {block}
+                </span>
               )}
             </li>
           );

@@ -1,26 +1,41 @@
 // A photograph of one's own: chosen, dropped anywhere on the page, or taken with the camera.
-import { useEffect, useRef, useState } from "preact/hooks";
-import { go, useAddress } from "./address";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { go, link, useAddress } from "./address";
 import { say } from "./language";
-import { Trouble } from "./parts";
+import { Trouble, Waiting } from "./parts";
 import type { ImagePage, Problem } from "./schema";
 import { problemOf, upload } from "./server";
 
-export function OwnPhotograph() {
+/** Has the network asked about photographs; whoever stays on the page sees the answer. */
+function useUpload() {
   const [problem, setProblem] = useState<Problem | null>(null);
-  const [camera, setCamera] = useState<MediaStream | null>(null);
-  const [over, setOver] = useState(false);
+  const [waits, setWaits] = useState(false);
+  const [answered, setAnswered] = useState<ImagePage | null>(null); // while one had gone elsewhere
   const { page, name } = useAddress();
-  useEffect(() => setProblem(null), [page, name]); // it was about what was tried on the page before
+  useEffect(() => {
+    setProblem(null); // it was about what was tried on the page before
+    setAnswered(null);
+  }, [page, name]);
   const ask = async (photograph: Blob) => {
+    const here = location.hash;
+    setProblem(null);
+    setWaits(true);
     try {
       const taken = await upload<ImagePage>(photograph);
-      setProblem(null);
-      go("image", taken.name);
+      if (location.hash === here) go("image", taken.name);
+      else setAnswered(taken);
     } catch (error) {
       setProblem(problemOf(error));
     }
+    setWaits(false);
   };
+  return { ask, waits, answered, problem, setProblem };
+}
+
+export function OwnPhotograph() {
+  const { ask, setProblem, ...told } = useUpload();
+  const [camera, setCamera] = useState<MediaStream | null>(null);
+  const [over, setOver] = useState(false);
   useEffect(() => dropping(setOver, (photograph) => void ask(photograph)), []);
   const film = async () => {
     try {
@@ -55,22 +70,49 @@ export function OwnPhotograph() {
       )}
       {over && <div class="drop">{say("drop here")}</div>}
       {camera && <Camera stream={camera} take={(photograph) => (close(), void ask(photograph))} close={close} />}
+      <Notices {...told} forget={() => setProblem(null)} />
+    </div>
+  );
+}
+
+interface NoticesSettings {
+  waits: boolean;
+  answered: ImagePage | null;
+  problem: Problem | null;
+  forget: () => void;
+}
+
+/** What has become of a photograph that the network was asked about. */
+function Notices({ waits, answered, problem, forget }: NoticesSettings) {
+  return (
+    <>
+      {(waits || answered) && (
+        <div class="floating">
+          {waits && <Waiting text={say("own waiting")} />}
+          {answered && (
+            <p role="status">
+              <a href={link("image", answered.name)}>{say("own answered", { name: answered.id })}</a>
+            </p>
+          )}
+        </div>
+      )}
       {problem && (
         <div class="floating">
-          <Escape close={() => setProblem(null)} />
+          <Escape close={forget} />
           <Trouble problem={problem} />
-          <button type="button" onClick={() => setProblem(null)}>
+          <button type="button" onClick={forget}>
             {say("close")}
           </button>
         </div>
       )}
-    </div>
+    </>
   );
 }
 
 /** Closes what it stands in by the key for it. */
 function Escape({ close }: { close: () => void }) {
-  useEffect(() => {
+  // Before it is seen: a key that is pressed then counts.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => event.key === "Escape" && close();
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);

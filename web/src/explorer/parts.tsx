@@ -43,8 +43,8 @@ export function Waiting({ text }: { text?: string }) {
 
 const TOLD = 1600; // milliseconds for which a button says that it has copied
 
-/** Buttons that copy the lines which make a figure again. */
-export function CopyCommands({ commands }: { commands: Commands }) {
+/** Buttons that copy the lines which make a figure again; `of` is what the figure is called. */
+export function CopyCommands({ commands, of }: { commands: Commands; of?: string }) {
   const [copied, setCopied] = useState<keyof Commands | "">("");
   const [shown, setShown] = useState<keyof Commands | "">("");
   const copy = async (kind: keyof Commands) => {
@@ -64,7 +64,7 @@ export function CopyCommands({ commands }: { commands: Commands }) {
   };
   const kinds: (keyof Commands)[] = ["python", "shell"];
   return (
-    <p class="commands">
+    <p class="commands" {...(of ? { role: "group", "aria-label": of } : {})}>
       {kinds
         .filter((kind) => commands[kind])
         .map((kind) => (
@@ -87,7 +87,7 @@ export function Figure({ title, note, commands, children, wide }: FigureSettings
     <section class={wide ? "figure wide" : "figure"}>
       <header>
         <h2>{title}</h2>
-        {commands && <CopyCommands commands={commands} />}
+        {commands && <CopyCommands commands={commands} of={title} />}
       </header>
       {note && <p class="note">{note}</p>}
       {children}
@@ -101,6 +101,33 @@ interface FigureSettings {
   commands?: Commands | undefined;
   children: ComponentChildren;
   wide?: boolean;
+}
+
+/** What is typed counts once it is ended; until then it stays, whatever else changes on the page meanwhile. */
+export function TextField({ value, choose, ...attributes }: TextFieldSettings) {
+  const [typed, setTyped] = useState<string | null>(null);
+  return (
+    <input
+      {...(attributes as { type: "text" })}
+      value={typed ?? value}
+      onInput={(event) => setTyped(event.currentTarget.value)}
+      onBlur={() => setTyped(null)}
+      onChange={(event) => {
+        setTyped(null);
+        choose(event.currentTarget.value.trim());
+      }}
+    />
+  );
+}
+
+interface TextFieldSettings {
+  type: "search" | "text" | "number";
+  value: string;
+  choose: (value: string) => void;
+  placeholder?: string;
+  size?: number;
+  min?: number;
+  max?: number;
 }
 
 export interface Choice {
@@ -122,8 +149,9 @@ export function Choices({ name, value, choices, choose }: ChoicesSettings) {
   );
 }
 
-/** One of many. */
-export function Select({ name, value, choices, choose }: ChoicesSettings) {
+/** One of many; what is chosen is among them, though it be none that could be. */
+export function Select({ name, value, choices: known, choose }: ChoicesSettings) {
+  const choices = known.some((choice) => choice.value === value) ? known : [...known, { value, text: value }];
   return (
     <label class="control">
       <span>{name}</span>
@@ -206,8 +234,10 @@ export function ImageLink({ image, field, children }: ImageLinkSettings) {
   return (
     <a class="image-link" href={link("image", String(image.number))} title={text(image)}>
       <Picture name={image.number} field={field ?? []} alt={text(image)} />
-      <span class="caption" aria-hidden="true">
-        <b class={image.wrong ? "wrong" : ""}>{title(image.prediction)}</b>
+      <span class="caption">
+        <b aria-hidden="true" class={image.wrong ? "wrong" : ""}>
+          {title(image.prediction)}
+        </b>
         {children}
       </span>
     </a>

@@ -24,15 +24,9 @@ interface StageSettings {
   hover?: (patch: FreePatch | null) => void; // a mouse that passes over it: null where it has left
 }
 
-export function PatchStage({ name, size, patch, side, fill, heat, move, hover }: StageSettings) {
-  const [height, width] = size;
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    if (canvas.current && heat) drawCells(canvas.current, heat.grid, heat.ink);
-  }, [heat?.grid, heat?.ink]);
-  const [mean, setMean] = useState("");
-  const fileAddress = useFileAddress(), stageClass = usePictureClass("stage");
-  const [high, wide] = side ?? [firstSide(size), firstSide(size)];
+/** What pointer and keys do with the patch. */
+function handlers({ size, patch, side, move, hover }: Pick<StageSettings, "size" | "patch" | "side" | "move" | "hover">) {
+  const [height, width] = size, [high, wide] = side ?? [firstSide(size), firstSide(size)];
   const follow = (event: PointerEvent) => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const y = ((event.clientY - box.top) / box.height) * height, x = ((event.clientX - box.left) / box.width) * width;
@@ -58,6 +52,17 @@ export function PatchStage({ name, size, patch, side, fill, heat, move, hover }:
     event.preventDefault(); // the page must not scroll
     move(within(patch ? next : now, size));
   };
+  return { onPointerDown: start, onPointerMove: follow, onPointerLeave: leave, onKeyDown: press };
+}
+
+export function PatchStage({ name, size, patch, side, fill, heat, move, hover }: StageSettings) {
+  const [height, width] = size;
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    if (canvas.current && heat) drawCells(canvas.current, heat.grid, heat.ink);
+  }, [heat?.grid, heat?.ink]);
+  const [mean, setMean] = useState("");
+  const fileAddress = useFileAddress(), stageClass = usePictureClass("stage");
   const cover = patch && covered(patch, size);
   const share = (value: number) => `${100 * value}%`;
   return (
@@ -68,10 +73,7 @@ export function PatchStage({ name, size, patch, side, fill, heat, move, hover }:
       role={side ? "application" : "img"}
       aria-label={side ? say("stage keys") : name}
       aria-describedby={side ? "patch-place" : undefined}
-      onPointerDown={side && start}
-      onPointerMove={side && follow}
-      onPointerLeave={side && leave}
-      onKeyDown={side && press}
+      {...(side ? handlers({ size, patch, side, move, ...(hover ? { hover } : {}) }) : {})}
     >
       <img
         src={fileAddress(`images/${encodeURIComponent(name)}/picture.png`)}

@@ -90,9 +90,11 @@ function useMostNote(images: ImageAnswer[]): string {
 
 /** A unit of which nothing was recorded: its picture can be grown all the same, and the way back is shown. */
 function Unrecorded({ name, problem, settings }: { name: string; problem: Problem; settings: Settings }) {
-  const { read_only, images } = useSession(), asks = useAsks(), link = useLink(), number = useNetwork();
+  const { read_only, images, classes } = useSession(), asks = useAsks(), link = useLink(), number = useNetwork();
   const network = useAnswer<NetworkPage>(`network/${number}?lang=${language()}`).value;
-  const layer = network?.layers.find((each) => each.name === name.slice(0, name.lastIndexOf(":")));
+  const cut = name.lastIndexOf(":"), layer = network?.layers.find((each) => each.name === (cut < 0 ? name : name.slice(0, cut)));
+  const isAnswer = /^(logit|prob):/.test(name) && classes.includes(name.slice(name.indexOf(":") + 1));
+  const isUnit = isAnswer || (layer !== undefined && (cut < 0 || parseInt(name.slice(cut + 1)) < layer.channels));
   const nothing = network !== null && !network.layers.some((each) => each.recorded);
   return (
     <>
@@ -112,7 +114,7 @@ function Unrecorded({ name, problem, settings }: { name: string; problem: Proble
         <Trouble problem={problem} />
       )}
       {asks && !read_only && images > 0 && nothing && <LiveRecording />}
-      {asks && <LiveOptimization unit={name} settings={settings} />}
+      {asks && isUnit && <LiveOptimization unit={name} settings={settings} />}
     </>
   );
 }

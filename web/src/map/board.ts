@@ -234,10 +234,10 @@ export class MapBoard {
     this.changed();
   }
 
-  /** The image in the middle of the screen. */
+  /** The image nearest to the middle of the screen: keys cannot aim, and most often nothing lies just there. */
   chooseMiddle(): void {
-    const [width, height] = this.screen.size();
-    this.choose(this.pick(width / 2, height / 2));
+    const [width, height] = this.screen.size(), there = this.pick(width / 2, height / 2);
+    this.choose(there >= 0 ? there : this.screen.nearest(width / 2, height / 2, this.visible));
   }
 
   portray(pen: CanvasRenderingContext2D, index: number, large: number): void {

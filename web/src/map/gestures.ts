@@ -14,68 +14,84 @@ export interface Gestures {
 
 const STILL = 4; // pixels that a click may move
 
-/** Listens to a canvas; gives what ends it. */
-export function listen(canvas: HTMLCanvasElement, gestures: Gestures): () => void {
-  const down = new Map<number, Point>();
-  let began: Point | null = null, apart = 0;
-  let drawn: Point[] | null = null;
-  const pointOf = (event: MouseEvent): Point => {
-    const box = canvas.getBoundingClientRect();
+/** Where a canvas is touched, and what that comes to. */
+class Touches {
+  private readonly down = new Map<number, Point>();
+  private began: Point | null = null; // where a click would be; null once it has moved
+  private apart = 0; // of two fingers, pixels
+  private drawn: Point[] | null = null;
+
+  constructor(
+    private readonly canvas: HTMLCanvasElement,
+    private readonly gestures: Gestures,
+  ) {}
+
+  private pointOf(event: MouseEvent): Point {
+    const box = this.canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
-  };
-  const press = (event: PointerEvent) => {
-    canvas.setPointerCapture(event.pointerId);
-    down.set(event.pointerId, pointOf(event));
-    began = down.size === 1 ? pointOf(event) : null;
+  }
+
+  readonly press = (event: PointerEvent) => {
+    this.canvas.setPointerCapture(event.pointerId);
+    const point = this.pointOf(event);
+    this.down.set(event.pointerId, point);
+    const alone = this.down.size === 1;
+    this.began = alone ? point : null;
     // Shift draws around images whatever the tool is.
-    drawn = down.size === 1 && (gestures.tool() !== "move" || event.shiftKey) ? [pointOf(event)] : null;
-    apart = 0;
+    this.drawn = alone && (this.gestures.tool() !== "move" || event.shiftKey) ? [point] : null;
+    this.apart = 0;
   };
-  const move = (event: PointerEvent) => {
-    const [x, y] = pointOf(event), before = down.get(event.pointerId);
+
+  readonly move = (event: PointerEvent) => {
+    const [x, y] = this.pointOf(event), before = this.down.get(event.pointerId);
     if (!before) {
-      if (event.pointerType !== "touch") gestures.point([x, y]);
+      if (event.pointerType !== "touch") this.gestures.point([x, y]);
       return;
     }
-    down.set(event.pointerId, [x, y]);
-    if (began && Math.hypot(x - began[0], y - began[1]) > STILL) {
-      began = null;
-      gestures.point(null);
+    this.down.set(event.pointerId, [x, y]);
+    if (this.began && Math.hypot(x - this.began[0], y - this.began[1]) > STILL) {
+      this.began = null;
+      this.gestures.point(null);
     }
-    if (down.size === 2) {
-      const [one = before, other = before] = [...down.values()];
-      const now = Math.hypot(one[0] - other[0], one[1] - other[1]);
-      if (apart) gestures.zoom(now / apart, (one[0] + other[0]) / 2, (one[1] + other[1]) / 2);
-      apart = now;
-    } else if (!began && drawn) {
-      drawn.push([x, y]);
-      gestures.draw(drawn, false);
-    } else if (!began && down.size === 1) gestures.drag(x - before[0], y - before[1]);
+    if (this.down.size === 2) this.pinch();
+    else if (!this.began && this.drawn) {
+      this.drawn.push([x, y]);
+      this.gestures.draw(this.drawn, false);
+    } else if (!this.began && this.down.size === 1) this.gestures.drag(x - before[0], y - before[1]);
   };
-  const release = (event: PointerEvent) => {
-    if (began && event.type === "pointerup") gestures.click(pointOf(event));
-    else if (drawn && down.size === 1) gestures.draw(event.type === "pointerup" ? drawn : [], true);
-    down.delete(event.pointerId);
-    began = drawn = null;
-    apart = 0;
+
+  private pinch(): void {
+    const [one, other] = [...this.down.values()];
+    if (!one || !other) return;
+    const now = Math.hypot(one[0] - other[0], one[1] - other[1]);
+    if (this.apart) this.gestures.zoom(now / this.apart, (one[0] + other[0]) / 2, (one[1] + other[1]) / 2);
+    this.apart = now;
+  }
+
+  readonly release = (event: PointerEvent) => {
+    if (this.began && event.type === "pointerup") this.gestures.click(this.pointOf(event));
+    else if (this.drawn && this.down.size === 1) this.gestures.draw(event.type === "pointerup" ? this.drawn : [], true);
+    this.down.delete(event.pointerId);
+    this.began = this.drawn = null;
+    this.apart = 0;
   };
-  const leave = () => gestures.point(null);
-  const wheel = (event: WheelEvent) => {
+
+  readonly leave = () => this.gestures.point(null);
+
+  readonly wheel = (event: WheelEvent) => {
     event.preventDefault();
-    gestures.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...pointOf(event));
+    this.gestures.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...this.pointOf(event));
   };
-  canvas.addEventListener("pointerdown", press);
-  canvas.addEventListener("pointermove", move);
-  canvas.addEventListener("pointerup", release);
-  canvas.addEventListener("pointercancel", release);
-  canvas.addEventListener("pointerleave", leave);
-  canvas.addEventListener("wheel", wheel, { passive: false });
-  return () => {
-    canvas.removeEventListener("pointerdown", press);
-    canvas.removeEventListener("pointermove", move);
-    canvas.removeEventListener("pointerup", release);
-    canvas.removeEventListener("pointercancel", release);
-    canvas.removeEventListener("pointerleave", leave);
-    canvas.removeEventListener("wheel", wheel);
-  };
+}
+
+/** Listens to a canvas; gives what ends it. */
+export function listen(canvas: HTMLCanvasElement, gestures: Gestures): () => void {
+  const touches = new Touches(canvas, gestures), ended = new AbortController(), { signal } = ended;
+  canvas.addEventListener("pointerdown", touches.press, { signal });
+  canvas.addEventListener("pointermove", touches.move, { signal });
+  canvas.addEventListener("pointerup", touches.release, { signal });
+  canvas.addEventListener("pointercancel", touches.release, { signal });
+  canvas.addEventListener("pointerleave", touches.leave, { signal });
+  canvas.addEventListener("wheel", touches.wheel, { signal, passive: false });
+  return () => ended.abort();
 }

@@ -138,6 +138,21 @@ export class Screen {
     return [...this.onMap(-reach, -reach), ...this.onMap(width + reach, height + reach)];
   }
 
+  /** The image whose place is nearest to one on the screen; -1 where none is seen at all. */
+  nearest(x: number, y: number, visible: (index: number) => boolean): number {
+    const { points } = this, [mapX, mapY] = this.onMap(x, y);
+    let nearest = -1, least = Infinity;
+    for (const { first, count } of this.batches) {
+      for (let index = first; index < first + count; index++) {
+        const apart = Math.hypot((points[2 * index] ?? 0) - mapX, (points[2 * index + 1] ?? 0) - mapY);
+        if (apart >= least || !visible(index)) continue;
+        least = apart;
+        nearest = index;
+      }
+    }
+    return nearest;
+  }
+
   /** The image at a place; images lie on dots, and what is drawn last lies on top. */
   pick(x: number, y: number, round: boolean, visible: (index: number) => boolean): number {
     const { points, data: { tiles } } = this, [mapX, mapY] = this.onMap(x, y), steps = STEPS / 2 / this.side;

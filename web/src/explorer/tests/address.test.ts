@@ -30,6 +30,11 @@ describe("an address", () => {
     expect(readAddress("#/unit/100%").name).toBe("100%");
   });
 
+  it("is the page of all where it names no one of them", () => {
+    expect(["#/image", "#/layer/", "#/unit/?low=1"].map((hash) => readAddress(hash).page)).toEqual(["images", "network", "network"]);
+    expect(readAddress("#/image/3").page).toBe("image");
+  });
+
   it("keeps the network that is looked at", () => {
     vi.stubGlobal("location", { hash: "#/unit/conv1:3?network=1" });
     expect(link("layer", "conv1")).toBe("#/layer/conv1?network=1");
