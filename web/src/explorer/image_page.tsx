@@ -135,16 +135,25 @@ function StillAnswers({ page, settings }: { page: Message; settings: Settings })
   );
 }
 
+type Ask = (patch: FreePatch) => void;
+
 /** The answers of one network to the picture under the patch, the newest patch alone. */
-function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, network: number) {
+function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, network: number, asking: Set<Ask>) {
   const [answer, setAnswer] = useState<PatchAnswer | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const view = useMemo(() => viewName("patch"), [network]);
   const newest = useRef<Newest<PatchQuestion, PatchAnswer> | null>(null);
-  // Asked as soon as the patch lies elsewhere, not after the next frame is painted.
+  const latest = useRef("");
+  const ask = (patch: FreePatch) => {
+    const top = Math.round(patch.y - patch.height / 2), left = Math.round(patch.x - patch.width / 2);
+    const question = { image: page.name, top, left, height: patch.height, width: patch.width, fill, view, network };
+    const text = JSON.stringify(question);
+    if (text !== latest.current) newest.current?.put(question);
+    latest.current = text;
+  };
   useLayoutEffect(() => {
     const line = new PatchLine();
-    const asking = new Newest<PatchQuestion, PatchAnswer>(
+    const questions = new Newest<PatchQuestion, PatchAnswer>(
       (question) => line.ask(question),
       (newest) => {
         setAnswer(newest);
@@ -152,16 +161,20 @@ function usePatchAnswers(page: Message, patch: FreePatch | null, fill: string, n
       },
       (error) => setProblem(problemOf(error)),
     );
-    newest.current = asking;
+    newest.current = questions;
     return () => {
-      asking.end();
+      questions.end();
       line.end();
     };
   }, []);
   useLayoutEffect(() => {
-    if (!patch) return;
-    const top = Math.round(patch.y - patch.height / 2), left = Math.round(patch.x - patch.width / 2);
-    newest.current?.put({ image: page.name, top, left, height: patch.height, width: patch.width, fill, view, network });
+    asking.add(ask);
+    return () => void asking.delete(ask);
+  });
+  // What has moved the patch has asked already. This is for all else: another fill, a link, a patch that is there at first.
+  useLayoutEffect(() => {
+    if (patch) ask(patch);
+    else latest.current = "";
   }, [page.name, patch?.y, patch?.x, patch?.height, patch?.width, fill, network]);
   return { answer: patch ? answer : null, problem };
 }
@@ -172,9 +185,17 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
   const [held, hold] = useState<FreePatch | null>(() => readPatch(settings, size));
   const [passing, setPassing] = useState<FreePatch | null>(null); // under a mouse that has not clicked
   const patch = passing ?? held;
+  // The networks are asked before the patch is drawn where it lies now, and answer while that is done.
+  const asking = useRef(new Set<Ask>()).current;
+  const ask = (patch: FreePatch | null) => patch && asking.forEach((each) => each(patch));
   const setPatch = (chosen: FreePatch | null) => {
+    ask(chosen);
     setPassing(null);
     hold(chosen);
+  };
+  const pass = (over: FreePatch | null) => {
+    ask(over);
+    setPassing(over);
   };
   const kept = settings["patch"] ?? "", written = useRef(kept);
   useEffect(() => {
@@ -206,7 +227,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
     <>
       <div class="felt">
         <div>
-          <PatchStage name={page.name} size={size} patch={patch} side={sides} fill={fill} heat={heat} move={setPatch} hover={setPassing} />
+          <PatchStage name={page.name} size={size} patch={patch} side={sides} fill={fill} heat={heat} move={setPatch} hover={pass} />
           <div class="controls">
             <label class="control">
               <span>{say("patch side")}</span>
@@ -225,7 +246,7 @@ function LivePatch({ page, settings }: { page: Message; settings: Settings }) {
         <div>
           <div class={networks.length > 1 ? "answers two" : "answers"}>
             {networks.map((network) => (
-              <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} heading={networks.length > 1 ? network.name : ""} />
+              <NetworkAnswers key={network.number} page={page} patch={patch} fill={fill} network={network.number} asking={asking} heading={networks.length > 1 ? network.name : ""} />
             ))}
           </div>
           {neighbours}
@@ -246,11 +267,12 @@ interface NetworkAnswersSettings {
   patch: FreePatch | null;
   fill: string;
   network: number;
+  asking: Set<Ask>; // who is told where the patch goes
   heading: string;
 }
 
 /** The bars of one network: what it answers to the whole picture, and under the patch. */
-function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersSettings) {
+function NetworkAnswers({ page, patch, fill, network, asking, heading }: NetworkAnswersSettings) {
   const { classes } = useSession();
   const around = useNetwork();
   const own = useAnswer<Message>(network === around ? null : `images/${encodeURIComponent(page.name)}`, network);
@@ -260,8 +282,8 @@ function NetworkAnswers({ page, patch, fill, network, heading }: NetworkAnswersS
     for (const { index, probability } of probabilities) all[index] = probability;
     return all;
   }, [probabilities]);
-  const { answer, problem } = usePatchAnswers(page, patch, fill, network);
-  // A patch that moves is asked about once all is drawn: its bars are drawn when they are answered, and not before that too.
+  const { answer, problem } = usePatchAnswers(page, patch, fill, network, asking);
+  // Bars are drawn when they are answered, and not where the patch has moved too.
   const bars = useMemo(() => <AnswerBars clean={clean} under={answer?.probabilities ?? null} label={page.label} />, [clean, answer, page.label]);
   return (
     <section>
