@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from iconoscope.results.folders import without_folders
 from iconoscope.store import Recording, Store
 from iconoscope.subject.images import Image, Images
 from iconoscope.subject.network import Network
+
+if TYPE_CHECKING:
+    from iconoscope.occlusion.incremental import PlanCache
 
 __all__ = ["ReadOnlyError", "Session", "check_fill"]
 
@@ -84,6 +87,7 @@ class Session:
     numbering: str = field(default_factory=lambda: secrets.token_hex(8))
     _copies: dict[tuple[int, str], Network] = field(default_factory=dict)
     _patches: OrderedDict[tuple[int, str, str, str], FreePatch] = field(default_factory=OrderedDict)
+    _plans: dict[int, PlanCache] = field(default_factory=dict)  # by network, what was captured of it
 
     def __post_init__(self) -> None:
         self.photographs = Photographs(self.store.folder)
@@ -195,8 +199,11 @@ class Session:
         key = (number, name, fill, self.numbering)
         patch = self._patches.pop(key, None)
         if patch is None:
+            from iconoscope.occlusion.incremental import PlanCache
+
             check_fill(fill)
-            patch = FreePatch(self.subject(number).asked, self.image(name), fill=fill)
+            plans = self._plans.setdefault(number, PlanCache())
+            patch = FreePatch(self.subject(number).asked, self.image(name), fill=fill, plans=plans)
         self._patches[key] = patch
         while len(self._patches) > _PATCHES:
             self._patches.popitem(last=False)

@@ -19,7 +19,9 @@ from iconoscope.torch_modes import plain_torch
 if TYPE_CHECKING:
     import torch
 
+    from iconoscope.occlusion.incremental import PlanCache
     from iconoscope.subject.captured.graph import Graph
+    from iconoscope.subject.response import Response
 
 __all__ = ["FreePatch"]
 
@@ -41,6 +43,8 @@ class FreePatch:
         As in `occlude`; one fill.
     seed : int
         Seed of the random fill.
+    plans : PlanCache or None
+        Where the captured network is kept for the next image; without, it is captured for this one.
 
     Examples
     --------
@@ -51,8 +55,12 @@ class FreePatch:
     True
     """
 
-    def __init__(self, network: Network, image: Image, *, fill: FillLike = "mean", seed: int = 0) -> None:
+    def __init__(
+        self, network: Network, image: Image, *, fill: FillLike = "mean", seed: int = 0, plans: PlanCache | None = None
+    ) -> None:
         import torch
+
+        from iconoscope.subject.response import respond
 
         self.network = network
         self.size = network.preprocessing.size
@@ -66,8 +74,10 @@ class FreePatch:
         self._tokens = find_patch_tokens(network, network.digest()) if self._fill.drops else None
         self._memory_format = torch.contiguous_format
         self._graph: Graph | None = None
-        self.clean = self._ask(self._tensor)
-        self._graph = self._captured()
+        with network.questioned(), torch.inference_mode():
+            clean = respond(network, self._tensor[None], network.class_unit("prob", 0))
+        self.clean = clean.values[0].cpu().numpy()
+        self._graph = self._captured(plans, clean)
         if self._graph is None and self._bears(torch.channels_last):
             self._memory_format = torch.channels_last
 
@@ -127,7 +137,7 @@ class FreePatch:
     def _covering(self, grid: Grid) -> Cover:
         return self._fill.cover(self._picture, self.network.preprocessing, grid, self._seed).to(self._tensor)
 
-    def _captured(self) -> Graph | None:
+    def _captured(self, plans: PlanCache | None, clean: Response) -> Graph | None:
         """Give what exact occlusion captures of the network, if it answers this image as the network does, also covered."""
         import torch
 
@@ -142,19 +152,16 @@ class FreePatch:
         middle = Grid(
             np.array([(self.size[0] - height) // 2]), np.array([(self.size[1] - width) // 2]), side, self.size
         )
-        pictures = [self._tensor, self._covering(middle).over(self._tensor, middle, 0)]
-        digest = network.digest()
-        plans = PlanCache(
-            weights="" if digest.startswith("?") else digest
-        )  # under a digest that comes once nothing is found
+        covered = self._covering(middle).over(self._tensor, middle, 0)
+        plans = PlanCache() if plans is None else plans
         with network.questioned(), torch.inference_mode():
             try:
                 graph = plans.traced(network, network.fitted(self._tensor), unit)
                 if graph is None:
                     return None
-                for picture in map(network.fitted, pictures):
-                    answers = run_graph(graph, picture[None])[graph.output]
-                    if clean_error(network, picture, unit, answers, None):
+                for picture, answered in ((self._tensor, clean), (covered, None)):
+                    fitted = network.fitted(picture)
+                    if clean_error(network, fitted, unit, run_graph(graph, fitted[None])[graph.output], answered):
                         return None
             except Exception:  # noqa: BLE001 -- what was captured runs in ways that the network was not written for
                 return None
