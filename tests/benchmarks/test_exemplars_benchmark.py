@@ -12,8 +12,11 @@ HELD = {
             "images": 10_000,
             "units": 698,
             "bare": [9.0, 10.0, 11.0],
+            "parts": [8.0, 9.0, 10.0],
+            "goal": 0.05,
             "ours": [10.0, 11.0, 12.0],
             "over": 0.1,
+            "over_parts": 0.222,
         }
     ],
     "maps": [{"images": 10_000, "name": "iconoscope", "seconds": [19.0, 20.0, 24.0], "trustworthiness": 0.98765}],
@@ -41,7 +44,7 @@ HELD = {
 
 def test_figures_are_medians_and_goals_stand_beside(tmp_path):
     text = tables(HELD)
-    assert "| a net | 10,000 | 698 | 10.0 | 11.0 | +10% (at most +8%) |" in text
+    assert "| a net | 10,000 | 698 | 10.0 | 9.0 | 11.0 | +10% (at most +5%) | +22% |" in text
     assert "| 10,000 | iconoscope | 20 | 0.9877 |" in text
     assert "| 20x20 | iconoscope, 10 epochs | 10 | 75 (15) | 2.3000 | 0.0500 |" in text
     assert "| 20x20 | MiniSom, 5 epochs | 750 | 1 | 2.4000 | 0.0800 |" in text
