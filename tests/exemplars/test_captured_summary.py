@@ -41,14 +41,14 @@ class Residual(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(2))
         self.first, self.second = Block(8), Block(8)
-        self.head = nn.Linear(8, 3)
+        self.drop, self.head = nn.Dropout(inplace=True), nn.Linear(8, 3)
 
     def before(self, x):
         return x
 
     def forward(self, x):
         maps = self.second(self.second(self.first(self.stem(self.before(x)))))
-        return self.head(maps.mean((2, 3)))
+        return self.head(self.drop(maps.mean((2, 3), keepdim=True).flatten(1)))
 
 
 class Standardised(Residual):

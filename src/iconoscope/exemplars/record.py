@@ -133,6 +133,9 @@ def record(
     all image files, and the pixels of 32 of its images.
     Where other pixels have changed under the same names, ask with ``resume=False``.
 
+    On a processor a network of convolutions is asked in a faster form, with its norms in its convolutions, for every shard
+    whose first images that form answers as the network itself does. What is kept differs by rounding.
+
     Examples
     --------
     >>> import tempfile, iconoscope as ico

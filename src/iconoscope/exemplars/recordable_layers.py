@@ -9,17 +9,18 @@ from math import nan
 
 import torch
 
-from iconoscope.errors import QuestionError, UnitError
+from iconoscope.errors import IconoscopeError, QuestionError, UnitError
 from iconoscope.exemplars.activation_summary import Penultimate
 from iconoscope.store.recorded_layer import ReceptiveField, RecordedLayer
-from iconoscope.subject.activation_layout import read_maps, token_grid
+from iconoscope.subject.activation_layout import token_grid
 from iconoscope.subject.network import Network
-from iconoscope.subject.probe import LayerCall, watching
+from iconoscope.subject.probe import LayerReader, probe
 from iconoscope.subject.usual_layers import LayerAnswer, layer_answers, usual_among
 from iconoscope.vocabulary.unit import LayerUnit
 
 __all__ = ["choose_layers"]
 
+_NARROW = 64  # pixels: twice the largest stride that is usual
 _SMALL = 64  # pixels: all lines of so small an input are asked about, so that fields nearly as large as it are measured
 
 
@@ -118,29 +119,49 @@ def _fields(network: Network, layers: Sequence[RecordedLayer]) -> dict[str, Rece
 def _reached(
     network: Network, layers: dict[str, RecordedLayer], axis: int, lines: range
 ) -> dict[str, list[tuple[int, int]]]:
-    """Give the first and the last place of every map that each line reaches, (-1, -1) for none."""
+    """Give the first and the last place of every map that each line reaches, (-1, -1) for none.
+
+    A line reaches as far in a narrow picture as in a wide one, if the network takes narrow ones; the first line and the last
+    are held against pictures of its own size.
+    """
+    size = list(network.preprocessing.size)
+    with probe(network, layers) as read, torch.inference_mode():
+        narrow = [length if side == axis else min(length, _NARROW) for side, length in enumerate(size)]
+        if narrow != size:
+            ends = (lines[0], lines[-1])
+            try:
+                reached = _reached_in(network, read, layers, axis, lines, narrow)
+            except IconoscopeError:
+                reached = {}
+            if reached and _reached_in(network, read, layers, axis, ends, size) == {
+                name: [places[0], places[-1]] for name, places in reached.items()
+            }:
+                return reached
+        return _reached_in(network, read, layers, axis, lines, size)
+
+
+def _reached_in(
+    network: Network,
+    read: LayerReader,
+    layers: dict[str, RecordedLayer],
+    axis: int,
+    lines: Sequence[int],
+    size: Sequence[int],
+) -> dict[str, list[tuple[int, int]]]:
+    """Give what each line reaches in pictures of a size; nothing if a map has not as many places along the axis then."""
     reached: dict[str, list[tuple[int, int]]] = {name: [] for name in layers}
-    unknown: dict[str, torch.Tensor] = {}  # by layer, which lines of its maps are NaN, (input lines, rows or columns)
-    batch = network.blank(0)
-
-    def look(call: LayerCall) -> None:
-        if call.name not in unknown:
-            maps = read_maps(call.output, call.module, batch, call.name)
-            unknown[call.name] = maps.isnan().any(1).any(2 - axis)
-
-    with watching(network, layers, look), torch.inference_mode():
-        at_once = 1 if network.singly else 8
-        for start in range(0, len(lines), at_once):
-            part = lines[start : start + at_once]
-            batch = network.blank(len(part))
-            for row, line in enumerate(part):
-                batch[row].select(1 + axis, line).fill_(nan)
-            unknown.clear()
-            network.run(batch)
-            for name in layers:
-                for line in unknown[name].cpu():
-                    places = line.nonzero().flatten().tolist()
-                    reached[name].append((places[0], places[-1]) if places else (-1, -1))
+    at_once = 1 if network.singly else 8
+    for start in range(0, len(lines), at_once):
+        part = lines[start : start + at_once]
+        batch = network.blank(len(part))[:, :, : size[0], : size[1]].contiguous()
+        for row, line in enumerate(part):
+            batch[row].select(1 + axis, line).fill_(nan)
+        for name, maps in read(batch).items():
+            if maps.ndim != 4 or maps.shape[2 + axis] != (layers[name].rows, layers[name].columns)[axis]:
+                return {}
+            for line in maps.isnan().any(1).any(2 - axis).cpu():
+                places = line.nonzero().flatten().tolist()
+                reached[name].append((places[0], places[-1]) if places else (-1, -1))
     return reached
 
 

@@ -102,11 +102,12 @@ def usual_among(network: Network, answers: dict[str, LayerAnswer]) -> list[str]:
         and not answers[name].handed_on
         and not isinstance(modules[name], (*_NO_NEW_UNITS, *_GATES))
     ]
-    # A ReLU that works in place hands on its convolution's tensor, and is the one that is meant.
+    # A ReLU that works in place hands on its convolution's tensor, and is the one that is meant; one behind a linear layer is
+    # none of these, in place or not.
     fitting += [
         name
-        for name, answer in answers.items()
-        if answer.handed_on and isinstance(modules[name], nn.ReLU | nn.ReLU6) and answer.positive
+        for name in shapes
+        if answers[name].handed_on and isinstance(modules[name], nn.ReLU | nn.ReLU6) and answers[name].positive
     ]
     # Maps of one place are those of squeeze and excitation, or come after the pooling.
     fitting = [name for name in fitting if prod(shapes[name][1:]) > 1] or fitting

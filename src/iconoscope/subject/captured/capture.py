@@ -108,13 +108,18 @@ def _can_be_followed(graph: fx.Graph) -> bool:
     before: set[fx.Node] = set()
     for node in graph.nodes:
         before.add(node)
-        if node.op != "call_function" or not aten.writes(node):
+        if node.op != "call_function" or not aten.writes(node) or _drops_nothing(node):
             continue
         written = node.args[0]
         views = [user for user in written.users if user in before and aten.may_be_view(user)]
         if aten.out_of_place(node) is None or written.op == "placeholder" or aten.may_be_view(written) or views:
             return False
     return True
+
+
+def _drops_nothing(node: fx.Node) -> bool:
+    """Whether a node is dropout in place, in evaluation: it writes nothing."""
+    return aten.name_of(node) in ("dropout_", "feature_dropout_") and node.args[2:] == (False,)
 
 
 def _graph(
