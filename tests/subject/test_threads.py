@@ -282,6 +282,31 @@ def test_all_that_is_in_a_module_is_a_part_of_it():
         assert (id(buffer) if number == 9 else id(inner.weight)) in parts, number
 
 
+def test_a_module_may_be_looked_through_while_another_thread_asks_it(request):
+    """A question adds hooks, and a network may keep in its attributes what it computed."""
+    module, done = nn.Sequential(*(nn.Identity() for _ in range(300))), threading.Event()
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(1e-6)
+
+    def ask():
+        while not done.is_set():
+            hooks = [layer.register_forward_hook(print) for layer in module]
+            for layer in module:
+                layer.features = torch.zeros(1)
+            for layer, hook in zip(module, hooks, strict=True):
+                hook.remove()
+                del layer.features
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(100):
+            assert id(module[-1]) in parts_of(module)
+    finally:
+        done.set()
+        asking.join()
+
+
 def test_unrelated_networks_do_not_wait():
     one, two = load(backbone()), load(backbone())
     with ThreadPoolExecutor(1) as thread, one.reserved():

@@ -138,8 +138,11 @@ def parts_of(module: nn.Module) -> dict[int, Any]:
         else:
             continue
         passed.add(id(part))
-        # Every question begins with this walk, and most of what it meets are numbers, names and empty dicts of hooks.
-        ahead.extend(value for value in inner if type(value) not in _LEAVES and (type(value) not in _DICTS or value))
+        # Every question begins with this walk, and most of what it meets are numbers, names and empty dicts of hooks. It is not
+        # reserved yet: a thread that asks the module may add hooks and attributes meanwhile, so each is copied in one go.
+        ahead.extend(
+            value for value in tuple(inner) if type(value) not in _LEAVES and (type(value) not in _DICTS or value)
+        )
     return parts
 
 
@@ -152,8 +155,8 @@ def _inside(module: nn.Module) -> Iterable[Any]:
     """Give what is registered in a module, however much that is, and its other attributes."""
     attributes = vars(module)
     registered = [attributes.get(name) for name in _REGISTERED]
-    others = (value for name, value in attributes.items() if name not in _REGISTERED)
+    others = [value for name, value in tuple(attributes.items()) if name not in _REGISTERED]
     if all(isinstance(each, dict) for each in registered):
-        return chain(*(each.values() for each in registered if each is not None), others)
+        return chain(*(tuple(each.values()) for each in registered if each is not None), others)
     children, parameters, buffers = module.children(), module.parameters(recurse=False), module.buffers(recurse=False)
-    return chain(children, parameters, buffers, attributes.values())
+    return chain(children, parameters, buffers, tuple(attributes.values()))
