@@ -58,6 +58,13 @@ class Standardised(Residual):
         return (x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True)
 
 
+class Normed(Residual):
+    """The same by a norm that adds nothing to the deviation."""
+
+    def before(self, x):
+        return nn.functional.layer_norm(x, x.shape[1:], eps=0.0)
+
+
 class Brightening(Residual):
     """Where a picture is bright it computes something else, which no operation shows: another thread looks at the picture."""
 
@@ -170,13 +177,33 @@ def test_a_recording_that_the_module_began_is_ended_by_the_captured_network(tmp_
     assert np.allclose(recording.responses, before, atol=1e-5)
 
 
-def test_an_image_to_which_the_module_answers_no_number_has_none(tmp_path, captured_passes):
+@pytest.mark.parametrize("before", [False, True])
+def test_a_layer_that_hooks_of_the_user_change_is_read_after_them(tmp_path, monkeypatch, captured_passes, before):
+    """Also where they change nothing of the first images, which are all that is compared."""
+    network = network_of(Residual)
+    module: Any = network.module
+    pixels = np.random.default_rng(1).integers(0, 2, (64, SIDE, SIDE, 3), np.uint8) * 255
+    pixels[:20] = 120
+    if before:
+        module.head.register_forward_pre_hook(lambda _, inputs: (inputs[0].clamp(max=0.8),))
+    else:
+        module.first.register_forward_hook(lambda _, inputs, answer: answer.clamp(max=6))
+    images = ico.load_images(pixels)
+    recording = record(network, images, ["first", "second"], store=tmp_path / "captured", **SETTINGS)
+    assert len(captured_passes) == 16
+    assert_near(
+        recording, plainly(monkeypatch, network, images, ["first", "second"], store=tmp_path / "plain", **SETTINGS)
+    )
+    values = recording.vectors("penultimate") if before else recording.responses
+    assert np.isclose(values, 0.8 if before else 6).any()
+
+
+@pytest.mark.parametrize("kind", [Standardised, Normed])
+def test_an_image_to_which_the_module_answers_no_number_has_none(tmp_path, captured_passes, kind):
     pixels = np.random.default_rng(1).integers(0, 255, (64, SIDE, SIDE, 3), dtype=np.uint8)
     pixels[40] = 7
     with pytest.warns(ico.IconoscopeWarning, match="NaN"):
-        recording = record(
-            network_of(Standardised), ico.load_images(pixels), ["first"], store=tmp_path / "run", **SETTINGS
-        )
+        recording = record(network_of(kind), ico.load_images(pixels), ["first"], store=tmp_path / "run", **SETTINGS)
     assert len(captured_passes) == 16
     assert len(recording) == 63 and len(recording.failed) == 1
 

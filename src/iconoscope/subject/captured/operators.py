@@ -176,5 +176,12 @@ def keeps_finite(operator: Operator | None) -> bool:
     if isinstance(operator, WindowedCall):
         operator = operator.on_maps
     if isinstance(operator, CapturedCall):
-        return aten.operator_name(operator.target) in FINITE
+        name = aten.operator_name(operator.target)
+        return name in FINITE and not (name == "layer_norm" and _adds_nothing(operator))
     return operator is None or isinstance(operator, Convolution | Linear)
+
+
+def _adds_nothing(norm: CapturedCall) -> bool:
+    """Whether a layer norm adds nothing to the deviation that it divides by, which is 0 where all numbers are one."""
+    given = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), norm.args, strict=False))
+    return not (given | norm.kwargs).get("eps", True)

@@ -136,14 +136,12 @@ class _Pass:
         self._kept.add(tensor.untyped_storage().data_ptr())
         return self.add(tensor, of_images=False)
 
-    def enter(self, layer: str, given: Any) -> None:
-        """Note that a layer begins, and what it is given, as it is now."""
-        self.layers.append(layer)
+    def given(self, layer: str, given: Any) -> None:
+        """Note what a layer is given, as it is now."""
         self.inputs.setdefault(layer, self._place_of_images(given))
 
-    def leave(self, layer: str, answer: Any) -> None:
-        """Note that a layer has ended, and what it answers, as it is now: what follows may write into it."""
-        self.layers.pop()
+    def answered(self, layer: str, answer: Any) -> None:
+        """Note what a layer answers, as it is now: what follows may write into it."""
         self.outputs.setdefault(layer, self._place_of_images(tensor_of(answer)))
 
     def _place_of_images(self, value: Any) -> int | None:
@@ -243,19 +241,41 @@ def _run(module: nn.Module, image: torch.Tensor, count: int, number: float) -> t
 def _layers_noted(module: nn.Module, made: _Pass) -> Iterator[None]:
     """Tell a pass which layers this thread enters and leaves.
 
-    No layer is given a hook of its own: those of torch's transformers take another way where they have any.
+    No layer is given a hook of its own: those of torch's transformers take another way where they have any. Only where a layer
+    has hooks of the user's, which run after those for all layers and may change what it is given or answers, is one put behind
+    them.
     """
     names, thread = {id(layer): name for name, layer in module.named_modules()}, threading.get_ident()
 
-    def enter(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if threading.get_ident() == thread and id(layer) in names:
-            made.enter(names[id(layer)], next(iter(inputs), None))
+    def noted(layer: nn.Module) -> bool:
+        return threading.get_ident() == thread and id(layer) in names
 
-    def leave(layer: nn.Module, _: Any, answer: Any) -> None:
-        if threading.get_ident() == thread and id(layer) in names:
-            made.leave(names[id(layer)], answer)
+    def enter(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if noted(layer):
+            made.layers.append(names[id(layer)])
+            if not layer._forward_pre_hooks:
+                given(layer, inputs)
+
+    def given(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if noted(layer):
+            made.given(names[id(layer)], next(iter(inputs), None))
+
+    def leave(layer: nn.Module, inputs: tuple[Any, ...], answer: Any) -> None:
+        if noted(layer):
+            made.layers.pop()
+            if not layer._forward_hooks:
+                answered(layer, inputs, answer)
+
+    def answered(layer: nn.Module, _: Any, answer: Any) -> None:
+        if noted(layer):
+            made.answered(names[id(layer)], answer)
 
     handles = [modules.register_module_forward_pre_hook(enter), modules.register_module_forward_hook(leave)]
+    for layer in module.modules():
+        if layer._forward_pre_hooks:
+            handles.append(layer.register_forward_pre_hook(given))
+        if layer._forward_hooks:
+            handles.append(layer.register_forward_hook(answered))
     try:
         yield
     finally:
