@@ -217,6 +217,18 @@ def test_the_module_is_asked_where_nothing_can_be_gained_or_seen(monkeypatch):
         def before(self, x):
             return x if x.max().item() > -100 else -x
 
+    class Drawing(Residual):
+        def before(self, x):
+            return x + 1e-6 * torch.randn(3, 1, 1)
+
+    class Filling(Residual):
+        def before(self, x):
+            return x + torch.empty(3, 1, 1).uniform_(0, 1e-6)
+
+    class DroppingNoWeights(Residual):
+        def before(self, x):
+            return x + nn.functional.dropout(self.head.bias, training=False)[:, None, None]
+
     class Linears(nn.Module):
         def __init__(self):
             super().__init__()
@@ -231,6 +243,8 @@ def test_the_module_is_asked_where_nothing_can_be_gained_or_seen(monkeypatch):
     assert [step.operator.packed for step in summary.graph.steps if isinstance(step.operator, Linear)] == [False]
     assert captured(network_of(Reading)) is None
     assert captured(network_of(Linears)) is None
+    assert captured(network_of(Drawing)) is captured(network_of(Filling)) is None
+    assert captured(network_of(DroppingNoWeights)) is not None
     monkeypatch.setattr(capturing, "LARGEST_WEIGHTS", 1000)
     assert captured(network_of(Residual)) is None
 
