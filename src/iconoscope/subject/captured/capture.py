@@ -119,7 +119,12 @@ def _can_be_followed(graph: fx.Graph) -> bool:
 
 def _drops_nothing(node: fx.Node) -> bool:
     """Whether a node is dropout in place, in evaluation: it writes nothing."""
-    return aten.name_of(node) in ("dropout_", "feature_dropout_") and node.args[2:] == (False,)
+    return aten.name_of(node).endswith("_") and _is_dropout_off(node)
+
+
+def _is_dropout_off(node: fx.Node) -> bool:
+    """Whether a node is dropout in evaluation, in place or not."""
+    return aten.name_of(node).removesuffix("_") in ("dropout", "feature_dropout") and node.args[2:] == (False,)
 
 
 def _graph(
@@ -184,6 +189,8 @@ def _add(builder: GraphBuilder, node: fx.Node) -> None:
         raise CaptureError("the network reads memory by strides")
     source = node.args[0] if node.args else None
     if all(read in builder.constants for read in node.all_input_nodes):
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and not _is_dropout_off(node):
+            raise CaptureError("the network draws random numbers")  # which would be the same ones for all images
         call, _ = builder.call(node)
         builder.constants[node] = call.whole([])
     elif node.target is operator.getitem and source in builder.splits:
