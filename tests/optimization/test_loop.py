@@ -15,6 +15,8 @@ from iconoscope.optimization.loop import Loss, adam, ascend, normalised
 from iconoscope.optimization.objective import objectives
 from iconoscope.optimization.scores import Scores
 from iconoscope.optimization.spectator import watched_by
+from iconoscope.optimization.waking import waking_pictures
+from iconoscope.subject.ledger import Ledger
 from iconoscope.subject.network.steadiness import Steadiness
 
 PLAIN = Style(parameterization=Pixels(), transforms=None, colours=np.eye(3))
@@ -349,6 +351,15 @@ def test_a_unit_behind_a_relu_that_noise_leaves_off_is_turned_on_by_a_pattern(di
     assert (pooled.activation > 0.6 * before.activation).all()
     alone = ico.optimize(network, "flatten:0", steps=32)  # which noise turns on, whatever is made with it
     assert np.allclose(pooled.images[pooled.units.index("flatten:0")], alone.images[0], atol=2e-3)
+
+
+def test_patterns_are_drawn_a_few_at_a_time_and_none_is_kept():
+    """All of them take as much as a batch of 64 pictures, which nobody counts, and every size had its own for ever."""
+    network = network_of(nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4)))
+    (objective,) = objectives(network, "logit:a")
+    with network.questioned(), Ledger() as ledger:
+        (picture,) = waking_pictures(network, [objective], [-1e9], (96, 96))
+    assert picture is not None and ledger.peak < 32 * picture.nbytes
 
 
 def test_where_the_start_is_chosen_a_unit_that_a_pattern_turns_on_is_not_dead_either():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import torch
 from torch.nn.functional import interpolate
@@ -58,27 +58,28 @@ def waking_pictures(
         asleep = [row for row, picture in enumerate(pictures) if picture is None]
         if not asleep:
             break
-        patterns = 0.5 + contrast * _patterns(network.channels, size)
-        strengths = _strengths(network, list(dict.fromkeys(objectives[row] for row in asleep)), patterns)
+        drawn = partial(_pattern, contrast=contrast, channels=network.channels, size=size)
+        strengths = _strengths(network, list(dict.fromkeys(objectives[row] for row in asleep)), drawn)
         for row in asleep:
             strength, answer = strengths[objectives[row]], answers[row]
             order = strength.argsort(descending=True, stable=True)
             waking = order[strength[order] > answer + ROUNDING * abs(answer)]
             if len(waking):
-                pictures[row] = patterns[waking[count[objectives[row]] % len(waking)]]
+                pictures[row] = drawn(int(waking[count[objectives[row]] % len(waking)]))
                 count[objectives[row]] += 1
     return pictures
 
 
 def _strengths(
-    network: Network, objectives: Sequence[Objective], patterns: torch.Tensor
+    network: Network, objectives: Sequence[Objective], drawn: Callable[[int], torch.Tensor]
 ) -> dict[Objective, torch.Tensor]:
-    """Give the scores (patterns,) of all patterns by every objective."""
+    """Give the scores (patterns,) of all patterns, which are drawn by their numbers, by every objective."""
     scores = {objective: Scores([objective] * TOGETHER, network) for objective in objectives}
     layers = dict.fromkeys(layer for reading in scores.values() for layer in reading.layers)
     strengths: dict[Objective, list[torch.Tensor]] = {objective: [] for objective in objectives}
     with torch.no_grad(), probe(network, layers) as read:
-        for shown in patterns.split(TOGETHER):
+        for first in range(0, CANDIDATES, TOGETHER):
+            shown = torch.stack([drawn(number) for number in range(first, first + TOGETHER)])
             fitted = interpolate(shown, network.preprocessing.size, mode="bilinear", antialias=True)
             answers = read(normalising(network)(fitted))
             for objective, reading in scores.items():
@@ -86,13 +87,15 @@ def _strengths(
     return {objective: torch.cat(parts) for objective, parts in strengths.items()}
 
 
+def _pattern(number: int, contrast: float, channels: int, size: tuple[int, int]) -> torch.Tensor:
+    """Draw a pattern (channels, height, width) of 0..1; few exist at once, as all are as large as a batch of pictures."""
+    field = interpolate(_cells(channels)[number][None], size, mode="bicubic", align_corners=False)[0]
+    return 0.5 + contrast * field.clamp(-0.5, 0.5)
+
+
 @cache
-def _patterns(channels: int, size: tuple[int, int]) -> torch.Tensor:
-    """Draw the patterns, (candidates, channels, height, width) of -0.5..0.5; always the same ones."""
+def _cells(channels: int) -> list[torch.Tensor]:
+    """Draw the cells of all patterns, (channels, side, side) of -0.5 or 0.5 each; always the same ones."""
     generator = torch.Generator().manual_seed(0)
-    patterns = []
-    for number in range(CANDIDATES):
-        side = SIDES[number % len(SIDES)]
-        cells = torch.randint(0, 2, (1, channels, side, side), generator=generator) - 0.5
-        patterns.append(interpolate(cells, size, mode="bicubic", align_corners=False).clamp(-0.5, 0.5))
-    return torch.cat(patterns)
+    sides = [SIDES[number % len(SIDES)] for number in range(CANDIDATES)]
+    return [torch.randint(0, 2, (channels, side, side), generator=generator).float() - 0.5 for side in sides]

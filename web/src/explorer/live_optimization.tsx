@@ -30,6 +30,12 @@ const answerOf = (frame: OptimizationFrame | undefined): string => frame?.probab
 export const turns = (frames: readonly OptimizationFrame[]): number[] =>
   frames.map((_, position) => position).filter((position) => position > 0 && answerOf(frames[position]) !== answerOf(frames[position - 1]));
 
+/** The frames with one more: a picture that noise left off begins anew, and what it was before is no part of its way. */
+export function followed(frames: readonly OptimizationFrame[], frame: OptimizationFrame): OptimizationFrame[] {
+  const last = frames[frames.length - 1];
+  return last && frame.step < last.step ? [frame] : [...frames, frame];
+}
+
 /** What is asked, as the address says it. */
 function useQuestion(unit: string, settings: Settings): OptimizationQuestion {
   const session = useSession(), network = useNetwork();
@@ -57,7 +63,7 @@ function useGrowth(question: OptimizationQuestion) {
       for await (const frame of events<OptimizationFrame>("optimizations", question, here.signal)) {
         setGrowth((before) => ({
           ...before,
-          frames: [...before.frames, { ...frame, gradient: "" }],
+          frames: followed(before.frames, { ...frame, gradient: "" }),
           gradient: frame.gradient || before.gradient,
           growing: !frame.ended,
         }));
