@@ -376,7 +376,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(error, call, tmp_path):
         assert state(network.module) == before, name
     after = of_process()
     assert [name for name in of_all if of_all[name] != after[name]] == []
-    assert raised > len(questions) / 3
+    assert raised > len(questions) / 4  # a network that fails while it is captured is asked plainly, and fails no more
     with ThreadPoolExecutor(1) as thread:
         thread.submit(network.digest).result(20)
 
