@@ -358,7 +358,7 @@ def test_patterns_are_drawn_a_few_at_a_time_and_none_is_kept():
     network = network_of(nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4)))
     (objective,) = objectives(network, "logit:a")
     with network.questioned(), Ledger() as ledger:
-        (picture,) = waking_pictures(network, [objective], [-1e9], (96, 96))
+        (picture,) = waking_pictures(network, [objective], [0], [-1e9], (96, 96))
     assert picture is not None and ledger.peak < 32 * picture.nbytes
 
 

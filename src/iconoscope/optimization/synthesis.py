@@ -92,6 +92,11 @@ class Synthesis:
         return parameterization.prior if isinstance(parameterization, LatentParameterization) else None
 
     @property
+    def _may_begin_at_patterns(self) -> bool:
+        """Who chose a start wants no other, and of a prior its own pictures are all that it can write down."""
+        return self.start.pictures is None and self.prior is None
+
+    @property
     def per_objective(self) -> int:
         """The number of pictures that are made of one objective."""
         return self.count * (1 if self.start.pictures is None else len(self.start.pictures))
@@ -132,6 +137,8 @@ class Synthesis:
             **({"start_images": "kept"} if self.start.photographed else {}),
             # An answer that was stored when this was the gradient of the whole loss, and hid dead units, is not given again.
             **({"last_gradient": "of the objective"} if charged else {}),
+            # Nor one that was stored when what noise leaves off stayed grey.
+            **({"left_off_by_noise": "begun at a pattern"} if self._may_begin_at_patterns else {}),
         }
 
     def requests(self, group: Sequence[Objective]) -> list[PictureRequest]:
@@ -247,8 +254,8 @@ class Synthesis:
     ) -> tuple[dict[str, np.ndarray], bool]:
         """Make some pictures in one batch, knowing what real images answer.
 
-        A unit that noise leaves off, and whose gradient says nothing therefore, is asked for again from a pattern that turns it
-        on, if there is one: none is called dead because of the noise that it began at.
+        What noise leaves off, and whose gradient says nothing therefore, is asked for again from a pattern that turns it on, if
+        there is one: no unit stays grey, or is called dead, because of the noise that it began at.
 
         Returns
         -------
@@ -258,16 +265,16 @@ class Synthesis:
         import torch
 
         start = self._starts(requests)
-        arrays, ended = self._made(requests, reference, start)
-        if not ended or not arrays["dead"].any():
+        arrays, asleep, ended = self._made(requests, reference, start)
+        # Where a picture cannot begin anew, patterns still tell that a unit is not dead.
+        rows = np.flatnonzero(asleep if self._may_begin_at_patterns else arrays["dead"]).tolist()
+        if not ended or not rows:
             return arrays, ended
         try:
-            woken = self._woken(requests, arrays)
-            # Who chose a start wants no other, and of a prior its own pictures are all that it can write down.
-            from_noise = start is None and self.prior is None
-            again = self._beginning_at(woken, requests, arrays) if from_noise else {}
+            woken = self._woken(requests, arrays, rows)
+            again = self._beginning_at(woken, requests, arrays) if self._may_begin_at_patterns else {}
             if again:
-                awake, ended = self._made(
+                awake, _, ended = self._made(
                     [requests[row] for row in again], reference, torch.stack(list(again.values()))
                 )
                 if len(again) == len(requests):
@@ -275,24 +282,23 @@ class Synthesis:
                 elif ended:  # what was interrupted has fewer steps than the others
                     for name, values in awake.items():
                         arrays[name][list(again)] = values
-            # What one picture turns on is not dead, though charges may have turned others off again.
-            alive = {
-                request.objective for row, request in enumerate(requests) if row in woken or not arrays["dead"][row]
-            }
-            arrays["dead"] &= [request.objective not in alive for request in requests]
-        except KeyboardInterrupt:  # what was made from noise is whole
-            return arrays, False
+        except KeyboardInterrupt:  # what was made from noise is whole, but nobody knows what a pattern would turn on
+            return arrays | {"dead": np.zeros(len(requests), bool)}, False
+        arrays["dead"][list(woken)] = False  # though charges may have turned it off again
         return arrays, ended
 
-    def _woken(self, requests: Sequence[PictureRequest], arrays: dict[str, np.ndarray]) -> dict[int, torch.Tensor]:
-        """Give patterns (channels, height, width) that turn on units which noise leaves off, by the rows of their pictures."""
+    def _woken(
+        self, requests: Sequence[PictureRequest], arrays: dict[str, np.ndarray], rows: Sequence[int]
+    ) -> dict[int, torch.Tensor]:
+        """Give patterns (channels, height, width) that turn on what is asked for in some rows, by the rows that have one."""
         from iconoscope.optimization.waking import waking_pictures
 
-        dead = np.flatnonzero(arrays["dead"]).tolist()
-        objectives, answers = [requests[row].objective for row in dead], arrays["activation"][dead].tolist()
+        objectives, ranks = [requests[row].objective for row in rows], [requests[row].number for row in rows]
         with self.network.questioned():
-            patterns = waking_pictures(self.network, objectives, answers, self.size)
-        return {int(row): pattern for row, pattern in zip(dead, patterns, strict=True) if pattern is not None}
+            patterns = waking_pictures(
+                self.network, objectives, ranks, arrays["activation"][list(rows)].tolist(), self.size
+            )
+        return {row: pattern for row, pattern in zip(rows, patterns, strict=True) if pattern is not None}
 
     def _beginning_at(
         self, woken: dict[int, torch.Tensor], requests: Sequence[PictureRequest], arrays: dict[str, np.ndarray]
@@ -316,15 +322,18 @@ class Synthesis:
         requests: Sequence[PictureRequest],
         reference: dict[Objective, ReferenceAnswers],
         start: torch.Tensor | None,
-    ) -> tuple[dict[str, np.ndarray], bool]:
-        """Make some pictures from noise, or from pictures (pictures, channels, height, width) of 0..1; see `make`."""
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, bool]:
+        """Make some pictures from noise, or from pictures (pictures, channels, height, width) of 0..1; see `make`.
+
+        Beside that (pictures,) whether nothing said where up is.
+        """
         from iconoscope.optimization.loop import channels_last
 
         objectives = [request.objective for request in requests]
         parameterization = self._parameterization(objectives)
         with self.network.questioned():
             scores, canvas, ascent = self._climb(requests, reference, start)
-            arrays, evaluated = self._evaluate(scores, ascent, requests, reference)
+            arrays, asleep, evaluated = self._evaluate(scores, ascent, requests, reference)
             if self.start.photographed and start is not None:
                 beside, classified = self._before_and_after(start, ascent.pictures, objectives)
                 arrays, evaluated = arrays | beside, evaluated and classified
@@ -337,7 +346,7 @@ class Synthesis:
             **({} if ascent.loss_gradient is None else {"loss_gradient": channels_last(ascent.loss_gradient)}),
             "frames": (channels_last(ascent.frames) * 255).round().astype(np.uint8),
         }
-        return arrays, ascent.ended and evaluated
+        return arrays, asleep, ascent.ended and evaluated
 
     def _evaluate(
         self,
@@ -345,10 +354,11 @@ class Synthesis:
         ascent: Ascent,
         requests: Sequence[PictureRequest],
         reference: dict[Objective, ReferenceAnswers],
-    ) -> tuple[dict[str, np.ndarray], bool]:
-        """Look at the finished pictures: as they are, moved otherwise, and beside real images; and say whether that was ended.
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, bool]:
+        """Look at the finished pictures: as they are, moved otherwise, and beside real images.
 
-        Ctrl-C in the midst of it loses nothing of what was made.
+        Say also which of them had no gradient to follow, and whether the looking was ended: Ctrl-C in the midst of it loses
+        nothing of what was made.
         """
         unknown = np.full(len(requests), np.nan, np.float32)
         real = self.compare is not None and reference
@@ -362,7 +372,7 @@ class Synthesis:
         try:
             activation, moved = self._held_out_answers(scores, ascent.pictures, requests)
         except KeyboardInterrupt:
-            return arrays, False
+            return arrays, arrays["dead"], False
         # The logarithm of a probability is 0 where the network is certain, and flat there: the opposite of dead. Of functions
         # nobody knows what 0 means.
         excited = [
@@ -372,14 +382,16 @@ class Synthesis:
             )
             for request in requests
         ]
-        flat = (ascent.gradient.flatten(1).abs().amax(1) == 0).cpu()
-        silent = (activation.cpu() == 0) | flat
+        flat = (ascent.gradient.flatten(1).abs().amax(1) == 0).cpu().numpy() & ascent.ended
         arrays["activation"] = activation.cpu().numpy()
         arrays["moved_activation"] = moved.cpu().numpy()
         # Real images turn it on. NaN, where there are none, is not more than anything.
         awake = arrays["natural_activation"] > arrays["activation"] + 1e-5 * np.abs(arrays["activation"])
-        arrays["dead"] = silent.numpy() & np.array(excited) & ~awake & ascent.ended
-        return arrays, True
+        # What has answered one picture otherwise than another has come to where it can answer no more.
+        unmoved = (ascent.scores.amax(1) == ascent.scores.amin(1)).cpu().numpy()
+        silent = (arrays["activation"] == 0) & np.array(excited) & ascent.ended
+        arrays["dead"] = (silent | (flat & unmoved & np.array(excited))) & ~awake
+        return arrays, silent | flat, True
 
     def _before_and_after(
         self, start: torch.Tensor, pictures: torch.Tensor, objectives: Sequence[Objective]
@@ -427,16 +439,19 @@ class Synthesis:
         """Put what was made of a group into a result."""
         capped = "" if self.cap is None else f"; capped at {self.cap:g} times the answers of real images"
         precision = "" if self.precision == "float32" else f"; the network in {self.precision}"
+        pictured = [request.objective for request in self.requests(group)][: len(arrays["images"])]
+        # What one picture turns on is not dead, in whatever batch that was made.
+        alive = {objective for objective, dead in zip(pictured, arrays["dead"], strict=True) if not dead}
         return Visualization(
             question=self.question(group),
-            units=tuple(str(request.objective) for request in self.requests(group))[: len(arrays["images"])],
+            units=tuple(map(str, pictured)),
             start=self.start.name,
             prior="" if self.prior is None else repr(self.prior).strip("<>"),
             style=f"{self.style.describe()}; {self.steps} steps{capped}{precision}",
             style_name="",
             judge="",
             classes=self.network.classes if "probabilities" in arrays else (),
-            **arrays,
+            **arrays | {"dead": np.array([objective not in alive for objective in pictured])},
         )
 
 

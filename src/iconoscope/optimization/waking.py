@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch.nn.functional import interpolate
@@ -32,16 +30,22 @@ ROUNDING = 1e-5
 
 
 def waking_pictures(
-    network: Network, objectives: Sequence[Objective], answers: Sequence[float], size: tuple[int, int]
+    network: Network,
+    objectives: Sequence[Objective],
+    ranks: Sequence[int],
+    answers: Sequence[float],
+    size: tuple[int, int],
 ) -> list[torch.Tensor | None]:
-    """Give for every objective, of coloured patterns of full contrast, one that the network answers more strongly than noise.
+    """Give for every objective, of coloured patterns of rising contrast, one that the network answers more strongly than noise.
 
     Parameters
     ----------
     network
         In evaluation mode.
     objectives
-        Resolved; one that stands there several times is given its strongest pattern first, then the next.
+        Resolved; one may stand there several times.
+    ranks
+        Which pattern each is given, from 0, the strongest; after the weakest comes the strongest again.
     answers
         What the network answered to each already.
     size
@@ -52,34 +56,31 @@ def waking_pictures(
     list of torch.Tensor or None
         (channels, height, width) of 0..1 each; None where no pattern is answered more strongly than that.
     """
-    count: Counter[Objective] = Counter()
     pictures: list[torch.Tensor | None] = [None] * len(objectives)
     for contrast in CONTRASTS:
         asleep = [row for row, picture in enumerate(pictures) if picture is None]
         if not asleep:
             break
-        drawn = partial(_pattern, contrast=contrast, channels=network.channels, size=size)
-        strengths = _strengths(network, list(dict.fromkeys(objectives[row] for row in asleep)), drawn)
+        strengths = _strengths(network, list(dict.fromkeys(objectives[row] for row in asleep)), contrast, size)
         for row in asleep:
             strength, answer = strengths[objectives[row]], answers[row]
+            stronger = (strength > answer + ROUNDING * abs(answer)) & strength.isfinite()
             order = strength.argsort(descending=True, stable=True)
-            waking = order[strength[order] > answer + ROUNDING * abs(answer)]
-            if len(waking):
-                pictures[row] = drawn(int(waking[count[objectives[row]] % len(waking)]))
-                count[objectives[row]] += 1
+            if len(waking := order[stronger[order]]):
+                chosen = int(waking[ranks[row] % len(waking)])
+                pictures[row] = _drawn(_cells(network.channels)[chosen], contrast, size)[0]
     return pictures
 
 
 def _strengths(
-    network: Network, objectives: Sequence[Objective], drawn: Callable[[int], torch.Tensor]
+    network: Network, objectives: Sequence[Objective], contrast: float, size: tuple[int, int]
 ) -> dict[Objective, torch.Tensor]:
-    """Give the scores (patterns,) of all patterns, which are drawn by their numbers, by every objective."""
+    """Give the scores (patterns,) of all patterns of a contrast by every objective."""
     scores = {objective: Scores([objective] * TOGETHER, network) for objective in objectives}
     layers = dict.fromkeys(layer for reading in scores.values() for layer in reading.layers)
     strengths: dict[Objective, list[torch.Tensor]] = {objective: [] for objective in objectives}
     with torch.no_grad(), probe(network, layers) as read:
-        for first in range(0, CANDIDATES, TOGETHER):
-            shown = torch.stack([drawn(number) for number in range(first, first + TOGETHER)])
+        for shown in _shown_together(network.channels, contrast, size):
             fitted = interpolate(shown, network.preprocessing.size, mode="bilinear", antialias=True)
             answers = read(normalising(network)(fitted))
             for objective, reading in scores.items():
@@ -87,15 +88,20 @@ def _strengths(
     return {objective: torch.cat(parts) for objective, parts in strengths.items()}
 
 
-def _pattern(number: int, contrast: float, channels: int, size: tuple[int, int]) -> torch.Tensor:
-    """Draw a pattern (channels, height, width) of 0..1; few exist at once, as all are as large as a batch of pictures."""
-    field = interpolate(_cells(channels)[number][None], size, mode="bicubic", align_corners=False)[0]
-    return 0.5 + contrast * field.clamp(-0.5, 0.5)
+def _shown_together(channels: int, contrast: float, size: tuple[int, int]) -> Iterator[torch.Tensor]:
+    """Draw the patterns that go through the network together, and no others: of large pictures all would be a gigabyte."""
+    cells = _cells(channels)
+    for first in range(0, CANDIDATES, TOGETHER):
+        yield torch.cat([_drawn(cell, contrast, size) for cell in cells[first : first + TOGETHER]])
 
 
-@cache
 def _cells(channels: int) -> list[torch.Tensor]:
-    """Draw the cells of all patterns, (channels, side, side) of -0.5 or 0.5 each; always the same ones."""
+    """Give the cells of all patterns, (1, channels, side, side) of -0.5 and 0.5 each; always the same ones."""
     generator = torch.Generator().manual_seed(0)
     sides = [SIDES[number % len(SIDES)] for number in range(CANDIDATES)]
-    return [torch.randint(0, 2, (channels, side, side), generator=generator).float() - 0.5 for side in sides]
+    return [torch.randint(0, 2, (1, channels, side, side), generator=generator).float() - 0.5 for side in sides]
+
+
+def _drawn(cells: torch.Tensor, contrast: float, size: tuple[int, int]) -> torch.Tensor:
+    """Draw a pattern (1, channels, height, width) of 0..1 from its cells."""
+    return 0.5 + contrast * interpolate(cells, size, mode="bicubic", align_corners=False).clamp(-0.5, 0.5)
