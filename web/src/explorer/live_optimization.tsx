@@ -21,6 +21,10 @@ interface Growth {
   problem: Problem | null;
 }
 
+/** The frames with one more. What noise leaves off begins again at a pattern, and so do its steps: what was before is gone then. */
+export const continued = (frames: readonly OptimizationFrame[], next: OptimizationFrame): OptimizationFrame[] =>
+  next.step > (frames[frames.length - 1]?.step ?? -1) ? [...frames, next] : [next];
+
 const NOTHING: Growth = { frames: [], gradient: "", growing: false, problem: null };
 
 /** The class that the network answers to the picture of a frame. */
@@ -57,7 +61,7 @@ function useGrowth(question: OptimizationQuestion) {
       for await (const frame of events<OptimizationFrame>("optimizations", question, here.signal)) {
         setGrowth((before) => ({
           ...before,
-          frames: [...before.frames, { ...frame, gradient: "" }],
+          frames: continued(before.frames, { ...frame, gradient: "" }),
           gradient: frame.gradient || before.gradient,
           growing: !frame.ended,
         }));

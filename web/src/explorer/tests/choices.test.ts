@@ -5,7 +5,7 @@ vi.stubGlobal("localStorage", { getItem: () => "es", setItem: () => undefined })
 const { number, percent, say } = await import("../language");
 const { shownClasses } = await import("../answer_bars");
 const { strides } = await import("../heat_map");
-const { stepsOffered, turns } = await import("../live_optimization");
+const { continued, stepsOffered, turns } = await import("../live_optimization");
 const { fieldShown } = await import("../parts");
 const { readInterval } = await import("../spectrum");
 const { ordered } = await import("../unit_order");
@@ -26,8 +26,14 @@ describe("what is chosen and in which order it is shown", () => {
     expect(say("images total", { total: 1 })).toBe("1 imagen");
   });
 
+  const frame = (step: number, name: string) => ({ step, steps: 9, activation: 0, probabilities: [{ name, index: 0, probability: 1 }], picture: "", gradient: "", ended: false, key: "", commands: null });
+
+  it("shows a picture that begins again from there on alone", () => {
+    const frames = [0, 4, 7, 0, 5, 9].map((step) => frame(step, "a"));
+    expect(frames.reduce(continued, [] as typeof frames).map(({ step }) => step)).toEqual([0, 5, 9]);
+  });
+
   it("knows at which frames the answer changes", () => {
-    const frame = (step: number, name: string) => ({ step, steps: 9, activation: 0, probabilities: [{ name, index: 0, probability: 1 }], picture: "", gradient: "", ended: false, key: "", commands: null });
     expect(turns([frame(1, "a"), frame(2, "a"), frame(3, "b"), frame(5, "b"), frame(8, "a")])).toEqual([2, 4]);
     expect(turns([])).toEqual([]);
   });
