@@ -231,6 +231,14 @@ def test_two_stores_stand_beside_each_other_by_the_images_that_both_have(network
         open_session(store=tmp_path / "three", compare=str(tmp_path / "two"))
 
 
+def test_a_second_network_stands_there_by_the_images_of_the_first_that_are_not_at_hand(network, images, tmp_path):
+    second = ico.load_network("cars", device="cpu")
+    for asked, part in ((network, slice(0, 9)), (second, slice(0, 9)), (second, slice(9, 14))):
+        ico.record(asked, images[part], store=tmp_path, workers=0, layers="relu4", k=4)
+    session = open_session(network, store=tmp_path, compare=second)
+    assert [len(subject.recording) for subject in session.subjects if subject.recording is not None] == [9, 9]
+
+
 def test_networks_of_other_classes_cannot_stand_beside_each_other(network, images, store):
     with pytest.raises(ico.errors.QuestionError, match="other classes"):
         open_session(network, images, store=store, compare="cifar10")

@@ -54,7 +54,8 @@ def find_second(compare: Network | str, first: Subject, images: Images | None = 
         name = name or path.name
     recording = None if network is not None else _recording_of(store, first, images)
     if recording is None:
-        second = find_subject(1, name, network, images, store)
+        beside = [] if first.recording is None else [first.recording.ids]
+        second = find_subject(1, name, network, images, store, beside=beside)
     else:
         second = Subject(1, without_folders(name or recording.question.network), None, recording, store)
     if second.classes != first.classes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -316,9 +317,11 @@ def _recording(
     """Give a recording of a network by its digest, or of the one that was recorded last; None where none fits."""
     recordings = find_recordings(store.folder, weights)
     if images is None:
-        latest_first = list(recordings)
-        common = (recording for recording in latest_first if any(recording.ids == ids for ids in beside))
-        latest = next(common, None) or next(iter(latest_first), None)
+        latest = next(recordings, None)
+        # A store may have many, and to open one takes its time.
+        if beside and latest is not None:
+            common = (each for each in itertools.chain([latest], recordings) if any(each.ids == ids for ids in beside))
+            latest = next(common, latest)
         return None if latest is None else load_recording(latest.folder)
     ids = set(images.ids)
     fitting = [recording for recording in recordings if ids.issuperset(recording.ids)]

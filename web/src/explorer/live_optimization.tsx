@@ -21,6 +21,10 @@ interface Growth {
   problem: Problem | null;
 }
 
+/** The frames with one more. What noise leaves off begins again at a pattern, and so do its steps: what was before is gone then. */
+export const continued = (frames: readonly OptimizationFrame[], next: OptimizationFrame): OptimizationFrame[] =>
+  next.step > (frames[frames.length - 1]?.step ?? -1) ? [...frames, next] : [next];
+
 const NOTHING: Growth = { frames: [], gradient: "", growing: false, problem: null };
 
 /** The class that the network answers to the picture of a frame. */
@@ -29,12 +33,6 @@ const answerOf = (frame: OptimizationFrame | undefined): string => frame?.probab
 /** The positions of the frames at which the network answers another class than before. */
 export const turns = (frames: readonly OptimizationFrame[]): number[] =>
   frames.map((_, position) => position).filter((position) => position > 0 && answerOf(frames[position]) !== answerOf(frames[position - 1]));
-
-/** The frames with one more: a picture that noise left off begins anew, and what it was before is no part of its way. */
-export function followed(frames: readonly OptimizationFrame[], frame: OptimizationFrame): OptimizationFrame[] {
-  const last = frames[frames.length - 1];
-  return last && frame.step < last.step ? [frame] : [...frames, frame];
-}
 
 /** What is asked, as the address says it. */
 function useQuestion(unit: string, settings: Settings): OptimizationQuestion {
@@ -63,7 +61,7 @@ function useGrowth(question: OptimizationQuestion) {
       for await (const frame of events<OptimizationFrame>("optimizations", question, here.signal)) {
         setGrowth((before) => ({
           ...before,
-          frames: followed(before.frames, { ...frame, gradient: "" }),
+          frames: continued(before.frames, { ...frame, gradient: "" }),
           gradient: frame.gradient || before.gradient,
           growing: !frame.ended,
         }));

@@ -5,14 +5,12 @@ vi.stubGlobal("localStorage", { getItem: () => "es", setItem: () => undefined })
 const { number, percent, say } = await import("../language");
 const { shownClasses } = await import("../answer_bars");
 const { strides } = await import("../heat_map");
-const { followed, stepsOffered, turns } = await import("../live_optimization");
+const { continued, stepsOffered, turns } = await import("../live_optimization");
 const { fieldShown } = await import("../parts");
 const { readInterval } = await import("../spectrum");
 const { ordered } = await import("../unit_order");
 const { readLine, writeLine } = await import("../selection");
 const { imagesInside, rectangle, thinned } = await import("../../map/lasso");
-
-const frame = (step: number, name: string) => ({ step, steps: 9, activation: 0, probabilities: [{ name, index: 0, probability: 1 }], picture: "", gradient: "", ended: false, key: "", commands: null });
 
 describe("what is chosen and in which order it is shown", () => {
   it("writes numbers as Spanish does", () => {
@@ -28,14 +26,16 @@ describe("what is chosen and in which order it is shown", () => {
     expect(say("images total", { total: 1 })).toBe("1 imagen");
   });
 
+  const frame = (step: number, name: string) => ({ step, steps: 9, activation: 0, probabilities: [{ name, index: 0, probability: 1 }], picture: "", gradient: "", ended: false, key: "", commands: null });
+
+  it("shows a picture that begins again from there on alone", () => {
+    const frames = [0, 4, 7, 0, 5, 9].map((step) => frame(step, "a"));
+    expect(frames.reduce(continued, [] as typeof frames).map(({ step }) => step)).toEqual([0, 5, 9]);
+  });
+
   it("knows at which frames the answer changes", () => {
     expect(turns([frame(1, "a"), frame(2, "a"), frame(3, "b"), frame(5, "b"), frame(8, "a")])).toEqual([2, 4]);
     expect(turns([])).toEqual([]);
-  });
-
-  it("follows a picture from its second beginning, where noise left the first one off", () => {
-    const steps = [0, 4, 8, 0, 5, 9].map((step) => frame(step, "a"));
-    expect(steps.reduce(followed, [] as typeof steps).map(({ step }) => step)).toEqual([0, 5, 9]);
   });
 
   it("offers the usual number of steps, and that of the address, among the others", () => {
