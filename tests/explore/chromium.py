@@ -35,7 +35,7 @@ def opened(browser, address):
         context = browser.new_context(**{"viewport": WIDE, "locale": "en-US", "accept_downloads": True, **settings})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
         page.on(
@@ -55,7 +55,7 @@ def opened(browser, address):
     assert not complaints, "\n".join(complaints)
 
 
-def wait_until(holds, seconds=10):
+def wait_until(holds, seconds=40):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not come"

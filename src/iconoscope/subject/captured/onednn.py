@@ -82,8 +82,8 @@ LARGEST = 1 << 26
 PAYS = 0.75
 """Share of MKL's time that oneDNN's product may take to be worth a second copy of the weights.
 
-Far from 1 on purpose: where both are about as fast (0.88 to 1.05 on an AMD machine with AVX2), one process would measure this and
-the next one that, and a run that is taken up again would differ from one that was left in peace in its last bits.
+Far from 1 on purpose: where both are about as fast (0.88 to 1.05 on an AMD machine with AVX2), one process would measure this
+and the next one that, and a run that is taken up again would differ from one that was left in peace in its last bits.
 """
 
 
