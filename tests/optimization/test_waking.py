@@ -55,6 +55,18 @@ def test_what_is_made_of_units_that_noise_leaves_off_begins_at_a_pattern_too(net
     assert (found.activation > 0).all() and not found.dead.any()
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_maximum_pooling_behind_a_relu_is_asked_as_it_answers(inplace):
+    """The loop has the ReLU done after the pooling, within one function: nothing lies before it there that has a gradient."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(inplace), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 4))
+    with torch.no_grad():
+        module[0].bias.copy_(torch.linspace(-1, 1, 6))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    found = ico.optimize(small(module), "2:*", steps=8)
+    assert (found.activation > 0).all() and not found.dead.any()
+    assert (found.activation > found.objective[:, 0]).all()
+
+
 def test_what_a_picture_begins_at_does_not_hang_on_what_is_made_with_it(network, monkeypatch):
     together = ico.optimize(network, ASLEEP, steps=2, count=3)
     monkeypatch.setattr(synthesis, "MOST", 1)

@@ -252,7 +252,7 @@ class _PooledAndRectified(torch.autograd.Function):
         # What comes after a ReLU's threshold is the same before a maximum and after it; after it there is less to do. The
         # operations are those that autograd itself would call, so the numbers are the same.
         answer, places = torch.ops.aten.max_pool2d_with_indices(input, *settings)
-        answer.relu_()
+        torch.ops.aten.relu_(answer)  # not the method: `probe` would read before it, where nothing has a gradient
         ctx.save_for_backward(input, answer, places)
         ctx.settings = settings
         return answer
